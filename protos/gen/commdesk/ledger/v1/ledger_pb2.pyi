@@ -1,0 +1,121 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TrialBalanceRequest(_message.Message):
+    __slots__ = ("merchant_id",)
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    merchant_id: str
+    def __init__(self, merchant_id: _Optional[str] = ...) -> None: ...
+
+class TrialBalanceResponse(_message.Message):
+    __slots__ = ("accounts",)
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    accounts: _containers.RepeatedCompositeFieldContainer[AccountBalance]
+    def __init__(self, accounts: _Optional[_Iterable[_Union[AccountBalance, _Mapping]]] = ...) -> None: ...
+
+class AccountBalance(_message.Message):
+    __slots__ = ("account", "asset", "debit", "credit")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ASSET_FIELD_NUMBER: _ClassVar[int]
+    DEBIT_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    asset: str
+    debit: int
+    credit: int
+    def __init__(self, account: _Optional[str] = ..., asset: _Optional[str] = ..., debit: _Optional[int] = ..., credit: _Optional[int] = ...) -> None: ...
+
+class ListJournalsRequest(_message.Message):
+    __slots__ = ("reference", "limit")
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    reference: str
+    limit: int
+    def __init__(self, reference: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListJournalsResponse(_message.Message):
+    __slots__ = ("journals",)
+    JOURNALS_FIELD_NUMBER: _ClassVar[int]
+    journals: _containers.RepeatedCompositeFieldContainer[Journal]
+    def __init__(self, journals: _Optional[_Iterable[_Union[Journal, _Mapping]]] = ...) -> None: ...
+
+class Journal(_message.Message):
+    __slots__ = ("journal_id", "merchant_id", "template", "asset", "cause_id", "reference", "time_unix_micros", "entries")
+    JOURNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    ASSET_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_ID_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    journal_id: str
+    merchant_id: str
+    template: str
+    asset: str
+    cause_id: str
+    reference: str
+    time_unix_micros: int
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    def __init__(self, journal_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., template: _Optional[str] = ..., asset: _Optional[str] = ..., cause_id: _Optional[str] = ..., reference: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
+
+class Entry(_message.Message):
+    __slots__ = ("account", "debit", "credit")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    DEBIT_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    debit: int
+    credit: int
+    def __init__(self, account: _Optional[str] = ..., debit: _Optional[int] = ..., credit: _Optional[int] = ...) -> None: ...
+
+class ListAuditRequest(_message.Message):
+    __slots__ = ("resource_id", "actor_id", "limit")
+    RESOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    resource_id: str
+    actor_id: str
+    limit: int
+    def __init__(self, resource_id: _Optional[str] = ..., actor_id: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListAuditResponse(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[AuditEntry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[AuditEntry, _Mapping]]] = ...) -> None: ...
+
+class AuditEntry(_message.Message):
+    __slots__ = ("audit_id", "time_unix_micros", "actor_id", "action", "resource_type", "resource_id", "before_json", "after_json", "request_id", "trace_id", "ip", "user_agent", "service")
+    AUDIT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_JSON_FIELD_NUMBER: _ClassVar[int]
+    AFTER_JSON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    IP_FIELD_NUMBER: _ClassVar[int]
+    USER_AGENT_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    audit_id: str
+    time_unix_micros: int
+    actor_id: str
+    action: str
+    resource_type: str
+    resource_id: str
+    before_json: str
+    after_json: str
+    request_id: str
+    trace_id: str
+    ip: str
+    user_agent: str
+    service: str
+    def __init__(self, audit_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., actor_id: _Optional[str] = ..., action: _Optional[str] = ..., resource_type: _Optional[str] = ..., resource_id: _Optional[str] = ..., before_json: _Optional[str] = ..., after_json: _Optional[str] = ..., request_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., ip: _Optional[str] = ..., user_agent: _Optional[str] = ..., service: _Optional[str] = ...) -> None: ...
