@@ -1,0 +1,75 @@
+"""Who and what the present work is for: one frozen value in a context variable. Logs and the outbox read it."""
+
+from __future__ import annotations
+
+import random
+import re
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final
+
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_RANDOM = random.Random()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Empty strings stand for "not known". *traceparent* is W3C's, 55 characters."""
+
+    request_id: str = ""
+    correlation_id: str = ""
+    traceparent: str = ""
+    user_id: str = ""
+    merchant_id: str = ""
+    ip: str = ""
+    user_agent: str = ""
+
+
+EMPTY: Final = Context()
+_current: ContextVar[Context] = ContextVar("commdesk_context", default=EMPTY)
+
+current = _current.get
+
+
+class bind:
+    """`with bind(context):` makes *context* the current one inside. A class, because it sits on the hot path."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __enter__(self) -> Context:
+        self._token: Token[Context] = _current.set(self._context)
+        return self._context
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _current.reset(self._token)
+
+
+def replace_current(context: Context) -> None:
+    """Make *context* the current one until the enclosing `bind` ends: what a door does once it knows the caller."""
+    _current.set(context)
+
+
+def new_traceparent(sampled: bool = False) -> str:
+    """A fresh trace with a fresh span in it."""
+    return f"00-{_RANDOM.getrandbits(128) | 1:032x}-{_RANDOM.getrandbits(64) | 1:016x}-{'01' if sampled else '00'}"
+
+
+def child_traceparent(parent: str) -> str:
+    """A fresh span in the trace of *parent*."""
+    return f"{parent[:36]}{_RANDOM.getrandbits(64) | 1:016x}{parent[52:]}"
+
+
+def is_traceparent(text: str) -> bool:
+    """Whether *text* is a well-formed version 00 traceparent."""
+    return _TRACEPARENT.fullmatch(text) is not None
+
+
+def trace_id() -> str:
+    """The current trace's 32 hexadecimal digits, or nothing."""
+    return _current.get().traceparent[3:35]

@@ -1,0 +1,158 @@
+"""Errors that a caller can act on: a kind decides the status at each door, a class name is the code.
+
+A service writes `class PaymentNotFound(NotFound): fix = "Check the payment id."` and is done. An exception that is
+not a `DomainError` is a bug: the doors answer it without a text and log it with its trace.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+class DomainError(Exception):
+    """A refusal with a name.
+
+    `message` is shown to the caller, so it holds no secrets and no personal data; `fields` says per field of the
+    request what is wrong with it.
+    """
+
+    code: str = "domain_error"
+    kind: ClassVar[str] = "domain_error"
+    fix: ClassVar[str] = "Read the message; the request cannot be carried out as it is."
+
+    def __init__(self, message: str = "", /, **fields: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fields = fields
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.code = _WORD_START.sub("_", cls.__name__).lower()
+        if DomainError in cls.__bases__:
+            cls.kind = cls.code
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else self.code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuilt, (type(self), self.message, self.__dict__))
+
+
+def _rebuilt(cls: type[DomainError], message: str, state: dict[str, object]) -> DomainError:
+    error = cls.__new__(cls, message)
+    error.args = (message,)
+    error.__dict__.update(state)
+    return error
+
+
+class InvalidArgument(DomainError):
+    """The request is wrong whatever the state of the world."""
+
+    fix = "Correct the fields that are named, then send the request again."
+
+
+class NotFound(DomainError):
+    """The thing is not there, or not the caller's to see."""
+
+    fix = "Check the id, and that it belongs to your merchant."
+
+
+class FailedPrecondition(DomainError):
+    """The request is fine, the state does not allow it."""
+
+    fix = "Read the current state; the operation is not possible in it."
+
+
+class Conflict(DomainError):
+    """Somebody else was faster, or is still at it."""
+
+    fix = "Read the current state, then decide whether to send the request again."
+
+
+class KeyReused(DomainError):
+    """An idempotency key came back with another request."""
+
+    fix = "Use a new idempotency key for a new request."
+
+
+class Unauthenticated(DomainError):
+    """Nobody knows who is asking."""
+
+    fix = "Send a valid access token in the Authorization header."
+
+
+class PermissionDenied(DomainError):
+    """The caller is known and may not do this."""
+
+    fix = "Ask for the role that this operation needs."
+
+
+class ResourceExhausted(DomainError):
+    """A quota or a rate is used up; it comes back with time."""
+
+    fix = "Wait for as long as Retry-After says, then send the request again."
+    retry_after_seconds: int = 1
+
+
+class Unavailable(DomainError):
+    """Something that we need does not answer. Nothing is known to have happened; the same request may be repeated."""
+
+    fix = "Send the same request again after Retry-After, with the same idempotency key."
+    retry_after_seconds: int = 1
+
+
+class TooLarge(DomainError):
+    """The request is bigger than the door takes."""
+
+    fix = "Send a smaller request."
+
+
+class Unresolved(DomainError):
+    """It was started and its outcome is not known yet; unknown is not failed."""
+
+    fix = "Do not start it anew: ask for its status until it is final."
+    retry_after_seconds: int = 2
+
+
+KINDS: tuple[type[DomainError], ...] = (
+    InvalidArgument,
+    NotFound,
+    FailedPrecondition,
+    Conflict,
+    KeyReused,
+    Unauthenticated,
+    PermissionDenied,
+    ResourceExhausted,
+    Unavailable,
+    TooLarge,
+    Unresolved,
+)
+
+KIND_BY_NAME: dict[str, type[DomainError]] = {kind.kind: kind for kind in KINDS}
+
+
+def kind_of(error: DomainError | type[DomainError]) -> type[DomainError]:
+    """The kind that *error* belongs to: one of `KINDS`. A bare `DomainError` is nobody's kind and a KeyError."""
+    return KIND_BY_NAME[error.kind]
+
+
+def revived(code: str, kind: str, message: str = "", fields: dict[str, str] | None = None) -> DomainError:
+    """The error that another process raised: its kind is ours, its code is kept though its class is not known here.
+
+    An unknown kind (a newer peer) is `Unresolved`: it says nothing about what happened.
+    """
+    error = KIND_BY_NAME.get(kind, Unresolved)(message, **(fields or {}))
+    error.code = code or error.code
+    return error
+
+
+def catalogue() -> list[tuple[str, str, str]]:
+    """Every (code, kind, fix) of the classes imported so far, sorted by code."""
+    return sorted({(error.code, error.kind, error.fix) for error in _descendants(DomainError)})
+
+
+def _descendants(cls: type[DomainError]) -> list[type[DomainError]]:
+    return [found for child in cls.__subclasses__() for found in (child, *_descendants(child))]
