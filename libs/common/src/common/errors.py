@@ -20,7 +20,7 @@ class DomainError(Exception):
     """
 
     code: str = "domain_error"
-    kind: ClassVar[str] = "domain_error"
+    kind: ClassVar[str] = "DomainError"
     fix: ClassVar[str] = "Read the message; the request cannot be carried out as it is."
 
     def __init__(self, message: str = "", /, **fields: str) -> None:
@@ -32,7 +32,7 @@ class DomainError(Exception):
         super().__init_subclass__(**kwargs)
         cls.code = _WORD_START.sub("_", cls.__name__).lower()
         if DomainError in cls.__bases__:
-            cls.kind = cls.code
+            cls.kind = cls.__name__
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}" if self.message else self.code

@@ -21,9 +21,7 @@ LENGTH = 26
 _PYTHON_DIGITS = "0123456789abcdefghijklmnopqrstuv"
 _CHUNKS = tuple(high + low for high in ALPHABET for low in ALPHABET)
 # Every other ASCII character becomes one that int() refuses; int() alone would take "_", "+", " " and lower case.
-_TO_PYTHON = str.maketrans(
-    {chr(code): "!" for code in range(128)} | dict(zip(ALPHABET, _PYTHON_DIGITS, strict=True))
-)
+_TO_PYTHON = str.maketrans({chr(code): "!" for code in range(128)} | dict(zip(ALPHABET, _PYTHON_DIGITS, strict=True)))
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
 _RANDOM = random.Random()

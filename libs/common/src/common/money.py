@@ -132,7 +132,7 @@ def parse(text: str, currency: str = "INR") -> Money:
     return Money(-minor if sign else minor, currency)
 
 
-def format(money: Money) -> str:  # noqa: A001 - read as money.format, the twin of money.parse
+def format(money: Money) -> str:
     """The amount as decimal digits with all decimals of its currency: "500.00", "-0.05", "1200" for JPY."""
     digits = EXPONENTS[money.currency]
     sign = "-" if money.minor < 0 else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, ClassVar, Literal, Self, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -159,7 +159,7 @@ S = TypeVar("S", bound=ServiceSettings)
 def read(settings_type: type[S]) -> S:
     """The settings from the environment; a missing or wrong one stops the process with its name, not its value."""
     try:
-        return settings_type()
+        return cast(Callable[[], S], settings_type)()
     except ValidationError as error:
         problems = "\n".join(
             f"  {'.'.join(str(part) for part in problem['loc']).upper() or 'settings'}: {problem['msg']}"
