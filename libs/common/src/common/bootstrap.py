@@ -1,0 +1,203 @@
+"""Makes what only an administrator may make: database, roles, schemas; vhost, broker users and their rights.
+
+    python -m common.bootstrap --database-url postgresql://postgres:…@host/postgres --database commdesk \\
+        --management-url http://admin:…@host:15672 --vhost commdesk --secrets secrets.json
+
+Which services there are is read from the secrets, what a broker user may do from the contract. It may be run again
+at any time: it adds what is missing, sets passwords and rights to what they should be, and deletes nothing.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TypedDict
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import aiohttp
+import asyncpg
+
+from common.topology import CONTRACT, DEAD_LETTERS
+
+OWNER = "_owner"
+MIGRATOR = "migrator"
+# A role's share of the fleet's connection budget: its replicas' pools during a rolling update.
+CONNECTIONS_MAX = 24
+# pg_advisory_lock key: two bootstraps would trip over each other's changes to the shared catalogues.
+_TURN = 0x636F6D6D6465736B
+
+# On the roles rather than on connections, so that transaction poolers, which share sessions, do not matter.
+_SETTINGS = {
+    # With cached generic plans a table's first, empty minutes would decide its plans for ever.
+    "plan_cache_mode": "force_custom_plan",
+    "jit": "off",
+    "timezone": "UTC",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "10s",
+    "statement_timeout": "30s",
+}
+# Building an index takes as long as it takes.
+_OWNER_SETTINGS = _SETTINGS | {"statement_timeout": "0", "idle_in_transaction_session_timeout": "60s"}
+
+
+class Secrets(TypedDict):
+    """Passwords by name: database roles (`wallet`, `wallet_owner`) and broker users (`webhook-ingest`, `migrator`)."""
+
+    database: Mapping[str, str]
+    broker: Mapping[str, str]
+
+
+async def database(url: str, name: str, passwords: Mapping[str, str]) -> None:
+    """Make the database *name* with two roles and a schema for every service in *passwords*.
+
+    *url* is an administrator's, to any database of the server. Raises ValueError for a role without its owner.
+    """
+    services = services_of(passwords)
+    admin = await asyncpg.connect(plain_url(url))
+    try:
+        await admin.execute("select pg_advisory_lock($1)", _TURN)
+        await make_roles(admin, passwords)
+        if not await admin.fetchval("select exists (select from pg_database where datname = $1)", name):
+            await admin.execute(f"create database {_quoted(name)}")
+        await make_schemas(database_url(url, name), services)
+    finally:
+        await admin.close()
+
+
+def services_of(passwords: Mapping[str, str]) -> list[str]:
+    """The schemas that the roles belong to."""
+    services = sorted(role.removesuffix(OWNER) for role in passwords if role.endswith(OWNER))
+    if sorted([*services, *(service + OWNER for service in services)]) != sorted(passwords):
+        raise ValueError(f"every service needs two database roles, <service> and <service>{OWNER}")
+    return services
+
+
+async def make_roles(admin: asyncpg.Connection, passwords: Mapping[str, str]) -> None:
+    """Create the roles, or set them to what they should be."""
+    async with admin.transaction():
+        if await admin.fetchval("select rolsuper from pg_roles where rolname = current_user"):
+            # The server would log statements with passwords in them; only a superuser may ask it not to.
+            await admin.execute("set local log_statement = 'none'; set local log_min_duration_statement = -1")
+            await admin.execute("set local log_min_error_statement = 'panic'")
+        for role, password in sorted(passwords.items()):
+            known = await admin.fetchval("select exists (select from pg_roles where rolname = $1)", role)
+            verb = "alter" if known else "create"
+            secret = await admin.fetchval("select quote_literal($1)", password)
+            await admin.execute(
+                f"{verb} role {_quoted(role)} with login nocreatedb nocreaterole"
+                f" connection limit {CONNECTIONS_MAX} password {secret}"
+            )
+            path = f"{_quoted(role.removesuffix(OWNER))}, pg_temp"
+            await admin.execute(f"alter role {_quoted(role)} set search_path = {path}")
+            for setting, value in (_OWNER_SETTINGS if role.endswith(OWNER) else _SETTINGS).items():
+                await admin.execute(f"alter role {_quoted(role)} set {setting} = '{value}'")
+
+
+async def make_schemas(url: str, services: Collection[str]) -> None:
+    """In the database at *url*: a schema for each service, owned by its owner, and nothing for anybody else."""
+    admin = await asyncpg.connect(plain_url(url))
+    try:
+        async with admin.transaction():
+            name = _quoted(await admin.fetchval("select current_database()"))
+            await admin.execute(f"revoke all on database {name} from public")
+            await admin.execute("revoke all on schema public from public")
+            for service in sorted(services):
+                role, owner = _quoted(service), _quoted(service + OWNER)
+                if not await admin.fetchval("select pg_has_role($1, 'usage')", service + OWNER):
+                    # An administrator who is no superuser must be a member to give the schema away.
+                    await admin.execute(f"grant {owner} to current_user")
+                await admin.execute(f"create schema if not exists {role} authorization {owner}")
+                await admin.execute(f"revoke all on schema {role} from public")
+                await admin.execute(f"grant usage on schema {role} to {role}")
+                await admin.execute(f"grant connect on database {name} to {role}, {owner}")
+    finally:
+        await admin.close()
+
+
+async def broker(management_url: str, vhost: str, passwords: Mapping[str, str]) -> None:
+    """Make the vhost, and a user for each name in *passwords* with the rights that the contract gives it."""
+    async with management(management_url) as api:
+        await api.put(f"/api/vhosts/{quote(vhost, safe='')}", json={})
+        for user, password in sorted(passwords.items()):
+            await api.put(f"/api/users/{quote(user, safe='')}", json={"password": password, "tags": ""})
+            await api.put(f"/api/permissions/{quote(vhost, safe='')}/{quote(user, safe='')}", json=rights(user))
+
+
+def management(url: str) -> aiohttp.ClientSession:
+    """RabbitMQ's management API, logged in with what is in *url*; every answer but 2xx and 3xx raises."""
+    parts = urlsplit(url)
+    host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    return aiohttp.ClientSession(
+        base_url=urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/", "", "")),
+        auth=aiohttp.BasicAuth(parts.username or "", parts.password or ""),
+        timeout=aiohttp.ClientTimeout(total=30),
+        raise_for_status=True,
+    )
+
+
+def rights(user: str) -> dict[str, str]:
+    """The patterns of what *user* may configure, write and read.
+
+    Writing to the default exchange is how an event goes home to its queue or to the dead letters.
+    """
+    if user == MIGRATOR:
+        return {"configure": ".*", "write": ".*", "read": ".*"}
+    service = user.replace("_", "-")
+    queues = [queue.name for queue in CONTRACT.queues_of(service)]
+    write = [re.escape(exchange) for exchange in sorted(CONTRACT.exchanges_of(service))]
+    read = [re.escape(name) for queue in queues for name in (queue, queue + DEAD_LETTERS)]
+    return {
+        "configure": "^$",
+        "write": _any_of([*write, r"retry\.[0-9]+ms", r"amq\.default"]),
+        "read": _any_of(read),
+    }
+
+
+def _any_of(patterns: Collection[str]) -> str:
+    return f"^({'|'.join(patterns)})$" if patterns else "^$"
+
+
+def plain_url(url: str) -> str:
+    """*url* without the driver that SQLAlchemy would like to see in it."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.split('+')[0]}://{rest}"
+
+
+def database_url(url: str, name: str, role: str | None = None, password: str | None = None) -> str:
+    """The same server, another database, and another role if one is given."""
+    parts = urlsplit(plain_url(url))
+    address = parts.netloc
+    if role is not None:
+        login = quote(role, safe="") + (f":{quote(password, safe='')}" if password else "")
+        address = f"{login}@{address.rpartition('@')[2]}"
+    return urlunsplit((parts.scheme, address, "/" + quote(name, safe=""), parts.query, ""))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+async def _run(arguments: argparse.Namespace, secrets: Secrets) -> None:
+    if arguments.database_url:
+        await database(arguments.database_url, arguments.database, secrets["database"])
+    if arguments.management_url:
+        await broker(arguments.management_url, arguments.vhost, secrets["broker"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m common.bootstrap", description=__doc__)
+    parser.add_argument("--database-url", help="of an administrator, any database of the server")
+    parser.add_argument("--database", default="commdesk")
+    parser.add_argument("--management-url", help="of RabbitMQ, with an administrator's name and password")
+    parser.add_argument("--vhost", default="commdesk")
+    parser.add_argument("--secrets", required=True, help='JSON file, "-" for standard input')
+    arguments = parser.parse_args()
+    text = sys.stdin.read() if arguments.secrets == "-" else Path(arguments.secrets).read_text()
+    asyncio.run(_run(arguments, json.loads(text)))
+
+
+if __name__ == "__main__":
+    main()
