@@ -1,0 +1,110 @@
+"""python -m sandbox: wire the simulator together and serve it until told to stop."""
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from sandbox.cashfree import webhooks
+from sandbox.cashfree.announcer import Announcer
+from sandbox.cashfree.api import Api
+from sandbox.cashfree.book import Book
+from sandbox.cashfree.checkout import Checkout
+from sandbox.cashfree.control import Control
+from sandbox.cashfree.errors import Refused
+from sandbox.cashfree.idempotency import Idempotency
+from sandbox.cashfree.outcomes import Chance
+from sandbox.cashfree.quotas import DEFAULTS, Quotas
+from sandbox.cashfree.refunds import Refunds
+from sandbox.cashfree.simulator import Simulator
+from sandbox.delivery import Sender
+from sandbox.faults import Faults
+from sandbox.settings import Settings
+from sandbox.timers import Timers
+
+_KEEP_ALIVE_SECONDS = 120  # longer than a client keeps an idle connection, so that it never writes into a closed one
+_YOUNG_OBJECTS_MAX = 50_000  # orders are long-lived: looking through them often frees nothing
+
+
+def application(settings: Settings) -> Starlette:
+    """The whole simulator as one ASGI application."""
+    dice = settings.dice()
+    faults, timers = Faults(dice), Timers()
+    sender = Sender(
+        connections=settings.webhook_connections,
+        timeout_seconds=settings.webhook_timeout_ms / 1000,
+        retry_seconds=settings.retry_seconds,
+        pending_max=settings.webhook_pending_max,
+        log_max=settings.webhook_log_max,
+        attempt_header=webhooks.ATTEMPT_HEADER,
+    )
+    announcer = Announcer(settings, sender, faults, dice)
+    book, chance = Book(settings.orders_max, faults.forget), Chance(settings, dice)
+    simulator = Simulator(book, chance, announcer, timers)
+    refunds = Refunds(book, chance, announcer, timers)
+    quotas, idempotency = Quotas(DEFAULTS if settings.quotas else {}), Idempotency(settings.idempotency_max)
+    control = Control(simulator, refunds, announcer, sender, faults, quotas, idempotency)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with sender:
+            yield
+            timers.clear()
+
+    return Starlette(
+        routes=[
+            Mount("/pg", app=Api(settings, simulator, refunds, faults, quotas, idempotency)),
+            Mount("/control", routes=control.routes()),
+            Mount("/checkout", routes=Checkout(simulator).routes()),
+            Route("/health", _health),
+        ],
+        exception_handlers={
+            Refused: _refused,
+            msgspec.MsgspecError: _not_understood,
+            ValueError: _not_understood,
+        },
+        lifespan=lifespan,
+    )
+
+
+async def _health(_: Request) -> Response:
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+async def _refused(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Refused)
+    return Response(problem.body(), problem.status, media_type="application/json")
+
+
+async def _not_understood(_: Request, problem: Exception) -> Response:
+    return Response(msgspec.json.encode({"message": str(problem)}), 400, media_type="application/json")
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    settings = Settings()
+    app = application(settings)
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS_MAX, 20, 20)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=3,
+    )
+
+
+if __name__ == "__main__":
+    main()

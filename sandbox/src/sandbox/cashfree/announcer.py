@@ -1,0 +1,112 @@
+"""Turns what happened into signed webhooks and hands them to the sender, bent by whatever faults are in force."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from sandbox.cashfree import webhooks
+from sandbox.cashfree.domain import Order, Payment, Refund
+from sandbox.cashfree.entities import TRUTH, Report
+from sandbox.clock import now, now_ms
+from sandbox.delivery import Message, Sender
+from sandbox.faults import Faults, Rule, Subject
+from sandbox.settings import Settings
+
+
+class Announcer:
+    """Knows where a webhook goes, which secret signs it and what is to go wrong with it."""
+
+    def __init__(self, settings: Settings, sender: Sender, faults: Faults, dice: random.Random) -> None:
+        self._default_url = settings.webhook_url
+        self._secret = settings.signing_secret
+        self._version = settings.webhook_version
+        self._sender = sender
+        self._faults = faults
+        self._dice = dice
+
+    def payment(self, order: Order, payment: Payment) -> list[Message]:
+        """Tell of a decided payment; returns what was handed to the sender at once."""
+        return self._announce(self.payment_messages(order, payment))
+
+    def refund(self, order: Order, refund: Refund) -> None:
+        """Tell of a refund."""
+        rules = self._fired(order, webhooks.REFUND_EVENT)
+        body = webhooks.refund_body(refund, now(), self._version, report_of(rules))
+        self._announce([(self._signed(order, webhooks.REFUND_EVENT, body, rules), rules)])
+
+    def payment_messages(self, order: Order, payment: Payment) -> list[tuple[Message, Sequence[Rule]]]:
+        """The webhook of a decided payment with the faults that strike it."""
+        event = webhooks.EVENTS[payment.status]
+        rules = self._fired(order, event)
+        body = webhooks.payment_body(order, payment, now(), self._version, report_of(rules))
+        return [(self._signed(order, event, body, rules), rules)]
+
+    async def payment_and_wait(self, order: Order, payment: Payment) -> list[int]:
+        """Tell of a decided payment and wait for the receiver's answers."""
+        messages = []
+        for message, rules in self.payment_messages(order, payment):
+            copies, _ = self._plan(message, rules)
+            messages += [message] * copies
+        return list(await asyncio.gather(*(self._sender.deliver(message) for message in messages)))
+
+    def ping(self, url: str) -> Message:
+        """The dashboard's endpoint test, to *url*."""
+        body = webhooks.ping_body(now())
+        message = Message(webhooks.PING_EVENT, "", url, body, self._headers(body))
+        self._sender.send(message)
+        return message
+
+    def afresh(self, message: Message) -> Message:
+        """The same body with a new timestamp and signature, as a resend from the dashboard carries."""
+        return Message(message.event, message.order_id, message.url, message.body, self._headers(message.body))
+
+    def _fired(self, order: Order, event: str) -> Sequence[Rule]:
+        return self._faults.fire("webhook", Subject(order.order_id, order.customer_id, event))
+
+    def _headers(self, body: bytes) -> dict[str, str]:
+        return webhooks.headers(self._secret, self._version, now_ms(), body)
+
+    def _signed(self, order: Order, event: str, body: bytes, rules: Sequence[Rule]) -> Message:
+        headers = self._headers(body)
+        for rule in rules:
+            if rule.action == "bad_signature":
+                timestamp = headers["x-webhook-timestamp"]
+                headers["x-webhook-signature"] = webhooks.sign(f"not {self._secret}", timestamp, body)
+            elif rule.action == "alter_body":
+                body = body.replace(order.order_id.encode(), order.order_id.encode() + b"0")
+        return Message(event, order.order_id, order.notify_url or self._default_url, body, headers)
+
+    def _announce(self, pairs: list[tuple[Message, Sequence[Rule]]]) -> list[Message]:
+        handed = []
+        for message, rules in pairs:
+            copies, delay_ms = self._plan(message, rules)
+            for _ in range(copies):
+                self._sender.send(message, delay_ms)
+                handed.append(message)
+        return handed
+
+    def _plan(self, message: Message, rules: Sequence[Rule]) -> tuple[int, int]:
+        """How many copies, and after how many milliseconds."""
+        if not message.url:
+            return 0, 0
+        copies, delay_ms = 1, 0
+        for rule in rules:
+            if rule.action == "duplicate":
+                copies = max(copies, rule.times)
+            elif rule.action == "delay":
+                delay_ms += rule.delay_ms
+            elif rule.action == "reorder":
+                delay_ms += self._dice.randint(0, rule.window_ms)
+            elif rule.action == "drop":
+                self._sender.keep_back(message, "dropped by a fault")
+                return 0, 0
+        return copies, delay_ms
+
+
+def report_of(rules: Sequence[Rule]) -> Report:
+    """What wrong amount or currency the rules make the gateway report."""
+    if not rules:
+        return TRUTH
+    amount_paise = next((rule.amount_paise for rule in rules if rule.action == "wrong_amount"), None)
+    currency = next((rule.currency for rule in rules if rule.action == "wrong_currency"), None)
+    return Report(amount_paise, currency)

@@ -1,0 +1,302 @@
+"""The door /pg: version, credentials, quota, idempotency and faults around every operation."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from hmac import compare_digest
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from sandbox.cashfree import entities, errors, methods, outcomes, requests
+from sandbox.cashfree.announcer import report_of
+from sandbox.cashfree.domain import Order, RefundStatus
+from sandbox.cashfree.entities import Report
+from sandbox.cashfree.errors import Refused
+from sandbox.cashfree.idempotency import Answer, Idempotency
+from sandbox.cashfree.quotas import UNLIMITED, Allowance, Quotas
+from sandbox.cashfree.refunds import Refunds
+from sandbox.cashfree.simulator import Simulator
+from sandbox.clock import now
+from sandbox.faults import Faults, Rule, Subject, from_tags
+from sandbox.settings import Settings
+
+VERSIONS = frozenset({"2023-08-01", "2025-01-01", "2026-01-01"})
+_OPEN = frozenset({"pay_order"})  # the session id is the credential
+_BODY_MAX_BYTES = 256 * 1024
+
+
+class Call(msgspec.Struct):
+    """One request on its way through the door."""
+
+    operation: str
+    method: str
+    path: str
+    body: bytes
+    order_id: str = ""
+    item_id: str = ""
+    payload: dict[str, Any] = {}
+    report: Report = entities.TRUTH
+
+
+class Api:
+    """The ASGI application behind /pg."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        simulator: Simulator,
+        refunds: Refunds,
+        faults: Faults,
+        quotas: Quotas,
+        idempotency: Idempotency,
+    ) -> None:
+        self._app_id, self._secret_key = settings.app_id.encode(), settings.secret_key.encode()
+        self._base_url = settings.base_url
+        self._simulator = simulator
+        self._book = simulator.book
+        self._refunds = refunds
+        self._faults = faults
+        self._quotas = quotas
+        self._idempotency = idempotency
+        self._operations: dict[str, Callable[[Call], bytes]] = {
+            "create_order": self._create_order,
+            "get_order": self._get_order,
+            "terminate_order": self._terminate_order,
+            "get_payments": self._get_payments,
+            "get_payment": self._get_payment,
+            "pay_order": self._pay_order,
+            "create_refund": self._create_refund,
+            "get_refund": self._get_refund,
+            "get_refunds": self._get_refunds,
+            "cancel_refund": self._cancel_refund,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        body = await _read(receive)
+        allowance, replayed = UNLIMITED, False
+        try:
+            call = _route(scope["method"], scope["path"], body)
+            self._admit(call, headers)
+            allowance = self._quotas.take(call.operation)
+            if allowance.retry_seconds:
+                raise errors.too_many_requests()
+            answer, replayed = await self._answer(call, headers.get(b"x-idempotency-key", b"").decode(), receive)
+        except Refused as refusal:
+            answer = Answer(refusal.status, refusal.body())
+        await _send(send, answer, headers, allowance, replayed)
+
+    def _admit(self, call: Call, headers: dict[bytes, bytes]) -> None:
+        version = headers.get(b"x-api-version", b"").decode("latin-1")
+        if not version:
+            raise errors.version_missing()
+        if version not in VERSIONS:
+            raise errors.version_invalid(version)
+        if call.operation not in _OPEN and not (
+            compare_digest(headers.get(b"x-client-id", b""), self._app_id)
+            and compare_digest(headers.get(b"x-client-secret", b""), self._secret_key)
+        ):
+            raise errors.wrong_credentials()
+
+    async def _answer(self, call: Call, key: str, receive: Receive) -> tuple[Answer, bool]:
+        """The answer, and whether it is a replay. Keys count on authenticated POST calls only."""
+        if not key or call.method != "POST" or call.operation in _OPEN:
+            return await self._perform(call, receive), False
+        first = self._idempotency.claim(key, call.path, call.body)
+        if first is not None:
+            return await asyncio.shield(first), True
+        try:
+            answer = await self._perform(call, receive)
+        except BaseException:
+            self._idempotency.release(key)
+            raise
+        # A 502, 503 or 504 comes from in front of the application, which then never saw the key.
+        if answer.status in (502, 503, 504, 429):
+            self._idempotency.release(key)
+        else:
+            self._idempotency.settle(key, answer)
+        return answer, False
+
+    async def _perform(self, call: Call, receive: Receive) -> Answer:
+        try:
+            subject = self._subject(call)
+            rules = self._faults.fire(call.operation, subject)
+            if not rules and call.operation != "create_order":
+                return Answer(200, self._operations[call.operation](call))
+            await _hinder(rules, receive)
+            call.report = report_of(rules)
+            body = self._operations[call.operation](call)
+            if call.operation == "create_order":
+                await self._pay_on_create(self._book.order(call.order_id), rules)
+                body = self._get_order(call) if rules else body
+            await _hinder_after(rules, receive)
+            return Answer(200, body)
+        except Refused as refusal:
+            return Answer(refusal.status, refusal.body())
+
+    def _subject(self, call: Call) -> Subject:
+        """What rules may ask about; the body is read here, so that a fault can name the order it is about to hit."""
+        if call.method in ("POST", "PATCH", "PUT"):
+            call.payload = requests.json_object(call.body)
+        if call.operation != "create_order":
+            if call.operation == "pay_order":
+                call.order_id = self._book.of_session(call.payload.get("payment_session_id")).order_id
+            order = self._book.find(call.order_id)
+            return Subject(call.order_id, order.customer_id if order else "")
+        customer, tags = call.payload.get("customer_details"), call.payload.get("order_tags")
+        order_id = call.payload.get("order_id")
+        if isinstance(tags, dict) and isinstance(order_id, str) and self._book.find(order_id) is None:
+            self._rules_of_tags(tags, order_id)
+        customer_id = customer.get("customer_id") if isinstance(customer, dict) else ""
+        return Subject(str(order_id or ""), str(customer_id))
+
+    def _rules_of_tags(self, tags: dict[str, Any], order_id: str) -> None:
+        if not isinstance(tags.get("sandbox_faults", ""), str):
+            return
+        try:
+            rules = from_tags(tags, order_id)
+        except (ValueError, msgspec.ValidationError) as problem:
+            raise errors.invalid("order_tags", f"sandbox_faults: {problem}", tags["sandbox_faults"]) from problem
+        if rules and not self._faults.of_order(order_id):  # a repeated create must not arm them anew
+            for rule in rules:
+                self._faults.add(rule)
+
+    async def _pay_on_create(self, order: Order, rules: Sequence[Rule]) -> None:
+        rule = next((rule for rule in rules if rule.action == "pay_on_create"), None)
+        if rule is None and order.amount_paise != outcomes.PAID_ON_CREATE_PAISE:
+            return
+        outcome = outcomes.Outcome(rule.outcome) if rule else outcomes.Outcome.SUCCESS
+        await self._simulator.pay_and_wait(order, methods.upi(), outcome)
+
+    # -- operations
+
+    def _create_order(self, call: Call) -> bytes:
+        order = self._simulator.create_order(requests.new_order(call.payload, now()))
+        call.order_id = order.order_id
+        return entities.order(order, call.report)
+
+    def _get_order(self, call: Call) -> bytes:
+        return entities.order(self._book.order(call.order_id), call.report)
+
+    def _terminate_order(self, call: Call) -> bytes:
+        order = self._book.order(call.order_id)
+        if call.payload.get("order_status") != "TERMINATED":
+            raise errors.invalid("order_status", "should be TERMINATED", call.payload.get("order_status"))
+        self._simulator.terminate(order)
+        return entities.order(order, call.report)
+
+    def _get_payments(self, call: Call) -> bytes:
+        return entities.payments(self._book.order(call.order_id), call.report)
+
+    def _get_payment(self, call: Call) -> bytes:
+        return entities.payment(*self._book.payment(call.order_id, call.item_id), call.report)
+
+    def _pay_order(self, call: Call) -> bytes:
+        order = self._book.order(call.order_id)
+        payment = self._simulator.pay(order, methods.read(call.payload.get("payment_method")))
+        return entities.pay_order(payment, self._base_url, order.session_id)
+
+    def _create_refund(self, call: Call) -> bytes:
+        new = requests.new_refund(call.payload)
+        return entities.refund(self._refunds.create(self._book.order(call.order_id), new), call.report)
+
+    def _get_refund(self, call: Call) -> bytes:
+        return entities.refund(self._book.refund(call.item_id, call.order_id)[1], call.report)
+
+    def _get_refunds(self, call: Call) -> bytes:
+        return entities.refunds(self._book.order(call.order_id), call.report)
+
+    def _cancel_refund(self, call: Call) -> bytes:
+        order, refund = self._book.refund(call.item_id, call.order_id)
+        if call.payload.get("refund_status") != RefundStatus.CANCELLED:
+            raise errors.invalid("refund_status", "should be CANCELLED", call.payload.get("refund_status"))
+        self._refunds.cancel(order, refund)
+        return entities.refund(refund, call.report)
+
+
+def _route(method: str, path: str, body: bytes) -> Call:
+    """The operation that a method and a path name; raises Refused."""
+    match method, path.split("/")[2:]:
+        case "POST", ["orders"]:
+            return Call("create_order", method, path, body)
+        case "POST", ["orders", "sessions"]:
+            return Call("pay_order", method, path, body)
+        case "GET", ["orders", order_id]:
+            return Call("get_order", method, path, body, order_id)
+        case "PATCH", ["orders", order_id]:
+            return Call("terminate_order", method, path, body, order_id)
+        case "GET", ["orders", order_id, "payments"]:
+            return Call("get_payments", method, path, body, order_id)
+        case "GET", ["orders", order_id, "payments", payment_id]:
+            return Call("get_payment", method, path, body, order_id, payment_id)
+        case "POST", ["orders", order_id, "refunds"]:
+            return Call("create_refund", method, path, body, order_id)
+        case "GET", ["orders", order_id, "refunds"]:
+            return Call("get_refunds", method, path, body, order_id)
+        case "GET", ["orders", order_id, "refunds", refund_id]:
+            return Call("get_refund", method, path, body, order_id, refund_id)
+        case "PUT", ["orders", order_id, "refunds", refund_id]:
+            return Call("cancel_refund", method, path, body, order_id, refund_id)
+        case _:
+            raise errors.bad_url()
+
+
+async def _hinder(rules: Sequence[Rule], receive: Receive) -> None:
+    for rule in rules:
+        if rule.action == "delay":
+            await asyncio.sleep(rule.delay_ms / 1000)
+        elif rule.action == "timeout":
+            await _hold(rule, receive)
+        elif rule.action == "error":
+            raise errors.broken(rule.status)
+
+
+async def _hinder_after(rules: Sequence[Rule], receive: Receive) -> None:
+    for rule in rules:
+        if rule.action == "apply_then_timeout":
+            await _hold(rule, receive)
+        elif rule.action == "apply_then_error":
+            raise errors.broken(rule.status)
+
+
+async def _hold(rule: Rule, receive: Receive) -> None:
+    """Say nothing until the caller gives up; one that waits it out gets 504."""
+    try:
+        async with asyncio.timeout(rule.delay_ms / 1000):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        pass
+    raise errors.broken(504)
+
+
+async def _read(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > _BODY_MAX_BYTES or not message.get("more_body"):
+            return body
+
+
+async def _send(send: Send, answer: Answer, headers: dict[bytes, bytes], allowance: Allowance, replayed: bool) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(answer.body)),
+                (b"x-api-version", headers.get(b"x-api-version", b"")),
+                (b"x-request-id", headers.get(b"x-request-id", b"")),
+                (b"x-idempotency-key", headers.get(b"x-idempotency-key", b"")),
+                (b"x-idempotency-replayed", b"true" if replayed else b"false"),
+                (b"x-ratelimit-limit", b"%d" % allowance.limit),
+                (b"x-ratelimit-remaining", b"%d" % allowance.remaining),
+                (b"x-ratelimit-retry", b"%d" % allowance.retry_seconds),
+                (b"x-ratelimit-type", b"app_id"),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": answer.body})

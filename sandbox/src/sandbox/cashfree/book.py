@@ -1,0 +1,110 @@
+"""The simulator's memory: orders by their ids, bounded, the oldest finished ones leaving first."""
+
+import base64
+import secrets
+from collections import deque
+from collections.abc import Callable
+
+from sandbox.cashfree import errors
+from sandbox.cashfree.domain import Order, Payment, Refund
+from sandbox.clock import now, now_ms
+
+_SPARED_MAX = 64  # unfinished orders passed over before the oldest leaves all the same
+
+
+class Book:
+    """Orders, their sessions and refund ids. *on_evicted* hears of each order that leaves."""
+
+    def __init__(self, orders_max: int, on_evicted: Callable[[str], None]) -> None:
+        self._orders_max = orders_max
+        self._on_evicted = on_evicted
+        self._orders: dict[str, Order] = {}
+        self._sessions: dict[str, Order] = {}
+        self._refund_ids: dict[str, Order] = {}
+        self._by_age: deque[str] = deque()
+        # 14 digits that keep growing over restarts, so that nobody meets an old id on a new payment.
+        self._last_id = now_ms() * 10
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def next_id(self) -> int:
+        """A new cf_order_id, cf_payment_id or cf_refund_id."""
+        self._last_id += 1
+        return self._last_id
+
+    @staticmethod
+    def new_session_id() -> str:
+        """Opaque, 143 characters, session_…payment."""
+        return f"session_{base64.urlsafe_b64encode(secrets.token_bytes(96)).decode()}payment"
+
+    def add(self, order: Order) -> None:
+        """Remember a new order; raises Refused if its id was used before."""
+        if order.order_id in self._orders:
+            raise errors.order_exists()
+        self._orders[order.order_id] = self._sessions[order.session_id] = order
+        self._by_age.append(order.order_id)
+        if len(self._orders) > self._orders_max:
+            self._evict()
+
+    def find(self, order_id: str) -> Order | None:
+        """The order of that id, or None."""
+        return self._orders.get(order_id)
+
+    def order(self, order_id: str) -> Order:
+        """The order of that id; raises Refused."""
+        found = self._orders.get(order_id)
+        if found is None:
+            raise errors.order_not_found()
+        return found
+
+    def of_session(self, session_id: object) -> Order:
+        """The order of a payment session; raises Refused."""
+        found = self._sessions.get(session_id) if isinstance(session_id, str) else None
+        if found is None:
+            raise errors.session_invalid()
+        return found
+
+    def payment(self, order_id: str, cf_payment_id: str) -> tuple[Order, Payment]:
+        """A payment and its order; raises Refused."""
+        order = self.order(order_id)
+        for payment in order.payments:
+            if str(payment.cf_payment_id) == cf_payment_id:
+                return order, payment
+        raise errors.payment_not_found()
+
+    def add_refund(self, order: Order, refund: Refund) -> None:
+        """Remember a refund; raises Refused if its id was used before, on whatever order."""
+        if refund.refund_id in self._refund_ids:
+            raise errors.refund_repeated()
+        self._refund_ids[refund.refund_id] = order
+        order.refunds.append(refund)
+
+    def has_refund(self, refund_id: str) -> bool:
+        return refund_id in self._refund_ids
+
+    def refund(self, refund_id: str, order_id: str | None = None) -> tuple[Order, Refund]:
+        """A refund and its order; raises Refused."""
+        order = self._refund_ids.get(refund_id)
+        if order_id is not None and self.order(order_id) is not order:
+            raise errors.refund_not_found()
+        if order is None:
+            raise errors.refund_not_found()
+        return order, next(refund for refund in order.refunds if refund.refund_id == refund_id)
+
+    def clear(self) -> None:
+        """Forget everything but the numbers already given out."""
+        for memory in (self._orders, self._sessions, self._refund_ids, self._by_age):
+            memory.clear()
+
+    def _evict(self) -> None:
+        moment = now()
+        for _ in range(min(_SPARED_MAX, len(self._by_age) - 1)):
+            if self._orders[self._by_age[0]].finished(moment):
+                break
+            self._by_age.rotate(-1)
+        order = self._orders.pop(self._by_age.popleft())
+        del self._sessions[order.session_id]
+        for refund in order.refunds:
+            del self._refund_ids[refund.refund_id]
+        self._on_evicted(order.order_id)

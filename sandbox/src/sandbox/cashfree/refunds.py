@@ -1,0 +1,77 @@
+"""Refunds: PENDING at first, decided after a while or as the note commands."""
+
+from sandbox.cashfree import errors
+from sandbox.cashfree.announcer import Announcer
+from sandbox.cashfree.book import Book
+from sandbox.cashfree.domain import RETURNED_NOTHING, Order, Refund, RefundStatus
+from sandbox.cashfree.outcomes import Chance
+from sandbox.cashfree.requests import NewRefund
+from sandbox.clock import now
+from sandbox.timers import Timers
+
+# A refund_note of just this word (Cashfree's own device, its ACTIVE and PENDING both stay pending) forces the status.
+_FORCED = {
+    "SUCCESS": RefundStatus.SUCCESS,
+    "FAILED": RefundStatus.FAILED,
+    "PENDING": RefundStatus.PENDING,
+    "ACTIVE": RefundStatus.PENDING,
+    "CANCELLED": RefundStatus.CANCELLED,
+    "ONHOLD": RefundStatus.ONHOLD,
+}
+
+
+class Refunds:
+    """Gives money back, never more than came in."""
+
+    def __init__(self, book: Book, chance: Chance, announcer: Announcer, timers: Timers) -> None:
+        self._book = book
+        self._chance = chance
+        self._announcer = announcer
+        self._timers = timers
+
+    def create(self, order: Order, new: NewRefund) -> Refund:
+        """Start a refund of an order's first successful payment; raises Refused."""
+        captured = order.captured()
+        if not captured:
+            raise errors.not_paid()
+        refunded = sum(it.amount_paise for it in order.refunds if it.status not in RETURNED_NOTHING)
+        refund = Refund(
+            refund_id=new.refund_id,
+            cf_refund_id=self._book.next_id(),
+            cf_payment_id=captured[0].cf_payment_id,
+            order_id=order.order_id,
+            amount_paise=new.amount_paise,
+            currency=order.currency,
+            note=new.note,
+            speed=new.speed,
+            created_at=now(),
+        )
+        if refunded + new.amount_paise > sum(payment.amount_paise for payment in captured):
+            raise self._repeated_or(errors.refund_too_large(), new.refund_id)
+        self._book.add_refund(order, refund)
+        status = _FORCED.get(new.note or "", RefundStatus.SUCCESS)
+        if status is not RefundStatus.PENDING:
+            self._timers.after(self._chance.refund_delay_ms(), lambda: self._decide_pending(order, refund, status))
+        return refund
+
+    def cancel(self, order: Order, refund: Refund) -> None:
+        """Cancel a refund that is still pending; raises Refused."""
+        if refund.status not in (RefundStatus.PENDING, RefundStatus.ONHOLD):
+            raise errors.refund_final()
+        self.decide(order, refund, RefundStatus.CANCELLED)
+
+    def decide(self, order: Order, refund: Refund, status: RefundStatus) -> None:
+        """Give a refund its status, whatever it was, and tell of it if it is final."""
+        refund.status = status
+        refund.processed_at = now() if status is RefundStatus.SUCCESS else None
+        # FAILED is told as well: the documents name SUCCESS and CANCELLED only, and a client must survive all three.
+        if status in (RefundStatus.SUCCESS, *RETURNED_NOTHING):
+            self._announcer.refund(order, refund)
+
+    def _decide_pending(self, order: Order, refund: Refund, status: RefundStatus) -> None:
+        if refund.status is RefundStatus.PENDING:  # it may have been cancelled or decided by hand
+            self.decide(order, refund, status)
+
+    def _repeated_or(self, other: errors.Refused, refund_id: str) -> errors.Refused:
+        # A repeated id is complained of first, so that a retry of the refund that used up the amount reads as such.
+        return errors.refund_repeated() if self._book.has_refund(refund_id) else other

@@ -1,0 +1,173 @@
+"""Sends webhooks: kept-alive connections, bounded concurrency, retries on a ladder, and a log of what was sent."""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from typing import Self
+
+import aiohttp
+import msgspec
+
+from sandbox.clock import now_ms
+
+_NOBODY_ANSWERED = 0
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A signed webhook, ready to go."""
+
+    event: str
+    order_id: str
+    url: str
+    body: bytes
+    headers: dict[str, str]
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """One attempt, or a message that a fault kept back (attempt 0). Status 0 means that nobody answered."""
+
+    id: int
+    message: Message
+    attempt: int
+    status: int
+    error: str
+    at_ms: int
+
+
+class _Due(msgspec.Struct):
+    message: Message
+    attempt: int
+    answered: "asyncio.Future[int] | None" = None
+
+
+class Sender:
+    """Delivers messages at least once, in no order, until they are answered with 200 or the ladder ends."""
+
+    def __init__(
+        self,
+        *,
+        connections: int,
+        timeout_seconds: float,
+        retry_seconds: Sequence[float],
+        pending_max: int,
+        log_max: int,
+        attempt_header: str,
+    ) -> None:
+        self._connections = connections
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._retry_seconds = retry_seconds
+        self._pending_max = pending_max
+        self._attempt_header = attempt_header
+        self._due: asyncio.Queue[_Due] = asyncio.Queue()
+        self._waiting: set[asyncio.TimerHandle] = set()
+        self._workers: list[asyncio.Task[None]] = []
+        self._client: aiohttp.ClientSession | None = None
+        self._ids = itertools.count(1)
+        self._busy = 0
+        self.log: deque[Sent] = deque(maxlen=log_max)
+        self.delivered = self.failed = self.given_up = self.refused = 0
+
+    async def __aenter__(self) -> Self:
+        self._client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding"),
+        )
+        self._workers = [asyncio.create_task(self._work()) for _ in range(self._connections)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cancel_waiting()
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        if self._client is not None:
+            await self._client.close()
+
+    @property
+    def pending(self) -> int:
+        """Messages that are queued, on their way, or waiting for a retry or a delay."""
+        return self._due.qsize() + len(self._waiting) + self._busy
+
+    def send(self, message: Message, delay_ms: int = 0) -> None:
+        """Deliver *message*, after *delay_ms*, without waiting for it; beyond the bound it is refused and counted."""
+        if self.pending >= self._pending_max:
+            self.refused += 1
+            return
+        self._schedule(_Due(message, 1), delay_ms / 1000)
+
+    async def deliver(self, message: Message) -> int:
+        """Deliver *message* and wait for the first answer: its HTTP status, or 0 if nobody answered."""
+        answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._due.put_nowait(_Due(message, 1, answered))
+        return await answered
+
+    def keep_back(self, message: Message, why: str) -> None:
+        """Record a message that a fault swallowed."""
+        self._record(message, 0, _NOBODY_ANSWERED, why)
+
+    def cancel_waiting(self) -> None:
+        """Forget everything that is not on its way yet."""
+        for handle in self._waiting:
+            handle.cancel()
+        self._waiting.clear()
+        while not self._due.empty():
+            due = self._due.get_nowait()
+            if due.answered is not None and not due.answered.done():
+                due.answered.set_result(_NOBODY_ANSWERED)
+
+    def _schedule(self, due: _Due, delay_seconds: float) -> None:
+        if delay_seconds <= 0:
+            self._due.put_nowait(due)
+            return
+
+        def ready() -> None:
+            self._waiting.discard(handle)
+            self._due.put_nowait(due)
+
+        handle = asyncio.get_running_loop().call_later(delay_seconds, ready)
+        self._waiting.add(handle)
+
+    async def _work(self) -> None:
+        while True:
+            due = await self._due.get()
+            self._busy += 1
+            try:
+                status = await self._attempt(due)
+            finally:
+                self._busy -= 1
+            if due.answered is not None and not due.answered.done():
+                due.answered.set_result(status)
+                due.answered = None
+            if status == 200:
+                self.delivered += 1
+            elif due.attempt <= len(self._retry_seconds):
+                self.failed += 1
+                wait = self._retry_seconds[due.attempt - 1]
+                due.attempt += 1
+                self._schedule(due, wait)
+            else:
+                self.failed += 1
+                self.given_up += 1
+
+    async def _attempt(self, due: _Due) -> int:
+        message = due.message
+        assert self._client is not None, "the sender is entered before it sends"
+        headers = {**message.headers, self._attempt_header: str(due.attempt)}
+        status, error = _NOBODY_ANSWERED, ""
+        try:
+            async with self._client.post(
+                message.url, data=message.body, headers=headers, allow_redirects=False
+            ) as response:
+                await response.read()  # so that the connection is kept
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
+            error = f"{type(problem).__name__}: {problem}"
+        self._record(message, due.attempt, status, error)
+        return status
+
+    def _record(self, message: Message, attempt: int, status: int, error: str) -> None:
+        self.log.append(Sent(next(self._ids), message, attempt, status, error, now_ms()))

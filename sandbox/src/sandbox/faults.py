@@ -1,0 +1,158 @@
+"""Rules that make the simulator misbehave: on an operation, for an order or a customer, so often, with a chance."""
+
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+Action = Literal[
+    # answers
+    "error",  # refuse with *status*, nothing applied
+    "apply_then_error",  # apply, then refuse with *status*
+    "timeout",  # hold the connection for *delay_ms*, nothing applied
+    "apply_then_timeout",  # apply, then hold the connection for *delay_ms*
+    "pay_on_create",  # pay with *outcome* and have the webhook answered before create_order returns
+    # answers and webhooks
+    "delay",  # by *delay_ms*
+    "wrong_amount",  # report *amount_paise*
+    "wrong_currency",  # report *currency*
+    # webhooks
+    "duplicate",  # send it *times* in all
+    "reorder",  # send it at a random moment within *window_ms*
+    "drop",  # never send it
+    "bad_signature",  # sign with another secret
+    "alter_body",  # change the body after it was signed
+]
+Operation = Literal[
+    "*",
+    "create_order",
+    "get_order",
+    "terminate_order",
+    "get_payments",
+    "get_payment",
+    "pay_order",
+    "create_refund",
+    "get_refund",
+    "get_refunds",
+    "cancel_refund",
+    "webhook",
+]
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What an operation is about, as far as rules may ask."""
+
+    order_id: str = ""
+    customer_id: str = ""
+    event: str = ""
+
+
+class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One fault. Empty filters match everything; *count* None means for ever."""
+
+    action: Action
+    operation: Operation = "*"
+    id: int = 0
+    order_id: str = ""
+    customer_id: str = ""
+    event: str = ""  # a webhook's type
+    probability: float = 1.0
+    count: int | None = None
+    status: int = 500
+    delay_ms: int = 30_000
+    times: int = 2
+    window_ms: int = 2_000
+    amount_paise: int = 100
+    currency: str = "USD"
+    outcome: Literal["success", "failure", "user_dropped"] = "success"
+
+    def matches(self, operation: str, subject: Subject) -> bool:
+        """Whether this rule is about *operation* on *subject*."""
+        return (
+            self.operation in ("*", operation)
+            and self.order_id in ("", subject.order_id)
+            and self.customer_id in ("", subject.customer_id)
+            and self.event in ("", subject.event)
+        )
+
+
+class Faults:
+    """The rules in force. Rules of one order are kept apart, so that others pay nothing for them."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self._dice = dice
+        self._anywhere: list[Rule] = []
+        self._by_order: dict[str, list[Rule]] = {}
+        self._ids = 0
+
+    def add(self, rule: Rule) -> Rule:
+        """Put a rule in force and number it."""
+        self._ids += 1
+        rule.id = self._ids
+        (self._by_order.setdefault(rule.order_id, []) if rule.order_id else self._anywhere).append(rule)
+        return rule
+
+    def fire(self, operation: str, subject: Subject) -> Sequence[Rule]:
+        """The rules that strike now; their counts go down."""
+        if not self._anywhere and subject.order_id not in self._by_order:
+            return ()
+        candidates = [*self._anywhere, *self._by_order.get(subject.order_id, ())]
+        fired = [
+            rule
+            for rule in candidates
+            if rule.matches(operation, subject) and (rule.probability >= 1 or self._dice.random() < rule.probability)
+        ]
+        for rule in fired:
+            if rule.count is not None:
+                rule.count -= 1
+                if rule.count <= 0:
+                    self.remove(rule.id)
+        return fired
+
+    def of_order(self, order_id: str) -> list[Rule]:
+        """The rules of one order that are still in force."""
+        return self._by_order.get(order_id, [])
+
+    def all(self) -> list[Rule]:
+        """Every rule in force."""
+        return [*self._anywhere, *(rule for rules in self._by_order.values() for rule in rules)]
+
+    def remove(self, rule_id: int) -> bool:
+        """Lift one rule; False if there is none of that number."""
+        before = len(self.all())
+        self._anywhere = [rule for rule in self._anywhere if rule.id != rule_id]
+        for order_id, rules in list(self._by_order.items()):
+            left = [rule for rule in rules if rule.id != rule_id]
+            if left:
+                self._by_order[order_id] = left
+            else:
+                del self._by_order[order_id]
+        return len(self.all()) < before
+
+    def forget(self, order_id: str) -> None:
+        """Lift the rules of an order."""
+        self._by_order.pop(order_id, None)
+
+    def clear(self) -> None:
+        """Lift every rule."""
+        self._anywhere.clear()
+        self._by_order.clear()
+
+
+def from_tags(tags: dict[str, str], order_id: str) -> list[Rule]:
+    """The rules that an order asks for itself, as {"sandbox_faults": "webhook:duplicate:times=3,get_order:error"}.
+
+    Raises ValueError on a rule that makes no sense.
+    """
+    rules = []
+    for text in tags.get("sandbox_faults", "").split(","):
+        if not text.strip():
+            continue
+        operation, action, *options = text.strip().split(":")
+        fields: dict[str, str] = {"operation": operation, "action": action, "order_id": order_id}
+        for option in options:
+            name, _, value = option.partition("=")
+            fields[name] = value
+        rules.append(msgspec.convert(fields, Rule, strict=False))
+    return rules

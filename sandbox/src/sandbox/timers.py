@@ -1,0 +1,30 @@
+"""Things that happen later, and can all be called off."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Timers:
+    """Calls back after a while; holds nothing of what is over."""
+
+    def __init__(self) -> None:
+        self._handles: set[asyncio.TimerHandle] = set()
+
+    def after(self, delay_ms: int, act: Callable[[], None]) -> None:
+        """Call *act* in *delay_ms*, or at once if that is nothing."""
+        if delay_ms <= 0:
+            act()
+            return
+
+        def due() -> None:
+            self._handles.discard(handle)
+            act()
+
+        handle = asyncio.get_running_loop().call_later(delay_ms / 1000, due)
+        self._handles.add(handle)
+
+    def clear(self) -> None:
+        """Call everything off."""
+        for handle in self._handles:
+            handle.cancel()
+        self._handles.clear()
