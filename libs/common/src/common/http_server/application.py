@@ -1,0 +1,216 @@
+"""What stands between a request and its endpoint: one thin ASGI layer that does everything once.
+
+Request id and context, routing, authentication and roles, error rendering, metrics, one log line. Routing is a
+dictionary for plain paths and Starlette's compiled patterns for those with parameters.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from loguru import logger
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from common import context, ids, logs, telemetry
+from common.context import Context
+from common.errors import DomainError
+from common.http_server.door import CALLER, Door, Route
+from common.http_server.health import operational_routes
+from common.http_server.refusals import (
+    MethodNotAllowed,
+    Overloaded,
+    RoleMissing,
+    RouteNotFound,
+    error_reply,
+    internal_error_reply,
+)
+from common.tokens import TokenMissing
+
+USER_AGENT_LENGTH_MAX = 256
+# The status of nobody's answer: the client went away first (nginx's number for it).
+_CLIENT_CLOSED = 499
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_request_id = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
+_requests = telemetry.counter("http_requests_total", "Requests answered", ["method", "route", "status"])
+_seconds = telemetry.histogram("http_request_duration_seconds", "Time to answer", ["method", "route"])
+
+
+def app(routes: Sequence[Route], door: Door) -> ASGIApp:
+    """The ASGI application of a service: *routes*, the health pages and /metrics."""
+    return _Application([*routes, *operational_routes(door)], door)
+
+
+class _Routes:
+    """Method and path to route. A plain path wins over a pattern; patterns are tried in their order."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._plain: dict[str, dict[str, Route]] = {}
+        self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Callable[[str], Any]], dict[str, Route]]] = {}
+        for entry in routes:
+            pattern, _, convertors = compile_path(entry.path)
+            if convertors:
+                readers: dict[str, Callable[[str], Any]] = {
+                    name: convertor.convert for name, convertor in convertors.items()
+                }
+                methods = self._patterns.setdefault(entry.path, (pattern, readers, {}))[2]
+            else:
+                methods = self._plain.setdefault(entry.path, {})
+            if entry.method in methods:
+                raise ValueError(f"{entry.method} {entry.path} is routed twice")
+            methods[entry.method] = entry
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, Any]]:
+        """Raises RouteNotFound or MethodNotAllowed."""
+        if method == "HEAD":
+            method = "GET"
+        if (methods := self._plain.get(path)) is not None:
+            if method not in methods:
+                raise _method_not_allowed(methods)
+            return methods[method], {}
+        others: dict[str, Route] = {}
+        for pattern, readers, methods in self._patterns.values():
+            if (match := pattern.match(path)) is not None:
+                if method in methods:
+                    return methods[method], {name: readers[name](text) for name, text in match.groupdict().items()}
+                others |= methods
+        raise _method_not_allowed(others) if others else RouteNotFound("there is nothing at this path")
+
+
+def _method_not_allowed(methods: Mapping[str, Route]) -> MethodNotAllowed:
+    error = MethodNotAllowed("the path does not take this method")
+    error.allow = ", ".join(sorted(methods))
+    return error
+
+
+class _Application:
+    def __init__(self, routes: Sequence[Route], door: Door) -> None:
+        self._routes = _Routes(routes)
+        self._door = door
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._request(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, started_ns = time.perf_counter(), time.time_ns()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id", b"").decode("latin-1")
+        if not _request_id(request_id):
+            request_id = str(ids.new())
+        correlation_id = headers.get(b"x-correlation-id", b"").decode("latin-1")
+        parent = headers.get(b"traceparent", b"").decode("latin-1")
+        now = Context(
+            request_id=request_id,
+            correlation_id=correlation_id if _request_id(correlation_id) else request_id,
+            traceparent=telemetry.traceparent_for(parent),
+            ip=_client_ip(scope, headers),
+            user_agent=headers.get(b"user-agent", b"").decode("latin-1")[:USER_AGENT_LENGTH_MAX],
+        )
+        self._in_flight += 1
+        with context.bind(now):
+            status, template, operational = _CLIENT_CLOSED, "unmatched", False
+            code = ""
+            try:
+                try:
+                    found, scope["path_params"] = self._routes.find(scope["method"], scope["path"])
+                    template, operational = found.path, found.operational
+                    response = await self._answer(found, scope, receive, headers)
+                except DomainError as error:
+                    code = error.code
+                    response = error_reply(error, request_id)
+                except ClientDisconnect:
+                    return
+                except Exception:  # noqa: BLE001 - a bug in an endpoint is answered, logged, and stays this request's
+                    code = "internal_error"
+                    logger.exception("the endpoint failed")
+                    response = internal_error_reply(request_id)
+                status = response.status_code
+                response.raw_headers.append((b"x-request-id", request_id.encode()))
+                await response(scope, receive, send)
+            finally:
+                self._in_flight -= 1
+                method = scope["method"] if template != "unmatched" or scope["method"] in _METHODS else "other"
+                seconds = time.perf_counter() - started
+                _requests.of(method, template, str(status)).inc()
+                _seconds.of(method, template).observe(seconds)
+                if not operational or status >= 500:
+                    _log(method, template, status, seconds, code)
+                    telemetry.record_span(
+                        f"{method} {template}",
+                        now.traceparent,
+                        started_ns,
+                        started_ns + int(seconds * 1e9),
+                        parent=parent if parent[3:35] == now.traceparent[3:35] else None,
+                        attributes={"http.request.method": method, "http.response.status_code": status},
+                        failed=status >= 500,
+                    )
+
+    async def _answer(self, found: Route, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Response:
+        if not found.operational:
+            if self._in_flight > self._door.in_flight_max:
+                raise Overloaded("too many requests at once")
+            if not found.public:
+                await self._admit(found, scope, headers)
+        return await found.endpoint(Request(scope, receive))
+
+    async def _admit(self, found: Route, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        """Say who is calling, in the scope and in the context. Raises Unauthenticated or RoleMissing."""
+        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token or self._door.user_tokens is None:
+            raise TokenMissing("this needs an access token")
+        who = await self._door.user_tokens.authenticate(token)
+        scope[CALLER] = who
+        now = context.current()
+        context.replace_current(
+            Context(
+                now.request_id,
+                now.correlation_id,
+                now.traceparent,
+                who.user_id,
+                who.merchant_id,
+                now.ip,
+                now.user_agent,
+            )
+        )
+        if found.roles and not found.roles & who.roles:
+            raise RoleMissing("your roles do not allow this")
+
+
+def _log(method: str, template: str, status: int, seconds: float, code: str) -> None:
+    level = logs.ERROR if status >= 500 and status != 503 else logs.INFO
+    if logs.enabled(level):
+        fields = {"method": method, "route": template, "status": status, "durationMs": round(seconds * 1000, 2)}
+        if code:
+            fields["code"] = code
+        logs.line(level, "common.http_server", f"{method} {template} {status}", fields)
+
+
+def _client_ip(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    """The address that our own proxy saw: the last entry, which a client cannot write; else the peer's."""
+    forwarded = headers.get(b"x-forwarded-for")
+    if forwarded is not None:
+        return forwarded.rpartition(b",")[2].strip().decode("latin-1")[:45]
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Starting and stopping is the runtime's; servers that ask are told that all is well."""
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,111 @@
+"""Refusals: which kind of error has which status, and how it is said. Domain code names no status."""
+
+from __future__ import annotations
+
+from common.errors import (
+    KINDS,
+    Conflict,
+    DomainError,
+    FailedPrecondition,
+    InvalidArgument,
+    KeyReused,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unresolved,
+)
+from common.http_server.replies import Reply, encode
+
+
+class InvalidRequest(InvalidArgument):
+    """The request is not what the operation takes; `fields` says where."""
+
+    fix = "Correct the fields that are named; the API description shows the expected shape."
+
+
+class UnsupportedMediaType(InvalidArgument):
+    fix = "Send the body as JSON with the header `Content-Type: application/json`."
+
+
+class BodyTooLarge(TooLarge):
+    fix = "Send a smaller body; the limit is in the message."
+
+
+class BodyTooSlow(InvalidArgument):
+    fix = "Send the whole body without pauses."
+
+
+class RouteNotFound(NotFound):
+    fix = "Check the path; the API description lists all of them."
+
+
+class MethodNotAllowed(InvalidArgument):
+    fix = "Use one of the methods in the Allow header."
+    allow: str = ""
+
+
+class RoleMissing(PermissionDenied):
+    fix = "Ask for one of the roles that this operation needs."
+
+
+class Overloaded(Unavailable):
+    fix = "Send the same request again after Retry-After."
+
+
+class Unhealthy(Unavailable):
+    fix = "Look at the checks that are named in `fields`."
+
+
+HTTP_STATUS: dict[type[DomainError], int] = {
+    InvalidArgument: 400,
+    NotFound: 404,
+    FailedPrecondition: 409,
+    Conflict: 409,
+    KeyReused: 422,
+    Unauthenticated: 401,
+    PermissionDenied: 403,
+    ResourceExhausted: 429,
+    Unavailable: 503,
+    TooLarge: 413,
+    Unresolved: 202,
+}
+assert HTTP_STATUS.keys() == set(KINDS), "every kind of error needs an HTTP status"
+
+# The two refusals of HTTP itself that have a status of their own.
+_OF_THE_TRANSPORT: dict[type[DomainError], int] = {UnsupportedMediaType: 415, MethodNotAllowed: 405, BodyTooSlow: 408}
+
+
+def status_of(error: DomainError) -> int:
+    """The HTTP status of *error*, by the nearest class that has one."""
+    return next(status for cls in type(error).__mro__ if (status := _OF_THE_TRANSPORT.get(cls) or HTTP_STATUS.get(cls)))
+
+
+def error_reply(error: DomainError, request_id: str) -> Reply:
+    """`{"success": false, "error": {code, message, fields?, requestId}}`, with Retry-After where waiting helps."""
+    described: dict[str, object] = {"code": error.code, "message": error.message or error.fix}
+    if error.fields:
+        described["fields"] = error.fields
+    described["requestId"] = request_id
+    headers = {}
+    if (seconds := getattr(error, "retry_after_seconds", None)) is not None:
+        headers["retry-after"] = str(seconds)
+    if isinstance(error, Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = error.allow
+    if isinstance(error, TooLarge | BodyTooSlow):
+        headers["connection"] = "close"  # the rest of the body is not worth reading
+    return Reply(encode({"success": False, "error": described}), status_of(error), headers)
+
+
+def internal_error_reply(request_id: str) -> Reply:
+    """A bug: no text of it leaves the house."""
+    described = {
+        "code": "internal_error",
+        "message": "Something went wrong on our side; give support the request id.",
+        "requestId": request_id,
+    }
+    return Reply(encode({"success": False, "error": described}), 500)
