@@ -9,13 +9,14 @@ at any time: it adds what is missing, sets passwords and rights to what they sho
 
 import argparse
 import asyncio
+import base64
 import json
 import re
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypedDict
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import aiohttp
 import asyncpg
@@ -130,9 +131,10 @@ def management(url: str) -> aiohttp.ClientSession:
     """RabbitMQ's management API, logged in with what is in *url*; every answer but 2xx and 3xx raises."""
     parts = urlsplit(url)
     host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
     return aiohttp.ClientSession(
         base_url=urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/", "", "")),
-        auth=aiohttp.BasicAuth(parts.username or "", parts.password or ""),
+        headers={"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"},
         timeout=aiohttp.ClientTimeout(total=30),
         raise_for_status=True,
     )

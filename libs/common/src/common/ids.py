@@ -92,3 +92,8 @@ def _uuid(n: int) -> UUID:
     _set(uuid, "int", n)
     _set(uuid, "is_safe", _UNKNOWN)
     return uuid
+
+
+def lower_bound(moment: datetime) -> UUID:
+    """The smallest UUIDv7 of that millisecond: ids made before *moment* are less than it."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80 | _VERSION_AND_VARIANT)

@@ -150,7 +150,7 @@ def _pending(connection: Connection, package: str | None, schema: str) -> list[s
     while stack:
         revision = stack.pop()
         done.add(revision)
-        stack.extend(every[revision]._all_down_revisions)  # noqa: SLF001 - no public name for it
+        stack.extend(every[revision]._all_down_revisions)
     return [revision for revision in reversed(every) if revision not in done]
 
 

@@ -121,7 +121,8 @@ comment on function uuid_floor is 'Not greater than any UUIDv7 that was made at 
 
 # A partition is built apart and attached, which unlike CREATE TABLE … PARTITION OF lets writers of the parent go on.
 # Attaching fails while the default partition holds rows of that day, so they are moved first; the default partition
-# is locked before that, or a writer could add one in between. Nobody should be writing there at all.
+# is locked before that, or a writer could add one in between. Nobody should be writing there at all; where they may be,
+# because the day has begun, the parent is locked too: a writer already on its way to the default partition would fail.
 CREATE_PARTITION = """
 create function create_partition(parent text, day date) returns boolean
 language plpgsql
@@ -134,6 +135,9 @@ declare
 begin
     if to_regclass(partition) is not null then
         return false;
+    end if;
+    if day <= cast(now() at time zone 'UTC' as date) then
+        execute format('lock table only %I in share row exclusive mode', parent);
     end if;
     execute format('lock table %I in access exclusive mode', parent || '_default');
     execute format('create table %I (like %I including all)', partition, parent);

@@ -1,0 +1,156 @@
+"""Doors that write: what arrives while one batch is being flushed is the next batch. No timer, bounded."""
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from loguru import logger
+from prometheus_client import Histogram
+
+from common.database import is_transient, sqlstate
+from common.errors import DomainError, Unavailable, Unresolved
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_SIZE = Histogram("commdesk_batch_items", "Items of a flush", ["batcher"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+# Integrity violations: one item contradicts what is stored, the others deserve their own try.
+_CONSTRAINT = "23"
+
+
+class Overloaded(Unavailable):
+    """More is waiting than can be worked off in time."""
+
+    fix = "Send the same request again after Retry-After, with the same idempotency key."
+
+
+class DeadlinePassed(Unavailable):
+    """The caller's time was over before the work began; nothing was done."""
+
+    fix = "Send the same request again, with the same idempotency key and more time."
+
+
+class OutcomeUnknown(Unresolved):
+    """The infrastructure failed in the middle: it may have happened."""
+
+    fix = "Send the same request again with the same idempotency key; it is answered by its key."
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[T, R]):
+    item: T
+    deadline: float | None
+    future: asyncio.Future[R]
+
+
+class Batcher(Generic[T, R]):
+    """Collects items and flushes them together, one flush in flight.
+
+    *flush* takes a list and returns a result or a DomainError for each item, in order; it wraps one transaction, or
+    one call to a service of ours, never a call to a gateway. Two items with the same key fold into one. A constraint
+    error makes the batch be tried singly; an infrastructure error fails all of it as OutcomeUnknown. A caller that goes
+    away neither cancels the flush nor breaks it. The flush runs in an empty context: what it needs rides on the item.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[list[T]], Awaitable[Sequence[R | DomainError]]],
+        *,
+        name: str,
+        items_max: int = 128,
+        waiting_max: int = 2000,
+    ) -> None:
+        self._flush = flush
+        self._name = name
+        self._items_max = items_max
+        self._waiting_max = waiting_max
+        self._queue: list[_Waiting[T, R]] = []
+        self._by_key: dict[Hashable, asyncio.Future[R]] = {}
+        self._flusher: asyncio.Task[None] | None = None
+        self._size = _SIZE.labels(name)
+
+    async def submit(self, item: T, *, key: Hashable = None, deadline: float | None = None) -> R:
+        """The item's own result. *deadline* is on `time.monotonic()`'s scale.
+
+        Raises the item's DomainError; Overloaded when too much waits; DeadlinePassed; OutcomeUnknown.
+        """
+        future = self._by_key.get(key) if key is not None else None
+        if future is None:
+            if len(self._queue) >= self._waiting_max:
+                raise Overloaded()
+            future = asyncio.get_running_loop().create_future()
+            # Every caller may have gone away by the time it fails.
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            if key is not None:
+                self._by_key[key] = future
+                future.add_done_callback(lambda _: self._by_key.pop(key, None))
+            self._queue.append(_Waiting(item, deadline, future))
+            if self._flusher is None:
+                self._flusher = asyncio.create_task(
+                    self._run(), name=f"batcher:{self._name}", context=contextvars.Context()
+                )
+        return await asyncio.shield(future)
+
+    async def drain(self) -> None:
+        """Wait until nothing waits."""
+        while self._flusher is not None:
+            await asyncio.wait([self._flusher])
+
+    async def _run(self) -> None:
+        # One turn of the loop, so that what arrived in the same tick travels together.
+        await asyncio.sleep(0)
+        try:
+            while self._queue:
+                batch, self._queue = self._queue[: self._items_max], self._queue[self._items_max :]
+                await self._flush_batch(self._in_time(batch))
+        finally:
+            self._flusher = None
+
+    def _in_time(self, batch: list[_Waiting[T, R]]) -> list[_Waiting[T, R]]:
+        now = time.monotonic()
+        kept = []
+        for waiting in batch:
+            if waiting.deadline is not None and waiting.deadline <= now:
+                waiting.future.set_exception(DeadlinePassed())
+            else:
+                kept.append(waiting)
+        return kept
+
+    async def _flush_batch(self, batch: list[_Waiting[T, R]]) -> None:
+        if not batch:
+            return
+        self._size.observe(len(batch))
+        try:
+            results = await self._flush([waiting.item for waiting in batch])
+        except Exception as error:  # noqa: BLE001 - every caller gets an answer
+            code = sqlstate(error)
+            if len(batch) > 1 and code is not None and code.startswith(_CONSTRAINT):
+                for waiting in batch:
+                    await self._flush_batch([waiting])
+                return
+            self._fail(batch, error)
+            return
+        assert len(results) == len(batch), f"{self._name} answered {len(results)} of {len(batch)} items"
+        for waiting, result in zip(batch, results, strict=True):
+            if waiting.future.done():
+                continue
+            if isinstance(result, DomainError):
+                waiting.future.set_exception(result)
+            else:
+                waiting.future.set_result(result)
+
+    def _fail(self, batch: list[_Waiting[T, R]], error: Exception) -> None:
+        if isinstance(error, DomainError):
+            outcome: Exception = error
+        elif is_transient(error):
+            logger.bind(batcher=self._name, items=len(batch)).warning("flush failed: {}", type(error).__name__)
+            outcome = OutcomeUnknown()
+        else:
+            logger.bind(batcher=self._name, items=len(batch)).opt(exception=error).error("flush raised")
+            outcome = error
+        for waiting in batch:
+            if not waiting.future.done():
+                waiting.future.set_exception(outcome)

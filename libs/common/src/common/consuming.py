@@ -1,0 +1,127 @@
+"""The batch consumer of one queue: takes what is there, has it handled, acks after the commit.
+
+Nothing else in the fleet acks, retries or removes duplicates. Unloaded, a batch is one message and nothing waits;
+under load, batches form by themselves while the one before is being worked.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import aio_pika
+from aio_pika.abc import AbstractChannel
+from aiormq.abc import AbstractChannel as WireChannel
+from aiormq.abc import DeliveredMessage
+from loguru import logger
+from pamqp.commands import Basic
+
+from common.broker import BrokerConnection, BrokerUnavailable
+from common.envelopes import Delivery, opened
+from common.handling import Climb, Refused, Subscription
+
+__all__ = ["Climb", "Consumer", "Refused", "Subscription"]
+
+# Enough to fill a batch while another is worked; an envelope holds up to 128 events, so this bounds memory as well.
+PREFETCH_ENVELOPES = 256
+BATCH_EVENTS_MAX = 512
+# A queue that holds messages and delivers none for this long has a dead channel behind it.
+SILENCE_SECONDS = 20.0
+STOP_SECONDS = 20.0
+
+Work = Callable[[Sequence[Delivery]], Awaitable[None]]
+
+
+class Consumer:
+    """Runs until it is stopped; opens its channel anew for as long as that takes."""
+
+    def __init__(self, connection: BrokerConnection, queue: str, work: Work) -> None:
+        self._connection = connection
+        self._queue = queue
+        self._work = work
+        self._stopping = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._waiting: list[DeliveredMessage] = []
+
+    def stop(self) -> None:
+        """Take nothing new; `run` ends after the batch in hand, what is prefetched goes back to the queue."""
+        self._stopping.set()
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Consume until `stop`."""
+        while not self._stopping.is_set():
+            try:
+                channel = await self._connection.channel(confirms=False)
+            except BrokerUnavailable:
+                await self._pause(1.0)
+                continue
+            try:
+                await self._consume(channel)
+            except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError) as error:
+                logger.bind(queue=self._queue).warning("channel lost: {}", type(error).__name__)
+                await self._pause(1.0)
+            finally:
+                await asyncio.gather(channel.close(), return_exceptions=True)
+
+    async def _consume(self, channel: AbstractChannel) -> None:
+        self._waiting = []
+        self._arrived.clear()
+        lost = asyncio.Event()
+
+        def lose(*_: object) -> None:
+            lost.set()
+            self._arrived.set()
+
+        channel.close_callbacks.add(lose)
+        wire = await channel.get_underlay_channel()
+        wire.on_consumer_cancel_callbacks.add(lose)
+        await wire.basic_qos(prefetch_count=PREFETCH_ENVELOPES)
+        consumer = await wire.basic_consume(self._queue, self._take)
+        while not self._stopping.is_set() and not lost.is_set():
+            if not self._waiting:
+                self._arrived.clear()
+                try:
+                    async with asyncio.timeout(SILENCE_SECONDS):
+                        await self._arrived.wait()
+                except TimeoutError:
+                    if await self._is_stuck():
+                        logger.bind(queue=self._queue).error("messages wait and none is delivered: a new channel")
+                        return
+                continue
+            await self._batch(wire)
+        if not lost.is_set():
+            await wire.basic_cancel(consumer.consumer_tag or "")
+
+    async def _batch(self, wire: WireChannel) -> None:
+        """Work a prefix of what waits, then ack it whole: the commit came first."""
+        messages, deliveries, events = [], [], 0
+        while self._waiting and events < BATCH_EVENTS_MAX:
+            message = self._waiting.pop(0)
+            delivery = opened(message)
+            messages.append(message)
+            deliveries.append(delivery)
+            events += len(delivery.bodies)
+        await self._work(deliveries)
+        delivered = messages[-1].delivery
+        assert isinstance(delivered, Basic.Deliver)
+        await wire.basic_ack(delivered.delivery_tag or 0, multiple=True)
+
+    async def _take(self, message: DeliveredMessage) -> None:
+        self._waiting.append(message)
+        self._arrived.set()
+
+    async def _is_stuck(self) -> bool:
+        try:
+            channel = await self._connection.channel(confirms=False)
+            async with asyncio.timeout(5):
+                found = await channel.declare_queue(self._queue, passive=True)
+                await channel.close()
+        except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError, BrokerUnavailable):
+            return True
+        return bool(found.declaration_result.message_count) and not self._waiting
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass

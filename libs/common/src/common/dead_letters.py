@@ -1,0 +1,160 @@
+"""Dead letters: what left a queue for good, kept in a table where people can read, replay and discard it.
+
+The broker's `<queue>.dlq` is emptied into the table by its owner, so that one dead letter can be settled by itself,
+with a name and a reason, in a transaction. A replay goes to the home queue through the outbox under a fresh envelope
+with fresh headers; the permanent business keys, not the inbox, keep its effect single.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
+
+from common import envelopes, ids, outbox
+from common.database import Database, Tx, retried
+from common.envelopes import Delivery
+from common.errors import InvalidArgument
+from common.outbox import Outgoing
+from common.topology import DEAD_LETTERS
+
+LIST_MAX = 500
+
+_KEEP = """
+insert into dead_letters (dead_letter_id, source_id, queue, type, event, producer, error_code, error_class, attempts,
+                          first_failed_at, dead_at)
+select * from unnest(cast(:ids as uuid[]), cast(:sources as uuid[]), cast(:queues as text[]), cast(:types as text[]),
+                     cast(:events as bytea[]), cast(:producers as text[]), cast(:codes as text[]),
+                     cast(:classes as text[]), cast(:attempts as int[]), cast(:first_failed as timestamptz[]),
+                     cast(:dead as timestamptz[]))
+on conflict (source_id) do nothing
+returning dead_letter_id, queue, error_code
+"""
+
+_LIST = """
+select dead_letter_id, queue, type, event, error_code, error_class, attempts, first_failed_at, dead_at, status, actor,
+       reason
+from dead_letters
+where status = :status and (:queue = '' or queue = :queue) and (:type = '' or type = :type)
+  and (:error_code = '' or error_code = :error_code)
+  and (cardinality(cast(:ids as uuid[])) = 0 or dead_letter_id = any(cast(:ids as uuid[])))
+order by dead_at limit :rows
+"""
+
+_SETTLE = """
+update dead_letters set status = :status, actor = :actor, reason = :reason, settled_at = now()
+where dead_letter_id in (
+    select dead_letter_id from dead_letters
+    where dead_letter_id = any(cast(:ids as uuid[])) and status = 'OPEN' order by dead_letter_id for update
+)
+returning dead_letter_id, queue, type, event, producer
+"""
+
+
+class ReasonMissing(InvalidArgument):
+    """Nobody settles a dead letter without a name and a reason."""
+
+    fix = "Say who you are and why, so that the next person understands it."
+
+
+async def keep(db: Database, queue: str, deliveries: Sequence[Delivery]) -> None:
+    """Store what arrived in `<queue>.dlq`; the first time it alerts."""
+    rows = [(delivery, body) for delivery in deliveries for body in delivery.bodies]
+
+    @retried
+    async def store(db: Database) -> None:
+        now = datetime.now(UTC)
+        async with db.begin() as tx:
+            result = await tx.execute(
+                _KEEP,
+                ids=[ids.new() for _ in rows],
+                sources=[_source(delivery, number) for number, (delivery, _) in enumerate(rows)],
+                queues=[queue for _ in rows],
+                types=[delivery.type for delivery, _ in rows],
+                events=[body for _, body in rows],
+                producers=[delivery.producer for delivery, _ in rows],
+                codes=[delivery.error_code or "delivery_limit" for delivery, _ in rows],
+                classes=[delivery.error_class or "DeliveryLimit" for delivery, _ in rows],
+                attempts=[delivery.attempt for delivery, _ in rows],
+                first_failed=[_moment(delivery.first_failed_unix_micros, now) for delivery, _ in rows],
+                dead=[now for _ in rows],
+            )
+            await outbox.append(tx, [_alert(tx.service, row) for row in result])
+
+    await store(db)
+
+
+async def find(
+    tx: Tx,
+    *,
+    queue: str = "",
+    type_name: str = "",
+    error_code: str = "",
+    status: str = "OPEN",
+    ids: Sequence[UUID] = (),
+    limit: int = 100,
+) -> list[Any]:
+    """Dead letters by filter, oldest first; empty strings mean any."""
+    result = await tx.execute(
+        _LIST,
+        queue=queue,
+        type=type_name,
+        error_code=error_code,
+        status=status or "OPEN",
+        ids=list(ids),
+        rows=max(1, min(limit, LIST_MAX)),
+    )
+    return list(result)
+
+
+async def replay(tx: Tx, dead_letter_ids: Sequence[UUID], actor: str, reason: str) -> int:
+    """Send open dead letters home once more; how many were open. Raises ReasonMissing."""
+    rows = await _settle(tx, dead_letter_ids, "REPLAYED", actor, reason)
+    hops = []
+    for row in rows:
+        envelope_id, sealed = envelopes.seal(row.producer, row.type, [row.event])
+        hops.append(Outgoing(envelope_id, "", row.queue, True, row.type, sealed))
+    await outbox.append_rows(tx, hops)
+    return len(rows)
+
+
+async def discard(tx: Tx, dead_letter_ids: Sequence[UUID], actor: str, reason: str) -> int:
+    """Settle open dead letters without effect; how many were open. Raises ReasonMissing."""
+    return len(await _settle(tx, dead_letter_ids, "DISCARDED", actor, reason))
+
+
+async def _settle(tx: Tx, dead_letter_ids: Sequence[UUID], status: str, actor: str, reason: str) -> list[Any]:
+    if not actor.strip() or not reason.strip():
+        raise ReasonMissing()
+    result = await tx.execute(
+        _SETTLE, ids=sorted(dead_letter_ids), status=status, actor=actor[:200], reason=reason[:1000]
+    )
+    return list(result)
+
+
+def home_of(dead_letter_queue: str) -> str:
+    return dead_letter_queue.removesuffix(DEAD_LETTERS)
+
+
+def _source(delivery: Delivery, number: int) -> UUID:
+    """One id for each event: an envelope that the broker itself gave up on may hold several."""
+    if len(delivery.bodies) == 1:
+        return delivery.envelope_id
+    return UUID(int=delivery.envelope_id.int ^ (number + 1))
+
+
+def _moment(unix_micros: int, otherwise: datetime) -> datetime:
+    return datetime.fromtimestamp(unix_micros / 1_000_000, UTC) if unix_micros else otherwise
+
+
+def _alert(service: str, row: Any) -> AdminAlertRaised:
+    return AdminAlertRaised(
+        event_id=ids.encode("evt", ids.new()),
+        time_unix_micros=time.time_ns() // 1000,
+        cause="dead_letter",
+        service=service,
+        summary=f"{row.queue}: an event was given up with {row.error_code}",
+        fields={"queue": row.queue, "error_code": row.error_code},
+    )

@@ -1,0 +1,252 @@
+"""The common gRPC service that every service mounts: delivery checks, totals, stories and dead letters."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import grpc
+from commdesk.common.v1 import delivery_pb2 as pb
+from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceServicer
+
+from common import dead_letters, ids
+from common.broker import Publisher
+from common.database import Database, Tx
+from common.errors import InvalidArgument, Unavailable
+from common.outbox import Outgoing
+
+LIMIT_MAX = 1000
+DEAD_LETTER = "dlq"
+
+_PUBLISHED = """
+select envelope_id, exchange, routing_key, published_at is not null as confirmed from outbox
+where envelope_id >= :after and envelope_id < :before and exchange <> '' and exchange not like 'retry.%'
+order by envelope_id limit :rows
+"""
+_CLAIMED = "select envelope_id from inbox where consumer = :consumer and envelope_id = any(cast(:ids as uuid[]))"
+_AGAIN = """
+update outbox set published_at = null, leased_until = null where envelope_id = any(cast(:ids as uuid[]))
+"""
+_STORED = """
+select envelope_id, type, body from outbox where envelope_id = any(cast(:ids as uuid[])) order by envelope_id
+"""
+_BACKLOG = """
+select (select count(*) from outbox where published_at is null) as outbox_unmarked,
+       (select count(*) from intents where done_at is null) as intents_pending,
+       (select count(*) from dead_letters where status = 'OPEN') as dead_letters_open,
+       (select count(*) from outbox) as outbox_total,
+       (select count(*) from inbox) as inbox_total
+"""
+
+
+class TooMany(InvalidArgument):
+    """More items than one call takes."""
+
+    fix = f"Ask for at most {LIMIT_MAX} at a time."
+
+
+class RepublishIncomplete(Unavailable):
+    """The broker did not confirm all of it."""
+
+    fix = "Ask again: a second delivery has no second effect."
+
+
+@dataclass(frozen=True, slots=True)
+class StoryEntry:
+    """One line of a story. No personal data: operators paste stories into tickets."""
+
+    time: datetime
+    kind: str
+    summary: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What one service knows of a reference, and the other ids under which the story goes on."""
+
+    entries: Sequence[StoryEntry] = ()
+    references: Sequence[str] = ()
+
+
+Stories = Callable[[Tx, str], Awaitable[Story]]
+Totals = Callable[[Tx], Awaitable[Mapping[str, int]]]
+
+
+async def no_story(tx: Tx, reference: str) -> Story:
+    """For services that know nothing of references."""
+    return Story()
+
+
+async def no_totals(tx: Tx) -> Mapping[str, int]:
+    """For services that keep no books."""
+    return {}
+
+
+class DeliveryServicer(DeliveryServiceServicer):
+    """See protos/commdesk/common/v1/delivery.proto."""
+
+    def __init__(self, db: Database, publisher: Publisher, stories: Stories, totals: Totals) -> None:
+        self._db = db
+        self._publisher = publisher
+        self._stories = stories
+        self._totals = totals
+
+    async def ListPublished(
+        self, request: pb.ListPublishedRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ListPublishedResponse:
+        after = ids.lower_bound(_moment(request.from_unix_micros))
+        if request.after_id:
+            after = max(after, UUID(int=_uuid(request.after_id).int + 1))
+        async with self._db.begin() as tx:
+            rows = await tx.execute(
+                _PUBLISHED,
+                after=after,
+                before=ids.lower_bound(_moment(request.to_unix_micros)),
+                rows=min(request.limit or LIMIT_MAX, LIMIT_MAX),
+            )
+        return pb.ListPublishedResponse(
+            envelopes=[
+                pb.PublishedEnvelope(
+                    id=row.envelope_id.bytes,
+                    exchange=row.exchange,
+                    routing_key=row.routing_key,
+                    confirmed=row.confirmed,
+                )
+                for row in rows
+            ]
+        )
+
+    async def ListClaimed(
+        self, request: pb.ListClaimedRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ListClaimedResponse:
+        async with self._db.begin() as tx:
+            rows = await tx.execute(_CLAIMED, consumer=request.consumer, ids=_uuids(request.ids))
+        return pb.ListClaimedResponse(ids=[row.envelope_id.bytes for row in rows])
+
+    async def Republish(
+        self, request: pb.RepublishRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.RepublishResponse:
+        wanted = _uuids(request.ids)
+        if not request.queue:
+            async with self._db.begin() as tx:
+                result = await tx.execute(_AGAIN, ids=wanted)
+            return pb.RepublishResponse(republished=result.rowcount)
+        async with self._db.begin() as tx:
+            rows = [
+                Outgoing(row.envelope_id, "", request.queue, True, row.type, row.body)
+                for row in await tx.execute(_STORED, ids=wanted)
+            ]
+        confirmed = await self._publisher.publish(rows)
+        if len(confirmed) < len(rows):
+            raise RepublishIncomplete(f"{len(confirmed)} of {len(rows)} were confirmed")
+        return pb.RepublishResponse(republished=len(confirmed))
+
+    async def Totals(self, request: pb.TotalsRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.TotalsResponse:
+        async with self._db.begin() as tx:
+            # One snapshot: sums taken by several statements must belong together.
+            await tx.execute("set transaction isolation level repeatable read read only")
+            return pb.TotalsResponse(totals=await self._totals(tx))
+
+    async def Backlog(
+        self, request: pb.BacklogRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.BacklogResponse:
+        return await backlog(self._db)
+
+    async def ListDeadLetters(
+        self, request: pb.ListDeadLettersRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ListDeadLettersResponse:
+        async with self._db.begin() as tx:
+            rows = await dead_letters.find(
+                tx,
+                queue=request.queue,
+                type_name=request.type,
+                error_code=request.error_code,
+                status=request.status,
+                ids=_dead_letter_ids(request.ids),
+                limit=request.limit or 100,
+            )
+        return pb.ListDeadLettersResponse(dead_letters=[_dead_letter(row) for row in rows])
+
+    async def ReplayDeadLetters(
+        self, request: pb.ReplayDeadLettersRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ReplayDeadLettersResponse:
+        async with self._db.begin() as tx:
+            count = await dead_letters.replay(tx, _dead_letter_ids(request.ids), request.actor, request.reason)
+        return pb.ReplayDeadLettersResponse(replayed=count)
+
+    async def DiscardDeadLetters(
+        self, request: pb.DiscardDeadLettersRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.DiscardDeadLettersResponse:
+        async with self._db.begin() as tx:
+            count = await dead_letters.discard(tx, _dead_letter_ids(request.ids), request.actor, request.reason)
+        return pb.DiscardDeadLettersResponse(discarded=count)
+
+    async def Story(self, request: pb.StoryRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.StoryResponse:
+        if not 0 < len(request.reference) <= 128:
+            raise InvalidArgument(reference="1 to 128 characters")
+        async with self._db.begin() as tx:
+            story = await self._stories(tx, request.reference)
+        return pb.StoryResponse(
+            entries=[
+                pb.StoryEntry(
+                    time_unix_micros=int(entry.time.timestamp() * 1_000_000),
+                    kind=entry.kind,
+                    summary=entry.summary,
+                    fields=entry.fields,
+                )
+                for entry in sorted(story.entries, key=lambda entry: entry.time)
+            ],
+            references=story.references,
+        )
+
+
+async def backlog(db: Database) -> pb.BacklogResponse:
+    """What this service still has to do; all zero when it is quiet."""
+    async with db.begin() as tx:
+        row = (await tx.execute(_BACKLOG)).one()
+    return pb.BacklogResponse(**row._mapping)
+
+
+def _dead_letter(row: Any) -> pb.DeadLetter:
+    return pb.DeadLetter(
+        id=ids.encode(DEAD_LETTER, row.dead_letter_id),
+        queue=row.queue,
+        type=row.type,
+        event=row.event,
+        error_code=row.error_code,
+        error_class=row.error_class,
+        attempts=row.attempts,
+        first_failed_unix_micros=int(row.first_failed_at.timestamp() * 1_000_000),
+        dead_unix_micros=int(row.dead_at.timestamp() * 1_000_000),
+        status=row.status,
+        actor=row.actor or "",
+        reason=row.reason or "",
+    )
+
+
+def _dead_letter_ids(texts: Sequence[str]) -> list[UUID]:
+    if len(texts) > LIMIT_MAX:
+        raise TooMany()
+    return [ids.decode(DEAD_LETTER, text) for text in texts]
+
+
+def _uuids(raw: Sequence[bytes]) -> list[UUID]:
+    if len(raw) > LIMIT_MAX:
+        raise TooMany()
+    return sorted(_uuid(each) for each in raw)
+
+
+def _uuid(raw: bytes) -> UUID:
+    try:
+        return UUID(bytes=raw)
+    except ValueError:
+        raise ids.InvalidId("an envelope id is 16 bytes") from None
+
+
+def _moment(unix_micros: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(unix_micros / 1_000_000, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidArgument(time="not a moment in microseconds since 1970") from None

@@ -1,0 +1,237 @@
+"""Idempotency keys: a row scoped by merchant, user and route, claimed and completed in the use case's transactions.
+
+The truth is this table; Redis is a hint at most. A key with the same request gets the same answer, byte for byte;
+with another request it is refused by name; one in flight is told to wait. An unresolved outcome is not stored: the
+key stays claimed with its subject, and the request that comes again carries on from there.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from common.database import Tx
+from common.errors import Conflict, InvalidArgument, KeyReused
+
+KEY_LENGTH_MAX = 255
+KEEP = timedelta(hours=24)
+LEASE = timedelta(seconds=30)
+
+_CLAIM = """
+insert into idempotency_keys (merchant_id, user_id, route, key, fingerprint, subject, state, leased_until, expires_at)
+select merchant_id, user_id, route, key, fingerprint, subject, 'STARTED', now() + :lease, now() + :keep
+from unnest(cast(:merchants as text[]), cast(:users as text[]), cast(:routes as text[]), cast(:keys as text[]),
+            cast(:fingerprints as bytea[]), cast(:subjects as uuid[]))
+     as row (merchant_id, user_id, route, key, fingerprint, subject)
+order by merchant_id, user_id, route, key
+on conflict (merchant_id, user_id, route, key) do update
+    set fingerprint = excluded.fingerprint, subject = excluded.subject, state = 'STARTED', status = null,
+        response = null, created_at = now(), leased_until = excluded.leased_until, expires_at = excluded.expires_at
+    where idempotency_keys.expires_at < now()
+returning merchant_id, user_id, route, key
+"""
+_READ = """
+select k.merchant_id, k.user_id, k.route, k.key, fingerprint, subject, state, status, response,
+       leased_until > now() as in_flight
+from idempotency_keys k
+join unnest(cast(:merchants as text[]), cast(:users as text[]), cast(:routes as text[]), cast(:keys as text[]))
+     as asked (merchant_id, user_id, route, key)
+  on k.merchant_id = asked.merchant_id and k.user_id = asked.user_id and k.route = asked.route and k.key = asked.key
+"""
+_TAKE_OVER = """
+update idempotency_keys k set leased_until = now() + :lease
+from unnest(cast(:merchants as text[]), cast(:users as text[]), cast(:routes as text[]), cast(:keys as text[]))
+     as asked (merchant_id, user_id, route, key)
+where k.merchant_id = asked.merchant_id and k.user_id = asked.user_id and k.route = asked.route and k.key = asked.key
+  and k.state = 'STARTED' and (k.leased_until is null or k.leased_until <= now())
+returning k.merchant_id, k.user_id, k.route, k.key
+"""
+_COMPLETE = """
+update idempotency_keys k
+set state = 'COMPLETED', status = done.status, response = done.response, leased_until = null
+from unnest(cast(:subjects as uuid[]), cast(:merchants as text[]), cast(:users as text[]), cast(:routes as text[]),
+            cast(:keys as text[]), cast(:statuses as smallint[]), cast(:responses as bytea[]))
+     as done (subject, merchant_id, user_id, route, key, status, response)
+where k.merchant_id = done.merchant_id and k.user_id = done.user_id and k.route = done.route and k.key = done.key
+  and k.subject = done.subject and k.state = 'STARTED'
+"""
+_PURGE = "delete from idempotency_keys where expires_at < now()"
+
+
+class IdempotencyKeyReused(KeyReused):
+    """The key was used before with another request."""
+
+    fix = "Use a new idempotency key for a new request."
+
+
+class IdempotencyKeyInFlight(Conflict):
+    """The first request with this key is still being worked."""
+
+    fix = "Send the same request again after Retry-After; it gets the first one's answer."
+    retry_after_seconds = 1
+
+
+class IdempotencyKeyInvalid(InvalidArgument):
+    """The key is empty, too long or holds characters that are not printable ASCII."""
+
+    fix = "Use 1 to 255 printable ASCII characters, for example a UUID."
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Where a key counts. Ordered as the rows are locked."""
+
+    merchant_id: str
+    user_id: str
+    route: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request that wants to run under *key*; *subject* is the aggregate that it would create."""
+
+    key: Key
+    fingerprint: bytes
+    subject: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Nobody used the key before: go on with the claim's own subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """An earlier request under this key got as far as *subject* and has no final answer: carry on from there."""
+
+    subject: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The final answer, to be repeated byte for byte."""
+
+    subject: UUID
+    status: int
+    response: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The final answer of the request under *key*."""
+
+    key: Key
+    subject: UUID
+    status: int
+    response: bytes
+
+
+Verdict = Fresh | Resumed | Answered | IdempotencyKeyReused | IdempotencyKeyInFlight
+
+
+def validated(key: str) -> str:
+    """The key itself. Raises IdempotencyKeyInvalid."""
+    if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
+        raise IdempotencyKeyInvalid()
+    return key
+
+
+def fingerprint(request: Any) -> bytes:
+    """What makes two requests the same: the SHA-256 of their documented fields in a canonical order."""
+    return hashlib.sha256(msgspec.json.encode(request, order="deterministic")).digest()
+
+
+async def claim(tx: Tx, claims: Sequence[Claim]) -> list[Verdict]:
+    """A verdict for each claim, in order; the keys are inserted and leased in sorted order.
+
+    Of two claims with one key in the same call, the second is in flight (or reused, if it differs).
+    """
+    if not claims:
+        return []
+    first = {wanted.key: wanted for wanted in reversed(claims)}
+    scopes = _columns(list(first))
+    fresh = {
+        _key(row)
+        for row in await tx.execute(
+            _CLAIM,
+            **scopes,
+            fingerprints=[wanted.fingerprint for wanted in first.values()],
+            subjects=[wanted.subject for wanted in first.values()],
+            lease=LEASE,
+            keep=KEEP,
+        )
+    }
+    known = [key for key in first if key not in fresh]
+    stored = {_key(row): row for row in await tx.execute(_READ, **_columns(known))} if known else {}
+    resumable = [
+        key
+        for key, row in stored.items()
+        if row.state == "STARTED" and not row.in_flight and row.fingerprint == first[key].fingerprint
+    ]
+    taken = (
+        {_key(row) for row in await tx.execute(_TAKE_OVER, **_columns(sorted(resumable, key=_order)), lease=LEASE)}
+        if resumable
+        else set()
+    )
+    return [_verdict(wanted, first, fresh, stored, taken) for wanted in claims]
+
+
+async def complete(tx: Tx, completions: Sequence[Completion]) -> None:
+    """Store final answers."""
+    if not completions:
+        return
+    await tx.execute(
+        _COMPLETE,
+        **_columns([done.key for done in completions]),
+        subjects=[done.subject for done in completions],
+        statuses=[done.status for done in completions],
+        responses=[done.response for done in completions],
+    )
+
+
+async def purge(tx: Tx) -> int:
+    """Delete keys that ran out; how many."""
+    return (await tx.execute(_PURGE)).rowcount
+
+
+def _verdict(
+    wanted: Claim, first: dict[Key, Claim], fresh: set[Key], stored: dict[Key, Any], taken: set[Key]
+) -> Verdict:
+    if wanted.key in fresh:
+        if first[wanted.key] is wanted:
+            return Fresh()
+        same = first[wanted.key].fingerprint == wanted.fingerprint
+        return IdempotencyKeyInFlight() if same else IdempotencyKeyReused()
+    row = stored.get(wanted.key)
+    if row is None:
+        # Another transaction is committing it right now.
+        return IdempotencyKeyInFlight()
+    if row.fingerprint != wanted.fingerprint:
+        return IdempotencyKeyReused()
+    if row.state == "COMPLETED":
+        return Answered(row.subject, row.status, row.response)
+    if wanted.key in taken and first[wanted.key] is wanted:
+        return Resumed(row.subject)
+    return IdempotencyKeyInFlight()
+
+
+def _columns(keys: Sequence[Key]) -> dict[str, list[str]]:
+    return {
+        "merchants": [key.merchant_id for key in keys],
+        "users": [key.user_id for key in keys],
+        "routes": [key.route for key in keys],
+        "keys": [key.key for key in keys],
+    }
+
+
+def _key(row: Any) -> Key:
+    return Key(row.merchant_id, row.user_id, row.route, row.key)
+
+
+def _order(key: Key) -> tuple[str, str, str, str]:
+    return (key.merchant_id, key.user_id, key.route, key.key)

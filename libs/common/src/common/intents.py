@@ -1,0 +1,211 @@
+"""Effects on the outside world: record the intent, commit, carry it out, record the outcome.
+
+An intent is a row that a leased worker carries out between two short transactions. Where somebody waits for it, the
+request that recorded it carries it out at once (`leased=True`, then `carry_out`), and the worker is the guarantee.
+An effect may be carried out more than once (the process may die after it), so `perform` is idempotent at its target.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from loguru import logger
+
+from common.batching import Batcher
+from common.database import Database, Tx, is_transient, retried
+from common.errors import DomainError
+
+R = TypeVar("R")
+
+POLL_SECONDS = 0.5
+BACKOFF_SECONDS = (1, 2, 5, 15, 60, 300, 900)
+
+_RECORD = """
+insert into intents (intent_id, kind, payload, due_at, leased_until)
+select intent_id, :kind, payload, now(), case when :leased then now() + :lease end
+from unnest(cast(:ids as uuid[]), cast(:payloads as bytea[])) as row (intent_id, payload)
+on conflict do nothing
+"""
+_LEASE = """
+update intents set leased_until = now() + :lease, attempts = attempts + 1
+where intent_id in (
+    select intent_id from intents
+    where kind = :kind and done_at is null and due_at <= now() and (leased_until is null or leased_until < now())
+    order by due_at limit :rows for update skip locked
+)
+returning intent_id, payload, attempts
+"""
+_DONE = """
+update intents set done_at = now(), leased_until = null, last_error = null
+where intent_id = any(cast(:ids as uuid[])) and done_at is null
+"""
+_LATER = """
+update intents set due_at = now() + :pause, leased_until = null, last_error = :error
+where intent_id = :id and done_at is null
+"""
+_FORGET = "delete from intents where done_at < now() - :age"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One effect to carry out. *attempt* counts from 1."""
+
+    id: UUID
+    payload: bytes
+    attempt: int
+
+
+class Later(Exception):
+    """Raised by `perform`: not now. *code* says why, from the catalogue; no texts, they carry personal data."""
+
+    def __init__(self, seconds: float, code: str) -> None:
+        super().__init__(code)
+        self.seconds = seconds
+        self.code = code
+
+
+class Intents(Generic[R]):
+    """The intents of one kind.
+
+    perform(intent) acts on the outside and returns what became of it; whatever it raises means "unknown", and it is
+    tried again with backoff. settle(tx, [(intent, result)]) records outcomes, a batch at a time, in the transaction
+    that marks the intents done.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        kind: str,
+        perform: Callable[[Intent], Awaitable[R]],
+        settle: Callable[[Tx, Sequence[tuple[Intent, R]]], Awaitable[None]],
+        *,
+        concurrency: int = 16,
+        lease_seconds: float = 60,
+    ) -> None:
+        self._db = db
+        self.kind = kind
+        self._perform = perform
+        self._settle = settle
+        self._concurrency = concurrency
+        self._lease = timedelta(seconds=lease_seconds)
+        self._settling: Batcher[tuple[Intent, R], None] = Batcher(self._settle_batch, name=f"intents:{kind}")
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def record(self, tx: Tx, payloads: Mapping[UUID, bytes], *, leased: bool = False) -> list[Intent]:
+        """Write intents into *tx*; one that is there already is left as it is.
+
+        *leased* keeps the worker off for the lease: the caller carries them out itself after the commit.
+        """
+        if not payloads:
+            return []
+        intent_ids = sorted(payloads)
+        await tx.execute(
+            _RECORD,
+            kind=self.kind,
+            ids=intent_ids,
+            payloads=[payloads[intent_id] for intent_id in intent_ids],
+            leased=leased,
+            lease=self._lease,
+        )
+        if not leased:
+            self._wake.set()
+        return [Intent(intent_id, payload, 1) for intent_id, payload in payloads.items()]
+
+    async def carry_out(self, intent: Intent) -> R:
+        """Perform and settle; the result. Raises what `perform` raised, after putting the intent off."""
+        try:
+            result = await self._perform(intent)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            await self._put_off(intent, error)
+            raise
+        await self._settling.submit((intent, result), key=intent.id)
+        return result
+
+    async def run(self) -> None:
+        """The worker: lease what is due and carry it out, until `stop`."""
+        while not self._stopping:
+            try:
+                free = self._concurrency - len(self._running)
+                leased = await self._take(free) if free > 0 else []
+            except Exception as error:  # noqa: BLE001 - the worker outlives the database
+                if not is_transient(error):
+                    logger.bind(kind=self.kind).exception("intent worker")
+                leased = []
+            for intent in leased:
+                task = asyncio.create_task(self._carry_out_quietly(intent), name=f"intent:{self.kind}")
+                self._running.add(task)
+                task.add_done_callback(self._finished)
+            if not leased or len(self._running) >= self._concurrency:
+                await self._sleep()
+
+    def stop(self) -> None:
+        """Take nothing new."""
+        self._stopping = True
+        self._wake.set()
+
+    async def drain(self) -> None:
+        """Wait for what is being carried out."""
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._settling.drain()
+
+    async def forget(self, age: timedelta) -> None:
+        """Delete what was done longer ago than *age*."""
+        async with self._db.begin() as tx:
+            await tx.execute(_FORGET, age=age)
+
+    async def _take(self, rows: int) -> list[Intent]:
+        async with self._db.begin() as tx:
+            result = await tx.execute(_LEASE, kind=self.kind, lease=self._lease, rows=rows)
+            return [Intent(row.intent_id, row.payload, row.attempts) for row in result]
+
+    async def _carry_out_quietly(self, intent: Intent) -> None:
+        try:
+            await self.carry_out(intent)
+        except Later:
+            pass
+        except Exception as error:  # noqa: BLE001 - it was put off with its error class
+            logger.bind(kind=self.kind, attempt=intent.attempt).warning("intent unknown: {}", type(error).__name__)
+
+    async def _put_off(self, intent: Intent, error: Exception) -> None:
+        if isinstance(error, Later):
+            seconds, code = error.seconds, error.code
+        else:
+            step = min(intent.attempt, len(BACKOFF_SECONDS)) - 1
+            seconds = BACKOFF_SECONDS[step] * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+            code = error.code if isinstance(error, DomainError) else type(error).__name__
+        try:
+            async with self._db.begin() as tx:
+                await tx.execute(_LATER, id=intent.id, pause=timedelta(seconds=seconds), error=code[:200])
+        except Exception as failure:  # noqa: BLE001 - the lease runs out by itself
+            logger.bind(kind=self.kind).warning("intent not put off: {}", type(failure).__name__)
+
+    async def _settle_batch(self, outcomes: list[tuple[Intent, R]]) -> list[None | DomainError]:
+        @retried
+        async def settle(db: Database) -> None:
+            async with db.begin() as tx:
+                await self._settle(tx, outcomes)
+                await tx.execute(_DONE, ids=sorted(intent.id for intent, _ in outcomes))
+
+        await settle(self._db)
+        return [None] * len(outcomes)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._wake.set()
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()

@@ -1,0 +1,76 @@
+"""The outbox: one row per envelope, committed with the state change that it announces.
+
+`append` is all that a use case knows. After the commit the relay publishes (common.relay); the sweeper there is the
+guarantee. An envelope carries 1 to 128 events of one routing key.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from google.protobuf.message import Message
+
+from common import envelopes
+from common.database import Tx
+from common.topology import CONTRACT
+
+EVENTS_PER_ENVELOPE_MAX = 128
+
+_INSERT = """
+insert into outbox (envelope_id, exchange, routing_key, mandatory, type, headers, body)
+select envelope_id, exchange, routing_key, mandatory, type, cast(headers as jsonb), body
+from unnest(cast(:envelope_ids as uuid[]), cast(:exchanges as text[]), cast(:routing_keys as text[]),
+            cast(:mandatories as boolean[]), cast(:types as text[]), cast(:headers as text[]), cast(:bodies as bytea[]))
+     as row (envelope_id, exchange, routing_key, mandatory, type, headers, body)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One envelope on its way: a row of the outbox."""
+
+    envelope_id: UUID
+    exchange: str
+    routing_key: str
+    mandatory: bool
+    type: str
+    body: bytes
+    # Only what a hop adds (attempt, first failure, error class and code); built afresh each time.
+    headers: dict[str, str | int] | None = None
+
+
+async def append(tx: Tx, events: Iterable[Message]) -> None:
+    """Announce *events*, each where bindings.toml says, in the transaction that made them true.
+
+    Raises KeyError for a type that the contract does not know.
+    """
+    groups: dict[tuple[str, str, str], list[bytes]] = {}
+    for message in events:
+        event = CONTRACT.events[message.DESCRIPTOR.full_name]
+        group = groups.setdefault((event.type, event.exchange, event.routing_key(message)), [])
+        group.append(message.SerializeToString())
+    rows = []
+    for (type_name, exchange, routing_key), bodies in groups.items():
+        mandatory = CONTRACT.events[type_name].mandatory
+        for start in range(0, len(bodies), EVENTS_PER_ENVELOPE_MAX):
+            envelope_id, body = envelopes.seal(tx.service, type_name, bodies[start : start + EVENTS_PER_ENVELOPE_MAX])
+            rows.append(Outgoing(envelope_id, exchange, routing_key, mandatory, type_name, body))
+    await append_rows(tx, rows)
+
+
+async def append_rows(tx: Tx, rows: Sequence[Outgoing]) -> None:
+    """Put ready envelopes into the outbox: what the consumer uses for its hops."""
+    if not rows:
+        return
+    await tx.execute(
+        _INSERT,
+        envelope_ids=[row.envelope_id for row in rows],
+        exchanges=[row.exchange for row in rows],
+        routing_keys=[row.routing_key for row in rows],
+        mandatories=[row.mandatory for row in rows],
+        types=[row.type for row in rows],
+        headers=[json.dumps(row.headers) if row.headers else None for row in rows],
+        bodies=[row.body for row in rows],
+    )
+    tx.outgoing.extend(rows)

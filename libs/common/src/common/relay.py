@@ -1,0 +1,129 @@
+"""The relay: publishes what was committed, marks what was confirmed, sweeps what was left behind.
+
+The fast path publishes right after the commit from memory. The sweeper is the guarantee: it leases rows that nobody
+marked in time, in one short statement, and publishes them. A duplicate is harmless, the inbox claims each once.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from loguru import logger
+
+from common import ids
+from common.broker import Publisher
+from common.clock import Clock
+from common.database import Database, is_transient
+from common.outbox import Outgoing
+
+MARK_SECONDS = 0.3
+SWEEP_SECONDS = 1.0
+# Younger rows are still on the fast path of the process that committed them.
+SWEEP_AFTER = timedelta(seconds=2)
+SWEEP_ROWS = 200
+# Outlasts the publisher's confirm timeout, so that two sweepers do not send the same row at once.
+LEASE = timedelta(seconds=30)
+# More than this in memory is left to the sweeper, so that a blocked broker does not fill the process.
+IN_FLIGHT_MAX = 2_000
+
+_MARK = "update outbox set published_at = now() where envelope_id = any(cast(:ids as uuid[])) and published_at is null"
+
+_LEASE = """
+update outbox set leased_until = now() + :lease
+where envelope_id in (
+    select envelope_id from outbox
+    where published_at is null and envelope_id < :before and (leased_until is null or leased_until < now())
+    order by envelope_id limit :rows for update skip locked
+)
+returning envelope_id, exchange, routing_key, mandatory, type, headers, body
+"""
+
+
+class Relay:
+    """Start `run()`; `database.on_commit = relay.announce`; `drain()` before the process goes."""
+
+    def __init__(self, db: Database, publisher: Publisher, clock: Clock) -> None:
+        self._db = db
+        self._publisher = publisher
+        self._clock = clock
+        self._publishing: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
+        self._confirmed: list[UUID] = []
+
+    def announce(self, rows: Sequence[Outgoing]) -> None:
+        """Publish committed rows now, in the background; what does not fit stays for the sweeper."""
+        if self._in_flight + len(rows) > IN_FLIGHT_MAX:
+            return
+        self._in_flight += len(rows)
+        task = asyncio.create_task(self._publish(rows), name="relay:publish")
+        self._publishing.add(task)
+        task.add_done_callback(self._publishing.discard)
+
+    async def run(self) -> None:
+        """Mark and sweep until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._every(MARK_SECONDS, self.mark), name="relay:mark")
+            tasks.create_task(self._every(SWEEP_SECONDS, self.sweep), name="relay:sweep")
+
+    async def drain(self) -> None:
+        """Wait for what is being published, then mark it."""
+        if self._publishing:
+            await asyncio.wait(self._publishing)
+        await self.mark()
+
+    async def mark(self) -> int:
+        """Mark what the broker confirmed; how many."""
+        confirmed, self._confirmed = self._confirmed, []
+        if not confirmed:
+            return 0
+        try:
+            async with self._db.begin() as tx:
+                # A lost mark only means that the row is published again.
+                await tx.execute("set local synchronous_commit = off")
+                await tx.execute(_MARK, ids=confirmed)
+        except BaseException:
+            self._confirmed.extend(confirmed)
+            raise
+        return len(confirmed)
+
+    async def sweep(self) -> int:
+        """Publish what was left behind; how many were found."""
+        found = 0
+        while True:
+            async with self._db.begin() as tx:
+                result = await tx.execute(
+                    _LEASE, lease=LEASE, before=ids.lower_bound(self._clock.now() - SWEEP_AFTER), rows=SWEEP_ROWS
+                )
+                rows = [_outgoing(row) for row in result]
+            if not rows:
+                return found
+            found += len(rows)
+            confirmed = await self._publisher.publish(rows)
+            self._confirmed.extend(confirmed)
+            await self.mark()
+            if len(confirmed) < len(rows):
+                # The broker blocks or a binding is missing: the lease is the pause.
+                return found
+
+    async def _publish(self, rows: Sequence[Outgoing]) -> None:
+        try:
+            self._confirmed.extend(await self._publisher.publish(rows))
+        finally:
+            self._in_flight -= len(rows)
+
+    async def _every(self, seconds: float, work: Any) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - the relay outlives the database
+                if not is_transient(error):
+                    logger.exception("relay")
+
+
+def _outgoing(row: Any) -> Outgoing:
+    headers = json.loads(row.headers) if isinstance(row.headers, str) else row.headers
+    return Outgoing(row.envelope_id, row.exchange, row.routing_key, row.mandatory, row.type, row.body, headers)
