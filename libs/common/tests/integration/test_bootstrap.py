@@ -1,0 +1,141 @@
+import re
+
+import aio_pika
+import aiohttp
+import asyncpg
+import pytest
+from aiormq.exceptions import ChannelAccessRefused
+
+from common import bootstrap, topology
+from common.bootstrap import rights, services_of
+
+
+async def test_it_may_be_run_again(stack, database_name, database_url):
+    passwords = {"payment": "of-payment-in-tests", "payment_owner": "of-payment_owner-in-tests"}
+    for _ in range(2):
+        await bootstrap.database(stack.superuser_url, database_name, passwords)
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetchval("select count(*) from intents") == 0
+    await connection.close()
+
+
+async def test_the_roles_carry_their_settings(database_url):
+    connection = await asyncpg.connect(database_url)
+    shown = {name: await connection.fetchval(f"show {name}") for name in bootstrap._SETTINGS}
+    path = await connection.fetchval("show search_path")
+    await connection.close()
+    assert shown == bootstrap._SETTINGS
+    assert path == "payment, pg_temp"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create table payment.mine (a int)",
+        "create table public.mine (a int)",
+        "create temporary table mine (a int)",
+        "drop table outbox",
+        "truncate outbox",
+        "alter table outbox add column more int",
+        "select * from outbox_default",
+        "update alembic_version set version_num = 'x'",
+        "create role friend",
+        "set role payment_owner",
+    ],
+)
+async def test_a_service_may_not(database_url, statement):
+    connection = await asyncpg.connect(database_url)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(statement)
+    await connection.close()
+
+
+async def test_a_service_cannot_see_the_schema_of_another(stack, database_name, database_url):
+    passwords = {"stranger": "of-stranger-in-tests", "stranger_owner": "of-stranger_owner-in-tests"}
+    await bootstrap.database(stack.superuser_url, database_name, passwords)
+    stranger = await asyncpg.connect(
+        bootstrap.database_url(stack.superuser_url, database_name, "stranger", passwords["stranger"])
+    )
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await stranger.execute("select * from payment.outbox")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await stranger.execute("select payment.ensure_partitions()")
+    await stranger.close()
+    admin = await asyncpg.connect(bootstrap.database_url(stack.superuser_url, database_name))
+    await admin.execute("drop schema stranger; drop owned by stranger, stranger_owner")
+    await admin.execute("drop role stranger, stranger_owner")
+    await admin.close()
+
+
+def test_a_role_without_its_owner_is_refused():
+    with pytest.raises(ValueError, match="two database roles"):
+        services_of({"wallet": "x"})
+
+
+def test_rights_follow_the_contract():
+    given = rights("webhook-ingest")
+    assert given == rights("webhook_ingest")
+    assert given["configure"] == "^$"
+    for name in ("webhook.exchange", "retry.30000ms", "amq.default", "audit.exchange"):
+        assert re.fullmatch(given["write"], name)
+    for name in ("payment.exchange", "webhookXexchange", "webhook.exchange2"):
+        assert not re.fullmatch(given["write"], name)
+    assert re.fullmatch(given["read"], "webhook.status")
+    assert re.fullmatch(given["read"], "webhook.status.dlq")
+    assert not re.fullmatch(given["read"], "webhook.processing")
+
+
+def test_a_service_without_queues_reads_nothing():
+    assert rights("identity")["read"] == "^$"
+
+
+async def test_a_broker_user_does_what_the_contract_says_and_no_more(broker_url, retry_ladder_ms):
+    async with await aio_pika.connect(broker_url) as connection:
+        await topology.check(await connection.channel(), "payment", retry_ladder_ms)
+        exchange = await (await connection.channel()).get_exchange("payment.exchange", ensure=False)
+        await exchange.publish(aio_pika.Message(b""), "payment.success")
+        for forbidden in (
+            lambda channel: channel.declare_queue("mine"),
+            lambda channel: channel.declare_exchange("mine"),
+            _consume_from("wallet.credit"),
+            _publish_to("fraud.exchange"),
+        ):
+            with pytest.raises(ChannelAccessRefused):
+                # One that is refused closes its channel.
+                await forbidden(await connection.channel())
+
+
+def _consume_from(name):
+    async def consume(channel):
+        await (await channel.get_queue(name, ensure=False)).get(fail=False)
+
+    return consume
+
+
+def _publish_to(name):
+    async def publish(channel):
+        exchange = await channel.get_exchange(name, ensure=False)
+        await exchange.publish(aio_pika.Message(b""), "fraud.flagged")
+
+    return publish
+
+
+async def test_a_whole_broker_may_be_bootstrapped_again(stack, vhost):
+    name = f"{vhost}_more"
+    secrets = {"test-migrator-more": "of-more-in-tests"}
+    try:
+        for _ in range(2):
+            await bootstrap.broker(stack.management_url, name, secrets)
+        async with bootstrap.management(stack.management_url) as api:
+            given = await (await api.get(f"/api/permissions/{name}/test-migrator-more")).json()
+            assert given["configure"] == "^$"
+    finally:
+        async with bootstrap.management(stack.management_url) as api:
+            await api.delete("/api/users/test-migrator-more")
+            await api.delete(f"/api/vhosts/{name}")
+
+
+async def test_a_wrong_administrator_is_an_error(stack):
+    url = re.sub(r"//[^@]*@", "//admin:wrong@", stack.management_url)
+    with pytest.raises(aiohttp.ClientResponseError):
+        await bootstrap.broker(url, "nowhere", {})

@@ -1,0 +1,42 @@
+import pytest
+from commdesk.ledger.v1.events_pb2 import AuditRecorded
+
+from common import outbox
+from common.settings import ServiceSettings, read
+from common.testing import published
+
+
+async def test_every_test_has_a_database_of_its_own_that_announces_nothing(db):
+    assert await published(db) == []
+    async with db.begin() as tx:
+        await outbox.append(tx, [AuditRecorded(), AuditRecorded()])
+    assert await published(db) == [("audit.recorded", AuditRecorded())] * 2
+    assert await published(db, "payment.success") == []
+
+
+test_and_the_next_one_starts_anew = test_every_test_has_a_database_of_its_own_that_announces_nothing
+
+
+async def test_redis_is_empty(redis):
+    assert await redis.dbsize() == 0
+    await redis.set("a", "b")
+
+
+test_redis_is_empty_again = test_redis_is_empty
+
+
+def test_the_environment_makes_settings(settings_env, database_url):
+    assert read(ServiceSettings).database_url == database_url
+
+
+def test_without_engines_a_test_fails(pytester: pytest.Pytester, monkeypatch):
+    monkeypatch.setenv("COMMDESK_TEST_STACK", str(pytester.path / "absent.json"))
+    pytester.makepyfile(
+        "import pytest\n"
+        "@pytest.fixture\n"
+        "def service_name(): return 'payment'\n"
+        "def test_needs_a_database(database_url): pass\n"
+    )
+    outcome = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    outcome.assert_outcomes(errors=1)
+    outcome.stdout.fnmatch_lines(["*no engines to test against*absent.json is missing*"])
