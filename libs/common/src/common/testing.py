@@ -62,10 +62,10 @@ class Stack:
         try:
             found = json.loads(path.read_text())
             return cls(
-                superuser_url=found["postgres"]["superuser_url"],
+                superuser_url=found["postgresql"]["superuser_url"],
                 management_url=found["rabbitmq"]["management_url"],
-                amqp_url=found["rabbitmq"]["amqp_url"].rstrip("/"),
-                redis_url=found["redis"]["url"].rstrip("/"),
+                amqp_url=found["rabbitmq"]["url"].rpartition("/")[0],
+                redis_url=found["redis"]["url"].rpartition("/")[0],
             )
         except (KeyError, ValueError) as error:
             pytest.fail(f"{path} does not say where the engines are: {error!r}", False)
