@@ -1,0 +1,32 @@
+"""Doors from the queues: ledger.posting and audit.log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from commdesk.ledger.v1.events_pb2 import AuditRecorded
+from commdesk.payment.v1.events_pb2 import PaymentSucceeded
+from commdesk.wallet.v1.events_pb2 import WalletCredited, WalletDebited
+from common.consuming import Refused, Subscription
+from common.database import Tx
+from ledger import use_cases, wire
+from ledger.domain import AuditRecord, Occurrence
+
+
+async def on_financial_events(tx: Tx, occurrences: Sequence[Occurrence]) -> list[Refused]:
+    """What the book cannot take now it cannot take later either: it goes to the dead letters, for a person."""
+    refused = await use_cases.post_journals(tx, occurrences)
+    return [Refused(occurrence, error, for_good=True) for occurrence, error in refused]
+
+
+async def on_audit_recorded(tx: Tx, records: Sequence[AuditRecord]) -> None:
+    await use_cases.keep_audit(tx, records)
+
+
+def subscriptions() -> tuple[Subscription, ...]:
+    return (
+        Subscription("ledger.posting", PaymentSucceeded, wire.payment_succeeded, on_financial_events),
+        Subscription("ledger.posting", WalletCredited, wire.wallet_credited, on_financial_events),
+        Subscription("ledger.posting", WalletDebited, wire.wallet_debited, on_financial_events),
+        Subscription("audit.log", AuditRecorded, wire.audit_recorded, on_audit_recorded),
+    )

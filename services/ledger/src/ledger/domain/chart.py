@@ -1,0 +1,84 @@
+"""The chart of accounts: which accounts there are, what they hold, on which side they grow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+INR = "INR"
+CREDIT = "CREDIT"
+ASSETS = (INR, CREDIT)
+
+
+class Kind(StrEnum):
+    """What an account is; it decides the side on which the account grows."""
+
+    ASSET = "asset"
+    LIABILITY = "liability"
+    REVENUE = "revenue"
+    EXPENSE = "expense"
+
+
+class Side(StrEnum):
+    DEBIT = "debit"
+    CREDIT = "credit"
+
+
+NORMAL_SIDE: dict[Kind, Side] = {
+    Kind.ASSET: Side.DEBIT,
+    Kind.EXPENSE: Side.DEBIT,
+    Kind.LIABILITY: Side.CREDIT,
+    Kind.REVENUE: Side.CREDIT,
+}
+assert NORMAL_SIDE.keys() == set(Kind), "every kind of account grows on one side"
+
+
+class Account(NamedTuple):
+    number: int
+    code: str
+    asset: str
+    kind: Kind
+
+
+# The same rows that the migrations seed (a test compares them): numbers are for ever, new accounts get new ones.
+CHART: tuple[Account, ...] = (
+    Account(1000, "asset:bank", INR, Kind.ASSET),
+    Account(1100, "asset:gateway:cashfree", INR, Kind.ASSET),
+    Account(1101, "asset:gateway:razorpay", INR, Kind.ASSET),
+    Account(2000, "liability:deferred_credits", INR, Kind.LIABILITY),
+    Account(2100, "liability:gst:cgst", INR, Kind.LIABILITY),
+    Account(2101, "liability:gst:sgst", INR, Kind.LIABILITY),
+    Account(2102, "liability:gst:igst", INR, Kind.LIABILITY),
+    Account(2200, "liability:community_payable", INR, Kind.LIABILITY),
+    Account(2300, "liability:sponsor_escrow", INR, Kind.LIABILITY),
+    Account(4000, "revenue:credits", INR, Kind.REVENUE),
+    Account(4100, "revenue:platform_fee", INR, Kind.REVENUE),
+    Account(4200, "revenue:breakage", INR, Kind.REVENUE),
+    Account(5000, "expense:gateway_fee", INR, Kind.EXPENSE),
+    Account(5100, "expense:rounding", INR, Kind.EXPENSE),
+    # Credits in being: what was issued is in somebody's wallet, burned or expired.
+    Account(9000, "issued", CREDIT, Kind.ASSET),
+    Account(9100, "wallets:paid", CREDIT, Kind.LIABILITY),
+    Account(9101, "wallets:bonus", CREDIT, Kind.LIABILITY),
+    Account(9102, "wallets:locked", CREDIT, Kind.LIABILITY),
+    Account(9200, "communities", CREDIT, Kind.LIABILITY),
+    Account(9300, "burned", CREDIT, Kind.REVENUE),
+    Account(9301, "expired", CREDIT, Kind.REVENUE),
+)
+ACCOUNTS: dict[str, Account] = {account.code: account for account in CHART}
+
+
+class AccountBalance(NamedTuple):
+    account: str
+    asset: str
+    debit: int
+    credit: int
+
+
+def out_of_balance(balances: Sequence[AccountBalance]) -> dict[str, int]:
+    """Debits minus credits per asset; every value is zero in a book that is right."""
+    sums: dict[str, int] = {}
+    for balance in balances:
+        sums[balance.asset] = sums.get(balance.asset, 0) + balance.debit - balance.credit
+    return sums

@@ -1,0 +1,246 @@
+"""How a financial event becomes journals.
+
+A journal is what one event does to one asset: lines that add up to zero. Which lines serve which event is the
+`TEMPLATES` table; nothing else decides where money goes in the books.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from common.errors import DomainError, InvalidArgument
+from ledger.domain.chart import ACCOUNTS, CHART, CREDIT, INR, Side
+
+
+class Line(NamedTuple):
+    """One line of a template: the account's code may hold `{gateway}`; the amount is the sum of these fields."""
+
+    side: Side
+    account: str
+    amounts: tuple[str, ...]
+
+
+class Template(NamedTuple):
+    name: str
+    asset: str
+    lines: tuple[Line, ...]
+
+
+def _debit(account: str, *amounts: str) -> Line:
+    return Line(Side.DEBIT, account, amounts)
+
+
+def _credit(account: str, *amounts: str) -> Line:
+    return Line(Side.CREDIT, account, amounts)
+
+
+# Routing key of the event → its journals. Lines that come to zero are left out, journals without lines too.
+TEMPLATES: dict[str, tuple[Template, ...]] = {
+    "payment.success": (
+        Template(
+            "payment.success",
+            INR,
+            (
+                _debit("asset:gateway:{gateway}", "amount"),
+                _credit("liability:deferred_credits", "net"),
+                _credit("liability:gst:cgst", "cgst"),
+                _credit("liability:gst:sgst", "sgst"),
+                _credit("liability:gst:igst", "igst"),
+            ),
+        ),
+    ),
+    "wallet.credited": (
+        Template(
+            "wallet.credited",
+            CREDIT,
+            (
+                _debit("issued", "credits_paid", "credits_bonus"),
+                _credit("wallets:paid", "credits_paid"),
+                _credit("wallets:bonus", "credits_bonus"),
+            ),
+        ),
+    ),
+    "wallet.debited": (
+        Template(
+            "wallet.debited",
+            CREDIT,
+            (
+                _debit("wallets:bonus", "credits_bonus"),
+                _debit("wallets:paid", "credits_paid"),
+                _credit("burned", "credits_paid", "credits_bonus"),
+            ),
+        ),
+        # What the burnt credits still carried of their net price is earned now.
+        Template(
+            "wallet.debited.revenue",
+            INR,
+            (_debit("liability:deferred_credits", "value"), _credit("revenue:credits", "value")),
+        ),
+    ),
+}
+
+
+class Occurrence(NamedTuple):
+    """A financial event as the ledger sees it: what it is about, and its amounts by name, in minor units or credits.
+
+    A tuple rather than a dataclass: one is made per event on the posting path.
+    """
+
+    event: str
+    cause_id: UUID
+    merchant_id: str
+    reference_prefix: str
+    reference: UUID
+    # The payment that the reference goes back to, when it is not the reference itself.
+    payment_id: UUID | None
+    effective_unix_micros: int
+    gateway: str
+    currency: str
+    amounts: Mapping[str, int]
+
+
+class Entry(NamedTuple):
+    """One line of a journal; exactly one of the two amounts is above zero."""
+
+    account: int
+    debit: int
+    credit: int
+
+
+class Journal(NamedTuple):
+    journal_id: UUID
+    template: str
+    asset: str
+    occurrence: Occurrence
+    entries: list[Entry]
+
+
+class JournalUnbalanced(InvalidArgument):
+    """The event's amounts do not add up, so that its journal would not be zero."""
+
+    fix = "Correct the announcing service; then discard the dead letter and announce a corrected event."
+
+
+class AmountNegative(InvalidArgument):
+    """An amount in a financial event is below zero."""
+
+    fix = "Announce what happened as an event of its own; amounts are never negative."
+
+
+class AccountUnknown(InvalidArgument):
+    """The chart of accounts has no account for what the event names."""
+
+    fix = "Add the account to the chart with a migration, then replay the dead letter."
+
+
+class AssetUnknown(InvalidArgument):
+    """The event's currency is not the asset of its template."""
+
+    fix = "Add accounts and a template for the currency, then replay the dead letter."
+
+
+class _Posting(NamedTuple):
+    """A template line with its account found: `numbers` by gateway, or one number for all."""
+
+    number: int
+    numbers: Mapping[str, int] | None
+    debit: bool
+    amounts: tuple[str, ...]
+
+
+def _compiled(line: Line, asset: str) -> _Posting:
+    if line.account.endswith("{gateway}"):
+        stem = line.account.removesuffix("{gateway}")
+        numbers = {a.code.removeprefix(stem): a.number for a in CHART if a.code.startswith(stem) and a.asset == asset}
+        return _Posting(0, numbers, line.side is Side.DEBIT, line.amounts)
+    account = ACCOUNTS[line.account]
+    assert account.asset == asset, f"{line.account} does not hold {asset}"
+    return _Posting(account.number, None, line.side is Side.DEBIT, line.amounts)
+
+
+_POSTINGS: dict[str, tuple[tuple[Template, tuple[_Posting, ...]], ...]] = {
+    event: tuple((template, tuple(_compiled(line, template.asset) for line in template.lines)) for template in served)
+    for event, served in TEMPLATES.items()
+}
+
+
+def journals_of(occurrence: Occurrence, new_id: Callable[[], UUID]) -> list[Journal]:
+    """The journals that *occurrence* causes. Raises the errors above when the book cannot take it."""
+    journals = []
+    for template, postings in _POSTINGS[occurrence.event]:
+        entries = _entries(occurrence, template, postings)
+        if entries:
+            journals.append(Journal(new_id(), template.name, template.asset, occurrence, entries))
+    return journals
+
+
+def _entries(occurrence: Occurrence, template: Template, postings: tuple[_Posting, ...]) -> list[Entry]:
+    amounts, entries, balance = occurrence.amounts, [], 0
+    for number, numbers, debit, names in postings:
+        amount = 0
+        for name in names:
+            part = amounts[name]
+            if part < 0:
+                raise AmountNegative(f"{name} of {occurrence.event} is {part}")
+            amount += part
+        if amount == 0:
+            continue
+        if numbers is not None:
+            number = _by_gateway(numbers, occurrence)
+        balance += amount if debit else -amount
+        entries.append(Entry(number, amount, 0) if debit else Entry(number, 0, amount))
+    if balance:
+        raise JournalUnbalanced(f"{template.name} is off by {balance} {template.asset}")
+    if entries and template.asset != CREDIT and template.asset != occurrence.currency:
+        raise AssetUnknown(f"{template.name} is in {template.asset}, the event in {occurrence.currency or 'nothing'}")
+    return entries
+
+
+def _by_gateway(numbers: Mapping[str, int], occurrence: Occurrence) -> int:
+    try:
+        return numbers[occurrence.gateway]
+    except KeyError:
+        raise AccountUnknown(f"no account for the gateway {occurrence.gateway!r}") from None
+
+
+def journals_of_each(
+    occurrences: Iterable[Occurrence], new_id: Callable[[], UUID]
+) -> tuple[list[Journal], list[tuple[Occurrence, DomainError]]]:
+    """The journals of a batch in the order of their causes, and what the book cannot take with the reason."""
+    journals: list[Journal] = []
+    refused: list[tuple[Occurrence, DomainError]] = []
+    for occurrence in sorted(occurrences, key=_cause):
+        try:
+            journals += journals_of(occurrence, new_id)
+        except DomainError as error:
+            refused.append((occurrence, error))
+    return journals, refused
+
+
+def _cause(occurrence: Occurrence) -> int:
+    return occurrence.cause_id.int
+
+
+class BookedEntry(NamedTuple):
+    """A line as it stands in the book."""
+
+    account: str
+    debit: int
+    credit: int
+
+
+class BookedJournal(NamedTuple):
+    """A journal as it stands in the book."""
+
+    journal_id: UUID
+    merchant_id: str
+    template: str
+    asset: str
+    cause_id: UUID
+    reference_prefix: str
+    reference: UUID
+    effective_at: datetime
+    entries: list[BookedEntry]

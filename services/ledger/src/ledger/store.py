@@ -1,0 +1,302 @@
+"""The tables of the books and the audit log; the only SQL. Nothing here changes or deletes a booked row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from common.database import Tx
+from ledger.domain import AccountBalance, AuditRecord, BookedEntry, BookedJournal, Journal
+
+# One statement, so that the trigger sees each journal whole. Rows are inserted in the order given (by cause), which
+# is the order in which two posters may wait for one another. Entries of journals that were posted before fall away.
+_POST = """
+with posted as (
+    insert into journals
+        (journal_id, merchant_id, template, asset, cause_id, reference_prefix, reference, payment_id, lines,
+         effective_at)
+    select journal_id, merchant_id, template, asset, cause_id, reference_prefix, reference, payment_id, lines,
+           timestamptz 'epoch' + effective_unix_micros * interval '1 microsecond'
+    from unnest(cast(:journal_ids as uuid[]), cast(:merchant_ids as text[]), cast(:templates as text[]),
+                cast(:assets as text[]), cast(:cause_ids as uuid[]), cast(:prefixes as text[]),
+                cast(:refs as uuid[]), cast(:payment_ids as uuid[]), cast(:lines as smallint[]),
+                cast(:times as bigint[]))
+         as row (journal_id, merchant_id, template, asset, cause_id, reference_prefix, reference, payment_id, lines,
+                 effective_unix_micros)
+    on conflict (cause_id, template) do nothing
+    returning journal_id
+), entered as (
+    insert into ledger_entries (journal_id, line, account_id, debit, credit)
+    select journal_id, line, account_id, debit, credit
+    from unnest(cast(:entry_journal_ids as uuid[]), cast(:numbers as smallint[]), cast(:account_ids as integer[]),
+                cast(:debits as bigint[]), cast(:credits as bigint[]))
+         as row (journal_id, line, account_id, debit, credit)
+    join posted using (journal_id)
+)
+select count(*) from posted
+"""
+
+
+async def post(tx: Tx, journals: Sequence[Journal]) -> int:
+    """Book *journals*, sorted by cause, each once per cause and template; says how many are new."""
+    if not journals:
+        return 0
+    occurrences = [journal.occurrence for journal in journals]
+    lines = [
+        (journal.journal_id, line, *entry)
+        for journal in journals
+        for line, entry in enumerate(journal.entries, start=1)
+    ]
+    entry_journal_ids, numbers, account_ids, debits, credits = zip(*lines, strict=True)
+    result = await tx.execute(
+        _POST,
+        journal_ids=[journal.journal_id for journal in journals],
+        merchant_ids=[occurrence.merchant_id for occurrence in occurrences],
+        templates=[journal.template for journal in journals],
+        assets=[journal.asset for journal in journals],
+        cause_ids=[occurrence.cause_id for occurrence in occurrences],
+        prefixes=[occurrence.reference_prefix for occurrence in occurrences],
+        refs=[occurrence.reference for occurrence in occurrences],
+        payment_ids=[occurrence.payment_id for occurrence in occurrences],
+        lines=[len(journal.entries) for journal in journals],
+        times=[occurrence.effective_unix_micros for occurrence in occurrences],
+        entry_journal_ids=entry_journal_ids,
+        numbers=numbers,
+        account_ids=account_ids,
+        debits=debits,
+        credits=credits,
+    )
+    return int(result.scalar_one())
+
+
+_ADD_AUDIT = """
+insert into audit_logs (audit_id, merchant_id, actor_id, action, resource_type, resource_id, before_state, after_state,
+                        ip_address, user_agent, trace_id, request_id, service, created_at)
+select audit_id, merchant_id, nullif(actor_id, ''), action, resource_type, resource_id,
+       cast(before_state as jsonb), cast(after_state as jsonb), nullif(ip_address, ''), nullif(user_agent, ''),
+       trace_id, request_id, service, timestamptz 'epoch' + time_unix_micros * interval '1 microsecond'
+from unnest(cast(:audit_ids as uuid[]), cast(:times as bigint[]), cast(:merchant_ids as text[]),
+            cast(:actor_ids as text[]), cast(:actions as text[]), cast(:resource_types as text[]),
+            cast(:resource_ids as text[]), cast(:before_states as text[]), cast(:after_states as text[]),
+            cast(:ip_addresses as text[]), cast(:user_agents as text[]), cast(:trace_ids as text[]),
+            cast(:request_ids as text[]), cast(:services as text[]))
+     as row (audit_id, time_unix_micros, merchant_id, actor_id, action, resource_type, resource_id, before_state,
+             after_state, ip_address, user_agent, trace_id, request_id, service)
+on conflict (audit_id) do nothing
+"""
+_AUDIT_COLUMNS = (
+    "audit_ids",
+    "times",
+    "merchant_ids",
+    "actor_ids",
+    "actions",
+    "resource_types",
+    "resource_ids",
+    "before_states",
+    "after_states",
+    "ip_addresses",
+    "user_agents",
+    "trace_ids",
+    "request_ids",
+    "services",
+)
+
+
+async def add_audit(tx: Tx, records: Sequence[AuditRecord]) -> None:
+    """Keep *records*, sorted by id, each once."""
+    if records:
+        await tx.execute(_ADD_AUDIT, **dict(zip(_AUDIT_COLUMNS, zip(*records, strict=True), strict=True)))
+
+
+# Horizons above the oldest running transaction are from before a restore into a younger cluster: not to be trusted.
+_HORIZON = """
+select max(horizon) from balance_snapshots where horizon <= pg_snapshot_xmin(pg_current_snapshot())
+"""
+
+# Only the tail is joined; an entry and its journal are of one transaction.
+_OF_MERCHANT = """journal_id in (
+        select journal_id from journals where xid >= (select horizon from snapshot) and merchant_id = :merchant_id
+    )"""
+_TRIAL_BALANCE = f"""
+with snapshot as (select coalesce(({_HORIZON}), cast('0' as xid8)) as horizon),
+sums as (
+    select account_id, debit, credit from balance_snapshots
+    where horizon = (select horizon from snapshot)
+      and (cast(:merchant_id as text) is null or merchant_id = :merchant_id)
+    union all
+    select account_id, sum(debit), sum(credit) from ledger_entries
+    where xid >= (select horizon from snapshot) and {{merchant}}
+    group by account_id
+)
+select code, asset, cast(coalesce(sum(debit), 0) as bigint) as debit, cast(coalesce(sum(credit), 0) as bigint) as credit
+from accounts left join sums using (account_id)
+group by account_id, code, asset
+order by account_id
+"""
+
+
+async def trial_balance(tx: Tx, merchant_id: str | None = None) -> list[AccountBalance]:
+    """Debits and credits of every account at one moment, of one merchant or of all."""
+    if merchant_id is None:
+        rows = await tx.execute(_TRIAL_BALANCE.format(merchant="true"), merchant_id=None)
+    else:
+        rows = await tx.execute(_TRIAL_BALANCE.format(merchant=_OF_MERCHANT), merchant_id=merchant_id)
+    return [AccountBalance._make(row) for row in rows]
+
+
+_JOURNAL_COUNTS = f"""
+with snapshot as (select coalesce(({_HORIZON}), cast('0' as xid8)) as horizon),
+counts as (
+    select template, journals from journal_snapshots where horizon = (select horizon from snapshot)
+    union all
+    select template, count(*) from journals where xid >= (select horizon from snapshot) group by template
+)
+select template, cast(sum(journals) as bigint) as journals from counts group by template order by template
+"""
+
+_ENTRY_COUNT = f"""
+with snapshot as (select coalesce(({_HORIZON}), cast('0' as xid8)) as horizon)
+select cast((select coalesce(sum(entries), 0) from balance_snapshots where horizon = (select horizon from snapshot))
+     + (select count(*) from ledger_entries where xid >= (select horizon from snapshot)) as bigint)
+"""
+
+# A snapshot is only taken over journals that are right, so that a wrong one stays in the tail and stays visible.
+_BROKEN = f"""
+with snapshot as (select coalesce(({_HORIZON}), cast('0' as xid8)) as horizon),
+tail as (
+    select journal_id, count(*) as lines, sum(debit) as debit, sum(credit) as credit
+    from ledger_entries where xid >= (select horizon from snapshot) group by journal_id
+)
+select count(*)
+from (select journal_id, lines from journals where xid >= (select horizon from snapshot)) journal
+full join tail using (journal_id)
+where tail.lines is distinct from journal.lines or tail.debit <> tail.credit
+"""
+
+
+async def journal_counts(tx: Tx) -> dict[str, int]:
+    """How many journals there are of each template."""
+    return {row.template: row.journals for row in await tx.execute(_JOURNAL_COUNTS)}
+
+
+async def entry_count(tx: Tx) -> int:
+    return int((await tx.execute(_ENTRY_COUNT)).scalar_one())
+
+
+async def broken_journals(tx: Tx) -> int:
+    """Journals that are not zero or not whole; anything but 0 means that somebody went around the triggers."""
+    return int((await tx.execute(_BROKEN)).scalar_one())
+
+
+async def claim_snapshots(tx: Tx) -> bool:
+    """Whether *tx* is the only one that takes a snapshot now."""
+    claimed = await tx.execute("select pg_try_advisory_xact_lock(hashtextextended('ledger.snapshots', 0))")
+    return bool(claimed.scalar_one())
+
+
+# Every transaction below the horizon is over: what it booked is visible, and no row can join it later.
+_CUT = f"""
+select cast(pg_snapshot_xmin(pg_current_snapshot()) as text) as horizon,
+       cast(coalesce(({_HORIZON}), cast('0' as xid8)) as text) as last
+"""
+
+_SNAPSHOT_BALANCES = """
+insert into balance_snapshots (horizon, merchant_id, account_id, debit, credit, entries)
+select cast(cast(:horizon as text) as xid8), merchant_id, account_id, sum(debit), sum(credit), sum(entries)
+from (
+    select merchant_id, account_id, debit, credit, entries from balance_snapshots
+    where horizon = cast(cast(:last as text) as xid8)
+    union all
+    select merchant_id, account_id, sum(debit), sum(credit), count(*)
+    from ledger_entries join journals using (journal_id, xid)
+    where xid >= cast(cast(:last as text) as xid8) and xid < cast(cast(:horizon as text) as xid8)
+    group by merchant_id, account_id
+) sums
+group by merchant_id, account_id
+"""
+
+_SNAPSHOT_JOURNALS = """
+insert into journal_snapshots (horizon, merchant_id, template, journals)
+select cast(cast(:horizon as text) as xid8), merchant_id, template, sum(journals)
+from (
+    select merchant_id, template, journals from journal_snapshots
+    where horizon = cast(cast(:last as text) as xid8)
+    union all
+    select merchant_id, template, count(*) from journals
+    where xid >= cast(cast(:last as text) as xid8) and xid < cast(cast(:horizon as text) as xid8)
+    group by merchant_id, template
+) counts
+group by merchant_id, template
+"""
+
+_FORGET = "delete from {table} where horizon <> cast(cast(:horizon as text) as xid8)"
+
+
+async def take_snapshot(tx: Tx) -> bool:
+    """Sum up the book as far as it can no longer change; False when there is nothing to cut since the last time."""
+    cut = (await tx.execute(_CUT)).one()
+    if int(cut.horizon) <= int(cut.last):
+        return False
+    for statement in (_SNAPSHOT_BALANCES, _SNAPSHOT_JOURNALS):
+        await tx.execute(statement, horizon=cut.horizon, last=cut.last)
+    # What is below is used up, what is above was taken in another cluster's time and must not come to life later.
+    for table in ("balance_snapshots", "journal_snapshots"):
+        await tx.execute(
+            f"delete from {table} where horizon <> cast(cast(:horizon as text) as xid8)", horizon=cut.horizon
+        )
+    return True
+
+
+_JOURNALS_OF = """
+select journal_id, merchant_id, template, journal.asset, cause_id, reference_prefix, reference, effective_at,
+       array_agg(code order by line) as codes, array_agg(debit order by line) as debits,
+       array_agg(credit order by line) as credits
+from (
+    select * from journals where reference = :reference or payment_id = :reference
+    order by effective_at, journal_id limit :limit
+) journal
+join ledger_entries using (journal_id)
+join accounts using (account_id)
+group by journal_id, merchant_id, template, journal.asset, cause_id, reference_prefix, reference, effective_at
+order by effective_at, journal_id
+"""
+
+
+async def journals_about(tx: Tx, reference: UUID, limit: int) -> list[BookedJournal]:
+    """The journals of a payment (those of its grant too) or of a wallet transaction, oldest first."""
+    rows = await tx.execute(_JOURNALS_OF, reference=reference, limit=limit)
+    return [
+        BookedJournal(
+            row.journal_id,
+            row.merchant_id,
+            row.template,
+            row.asset,
+            row.cause_id,
+            row.reference_prefix,
+            row.reference,
+            row.effective_at,
+            [BookedEntry._make(line) for line in zip(row.codes, row.debits, row.credits, strict=True)],
+        )
+        for row in rows
+    ]
+
+
+_AUDIT = """
+select audit_id, cast(extract(epoch from created_at) * 1000000 as bigint), merchant_id, coalesce(actor_id, ''), action,
+       resource_type, resource_id, cast(before_state as text), cast(after_state as text), coalesce(ip_address, ''),
+       coalesce(user_agent, ''), trace_id, request_id, service
+from audit_logs
+where (cast(:resource_id as text) is null or resource_id = :resource_id)
+  and (cast(:actor_id as text) is null or actor_id = :actor_id)
+  and (cast(:either as text) is null or resource_id = :either or actor_id = :either)
+order by audit_id desc
+limit :limit
+"""
+
+
+async def audit(
+    tx: Tx, *, resource_id: str | None = None, actor_id: str | None = None, either: str | None = None, limit: int
+) -> list[AuditRecord]:
+    """What was done to a resource, by an actor, or by or to *either*; newest first."""
+    rows = await tx.execute(_AUDIT, resource_id=resource_id, actor_id=actor_id, either=either, limit=limit)
+    return [AuditRecord._make(row) for row in rows]

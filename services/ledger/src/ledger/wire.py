@@ -1,0 +1,222 @@
+"""Events in, answers out; no decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from commdesk.common.v1 import common_pb2
+from commdesk.ledger.v1 import events_pb2 as ledger_events
+from commdesk.ledger.v1 import ledger_pb2 as pb
+from commdesk.payment.v1 import events_pb2 as payment_events
+from commdesk.wallet.v1 import events_pb2 as wallet_events
+from common import ids
+from common.delivery import Story, StoryEntry
+from common.errors import InvalidArgument
+from ledger.domain import AccountBalance, AuditRecord, BookedJournal, Occurrence
+
+# What a reference may be; a journal keeps the prefix beside the UUID.
+REFERENCES = ("pay", "wtx")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class CurrencyMixed(InvalidArgument):
+    """One event has amounts in several currencies."""
+
+    fix = "Correct the announcing service; a financial event is about one currency."
+
+
+class AuditMalformed(InvalidArgument):
+    """An audit event has a state that is not JSON, or a text that a database cannot hold."""
+
+    fix = "Correct the announcing service; states are compact JSON or empty."
+
+
+def payment_succeeded(message: payment_events.PaymentSucceeded) -> Occurrence:
+    payment = message.payment
+    tax, currency = payment.tax, payment.amount.currency
+    return Occurrence(
+        "payment.success",
+        ids.decode("evt", message.event_id),
+        payment.merchant_id,
+        "pay",
+        ids.decode("pay", payment.payment_id),
+        None,
+        message.time_unix_micros,
+        payment.gateway,
+        currency,
+        {
+            "amount": payment.amount.minor,
+            "net": _minor(tax.net, currency),
+            "cgst": _minor(tax.cgst, currency),
+            "sgst": _minor(tax.sgst, currency),
+            "igst": _minor(tax.igst, currency),
+        },
+    )
+
+
+def wallet_credited(message: wallet_events.WalletCredited) -> Occurrence:
+    return Occurrence(
+        "wallet.credited",
+        ids.decode("evt", message.event_id),
+        message.owner.merchant_id,
+        "wtx",
+        ids.decode("wtx", message.transaction_id),
+        ids.decode("pay", message.payment_id) if message.payment_id else None,
+        message.time_unix_micros,
+        "",
+        "",
+        {"credits_paid": message.credits_paid, "credits_bonus": message.credits_bonus},
+    )
+
+
+def wallet_debited(message: wallet_events.WalletDebited) -> Occurrence:
+    return Occurrence(
+        "wallet.debited",
+        ids.decode("evt", message.event_id),
+        message.owner.merchant_id,
+        "wtx",
+        ids.decode("wtx", message.transaction_id),
+        None,
+        message.time_unix_micros,
+        "",
+        message.value.currency,
+        {
+            "credits_paid": message.credits_paid,
+            "credits_bonus": message.credits_bonus,
+            "value": message.value.minor,
+        },
+    )
+
+
+def _minor(money: common_pb2.Money, currency: str) -> int:
+    """A part in the currency of the whole; a part that is zero may leave its currency out."""
+    if money.minor and money.currency != currency:
+        raise CurrencyMixed(f"{money.currency or 'no currency'} in an event in {currency or 'no currency'}")
+    return money.minor
+
+
+def audit_recorded(message: ledger_events.AuditRecorded) -> AuditRecord:
+    record = AuditRecord(
+        ids.decode("evt", message.event_id),
+        message.time_unix_micros,
+        message.merchant_id,
+        message.actor_id,
+        message.action,
+        message.resource_type,
+        message.resource_id,
+        _state(message.before_json),
+        _state(message.after_json),
+        message.ip,
+        message.user_agent,
+        message.trace_id,
+        message.request_id,
+        message.service,
+    )
+    if any(isinstance(value, str) and "\0" in value for value in record):
+        raise AuditMalformed("a field holds a NUL character")
+    return record
+
+
+def _state(text: str) -> str | None:
+    if not text:
+        return None
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        raise AuditMalformed("a state is not JSON") from None
+    if "\\u0000" in text:
+        raise AuditMalformed("a state holds a NUL character")
+    return text
+
+
+def journal_reference(text: str) -> UUID:
+    """The UUID that journals keep for *text*. Raises InvalidId when it is not the id of something they refer to."""
+    prefix = text.partition("_")[0]
+    return ids.decode(prefix if prefix in REFERENCES else REFERENCES[0], text)
+
+
+def is_journal_reference(text: str) -> bool:
+    return text.partition("_")[0] in REFERENCES
+
+
+def balances_message(balances: Iterable[AccountBalance]) -> pb.TrialBalanceResponse:
+    return pb.TrialBalanceResponse(
+        accounts=[pb.AccountBalance(account=b.account, asset=b.asset, debit=b.debit, credit=b.credit) for b in balances]
+    )
+
+
+def journals_message(journals: Iterable[BookedJournal]) -> pb.ListJournalsResponse:
+    return pb.ListJournalsResponse(journals=[_journal_message(journal) for journal in journals])
+
+
+def _journal_message(journal: BookedJournal) -> pb.Journal:
+    return pb.Journal(
+        journal_id=ids.encode("jrn", journal.journal_id),
+        merchant_id=journal.merchant_id,
+        template=journal.template,
+        asset=journal.asset,
+        cause_id=ids.encode("evt", journal.cause_id),
+        reference=ids.encode(journal.reference_prefix, journal.reference),
+        time_unix_micros=unix_micros(journal.effective_at),
+        entries=[pb.Entry(account=account, debit=debit, credit=credit) for account, debit, credit in journal.entries],
+    )
+
+
+def audit_message(records: Iterable[AuditRecord]) -> pb.ListAuditResponse:
+    return pb.ListAuditResponse(
+        entries=[
+            pb.AuditEntry(
+                audit_id=ids.encode("evt", record.audit_id),
+                time_unix_micros=record.time_unix_micros,
+                actor_id=record.actor_id,
+                action=record.action,
+                resource_type=record.resource_type,
+                resource_id=record.resource_id,
+                before_json=record.before_state or "",
+                after_json=record.after_state or "",
+                request_id=record.request_id,
+                trace_id=record.trace_id,
+                ip=record.ip_address,
+                user_agent=record.user_agent,
+                service=record.service,
+            )
+            for record in records
+        ]
+    )
+
+
+def story(journals: Sequence[BookedJournal], records: Iterable[AuditRecord]) -> Story:
+    """What the books say, for operators: amounts and ids, no states (they may say more than a ticket should)."""
+    entries = [
+        StoryEntry(
+            journal.effective_at,
+            "journal",
+            f"{journal.template}: "
+            + ", ".join(
+                f"{'Dr' if line.debit else 'Cr'} {line.account} {line.debit or line.credit}" for line in journal.entries
+            ),
+            {"journal_id": ids.encode("jrn", journal.journal_id), "asset": journal.asset},
+        )
+        for journal in journals
+    ]
+    entries += [
+        StoryEntry(
+            _EPOCH + timedelta(microseconds=record.time_unix_micros),
+            "audit",
+            f"{record.actor_id or 'nobody'} {record.action} {record.resource_id}",
+            {"service": record.service, "request_id": record.request_id, "trace_id": record.trace_id},
+        )
+        for record in records
+    ]
+    related = (ids.encode(journal.reference_prefix, journal.reference) for journal in journals)
+    return Story(entries, tuple(dict.fromkeys(related)))
+
+
+def unix_micros(time: datetime) -> int:
+    """Whole microseconds since the epoch; `datetime.timestamp` would go through a float."""
+    return (time - _EPOCH) // _MICROSECOND

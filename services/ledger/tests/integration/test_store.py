@@ -1,0 +1,305 @@
+"""The books against a real Postgres: append-only, zero per journal, once per cause, exact while others post."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from common import ids
+from common.database import Database, connect, sqlstate
+from ledger import domain, store, use_cases, wire
+from ledger.domain import CHART, AccountBalance, Occurrence
+
+REFUSED, CHECK_VIOLATION = "42501", "23514"
+BOOK = ("accounts", "journals", "ledger_entries", "audit_logs")
+
+
+async def post(db: Database, *events: Any) -> None:
+    decode = {
+        "PaymentSucceeded": wire.payment_succeeded,
+        "WalletCredited": wire.wallet_credited,
+        "WalletDebited": wire.wallet_debited,
+    }
+    occurrences: Sequence[Occurrence] = [decode[type(event).__name__](event) for event in events]
+    async with db.begin() as tx:
+        assert await use_cases.post_journals(tx, occurrences) == []
+
+
+async def balances(db: Database, merchant_id: str | None = None) -> dict[str, tuple[int, int]]:
+    async with db.begin() as tx:
+        rows = await store.trial_balance(tx, merchant_id)
+    assert set(domain.out_of_balance(rows).values()) == {0}
+    return {row.account: (row.debit, row.credit) for row in rows if row.debit or row.credit}
+
+
+async def counted(db: Database, table: str) -> int:
+    async with db.begin() as tx:
+        return int((await tx.execute(f"select count(*) from {table}")).scalar_one())
+
+
+async def test_the_chart_is_the_seeded_one(db: Database) -> None:
+    async with db.begin() as tx:
+        rows = (await tx.execute("select account_id, code, asset, kind, normal_side from accounts")).all()
+    assert {tuple(row) for row in rows} == {(*account, domain.NORMAL_SIDE[account.kind]) for account in CHART}
+
+
+async def test_the_500_rupee_pack_to_the_paisa(db: Database, events: Any) -> None:
+    await post(db, events.paid(), events.credited())
+    await post(db, events.debited())
+    assert await balances(db) == {
+        "asset:gateway:cashfree": (50_000, 0),
+        "liability:deferred_credits": (4_237, 42_373),
+        "liability:gst:cgst": (0, 3_814),
+        "liability:gst:sgst": (0, 3_813),
+        "revenue:credits": (0, 4_237),
+        "issued": (5_500, 0),
+        "wallets:paid": (50, 5_000),
+        "wallets:bonus": (500, 500),
+        "burned": (0, 550),
+    }
+
+
+async def test_a_cause_is_posted_once(db: Database, events: Any) -> None:
+    paid, debited = events.paid(), events.debited()
+    await post(db, paid, debited, paid)
+    await post(db, debited, paid)
+    assert await counted(db, "journals") == 3
+    assert (await balances(db))["asset:gateway:cashfree"] == (50_000, 0)
+
+
+async def test_many_posters_with_the_same_causes_post_each_once(db: Database, events: Any) -> None:
+    causes = [events.paid() for _ in range(60)]
+    await asyncio.gather(*(post(db, *(causes[start:] + causes[:start])) for start in range(0, 60, 5)))
+    assert await counted(db, "journals") == 60
+    assert (await balances(db))["asset:gateway:cashfree"] == (60 * 50_000, 0)
+
+
+async def test_what_does_not_add_up_does_not_hold_up_the_rest(db: Database, events: Any) -> None:
+    good, bad = wire.payment_succeeded(events.paid()), wire.payment_succeeded(events.paid(net=1))
+    async with db.begin() as tx:
+        refused = await use_cases.post_journals(tx, [bad, good])
+    assert [(event, error.code) for event, error in refused] == [(bad, "journal_unbalanced")]
+    assert await counted(db, "journals") == 1
+
+
+@pytest.mark.parametrize("table", BOOK)
+@pytest.mark.parametrize("change", ["update {0} set {1} = {1}", "delete from {0}", "truncate {0} cascade"])
+@pytest.mark.parametrize("role", ["service", "owner"])
+async def test_the_book_is_append_only(
+    db: Database, database_url: str, owner_url: str, events: Any, table: str, change: str, role: str
+) -> None:
+    await post(db, events.paid())
+    async with db.begin() as tx:
+        await use_cases.keep_audit(tx, [wire.audit_recorded(events.audited())])
+    column = {"accounts": "code", "journals": "template", "ledger_entries": "line", "audit_logs": "action"}[table]
+    url = database_url if role == "service" else owner_url
+    connection = await asyncpg.connect(url)
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError) as refused:
+            await connection.execute(change.format(table, column))
+    finally:
+        await connection.close()
+    assert refused.value.sqlstate == REFUSED
+    assert await counted(db, table) > 0
+
+
+JOURNAL = """
+insert into journals
+    (journal_id, merchant_id, template, asset, cause_id, reference_prefix, reference, lines, effective_at)
+values (:journal_id, 'mer_commdesk', 'test', 'INR', :journal_id, 'pay', :journal_id, :lines, now())
+"""
+ENTRIES = """
+insert into ledger_entries (journal_id, line, account_id, debit, credit)
+select :journal_id, line, account_id, debit, credit
+from unnest(cast(:lines as smallint[]), cast(:accounts as integer[]), cast(:debits as bigint[]),
+            cast(:credits as bigint[])) as row (line, account_id, debit, credit)
+"""
+
+
+async def enter(db: Database, journal_lines: int, *statements: Sequence[tuple[int, int, int, int]]) -> None:
+    journal_id = ids.new()
+    async with db.begin() as tx:
+        await tx.execute(JOURNAL, journal_id=journal_id, lines=journal_lines)
+        for entries in statements:
+            lines, accounts, debits, credits = zip(*entries, strict=True)
+            await tx.execute(
+                ENTRIES, journal_id=journal_id, lines=lines, accounts=accounts, debits=debits, credits=credits
+            )
+
+
+WHOLE = [(1, 1000, 10, 0), (2, 2000, 0, 10)]
+
+
+async def test_a_whole_journal_may_be_entered(db: Database) -> None:
+    await enter(db, 2, WHOLE)
+    assert await balances(db) == {"asset:bank": (10, 0), "liability:deferred_credits": (0, 10)}
+
+
+@pytest.mark.parametrize(
+    ("journal_lines", "statements"),
+    [
+        pytest.param(2, [[(1, 1000, 10, 0), (2, 2000, 0, 9)]], id="not zero"),
+        pytest.param(3, [WHOLE], id="a line is missing"),
+        pytest.param(2, [[(1, 1000, 10, 0)], [(2, 2000, 0, 10)]], id="in two statements"),
+        pytest.param(2, [WHOLE, [(3, 1000, 5, 0), (4, 2000, 0, 5)]], id="more lines later"),
+        pytest.param(2, [[(1, 1000, 10, 0), (3, 2000, 0, 10)]], id="a hole in the lines"),
+        pytest.param(2, [[(1, 1000, 10, 0), (2, 9100, 0, 10)]], id="two assets"),
+        pytest.param(2, [[(1, 9000, 10, 0), (2, 9100, 0, 10)]], id="the other asset"),
+        pytest.param(2, [[(1, 1000, 10, 0), (2, 77, 0, 10)]], id="an account that is not in the chart"),
+        pytest.param(2, [[(1, 1000, 10, 10), (2, 2000, 0, 0)]], id="both sides of one line"),
+        pytest.param(2, [[(1, 1000, -10, 0), (2, 2000, 0, -10)]], id="negative amounts"),
+    ],
+)
+async def test_the_database_refuses_a_broken_journal(
+    db: Database, journal_lines: int, statements: list[list[tuple[int, int, int, int]]]
+) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        await enter(db, journal_lines, *statements)
+    assert sqlstate(refused.value) == CHECK_VIOLATION
+    assert await counted(db, "journals") == await counted(db, "ledger_entries") == 0
+
+
+async def test_a_line_cannot_be_entered_twice(db: Database) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        await enter(db, 2, WHOLE, WHOLE)
+    assert sqlstate(refused.value) == "23505"
+
+
+async def test_entries_need_their_journal(db: Database) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        async with db.begin() as tx:
+            await tx.execute(
+                ENTRIES, journal_id=ids.new(), lines=[1, 2], accounts=[1000, 2000], debits=[1, 0], credits=[0, 1]
+            )
+    assert sqlstate(refused.value) == CHECK_VIOLATION
+
+
+async def recomputed(db: Database) -> dict[str, tuple[int, int]]:
+    """The balances from the entries alone."""
+    async with db.begin() as tx:
+        rows = await tx.execute(
+            "select code, cast(sum(debit) as bigint), cast(sum(credit) as bigint)"
+            " from ledger_entries join accounts using (account_id) group by code"
+        )
+        return {code: (debit, credit) for code, debit, credit in rows}
+
+
+async def test_snapshots_are_exact_while_others_post(database_url: str, db: Database, events: Any) -> None:
+    """Posters that begin early and commit late are what a naive cut would lose."""
+    done = asyncio.Event()
+
+    async def poster(poster_db: Database, number: int) -> None:
+        for round_number in range(12):
+            batch = [wire.payment_succeeded(events.paid()), wire.wallet_credited(events.credited())]
+            async with poster_db.begin() as tx:
+                await use_cases.post_journals(tx, batch)
+                await asyncio.sleep(0.002 * ((number + round_number) % 5))
+
+    async def cutter() -> int:
+        taken = 0
+        while not done.is_set():
+            taken += await use_cases.take_snapshot(db)
+            assert set(domain.out_of_balance(await rows_of(db)).values()) == {0}
+            await asyncio.sleep(0.005)
+        return taken
+
+    async with connect(database_url, service="ledger", pool_size=6) as posters:
+        cutting = asyncio.create_task(cutter())
+        await asyncio.gather(*(poster(posters, number) for number in range(6)))
+        done.set()
+        assert await cutting > 2
+    assert await balances(db) == await recomputed(db)
+    assert await use_cases.take_snapshot(db)
+    assert await balances(db) == await recomputed(db)
+    assert (await balances(db))["asset:gateway:cashfree"] == (6 * 12 * 50_000, 0)
+    async with db.begin() as tx:
+        named = await use_cases.totals(tx)
+    assert named["journals.count"] == 6 * 12 * 2
+    assert named["entries.count"] == 6 * 12 * 7
+    assert named["journals.payment.success.count"] == 6 * 12
+
+
+async def rows_of(db: Database) -> list[AccountBalance]:
+    async with db.begin() as tx:
+        return await store.trial_balance(tx)
+
+
+async def test_an_open_transaction_holds_the_cut_back(db: Database, events: Any) -> None:
+    async with db.begin() as late:
+        await use_cases.post_journals(late, [wire.payment_succeeded(events.paid())])
+        await post(db, events.paid(amount=10, net=10, cgst=0, sgst=0))
+        assert await use_cases.take_snapshot(db)
+        assert (await balances(db))["asset:gateway:cashfree"] == (10, 0)
+    assert (await balances(db))["asset:gateway:cashfree"] == (50_010, 0)
+    assert await use_cases.take_snapshot(db)
+    assert (await balances(db))["asset:gateway:cashfree"] == (50_010, 0)
+
+
+async def test_a_snapshot_from_another_cluster_is_not_believed(db: Database, events: Any) -> None:
+    """After a restore into a younger cluster the old horizons lie in its future."""
+    await post(db, events.paid())
+    async with db.begin() as tx:
+        await tx.execute(
+            "insert into balance_snapshots values (cast('9000000000000' as xid8), 'mer_commdesk', 1000, 666, 0, 1)"
+        )
+    assert "asset:bank" not in await balances(db)
+    assert await use_cases.take_snapshot(db)
+    assert await counted(db, "balance_snapshots where horizon = cast('9000000000000' as xid8)") == 0
+    assert await balances(db) == await recomputed(db)
+
+
+async def test_one_replica_at_a_time_takes_a_snapshot(db: Database, events: Any) -> None:
+    await post(db, events.paid())
+    async with db.begin() as other:
+        assert await store.claim_snapshots(other)
+        assert not await use_cases.take_snapshot(db)
+    assert await use_cases.take_snapshot(db)
+
+
+async def test_a_broken_journal_is_counted_and_not_summed_up(db: Database, superuser_url: str) -> None:
+    """Only somebody who turns the triggers off can write one; it must show."""
+    admin = await asyncpg.connect(superuser_url)
+    try:
+        await admin.execute("set search_path = ledger; set session_replication_role = replica")
+        await admin.execute(
+            "insert into journals (journal_id, merchant_id, template, asset, cause_id, reference_prefix, reference,"
+            " lines, effective_at) values ($1, 'mer_commdesk', 'test', 'INR', $1, 'pay', $1, 2, now())",
+            ids.new(),
+        )
+    finally:
+        await admin.close()
+    assert not await use_cases.take_snapshot(db)
+    async with db.begin() as tx:
+        assert (await use_cases.totals(tx))["journals.unbalanced"] == 1
+
+
+async def test_a_merchants_balance_is_his_own(db: Database, events: Any) -> None:
+    await post(db, events.paid(), events.paid(merchant_id="mer_other"))
+    assert await use_cases.take_snapshot(db)
+    await post(db, events.paid(merchant_id="mer_other"))
+    assert (await balances(db, "mer_other"))["asset:gateway:cashfree"] == (100_000, 0)
+    assert (await balances(db, "mer_commdesk"))["asset:gateway:cashfree"] == (50_000, 0)
+    assert (await balances(db))["asset:gateway:cashfree"] == (150_000, 0)
+
+
+async def test_audit_is_kept_once_with_all_it_says(db: Database, events: Any) -> None:
+    first, second = events.audited(), events.audited(actor_id="service:payment", before_json='{"b":1}')
+    for batch in ([first, second], [second, first]):
+        async with db.begin() as tx:
+            await use_cases.keep_audit(tx, [wire.audit_recorded(event) for event in batch])
+    async with db.begin() as tx:
+        kept = await store.audit(tx, resource_id="pay_1", limit=10)
+        by_actor = await store.audit(tx, actor_id="usr_1", limit=10)
+        either = await store.audit(tx, either="service:payment", limit=10)
+    assert [record.audit_id for record in kept] == [wire.audit_recorded(event).audit_id for event in (second, first)], (
+        "newest first"
+    )
+    expected = wire.audit_recorded(second)._replace(before_state='{"b": 1}', after_state='{"status": "CREATED"}')
+    assert kept[0] == expected
+    assert [record.actor_id for record in by_actor] == ["usr_1"]
+    assert [record.actor_id for record in either] == ["service:payment"]

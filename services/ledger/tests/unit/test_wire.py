@@ -1,0 +1,72 @@
+"""Events as they come off the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from common.ids import InvalidId
+from ledger import wire
+
+
+def test_a_payment_says_what_happened_to_the_paisa(events: Any) -> None:
+    event = events.paid()
+    occurrence = wire.payment_succeeded(event)
+    assert occurrence.amounts == {"amount": 50_000, "net": 42_373, "cgst": 3_814, "sgst": 3_813, "igst": 0}
+    assert (occurrence.gateway, occurrence.currency, occurrence.merchant_id) == ("cashfree", "INR", "mer_commdesk")
+    assert occurrence.effective_unix_micros == event.time_unix_micros
+
+
+def test_a_grant_goes_back_to_its_payment(events: Any) -> None:
+    paid = events.paid()
+    credited = wire.wallet_credited(events.credited(payment_id=paid.payment.payment_id))
+    assert credited.payment_id == wire.payment_succeeded(paid).reference
+    assert wire.wallet_credited(events.credited()).payment_id is None
+
+
+def test_parts_in_another_currency_are_refused(events: Any) -> None:
+    event = events.paid()
+    event.payment.tax.cgst.currency = "USD"
+    with pytest.raises(wire.CurrencyMixed):
+        wire.payment_succeeded(event)
+
+
+def test_a_part_of_nothing_needs_no_currency(events: Any) -> None:
+    event = events.paid()
+    event.payment.tax.igst.Clear()
+    assert wire.payment_succeeded(event).amounts["igst"] == 0
+
+
+def test_an_id_that_is_none_is_refused(events: Any) -> None:
+    event = events.paid()
+    event.event_id = "evt_nonsense"
+    with pytest.raises(InvalidId):
+        wire.payment_succeeded(event)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"before_json": "{"},
+        {"after_json": '{"a": "\\u0000"}'},
+        {"after_json": "[" * 5_000},
+        {"action": "a\0b"},
+        {"after_json": '{"a": 1e999999}'},
+    ],
+)
+def test_an_audit_that_cannot_be_kept_is_refused(events: Any, fields: dict[str, str]) -> None:
+    with pytest.raises(wire.AuditMalformed):
+        wire.audit_recorded(events.audited(**fields))
+
+
+def test_an_absent_state_is_none(events: Any) -> None:
+    record = wire.audit_recorded(events.audited(before_json=""))
+    assert record.before_state is None
+    assert record.after_state == '{"status":"CREATED"}'
+
+
+@pytest.mark.parametrize("text", ["", "pay", "usr_01", "pay_" + "0" * 25, "wal_" + "0" * 26])
+def test_only_ids_of_payments_and_wallet_transactions_name_journals(text: str) -> None:
+    with pytest.raises(InvalidId):
+        wire.journal_reference(text)
