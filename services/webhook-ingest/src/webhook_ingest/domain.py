@@ -1,0 +1,254 @@
+"""What a webhook is, when it may come in, when we know it already, and where its processing stands. Pure."""
+
+import hashlib
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from common.errors import NotFound, PermissionDenied, Unauthenticated, Unavailable
+
+# Gateways' payloads are 1–4 kB; what is larger is not a webhook.
+BODY_BYTES_MAX: Final = 256 * 1024
+# How far a gateway's clock may run ahead of ours.
+FUTURE_SKEW_MAX: Final = timedelta(minutes=5)
+HEADERS_MAX: Final = 64
+HEADER_CHARACTERS_MAX: Final = 1024
+SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
+
+
+class WebhookSignatureInvalid(Unauthenticated):
+    """The signature is absent, malformed, or not made with a secret that we share with the gateway."""
+
+    fix = "Sign the raw body with the account's webhook secret; check that the secret here is the one that signs."
+
+
+class WebhookTimestampInvalid(Unauthenticated):
+    """The signed time is absent, is not epoch milliseconds, or lies in the future."""
+
+    fix = "Send the time of signing in epoch milliseconds; check both clocks."
+
+
+class WebhookTooOld(Unauthenticated):
+    """The signed time is outside the window: a replay, or a delivery that was held up for too long."""
+
+    fix = "Let the gateway send the webhook again; a resend is signed afresh."
+
+
+class WebhookSourceRefused(PermissionDenied):
+    """The sender's address is not on the allow-list."""
+
+    fix = "Add the gateway's addresses to CASHFREE_WEBHOOK_IPS, or leave it empty."
+
+
+class WebhookNotFound(NotFound):
+    """A status came for a webhook that is not stored here."""
+
+    fix = "Check the webhook's id; after a restore from a backup, discard the status."
+
+
+class WebhookNotStored(Unavailable):
+    """Whether the webhook is stored is not known, so the gateway must send it again."""
+
+    fix = "Send the same webhook again; if it was stored after all, it has no second effect."
+
+
+REFUSALS: Final = (WebhookSignatureInvalid, WebhookTimestampInvalid, WebhookTooOld, WebhookSourceRefused)
+
+
+class Status(StrEnum):
+    """Where the processing of a webhook stands."""
+
+    RECEIVED = "RECEIVED"
+    PROCESSING = "PROCESSING"
+    PARKED = "PARKED"
+    FAILED = "FAILED"
+    DEAD = "DEAD"
+    SUCCESS = "SUCCESS"
+
+
+# Reports about one webhook come in any order, so the furthest one wins whenever it comes: nothing takes SUCCESS back,
+# and a replay that succeeds heals FAILED and DEAD.
+RANK: Final[Mapping[Status, int]] = {
+    Status.RECEIVED: 0,
+    Status.PROCESSING: 1,
+    Status.PARKED: 2,
+    Status.FAILED: 3,
+    Status.DEAD: 4,
+    Status.SUCCESS: 5,
+}
+assert RANK.keys() == set(Status), "every status needs its rank"
+assert len(set(RANK.values())) == len(RANK), "no two statuses share a rank"
+
+FAILURES: Final = frozenset({Status.PARKED, Status.FAILED, Status.DEAD})
+FINAL: Final = FAILURES | {Status.SUCCESS}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a body says of itself: enough to find it again and to know it again, no more.
+
+    *type* is empty when the body cannot be read. *identity* is the same for every rendering of one event (another API
+    version, white space, a resend) and empty when the event has no id of its own.
+    """
+
+    type: str = ""
+    event_time: datetime | None = None
+    order_id: str | None = None
+    gateway_payment_id: str | None = None
+    gateway_refund_id: str | None = None
+    gateway_status: str | None = None
+    identity: str = ""
+    # The gateway's "is anybody there": stored, answered, not announced.
+    is_test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook with a good signature, on its way into the store."""
+
+    webhook_id: UUID
+    merchant_id: str
+    gateway: str
+    reading: Reading
+    version: str
+    attempt: int
+    body: bytes
+    headers: Mapping[str, str]
+    signature: str
+    received_at: datetime
+
+    @property
+    def body_hash(self) -> bytes:
+        return hashlib.sha256(self.body).digest()
+
+    @property
+    def is_announced(self) -> bool:
+        return bool(self.reading.type) and not self.reading.is_test
+
+    @property
+    def status(self) -> Status:
+        return Status.RECEIVED if self.is_announced else Status.PARKED
+
+    def unique_keys(self) -> tuple[bytes, ...]:
+        """What must be unique within the gateway: the raw body and, where the event names itself, the event."""
+        if not self.reading.identity:
+            return (self.body_hash,)
+        return (self.body_hash, hashlib.sha256(b"event\0" + self.reading.identity.encode()).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The answer to a delivery: the id that its event is stored under, and whether it was known before."""
+
+    webhook_id: UUID
+    duplicate: bool
+
+
+def fold(webhooks: Sequence[Webhook]) -> tuple[list[Webhook], dict[UUID, Webhook]]:
+    """The webhooks of a batch that differ from one another, and for each of the others the one that it repeats."""
+    first: dict[tuple[str, bytes], Webhook] = {}
+    distinct: list[Webhook] = []
+    repeats: dict[UUID, Webhook] = {}
+    for webhook in webhooks:
+        keys = [(webhook.gateway, key) for key in webhook.unique_keys()]
+        original = next((first[key] for key in keys if key in first), None)
+        for key in keys:
+            first.setdefault(key, original or webhook)
+        if original is None:
+            distinct.append(webhook)
+        else:
+            repeats[webhook.webhook_id] = original
+    return distinct, repeats
+
+
+def kept_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The headers as they are stored: lower-case names, bounded, without credentials, without NUL."""
+    kept: dict[str, str] = {}
+    for name, value in headers:
+        name = name.lower()
+        if name not in SECRET_HEADERS and len(kept) < HEADERS_MAX:
+            kept[name] = value[:HEADER_CHARACTERS_MAX].replace("\0", "")
+    return kept
+
+
+def client_address(peer: str, forwarded_for: str, proxy_hops: int) -> str:
+    """Who really called, when *proxy_hops* proxies of ours stand in front and each appends the peer that it saw.
+
+    What stands further left in X-Forwarded-For was written by the caller and proves nothing.
+    """
+    seen = [part.strip() for part in forwarded_for.split(",") if part.strip()] + [peer]
+    return seen[max(len(seen) - 1 - proxy_hops, 0)]
+
+
+def check_source(address: str, allowed: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> None:
+    """Raises WebhookSourceRefused unless *address* is in one of the *allowed* networks; none means anybody."""
+    if not allowed:
+        return
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        parsed = None
+    if parsed is None or not any(parsed in network for network in allowed):
+        raise WebhookSourceRefused("this address is not one of the gateway's")
+
+
+def check_window(signed_at: datetime, now: datetime, window: timedelta) -> None:
+    """Raises WebhookTooOld or WebhookTimestampInvalid when *signed_at* is outside the window; its edges are inside."""
+    if now - signed_at > window:
+        raise WebhookTooOld("signed too long ago")
+    if signed_at - now > FUTURE_SKEW_MAX:
+        raise WebhookTimestampInvalid("signed in the future")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What payment says about a webhook: one row of its history."""
+
+    event_id: UUID
+    webhook_id: UUID
+    gateway: str
+    status: Status
+    reason: str
+    attempt: int
+    at: datetime
+    # APPLIED, NO_EFFECT or PARKED, where it was processed.
+    outcome: str = ""
+    payment_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The mutable part of a stored webhook."""
+
+    webhook_id: UUID
+    status: Status
+    retry_count: int
+    failure_reason: str | None
+    processed_at: datetime | None
+
+
+def follow(progress: Progress, report: Report) -> Progress:
+    """*progress* after *report*. Commutes: the same reports in any order lead to the same place."""
+    moved = replace(progress, retry_count=max(progress.retry_count, report.attempt))
+    here, there = RANK[progress.status], RANK[report.status]
+    at = report.at if report.status in FINAL else None
+    is_earlier = at is not None and (progress.processed_at is None or at < progress.processed_at)
+    if there > here or (there == here and is_earlier):
+        reason = report.reason if report.status in FAILURES else None
+        return replace(moved, status=report.status, failure_reason=reason or None, processed_at=at)
+    return moved
+
+
+def follow_all(progress: Mapping[UUID, Progress], reports: Iterable[Report]) -> dict[UUID, Progress]:
+    """Those webhooks of *progress* that *reports* moved, as they are now."""
+    moved: dict[UUID, Progress] = {}
+    for report in reports:
+        before = moved.get(report.webhook_id) or progress[report.webhook_id]
+        after = follow(before, report)
+        if after != before:
+            moved[report.webhook_id] = after
+    return moved

@@ -1,0 +1,92 @@
+"""What payment reports moves the webhook, in whatever order it comes."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from commdesk.webhook_ingest.v1 import events_pb2 as pb
+from common import ids
+from common.database import Database
+from common.testing import published
+from webhook_ingest import consumers, store, use_cases, wire
+from webhook_ingest.domain import Stored, Webhook, WebhookNotFound
+
+
+@pytest.fixture
+async def stored(db: Database, webhook: Callable[[bytes], Webhook], payment_body: Callable[..., bytes]) -> Stored:
+    [one] = await use_cases.store_webhooks(db, [webhook(payment_body())])
+    assert isinstance(one, Stored)
+    return one
+
+
+async def _status(db: Database, webhook_id: UUID) -> tuple[str, int, str | None, bool]:
+    async with db.begin() as tx:
+        row = (await tx.execute("select * from webhook_logs where id = :id", id=webhook_id)).one()
+    return row.processing_status, row.retry_count, row.failure_reason, row.processed_at is not None
+
+
+def _common(webhook_id: UUID, seconds: int) -> dict[str, object]:
+    return {
+        "event_id": ids.encode("evt", ids.new()),
+        "time_unix_micros": (1_767_225_600 + seconds) * 1_000_000,
+        "gateway": "cashfree",
+        "webhook_id": ids.encode("evt", webhook_id),
+    }
+
+
+async def _deliver(db: Database, message: object) -> None:
+    """As the consumer does it: find the subscription, decode, handle in a transaction."""
+    [subscription] = [each for each in consumers.subscriptions() if each.message is type(message)]
+    async with db.begin() as tx:
+        assert not await subscription.handle(tx, [subscription.decode(message)])
+
+
+async def test_from_received_to_success(db: Database, stored: Stored) -> None:
+    key = stored.webhook_id
+    assert await _status(db, key) == ("RECEIVED", 0, None, False)
+    await _deliver(db, pb.WebhookProcessing(**_common(key, 1), reason="order_unknown"))
+    assert await _status(db, key) == ("PROCESSING", 0, None, False)
+    await _deliver(db, pb.WebhookRetried(**_common(key, 2), reason="order_unknown", attempt=2))
+    assert await _status(db, key) == ("PROCESSING", 2, None, False)
+    payment = ids.encode("pay", ids.new())
+    await _deliver(db, pb.WebhookProcessed(**_common(key, 3), outcome="APPLIED", payment_id=payment))
+    assert await _status(db, key) == ("SUCCESS", 2, None, True)
+    # Later reports about an earlier time change nothing.
+    await _deliver(db, pb.WebhookFailed(**_common(key, 4), reason="late"))
+    assert await _status(db, key) == ("SUCCESS", 2, None, True)
+    async with db.begin() as tx:
+        lines = await store.lines(tx, reference=payment, **wire.reference_ids(payment))
+    assert [line.status for line in lines][:1] == ["RECEIVED"] or len(lines) == 5
+    assert {line.status for line in lines} == {"RECEIVED", "PROCESSING", "SUCCESS", "FAILED"}
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "alerts"),
+    [
+        (pb.WebhookFailed(reason="amount_mismatch"), "FAILED", ["webhook_failures"]),
+        (pb.WebhookDeadLettered(reason="order_unknown"), "DEAD", ["dead_letter"]),
+        (pb.WebhookProcessed(outcome="PARKED", reason="type_unknown"), "PARKED", []),
+        (pb.WebhookProcessed(outcome="NO_EFFECT", reason="already_final"), "SUCCESS", []),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_every_ending(db: Database, stored: Stored, message: object, status: str, alerts: list[str]) -> None:
+    complete = type(message)(**_common(stored.webhook_id, 1))
+    complete.MergeFrom(message)  # type: ignore[attr-defined]
+    await _deliver(db, complete)
+    await _deliver(db, complete)
+    assert (await _status(db, stored.webhook_id))[0] == status
+    raised = [event.cause for _, event in await published(db, "email.admin.alert")]  # type: ignore[attr-defined]
+    assert set(raised) == set(alerts)
+    async with db.begin() as tx:
+        assert (await tx.execute("select count(*) from webhook_history")).scalar_one() == 1
+
+
+async def test_a_report_about_an_unknown_webhook_climbs(db: Database, stored: Stored) -> None:
+    known = wire.failed(pb.WebhookFailed(**_common(stored.webhook_id, 1), reason="x"))  # type: ignore[arg-type]
+    stray = wire.failed(pb.WebhookFailed(**_common(ids.new(), 1), reason="x"))  # type: ignore[arg-type]
+    async with db.begin() as tx:
+        refused = await use_cases.follow_reports(tx, [stray, known])
+    assert [(each.event, type(each.error)) for each in refused] == [(stray, WebhookNotFound)]
+    assert (await _status(db, stored.webhook_id))[0] == "FAILED"
