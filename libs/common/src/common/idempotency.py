@@ -23,7 +23,7 @@ LEASE = timedelta(seconds=30)
 
 _CLAIM = """
 insert into idempotency_keys (merchant_id, user_id, route, key, fingerprint, subject, state, leased_until, expires_at)
-select merchant_id, user_id, route, key, fingerprint, subject, 'STARTED', now() + :lease, now() + :keep
+select merchant_id, user_id, route, key, fingerprint, subject, 'STARTED', now() + cast(:lease as interval), now() + cast(:keep as interval)
 from unnest(cast(:merchants as text[]), cast(:users as text[]), cast(:routes as text[]), cast(:keys as text[]),
             cast(:fingerprints as bytea[]), cast(:subjects as uuid[]))
      as row (merchant_id, user_id, route, key, fingerprint, subject)
@@ -43,7 +43,7 @@ join unnest(cast(:merchants as text[]), cast(:users as text[]), cast(:routes as 
   on k.merchant_id = asked.merchant_id and k.user_id = asked.user_id and k.route = asked.route and k.key = asked.key
 """
 _TAKE_OVER = """
-update idempotency_keys k set leased_until = now() + :lease
+update idempotency_keys k set leased_until = now() + cast(:lease as interval)
 from unnest(cast(:merchants as text[]), cast(:users as text[]), cast(:routes as text[]), cast(:keys as text[]))
      as asked (merchant_id, user_id, route, key)
 where k.merchant_id = asked.merchant_id and k.user_id = asked.user_id and k.route = asked.route and k.key = asked.key

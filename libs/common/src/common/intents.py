@@ -25,13 +25,13 @@ POLL_SECONDS = 0.5
 BACKOFF_SECONDS = (1, 2, 5, 15, 60, 300, 900)
 
 _RECORD = """
-insert into intents (intent_id, kind, payload, due_at, leased_until)
-select intent_id, :kind, payload, now(), case when :leased then now() + :lease end
+insert into intents (intent_id, kind, payload, attempts, due_at, leased_until)
+select intent_id, :kind, payload, case when :leased then 1 else 0 end, now(), case when :leased then now() + cast(:lease as interval) end
 from unnest(cast(:ids as uuid[]), cast(:payloads as bytea[])) as row (intent_id, payload)
 on conflict do nothing
 """
 _LEASE = """
-update intents set leased_until = now() + :lease, attempts = attempts + 1
+update intents set leased_until = now() + cast(:lease as interval), attempts = attempts + 1
 where intent_id in (
     select intent_id from intents
     where kind = :kind and done_at is null and due_at <= now() and (leased_until is null or leased_until < now())
@@ -44,10 +44,10 @@ update intents set done_at = now(), leased_until = null, last_error = null
 where intent_id = any(cast(:ids as uuid[])) and done_at is null
 """
 _LATER = """
-update intents set due_at = now() + :pause, leased_until = null, last_error = :error
+update intents set due_at = now() + cast(:pause as interval), leased_until = null, last_error = :error
 where intent_id = :id and done_at is null
 """
-_FORGET = "delete from intents where done_at < now() - :age"
+_FORGET = "delete from intents where done_at < now() - cast(:age as interval)"
 
 
 @dataclass(frozen=True, slots=True)

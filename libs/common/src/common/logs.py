@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import json
 import logging
 import sys
 import traceback
@@ -147,7 +148,10 @@ class _FromStandardLibrary(logging.Handler):
 
 
 def _json(fields: dict[str, Any]) -> bytes:
-    return _encode(fields) + b"\n"
+    try:
+        return _encode(fields) + b"\n"
+    except UnicodeEncodeError:  # half a surrogate pair from somebody's input; the standard library escapes it
+        return json.dumps(fields, default=str).encode() + b"\n"
 
 
 _COLOURS = {"WARNING": "\033[33m", "ERROR": "\033[31m", "CRITICAL": "\033[31;1m", "INFO": "\033[32m"}

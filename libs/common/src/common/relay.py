@@ -32,7 +32,7 @@ IN_FLIGHT_MAX = 2_000
 _MARK = "update outbox set published_at = now() where envelope_id = any(cast(:ids as uuid[])) and published_at is null"
 
 _LEASE = """
-update outbox set leased_until = now() + :lease
+update outbox set leased_until = now() + cast(:lease as interval)
 where envelope_id in (
     select envelope_id from outbox
     where published_at is null and envelope_id < :before and (leased_until is null or leased_until < now())

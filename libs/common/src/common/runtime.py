@@ -237,7 +237,11 @@ class Runtime:
     async def _keep_partitions(self) -> None:
         async with self.db.begin() as tx:
             astray = (await tx.execute("select ensure_partitions()")).scalar()
-            await tx.execute("select drop_partitions(:outbox, :inbox)", outbox=OUTBOX_KEEP, inbox=INBOX_KEEP)
+            await tx.execute(
+                "select drop_partitions(cast(:outbox as interval), cast(:inbox as interval))",
+                outbox=OUTBOX_KEEP,
+                inbox=INBOX_KEEP,
+            )
             await idempotency.purge(tx)
         if astray:
             logger.error("{} rows lie in the default partitions", astray)

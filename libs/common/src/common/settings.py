@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -160,6 +160,8 @@ def read(settings_type: type[S]) -> S:
     """The settings from the environment; a missing or wrong one stops the process with its name, not its value."""
     try:
         return cast(Callable[[], S], settings_type)()
+    except SettingsError as error:
+        raise SystemExit(f"cannot start, the environment is not right: {error}") from None
     except ValidationError as error:
         problems = "\n".join(
             f"  {'.'.join(str(part) for part in problem['loc']).upper() or 'settings'}: {problem['msg']}"

@@ -138,7 +138,7 @@ def record_span(
 ) -> None:
     """Export the span *traceparent* that is over, when it is sampled. Times are nanoseconds since 1970."""
     processor = _tracing.processor
-    if processor is None or not traceparent.endswith("1"):
+    if processor is None or not int(traceparent[-1:] or "0", 16) & 1:
         return
     processor.on_end(
         ReadableSpan(

@@ -38,6 +38,7 @@ _CLIENT_CLOSED = 499
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _request_id = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
+_ip = re.compile(r"[0-9A-Fa-f:.]{2,45}").fullmatch
 _requests = telemetry.counter("http_requests_total", "Requests answered", ["method", "route", "status"])
 _seconds = telemetry.histogram("http_request_duration_seconds", "Time to answer", ["method", "route"])
 
@@ -202,7 +203,9 @@ def _client_ip(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
     """The address that our own proxy saw: the last entry, which a client cannot write; else the peer's."""
     forwarded = headers.get(b"x-forwarded-for")
     if forwarded is not None:
-        return forwarded.rpartition(b",")[2].strip().decode("latin-1")[:45]
+        seen = forwarded.rpartition(b",")[2].strip().decode("latin-1")
+        if _ip(seen):
+            return seen
     client = scope.get("client")
     return client[0] if client else ""
 

@@ -1,0 +1,255 @@
+"""Outbox to inbox over a real broker: what a handler does, refuses or raises, and what becomes of it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+from aio_pika import DeliveryMode, Message
+from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
+
+from common import broker, dead_letters, handling, outbox
+from common.broker import BrokerConnection, Publisher
+from common.clock import SystemClock
+from common.consuming import Consumer, Refused, Subscription
+from common.database import Database, Tx
+from common.errors import FailedPrecondition, Unavailable
+from common.handling import QueueHandler
+from common.relay import Relay
+from common.testing import LADDER_MS
+
+QUEUE = "payment.processing"
+
+
+class NotYet(FailedPrecondition):
+    fix = "wait"
+
+
+@pytest.fixture(autouse=True)
+async def effects(owner_url: str) -> AsyncIterator[None]:
+    """A table that shows how often each event took effect; no key protects it, only the machinery may."""
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute("create table effects (payment_id text not null); grant select, insert on effects to payment")
+    await owner.close()
+    yield
+
+
+async def apply(tx: Tx, events: Sequence[PaymentSyncRequested]) -> None:
+    await tx.execute(
+        "insert into effects select unnest(cast(:ids as text[]))", ids=[event.payment_id for event in events]
+    )
+
+
+async def counts(db: Database) -> dict[str, int]:
+    async with db.begin() as tx:
+        return dict(
+            (row.payment_id, row.times)
+            for row in await tx.execute("select payment_id, count(*) as times from effects group by 1")
+        )
+
+
+@asynccontextmanager
+async def running(db: Database, url: str, handle: Callable[..., Awaitable[Any]]) -> AsyncIterator[Relay]:
+    """A relay, a consumer of the queue and the keeper of its dead letters, as the runtime starts them."""
+    async with BrokerConnection(url, "test:publish") as publishing, BrokerConnection(url, "test:consume") as consuming:
+        relay = Relay(db, Publisher(publishing), SystemClock())
+        db.on_commit = relay.announce
+        subscription = Subscription(QUEUE, PaymentSyncRequested, lambda message: message, handle)
+        work = QueueHandler(db, QUEUE, [subscription], LADDER_MS).work
+        consumers = [
+            Consumer(consuming, QUEUE, work),
+            Consumer(consuming, QUEUE + ".dlq", lambda deliveries: dead_letters.keep(db, QUEUE, deliveries)),
+        ]
+        tasks = [asyncio.create_task(each.run()) for each in consumers] + [asyncio.create_task(relay.run())]
+        try:
+            yield relay
+        finally:
+            for consumer in consumers:
+                consumer.stop()
+            await asyncio.wait(tasks[:2])
+            tasks[2].cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await relay.drain()
+            db.on_commit = None
+
+
+async def announce(db: Database, ids: Sequence[str]) -> None:
+    async with db.begin() as tx:
+        await outbox.append(tx, [PaymentSyncRequested(payment_id=each) for each in ids])
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
+    ends = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < ends, "it did not come about in time"
+        await asyncio.sleep(0.05)
+
+
+async def open_dead_letters(db: Database) -> list[Any]:
+    async with db.begin() as tx:
+        return await dead_letters.find(tx)
+
+
+FIFTY = [f"pay_{number:02}" for number in range(50)]
+
+
+@pytest.mark.parametrize("how", ["refuses", "raises"])
+async def test_one_bad_event_of_fifty_climbs_alone_dies_with_its_reason_and_is_healed_by_a_replay(
+    db: Database, broker_url: str, how: str
+) -> None:
+    healed = False
+
+    async def handle(tx: Tx, events: Sequence[PaymentSyncRequested]) -> list[Refused]:
+        bad = [event for event in events if event.payment_id == "pay_13" and not healed]
+        if bad and how == "raises":
+            raise RuntimeError("a bug")
+        await apply(tx, [event for event in events if event not in bad])
+        return [Refused(event, NotYet()) for event in bad]
+
+    async with running(db, broker_url, handle):
+        await announce(db, FIFTY)
+
+        async def dead() -> bool:
+            return bool(await open_dead_letters(db))
+
+        await until(dead)
+        assert await counts(db) == {each: 1 for each in FIFTY if each != "pay_13"}
+        [letter] = await open_dead_letters(db)
+        assert letter.attempts == len(LADDER_MS) + 1
+        expected = {"refuses": ("not_yet", "NotYet"), "raises": ("handler_failed", "RuntimeError")}
+        assert (letter.error_code, letter.error_class) == expected[how]
+        assert PaymentSyncRequested.FromString(letter.event).payment_id == "pay_13"
+
+        healed = True
+        async with db.begin() as tx:
+            assert await dead_letters.replay(tx, [letter.dead_letter_id], "operator:test", "the bug is mended") == 1
+
+        async def complete() -> bool:
+            return len(await counts(db)) == len(FIFTY)
+
+        await until(complete)
+        assert await counts(db) == dict.fromkeys(FIFTY, 1)
+        assert await open_dead_letters(db) == []
+
+
+async def deliver_twice(db: Database, url: str) -> dict[str, int]:
+    """Publish one envelope twice, as a relay does that lost the confirm, and see what it did."""
+    async with running(db, url, apply) as relay:
+        await announce(db, ["pay_1", "pay_2"])
+        await until(lambda: _is(counts(db), {"pay_1", "pay_2"}))
+        await relay.drain()
+        async with db.begin() as tx:
+            await tx.execute("update outbox set published_at = null, leased_until = null")
+        await asyncio.sleep(2.2)  # the sweeper leaves younger rows to the fast path
+        await relay.sweep()
+        await asyncio.sleep(0.5)
+        return await counts(db)
+
+
+async def _is(found: Awaitable[dict[str, int]], keys: set[str]) -> bool:
+    return set(await found) == keys
+
+
+async def test_an_envelope_that_arrives_twice_takes_effect_once(db: Database, broker_url: str) -> None:
+    assert await deliver_twice(db, broker_url) == {"pay_1": 1, "pay_2": 1}
+
+
+async def test_without_the_inbox_claim_it_takes_effect_twice(
+    db: Database, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of the test above: it is the claim that carries the weight."""
+    monkeypatch.setattr(handling, "_CLAIM", "select unnest(cast(:ids as uuid[])) as envelope_id where :consumer <> ''")
+    assert await deliver_twice(db, broker_url) == {"pay_1": 2, "pay_2": 2}
+
+
+async def test_infrastructure_that_fails_makes_the_same_messages_wait_and_lets_nothing_climb(
+    db: Database, broker_url: str
+) -> None:
+    failures = iter([Unavailable("away"), TimeoutError(), OSError()])
+
+    async def handle(tx: Tx, events: Sequence[PaymentSyncRequested]) -> None:
+        await apply(tx, events)
+        error = next(failures, None)
+        if error is not None:
+            raise error
+
+    async with running(db, broker_url, handle):
+        await announce(db, FIFTY)
+        await until(lambda: _is(counts(db), set(FIFTY)))
+        assert await counts(db) == dict.fromkeys(FIFTY, 1)
+        assert await open_dead_letters(db) == []
+
+
+async def test_a_message_that_nobody_can_read_is_kept_as_a_dead_letter(
+    db: Database, broker_url: str, broker_admin_url: str
+) -> None:
+    async with running(db, broker_url, apply), BrokerConnection(broker_admin_url, "test:raw") as raw:
+        channel = await raw.channel(confirms=True)
+        message = Message(b"\xff not an envelope", delivery_mode=DeliveryMode.PERSISTENT)
+        await channel.default_exchange.publish(message, QUEUE)
+
+        async def dead() -> bool:
+            return bool(await open_dead_letters(db))
+
+        await until(dead)
+        [letter] = await open_dead_letters(db)
+        assert (letter.error_code, bytes(letter.event)) == ("envelope_unreadable", b"\xff not an envelope")
+
+
+async def test_what_is_committed_while_the_broker_is_away_is_swept_when_it_is_back(
+    db: Database, broker_url: str
+) -> None:
+    await announce(db, FIFTY)  # nobody relays: as if the process had died after its commit
+    async with running(db, broker_url, apply) as relay:
+        await asyncio.sleep(2.2)
+        await relay.sweep()
+        await until(lambda: _is(counts(db), set(FIFTY)))
+    async with db.begin() as tx:
+        assert (await tx.execute("select count(*) from outbox where published_at is null")).scalar() == 0
+
+
+async def test_an_unroutable_envelope_stays_in_the_outbox(db: Database, broker_url: str, broker_admin_url: str) -> None:
+    async with BrokerConnection(broker_admin_url, "test:raw") as raw:
+        channel = await raw.channel(confirms=True)
+        queue = await channel.get_queue(QUEUE, ensure=False)
+        await queue.unbind("payment.exchange", "payment.sync.requested")
+        try:
+            async with BrokerConnection(broker_url, "test:publish") as publishing:
+                await announce(db, ["pay_1"])
+                async with db.begin() as tx:
+                    [row] = await tx.execute("select * from outbox")
+                outgoing = outbox.Outgoing(row.envelope_id, row.exchange, row.routing_key, True, row.type, row.body)
+                assert await Publisher(publishing).publish([outgoing]) == []
+                # The negative control: a publish that is not mandatory is confirmed all the same, and lost.
+                lost = outbox.Outgoing(row.envelope_id, row.exchange, row.routing_key, False, row.type, row.body)
+                assert await Publisher(publishing).publish([lost]) == [row.envelope_id]
+        finally:
+            await queue.bind("payment.exchange", "payment.sync.requested")
+
+
+async def test_nothing_is_published_before_its_commit_nor_after_a_rollback(db: Database, broker_url: str) -> None:
+    async with running(db, broker_url, apply):
+        with pytest.raises(RuntimeError):
+            async with db.begin() as tx:
+                await outbox.append(tx, [PaymentSyncRequested(payment_id="pay_never")])
+                await asyncio.sleep(0.3)
+                assert await counts(db) == {}
+                raise RuntimeError("rolled back")
+        await asyncio.sleep(0.3)
+        assert await counts(db) == {}
+
+
+async def test_without_a_broker_publishing_says_so_in_time(db: Database) -> None:
+    await announce(db, ["pay_1"])
+    async with db.begin() as tx:
+        [row] = await tx.execute("select * from outbox")
+    outgoing = outbox.Outgoing(row.envelope_id, row.exchange, row.routing_key, True, row.type, row.body)
+    async with BrokerConnection("amqp://nobody:x@127.0.0.1:1/none", "test:away") as away:
+        with pytest.raises(broker.BrokerUnavailable):
+            await away.channel(confirms=True, timeout_seconds=0.2)
+        publisher = Publisher(away)
+        async with asyncio.timeout(8):
+            assert await publisher.publish([outgoing]) == []

@@ -1,0 +1,118 @@
+"""Effects on the outside world: carried out between two transactions, again when unknown, settled once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+import pytest
+
+from common import ids
+from common.database import Database, Tx
+from common.intents import Intent, Intents, Later
+
+
+class Outside:
+    """A target that remembers what was done to it, and fails as told."""
+
+    def __init__(self) -> None:
+        self.done: list[bytes] = []
+        self.failures: list[Exception] = []
+        self.settled: list[tuple[bytes, str]] = []
+
+    async def perform(self, intent: Intent) -> str:
+        self.done.append(intent.payload)
+        if self.failures:
+            raise self.failures.pop(0)
+        return f"attempt {intent.attempt}"
+
+    async def settle(self, tx: Tx, outcomes: Sequence[tuple[Intent, str]]) -> None:
+        self.settled += [(intent.payload, result) for intent, result in outcomes]
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+async def pending(db: Database) -> int:
+    async with db.begin() as tx:
+        return int((await tx.execute("select count(*) from intents where done_at is null")).scalar() or 0)
+
+
+async def none_pending(db: Database) -> bool:
+    return await pending(db) == 0
+
+
+async def test_the_worker_carries_out_what_was_committed_and_nothing_else(db: Database) -> None:
+    outside = Outside()
+    intents = Intents(db, "test", outside.perform, outside.settle)
+    with pytest.raises(RuntimeError):
+        async with db.begin() as tx:
+            await intents.record(tx, {ids.new(): b"rolled back"})
+            raise RuntimeError
+    async with db.begin() as tx:
+        await intents.record(tx, {ids.new(): b"one", ids.new(): b"two"})
+    worker = asyncio.create_task(intents.run())
+    await until(lambda: none_pending(db))
+    intents.stop()
+    await worker
+    assert sorted(outside.settled) == [(b"one", "attempt 1"), (b"two", "attempt 1")]
+
+
+async def test_whoever_recorded_it_leased_carries_it_out_itself(db: Database) -> None:
+    outside = Outside()
+    intents = Intents(db, "test", outside.perform, outside.settle)
+    async with db.begin() as tx:
+        [intent] = await intents.record(tx, {ids.new(): b"mine"}, leased=True)
+    worker = asyncio.create_task(intents.run())
+    await asyncio.sleep(0.7)
+    assert outside.done == []
+    assert await intents.carry_out(intent) == "attempt 1"
+    intents.stop()
+    await worker
+    assert await pending(db) == 0
+    assert outside.done == [b"mine"]
+
+
+async def test_an_unknown_outcome_is_tried_again_and_never_settled_as_failed(db: Database) -> None:
+    outside = Outside()
+    outside.failures = [TimeoutError(), Later(0.1, "quota_exhausted")]
+    intents = Intents(db, "test", outside.perform, outside.settle)
+    async with db.begin() as tx:
+        await intents.record(tx, {ids.new(): b"x"})
+    worker = asyncio.create_task(intents.run())
+    await until(lambda: none_pending(db))
+    intents.stop()
+    await worker
+    assert outside.done == [b"x"] * 3
+    assert outside.settled == [(b"x", "attempt 3")]
+
+
+async def test_a_worker_that_dies_loses_its_lease_and_another_carries_on(db: Database) -> None:
+    outside = Outside()
+    async with db.begin() as tx:
+        await Intents(db, "test", outside.perform, outside.settle).record(tx, {ids.new(): b"x"})
+    dying = Intents(db, "test", outside.perform, outside.settle, lease_seconds=0.5)
+    assert len(await dying._take(10)) == 1  # it leased the row, and dies here
+    heir = Intents(db, "test", outside.perform, outside.settle)
+    assert await heir._take(10) == []
+    worker = asyncio.create_task(heir.run())
+    await until(lambda: none_pending(db))
+    heir.stop()
+    await worker
+    assert outside.settled == [(b"x", "attempt 2")]
+
+
+async def test_what_was_done_long_ago_is_forgotten(db: Database) -> None:
+    outside = Outside()
+    intents = Intents(db, "test", outside.perform, outside.settle)
+    async with db.begin() as tx:
+        [intent] = await intents.record(tx, {ids.new(): b"x"}, leased=True)
+    await intents.carry_out(intent)
+    await intents.forget(timedelta(days=1))
+    async with db.begin() as tx:
+        assert (await tx.execute("select count(*) from intents")).scalar() == 1
+    await intents.forget(timedelta(0))
+    async with db.begin() as tx:
+        assert (await tx.execute("select count(*) from intents")).scalar() == 0

@@ -1,0 +1,124 @@
+import base64
+import os
+
+import pytest
+from common.settings import ServiceSettings, is_weak, read
+from pydantic import SecretStr, ValidationError
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+PUBLIC_KEY = base64.b64encode(bytes(range(32, 64))).decode()
+GOOD = {
+    "DATABASE_URL": "postgresql://wallet:Zk3vQ9xw7TpL@127.0.0.1:1/commdesk",
+    "RABBITMQ_URL": "amqp://wallet:Hq8mN2rb5YcD@127.0.0.1:1/",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "SERVICE_PRIVATE_KEY": KEY,
+    "SERVICE_PUBLIC_KEYS": f'{{"wallet": "{PUBLIC_KEY}"}}',
+}
+
+
+@pytest.fixture
+def env(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_older_names_are_accepted(env: pytest.MonkeyPatch):
+    for name, value in {"NODE_ENV": "Production", "PORT": "3000", "LOG_LEVEL": "warning", "MONGO_URI": "x"}.items():
+        env.setenv(name, value)
+    settings = read(ServiceSettings)
+    assert (settings.environment, settings.http_port, settings.log_level) == ("production", 3000, "WARNING")
+
+
+def test_our_names_win(env: pytest.MonkeyPatch):
+    env.setenv("PORT", "3000")
+    env.setenv("HTTP_PORT", "8001")
+    assert read(ServiceSettings).http_port == 8001
+
+
+def test_the_retry_ladder_is_comma_separated_and_climbs(env: pytest.MonkeyPatch):
+    env.setenv("RETRY_LADDER_MS", "100, 200,300")
+    assert read(ServiceSettings).retry_ladder_ms == (100, 200, 300)
+    for wrong in ("200,100", "0,1", "1,1", "x"):
+        env.setenv("RETRY_LADDER_MS", wrong)
+        with pytest.raises(SystemExit, match="RETRY_LADDER_MS"):
+            read(ServiceSettings)
+
+
+def test_redis_may_come_in_parts(env: pytest.MonkeyPatch):
+    env.delenv("REDIS_URL")
+    env.setenv("REDIS_HOST", "cache")
+    env.setenv("REDIS_PORT", "6380")
+    env.setenv("REDIS_PASSWORD", "p@ss/word")
+    assert read(ServiceSettings).redis_url == "redis://:p%40ss%2Fword@cache:6380/0"
+
+
+def test_a_missing_value_stops_the_process_with_its_name(env: pytest.MonkeyPatch):
+    env.delenv("DATABASE_URL")
+    with pytest.raises(SystemExit, match="DATABASE_URL"):
+        read(ServiceSettings)
+
+
+def test_keys_that_are_no_json_stop_the_process_with_their_name(env: pytest.MonkeyPatch):
+    env.setenv("SERVICE_PUBLIC_KEYS", "wallet=abc")
+    with pytest.raises(SystemExit, match="(?i)service_public_keys") as stopped:
+        read(ServiceSettings)
+    assert "abc" not in str(stopped.value)
+
+
+def test_a_key_that_is_none_is_refused_without_being_shown(env: pytest.MonkeyPatch):
+    env.setenv("SERVICE_PRIVATE_KEY", "not-really-a-key")
+    with pytest.raises(SystemExit) as stopped:
+        read(ServiceSettings)
+    assert "SERVICE_PRIVATE_KEY" in str(stopped.value)
+    assert "not-really-a-key" not in str(stopped.value)
+
+
+class Notifier(ServiceSettings):
+    smtp_password: SecretStr = SecretStr("")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JWT_SECRET", "Zk3vQ9xw7TpLZk3vQ9xw7TpLZk3vQ9x"),
+        ("JWT_SECRET", "changeme-changeme-changeme-changeme"),
+        ("JWT_SECRET", "x" * 64),
+        ("SMTP_PASSWORD", "b5YcDb7Rt1"),
+        ("DATABASE_URL", "postgresql://wallet-service:wallet-service@h/d"),
+        ("RABBITMQ_URL", "amqp://guest:guest@h/"),
+        ("SERVICE_PRIVATE_KEY", base64.b64encode(bytes(32)).decode()),
+        ("PAYMENT_ENCRYPTION_KEY", "tooshort"),
+    ],
+)
+def test_production_refuses_weak_secrets_by_name(env: pytest.MonkeyPatch, name: str, value: str):
+    env.setenv(name, value)
+    assert read(Notifier).environment == "development"
+    env.setenv("ENVIRONMENT", "production")
+    with pytest.raises(SystemExit) as stopped:
+        read(Notifier)
+    assert name.removeprefix("PAYMENT_") in str(stopped.value)
+    assert value not in str(stopped.value)
+
+
+def test_production_starts_on_real_secrets(env: pytest.MonkeyPatch):
+    env.setenv("ENVIRONMENT", "production")
+    env.setenv("JWT_SECRET", "Zk3vQ9xw7TpLHq8mN2rb5YcDb7Rt1Lw4")
+    assert read(ServiceSettings).jwt_secret is not None
+
+
+def test_settings_are_frozen_and_do_not_show_secrets(env: pytest.MonkeyPatch):
+    env.setenv("JWT_SECRET", "Zk3vQ9xw7TpLHq8mN2rb5YcDb7Rt1Lw4")
+    settings = read(ServiceSettings)
+    shown = repr(settings) + str(settings)
+    assert not any(secret in shown for secret in ("Zk3vQ9xw7TpL", "Hq8mN2rb5YcD", KEY))
+    with pytest.raises(ValidationError):
+        settings.http_port = 1  # type: ignore[misc]
+
+
+def test_what_counts_as_weak():
+    assert is_weak("", 1)
+    assert is_weak("Secret-but-long-enough-for-that", 16)
+    assert not is_weak("Hq8mN2rb5YcDb7Rt", 16)

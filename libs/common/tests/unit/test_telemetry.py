@@ -1,0 +1,54 @@
+from collections.abc import Iterator
+
+import pytest
+from common import context, telemetry
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    telemetry.setup_tracing(None, "wallet", 1.0, SimpleSpanProcessor(exporter))
+    yield exporter
+    telemetry.setup_tracing(None)
+
+
+def test_children_are_bound_once():
+    calls = telemetry.counter("test_calls_total", "x", ["method"])
+    assert calls.of("a") is calls.of("a")
+    calls.of("a").inc()
+    telemetry.histogram("test_seconds", "x", ["method"]).of("a").observe(0.01)
+    telemetry.gauge("test_depth", "x").of().set(3)
+    text = telemetry.exposition().decode()
+    assert 'test_calls_total{method="a"} 1.0' in text
+    assert 'test_seconds_count{method="a"} 1.0' in text
+    assert "test_depth 3.0" in text
+
+
+def test_a_sampled_span_is_written_under_its_parent(spans: InMemorySpanExporter):
+    parent = context.new_traceparent(sampled=True)
+    child = telemetry.traceparent_for(parent)
+    telemetry.record_span("POST /x", child, 1_000, 3_000, parent=parent, attributes={"status": 200}, failed=True)
+    [span] = spans.get_finished_spans()
+    assert f"{span.context.trace_id:032x}" == parent[3:35]
+    assert f"{span.context.span_id:016x}" == child[36:52]
+    assert f"{span.parent.span_id:016x}" == parent[36:52]
+    assert (span.start_time, span.end_time, span.status.is_ok) == (1_000, 3_000, False)
+    assert span.resource.attributes["service.name"] == "wallet"
+
+
+def test_what_is_not_sampled_is_not_written(spans: InMemorySpanExporter):
+    telemetry.record_span("x", context.new_traceparent(sampled=False), 1, 2)
+    assert spans.get_finished_spans() == ()
+    assert telemetry.traceparent_for("nonsense").endswith("-01")
+    telemetry.setup_tracing(None)
+    assert telemetry.traceparent_for(None).endswith("-00")
+    telemetry.record_span("x", context.new_traceparent(sampled=True), 1, 2)
+    assert spans.get_finished_spans() == ()
+
+
+def test_a_door_within_a_trace_keeps_the_callers_decision():
+    for sampled in (True, False):
+        parent = context.new_traceparent(sampled)
+        assert telemetry.traceparent_for(parent)[53:] == parent[53:]
