@@ -114,6 +114,10 @@ class Faults:
         """The rules of one order that are still in force."""
         return self._by_order.get(order_id, [])
 
+    def knows(self, order_id: str) -> bool:
+        """Whether the order ever had rules of its own."""
+        return order_id in self._by_order
+
     def all(self) -> list[Rule]:
         """Every rule in force."""
         return [*self._anywhere, *(rule for rules in self._by_order.values() for rule in rules)]
@@ -122,12 +126,9 @@ class Faults:
         """Lift one rule; False if there is none of that number."""
         before = len(self.all())
         self._anywhere = [rule for rule in self._anywhere if rule.id != rule_id]
-        for order_id, rules in list(self._by_order.items()):
-            left = [rule for rule in rules if rule.id != rule_id]
-            if left:
-                self._by_order[order_id] = left
-            else:
-                del self._by_order[order_id]
+        for order_id, rules in self._by_order.items():
+            # An empty list stays, so that an order whose rules are used up does not arm them again.
+            self._by_order[order_id] = [rule for rule in rules if rule.id != rule_id]
         return len(self.all()) < before
 
     def forget(self, order_id: str) -> None:

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from sandbox.cashfree import entities, errors, methods, outcomes, requests
 from sandbox.cashfree.announcer import report_of
-from sandbox.cashfree.domain import Order, RefundStatus
+from sandbox.cashfree.domain import RefundStatus
 from sandbox.cashfree.entities import Report
 from sandbox.cashfree.errors import Refused
 from sandbox.cashfree.idempotency import Answer, Idempotency
@@ -23,6 +23,7 @@ from sandbox.settings import Settings
 
 VERSIONS = frozenset({"2023-08-01", "2025-01-01", "2026-01-01"})
 _OPEN = frozenset({"pay_order"})  # the session id is the credential
+_FROM_THE_FRONT = frozenset({429, 502, 503, 504})
 _BODY_MAX_BYTES = 256 * 1024
 
 
@@ -37,6 +38,7 @@ class Call(msgspec.Struct):
     item_id: str = ""
     payload: dict[str, Any] = {}
     report: Report = entities.TRUTH
+    unread: Answer | None = None  # what the operation answered, whether or not it reaches the caller
 
 
 class Api:
@@ -106,32 +108,30 @@ class Api:
         first = self._idempotency.claim(key, call.path, call.body)
         if first is not None:
             return await asyncio.shield(first), True
+        answer = Answer(500, errors.broken(500).body())
         try:
             answer = await self._perform(call, receive)
-        except BaseException:
-            self._idempotency.release(key)
-            raise
-        # A 502, 503 or 504 comes from in front of the application, which then never saw the key.
-        if answer.status in (502, 503, 504, 429):
-            self._idempotency.release(key)
-        else:
-            self._idempotency.settle(key, answer)
+        finally:
+            # 429, 502, 503 and 504 come from in front of the application. Under them is either its own answer,
+            # which it remembers though nobody read it, or nothing at all.
+            kept = call.unread if answer.status in _FROM_THE_FRONT else answer
+            if kept is None:
+                self._idempotency.release(key, answer)
+            else:
+                self._idempotency.settle(key, kept)
         return answer, False
 
     async def _perform(self, call: Call, receive: Receive) -> Answer:
         try:
-            subject = self._subject(call)
-            rules = self._faults.fire(call.operation, subject)
-            if not rules and call.operation != "create_order":
-                return Answer(200, self._operations[call.operation](call))
+            rules = self._faults.fire(call.operation, self._subject(call))
             await _hinder(rules, receive)
             call.report = report_of(rules)
             body = self._operations[call.operation](call)
-            if call.operation == "create_order":
-                await self._pay_on_create(self._book.order(call.order_id), rules)
-                body = self._get_order(call) if rules else body
+            if call.operation == "create_order" and await self._paid_on_create(call.order_id, rules):
+                body = self._get_order(call)
+            call.unread = Answer(200, body)
             await _hinder_after(rules, receive)
-            return Answer(200, body)
+            return call.unread
         except Refused as refusal:
             return Answer(refusal.status, refusal.body())
 
@@ -158,16 +158,19 @@ class Api:
             rules = from_tags(tags, order_id)
         except (ValueError, msgspec.ValidationError) as problem:
             raise errors.invalid("order_tags", f"sandbox_faults: {problem}", tags["sandbox_faults"]) from problem
-        if rules and not self._faults.of_order(order_id):  # a repeated create must not arm them anew
+        if not self._faults.knows(order_id):  # a repeated create must not arm them anew
             for rule in rules:
                 self._faults.add(rule)
 
-    async def _pay_on_create(self, order: Order, rules: Sequence[Rule]) -> None:
+    async def _paid_on_create(self, order_id: str, rules: Sequence[Rule]) -> bool:
+        """Whether the order was paid, and its webhook answered, before its creator hears of it."""
+        order = self._book.order(order_id)
         rule = next((rule for rule in rules if rule.action == "pay_on_create"), None)
         if rule is None and order.amount_paise != outcomes.PAID_ON_CREATE_PAISE:
-            return
+            return False
         outcome = outcomes.Outcome(rule.outcome) if rule else outcomes.Outcome.SUCCESS
         await self._simulator.pay_and_wait(order, methods.upi(), outcome)
+        return True
 
     # -- operations
 

@@ -1,6 +1,7 @@
 """The simulator's memory: orders by their ids, bounded, the oldest finished ones leaving first."""
 
 import base64
+import itertools
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -99,11 +100,10 @@ class Book:
 
     def _evict(self) -> None:
         moment = now()
-        for _ in range(min(_SPARED_MAX, len(self._by_age) - 1)):
-            if self._orders[self._by_age[0]].finished(moment):
-                break
-            self._by_age.rotate(-1)
-        order = self._orders.pop(self._by_age.popleft())
+        spared = itertools.islice(self._by_age, _SPARED_MAX)
+        at = next((place for place, it in enumerate(spared) if self._orders[it].finished(moment)), 0)
+        order = self._orders.pop(self._by_age[at])
+        del self._by_age[at]
         del self._sessions[order.session_id]
         for refund in order.refunds:
             del self._refund_ids[refund.refund_id]

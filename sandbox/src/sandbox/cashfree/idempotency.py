@@ -46,11 +46,13 @@ class Idempotency:
         if entry is not None and not entry.answer.done():
             entry.answer.set_result(answer)
 
-    def release(self, key: str) -> None:
-        """Forget a claim that came to no answer of the gateway's own, so that a repetition is a first request."""
-        entry = self._entries.pop(key, None)
-        if entry is not None and not entry.answer.done():
-            entry.answer.cancel()
+    def release(self, key: str, answer: Answer) -> None:
+        """Forget a claim that the gateway itself never answered, so that the next repetition is a first request.
+
+        Whoever repeated the request meanwhile gets *answer*.
+        """
+        self.settle(key, answer)
+        self._entries.pop(key, None)
 
     def clear(self) -> None:
         """Forget every key."""
