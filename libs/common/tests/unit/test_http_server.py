@@ -457,6 +457,26 @@ async def test_the_server_serves_and_stops_gracefully():
         await asyncio.wait_for(stopping, 5)
 
 
+async def test_a_request_that_outlives_the_grace_period_is_told_so():
+    server = await serve_http(app([held_by(asyncio.Event())], Door("wallet")), 0)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
+        stuck = asyncio.create_task(http.get("/held"))
+        await asyncio.sleep(0.1)
+        await asyncio.wait_for(server.stop(1), 4)
+        await refusal(await stuck, 503, "stopping")
+
+
+async def test_an_oversized_chunked_body_ends_the_connection():
+    server = await serve_http(app([route("POST", "/hook", hook, public=True)], Door("wallet")), 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001 + b"\r\n")
+    answer = await asyncio.wait_for(reader.read(), 2)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"body_too_large" in answer
+    writer.close()
+    await server.stop(1)
+
+
 async def test_a_taken_port_is_an_error():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -6,6 +6,7 @@ dictionary for plain paths and Starlette's compiled patterns for those with para
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from common.http_server.refusals import (
     Overloaded,
     RoleMissing,
     RouteNotFound,
+    Stopping,
     error_reply,
     internal_error_reply,
 )
@@ -133,6 +135,9 @@ class _Application:
                     response = error_reply(error, request_id)
                 except ClientDisconnect:
                     return
+                except asyncio.CancelledError:  # the server stops, and the grace period is over
+                    code = Stopping.code
+                    response = error_reply(Stopping("the service is stopping"), request_id)
                 except Exception:  # noqa: BLE001 - a bug in an endpoint is answered, logged, and stays this request's
                     code = "internal_error"
                     logger.exception("the endpoint failed")

@@ -55,6 +55,12 @@ class Overloaded(Unavailable):
     fix = "Send the same request again after Retry-After."
 
 
+class Stopping(Unavailable):
+    """The process ends before the request did; what it had started may have happened."""
+
+    fix = "Send the same request again after Retry-After, with the same idempotency key."
+
+
 class Unhealthy(Unavailable):
     fix = "Look at the checks that are named in `fields`."
 
