@@ -1,0 +1,144 @@
+"""What a wallet is made of: credits in lots, and the transactions that moved them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from common.money import Money
+
+OWNER_KINDS = frozenset({"USER", "COMMUNITY", "PLATFORM"})
+
+
+class LotKind(StrEnum):
+    """Sorted as they burn."""
+
+    BONUS = "BONUS"
+    PAID = "PAID"
+
+
+class TransactionType(StrEnum):
+    """Why a balance changed."""
+
+    GRANT = "GRANT"
+    CONSUME = "CONSUME"
+    LOCK = "LOCK"
+    RELEASE = "RELEASE"
+    REFUND = "REFUND"
+    BONUS = "BONUS"
+    TRANSFER = "TRANSFER"
+    EXPIRE = "EXPIRE"
+    ADJUST = "ADJUST"
+
+
+class Owner(NamedTuple):
+    merchant_id: str
+    kind: str
+    id: str
+
+
+class Pack(NamedTuple):
+    """So many credits at a price; a changed pack is a new version."""
+
+    pack_id: str
+    version: int
+    name: str
+    price: Money
+    credits_paid: int
+    credits_bonus: int
+
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Lot:
+    """Credits that came together and are worth the same. `value_minor` is what all of them were worth, in the wallet's
+    currency; `value_left_minor` what the remaining ones still carry."""
+
+    id: UUID
+    kind: LotKind
+    payment_id: UUID | None
+    granted: int
+    remaining: int
+    value_minor: int
+    value_left_minor: int
+    priority: int = 0
+    expires_at: datetime | None = None
+
+    def burn(self, credits: int) -> int:
+        """Take *credits* out; returns the worth they carry away, in minor units.
+
+        What has left a lot depends only on how many credits have, not on how they were sliced: the worth is rounded
+        down over all of them together, so the last credit takes the rest.
+        """
+        self.remaining -= credits
+        value_left = self.value_minor - self.value_minor * (self.granted - self.remaining) // self.granted
+        released, self.value_left_minor = self.value_left_minor - value_left, value_left
+        return released
+
+
+def burn_order(lot: Lot) -> tuple[int, datetime, str, int]:
+    """The published order: priority, soonest expiry (never comes last), bonus before paid, oldest."""
+    return lot.priority, lot.expires_at or _NEVER, lot.kind, lot.id.int
+
+
+@dataclass(slots=True)
+class Wallet:
+    """Credits of one owner. `lots` are open ones in burn order: at least as many as the batch can burn."""
+
+    id: UUID
+    owner: Owner
+    currency: str
+    available: int = 0
+    locked: int = 0
+    pending: int = 0
+    lifetime_purchased: int = 0
+    seq: int = 0
+    lots: list[Lot] = field(default_factory=list)
+
+
+class Burn(NamedTuple):
+    """What one transaction took out of one lot."""
+
+    lot_id: UUID
+    credits: int
+    value_minor: int
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A change of one wallet's available balance; never changed itself. Credits are signed, the worth is not."""
+
+    id: UUID
+    wallet_id: UUID
+    owner: Owner
+    type: TransactionType
+    credits_paid: int
+    credits_bonus: int
+    value_minor: int
+    currency: str
+    balance_before: int
+    balance_after: int
+    seq: int
+    source: str
+    source_id: str
+    operation_key: str
+    created_at: datetime
+    burns: Sequence[Burn] = ()
+
+    @property
+    def credits(self) -> int:
+        return self.credits_paid + self.credits_bonus
+
+
+class LotSum(NamedTuple):
+    """Open credits of one wallet that expire at one time."""
+
+    expires_at: datetime | None
+    paid: int
+    bonus: int

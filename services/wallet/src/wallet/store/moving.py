@@ -1,0 +1,267 @@
+"""The money path's SQL: one statement per step and batch.
+
+The planner has no choice in any of these statements: each array element leads to one index probe, be the tables empty
+or huge (`cross join lateral` with a sub-select that cannot be flattened; upserts, which always go by their key).
+Questions that are not asked under load are in `reading`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from common import ids
+from common.database import Tx
+from wallet.domain import Book, Lot, LotKind, Owner, ScopedKey, Transaction, TransactionType, Wallet
+
+OPEN_WALLETS = """
+insert into wallets (wallet_id, merchant_id, owner_kind, owner_id, currency, created_at, updated_at)
+select wallet_id, merchant_id, owner_kind, owner_id, currency, :now, :now
+from unnest(cast(:ids as uuid[]), cast(:merchant_ids as text[]), cast(:kinds as text[]), cast(:owner_ids as text[]),
+            cast(:currencies as text[])) as row (wallet_id, merchant_id, owner_kind, owner_id, currency)
+on conflict (owner_id, owner_kind, merchant_id) do nothing
+"""
+
+# The lock is taken inside the lateral sub-select, once for each owner in the order of the arrays: sorted by the caller.
+LOCK_WALLETS = """
+select w.*
+from unnest(cast(:merchant_ids as text[]), cast(:kinds as text[]), cast(:owner_ids as text[]))
+     as o (merchant_id, owner_kind, owner_id)
+cross join lateral (
+    select wallet_id, merchant_id, owner_kind, owner_id, currency, available, locked, pending, lifetime_purchased, seq
+    from wallets
+    where owner_id = o.owner_id and owner_kind = o.owner_kind and merchant_id = o.merchant_id
+    for no key update
+) w
+"""
+
+TAKEN_KEYS = """
+select taken.transaction_id
+from unnest(cast(:merchant_ids as text[]), cast(:keys as text[])) as k (merchant_id, operation_key)
+cross join lateral (
+    select transaction_id from operation_keys
+    where operation_key = k.operation_key and merchant_id = k.merchant_id offset 0
+) taken
+"""
+
+TRANSACTIONS_WITH_OWNERS = """
+select t.transaction_id, t.wallet_id, w.merchant_id, w.owner_kind, w.owner_id, t.type, t.credits_paid, t.credits_bonus,
+       t.value_minor, w.currency, t.balance_before, t.balance_after, t.seq, t.source, t.source_id, t.operation_key,
+       t.created_at
+from unnest(cast(:ids as uuid[])) as asked (transaction_id)
+cross join lateral (select * from wallet_transactions where transaction_id = asked.transaction_id offset 0) t
+cross join lateral (select * from wallets where wallet_id = t.wallet_id offset 0) w
+"""
+
+# No more lots than the batch can burn: those whose forerunners in burn order do not cover the need.
+OPEN_LOTS = """
+select n.wallet_id, l.lot_id, l.kind, l.payment_id, l.granted, l.remaining, l.value_minor, l.value_left_minor,
+       l.priority, l.expires_at
+from unnest(cast(:wallet_ids as uuid[]), cast(:needs as bigint[])) as n (wallet_id, need)
+cross join lateral (
+    select *, sum(remaining) over (order by priority, expires_at, kind, lot_id) - remaining as before
+    from credit_lots where wallet_id = n.wallet_id and is_open
+    order by priority, expires_at, kind, lot_id
+) l
+where l.before < n.need
+"""
+
+SAVE_TRANSACTIONS = """
+insert into wallet_transactions (transaction_id, wallet_id, seq, merchant_id, type, credits, credits_paid,
+    credits_bonus, value_minor, balance_before, balance_after, source, source_id, operation_key,
+    burnt_lots, burnt_credits, burnt_value, created_at)
+select transaction_id, wallet_id, seq, merchant_id, type, credits_paid + credits_bonus, credits_paid,
+    credits_bonus, value_minor, balance_before, balance_after, source, source_id, operation_key,
+    cast(burnt_lots as uuid[]), cast(burnt_credits as bigint[]), cast(burnt_value as bigint[]), :now
+from unnest(cast(:ids as uuid[]), cast(:wallet_ids as uuid[]), cast(:seqs as bigint[]), cast(:merchant_ids as text[]),
+            cast(:types as text[]), cast(:paid as bigint[]), cast(:bonus as bigint[]), cast(:worths as bigint[]),
+            cast(:before as bigint[]), cast(:after as bigint[]), cast(:sources as text[]), cast(:source_ids as text[]),
+            cast(:keys as text[]), cast(:burnt_lots as text[]), cast(:burnt_credits as text[]),
+            cast(:burnt_value as text[]))
+     as row (transaction_id, wallet_id, seq, merchant_id, type, credits_paid, credits_bonus, value_minor,
+             balance_before, balance_after, source, source_id, operation_key, burnt_lots, burnt_credits, burnt_value)
+"""
+
+SAVE_KEYS = """
+insert into operation_keys (operation_key, merchant_id, transaction_id)
+select operation_key, merchant_id, transaction_id
+from unnest(cast(:keys as text[]), cast(:merchant_ids as text[]), cast(:ids as uuid[]))
+     as row (operation_key, merchant_id, transaction_id)
+"""
+
+SAVE_LOTS = """
+insert into credit_lots as lot (lot_id, wallet_id, kind, payment_id, granted, remaining, value_minor,
+    value_left_minor, priority, expires_at, created_at)
+select lot_id, wallet_id, kind, payment_id, granted, remaining, value_minor, value_left_minor, priority, expires_at,
+    :now
+from unnest(cast(:ids as uuid[]), cast(:wallet_ids as uuid[]), cast(:kinds as text[]), cast(:payment_ids as uuid[]),
+            cast(:granted as bigint[]), cast(:remaining as bigint[]), cast(:worths as bigint[]),
+            cast(:worths_left as bigint[]), cast(:priorities as integer[]), cast(:expiries as timestamptz[]))
+     as row (lot_id, wallet_id, kind, payment_id, granted, remaining, value_minor, value_left_minor, priority,
+             expires_at)
+on conflict (lot_id) do update
+set remaining = excluded.remaining, value_left_minor = excluded.value_left_minor
+"""
+
+SAVE_WALLETS = """
+insert into wallets as wallet (wallet_id, merchant_id, owner_kind, owner_id, currency, available, lifetime_purchased,
+    seq, created_at, updated_at)
+select wallet_id, merchant_id, owner_kind, owner_id, currency, available, lifetime_purchased, seq, :now, :now
+from unnest(cast(:ids as uuid[]), cast(:merchant_ids as text[]), cast(:kinds as text[]), cast(:owner_ids as text[]),
+            cast(:currencies as text[]), cast(:available as bigint[]), cast(:lifetimes as bigint[]),
+            cast(:seqs as bigint[]))
+     as row (wallet_id, merchant_id, owner_kind, owner_id, currency, available, lifetime_purchased, seq)
+on conflict (wallet_id) do update
+set available = excluded.available, lifetime_purchased = excluded.lifetime_purchased, seq = excluded.seq,
+    updated_at = excluded.updated_at
+"""
+
+
+async def open_wallets(tx: Tx, currencies: Mapping[Owner, str], now: datetime) -> None:
+    """A wallet for each owner that has none, counting in the currency given; in sorted order."""
+    owners = sorted(currencies)
+    await tx.execute(
+        OPEN_WALLETS,
+        ids=[ids.new() for _ in owners],
+        **owner_columns(owners),
+        currencies=[currencies[owner] for owner in owners],
+        now=now,
+    )
+
+
+async def lock(tx: Tx, owners: Collection[Owner]) -> dict[Owner, Wallet]:
+    """The wallets as they are now, without their lots; nobody else may change either until *tx* ends."""
+    rows = await tx.execute(LOCK_WALLETS, **owner_columns(sorted(owners)))
+    return {wallet.owner: wallet for wallet in map(wallet_of, rows)}
+
+
+async def done_before(tx: Tx, keys: Collection[ScopedKey]) -> dict[ScopedKey, Transaction]:
+    """What these keys already stand for. Asked under the wallets' locks, in a statement of its own, it is final."""
+    asked = sorted(keys)
+    rows = await tx.execute(
+        TAKEN_KEYS, merchant_ids=[merchant_id for merchant_id, _ in asked], keys=[key for _, key in asked]
+    )
+    taken = rows.scalars().all()
+    if not taken:
+        return {}
+    rows = await tx.execute(TRANSACTIONS_WITH_OWNERS, ids=taken)
+    return {(done.owner.merchant_id, done.operation_key): done for done in map(transaction_of, rows)}
+
+
+async def load_lots(tx: Tx, wallets: Collection[Wallet], needs: Mapping[Owner, int]) -> None:
+    """Fill in the open lots of locked wallets, in burn order, as far as *needs* (credits) reach."""
+    burning = [wallet for wallet in wallets if needs.get(wallet.owner)]
+    if not burning:
+        return
+    rows = await tx.execute(
+        OPEN_LOTS,
+        wallet_ids=[wallet.id for wallet in burning],
+        needs=[min(needs[wallet.owner], wallet.available) for wallet in burning],
+    )
+    by_id = {wallet.id: wallet for wallet in burning}
+    for wallet_id, group in groupby(rows, key=lambda row: row[0]):
+        by_id[wallet_id].lots = [_lot_of(row) for row in group]
+
+
+async def save(tx: Tx, book: Book, now: datetime) -> None:
+    """Write what the batch came to: children before their wallets, keys in sorted order."""
+    if not book.transactions:
+        return
+    await _save_transactions(tx, book.transactions, now)
+    by_key = sorted(book.transactions, key=lambda done: (done.operation_key, done.owner.merchant_id))
+    await tx.execute(
+        SAVE_KEYS,
+        keys=[done.operation_key for done in by_key],
+        merchant_ids=[done.owner.merchant_id for done in by_key],
+        ids=[done.id for done in by_key],
+    )
+    await _save_lots(tx, book, now)
+    await _save_wallets(tx, list(book.moved.values()), now)
+
+
+async def _save_transactions(tx: Tx, done: Sequence[Transaction], now: datetime) -> None:
+    await tx.execute(
+        SAVE_TRANSACTIONS,
+        ids=[each.id for each in done],
+        wallet_ids=[each.wallet_id for each in done],
+        seqs=[each.seq for each in done],
+        merchant_ids=[each.owner.merchant_id for each in done],
+        types=[each.type for each in done],
+        paid=[each.credits_paid for each in done],
+        bonus=[each.credits_bonus for each in done],
+        worths=[each.value_minor for each in done],
+        before=[each.balance_before for each in done],
+        after=[each.balance_after for each in done],
+        sources=[each.source for each in done],
+        source_ids=[each.source_id for each in done],
+        keys=[each.operation_key for each in done],
+        burnt_lots=[_array([str(burn.lot_id) for burn in each.burns]) for each in done],
+        burnt_credits=[_array([str(burn.credits) for burn in each.burns]) for each in done],
+        burnt_value=[_array([str(burn.value_minor) for burn in each.burns]) for each in done],
+        now=now,
+    )
+
+
+async def _save_lots(tx: Tx, book: Book, now: datetime) -> None:
+    """New lots and burnt ones alike: a lot that was opened and burnt by one batch is written once."""
+    changed = list(book.lots.items())
+    if not changed:
+        return
+    lots = [lot for _, (_, lot) in changed]
+    await tx.execute(
+        SAVE_LOTS,
+        ids=[lot.id for lot in lots],
+        wallet_ids=[wallet_id for _, (wallet_id, _) in changed],
+        kinds=[lot.kind for lot in lots],
+        payment_ids=[lot.payment_id for lot in lots],
+        granted=[lot.granted for lot in lots],
+        remaining=[lot.remaining for lot in lots],
+        worths=[lot.value_minor for lot in lots],
+        worths_left=[lot.value_left_minor for lot in lots],
+        priorities=[lot.priority for lot in lots],
+        expiries=[lot.expires_at for lot in lots],
+        now=now,
+    )
+
+
+async def _save_wallets(tx: Tx, wallets: Sequence[Wallet], now: datetime) -> None:
+    await tx.execute(
+        SAVE_WALLETS,
+        ids=[wallet.id for wallet in wallets],
+        **owner_columns([wallet.owner for wallet in wallets]),
+        currencies=[wallet.currency for wallet in wallets],
+        available=[wallet.available for wallet in wallets],
+        lifetimes=[wallet.lifetime_purchased for wallet in wallets],
+        seqs=[wallet.seq for wallet in wallets],
+        now=now,
+    )
+
+
+def owner_columns(owners: Sequence[Owner]) -> dict[str, list[str]]:
+    return {
+        "merchant_ids": [owner.merchant_id for owner in owners],
+        "kinds": [owner.kind for owner in owners],
+        "owner_ids": [owner.id for owner in owners],
+    }
+
+
+def _array(elements: Sequence[str]) -> str | None:
+    """An array literal of Postgres': arrays of arrays cannot be unnested by one level."""
+    return f"{{{','.join(elements)}}}" if elements else None
+
+
+def wallet_of(row: Any) -> Wallet:
+    id, merchant_id, kind, owner_id, currency, available, locked, pending, lifetime_purchased, seq = row
+    return Wallet(id, Owner(merchant_id, kind, owner_id), currency, available, locked, pending, lifetime_purchased, seq)
+
+
+def _lot_of(row: Any) -> Lot:
+    _, id, kind, payment_id, granted, remaining, value, value_left, priority, expires_at = row
+    return Lot(id, LotKind(kind), payment_id, granted, remaining, value, value_left, priority, expires_at)
+
+
+def transaction_of(row: Any) -> Transaction:
+    id, wallet_id, merchant_id, kind, owner_id, type, *rest = row
+    return Transaction(id, wallet_id, Owner(merchant_id, kind, owner_id), TransactionType(type), *rest)

@@ -1,0 +1,92 @@
+"""What travels by gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from commdesk.common.v1 import common_pb2
+from commdesk.wallet.v1 import wallet_pb2
+from common import grpc_client, ids
+from common.errors import DomainError
+from wallet.domain import Consumption, Owner, Pack, Result, Transaction, TransactionType, Wallet
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_TYPES = {type: f"TRANSACTION_TYPE_{type}" for type in TransactionType}
+
+
+def unix_micros(time: datetime) -> int:
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def owner(message: wallet_pb2.Owner) -> Owner:
+    return Owner(message.merchant_id, message.kind, message.id)
+
+
+def consumption(message: wallet_pb2.Consumption) -> Consumption:
+    return Consumption(message.operation_key, owner(message.owner), message.credits, message.purpose, message.source_id)
+
+
+def owner_message(owner: Owner) -> wallet_pb2.Owner:
+    return wallet_pb2.Owner(merchant_id=owner.merchant_id, kind=owner.kind, id=owner.id)
+
+
+def consume_response(results: Iterable[Result]) -> wallet_pb2.ConsumeCreditsResponse:
+    return wallet_pb2.ConsumeCreditsResponse(results=map(_result_message, results))
+
+
+def _result_message(result: Result) -> wallet_pb2.ConsumptionResult:
+    if isinstance(result, DomainError):
+        return wallet_pb2.ConsumptionResult(error=grpc_client.error_message(result))
+    return wallet_pb2.ConsumptionResult(transaction=transaction_message(result))
+
+
+def transaction_message(done: Transaction) -> wallet_pb2.WalletTransaction:
+    return wallet_pb2.WalletTransaction(
+        transaction_id=ids.encode("wtx", done.id),
+        wallet_id=ids.encode("wal", done.wallet_id),
+        type=_TYPES[done.type],
+        credits=done.credits,
+        balance_before=done.balance_before,
+        balance_after=done.balance_after,
+        seq=done.seq,
+        source=done.source,
+        source_id=done.source_id,
+        operation_key=done.operation_key,
+        created_unix_micros=unix_micros(done.created_at),
+    )
+
+
+def wallet_message(wallet: Wallet) -> wallet_pb2.Wallet:
+    return wallet_pb2.Wallet(
+        wallet_id=ids.encode("wal", wallet.id),
+        owner=owner_message(wallet.owner),
+        available=wallet.available,
+        locked=wallet.locked,
+        pending=wallet.pending,
+        lifetime_purchased=wallet.lifetime_purchased,
+        seq=wallet.seq,
+    )
+
+
+def wallets_response(
+    owners: Iterable[Owner], of_owners: Mapping[Owner, Wallet], by_id: Iterable[Wallet]
+) -> wallet_pb2.GetWalletsResponse:
+    """One for each owner, then those asked for by id. An owner has nothing, under no id, before the first use."""
+    messages = [
+        wallet_message(of_owners[owner]) if owner in of_owners else wallet_pb2.Wallet(owner=owner_message(owner))
+        for owner in owners
+    ]
+    return wallet_pb2.GetWalletsResponse(wallets=messages + [wallet_message(wallet) for wallet in by_id])
+
+
+def pack_message(pack: Pack) -> wallet_pb2.Pack:
+    return wallet_pb2.Pack(
+        pack_id=pack.pack_id,
+        version=pack.version,
+        name=pack.name,
+        price=common_pb2.Money(minor=pack.price.minor, currency=pack.price.currency),
+        credits_paid=pack.credits_paid,
+        credits_bonus=pack.credits_bonus,
+    )

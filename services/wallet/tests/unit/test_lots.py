@@ -1,0 +1,82 @@
+"""What credits are worth, and in which order they burn."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wallet import domain
+from wallet.domain import Book, Lot, LotKind, TransactionType
+
+CREDITS = st.integers(min_value=0, max_value=domain.CREDITS_MAX)
+
+
+@given(paid=CREDITS, bonus=CREDITS, net=st.integers(min_value=0, max_value=2**53), data=st.data())
+def test_the_worth_released_is_the_net_price_whatever_the_burn_pattern(
+    make: SimpleNamespace, paid: int, bonus: int, net: int, data: st.DataObject
+) -> None:
+    if not paid + bonus:
+        return
+    lots = domain.lots_of(make.grant(paid=paid, bonus=bonus, net=net), make.id)
+    assert sum(lot.value_minor for lot in lots) == net
+    released = 0
+    for lot in lots:
+        while lot.remaining:
+            # The last burn of many takes what is left, so that every example ends.
+            slices = data.draw(st.integers(min_value=1, max_value=5))
+            value = lot.burn(max(1, lot.remaining // slices))
+            assert value >= 0
+            assert lot.value_left_minor >= 0
+            released += value
+    assert released == net
+    assert all(lot.value_left_minor == 0 for lot in lots)
+
+
+@given(granted=st.integers(1, 10_000), value=st.integers(0, 10**7), data=st.data())
+def test_what_has_left_a_lot_does_not_depend_on_the_slices(
+    make: SimpleNamespace, granted: int, value: int, data: st.DataObject
+) -> None:
+    burnt = data.draw(st.integers(0, granted))
+    cut = data.draw(st.integers(0, burnt))
+    at_once = Lot(make.id(), LotKind.PAID, None, granted, granted, value, value)
+    in_two = Lot(make.id(), LotKind.PAID, None, granted, granted, value, value)
+    assert at_once.burn(burnt) == in_two.burn(cut) + in_two.burn(burnt - cut)
+    assert at_once.value_left_minor == in_two.value_left_minor
+
+
+def test_the_net_price_is_spread_over_bonus_credits_as_well(make: SimpleNamespace) -> None:
+    paid, bonus = domain.lots_of(make.grant(paid=5000, bonus=500, net=42_373), make.id)
+    assert (paid.kind, paid.value_minor) == (LotKind.PAID, 38_521)
+    assert (bonus.kind, bonus.value_minor) == (LotKind.BONUS, 3_852)
+
+
+def test_550_credits_from_a_fresh_pack_are_500_bonus_and_50_paid(make: SimpleNamespace, now: datetime) -> None:
+    book = Book({make.owner(): make.wallet()}, {})
+    granted, spent = domain.apply(book, [make.grant(), make.consumption(550)], now, make.id)
+    assert (granted.type, granted.credits_paid, granted.credits_bonus) == (TransactionType.GRANT, 5000, 500)
+    assert (spent.type, spent.credits_paid, spent.credits_bonus) == (TransactionType.CONSUME, -50, -500)
+    assert (spent.balance_before, spent.balance_after, spent.seq) == (5500, 4950, 2)
+    assert spent.value_minor == 3_852 + 38_521 * 50 // 5000
+
+
+def test_the_published_burn_order() -> None:
+    soon, later = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC) + timedelta(days=1)
+
+    def lot(number: int, kind: LotKind, priority: int = 0, expires_at: datetime | None = None) -> Lot:
+        return Lot(UUID(int=number), kind, None, 10, 10, 0, 0, priority, expires_at)
+
+    in_order = [
+        lot(9, LotKind.PAID, priority=-1),  # priority before everything
+        lot(8, LotKind.PAID, expires_at=soon),  # then the soonest expiry, paid or not
+        lot(6, LotKind.BONUS, expires_at=later),  # bonus before paid
+        lot(5, LotKind.PAID, expires_at=later),
+        lot(2, LotKind.BONUS),  # what never expires comes last, the oldest first
+        lot(4, LotKind.BONUS),
+        lot(1, LotKind.PAID),
+        lot(3, LotKind.PAID),
+    ]
+    assert sorted(reversed(in_order), key=domain.burn_order) == in_order
