@@ -1,0 +1,1 @@
+"""The operator's tool: the local stack and the command line."""

@@ -1,0 +1,148 @@
+"""commdesk: the operator's command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ops import layout, stack
+from ops.steps import Steps
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Names = Annotated[list[str], typer.Argument(help="As `commdesk status` shows them: rabbitmq, payment, edge …")]
+
+
+@app.command()
+def up(
+    engines_only: Annotated[bool, typer.Option(help="PostgreSQL, RabbitMQ, Redis and the mail sink alone.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start the local stack, or whatever of it does not run, and wait until it works."""
+    steps = Steps()
+    where = layout.from_environment()
+    try:
+        described = stack.up(where, engines_only=engines_only, steps=steps)
+    except (stack.StackFailed, FileNotFoundError, TimeoutError, RuntimeError) as error:
+        steps.failed(str(error))
+        raise typer.Exit(1) from None
+    if as_json:
+        print(json.dumps(described, indent=2))
+        return
+    steps.done("up")
+    print(f"\n  stack     {where.description}\n  mail      {where.mail_url}")
+    if not engines_only:
+        print(f"  edge      {where.edge_url}\n  sandbox   {where.sandbox_url}")
+
+
+@app.command()
+def down(
+    wipe: Annotated[bool, typer.Option(help="Delete the stack's data as well.")] = False,
+) -> None:
+    """Stop the local stack: no process and no open port is left."""
+    stack.down(layout.from_environment(), wipe=wipe, steps=Steps())
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """What runs, where, and whether it is ready. Exit code 1 when something is not."""
+    where = layout.from_environment()
+    states = stack.states(where)
+    if not states:
+        print("[]" if as_json else f"nothing runs in {where.run_dir}")
+        raise typer.Exit(1)
+    known = stack.Stack(where)
+    rows = [
+        {
+            "name": state.name,
+            "state": state.state,
+            "ready": bool(state.pid) and known.ready(state.name),
+            "pid": state.pid,
+            "up_seconds": state.up_seconds,
+            "url": known.health_url(state.name),
+        }
+        for state in states
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        table = Table("process", "state", "ready", "pid", "up", "health", box=None)
+        for row in rows:
+            up_for = f"{row['up_seconds']} s" if row["pid"] else ""
+            ready = "yes" if row["ready"] else "no"
+            table.add_row(str(row["name"]), str(row["state"]), ready, str(row["pid"] or ""), up_for, str(row["url"]))
+        Console().print(table)
+    raise typer.Exit(0 if all(row["ready"] for row in rows) else 1)
+
+
+@app.command()
+def logs(
+    process: Annotated[str, typer.Argument(help="One process; without it, all.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1)] = 50,
+) -> None:
+    """Show the end of the logs."""
+    where = layout.from_environment()
+    files = sorted(where.logs.glob(f"{process or '*'}.log"))
+    if not files:
+        print(f"no log of {process or 'anything'} in {where.logs}", file=sys.stderr)
+        raise typer.Exit(1)
+    command = ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), *(str(file) for file in files)]
+    os.execvp(command[0], command)
+
+
+@app.command()
+def start(names: Names) -> None:
+    """Start processes of a running stack."""
+    supervisor = _supervisor()
+    for name in names:
+        supervisor.start(name, wait=True)
+
+
+@app.command()
+def stop(names: Names) -> None:
+    """Stop processes of a running stack; they stay stopped until told otherwise."""
+    _supervisor().stop(*names)
+
+
+@app.command()
+def restart(names: Names) -> None:
+    """Stop processes of a running stack and start them again."""
+    stop(names)
+    start(names)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Run all tests on engines of their own; everything after `test` goes to pytest."""
+    from ops import suite
+
+    raise typer.Exit(suite.run(context.args, Steps()))
+
+
+def _supervisor() -> stack.Supervisor:
+    supervisor = stack.existing_supervisor(layout.from_environment())
+    if supervisor is None:
+        print("nothing runs here: `commdesk up` first", file=sys.stderr)
+        raise typer.Exit(1)
+    return supervisor
+
+
+def main() -> None:
+    try:
+        app()
+    except subprocess.CalledProcessError as error:
+        print(f"{error.cmd[0]} ended with {error.returncode}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

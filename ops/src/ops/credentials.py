@@ -1,0 +1,84 @@
+"""The generated passwords and keys of one local stack, kept in RUN_DIR/secrets.json."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ops.files import write_private
+from ops.layout import SERVICES, WITHOUT_DATABASE, snake
+
+# Those who sign service tokens: every service, and the command line.
+OPERATOR = "operator"
+
+# The engines' administrators first: they are in nobody's hands but this tool's and the tests'.
+WORDS = (
+    "postgresql_superuser",
+    "rabbitmq_administrator",
+    "redis",
+    "erlang_cookie",
+    "jwt_secret",
+    "cashfree_secret_key",
+)
+
+# The Ed25519 key pairs are base64 of the raw 32 bytes, as every service reads them.
+KeyPair = dict[str, str]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Local test credentials: unguessable, never used elsewhere, stable as long as the stack's folder exists."""
+
+    database: dict[str, str] = field(default_factory=dict)
+    """Password by PostgreSQL role, two for each service: what `common.bootstrap` makes."""
+    broker: dict[str, str] = field(default_factory=dict)
+    """Password by RabbitMQ user, one for each service and `migrator`, which declares: likewise."""
+    keys: dict[str, KeyPair] = field(default_factory=dict)
+    """Key pair by signer, and `identity-tokens` for the users' access tokens."""
+    words: dict[str, str] = field(default_factory=dict)
+    """Everything else by name; see WORDS."""
+
+    def public_keys(self) -> dict[str, str]:
+        """What SERVICE_PUBLIC_KEYS holds: public key by signer."""
+        return {name: pair["public"] for name, pair in self.keys.items() if name != "identity-tokens"}
+
+
+def load_or_generate(path: Path) -> Credentials:
+    """The credentials in `path`; whatever is missing is generated and saved, so that a new service finds its own."""
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    found = Credentials(**{name: dict(known.get(name, {})) for name in ("database", "broker", "keys", "words")})
+    owners = [snake(service) for service in SERVICES if service not in WITHOUT_DATABASE]
+    _fill(found.database, [*owners, *(f"{owner}_owner" for owner in owners)], _password)
+    _fill(found.broker, ["migrator", *SERVICES], _password)
+    _fill(found.keys, [*SERVICES, OPERATOR, "identity-tokens"], _key_pair)
+    _fill(found.words, WORDS, _password)
+    _fill(found.words, ["cashfree_app_id"], lambda: f"TEST{secrets.token_hex(8)}")
+    write_private(path, json.dumps(asdict(found), indent=2) + "\n")
+    return found
+
+
+def _fill(into: dict[str, T], names: Iterable[str], make: Callable[[], T]) -> None:
+    for name in names:
+        if name not in into:
+            into[name] = make()
+
+
+def _password() -> str:
+    return secrets.token_hex(24)  # hexadecimal: safe in URLs, configuration files and shells as it is
+
+
+def _key_pair() -> KeyPair:
+    private = Ed25519PrivateKey.generate()
+    return {
+        "private": base64.b64encode(private.private_bytes_raw()).decode(),
+        "public": base64.b64encode(private.public_key().public_bytes_raw()).decode(),
+    }

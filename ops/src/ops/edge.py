@@ -1,0 +1,77 @@
+"""Traefik, from its wheel: the only public door of the stack."""
+
+from __future__ import annotations
+
+import os
+import string
+import sysconfig
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from ops.files import write_private
+from ops.layout import SERVICES, Layout, snake
+from ops.processes import Process
+
+# One load generator on one address stands for all customers here: limits that would be an attack from one client.
+# The names are those of traefik/dynamic.yml; what the caller's environment sets wins.
+LOCAL_LIMITS = {
+    "RATE_AVERAGE": "10000",
+    "RATE_BURST": "20000",
+    "RATE_AUTH_AVERAGE": "1000",
+    "RATE_AUTH_BURST": "2000",
+    "RATE_WEBHOOK_AVERAGE": "20000",
+    "RATE_WEBHOOK_BURST": "40000",
+    "CLIENT_IP_DEPTH": "0",
+    "CORS_ORIGINS": "",
+}
+
+
+def prepare(layout: Layout) -> Process:
+    """Fill in the static configuration and say how to run it; raises FileNotFoundError without the wheel."""
+    program = Path(sysconfig.get_path("scripts")) / "traefik"
+    if not program.is_file():
+        raise FileNotFoundError(f"{program} is missing: run `make install`")
+    template = string.Template((layout.root / "traefik" / "static.yml").read_text())
+    static = layout.run_dir / "traefik.yml"
+    write_private(static, template.substitute(static_values(layout, os.environ)))
+    return Process(
+        name="edge", command=(str(program), f"--configFile={static}"), environment=environment(layout, os.environ)
+    )
+
+
+def static_values(layout: Layout, given: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "EDGE_ADDRESS": f"127.0.0.1:{layout.port('edge')}",
+        "EDGE_METRICS_ADDRESS": f"127.0.0.1:{layout.port('edge-metrics')}",
+        "EDGE_DYNAMIC_FILE": str(layout.root / "traefik" / "dynamic.yml"),
+        "EDGE_LOG_LEVEL": given.get("EDGE_LOG_LEVEL", "WARN"),
+    }
+
+
+def environment(layout: Layout, given: Mapping[str, str]) -> dict[str, str]:
+    """What traefik/dynamic.yml asks for, and two settings of Traefik's own runtime."""
+    services = {f"{snake(name).upper()}_URL": f"http://127.0.0.1:{layout.http_port(name)}" for name in SERVICES}
+    limits = {name: given.get(name, value) for name, value in LOCAL_LIMITS.items()}
+    return {
+        **services,
+        **limits,
+        # One core is plenty for it, and two would fight the fleet for both.
+        "GOMAXPROCS": given.get("EDGE_GOMAXPROCS", "1"),
+        # Collect garbage a quarter as often: its heap is small, its garbage per request is not.
+        "GOGC": given.get("EDGE_GOGC", "400"),
+    }
+
+
+def answers(layout: Layout) -> bool:
+    return responds(f"http://127.0.0.1:{layout.port('edge-metrics')}/ping")
+
+
+def responds(url: str) -> bool:
+    """Whether a GET of `url` comes back with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False

@@ -1,0 +1,188 @@
+"""The services and the sandbox: what stands in the environment of each."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+
+from ops.credentials import OPERATOR, Credentials
+from ops.layout import SERVICES, WITHOUT_DATABASE, Layout, snake
+from ops.processes import Process
+from ops.rabbitmq import ADMINISTRATOR, VHOST
+
+DATABASE = "commdesk"
+CASHFREE_API_VERSION = "2025-01-01"
+
+# Who is called over gRPC, by the variable that names the address.
+CALLEES = ("payment", "wallet", "ledger", "webhook-ingest", "notifier", "reconciler", "fraud", "identity")
+
+# Settings that a caller of `up` may change through its own environment, for all services.
+PASSED_ON = (
+    "LOG_LEVEL",
+    "RETRY_LADDER_MS",
+    "POOL_SIZE",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "TRACE_SAMPLE_RATIO",
+    "WEBHOOK_WINDOW_SECONDS",
+    "TOKEN_EXPIRY",
+)
+
+# The sandbox settles payments quickly, for people who watch; a caller of `up` may set any of them.
+SANDBOX_DEFAULTS = {
+    "TEST_MODE": "true",
+    "TEST_PROCESSING_DELAY": "500",
+    "TEST_PAYMENT_SUCCESS": "true",
+}
+
+
+def database_url(layout: Layout, role: str, password: str, database: str = DATABASE) -> str:
+    return f"postgresql://{role}:{password}@127.0.0.1:{layout.port('postgresql')}/{database}"
+
+
+def broker_url(layout: Layout, user: str, password: str) -> str:
+    return f"amqp://{user}:{password}@127.0.0.1:{layout.port('rabbitmq')}/{VHOST}"
+
+
+def management_url(layout: Layout, credentials: Credentials) -> str:
+    """RabbitMQ's management API, with the administrator's login in it."""
+    login = f"{ADMINISTRATOR}:{credentials.words['rabbitmq_administrator']}"
+    return f"http://{login}@127.0.0.1:{layout.port('rabbitmq-management')}"
+
+
+def redis_url(layout: Layout, credentials: Credentials) -> str:
+    return f"redis://:{credentials.words['redis']}@127.0.0.1:{layout.port('redis')}/0"
+
+
+def service_environment(
+    layout: Layout, credentials: Credentials, name: str, given: Mapping[str, str]
+) -> dict[str, str]:
+    """The whole environment of one service; `given` is the environment of whoever starts the stack."""
+    common = {
+        "ENVIRONMENT": "development",
+        "LOG_LEVEL": "INFO",
+        "HTTP_PORT": str(layout.http_port(name)),
+        "GRPC_PORT": str(layout.grpc_port(name)),
+        "PUBLIC_URL": layout.edge_url,
+        "REDIS_URL": redis_url(layout, credentials),
+        "RABBITMQ_URL": broker_url(layout, name, credentials.broker[name]),
+        "RABBITMQ_MIGRATION_URL": broker_url(layout, "migrator", credentials.broker["migrator"]),
+        "SERVICE_PRIVATE_KEY": credentials.keys[name]["private"],
+        "SERVICE_PUBLIC_KEYS": json.dumps(credentials.public_keys(), sort_keys=True),
+        "IDENTITY_JWKS_URL": f"http://127.0.0.1:{layout.http_port('identity')}/.well-known/jwks.json",
+        "JWT_SECRET": credentials.words["jwt_secret"],
+        **{f"{snake(callee).upper()}_ADDRESS": f"127.0.0.1:{layout.grpc_port(callee)}" for callee in CALLEES},
+        # PostgreSQL, the broker and every small allocation share two cores: freed arenas go back, threads stay few.
+        "MALLOC_ARENA_MAX": "2",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if name not in WITHOUT_DATABASE:
+        role = snake(name)
+        common["DATABASE_URL"] = database_url(layout, role, credentials.database[role])
+        common["DATABASE_MIGRATION_URL"] = database_url(layout, f"{role}_owner", credentials.database[f"{role}_owner"])
+    passed_on = {variable: given[variable] for variable in PASSED_ON if variable in given}
+    return {**common, **_own(layout, credentials, name), **passed_on}
+
+
+def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
+    """What one service has beyond the common settings."""
+    cashfree_secret = credentials.words["cashfree_secret_key"]
+    match name:
+        case "payment":
+            return {
+                "CASHFREE_BASE_URL": f"{layout.sandbox_url}/pg",
+                "CASHFREE_APP_ID": credentials.words["cashfree_app_id"],
+                "CASHFREE_SECRET_KEY": cashfree_secret,
+                "CASHFREE_API_VERSION": CASHFREE_API_VERSION,
+                "CASHFREE_NOTIFY_URL": f"{layout.edge_url}/api/v1/webhooks/cashfree",
+            }
+        case "webhook-ingest":
+            return {"CASHFREE_SECRET_KEY": cashfree_secret, "CASHFREE_WEBHOOK_SECRET": cashfree_secret}
+        case "notifier":
+            return {
+                "SMTP_HOST": "127.0.0.1",
+                "SMTP_PORT": str(layout.port("smtp")),
+                "SENDER_EMAIL": "billing@commdesk.test",
+                "SUPPORT_EMAIL": "support@commdesk.test",
+                "ADMIN_EMAIL": "admin@commdesk.test",
+            }
+        case "identity":
+            return {"TOKEN_PRIVATE_KEY": credentials.keys["identity-tokens"]["private"]}
+        case _:
+            return {}
+
+
+def service(layout: Layout, credentials: Credentials, name: str, given: Mapping[str, str]) -> Process:
+    return Process(
+        name=name,
+        command=(sys.executable, "-m", snake(name), "serve"),
+        environment=service_environment(layout, credentials, name, given),
+        stop_wait_seconds=30,  # above the services' own grace period
+    )
+
+
+def sandbox(layout: Layout, credentials: Credentials, given: Mapping[str, str]) -> Process:
+    """The gateways' simulator; every SANDBOX_ and TEST_ variable of the caller reaches it."""
+    passed_on = {name: value for name, value in given.items() if name.startswith(("SANDBOX_", "TEST_"))}
+    return Process(
+        name="sandbox",
+        command=(sys.executable, "-m", "sandbox"),
+        environment={
+            **SANDBOX_DEFAULTS,
+            **passed_on,
+            "SANDBOX_PORT": str(layout.port("sandbox")),
+            "SANDBOX_PUBLIC_URL": layout.sandbox_url,
+            "CASHFREE_APP_ID": credentials.words["cashfree_app_id"],
+            "CASHFREE_SECRET_KEY": credentials.words["cashfree_secret_key"],
+            "PYTHONUNBUFFERED": "1",
+        },
+    )
+
+
+def description(layout: Layout, credentials: Credentials) -> dict[str, object]:
+    """The part of stack.json that names services and credentials; local test credentials, all of them."""
+    return {
+        "run_dir": str(layout.run_dir),
+        "port_base": layout.port_base,
+        "edge_url": layout.edge_url,
+        "edge_metrics_url": f"http://127.0.0.1:{layout.port('edge-metrics')}/metrics",
+        "sandbox_url": layout.sandbox_url,
+        "mail_url": layout.mail_url,
+        "smtp": {"host": "127.0.0.1", "port": layout.port("smtp")},
+        "postgresql": {
+            "host": "127.0.0.1",
+            "port": layout.port("postgresql"),
+            "user": "postgres",
+            "password": credentials.words["postgresql_superuser"],
+            "database": DATABASE,
+            "superuser_url": database_url(layout, "postgres", credentials.words["postgresql_superuser"], "postgres"),
+        },
+        "rabbitmq": {
+            "host": "127.0.0.1",
+            "port": layout.port("rabbitmq"),
+            "vhost": VHOST,
+            "user": ADMINISTRATOR,
+            "password": credentials.words["rabbitmq_administrator"],
+            "url": broker_url(layout, ADMINISTRATOR, credentials.words["rabbitmq_administrator"]),
+            "management_url": management_url(layout, credentials),
+            "metrics_url": f"http://127.0.0.1:{layout.port('rabbitmq-prometheus')}/metrics",
+        },
+        "redis": {"url": redis_url(layout, credentials)},
+        "services": {
+            name: {
+                "http": f"http://127.0.0.1:{layout.http_port(name)}",
+                "grpc": f"127.0.0.1:{layout.grpc_port(name)}",
+                "present": layout.has_service(name),
+            }
+            for name in SERVICES
+        },
+        "operator": {"name": OPERATOR, **credentials.keys[OPERATOR]},
+        "service_keys": credentials.keys,
+        "jwt_secret": credentials.words["jwt_secret"],
+        "cashfree": {
+            "app_id": credentials.words["cashfree_app_id"],
+            "secret_key": credentials.words["cashfree_secret_key"],
+            "api_version": CASHFREE_API_VERSION,
+        },
+        "ports": {what: port for port, what in layout.all_ports().items()},
+    }

@@ -1,0 +1,137 @@
+"""How an operator's tool talks to a running fleet: the edge, the sandbox, the mail inbox, and gRPC with its own key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import grpc.aio
+from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
+from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
+from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
+from common import grpc_client
+from common.tokens import ServiceTokens
+
+from ops.layout import Layout
+
+TIMEOUT_SECONDS = 10.0
+
+
+class NotUp(Exception):
+    """There is no running stack to talk to."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer: *data* is what stood under "data" or "error" for our own doors, the whole body elsewhere."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes = b""
+
+    @property
+    def data(self) -> Any:
+        if isinstance(self.body, dict) and "success" in self.body:
+            return self.body.get("data") if self.body["success"] else self.body["error"]
+        return self.body
+
+
+class FleetClient:
+    """A running stack, by its stack.json."""
+
+    def __init__(self, description: Mapping[str, Any], http: aiohttp.ClientSession, tokens: ServiceTokens) -> None:
+        self.description = description
+        self._http = http
+        self._tokens = tokens
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    @property
+    def services(self) -> list[str]:
+        """The services that run in this stack and hold data."""
+        return [name for name, known in self.description["services"].items() if known["present"] and name != "console"]
+
+    def delivery(self, service: str) -> DeliveryServiceStub:
+        return DeliveryServiceStub(self._channel(service))
+
+    def wallet(self) -> WalletServiceStub:
+        return WalletServiceStub(self._channel("wallet"))
+
+    def ledger(self) -> LedgerServiceStub:
+        return LedgerServiceStub(self._channel("ledger"))
+
+    def reconciler(self) -> ReconcilerServiceStub:
+        return ReconcilerServiceStub(self._channel("reconciler"))
+
+    async def edge(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str = "",
+        headers: Mapping[str, str] | None = None,
+        raw: bytes | None = None,
+    ) -> Answer:
+        """Ask the public edge, as a client would; *raw* goes out as it is."""
+        sent = dict(headers or {})
+        if token:
+            sent["Authorization"] = f"Bearer {token}"
+        return await self._ask(method, self.description["edge_url"] + path, body, sent, raw)
+
+    async def sandbox(self, method: str, path: str, body: Any = None) -> Answer:
+        """Ask the gateways' simulator through its control door."""
+        return await self._ask(method, self.description["sandbox_url"] + path, body, {}, None)
+
+    async def mails(self, **filters: str) -> list[dict[str, Any]]:
+        """Mails in the local inbox, newest first: filters are to, subject, contains, limit."""
+        url = self.description["mail_url"] + "/messages"
+        async with self._http.get(url, params=filters) as response:
+            found: list[dict[str, Any]] = await response.json()
+            return found
+
+    async def _ask(self, method: str, url: str, body: Any, headers: dict[str, str], raw: bytes | None) -> Answer:
+        data = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        if data is not None:
+            headers.setdefault("Content-Type", "application/json")
+        async with self._http.request(method, url, data=data, headers=headers) as response:
+            content = await response.read()
+            try:
+                decoded: Any = json.loads(content) if content else None
+            except ValueError:
+                decoded = content.decode(errors="replace")
+            return Answer(response.status, decoded, dict(response.headers), content)
+
+    def _channel(self, service: str) -> grpc.aio.Channel:
+        if service not in self._channels:
+            address = self.description["services"][service]["grpc"]
+            self._channels[service] = grpc_client.channel(address, self._tokens, service)
+        return self._channels[service]
+
+    async def close(self) -> None:
+        for channel in self._channels.values():
+            await channel.close(None)
+
+
+@asynccontextmanager
+async def connect(layout: Layout) -> AsyncIterator[FleetClient]:
+    """A client of the stack at *layout*. Raises NotUp."""
+    try:
+        description = json.loads(layout.description.read_text())
+    except (OSError, ValueError):
+        raise NotUp(f"no stack runs in {layout.run_dir}: `make up` starts one") from None
+    operator = description["operator"]
+    public = {name: key["public"] for name, key in description["service_keys"].items()}
+    tokens = ServiceTokens(operator["name"], operator["private"], public)
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
+        client = FleetClient(description, http, tokens)
+        try:
+            yield client
+        finally:
+            await client.close()

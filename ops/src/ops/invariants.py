@@ -1,0 +1,258 @@
+"""What must hold of the books of a quiet fleet, checked from outside: plain SQL over all schemas, one snapshot.
+
+An oracle of its own: it uses none of the services' code, so that a bug there does not hide itself. Each check returns
+the rows that violate it. `quiet` says whether there is anything left to wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aio_pika
+import asyncpg
+from common.topology import CONTRACT, matches
+
+SHOWN = 5
+SCHEMAS = ("payment", "wallet", "ledger", "webhook_ingest", "notifier", "reconciler", "fraud", "identity")
+
+# Payments whose money is ours. Credits were bought by those with credits on them.
+_PAID = "select * from payment.payments where paid_at is not null"
+
+CHECKS: dict[str, str] = {
+    "every paid payment is granted exactly once": f"""
+        select p.id, count(t.transaction_id) as grants from ({_PAID}) p
+        left join wallet.wallet_transactions t on t.type = 'GRANT' and t.source_id = p.payment_id
+        where p.credits_paid + p.credits_bonus > 0 group by p.id having count(t.transaction_id) <> 1""",
+    "no grant without its paid payment": f"""
+        select t.transaction_id from wallet.wallet_transactions t
+        left join ({_PAID}) p on p.payment_id = t.source_id
+        where t.type = 'GRANT' and p.id is null""",
+    "granted credits are those that were paid for": f"""
+        select paid, granted from
+            (select coalesce(sum(credits_paid + credits_bonus), 0) as paid from ({_PAID}) p) a,
+            (select coalesce(sum(credits), 0) as granted from wallet.wallet_transactions where type = 'GRANT') b
+        where paid <> granted""",
+    "a paid payment is captured exactly once": f"""
+        select p.id, count(t.id) from ({_PAID}) p
+        left join payment.transactions t on t.payment_id = p.id and t.status = 'CAPTURED'
+        group by p.id having count(t.id) <> 1""",
+    "a payment's history is one path": """
+        select payment_id from payment.payment_history group by payment_id
+        having max(seq) <> count(*) or min(seq) <> 1
+        union all
+        select h.payment_id from payment.payment_history h join payment.payment_history before
+            on before.payment_id = h.payment_id and before.seq = h.seq - 1
+        where h.from_status <> before.to_status""",
+    "a payment stands where its history ends": """
+        select p.id from payment.payments p join payment.payment_history h on h.payment_id = p.id and h.seq = p.seq
+        where h.to_status <> p.status""",
+    "a wallet's transactions are contiguous and add up": """
+        select wallet_id from (
+            select wallet_id, seq, balance_before,
+                   row_number() over w as number, lag(balance_after, 1, 0::bigint) over w as carried
+            from wallet.wallet_transactions window w as (partition by wallet_id order by seq)) t
+        where seq <> number or balance_before <> carried""",
+    "a wallet holds what its last transaction says": """
+        select w.wallet_id from wallet.wallets w
+        left join wallet.wallet_transactions t on t.wallet_id = w.wallet_id and t.seq = w.seq
+        where w.available <> coalesce(t.balance_after, 0)""",
+    "a wallet holds what is left of its lots": """
+        select w.wallet_id from wallet.wallets w
+        left join (select wallet_id, sum(remaining) as remaining from wallet.credit_lots group by 1) l using (wallet_id)
+        where w.available + w.locked <> coalesce(l.remaining, 0)""",
+    "every journal is zero": """
+        select journal_id from ledger.ledger_entries group by 1 having sum(debit) <> sum(credit)""",
+    "every asset is zero": """
+        select a.asset from ledger.ledger_entries e join ledger.accounts a using (account_id)
+        group by 1 having sum(debit) <> sum(credit)""",
+    "every paid payment has exactly one INR journal": f"""
+        select p.id, count(j.journal_id) from ({_PAID}) p
+        left join ledger.journals j on j.reference = p.id and j.asset = 'INR' and j.reference_prefix = 'pay'
+        group by p.id having count(j.journal_id) <> 1""",
+    "every wallet transaction has exactly one CREDIT journal": """
+        select t.transaction_id, count(j.journal_id) from wallet.wallet_transactions t
+        left join ledger.journals j on j.reference = t.transaction_id and j.asset = 'CREDIT'
+        group by 1 having count(j.journal_id) <> 1""",
+    "the ledger's credits are the wallets' lots": """
+        select code, ledger, lots from
+            (select a.code, coalesce(sum(e.credit - e.debit), 0) as ledger from ledger.accounts a
+             left join ledger.ledger_entries e using (account_id)
+             where a.code in ('wallets:paid', 'wallets:bonus') group by 1) l
+        join (select case kind when 'PAID' then 'wallets:paid' else 'wallets:bonus' end as code, sum(remaining) as lots
+              from wallet.credit_lots group by 1) w using (code)
+        where ledger <> lots""",
+    "deferred credits are worth what the lots still carry": """
+        select ledger, lots from
+            (select coalesce(sum(e.credit - e.debit), 0) as ledger from ledger.ledger_entries e
+             join ledger.accounts a using (account_id) where a.code = 'liability:deferred_credits') l,
+            (select coalesce(sum(value_left_minor), 0) as lots from wallet.credit_lots) w
+        where ledger <> lots""",
+    "the gateway owes us what was paid": f"""
+        select ledger, paid from
+            (select coalesce(sum(e.debit - e.credit), 0) as ledger from ledger.ledger_entries e
+             join ledger.accounts a using (account_id) where a.code like 'asset:gateway:%') l,
+            (select coalesce(sum(amount_minor), 0) as paid from ({_PAID}) p) p
+        where ledger <> paid""",
+    "every paid payment has exactly one invoice": f"""
+        select p.id, count(i.id) from ({_PAID}) p left join payment.invoices i on i.payment_id = p.id
+        group by p.id having count(i.id) <> 1""",
+    "invoice numbers have no gap": """
+        select merchant_id, series from payment.invoices group by 1, 2
+        having max(number) <> count(*) or min(number) <> 1""",
+    "every paid payment with an address has exactly one mail that was sent": f"""
+        select p.id, count(m.*) from ({_PAID}) p
+        left join notifier.emails m on m.business_key = 'payment-success:' || p.payment_id and m.status = 'SENT'
+        where p.customer_email <> '' group by p.id having count(m.*) <> 1""",
+    "no dead letter is open": " union all ".join(
+        f"select '{schema}' as service, queue, error_code, error_class from {schema}.dead_letters where status = 'OPEN'"
+        for schema in SCHEMAS
+    ),
+    "no row lies in a default partition": " union all ".join(
+        f"select '{schema}' as service from {schema}.outbox_default union all"
+        f" select '{schema}' from {schema}.inbox_default"
+        for schema in SCHEMAS
+    ),
+}
+
+# payment ids are prefixed text outside their own schema; the database can say them itself.
+_PAYMENT_ID = """
+create or replace function pg_temp.crockford(prefix text, id uuid) returns text language plpgsql immutable as $$
+declare
+    alphabet constant text := '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+    bits bit(130) := ('x' || '0' || replace(id::text, '-', ''))::bit(132) << 2;
+    encoded text := '';
+begin
+    for i in 0..25 loop
+        encoded := encoded || substr(alphabet, (substring(bits from i * 5 + 1 for 5))::bit(5)::int + 1, 1);
+    end loop;
+    return prefix || '_' || encoded;
+end $$
+"""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One check that does not hold, with the first rows that show it."""
+
+    check: str
+    rows: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.rows}"
+
+
+async def violations(description: Mapping[str, Any]) -> list[Violation]:
+    """Every check that does not hold now, on one snapshot. Meaningful when the fleet is quiet."""
+    db = await _connect(description)
+    try:
+        await db.execute(_PAYMENT_ID)
+        async with db.transaction(isolation="repeatable_read", readonly=True):
+            found = []
+            for check, sql in (CHECKS | _deliveries()).items():
+                spelled = sql.replace("p.payment_id", "pg_temp.crockford('pay', p.id)")
+                rows = await db.fetch(f"select * from ({spelled}) violation limit {SHOWN}")
+                if rows:
+                    found.append(Violation(check, [dict(row) for row in rows]))
+            return found
+    finally:
+        await db.close()
+
+
+async def waiting_for(description: Mapping[str, Any]) -> dict[str, int]:
+    """What a fleet that is not quiet still has to do, by name; empty when it is quiet."""
+    db = await _connect(description)
+    try:
+        found: dict[str, int] = {}
+        for schema in SCHEMAS:
+            found[f"{schema}.outbox"] = await db.fetchval(
+                f"select count(*) from {schema}.outbox where published_at is null"
+            )
+            found[f"{schema}.intents"] = await db.fetchval(
+                f"select count(*) from {schema}.intents where done_at is null"
+            )
+    finally:
+        await db.close()
+    connection = await aio_pika.connect(description["rabbitmq"]["url"], timeout=5)
+    async with connection:
+        channel = await connection.channel()
+        for name in await _queues(channel, description):
+            queue = await channel.declare_queue(name, passive=True)
+            found[name] = queue.declaration_result.message_count or 0
+    return {name: count for name, count in found.items() if count}
+
+
+async def until_quiet(description: Mapping[str, Any], seconds: float) -> None:
+    """Wait until nothing is under way, twice in a row. Raises TimeoutError that names what is left."""
+    ends = time.monotonic() + seconds
+    quiet_looks = 0
+    while quiet_looks < 2:
+        left = await _looked_at(description)
+        quiet_looks = 0 if left else quiet_looks + 1
+        if left and time.monotonic() > ends:
+            raise TimeoutError(f"not quiet after {seconds} s: {left}")
+        await asyncio.sleep(0.3)
+
+
+async def _looked_at(description: Mapping[str, Any]) -> dict[str, int]:
+    """Unacked messages show as work in the outbox or in the inbox; an engine that is away is not quiet."""
+    try:
+        return await waiting_for(description) or await undelivered(description)
+    except (OSError, asyncpg.PostgresError, aio_pika.exceptions.AMQPError) as error:
+        return {type(error).__name__: 1}
+
+
+async def undelivered(description: Mapping[str, Any]) -> dict[str, int]:
+    """Announced envelopes that a listener has not claimed yet, by queue."""
+    db = await _connect(description)
+    try:
+        counts = {
+            check: await db.fetchval(f"select count(*) from ({sql}) undelivered")
+            for check, sql in _deliveries().items()
+        }
+        return {check: count for check, count in counts.items() if count}
+    finally:
+        await db.close()
+
+
+def _deliveries() -> dict[str, str]:
+    """Outbox = inbox: what was announced to a queue was claimed there, for every queue of the contract."""
+    checks = {}
+    for queue in CONTRACT.queues:
+        parts = []
+        for event in CONTRACT.events.values():
+            example = event.key.replace("{gateway}", "cashfree")
+            if not any(exchange == event.exchange and matches(key, example) for exchange, key in queue.bindings):
+                continue
+            producers = SCHEMAS if "*" in event.producers else tuple(name.replace("-", "_") for name in event.producers)
+            parts += [
+                f"select o.envelope_id, o.routing_key from {producer}.outbox o"
+                f" where o.type = '{event.type}' and o.exchange = '{event.exchange}' and not exists ("
+                f"select from {queue.owner.replace('-', '_')}.inbox i"
+                f" where i.envelope_id = o.envelope_id and i.consumer = '{queue.name}')"
+                for producer in producers
+            ]
+        if parts:
+            checks[f"what was announced to {queue.name} was claimed there"] = " union all ".join(parts)
+    return checks
+
+
+async def _queues(channel: aio_pika.abc.AbstractChannel, description: Mapping[str, Any]) -> list[str]:
+    names = [name for queue in CONTRACT.queues for name in (queue.name, queue.dead_letters)]
+    ladder = description.get("retry_ladder_ms") or (30_000, 120_000, 600_000, 1_800_000)
+    return names + [f"retry.{ttl_ms}ms" for ttl_ms in ladder]
+
+
+async def _connect(description: Mapping[str, Any]) -> asyncpg.Connection:
+    known = description["postgresql"]
+    return await asyncpg.connect(
+        host=known["host"],
+        port=known["port"],
+        user=known["user"],
+        password=known["password"],
+        database=known["database"],
+        timeout=5,
+    )

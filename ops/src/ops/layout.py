@@ -1,0 +1,119 @@
+"""Where a stack lives: its folder, its ports, and the services found in this checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+DEFAULT_PORT_BASE = 18000
+
+# Offset of every port from PORT_BASE. 20 onwards belongs to the services, two each (HTTP, then gRPC).
+PORT_OFFSETS = {
+    "edge": 0,
+    "edge-metrics": 1,
+    "postgresql": 2,
+    "rabbitmq": 3,
+    "rabbitmq-distribution": 4,
+    "epmd": 5,
+    "rabbitmq-management": 6,
+    "redis": 7,
+    "smtp": 8,
+    "mail": 9,
+    "sandbox": 10,
+    "rabbitmq-prometheus": 11,
+}
+
+# The order fixes the ports, so it only ever grows at the end.
+SERVICES = (
+    "payment",
+    "wallet",
+    "ledger",
+    "webhook-ingest",
+    "notifier",
+    "reconciler",
+    "fraud",
+    "identity",
+    "console",
+)
+
+# Services without tables of their own: they need no database role and no migration.
+WITHOUT_DATABASE = frozenset({"console"})
+
+
+def snake(name: str) -> str:
+    """The Python package, schema and role name of a service."""
+    return name.replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One stack: everything it writes is below `run_dir`, everything it opens is at `port_base` plus an offset."""
+
+    run_dir: Path
+    port_base: int
+    root: Path = ROOT
+
+    def port(self, name: str) -> int:
+        return self.port_base + PORT_OFFSETS[name]
+
+    def http_port(self, service: str) -> int:
+        return self.port_base + 20 + 2 * SERVICES.index(service)
+
+    def grpc_port(self, service: str) -> int:
+        return self.http_port(service) + 1
+
+    @property
+    def edge_url(self) -> str:
+        return f"http://127.0.0.1:{self.port('edge')}"
+
+    @property
+    def sandbox_url(self) -> str:
+        return f"http://127.0.0.1:{self.port('sandbox')}"
+
+    @property
+    def mail_url(self) -> str:
+        return f"http://127.0.0.1:{self.port('mail')}"
+
+    @property
+    def logs(self) -> Path:
+        return self.run_dir / "logs"
+
+    @property
+    def description(self) -> Path:
+        """`stack.json`: what others need to know to talk to this stack."""
+        return self.run_dir / "stack.json"
+
+    def has_service(self, name: str) -> bool:
+        return (self.root / "services" / name / "src" / snake(name) / "__main__.py").is_file()
+
+    def services(self) -> list[str]:
+        """The services that this checkout can run."""
+        return [name for name in SERVICES if self.has_service(name)]
+
+    def has_sandbox(self) -> bool:
+        return (self.root / "sandbox" / "src" / "sandbox" / "__main__.py").is_file()
+
+    def all_ports(self) -> dict[int, str]:
+        """Every port that this stack may open, with the name of what opens it."""
+        ports = {self.port(name): name for name in PORT_OFFSETS}
+        for service in SERVICES:
+            ports[self.http_port(service)] = f"{service} HTTP"
+            ports[self.grpc_port(service)] = f"{service} gRPC"
+        return ports
+
+
+def from_environment() -> Layout:
+    """The stack that RUN_DIR and PORT_BASE name; a stack that was started before keeps its own port base."""
+    run_dir = Path(os.environ.get("RUN_DIR") or ROOT / ".run").expanduser().absolute()
+    given = os.environ.get("PORT_BASE")
+    if given:
+        return Layout(run_dir, int(given))
+    try:
+        known = json.loads((run_dir / "stack.json").read_text())["port_base"]
+    except (OSError, ValueError, KeyError):
+        known = DEFAULT_PORT_BASE
+    return Layout(run_dir, int(known))

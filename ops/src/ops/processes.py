@@ -1,0 +1,94 @@
+"""A process of the stack as data, and what supervisord is told about it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Every process of a stack carries this variable with the stack's folder, so that `down` also finds orphans.
+MARK = "COMMDESK_RUN_DIR"
+
+RPC_FACTORY = "supervisor.rpcinterface:make_main_rpcinterface"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One supervised process; its environment is complete, nothing is inherited but PATH, HOME and the locale."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    """The account it runs as; None = as the one who starts the stack."""
+    directory: Path = Path("/")
+    stop_signal: str = "TERM"
+    stop_wait_seconds: int = 20
+    """How long it may take to stop before it is killed."""
+
+
+def start_script(process: Process, run_dir: Path) -> str:
+    """A shell script that sets the environment and becomes the process: supervisord's own syntax cannot quote JSON."""
+    variables = {MARK: str(run_dir), **process.environment}
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return "\n".join(["#!/bin/sh", *exports, f"exec {shlex.join(process.command)}", ""])
+
+
+def supervisor_config(
+    processes: Iterable[Process], *, run_dir: Path, engines: Path, as_root: bool, files_max: int
+) -> str:
+    """The whole supervisord.conf. Nothing starts by itself: `up` starts things in their order."""
+    sections = [
+        f"[unix_http_server]\nfile={_escaped(engines / 'supervisor.sock')}\nchmod=0700\n",
+        "\n".join(
+            [
+                "[supervisord]",
+                f"logfile={_escaped(run_dir / 'logs' / 'supervisord.log')}",
+                "logfile_maxbytes=5MB",
+                "logfile_backups=1",
+                f"pidfile={_escaped(run_dir / 'supervisord.pid')}",
+                f"childlogdir={_escaped(run_dir / 'logs')}",
+                # The broker and the edge want many sockets; this is the limit that all of them inherit.
+                f"minfds={files_max}",
+                *(["user=root"] if as_root else []),
+                "",
+            ]
+        ),
+        f"[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory={RPC_FACTORY}\n",
+        f"[supervisorctl]\nserverurl=unix://{_escaped(engines / 'supervisor.sock')}\n",
+        *(_program(process, run_dir, engines) for process in processes),
+    ]
+    return "\n".join(sections)
+
+
+def start_script_path(engines: Path, name: str) -> Path:
+    return engines / "start" / name
+
+
+def _program(process: Process, run_dir: Path, engines: Path) -> str:
+    lines = [
+        f"[program:{process.name}]",
+        f"command={_escaped(start_script_path(engines, process.name))}",
+        f"directory={_escaped(process.directory)}",
+        "autostart=false",
+        "autorestart=true",
+        "startsecs=1",
+        # A restart waits one second longer each time, and gives up only after more than an hour of trying.
+        "startretries=100",
+        f"stopsignal={process.stop_signal}",
+        f"stopwaitsecs={process.stop_wait_seconds}",
+        # What has to be killed takes its children along, so that no port stays open.
+        "killasgroup=true",
+        "redirect_stderr=true",
+        f"stdout_logfile={_escaped(run_dir / 'logs' / (process.name + '.log'))}",
+        "stdout_logfile_maxbytes=20MB",
+        "stdout_logfile_backups=1",
+    ]
+    if process.user is not None:
+        lines.append(f"user={process.user}")
+    return "\n".join([*lines, ""])
+
+
+def _escaped(value: Path) -> str:
+    return str(value).replace("%", "%%")

@@ -1,0 +1,167 @@
+"""A private RabbitMQ node with its own epmd, cookie and folders; it shares nothing with the machine's own."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from ops.files import private_folder, write_private
+from ops.place import account
+from ops.processes import Process
+
+ADMINISTRATOR = "administrator"
+VHOST = "commdesk"
+
+# The packaged wrapper in /usr/sbin insists on root and on the machine's own folders; this is what it wraps.
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+MIB = 1024**2
+
+ADVANCED_CONFIG = """\
+[
+  {rabbit, [
+    %% A few fast publishers, each with its own bounded window: the cautious defaults (32 commands, 400 credits) throttle them.
+    {quorum_commands_soft_limit, 256},
+    {credit_flow_default_credit, {2000, 1000}}
+  ]}
+].
+"""
+
+
+def broker_config(ports: Mapping[str, int], *, password: str, memory_bytes: int) -> str:
+    """rabbitmq.conf, the same keys for 3.10 and 4.x. `ports` by the names of the layout."""
+    memory_mib = max(256, min(2048, memory_bytes // MIB // 4))
+    return f"""\
+# This machine only.
+listeners.tcp.local = 127.0.0.1:{ports["rabbitmq"]}
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {ports["rabbitmq-management"]}
+prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.port = {ports["rabbitmq-prometheus"]}
+
+# The node's first user; `guest` never exists.
+default_user = {ADMINISTRATOR}
+default_pass = {password}
+default_user_tags.administrator = true
+default_vhost = {VHOST}
+default_permissions.configure = .*
+default_permissions.read = .*
+default_permissions.write = .*
+
+# A quarter of the memory up to 2 GiB: the broker stops publishers long before the machine swaps.
+vm_memory_high_watermark.absolute = {memory_mib}MiB
+# The default of 50 MB is gone within a second of a flood.
+disk_free_limit.absolute = 1GB
+
+# One log of all quorum queues, flushed together; rolled over at 64 MiB so that its memory table stays small.
+raft.wal_max_size_bytes = 67108864
+# Small messages: more of them to a segment file, fewer files.
+raft.segment_max_entries = 32768
+
+# Figures come from the Prometheus endpoint; the management's own collector costs processor time for nothing.
+management_agent.disable_metrics_collector = true
+# Batches are acknowledged together: do not wait to fill a packet.
+tcp_listen_options.nodelay = true
+tcp_listen_options.backlog = 1024
+heartbeat = 30
+log.console = true
+log.console.level = info
+log.file = false
+"""
+
+
+def environment(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
+    """Everything that rabbitmq-server would otherwise look up in the machine's own places."""
+    return {
+        "HOME": str(home),  # where Erlang looks for the cookie
+        "LANG": "C.UTF-8",
+        "RABBITMQ_NODENAME": f"commdesk-{ports['rabbitmq']}@localhost",
+        "RABBITMQ_CONF_ENV_FILE": str(home / "environment.conf"),
+        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+        "RABBITMQ_CONFIG_FILES": str(home / "conf.d"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        "RABBITMQ_MNESIA_BASE": str(home / "data"),
+        "RABBITMQ_FEATURE_FLAGS_FILE": str(home / "data" / "feature_flags"),
+        "RABBITMQ_SCHEMA_DIR": str(home / "schema"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(home / "generated"),
+        "RABBITMQ_LOG_BASE": str(home / "log"),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_PID_FILE": str(home / "pid"),
+        "RABBITMQ_DIST_PORT": str(ports["rabbitmq-distribution"]),
+        "ERL_EPMD_PORT": str(ports["epmd"]),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_CRASH_DUMP_SECONDS": "0",  # a dump of a full broker is gigabytes
+        # Becomes the Erlang process itself instead of a shell in front of it: signals and exit codes are the broker's.
+        "RABBITMQ_ALLOW_INPUT": "true",
+        "RABBITMQ_SERVER_START_ARGS": "-noinput",
+        # The runtime assumes that it owns its cores; here everything shares two: no busy waiting, no binding to cores.
+        "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+            "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+        ),
+    }
+
+
+def prepare(*, engines: Path, ports: Mapping[str, int], password: str, cookie: str) -> list[Process]:
+    """Write the node's configuration; epmd and the broker, in the order in which they start."""
+    if not SERVER.is_file():
+        raise FileNotFoundError(f"{SERVER} is missing: run `make install`")
+    user = account("rabbitmq")
+    home = private_folder(engines / "rabbitmq", user)
+    for folder in ("data", "log", "conf.d", "schema", "generated"):
+        private_folder(home / folder, user)
+    memory = psutil.virtual_memory().total
+    write_private(home / "rabbitmq.conf", broker_config(ports, password=password, memory_bytes=memory), user)
+    write_private(home / "advanced.config", ADVANCED_CONFIG, user)
+    write_private(home / "enabled_plugins", "[rabbitmq_management,rabbitmq_prometheus].\n", user)
+    write_private(home / "environment.conf", "", user)
+    write_private(home / ".erlang.cookie", cookie, user, mode=0o400)
+    variables = environment(home, ports)
+    epmd = Process(
+        name="epmd",
+        command=("epmd", "-port", str(ports["epmd"]), "-address", "127.0.0.1"),
+        environment={"HOME": str(home)},
+        user=user,
+        directory=home,
+    )
+    broker = Process(
+        name="rabbitmq",
+        command=(str(SERVER),),
+        environment=variables,
+        user=user,
+        directory=home,
+        stop_wait_seconds=60,
+    )
+    return [epmd, broker]
+
+
+def answers(ports: Mapping[str, int], *, password: str) -> bool:
+    """Whether the broker speaks AMQP and its management API finds no alarm."""
+    return _speaks_amqp(ports["rabbitmq"]) and _has_no_alarm(ports["rabbitmq-management"], password)
+
+
+def _speaks_amqp(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            return connection.recv(1) == b"\x01"  # a method frame: connection.start
+    except OSError:
+        return False
+
+
+def _has_no_alarm(port: int, password: str) -> bool:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/health/checks/alarms")
+    login = base64.b64encode(f"{ADMINISTRATOR}:{password}".encode()).decode()
+    request.add_header("Authorization", f"Basic {login}")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,64 @@
+"""A private Redis: the fleet's cache and hint, never a record of anything."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+from ops.files import private_folder, write_private
+from ops.place import account
+from ops.processes import Process
+
+
+def config(*, port: int, home: Path, password: str) -> str:
+    return f"""\
+# This machine only, and not without the password.
+bind 127.0.0.1
+port {port}
+unixsocket {home}/redis.sock
+unixsocketperm 777
+requirepass {password}
+protected-mode yes
+daemonize no
+logfile ""
+dir {home}
+
+# Losing a second of hints costs speed and nothing else; limits survive a restart.
+appendonly yes
+appendfsync everysec
+save ""
+
+# A hint that has to make room may go: truth is in PostgreSQL.
+maxmemory 256mb
+maxmemory-policy allkeys-lru
+tcp-backlog 511
+"""
+
+
+def prepare(*, engines: Path, port: int, password: str) -> Process:
+    """Write the configuration and say how to run it; raises FileNotFoundError when Redis is not installed."""
+    program = shutil.which("redis-server")
+    if program is None:
+        raise FileNotFoundError("redis-server is missing: run `make install`")
+    user = account("redis")
+    home = private_folder(engines / "redis", user, mode=0o711)  # others pass through to the socket
+    private_folder(home / "appendonlydir", user)
+    path = home / "redis.conf"
+    write_private(path, config(port=port, home=home, password=password), user)
+    return Process(
+        name="redis", command=(program, str(path)), environment={"HOME": str(home)}, user=user, directory=home
+    )
+
+
+def answers(*, port: int, password: str) -> bool:
+    """Whether it lets us in and answers PING (it says LOADING until its data is read)."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
+            reply = b""
+            while reply.count(b"\r\n") < 2 and (chunk := connection.recv(256)):
+                reply += chunk
+            return reply == b"+OK\r\n+PONG\r\n"
+    except OSError:
+        return False

@@ -1,0 +1,343 @@
+"""Bring the stack up and down. Both may be repeated at any time; neither touches anything outside its own folder and ports."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from ops import edge, fleet, place, postgresql, rabbitmq, redis_server
+from ops.credentials import Credentials, load_or_generate
+from ops.files import write_private
+from ops.layout import PORT_OFFSETS, SERVICES, WITHOUT_DATABASE, Layout, snake
+from ops.processes import Process
+from ops.steps import Steps
+from ops.supervision import State, Supervisor, end_orphans
+
+ENGINES = ("postgresql", "epmd", "rabbitmq", "redis", "mail")
+READY_TIMEOUT_SECONDS = 90
+# Python start-ups take all of a core each: more at once only take turns.
+MIGRATIONS_AT_ONCE = 3
+LOG_LINES_SHOWN = 15
+
+
+class StackFailed(Exception):
+    """The stack did not come up; the message says what failed and how its log ends."""
+
+
+class Stack:
+    """One stack on this machine: its layout, its credentials, its supervisor."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.engines = place.engines_folder(layout.run_dir)
+        self.credentials: Credentials = load_or_generate(layout.run_dir / "secrets.json")
+        self.supervisor = Supervisor(layout.run_dir, self.engines)
+
+    def engine_processes(self) -> list[Process]:
+        layout, secrets = self.layout, self.credentials
+        ports = {name: layout.port(name) for name in PORT_OFFSETS}
+        return [
+            postgresql.prepare(
+                engines=self.engines, port=ports["postgresql"], password=secrets.words["postgresql_superuser"]
+            ),
+            *rabbitmq.prepare(
+                engines=self.engines,
+                ports=ports,
+                password=secrets.words["rabbitmq_administrator"],
+                cookie=secrets.words["erlang_cookie"],
+            ),
+            redis_server.prepare(engines=self.engines, port=ports["redis"], password=secrets.words["redis"]),
+            Process(
+                name="mail",
+                command=(
+                    *(sys.executable, "-m", "ops.mail_sink"),
+                    *("--smtp-port", str(ports["smtp"]), "--http-port", str(ports["mail"])),
+                ),
+            ),
+        ]
+
+    def fleet_processes(self) -> list[Process]:
+        """What runs on the engines, in the order of the table; what this checkout does not have is left out."""
+        found = [edge.prepare(self.layout)]
+        if self.layout.has_sandbox():
+            found.append(fleet.sandbox(self.layout, self.credentials, os.environ))
+        found += [fleet.service(self.layout, self.credentials, name, os.environ) for name in self.layout.services()]
+        return found
+
+    def ready(self, name: str) -> bool:
+        """Whether the process `name` does its work, asked in its own protocol."""
+        layout, secrets = self.layout, self.credentials
+        match name:
+            case "postgresql":
+                return postgresql.answers(
+                    port=layout.port("postgresql"), password=secrets.words["postgresql_superuser"]
+                )
+            case "rabbitmq":
+                ports = {port: layout.port(port) for port in PORT_OFFSETS}
+                return rabbitmq.answers(ports, password=secrets.words["rabbitmq_administrator"])
+            case "redis":
+                return redis_server.answers(port=layout.port("redis"), password=secrets.words["redis"])
+            case "epmd":
+                return True  # the broker is not ready without it
+            case "edge":
+                return edge.answers(layout)
+            case _:
+                return edge.responds(self.health_url(name))
+
+    def health_url(self, name: str) -> str:
+        """Where a process says how it is; empty for what speaks no HTTP."""
+        layout = self.layout
+        match name:
+            case "mail":
+                return f"{layout.mail_url}/count"
+            case "edge":
+                return f"http://127.0.0.1:{layout.port('edge-metrics')}/ping"
+            case "rabbitmq":
+                return f"http://127.0.0.1:{layout.port('rabbitmq-management')}"
+            case "sandbox":
+                return f"{layout.sandbox_url}/health"
+            case "postgresql" | "redis" | "epmd":
+                return ""
+            case _:
+                return f"http://127.0.0.1:{layout.http_port(name)}/health/ready"
+
+    def describe(self, engines_only: bool) -> dict[str, object]:
+        """Write stack.json, and return it."""
+        states = {state.name: state.pid for state in self.supervisor.states() if state.pid}
+        described = {
+            **fleet.description(self.layout, self.credentials),
+            "engines_only": engines_only,
+            "pids": states,
+            "logs": str(self.layout.logs),
+            "sockets": {
+                "postgresql": str(self.engines / "postgresql"),
+                "redis": str(self.engines / "redis" / "redis.sock"),
+                "supervisor": str(self.engines / "supervisor.sock"),
+            },
+        }
+        write_private(self.layout.description, json.dumps(described, indent=2) + "\n")
+        return described
+
+
+def up(layout: Layout, *, engines_only: bool, steps: Steps) -> dict[str, object]:
+    """Start whatever does not run yet and wait until all of it works. Raises StackFailed."""
+    with _alone(layout.run_dir):
+        stack = Stack(layout)
+        _restart_or_refuse(stack, steps)
+        processes = stack.engine_processes()
+        if not engines_only:
+            processes += stack.fleet_processes()
+            _say_what_is_absent(layout, steps)
+        steps.done("prepared folders, credentials and configurations")
+        _supervise(stack, processes)
+        names = [process.name for process in processes]
+        services = [name for name in names if name in layout.services()]
+        doors = [name for name in names if name not in services]
+        _start(stack, doors, steps)
+        if services:
+            _bootstrap(stack, steps)
+            _migrate(stack, services, steps)
+            _start(stack, services, steps)
+        return stack.describe(engines_only)
+
+
+def down(layout: Layout, *, wipe: bool, steps: Steps) -> None:
+    """Stop everything that belongs to this stack; with `wipe`, delete its data too."""
+    if not layout.run_dir.is_dir():
+        return
+    with _alone(layout.run_dir):
+        supervisor = Supervisor(layout.run_dir, place.engines_folder(layout.run_dir))
+        if supervisor.alive():
+            running = [state.name for state in supervisor.states() if state.pid]
+            # Services first, together: they still need the engines to finish what is in hand. The edge before them.
+            _stop(supervisor, [name for name in running if name in ("edge", "sandbox")], steps)
+            _stop(supervisor, [name for name in running if name not in (*ENGINES, "edge", "sandbox")], steps)
+            _stop(supervisor, [name for name in running if name in ENGINES and name != "epmd"], steps)
+            supervisor.shutdown()
+        orphans = end_orphans(layout.run_dir)
+        if orphans:
+            steps.note(f"ended processes that had lost their supervisor: {', '.join(orphans)}")
+        layout.description.unlink(missing_ok=True)
+    if wipe:
+        place.remove(layout.run_dir)
+    steps.done("down" + (", data deleted" if wipe else ""))
+
+
+def states(layout: Layout) -> list[State]:
+    """Every process as its supervisor sees it; empty when nothing runs."""
+    supervisor = existing_supervisor(layout)
+    return supervisor.states() if supervisor else []
+
+
+def existing_supervisor(layout: Layout) -> Supervisor | None:
+    """The supervisor of a stack that is up, else None. Makes nothing."""
+    engines = layout.run_dir / "engines"
+    if not engines.is_dir():
+        return None
+    supervisor = Supervisor(layout.run_dir, engines.resolve())
+    return supervisor if supervisor.alive() else None
+
+
+def free_port_base(wanted: int) -> int:
+    """`wanted`, or the next port base above it that has all its ports free."""
+    for base in range(wanted, wanted + 5000, 100):
+        if not _taken(Layout(Path("/nonexistent"), base)):
+            return base
+    raise StackFailed(f"no free block of ports above {wanted}")
+
+
+def _restart_or_refuse(stack: Stack, steps: Steps) -> None:
+    """A running stack is taken over, orphans of a killed one are ended; ports in other hands are an error."""
+    layout = stack.layout
+    if stack.supervisor.alive():
+        if layout.description.is_file():
+            known = json.loads(layout.description.read_text())["port_base"]
+            if known != layout.port_base:
+                raise StackFailed(f"this stack already runs on PORT_BASE={known}; `commdesk down` first")
+        return
+    orphans = end_orphans(layout.run_dir)
+    if orphans:
+        steps.note(f"ended processes that had lost their supervisor: {', '.join(orphans)}")
+    taken = _taken(layout)
+    if taken:
+        raise StackFailed(f"ports in use by others: {', '.join(taken)}. Choose another PORT_BASE.")
+
+
+def _taken(layout: Layout) -> list[str]:
+    ours = layout.all_ports()
+    listening = {
+        connection.laddr.port
+        for connection in psutil.net_connections("tcp4")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port in ours
+    }
+    return [f"{port} ({ours[port]})" for port in sorted(listening)]
+
+
+def _say_what_is_absent(layout: Layout, steps: Steps) -> None:
+    found = {name: layout.has_service(name) for name in SERVICES}
+    found["sandbox"] = layout.has_sandbox()
+    for name in (name for name, there in found.items() if not there):
+        steps.note(f"{name} is left out: this checkout has no {snake(name)}/__main__.py")
+
+
+def _supervise(stack: Stack, processes: list[Process]) -> None:
+    """Hand the processes to supervisord, started if need be; those whose configuration changed are stopped."""
+    supervisor = stack.supervisor
+    if not supervisor.alive():
+        supervisor.configure(processes)
+        supervisor.launch()
+        return
+    changed = supervisor.configure(processes)
+    supervisor.reload()
+    running = {state.name for state in supervisor.states() if state.pid}
+    if changed & running:
+        supervisor.stop(*sorted(changed & running))
+
+
+def _start(stack: Stack, names: list[str], steps: Steps) -> None:
+    for name in names:
+        stack.supervisor.start(name)
+    with ThreadPoolExecutor(max_workers=len(names)) as pool:
+        waits: dict[Future[None], str] = {pool.submit(_wait_until_ready, stack, name): name for name in names}
+        for wait in as_completed(waits):
+            wait.result()
+            if waits[wait] != "epmd":
+                steps.done(f"{waits[wait]} is ready")
+
+
+def _wait_until_ready(stack: Stack, name: str) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+    pause_seconds = 0.1
+    while not stack.ready(name):
+        if time.monotonic() > deadline:
+            raise StackFailed(
+                f"{name} is not ready after {READY_TIMEOUT_SECONDS} s; the end of its log:\n"
+                + log_end(stack.layout.logs / f"{name}.log")
+            )
+        time.sleep(pause_seconds)
+        pause_seconds = min(pause_seconds * 1.5, 1.0)
+
+
+def _stop(supervisor: Supervisor, names: list[str], steps: Steps) -> None:
+    if names:
+        supervisor.stop(*names)
+        steps.done(f"stopped {', '.join(names)}")
+
+
+def _bootstrap(stack: Stack, steps: Steps) -> None:
+    """Databases, roles, schemas, broker users: once per stack, and again without effect."""
+    layout, secrets = stack.layout, stack.credentials
+    _run(
+        "bootstrap",
+        [
+            *("-m", "common.bootstrap"),
+            *(
+                "--database-url",
+                fleet.database_url(layout, "postgres", secrets.words["postgresql_superuser"], "postgres"),
+            ),
+            *("--management-url", fleet.management_url(layout, secrets)),
+            *("--vhost", rabbitmq.VHOST),
+            *("--secrets", str(layout.run_dir / "secrets.json")),
+        ],
+        environment={},
+        logs=layout.logs,
+    )
+    steps.done("database, roles and broker users are in place")
+
+
+def _migrate(stack: Stack, services: Iterable[str], steps: Steps) -> None:
+    """`<svc> migrate` for each: the schema as its owner, and its part of the broker's topology."""
+
+    def migrate(name: str) -> None:
+        environment = fleet.service_environment(stack.layout, stack.credentials, name, os.environ)
+        _run(f"{name}-migrate", ["-m", snake(name), "migrate"], environment=environment, logs=stack.layout.logs)
+
+    names = [name for name in services if name not in WITHOUT_DATABASE]
+    with ThreadPoolExecutor(max_workers=MIGRATIONS_AT_ONCE) as pool:
+        for _ in pool.map(migrate, names):
+            pass
+    steps.done(f"migrated {', '.join(names)}")
+
+
+def _run(name: str, arguments: list[str], *, environment: dict[str, str], logs: Path) -> None:
+    """Run Python with `arguments` to its end, its output in the logs. Raises StackFailed with the end of that."""
+    log = logs / f"{name}.log"
+    basics = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+    with log.open("w") as output:
+        code = subprocess.call(
+            [sys.executable, *arguments],
+            env={**basics, **environment},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    if code != 0:
+        raise StackFailed(f"{name} ended with {code}; the end of its log:\n{log_end(log)}")
+
+
+def log_end(log: Path) -> str:
+    """The last lines of a log, indented."""
+    if not log.is_file():
+        return f"  (no log at {log})"
+    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+    return "\n".join([*(f"  {line}" for line in lines), f"  (all of it: {log})"])
+
+
+@contextmanager
+def _alone(run_dir: Path) -> Iterator[None]:
+    """One `up` or `down` of a stack at a time; a second one waits for the first."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
