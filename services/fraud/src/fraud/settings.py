@@ -1,0 +1,13 @@
+"""What fraud reads from the environment."""
+
+from pydantic import Field
+
+from common.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Thresholds are not settings: they are rows of the table `rules`."""
+
+    rules_refresh_seconds: float = Field(10, gt=0)
+    # How long a scored payment counts before its PaymentCreated has been counted.
+    in_flight_seconds: int = Field(10, ge=1, le=120)

@@ -1,0 +1,74 @@
+"""Builders: payments about to be made, and what happened to payments."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+
+from common import ids
+from common.clock import FakeClock
+from common.database import Database, connect
+from common.money import Money
+from fraud.domain import Action, Dimension, Happened, Metric, Mode, Rule, Subject
+from fraud.in_flight import InFlight
+
+
+@pytest.fixture
+def subject() -> Callable[..., Subject]:
+    def build(
+        user_id: str = "usr_1",
+        ip: str = "1.2.3.4",
+        device_id: str = "",
+        paise: int = 50_000,
+        merchant_id: str = "mer_1",
+    ) -> Subject:
+        return Subject(ids.new(), merchant_id, user_id, ip, device_id, Money(paise))
+
+    return build
+
+
+@pytest.fixture
+def happened(clock: FakeClock) -> Callable[..., Happened]:
+    def build(metric: Metric, subject: Subject, seconds_ago: float = 0) -> Happened:
+        return Happened(
+            metric,
+            subject.payment_id,
+            subject.merchant_id,
+            subject.user_id,
+            subject.ip,
+            subject.device_id,
+            subject.amount,
+            clock.now() - timedelta(seconds=seconds_ago),
+        )
+
+    return build
+
+
+@pytest.fixture
+def rule() -> Callable[..., Rule]:
+    def build(
+        name: str = "rule",
+        dimension: Dimension = Dimension.USER,
+        metric: Metric = Metric.CREATED,
+        window_seconds: int = 60,
+        threshold: int = 1,
+        score: int = 500,
+        action: Action = Action.REVIEW,
+        mode: Mode = Mode.ACTIVE,
+    ) -> Rule:
+        return Rule(name, dimension, metric, window_seconds, threshold, score, action, mode)
+
+    return build
+
+
+@pytest.fixture
+def in_flight() -> InFlight:
+    return InFlight(timedelta(seconds=10))
+
+
+@pytest_asyncio.fixture
+async def owner_db(owner_url: str, service_name: str) -> AsyncIterator[Database]:
+    """The test's database with the rights of the migrations."""
+    async with connect(owner_url, service=service_name) as database:
+        yield database

@@ -1,0 +1,86 @@
+"""The gRPC door over a real channel, with real service tokens."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+
+from commdesk.common.v1.common_pb2 import Money
+from commdesk.fraud.v1 import fraud_pb2 as pb
+from commdesk.fraud.v1.fraud_pb2_grpc import FraudServiceStub, add_FraudServiceServicer_to_server
+from common import grpc_client, grpc_server, ids
+from common.clock import FakeClock
+from common.database import Database
+from common.testing import public_key
+from common.tokens import ServiceTokens
+from fraud.in_flight import InFlight
+from fraud.servicer import FraudServicer
+from fraud.use_cases import RuleBook
+
+
+@pytest.fixture
+async def stub_as(
+    db: Database, in_flight: InFlight, clock: FakeClock, service_keys: dict[str, str]
+) -> AsyncIterator[Callable]:
+    public = {name: public_key(key) for name, key in service_keys.items()}
+    book = RuleBook()
+    await book.refresh(db)
+    registration = (add_FraudServiceServicer_to_server, FraudServicer(db, book, in_flight, clock))
+    server = await grpc_server.serve_grpc(0, [registration], ServiceTokens("fraud", service_keys["fraud"], public))
+
+    @asynccontextmanager
+    async def stub(caller: str) -> AsyncIterator[FraudServiceStub]:
+        tokens = ServiceTokens(caller, service_keys[caller], public)
+        channel = grpc_client.channel(f"127.0.0.1:{server.port}", tokens, "fraud")
+        yield FraudServiceStub(channel)
+        await channel.close()
+
+    yield stub
+    await server.stop()
+
+
+def _subject(**changes: object) -> pb.Subject:
+    fields = {
+        "payment_id": ids.encode("pay", ids.new()),
+        "merchant_id": "mer_1",
+        "user_id": "usr_1",
+        "ip": "1.2.3.4",
+        "amount": Money(minor=50_000, currency="INR"),
+    }
+    return pb.Subject(**(fields | changes))  # type: ignore[arg-type]
+
+
+async def test_scores_come_back_in_order(stub_as: Callable) -> None:
+    async with stub_as("payment") as stub:
+        subjects = [_subject(user_id="usr_1") for _ in range(11)] + [_subject(user_id="usr_2", device_id="a\0b")]
+        answer = await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
+    decisions = [score.decision for score in answer.scores]
+    assert decisions == [pb.DECISION_ALLOW] * 10 + [pb.DECISION_REVIEW, pb.DECISION_ALLOW]
+    assert list(answer.scores[10].reasons) == ["user_creates_1m"]
+
+
+async def test_events_are_listed_by_whatever_is_known(stub_as: Callable) -> None:
+    subjects = [_subject() for _ in range(12)]
+    async with stub_as("payment") as stub:
+        await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
+    async with stub_as("operator") as stub:
+        for reference, number in (("usr_1", 2), ("1.2.3.4", 2), (subjects[11].payment_id, 1), ("usr_9", 0), ("", 2)):
+            answer = await stub.ListFraudEvents(pb.ListFraudEventsRequest(reference=reference), timeout=2)
+            assert len(answer.events) == number, reference
+        limited = await stub.ListFraudEvents(pb.ListFraudEventsRequest(reference="usr_1", limit=1), timeout=2)
+    assert [event.payment_id for event in limited.events] == [subjects[11].payment_id]
+    assert limited.events[0].decision == pb.DECISION_REVIEW
+
+
+async def test_who_may_ask_and_what_is_refused(stub_as: Callable) -> None:
+    async with stub_as("wallet") as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Score(pb.ScoreRequest(subjects=[_subject()]), timeout=2)
+        assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    async with stub_as("payment") as stub:
+        for subjects in ([_subject(payment_id="pay_nonsense")], [_subject() for _ in range(501)]):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert len((await stub.Score(pb.ScoreRequest(), timeout=2)).scores) == 0

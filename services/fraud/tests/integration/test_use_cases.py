@@ -1,0 +1,241 @@
+"""Scoring and counting against a real Postgres with the rules as they are shipped."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from common.clock import FakeClock
+from common.database import Database
+from common.testing import published
+from fraud import domain, store, use_cases
+from fraud.domain import Decision, Dimension, Happened, Metric, Score, Subject
+from fraud.in_flight import InFlight
+from fraud.use_cases import RuleBook
+
+
+@pytest.fixture
+async def book(db: Database) -> RuleBook:
+    book = RuleBook()
+    await book.refresh(db)
+    return book
+
+
+@pytest.fixture
+def score(db: Database, book: RuleBook, in_flight: InFlight, clock: FakeClock) -> Callable:
+    async def score(*subjects: Subject) -> list[Score]:
+        return await use_cases.score_subjects(db, book.rules, in_flight, clock, subjects)
+
+    return score
+
+
+@pytest.fixture
+def count(db: Database, in_flight: InFlight, clock: FakeClock) -> Callable:
+    async def count(*events: Happened) -> None:
+        async with db.begin() as tx:
+            await use_cases.count_payments(in_flight, clock, tx, events)
+
+    return count
+
+
+async def test_a_user_who_pays_too_often_is_reviewed_then_blocked(
+    db: Database, score: Callable, count: Callable, subject: Callable, happened: Callable
+) -> None:
+    decisions = []
+    for _ in range(35):
+        one = subject()
+        [answer] = await score(one)
+        decisions.append(answer.decision)
+        await count(happened(Metric.CREATED, one))
+    assert decisions == [Decision.ALLOW] * 10 + [Decision.REVIEW] * 20 + [Decision.BLOCK] * 5
+    events = await published(db)
+    assert Counter(key for key, _ in events) == {"fraud.flagged": 20, "email.admin.alert": 25}
+    assert events[0][1].reasons == ["user_creates_1m"]  # type: ignore[attr-defined]
+    async with db.begin() as tx:
+        assert await store.totals(tx) == {"fraud.reviews": 20, "fraud.blocks": 5}
+
+
+async def test_a_burst_counts_before_its_events_come_round(score: Callable, subject: Callable) -> None:
+    answers = await asyncio.gather(*(score(subject()) for _ in range(12)))
+    assert Counter(answer.decision for [answer] in answers) == {Decision.ALLOW: 10, Decision.REVIEW: 2}
+    batch = await score(*(subject("usr_2") for _ in range(12)))
+    assert Counter(answer.decision for answer in batch) == {Decision.ALLOW: 10, Decision.REVIEW: 2}
+
+
+async def test_a_payment_is_flagged_once(db: Database, score: Callable, subject: Callable) -> None:
+    for _ in range(10):
+        await score(subject())
+    one = subject()
+    for _ in range(3):
+        [answer] = await score(one)
+        assert answer.decision is Decision.REVIEW
+    assert len(await published(db, "fraud.flagged")) == 1
+
+
+async def test_repeated_failures(score: Callable, count: Callable, subject: Callable, happened: Callable) -> None:
+    one = subject()
+    for seconds_ago in (500, 300, 200, 100):
+        await count(happened(Metric.FAILED, one, seconds_ago))
+    assert (await score(subject()))[0].decision is Decision.ALLOW
+    await count(happened(Metric.FAILED, one))
+    [answer] = await score(subject())
+    assert (answer.decision, answer.reasons) == (Decision.REVIEW, ("user_failures_10m",))
+
+
+async def test_windows_pass(
+    score: Callable, count: Callable, subject: Callable, happened: Callable, clock: FakeClock
+) -> None:
+    await count(*(happened(Metric.CREATED, subject()) for _ in range(40)))
+    assert (await score(subject()))[0].decision is Decision.BLOCK
+    clock.advance(125)
+    assert (await score(subject()))[0].decision is Decision.ALLOW
+
+
+async def test_one_address_with_thousands_of_users_is_not_stopped(
+    db: Database, score: Callable, count: Callable, subject: Callable, happened: Callable
+) -> None:
+    """What a load run looks like: it is seen, by the rules that watch, and goes through."""
+    subjects = [subject(f"usr_{number}") for number in range(1000)]
+    await count(*(happened(Metric.CREATED, each) for each in subjects))
+    answers = await score(*(subject(f"usr_{number}") for number in range(500)))
+    assert {answer.decision for answer in answers} == {Decision.ALLOW}
+    assert "ip_creates_1m" in answers[0].shadow
+    assert await published(db) == []
+
+
+async def test_the_same_amount_again_is_seen(score: Callable, subject: Callable) -> None:
+    assert "duplicate_payment" not in (await score(subject(paise=15_000)))[0].shadow
+    assert "duplicate_payment" in (await score(subject(paise=15_000)))[0].shadow
+    assert "duplicate_payment" not in (await score(subject(paise=30_000)))[0].shadow
+
+
+async def test_a_new_device_of_a_user_with_history(
+    score: Callable, count: Callable, subject: Callable, happened: Callable
+) -> None:
+    assert "device_new_for_user" not in (await score(subject(device_id="phone")))[0].shadow
+    await count(happened(Metric.CREATED, subject(device_id="phone")))
+    assert "device_new_for_user" not in (await score(subject(device_id="phone")))[0].shadow
+    assert "device_new_for_user" in (await score(subject(device_id="other")))[0].shadow
+    assert "ip_new_for_user" in (await score(subject(ip="9.9.9.9")))[0].shadow
+
+
+@pytest.mark.parametrize(
+    ("verdict", "dimension", "value", "expires", "decision"),
+    [
+        ("BLOCK", "IP", "1.2.3.4", None, Decision.BLOCK),
+        ("BLOCK", "USER", "usr_1", 60, Decision.BLOCK),
+        ("BLOCK", "USER", "usr_1", -60, Decision.ALLOW),
+        ("BLOCK", "USER", "usr_2", None, Decision.ALLOW),
+        ("ALLOW", "DEVICE", "dev", None, Decision.ALLOW),
+    ],
+)
+async def test_lists(
+    db: Database, score: Callable, subject: Callable, clock: FakeClock, verdict: str, dimension: str, value: str,
+    expires: int | None, decision: Decision,
+) -> None:  # fmt: skip
+    async with db.begin() as tx:
+        await tx.execute(
+            """insert into subject_lists (verdict, dimension, merchant_id, value, reason, actor, expires_at)
+               values (:verdict, :dimension, 'mer_1', :value, 'test', 'operator:test', :expires_at)""",
+            verdict=verdict,
+            dimension=dimension,
+            value=value,
+            expires_at=None if expires is None else clock.now() + timedelta(seconds=expires),
+        )
+    [answer] = await score(subject(device_id="dev"))
+    assert answer.decision is decision
+    assert (answer.reasons != ()) == (decision is Decision.BLOCK or verdict == "ALLOW")
+
+
+@pytest.mark.parametrize("value", ["1.2.3.4", "usr_01ABC", "ürgent|x", "\\x00", "'quoted'"])
+async def test_the_database_and_the_code_agree_on_keys(db: Database, value: str) -> None:
+    async with db.begin() as tx:
+        for dimension in Dimension:
+            key = (
+                await tx.execute("select subject_key(:dimension, 'mer_1', :value)", dimension=dimension, value=value)
+            ).scalar_one()
+            assert key == domain.key_of(dimension, "mer_1", value)
+
+
+async def test_rules_are_data(db: Database, book: RuleBook, score: Callable, subject: Callable) -> None:
+    async with db.begin() as tx:
+        await tx.execute("update rules set threshold = 0 where name = 'user_creates_1m'")
+    assert (await score(subject()))[0].decision is Decision.ALLOW
+    await book.refresh(db)
+    in_force = await use_cases.score_subjects(db, book.rules, InFlight(timedelta(seconds=1)), FakeClock(), [subject()])
+    assert in_force[0].reasons == ("user_creates_1m",)
+
+
+async def test_counters_lose_nothing_to_parallel_consumers(
+    db: Database, count: Callable, subject: Callable, happened: Callable
+) -> None:
+    """Many transactions over the same keys, in different orders: no deadlock, every event counted."""
+    subjects = [subject(f"usr_{number}", ip=f"10.0.0.{number % 3}") for number in range(20)]
+    orders = [subjects, subjects[::-1], subjects[10:] + subjects[:10]] * 5
+    await asyncio.gather(*(count(*(happened(Metric.CREATED, each) for each in order)) for order in orders))
+    async with db.begin() as tx:
+        keys = [domain.subject_keys(each)[Dimension.USER] for each in subjects]
+        created = await tx.execute(
+            "select sum(created) from velocity_buckets where key = any(cast(:keys as uuid[]))", keys=keys
+        )
+        assert created.scalar_one() == len(orders) * len(subjects)
+
+
+async def test_history_keeps_first_and_last(
+    db: Database, count: Callable, subject: Callable, happened: Callable
+) -> None:
+    one = subject(device_id="phone")
+    await count(happened(Metric.CREATED, one, 7200))
+    await count(happened(Metric.CREATED, one), happened(Metric.CREATED, one, 9000))
+    async with db.begin() as tx:
+        rows = (await tx.execute("select dimension, last_seen - first_seen as span from user_sources")).all()
+    assert {row.dimension: row.span for row in rows} == {
+        "IP": timedelta(seconds=9000), "DEVICE": timedelta(seconds=9000)
+    }  # fmt: skip
+
+
+async def test_partitions_come_and_go(
+    db: Database, owner_db: Database, happened: Callable, count: Callable, subject: Callable
+) -> None:
+    """Counters of FakeClock's day lie in the default partition here; the days around today have their own."""
+    await count(happened(Metric.CREATED, subject()))
+    async with owner_db.begin() as tx:
+        await tx.execute(
+            "create table velocity_buckets_100 partition of velocity_buckets for values from (144000) to (145440)"
+        )
+    await use_cases.keep_partitions(db)
+    await use_cases.keep_partitions(db)
+    async with db.begin() as tx:
+        days = (
+            await tx.execute("select count(*) from pg_inherits where inhparent = cast('velocity_buckets' as regclass)")
+        ).scalar_one()
+    assert days == 5
+    with pytest.raises(DBAPIError, match="must be owner"):
+        async with db.begin() as tx:
+            await tx.execute("drop table velocity_buckets_default")
+
+
+async def test_decisions_cannot_be_rewritten(db: Database) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"):
+        async with db.begin() as tx:
+            await tx.execute("update fraud_events set decision = 'REVIEW'")
+
+
+async def test_a_call_is_well_within_its_deadline(
+    score: Callable, count: Callable, subject: Callable, happened: Callable
+) -> None:
+    """64 subjects at an address that has been busy for an hour; the caller waits for 50 ms at most."""
+    for minutes_ago in range(60):
+        await count(*(happened(Metric.CREATED, subject(f"usr_{n}"), minutes_ago * 60) for n in range(50)))
+    await score(subject())
+    seconds = []
+    for call in range(40):
+        subjects = [subject(f"usr_{call}_{number}") for number in range(64)]
+        started = time.perf_counter()
+        await score(*subjects)
+        seconds.append(time.perf_counter() - started)
+    assert sorted(seconds)[len(seconds) // 2] < 0.05
