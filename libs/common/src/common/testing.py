@@ -51,6 +51,8 @@ class Stack:
     management_url: str
     amqp_url: str
     redis_url: str
+    # Of database roles, where the file's neighbour secrets.json knows them: a fleet may run on the same engines.
+    passwords: dict[str, str] = field(default_factory=dict)
     templates: dict[tuple[str, str | None], str] = field(default_factory=dict)
     databases_made: int = 0
 
@@ -59,13 +61,16 @@ class Stack:
         path = _stack_file(start)
         if not path.exists():
             pytest.fail(f"no engines to test against: {path} is missing; run `make test`, which starts them", False)
+        neighbour = path.with_name("secrets.json")
         try:
             found = json.loads(path.read_text())
+            passwords = json.loads(neighbour.read_text())["database"] if neighbour.exists() else {}
             return cls(
                 superuser_url=found["postgresql"]["superuser_url"],
                 management_url=found["rabbitmq"]["management_url"],
                 amqp_url=found["rabbitmq"]["url"].rpartition("/")[0],
                 redis_url=found["redis"]["url"].rpartition("/")[0],
+                passwords=passwords,
             )
         except (KeyError, ValueError) as error:
             pytest.fail(f"{path} does not say where the engines are: {error!r}", False)
@@ -149,7 +154,6 @@ async def db(database_url: str, service_name: str) -> AsyncIterator[Database]:
 async def published(db: Database, key: str | None = None) -> list[tuple[str, Message]]:
     """What is in the outbox, oldest first: (routing key, event) for every event, or for those of one *key*."""
     from commdesk.common.v1.common_pb2 import Envelope
-
     from common.topology import message_type
 
     async with db.begin() as tx:
@@ -171,7 +175,7 @@ async def _template(stack: Stack, admin: asyncpg.Connection, schema: str, packag
     name = prefix + _fingerprint(package)
     if await admin.fetchval("select exists (select from pg_database where datname = $1)", name):
         return name
-    roles = {role: _password(role) for role in (schema, f"{schema}_owner")}
+    roles = {role: stack.passwords.get(role) or _password(role) for role in (schema, f"{schema}_owner")}
     building = f"test_{schema}_{RUN}_template"
     await bootstrap.database(stack.superuser_url, building, roles)
     await migrations.migrate(package, _role_url(stack, building, f"{schema}_owner"), schema)
@@ -226,7 +230,7 @@ async def _as_admin(stack: Stack, work: Callable[[asyncpg.Connection], Coroutine
 def _role_url(stack: Stack, database: str, role: str) -> str:
     from common.bootstrap import database_url as with_role
 
-    return with_role(stack.superuser_url, database, role, _password(role))
+    return with_role(stack.superuser_url, database, role, stack.passwords.get(role) or _password(role))
 
 
 def _password(name: str) -> str:

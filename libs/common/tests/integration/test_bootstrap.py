@@ -1,4 +1,5 @@
 import re
+from urllib.parse import urlsplit
 
 import aio_pika
 import aiohttp
@@ -10,8 +11,10 @@ from common import bootstrap, topology
 from common.bootstrap import rights, services_of
 
 
-async def test_it_may_be_run_again(stack, database_name, database_url):
-    passwords = {"payment": "of-payment-in-tests", "payment_owner": "of-payment_owner-in-tests"}
+async def test_it_may_be_run_again(stack, database_name, database_url, owner_url):
+    passwords = {
+        role: urlsplit(url).password for role, url in {"payment": database_url, "payment_owner": owner_url}.items()
+    }
     for _ in range(2):
         await bootstrap.database(stack.superuser_url, database_name, passwords)
     connection = await asyncpg.connect(database_url)

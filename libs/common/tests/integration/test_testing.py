@@ -1,6 +1,10 @@
-import pytest
-from commdesk.ledger.v1.events_pb2 import AuditRecorded
+import os
+import subprocess
+import sys
 
+import pytest
+
+from commdesk.ledger.v1.events_pb2 import AuditRecorded
 from common import outbox
 from common.settings import ServiceSettings, read
 from common.testing import published
@@ -29,14 +33,16 @@ def test_the_environment_makes_settings(settings_env, database_url):
     assert read(ServiceSettings).database_url == database_url
 
 
-def test_without_engines_a_test_fails(pytester: pytest.Pytester, monkeypatch):
-    monkeypatch.setenv("COMMDESK_TEST_STACK", str(pytester.path / "absent.json"))
-    pytester.makepyfile(
+def test_without_engines_a_test_fails(tmp_path):
+    (tmp_path / "test_one.py").write_text(
         "import pytest\n"
         "@pytest.fixture\n"
         "def service_name(): return 'payment'\n"
         "def test_needs_a_database(database_url): pass\n"
     )
-    outcome = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    outcome.assert_outcomes(errors=1)
-    outcome.stdout.fnmatch_lines(["*no engines to test against*absent.json is missing*"])
+    environment = os.environ | {"COMMDESK_TEST_STACK": str(tmp_path / "absent.json")}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path)]
+    outcome = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert outcome.returncode == pytest.ExitCode.TESTS_FAILED
+    assert f"no engines to test against: {tmp_path / 'absent.json'} is missing" in outcome.stdout
+    assert "1 error" in outcome.stdout
