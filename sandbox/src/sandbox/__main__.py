@@ -1,6 +1,8 @@
 """python -m sandbox: wire the simulator together and serve it until told to stop."""
 
 import gc
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -98,6 +100,7 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     settings = Settings()
     app = application(settings)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises what it was told
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS_MAX, 20, 20)
     uvicorn.run(

@@ -278,7 +278,8 @@ async def _read(receive: Receive) -> bytes:
     body = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        chunk: bytes = message.get("body", b"")
+        body += chunk
         if len(body) > _BODY_MAX_BYTES or not message.get("more_body"):
             return body
 

@@ -86,7 +86,7 @@ class Refund(msgspec.Struct):
 
 
 class Order(msgspec.Struct):
-    """One order. *head* is its API entity up to what can change; *customer* and *tags* stand in webhooks as they are."""
+    """One order. *head* is its API entity up to what can change; *customer* and *tags* go into webhooks as they are."""
 
     order_id: str
     cf_order_id: int

@@ -100,7 +100,8 @@ class Simulator:
     ) -> Payment:
         """Start a payment that is decided after *delay_ms*, by default the usual while and by the usual chance.
 
-        *force* pays whatever the order's state: a late success, a second capture. Otherwise raises Refused unless active.
+        *force* pays whatever the order's state: a late success, a second capture. Without it, raises Refused unless
+        the order is active.
         """
         if not force and order.status_at(now()) is not OrderStatus.ACTIVE:
             raise errors.order_inactive()

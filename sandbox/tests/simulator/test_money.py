@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sandbox.money import JSON, paise_of, shortest, two_decimals
 
 

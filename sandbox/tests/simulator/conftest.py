@@ -1,6 +1,7 @@
 """Builders: a sandbox and a webhook receiver, both real HTTP servers on ports of their own."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 import uvicorn
 from aiohttp import web
+
 from sandbox.__main__ import application
 from sandbox.settings import Settings
 
@@ -109,6 +111,13 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         await self.stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await self.lifespan.shutdown()
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Signatures: vectors that Cashfree's official Python and Node SDKs accept, and near misses that they refuse."""
 
 import pytest
+
 from sandbox.cashfree.webhooks import sign
 
 SECRET = "cfsk_ma_test_0123456789abcdef0123456789abcdef_deadbeef"  # invented

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+
 from sandbox.cashfree.webhooks import sign
 from sandbox.faults import Faults, Rule, Subject
 

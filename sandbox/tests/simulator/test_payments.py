@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+
 from sandbox.cashfree import methods
 from sandbox.cashfree.outcomes import MAGIC_AMOUNTS, Chance, Outcome
 from sandbox.settings import Settings
