@@ -1,0 +1,109 @@
+"""A payment and the one function that moves it."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from common import ids
+from common.money import Money
+from payment.domain.errors import IllegalMove
+from payment.domain.pricing import Credits, Tax
+from payment.domain.states import MOVES, UNRESOLVED, Review, Status
+
+
+class Customer(msgspec.Struct, frozen=True, gc=False):
+    """Who pays; personal data, which leaves this service in mails and to the gateway only."""
+
+    email: str = ""
+    phone: str = ""
+    name: str = ""
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """Where a request came from, for the audit log and for fraud velocity."""
+
+    actor_id: str = ""
+    ip: str = ""
+    device_id: str = ""
+    user_agent: str = ""
+    request_id: str = ""
+    trace_id: str = ""
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True):
+    """One purchase, from the request to the last refund. `seq` goes up by one with every move."""
+
+    id: UUID
+    merchant_id: str
+    user_id: str
+    order_id: str
+    gateway: str
+    status: Status = Status.CREATED
+    seq: int = 1
+    amount: Money
+    tax: Tax
+    platform_fee: Money
+    credits: Credits
+    pack_id: str = ""
+    pack_version: int = 0
+    owner_kind: str = "USER"
+    owner_id: str
+    place_of_supply: str
+    customer: Customer
+    description: str = ""
+    metadata: dict[str, str | int | bool] = {}
+    provider_id: str = ""
+    service_type: str = ""
+    method_hint: str = ""
+    return_url: str = ""
+    idempotency_key: str = ""
+    origin: Origin
+    fraud_score: int | None = None
+    review: Review = Review.NONE
+    review_reason: str = ""
+    gateway_order_id: str = ""
+    gateway_payment_id: str = ""
+    session_id: str = ""
+    method: str = ""
+    payment_group: str = ""
+    failure_reason: str = ""
+    cancel_requested: bool = False
+    webhook_verified: bool = False
+    checks: int = 0
+    next_check_at: datetime | None = None
+    created_at: datetime
+    expires_at: datetime
+    paid_at: datetime | None = None
+    updated_at: datetime
+
+    @property
+    def unresolved(self) -> bool:
+        return self.status in UNRESOLVED
+
+
+class Transition(msgspec.Struct, frozen=True, gc=False):
+    """One move as the history keeps it; `seq` is the payment's after the move."""
+
+    payment_id: UUID
+    seq: int
+    from_status: Status | None
+    to_status: Status
+    reason: str
+    actor: str
+    at: datetime
+
+
+def move(payment: Payment, to: Status, *, reason: str, actor: str, now: datetime) -> tuple[Payment, Transition]:
+    """The payment in its new state and the line for its history. Raises IllegalMove."""
+    if to not in MOVES[payment.status]:
+        raise IllegalMove(f"a payment that is {payment.status} cannot become {to}")
+    seq = payment.seq + 1
+    moved = msgspec.structs.replace(payment, status=to, seq=seq, updated_at=now)
+    return moved, Transition(payment.id, seq, payment.status, to, reason, actor, now)
+
+
+def reference_id(payment: Payment) -> str:
+    """PAY_user_<user>_<epoch milliseconds>_<random>; the last part holds the payment's id, so it needs no index."""
+    digits = ids.encode("pay", payment.id)[-ids.LENGTH :]
+    return f"PAY_user_{payment.user_id}_{int(payment.created_at.timestamp() * 1000)}_{digits}"

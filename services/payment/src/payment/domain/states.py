@@ -1,0 +1,95 @@
+"""States and the moves between them. What is not in a table cannot happen."""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    CREATED = "CREATED"
+    PENDING = "PENDING"
+    AUTHORIZING = "AUTHORIZING"
+    PROCESSING = "PROCESSING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
+    CANCELLED = "CANCELLED"
+    SETTLED = "SETTLED"
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
+    REFUNDED = "REFUNDED"
+    DISPUTED = "DISPUTED"
+
+
+S = Status
+
+# Every move a payment may make; the database holds the same table as a CHECK on payment_history.
+MOVES: dict[Status, frozenset[Status]] = {
+    # SUCCESS without PENDING: the webhook, verify or the sweep may win over the create response.
+    S.CREATED: frozenset({S.PENDING, S.SUCCESS, S.FAILED, S.EXPIRED, S.CANCELLED}),
+    S.PENDING: frozenset({S.AUTHORIZING, S.PROCESSING, S.SUCCESS, S.FAILED, S.EXPIRED, S.CANCELLED}),
+    # Back to PENDING: one attempt was dropped while the order stays open for the next.
+    S.AUTHORIZING: frozenset({S.PENDING, S.PROCESSING, S.SUCCESS, S.FAILED, S.EXPIRED, S.CANCELLED}),
+    # No CANCELLED: money may be on its way.
+    S.PROCESSING: frozenset({S.PENDING, S.SUCCESS, S.FAILED, S.EXPIRED}),
+    # A late success is a success; what then happens to it is policy.
+    S.FAILED: frozenset({S.SUCCESS}),
+    S.EXPIRED: frozenset({S.SUCCESS}),
+    S.CANCELLED: frozenset({S.SUCCESS}),
+    S.SUCCESS: frozenset({S.SETTLED, S.PARTIALLY_REFUNDED, S.REFUNDED, S.DISPUTED}),
+    S.SETTLED: frozenset({S.PARTIALLY_REFUNDED, S.REFUNDED, S.DISPUTED}),
+    S.PARTIALLY_REFUNDED: frozenset({S.REFUNDED, S.DISPUTED, S.SUCCESS}),
+    S.REFUNDED: frozenset({S.PARTIALLY_REFUNDED, S.SUCCESS}),
+    # Won: the state before; lost: the money went back.
+    S.DISPUTED: frozenset({S.SUCCESS, S.SETTLED, S.PARTIALLY_REFUNDED, S.REFUNDED}),
+}
+assert MOVES.keys() == set(Status), "every status needs its row, terminal ones an empty row"
+
+# The gateway has not said yes or no yet; the sweeper asks about these.
+UNRESOLVED = frozenset({S.CREATED, S.PENDING, S.AUTHORIZING, S.PROCESSING})
+# Nobody paid, and the order is closed.
+CLOSED_UNPAID = frozenset({S.FAILED, S.EXPIRED, S.CANCELLED})
+# The money is ours, or was.
+PAID = frozenset(Status) - UNRESOLVED - CLOSED_UNPAID
+
+
+class AttemptStatus(StrEnum):
+    """One try of the customer to pay an order."""
+
+    STARTED = "STARTED"
+    AUTHORIZING = "AUTHORIZING"
+    PENDING = "PENDING"
+    # The gateway's word is not one we may act on: amounts differ, or a word nobody knows.
+    UNKNOWN = "UNKNOWN"
+    DROPPED = "DROPPED"
+    FAILED = "FAILED"
+    SUCCESS = "SUCCESS"
+
+
+# Webhooks come in any order, so an attempt only ever climbs. A failed one may still succeed, never the reverse.
+ATTEMPT_RANK: dict[AttemptStatus, int] = {status: rank for rank, status in enumerate(AttemptStatus)}
+
+
+class OrderStatus(StrEnum):
+    """The gateway's own view of an order, in one vocabulary for all gateways."""
+
+    ACTIVE = "ACTIVE"
+    PAID = "PAID"
+    EXPIRED = "EXPIRED"
+    TERMINATING = "TERMINATING"
+    TERMINATED = "TERMINATED"
+
+
+class CaptureStatus(StrEnum):
+    """A transaction: money that the gateway took."""
+
+    CAPTURED = "CAPTURED"
+    # A second capture on a paid order; it is to be refunded and never granted.
+    DUPLICATE = "DUPLICATE"
+
+
+class Review(StrEnum):
+    """Whether a person has to look at a payment, or has."""
+
+    NONE = "NONE"
+    FLAGGED = "FLAGGED"
+    ALLOWED = "ALLOWED"
+    BLOCKED = "BLOCKED"
+    QUARANTINED = "QUARANTINED"

@@ -1,0 +1,315 @@
+"""Create a payment: its row and the intent to make the gateway's order in one transaction, then the order itself."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeAlias
+from uuid import UUID
+
+import msgspec
+from google.protobuf.message import Message
+from redis.asyncio import Redis
+
+from common import idempotency, ids, outbox
+from common import redis as redis_hint
+from common.batching import Batcher
+from common.clock import Clock
+from common.database import Database, Tx, retried
+from common.errors import DomainError, Unresolved
+from common.idempotency import Answered, Completion, Fresh, IdempotencyKeyReused, Key, Resumed
+from common.intents import Intent, Intents, Later
+from payment import domain, store
+from payment.domain import (
+    Decision,
+    FeeRule,
+    GatewayRefused,
+    OrderIdTaken,
+    OrderRefused,
+    OrderView,
+    Origin,
+    Payment,
+    PaymentBlocked,
+    PaymentUnresolved,
+    Purchase,
+    Review,
+    Terms,
+    Unknown,
+)
+from payment.gateways import Gateway, OrderRequest
+from payment.gateways.fraud import FraudScores, Verdict
+from payment.gateways.packs import Packs
+from payment.use_cases import measures
+from payment.use_cases.cancelling import Termination, termination_id
+from payment.wire import events, views
+
+ROUTE = "payments.create"
+REPLAY_SECONDS = 86_400
+
+OrderOutcome: TypeAlias = OrderView | OrderRefused
+_encode = msgspec.json.Encoder().encode
+_order_request = msgspec.json.Decoder(OrderRequest).decode
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A final answer: the whole body."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One payment to place, or the record of one that fraud blocks."""
+
+    payment: Payment
+    key: Key | None
+    fingerprint: bytes
+    verdict: Verdict
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """Committed: the intent is ours to carry out."""
+
+    payment: Payment
+    intent: Intent
+
+
+class Creation:
+    """Create payments. *orders* are the intents to make gateway orders; the runtime works those that are left."""
+
+    def __init__(
+        self,
+        db: Database,
+        redis: Redis,
+        clock: Clock,
+        gateway: Gateway,
+        packs: Packs,
+        fraud: FraudScores,
+        terms: Terms,
+        fees: Callable[[], Sequence[FeeRule]],
+        terminations: Intents[domain.Facts],
+        *,
+        public_url: str,
+        timeout_seconds: float,
+    ) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._gateway = gateway
+        self._packs = packs
+        self._fraud = fraud
+        self._terms = terms
+        self._fees = fees
+        self._terminations = terminations
+        self._public_url = public_url
+        self._timeout_seconds = timeout_seconds
+        self.orders: Intents[OrderOutcome] = Intents(db, "create_order", self._make_order, self._record_outcomes)
+        self.batcher: Batcher[Item, Placed | Answered] = Batcher(
+            lambda items: place_payments(db, self.orders, items, clock.now()), name="create_payments"
+        )
+
+    async def create(self, purchase: Purchase, fingerprint: bytes) -> Answer:
+        """The answer to *purchase*: 201, or what the same key was answered before.
+
+        Raises what the domain refuses, PaymentUnresolved when the gateway's answer is not known yet.
+        """
+        started = time.perf_counter()
+        key = Key(purchase.merchant_id, purchase.user_id, ROUTE, purchase.idempotency_key)
+        if purchase.idempotency_key and (known := await self._remembered(key, fingerprint)):
+            return known
+        pack = await self._packs.find(purchase.merchant_id, purchase.pack_id) if purchase.pack_id else None
+        payment = domain.place(purchase, pack, self._terms, self._fees(), ids.new(), self._clock.now())
+        verdict = await self._fraud.verdict(payment)
+        if verdict.review:
+            payment = domain.flagged(payment, Review.FLAGGED, verdict.reasons, verdict.score, payment.created_at)
+        payment = msgspec.structs.replace(payment, fraud_score=verdict.score)
+        placed = await self.batcher.submit(
+            Item(payment, key if purchase.idempotency_key else None, fingerprint, verdict)
+        )
+        if isinstance(placed, Answered):
+            return Answer(placed.status, placed.response, replayed=True)
+        answer = await self._ordered(placed)
+        measures.created(time.perf_counter() - started, "created")
+        if purchase.idempotency_key:
+            await self._remember(key, fingerprint, answer)
+        return answer
+
+    async def _ordered(self, placed: Placed) -> Answer:
+        payment = placed.payment
+        try:
+            outcome = await self.orders.carry_out(placed.intent)
+        except (Unresolved, Later) as error:
+            measures.created(0.0, "unresolved")
+            raise unresolved(payment) from error
+        if isinstance(outcome, OrderRefused):
+            measures.created(0.0, "refused")
+            raise refusal(outcome)
+        return Answer(201, views.created(payment, outcome.session_id, self._public_url))
+
+    # ── The gateway's order: perform and settle ──────────────────────────────────────────────────────────────────
+
+    async def _make_order(self, intent: Intent) -> OrderOutcome:
+        """Make the order, or find it made by an attempt whose answer was lost. Raises when nobody knows."""
+        request = _order_request(intent.payload)
+        if intent.attempt > 1:
+            there = await self._gateway.read_order(request.order_id, self._timeout_seconds)
+            if isinstance(there, OrderView):
+                return there
+            if isinstance(there, Unknown):
+                raise _not_known(there)
+        request = msgspec.structs.replace(request, attempt=intent.attempt)
+        answer = await self._gateway.create_order(request, self._timeout_seconds)
+        if isinstance(answer, Unknown):
+            raise _not_known(answer)
+        return answer
+
+    async def _record_outcomes(self, tx: Tx, outcomes: Sequence[tuple[Intent, OrderOutcome]]) -> None:
+        """PENDING with its session, or FAILED; what is announced; the answer for the idempotency key."""
+        now = self._clock.now()
+        payments = await store.lock(tx, {intent.id for intent, _ in outcomes})
+        decisions: list[Decision] = []
+        completions: list[Completion] = []
+        terminations: dict[UUID, bytes] = {}
+        for intent, outcome in outcomes:
+            payment = payments[intent.id]
+            decision = domain.order_answered(payment, outcome, now)
+            payments[intent.id] = decision.payment
+            decisions.append(decision)
+            if payment.idempotency_key:
+                completions.append(self._completion(payment, outcome))
+            if payment.cancel_requested and decision.payment.unresolved:
+                terminations[termination_id(payment.id)] = _encode(Termination(payment.id, payment.order_id))
+        await store.save(tx, [decision.payment for decision in decisions])
+        await store.add_history(tx, [line for decision in decisions for line in decision.transitions])
+        await self._terminations.record(tx, terminations)
+        await idempotency.complete(tx, completions)
+        await outbox.append(
+            tx,
+            [
+                message
+                for decision in decisions
+                for happened in decision.announcements
+                for message in events.announcements(happened, self._public_url)
+            ],
+        )
+        measures.moved(((decision.payment, decision.transitions) for decision in decisions), now)
+
+    def _completion(self, payment: Payment, outcome: OrderOutcome) -> Completion:
+        key = Key(payment.merchant_id, payment.user_id, ROUTE, payment.idempotency_key)
+        if isinstance(outcome, OrderRefused):
+            status, body = views.refused(refusal(outcome), payment.origin.request_id)
+        else:
+            status, body = 201, views.created(payment, outcome.session_id, self._public_url)
+        return Completion(key, payment.id, status, body)
+
+    # ── Redis: the fast path, and a hint only ────────────────────────────────────────────────────────────────────
+
+    async def _remembered(self, key: Key, fingerprint: bytes) -> Answer | None:
+        """The stored answer, when Redis happens to have it for this very request; the table has the last word."""
+        found = await redis_hint.hint(self._redis.get(_redis_key(key)), None)
+        if not isinstance(found, bytes) or not found.startswith(fingerprint):
+            return None
+        rest = found[len(fingerprint) :]
+        return Answer(int.from_bytes(rest[:2], "big"), rest[2:], replayed=True)
+
+    async def _remember(self, key: Key, fingerprint: bytes, answer: Answer) -> None:
+        value = fingerprint + answer.status.to_bytes(2, "big") + answer.body
+        await redis_hint.hint(self._redis.set(_redis_key(key), value, ex=REPLAY_SECONDS), None)
+
+
+@retried
+async def place_payments(
+    db: Database, orders: Intents[OrderOutcome], items: Sequence[Item], now: datetime
+) -> list[Placed | Answered | DomainError]:
+    """Insert what is new under its key, with the intent to make its order; one refused does not hold up the rest."""
+    async with db.begin() as tx:
+        results: dict[int, Placed | Answered | DomainError] = {}
+        keyed = [
+            (index, idempotency.Claim(item.key, item.fingerprint, item.payment.id))
+            for index, item in enumerate(items)
+            if item.key and not item.verdict.block
+        ]
+        verdicts = await idempotency.claim(tx, [claim for _, claim in keyed])
+        for (index, _), verdict in zip(keyed, verdicts, strict=True):
+            if isinstance(verdict, Resumed):
+                results[index] = await _resumed(tx, verdict.subject)
+            elif not isinstance(verdict, Fresh):
+                results[index] = verdict
+        messages: list[Message] = []
+        for index, item in enumerate(items):
+            if item.verdict.block:
+                results[index] = PaymentBlocked("the payment is refused by the fraud rules")
+                origin: Origin = item.payment.origin
+                messages.append(
+                    events.blocked(item.payment.merchant_id, origin, item.verdict.score or 0, item.verdict.reasons, now)
+                )
+        fresh = [(index, item) for index, item in enumerate(items) if index not in results]
+        there = await store.insert(tx, [item.payment for _, item in fresh])
+        new = {item.payment.id: item.payment for _, item in fresh if item.payment.id in there}
+        await store.add_history(tx, [domain.first_line(payment) for payment in new.values()])
+        intents = await orders.record(
+            tx, {payment.id: _encode(_request(payment)) for payment in new.values()}, leased=True
+        )
+        by_id = {intent.id: intent for intent in intents}
+        completions = []
+        for index, item in fresh:
+            payment = item.payment
+            if payment.id in new:
+                results[index] = Placed(payment, by_id[payment.id])
+                continue
+            taken = left_out(payment)
+            results[index] = taken
+            if item.key:
+                status, body = views.refused(taken, payment.origin.request_id)
+                completions.append(Completion(item.key, payment.id, status, body))
+        await idempotency.complete(tx, completions)
+        await outbox.append(tx, messages)
+    return [results[index] for index in range(len(items))]
+
+
+async def _resumed(tx: Tx, payment_id: UUID) -> DomainError:
+    """The first request under this key never got its final answer; the intent is on its way to one."""
+    found = await store.by_ids(tx, [payment_id])
+    return unresolved(found[0]) if found else PaymentUnresolved()
+
+
+def left_out(payment: Payment) -> DomainError:
+    """Why the database did not take it: the order id, or a key that the table of keys has forgotten after its day."""
+    if payment.idempotency_key and payment.order_id == ids.encode("ord", payment.id):
+        return IdempotencyKeyReused()
+    return OrderIdTaken(orderId="was used before")
+
+
+def _request(payment: Payment) -> OrderRequest:
+    return OrderRequest(
+        order_id=payment.order_id,
+        amount=payment.amount,
+        customer_id=payment.user_id,
+        customer=payment.customer,
+        return_url=payment.return_url,
+        note=payment.description,
+        method_hint=payment.method_hint,
+        expires_at=payment.expires_at,
+    )
+
+
+def _not_known(answer: Unknown) -> Exception:
+    """A quota comes back at a known time; anything else is asked again with growing patience."""
+    if answer.reason == "rate_limited":
+        return Later(max(answer.retry_after_seconds, 1.0), "gateway_rate_limited")
+    return PaymentUnresolved(f"the gateway's answer is not known: {answer.reason}")
+
+
+def refusal(outcome: OrderRefused) -> GatewayRefused:
+    return GatewayRefused("the gateway refused the order", reason=outcome.code)
+
+
+def unresolved(payment: Payment) -> PaymentUnresolved:
+    return PaymentUnresolved(
+        "the gateway's answer is not known yet; ask for the payment's status",
+        paymentId=ids.encode("pay", payment.id),
+        orderId=payment.order_id,
+    )
+
+
+def _redis_key(key: Key) -> str:
+    return f"idempotency:payment:{key.merchant_id}:{key.user_id}:{key.key}"

@@ -1,0 +1,196 @@
+"""Payments → JSON answers. Amounts are integer paise with their currency; times ISO 8601 in UTC."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from common import ids
+from common.errors import DomainError
+from common.http_server import error_reply
+from payment.domain import Payment, Status, reference_id
+
+# The words of the older Razorpay clients, beside ours.
+_SIMPLE = {
+    Status.SUCCESS: "success",
+    Status.SETTLED: "success",
+    Status.FAILED: "failed",
+    Status.EXPIRED: "failed",
+    Status.CANCELLED: "failed",
+    Status.REFUNDED: "refunded",
+    Status.PARTIALLY_REFUNDED: "refunded",
+}
+
+
+class CreditsView(msgspec.Struct, frozen=True):
+    paid: int
+    bonus: int
+
+
+class TaxView(msgspec.Struct, frozen=True):
+    net: int
+    cgst: int
+    sgst: int
+    igst: int
+
+
+class CreatedView(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer to create: as of the moment when the gateway's order was made."""
+
+    payment_id: str
+    order_id: str
+    reference_id: str
+    payment_session_id: str
+    gateway: str
+    amount: int
+    currency: str
+    status: str
+    credits: CreditsView
+    checkout_url: str
+    expires_at: str
+    created_at: str
+
+
+class PaymentView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A payment as its owner sees it."""
+
+    payment_id: str
+    order_id: str
+    reference_id: str
+    gateway: str
+    amount: int
+    currency: str
+    status: str
+    simple_status: str
+    credits: CreditsView
+    tax: TaxView
+    created_at: str
+    updated_at: str
+    expires_at: str
+    payment_session_id: str = ""
+    payment_method: str = ""
+    payment_group: str = ""
+    gateway_payment_id: str = ""
+    failure_reason: str = ""
+    pack_id: str = ""
+    description: str = ""
+    provider_id: str = ""
+    service_type: str = ""
+    metadata: dict[str, str | int | bool] = {}
+    paid_at: str = ""
+    review: str = ""
+
+
+class PublicView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What anybody with the id may see, for a checkout page that waits: nothing about a person."""
+
+    payment_id: str
+    status: str
+    simple_status: str
+    amount: int
+    currency: str
+    failure_reason: str = ""
+
+
+class HistoryView(msgspec.Struct, frozen=True, rename="camel"):
+    payments: list[PaymentView]
+    # Goes on after this page; null on the last one.
+    next_cursor: str | None
+
+
+class VerifiedView(msgspec.Struct, frozen=True, rename="camel"):
+    message: str
+    payment_method: str
+    payment: PaymentView
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def created(payment: Payment, session_id: str, public_url: str) -> bytes:
+    """The whole body of a create answer. Made of what never changes, so that it is the same bytes whenever it is made.
+
+    PENDING, even when the webhook was faster: the answer is about the order; the status is asked for by its own call.
+    """
+    payment_id = ids.encode("pay", payment.id)
+    view = CreatedView(
+        payment_id,
+        payment.order_id,
+        reference_id(payment),
+        session_id,
+        payment.gateway,
+        payment.amount.minor,
+        payment.amount.currency,
+        Status.PENDING,
+        CreditsView(payment.credits.paid, payment.credits.bonus),
+        f"{public_url}/checkout/{payment_id}",
+        _time(payment.expires_at),
+        _time(payment.created_at),
+    )
+    return _encode({"success": True, "data": view})
+
+
+def refused(error: DomainError, request_id: str) -> tuple[int, bytes]:
+    """Status and whole body of a final refusal, to be stored under its idempotency key."""
+    reply = error_reply(error, request_id)
+    return reply.status_code, bytes(reply.body)
+
+
+def payment(payment: Payment) -> PaymentView:
+    return PaymentView(
+        ids.encode("pay", payment.id),
+        payment.order_id,
+        reference_id(payment),
+        payment.gateway,
+        payment.amount.minor,
+        payment.amount.currency,
+        payment.status,
+        simple_status(payment.status),
+        CreditsView(payment.credits.paid, payment.credits.bonus),
+        TaxView(payment.tax.net.minor, payment.tax.cgst.minor, payment.tax.sgst.minor, payment.tax.igst.minor),
+        _time(payment.created_at),
+        _time(payment.updated_at),
+        _time(payment.expires_at),
+        # Of no use once the order is closed, and a capability until then.
+        payment_session_id=payment.session_id if payment.unresolved else "",
+        payment_method=payment.method,
+        payment_group=payment.payment_group,
+        gateway_payment_id=payment.gateway_payment_id,
+        failure_reason=payment.failure_reason,
+        pack_id=payment.pack_id,
+        description=payment.description,
+        provider_id=payment.provider_id,
+        service_type=payment.service_type,
+        metadata=payment.metadata,
+        paid_at=_time(payment.paid_at) if payment.paid_at else "",
+        review="" if payment.review == "NONE" else payment.review,
+    )
+
+
+def public(payment: Payment) -> PublicView:
+    return PublicView(
+        ids.encode("pay", payment.id),
+        payment.status,
+        simple_status(payment.status),
+        payment.amount.minor,
+        payment.amount.currency,
+        failure_reason=payment.failure_reason,
+    )
+
+
+def history(payments: list[Payment], limit: int) -> HistoryView:
+    page = payments[:limit]
+    more = len(payments) > limit
+    return HistoryView([payment(each) for each in page], ids.encode("pay", page[-1].id) if more else None)
+
+
+def verified(found: Payment) -> VerifiedView:
+    message = "Payment verified & updated" if found.paid_at else "Payment is not completed yet"
+    return VerifiedView(message, found.method, payment(found))
+
+
+def simple_status(status: Status) -> str:
+    return _SIMPLE.get(status, "pending")
+
+
+def _time(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

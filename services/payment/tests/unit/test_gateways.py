@@ -1,0 +1,335 @@
+"""Cashfree's adapter, as tables: what is sent, and what each answer is taken for. Unknown is not failed."""
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.money import Money
+from payment.domain import (
+    REASONS,
+    AttemptStatus,
+    Customer,
+    OrderMissing,
+    OrderRefused,
+    OrderStatus,
+    OrderView,
+    Unknown,
+)
+from payment.gateways import Heard, OrderRequest, Parked, cashfree
+from payment.gateways.cashfree_reasons import _WORDS, reason_of
+from payment.gateways.limiter import Limiter, QuotaExhaustedError
+
+
+def order(**fields: Any) -> OrderRequest:
+    return OrderRequest(
+        **{
+            "order_id": "ord_1",
+            "amount": Money(50_000),
+            "customer_id": "usr_01J",
+            "customer": Customer("asha@example.in", "9876543210", "Asha"),
+            "expires_at": datetime(2026, 4, 1, 10, 30, tzinfo=UTC),
+        }
+        | fields
+    )
+
+
+def entity(**fields: Any) -> bytes:
+    return json.dumps(
+        {
+            "cf_order_id": "2149460581",
+            "order_id": "ord_1",
+            "entity": "order",
+            "order_amount": 500,
+            "order_currency": "INR",
+            "order_status": "ACTIVE",
+            "payment_session_id": "session_x",
+            "order_splits": [],
+            "order_tags": None,
+            "something_new": {"a": [1]},
+        }
+        | fields
+    ).encode()
+
+
+def error(code: str, message: str = "no") -> bytes:
+    return json.dumps({"message": message, "code": code, "type": "invalid_request_error"}).encode()
+
+
+VIEW = OrderView("ord_1", "2149460581", OrderStatus.ACTIVE, Money(50_000), "session_x")
+HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
+
+# What nobody can read, whatever the status.
+UNREADABLE = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b'"ok"',
+    HTML,
+    entity()[:-20],
+    b"\xff\xfe",
+    entity(order_amount="five hundred"),
+    entity(order_amount=None),
+    entity(order_amount=500.001),
+    entity(order_amount=True),
+    entity(order_amount={"value": 500}),
+    entity(order_amount=10**400),
+    entity(order_currency="XXX"),
+    entity(order_currency=None),
+    entity(order_status="SOMETHING_NEW"),
+    entity(order_status=None),
+    entity(order_id="ord_2"),
+    entity(order_id=7),
+    entity().replace(b"500", b"NaN"),
+    entity().replace(b"500", b"1e400"),
+]
+
+
+def test_create_order_is_written_exactly() -> None:
+    call = cashfree.build_create_order(
+        order(amount=Money(17_005), return_url="https://x.in/r?o={order_id}", note="Pack", method_hint="card", attempt=3),
+        "https://pay.example/api/v1/webhooks/cashfree",
+    )
+    assert (call.method, call.path, call.idempotency_key) == ("POST", "/orders", "ord_1:3")
+    assert b'"order_amount":170.05,' in call.body
+    assert json.loads(call.body, parse_float=Decimal) == {
+        "order_id": "ord_1",
+        "order_amount": Decimal("170.05"),
+        "order_currency": "INR",
+        "customer_details": {
+            "customer_id": "usr_01J",
+            "customer_phone": "9876543210",
+            "customer_email": "asha@example.in",
+            "customer_name": "Asha",
+        },
+        "order_expiry_time": "2026-04-01T10:30:00+00:00",
+        "order_meta": {
+            "return_url": "https://x.in/r?o={order_id}",
+            "notify_url": "https://pay.example/api/v1/webhooks/cashfree",
+            "payment_methods": "cc,dc",
+        },
+        "order_note": "Pack",
+    }
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    body = json.loads(cashfree.build_create_order(order(customer=Customer(phone="9876543210", name="Al")), "").body)
+    assert body["customer_details"] == {"customer_id": "usr_01J", "customer_phone": "9876543210"}
+    assert "order_meta" not in body
+    assert "order_note" not in body
+
+
+@given(st.integers(1, 50_000_000))
+def test_amounts_survive_the_wire(minor: int) -> None:
+    body = cashfree.build_create_order(order(amount=Money(minor)), "").body
+    amount = json.loads(body, parse_float=Decimal, parse_int=Decimal)["order_amount"]
+    assert cashfree.exact(amount, "INR") == Money(minor)
+
+
+@given(st.text(max_size=80))
+def test_a_customer_id_is_always_one_that_cashfree_takes(user_id: str) -> None:
+    made = cashfree.customer_id(user_id)
+    assert 3 <= len(made) <= 50
+    assert all(c.isascii() and (c.isalnum() or c in "_-") for c in made)
+    assert made == cashfree.customer_id(user_id)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "answer"),
+    [
+        (200, entity(), VIEW),
+        (200, entity(order_amount=500.0), VIEW),
+        (200, entity(order_amount="500.00"), VIEW),
+        (200, entity().replace(b"500", b"500.00"), VIEW),
+        (409, error("order_already_exists"), cashfree.Exists()),
+        (422, error("request_invalid"), cashfree.Exists()),
+        (400, error("order_amount_invalid"), OrderRefused("order_amount_invalid")),
+        (404, error("request_failed"), OrderRefused("request_failed")),
+        (400, HTML, Unknown("http_400")),
+        (401, error("request_failed"), Unknown("http_401")),
+        (403, error("request_failed"), Unknown("http_403")),
+        (429, error("request_failed"), Unknown("rate_limited")),
+        (500, error("internal_error"), Unknown("http_500")),
+        (502, HTML, Unknown("http_502")),
+        (503, b"", Unknown("http_503")),
+        (201, entity(), Unknown("http_201")),
+        (302, b"", Unknown("http_302")),
+    ],
+)
+def test_answers_to_create_order(status: int, body: bytes, answer: object) -> None:
+    assert cashfree.read_create_order("ord_1", status, body) == answer
+
+
+@pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: body[:30].decode("latin-1"))
+def test_what_cannot_be_read_is_unknown(body: bytes) -> None:
+    assert isinstance(cashfree.read_create_order("ord_1", 200, body), Unknown)
+    assert isinstance(cashfree.read_read_order("ord_1", 200, body), Unknown)
+    assert isinstance(cashfree.read_terminate_order("ord_1", 200, body), Unknown)
+
+
+@given(st.integers(100, 599), st.binary(max_size=200))
+def test_no_answer_makes_the_adapter_raise(status: int, body: bytes) -> None:
+    cashfree.read_create_order("ord_1", status, body)
+    cashfree.read_read_order("ord_1", status, body)
+    cashfree.read_read_payments("ord_1", status, body)
+    cashfree.read_terminate_order("ord_1", status, body)
+    cashfree.read_webhook(body)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "answer"),
+    [
+        (200, entity(order_status="PAID"), OrderStatus.PAID),
+        (200, entity(order_status="EXPIRED"), OrderStatus.EXPIRED),
+        (200, entity(order_status="TERMINATED"), OrderStatus.TERMINATED),
+        (200, entity(order_status="TERMINATION_REQUESTED"), OrderStatus.TERMINATING),
+        (404, error("order_not_found"), OrderMissing("ord_1")),
+        (404, HTML, Unknown("http_404")),
+        (404, error("request_failed"), Unknown("http_404")),
+        (429, b"", Unknown("rate_limited")),
+        (500, b"", Unknown("http_500")),
+    ],
+)
+def test_answers_to_read_order(status: int, body: bytes, answer: object) -> None:
+    read = cashfree.read_read_order("ord_1", status, body)
+    assert (read.status if isinstance(read, OrderView) else read) == answer
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "order_already_paid"), (409, "x"), (422, "x")])
+def test_an_order_that_may_not_be_terminated_is_read(status: int, code: str) -> None:
+    assert cashfree.read_terminate_order("ord_1", status, error(code)) == cashfree.Exists()
+
+
+def attempt(**fields: Any) -> dict[str, Any]:
+    return {
+        "cf_payment_id": "12376123",
+        "order_id": "ord_1",
+        "payment_status": "SUCCESS",
+        "payment_amount": 500.00,
+        "payment_currency": "INR",
+        "order_amount": 500,
+        "order_currency": "INR",
+        "payment_group": "upi",
+        "payment_method": {"upi": {"upi_id": "asha@bank"}},
+        "payment_completion_time": "2026-04-01T15:30:00+05:30",
+        "bank_reference": "P78112898712",
+        "is_captured": True,
+        "error_details": None,
+    } | fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "reason"),
+    [
+        ({}, AttemptStatus.SUCCESS, ""),
+        ({"is_captured": False}, AttemptStatus.PENDING, ""),
+        ({"payment_status": "PENDING"}, AttemptStatus.PENDING, ""),
+        ({"payment_status": "NOT_ATTEMPTED"}, AttemptStatus.AUTHORIZING, ""),
+        ({"payment_status": "USER_DROPPED"}, AttemptStatus.DROPPED, "dropped_by_customer"),
+        ({"payment_status": "CANCELLED"}, AttemptStatus.FAILED, "failed"),
+        ({"payment_status": "FLAGGED"}, AttemptStatus.UNKNOWN, ""),
+        (
+            {
+                "payment_status": "FAILED",
+                "error_details": {"error_code": "TRANSACTION_DECLINED", "error_reason": "insufficient_funds"},
+            },
+            AttemptStatus.FAILED,
+            "insufficient_funds",
+        ),
+    ],
+)
+def test_attempts(fields: dict[str, Any], status: AttemptStatus, reason: str) -> None:
+    [claim] = cashfree.read_read_payments("ord_1", 200, json.dumps([attempt(**fields)]).encode())  # type: ignore[misc]
+    assert (claim.status, claim.reason, claim.amount, claim.method) == (status, reason, Money(50_000), "upi")
+    assert claim.at == datetime(2026, 4, 1, 10, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b"[]", []),
+        (json.dumps([attempt(order_id="ord_2")]).encode(), []),
+        (b"{}", Unknown("unreadable")),
+        (json.dumps([attempt(cf_payment_id=None)]).encode(), Unknown("unreadable")),
+        (json.dumps([attempt(payment_amount=0.001)]).encode(), Unknown("unreadable")),
+    ],
+)
+def test_lists_of_attempts(body: bytes, found: object) -> None:
+    assert cashfree.read_read_payments("ord_1", 200, body) == found
+
+
+def hook(kind: str = "PAYMENT_SUCCESS_WEBHOOK", order_fields: Any = None, **fields: Any) -> bytes:
+    data = {
+        "order": {"order_id": "ord_1", "order_amount": 500.00, "order_currency": "INR"} | (order_fields or {}),
+        "payment": {k: v for k, v in attempt(**fields).items() if k not in ("order_id", "order_amount", "order_currency")},
+        "customer_details": {"customer_email": "asha@example.in", "customer_phone": "9876543210"},
+    }
+    return json.dumps({"data": data, "event_time": "2026-04-01T15:30:00+05:30", "type": kind}).encode()
+
+
+def test_a_payment_webhook_is_a_claim_without_personal_data() -> None:
+    heard = cashfree.read_webhook(hook(cf_payment_id=1453002795))
+    assert isinstance(heard, Heard)
+    assert (heard.order_id, heard.claim.gateway_payment_id) == ("ord_1", "1453002795")
+    assert (heard.claim.order_amount, heard.claim.status) == (Money(50_000), AttemptStatus.SUCCESS)
+    assert "asha" not in repr(heard)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (hook("PAYMENT_CHARGES_WEBHOOK"), "unsupported_type"),
+        (hook("REFUND_STATUS_WEBHOOK"), "unsupported_type"),
+        (b'{"data":{"test_object":{"test_key":"test_value"}},"type":"WEBHOOK","event_time":"x"}', "unsupported_type"),
+        (b'{"data":{},"type":"PAYMENT_FAILED_WEBHOOK"}', "incomplete"),
+        (b'{"data":{}}', "no_type"),
+        (b"not json", "unreadable"),
+        (b"", "unreadable"),
+        (b'{"type":7}', "unreadable"),
+        (hook(order_fields={"order_id": 5}), "unreadable"),
+        (hook(order_fields={"order_amount": "lots"}), "unreadable"),
+        (hook(payment_amount=1.005), "unreadable"),
+    ],
+)
+def test_other_webhooks_are_parked(body: bytes, reason: str) -> None:
+    assert cashfree.read_webhook(body) == Parked(reason)
+
+
+def test_reasons_come_from_the_catalogue() -> None:
+    assert {reason for _, reason in _WORDS} | {reason_of(""), reason_of("zzz")} <= REASONS
+    assert reason_of("", "OTP_EXPIRED") == "authentication_failed"
+
+
+async def test_a_spent_quota_is_waited_for() -> None:
+    limiter = Limiter()
+    await limiter.turn(0.01)
+    limiter.learn(429, {"x-ratelimit-limit": "600", "x-ratelimit-remaining": "0", "x-ratelimit-retry": "1"})
+    with pytest.raises(QuotaExhaustedError) as refused:
+        await limiter.turn(0.5)
+    assert 0.5 < refused.value.retry_after_seconds <= 1
+    started = time.monotonic()
+    await asyncio.gather(*(limiter.turn(5) for _ in range(3)))
+    # After the pause one call in each tenth of a second: 600 a minute.
+    assert time.monotonic() - started >= 1.19
+
+
+async def test_calls_are_paced_near_the_end_of_the_quota() -> None:
+    limiter = Limiter()
+    limiter.learn(200, {"x-ratelimit-limit": "1200", "x-ratelimit-remaining": "100"})
+    started = time.monotonic()
+    await asyncio.gather(*(limiter.turn(5) for _ in range(5)))
+    assert time.monotonic() - started >= 0.19
+
+
+@pytest.mark.parametrize("nonsense", ["", "-1", "1e9", "x", "٣", "99999999999999"])
+async def test_nonsense_in_the_headers_is_ignored(nonsense: str) -> None:
+    limiter = Limiter()
+    limiter.learn(200, {"x-ratelimit-limit": nonsense, "x-ratelimit-remaining": nonsense})
+    await limiter.turn(0.001)
