@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from itertools import count, pairwise
 from types import SimpleNamespace
 from uuid import UUID
 
+import asyncpg
 import pytest
+import pytest_asyncio
 
 from common import ids
 from common.database import Database
@@ -115,3 +117,11 @@ def violations():  # type: ignore[no-untyped-def]
 @pytest.fixture
 def now() -> datetime:
     return datetime(2026, 3, 1, 10, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture
+async def as_owner(owner_url: str) -> AsyncIterator[Callable[[str], Awaitable[str]]]:
+    """Runs a statement as only the schema's owner may."""
+    connection = await asyncpg.connect(owner_url)
+    yield connection.execute
+    await connection.close()

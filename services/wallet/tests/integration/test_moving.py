@@ -130,7 +130,11 @@ async def test_a_key_answers_with_its_first_result_for_ever(db, clock, make, vio
     again, other, elsewhere = await use_cases.consume_credits(
         db,
         clock,
-        [make.consumption(10, "a"), make.consumption(10, "a", purpose="gift"), make.consumption(10, "a", of=make.owner("usr_ravi"))],
+        [
+            make.consumption(10, "a"),
+            make.consumption(10, "a", purpose="gift"),
+            make.consumption(10, "a", of=make.owner("usr_ravi")),
+        ],
     )
     assert (again.id, again.seq, again.balance_after, again.created_at) == (
         first.id, first.seq, first.balance_after, first.created_at,
@@ -142,7 +146,11 @@ async def test_a_key_answers_with_its_first_result_for_ever(db, clock, make, vio
 
 
 async def test_twenty_parallel_debits_over_two_pools_spend_every_credit_once(
-    db, database_url, clock, make, violations  # type: ignore[no-untyped-def]
+    db,
+    database_url,
+    clock,
+    make,
+    violations,  # type: ignore[no-untyped-def]
 ) -> None:
     await granted(db, clock, make.grant(paid=1000, bonus=0))
     async with connect(database_url, service="wallet") as other:
@@ -167,7 +175,11 @@ async def test_one_key_at_once_from_everywhere_spends_once(db, database_url, clo
 
 
 async def test_one_grant_at_once_from_everywhere_opens_one_wallet_and_grants_once(
-    db, database_url, clock, make, violations  # type: ignore[no-untyped-def]
+    db,
+    database_url,
+    clock,
+    make,
+    violations,  # type: ignore[no-untyped-def]
 ) -> None:
     bought = make.grant()
     async with connect(database_url, service="wallet") as other:

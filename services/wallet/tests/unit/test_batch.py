@@ -9,8 +9,17 @@ import pytest
 
 from common.errors import DomainError
 from wallet import domain
-from wallet.domain import Book, InvalidConsumption, InvalidGrant, Operation, OperationKeyReused, Result, Transaction
-from wallet.domain import WalletCurrencyMismatch, WalletInsufficientCredits
+from wallet.domain import (
+    Book,
+    InvalidConsumption,
+    InvalidGrant,
+    Operation,
+    OperationKeyReused,
+    Result,
+    Transaction,
+    WalletCurrencyMismatch,
+    WalletInsufficientCredits,
+)
 
 
 @pytest.fixture
@@ -68,7 +77,12 @@ def test_the_same_key_and_other_content_is_refused(carried_out, make, other) -> 
 def test_keys_of_two_merchants_do_not_meet(make, now) -> None:  # type: ignore[no-untyped-def]
     ours, theirs = make.owner(), make.owner(merchant_id="mer_other")
     book = Book({each: make.wallet(each) for each in (ours, theirs)}, {})
-    operations = [make.grant(ours), make.grant(theirs), make.consumption(5, "k", ours), make.consumption(9, "k", theirs)]
+    operations = [
+        make.grant(ours),
+        make.grant(theirs),
+        make.consumption(5, "k", ours),
+        make.consumption(9, "k", theirs),
+    ]
     assert not [result for result in domain.apply(book, operations, now, make.id) if isinstance(result, DomainError)]
 
 

@@ -1,0 +1,143 @@
+"""The queue door: envelopes in, wallets moved, refusals on their way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from commdesk.common.v1 import common_pb2
+from commdesk.payment.v1 import events_pb2 as payment_events
+from commdesk.payment.v1 import payment_pb2
+from commdesk.wallet.v1 import events_pb2, wallet_pb2
+from common import ids
+from common.envelopes import ERROR_CODE, Delivery
+from common.handling import QueueHandler
+from common.testing import published
+from wallet import consumers, store
+
+LADDER_MS = (100, 200)
+
+
+def paid(payment_id: str | None = None, credits: tuple[int, int] = (5000, 500), net: int = 42_373) -> Any:
+    """What payment announces for the ₹500 pack."""
+    tax = payment_pb2.Tax(net=common_pb2.Money(minor=net, currency="INR")) if net else None
+    return payment_events.PaymentSucceeded(
+        event_id=ids.encode("evt", ids.new()),
+        payment=payment_pb2.Payment(
+            payment_id=payment_id or ids.encode("pay", ids.new()),
+            merchant_id="mer_commdesk",
+            user_id="usr_asha",
+            credits_paid=credits[0],
+            credits_bonus=credits[1],
+            tax=tax,
+        ),
+    )
+
+
+def wanted(credits: int, key: str, **changes: str) -> Any:
+    return events_pb2.WalletConsumeRequested(
+        event_id=ids.encode("evt", ids.new()),
+        consumption=wallet_pb2.Consumption(
+            operation_key=key,
+            owner=wallet_pb2.Owner(merchant_id="mer_commdesk", kind=changes.get("kind", "USER"), id="usr_asha"),
+            credits=credits,
+            purpose="boost",
+            source_id="post-1",
+        ),
+    )
+
+
+@pytest.fixture
+def arrives(db, clock):  # type: ignore[no-untyped-def]
+    """Each list of events arrives as one envelope, all of them as one batch."""
+
+    async def arrive(queue: str, *lists: list[Any]) -> None:
+        wired = [each for each in consumers.subscriptions(clock) if each.queue == queue]
+        handler = QueueHandler(db, queue, wired, LADDER_MS)
+        await handler.work([delivery(events) for events in lists])
+
+    return arrive
+
+
+def delivery(events: list[Any]) -> Delivery:
+    return Delivery(
+        envelope_id=ids.new(),
+        type=events[0].DESCRIPTOR.full_name,
+        producer="test",
+        traceparent="",
+        time_unix_micros=0,
+        bodies=[event.SerializeToString() for event in events],
+        attempt=0,
+        first_failed_unix_micros=0,
+        error_class="",
+        error_code="",
+        redeliveries=0,
+    )
+
+
+async def balance(db, make) -> int | None:  # type: ignore[no-untyped-def]
+    async with db.begin() as tx:
+        wallet = (await store.wallets_of(tx, [make.owner()])).get(make.owner())
+    return wallet.available if wallet else None
+
+
+async def hops(db) -> list[tuple[str, str, str]]:  # type: ignore[no-untyped-def]
+    """(exchange, routing key, error code) of what is on its way to a rung or to the dead letters."""
+    async with db.begin() as tx:
+        rows = await tx.execute("select exchange, routing_key, headers from outbox where headers is not null")
+        return sorted((row.exchange, row.routing_key, dict(row.headers)[ERROR_CODE]) for row in rows)
+
+
+async def test_a_payment_is_granted_once_however_often_it_is_announced(arrives, db, make, violations) -> None:  # type: ignore[no-untyped-def]
+    event = paid()
+    await arrives("wallet.credit", [event, event], [event])
+    await arrives("wallet.credit", [event])
+    assert await balance(db, make) == 5500
+    assert len(await published(db, "wallet.credited")) == 1
+    assert await hops(db) == []
+    assert not await violations(db)
+
+
+async def test_a_payment_without_credits_is_worked_and_has_no_effect(arrives, db, make) -> None:  # type: ignore[no-untyped-def]
+    await arrives("wallet.credit", [paid(credits=(0, 0), net=0)])
+    assert await balance(db, make) is None
+    assert await published(db) == []
+
+
+async def test_what_can_never_be_granted_is_a_dead_letter_and_holds_nobody_up(arrives, db, make) -> None:  # type: ignore[no-untyped-def]
+    await arrives("wallet.credit", [paid("pay_nonsense"), paid(net=0), paid(), paid(credits=(-5, 10))])
+    assert await balance(db, make) == 5500
+    assert await hops(db) == [
+        ("", "wallet.credit.dlq", "invalid_grant"),
+        ("", "wallet.credit.dlq", "invalid_id"),
+        ("", "wallet.credit.dlq", "unknown_currency"),
+    ]
+
+
+async def test_a_requested_consumption_is_checked_and_debited(arrives, db, make, violations) -> None:  # type: ignore[no-untyped-def]
+    await arrives("wallet.credit", [paid()])
+    await arrives("wallet.debit", [wanted(550, "a"), wanted(550, "a")], [wanted(50, "b")])
+    assert await balance(db, make) == 4900
+    assert [event.seq for _, event in await published(db, "wallet.debited")] == [2, 3]
+    assert not await violations(db)
+
+
+async def test_a_consumption_that_comes_before_its_credits_waits_on_the_ladder(arrives, db, make) -> None:  # type: ignore[no-untyped-def]
+    early = wanted(550, "a")
+    await arrives("wallet.debit", [early])
+    assert await hops(db) == [("retry.100ms", "wallet.debit", "wallet_insufficient_credits")]
+    await arrives("wallet.credit", [paid()])
+    await arrives("wallet.debit", [early])
+    assert await balance(db, make) == 4950
+
+
+async def test_what_waiting_cannot_heal_is_refused_for_good(arrives, db, make) -> None:  # type: ignore[no-untyped-def]
+    await arrives("wallet.credit", [paid()])
+    await arrives("wallet.debit", [wanted(5, "a"), wanted(6, "a"), wanted(0, "b"), wanted(5, "c", kind="ROBOT")])
+    assert await balance(db, make) == 5495
+    assert await hops(db) == [
+        ("", "wallet.debit.dlq", "invalid_consumption"),
+        ("", "wallet.debit.dlq", "invalid_consumption"),
+        ("", "wallet.debit.dlq", "operation_key_reused"),
+    ]

@@ -1,0 +1,105 @@
+"""Each guard of the money path carries weight: beside the test with the guard stands one without it, in which the
+oracle sees what the guard is there for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from wallet import use_cases
+from wallet.domain import Result, Transaction, WalletInsufficientCredits
+from wallet.store import moving
+
+NO_KEY_IS_TAKEN = moving.TAKEN_KEYS + " where false"
+UNLOCKED = moving.LOCK_WALLETS.replace("for no key update", "offset 0")
+
+
+@pytest.fixture
+def delivered(db, clock):  # type: ignore[no-untyped-def]
+    async def deliver(grant) -> list[Result | None]:  # type: ignore[no-untyped-def]
+        async with db.begin() as tx:
+            return await use_cases.grant_credits(tx, clock, [grant])
+
+    return deliver
+
+
+@pytest.fixture
+def debited_at_once(db, clock, make, delivered):  # type: ignore[no-untyped-def]
+    """Two debits of one wallet that overlap for sure; each fits its balance, together they do not."""
+
+    async def debit() -> list[Result | BaseException]:
+        await delivered(make.grant())
+        async with db.begin() as tx:
+            [first] = await use_cases.move_credits(tx, clock, [make.consumption(3000)])
+            second = asyncio.create_task(use_cases.consume_credits(db, clock, [make.consumption(3000)]))
+            await asyncio.wait([second], timeout=0.3)
+            assert not second.done(), "the second must still be waiting when the first commits"
+        [outcome] = await asyncio.gather(second, return_exceptions=True)
+        return [first, *(outcome if isinstance(outcome, list) else [outcome])]
+
+    return debit
+
+
+# ── The business key ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_with_the_key_a_payment_grants_once(delivered, db, make, violations) -> None:  # type: ignore[no-untyped-def]
+    bought = make.grant()
+    [first], [again] = [await delivered(bought) for _ in range(2)]
+    assert first.id == again.id
+    assert await violations(db) == []
+
+
+async def test_without_the_look_up_the_primary_key_still_refuses(delivered, db, make, violations, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(moving, "TAKEN_KEYS", NO_KEY_IS_TAKEN)
+    bought = make.grant()
+    await delivered(bought)
+    with pytest.raises(IntegrityError, match="operation_keys_pkey"):
+        await delivered(bought)
+    assert await violations(db) == []
+
+
+async def test_without_the_key_a_payment_grants_twice(delivered, db, make, violations, monkeypatch, as_owner) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(moving, "TAKEN_KEYS", NO_KEY_IS_TAKEN)
+    await as_owner("alter table operation_keys drop constraint operation_keys_pkey")
+    bought = make.grant()
+    for _ in range(2):
+        await delivered(bought)
+    assert await violations(db) == [f"('mer_commdesk', '{bought.operation_key}') was carried out twice"]
+
+
+# ── The row lock ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_with_the_lock_exactly_one_of_two_debits_succeeds(debited_at_once, db, violations) -> None:  # type: ignore[no-untyped-def]
+    results = await debited_at_once()
+    assert Counter(map(type, results)) == {Transaction: 1, WalletInsufficientCredits: 1}
+    assert await violations(db) == []
+
+
+async def test_without_the_lock_a_debit_fails_instead_of_being_refused(  # type: ignore[no-untyped-def]
+    debited_at_once, db, violations, monkeypatch
+) -> None:
+    monkeypatch.setattr(moving, "LOCK_WALLETS", UNLOCKED)
+    first, second = await debited_at_once()
+    assert isinstance(first, Transaction)
+    # The schema's word on it: a wallet's seq is given once.
+    assert isinstance(second, IntegrityError)
+    assert "wallet_transactions_seq" in str(second)
+    assert await violations(db) == []
+
+
+async def test_without_lock_and_seq_credits_are_spent_twice(
+    debited_at_once, db, violations, monkeypatch, as_owner
+) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(moving, "LOCK_WALLETS", UNLOCKED)
+    await as_owner("alter table wallet_transactions drop constraint wallet_transactions_seq")
+    results = await debited_at_once()
+    assert Counter(map(type, results)) == {Transaction: 2}
+    found = " ".join(await violations(db))
+    assert "seq is not contiguous" in found
+    assert "the transactions come to something else than the balance" in found
+    assert "burns and remainder do not add up" in found
