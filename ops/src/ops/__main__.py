@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import layout, stack
+from ops import commands, layout, stack
 from ops.steps import Steps
+from ops.supervision import Supervisor
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -96,7 +97,7 @@ def logs(
         print(f"no log of {process or 'anything'} in {where.logs}", file=sys.stderr)
         raise typer.Exit(1)
     command = ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), *(str(file) for file in files)]
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606 - nothing of ours is left to do
 
 
 @app.command()
@@ -128,12 +129,15 @@ def test(context: typer.Context) -> None:
     raise typer.Exit(suite.run(context.args, Steps()))
 
 
-def _supervisor() -> stack.Supervisor:
+def _supervisor() -> Supervisor:
     supervisor = stack.existing_supervisor(layout.from_environment())
     if supervisor is None:
         print("nothing runs here: `commdesk up` first", file=sys.stderr)
         raise typer.Exit(1)
     return supervisor
+
+
+commands.register(app)
 
 
 def main() -> None:

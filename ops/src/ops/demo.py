@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from commdesk.ledger.v1 import ledger_pb2
-
 from ops import invariants, journey
 from ops.files import write_private
 from ops.fleet_client import FleetClient

@@ -10,13 +10,13 @@ from typing import Any
 
 import aiohttp
 import grpc.aio
+
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
 from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import grpc_client
 from common.tokens import ServiceTokens
-
 from ops.layout import Layout
 
 TIMEOUT_SECONDS = 10.0

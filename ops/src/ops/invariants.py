@@ -14,6 +14,7 @@ from typing import Any
 
 import aio_pika
 import asyncpg
+
 from common.topology import CONTRACT, matches
 
 SHOWN = 5

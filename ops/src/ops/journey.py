@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from commdesk.wallet.v1 import wallet_pb2
-
 from ops.fleet_client import Answer, FleetClient
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 import pytest
 from aio_pika import DeliveryMode, Message
-from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
 
+from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
 from common import broker, dead_letters, handling, outbox
 from common.broker import BrokerConnection, Publisher
 from common.clock import SystemClock

@@ -1,0 +1,321 @@
+"""What an operator does with a running fleet: pay, show a story, settle dead letters, read the books."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import grpc.aio
+import typer
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
+from rich.console import Console
+from rich.table import Table
+
+from commdesk.common.v1 import delivery_pb2
+from commdesk.ledger.v1 import ledger_pb2
+from common.errors import DomainError
+from common.grpc_client import errors_from
+from common.topology import CONTRACT, message_type
+from ops import demo as demonstration
+from ops import doctor as examination
+from ops import fleet_client, journey, layout, stories
+from ops.fleet_client import FleetClient
+
+T = TypeVar("T")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept with the dead letter.")]
+Everything = Annotated[bool, typer.Option("--all", help="All that the filters match, not single ids.")]
+QueueFilter = Annotated[str, typer.Option("--queue", help="Only of this queue.")]
+CodeFilter = Annotated[str, typer.Option("--code", help="Only with this error code.")]
+Ids = Annotated[list[str] | None, typer.Argument(help="dlq_… ids, as `dlq list` shows them.")]
+
+dlq = typer.Typer(no_args_is_help=True, help="Dead letters: read, replay, discard.")
+ledger = typer.Typer(no_args_is_help=True, help="The books.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the operator's command line."""
+    app.command()(pay)
+    app.command()(show)
+    app.command()(demo)
+    app.command()(doctor)
+    app.add_typer(dlq, name="dlq")
+    app.add_typer(ledger, name="ledger")
+
+
+def with_fleet(work: Callable[[FleetClient], Awaitable[T]]) -> T:
+    """Run *work* with a client of the running stack; what goes wrong is one line and exit code 1."""
+
+    async def connected() -> T:
+        async with fleet_client.connect(layout.from_environment()) as fleet:
+            return await work(fleet)
+
+    try:
+        return asyncio.run(connected())
+    except (
+        fleet_client.NotUp,
+        journey.StepFailed,
+        demonstration.NotProven,
+        DomainError,
+        TimeoutError,
+        OSError,
+    ) as error:
+        problem = str(error)
+    except grpc.aio.AioRpcError as error:
+        problem = str(errors_from(error))
+    typer.echo(f"error: {problem}", err=True)
+    raise typer.Exit(1)
+
+
+def pay(
+    pack: Annotated[str, typer.Argument(help="The pack to buy.")] = "pack_500",
+    method: Annotated[str, typer.Option(help="upi, card, netbanking or wallet.")] = "upi",
+    outcome: Annotated[str, typer.Option(help="success, failure, user_dropped, or auto to draw it.")] = "success",
+    as_json: AsJson = False,
+) -> None:
+    """Sign up a member, buy a pack and pay for it at the sandbox."""
+
+    async def work(fleet: FleetClient) -> dict[str, Any]:
+        member = await journey.sign_up(fleet)
+        created = await journey.create(fleet, member, pack_id=pack)
+        paid = await journey.pay(fleet, created["orderId"], method=method, outcome=outcome)
+        if outcome == "success":
+            found = await journey.until_success(fleet, member, created["paymentId"])
+        else:
+            found = await journey.status(fleet, member, created["paymentId"])
+        return {"userId": member.user_id, **found, "gateway": paid}
+
+    found = with_fleet(work)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    typer.echo(f"{found['paymentId']}  {found['orderId']}  {found['status']}  of {found['userId']}")
+    typer.echo(f"its story: commdesk show {found['paymentId']}")
+
+
+def show(
+    reference: Annotated[str, typer.Argument(help="A payment, order, invoice, wallet or user id.")],
+    as_json: AsJson = False,
+) -> None:
+    """The whole story of a payment in time order: request, gateway calls, webhooks, events, journals, mails."""
+    told = with_fleet(lambda fleet: stories.told(fleet, reference))
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+        return
+    if not told["entries"]:
+        typer.echo(f"nothing is known of {reference}", err=True)
+        raise typer.Exit(1)
+    table = Table("time (UTC)", "ms", "service", "what", "", box=None, pad_edge=False)
+    for entry in told["entries"]:
+        fields = "  ".join(f"{name}={value}" for name, value in entry["fields"].items() if value)
+        table.add_row(
+            entry["time"][11:26],
+            f"{entry['after_ms']:.0f}",
+            entry["service"],
+            f"{entry['kind']}: {entry['summary']}",
+            fields,
+        )
+    Console().print(table)
+    for service in told["silent"]:
+        typer.echo(f"({service} did not answer: its part is missing)", err=True)
+
+
+def demo() -> None:
+    """Run one payment through the whole fleet and print the proof."""
+    with_fleet(lambda fleet: demonstration.run(fleet, layout.from_environment()))
+
+
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Declare missing queues and bindings.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Name what is wrong and the fix: engine down, migration or binding missing, wrong key, clock skew."""
+    findings = with_fleet(lambda fleet: examination.examine(fleet, fix=fix))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            sign = "ok" if finding.ok else "!!"
+            typer.echo(f"  {sign}  {finding.what}{': ' + finding.detail if finding.detail else ''}")
+            if not finding.ok:
+                typer.echo(f"      → {finding.fix}")
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@dlq.command("list")
+def list_dead_letters(
+    queue: QueueFilter = "",
+    code: CodeFilter = "",
+    status: Annotated[str, typer.Option(help="OPEN, REPLAYED or DISCARDED.")] = "OPEN",
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Dead letters of all services, oldest first."""
+    letters = with_fleet(lambda fleet: _find(fleet, queue=queue, code=code, status=status, limit=limit))
+    if as_json:
+        typer.echo(json.dumps([_letter(service, letter) for service, letter in letters], indent=2))
+        return
+    if not letters:
+        typer.echo("no dead letters")
+        return
+    table = Table("id", "queue", "type", "reason", "tries", "dead since (UTC)", "status", box=None)
+    for service, letter in letters:
+        shown = _letter(service, letter)
+        reason = f"{letter.error_code} ({letter.error_class})"
+        table.add_row(
+            letter.id,
+            letter.queue,
+            letter.type.rpartition(".")[2],
+            reason,
+            str(letter.attempts),
+            shown["dead"],
+            letter.status,
+        )
+    Console().print(table)
+
+
+@dlq.command("show")
+def show_dead_letter(dead_letter_id: Annotated[str, typer.Argument()], as_json: AsJson = False) -> None:
+    """One dead letter with its event."""
+    letters = with_fleet(lambda fleet: _find(fleet, ids=[dead_letter_id]))
+    if not letters:
+        typer.echo(f"no dead letter {dead_letter_id}", err=True)
+        raise typer.Exit(1)
+    shown = _letter(*letters[0])
+    if as_json:
+        typer.echo(json.dumps(shown, indent=2))
+        return
+    for name, value in shown.items():
+        typer.echo(f"{name:14} {json.dumps(value, indent=2) if isinstance(value, dict) else value}")
+
+
+@dlq.command()
+def replay(
+    reason: Reason, ids: Ids = None, everything: Everything = False, queue: QueueFilter = "", code: CodeFilter = ""
+) -> None:
+    """Send dead letters home once more; their effects stay single."""
+    _settle("replay", reason, ids, everything, queue, code)
+
+
+@dlq.command()
+def discard(
+    reason: Reason, ids: Ids = None, everything: Everything = False, queue: QueueFilter = "", code: CodeFilter = ""
+) -> None:
+    """Settle dead letters without effect."""
+    _settle("discard", reason, ids, everything, queue, code)
+
+
+@ledger.command("trial-balance")
+def trial_balance(
+    merchant: Annotated[str, typer.Option(help="The merchant's id.")] = journey.MERCHANT, as_json: AsJson = False
+) -> None:
+    """Debits and credits of every account. Exit code 1 when an asset does not come to zero."""
+
+    async def work(fleet: FleetClient) -> ledger_pb2.TrialBalanceResponse:
+        request = ledger_pb2.TrialBalanceRequest(merchant_id=merchant)
+        answer: ledger_pb2.TrialBalanceResponse = await fleet.ledger().TrialBalance(request, timeout=30)
+        return answer
+
+    accounts = with_fleet(work).accounts
+    differences: dict[str, int] = {}
+    for account in accounts:
+        differences[account.asset] = differences.get(account.asset, 0) + account.debit - account.credit
+    if as_json:
+        rows = [MessageToDict(account, preserving_proto_field_name=True) for account in accounts]
+        typer.echo(json.dumps({"accounts": rows, "differences": differences}, indent=2))
+    else:
+        table = Table("asset", "account", box=None)
+        for column in ("debit", "credit", "balance"):
+            table.add_column(column, justify="right")
+        for account in accounts:
+            figures = (account.debit, account.credit, account.debit - account.credit)
+            table.add_row(account.asset, account.account, *(f"{figure:,}" for figure in figures))
+        Console().print(table)
+        typer.echo(
+            "  ".join(f"{asset}: {total}" for asset, total in sorted(differences.items())) or "the books are empty"
+        )
+    raise typer.Exit(1 if any(differences.values()) else 0)
+
+
+async def _find(
+    fleet: FleetClient,
+    *,
+    queue: str = "",
+    code: str = "",
+    status: str = "OPEN",
+    limit: int = 500,
+    ids: list[str] | None = None,
+) -> list[tuple[str, delivery_pb2.DeadLetter]]:
+    owners = {known.owner for known in CONTRACT.queues if queue in ("", known.name)}
+    statuses = ("OPEN", "REPLAYED", "DISCARDED") if ids else (status.upper(),)
+    found = []
+    for service in (service for service in fleet.services if service in owners):
+        for wanted in statuses:
+            request = delivery_pb2.ListDeadLettersRequest(
+                queue=queue, error_code=code, status=wanted, limit=limit, ids=ids or []
+            )
+            answer = await fleet.delivery(service).ListDeadLetters(request, timeout=10)
+            found += [(service, letter) for letter in answer.dead_letters]
+    return sorted(found, key=lambda pair: pair[1].dead_unix_micros)
+
+
+def _settle(verb: str, reason: str, ids: list[str] | None, everything: bool, queue: str, code: str) -> None:
+    if bool(ids) == everything:
+        typer.echo("name the ids, or use --all with filters", err=True)
+        raise typer.Exit(2)
+    actor = f"operator:{getpass.getuser()}"
+
+    async def work(fleet: FleetClient) -> int:
+        settled = 0
+        letters = await _find(fleet, queue=queue, code=code, ids=ids)
+        for service in sorted({service for service, _ in letters}):
+            mine = [letter.id for owner, letter in letters if owner == service and letter.status == "OPEN"]
+            stub = fleet.delivery(service)
+            if verb == "replay":
+                request = delivery_pb2.ReplayDeadLettersRequest(ids=mine, actor=actor, reason=reason)
+                settled += (await stub.ReplayDeadLetters(request, timeout=10)).replayed
+            else:
+                discarding = delivery_pb2.DiscardDeadLettersRequest(ids=mine, actor=actor, reason=reason)
+                settled += (await stub.DiscardDeadLetters(discarding, timeout=10)).discarded
+        return settled
+
+    settled = with_fleet(work)
+    typer.echo(f"{settled} {verb}ed" if verb == "discard" else f"{settled} replayed")
+    raise typer.Exit(0 if settled else 1)
+
+
+def _letter(service: str, letter: delivery_pb2.DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "service": service,
+        "queue": letter.queue,
+        "type": letter.type,
+        "error_code": letter.error_code,
+        "error_class": letter.error_class,
+        "attempts": letter.attempts,
+        "first_failed": _moment(letter.first_failed_unix_micros),
+        "dead": _moment(letter.dead_unix_micros),
+        "status": letter.status,
+        "actor": letter.actor,
+        "reason": letter.reason,
+        "event": _event(letter),
+    }
+
+
+def _event(letter: delivery_pb2.DeadLetter) -> dict[str, Any] | str:
+    try:
+        message = message_type(letter.type).FromString(letter.event)
+    except (KeyError, DecodeError):
+        return letter.event.hex()
+    return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _moment(unix_micros: int) -> str:
+    return datetime.fromtimestamp(unix_micros / 1_000_000, UTC).isoformat(timespec="milliseconds")

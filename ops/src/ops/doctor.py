@@ -1,0 +1,185 @@
+"""Names what is wrong with a stack and how to mend it; `--fix` mends what can be mended without a decision."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aio_pika
+import aiohttp
+import asyncpg
+import grpc.aio
+import redis.asyncio
+
+from commdesk.common.v1 import delivery_pb2
+from common import migrations, topology
+from common.grpc_client import errors_from
+from common.topology import CONTRACT
+from ops.fleet_client import FleetClient
+from ops.layout import WITHOUT_DATABASE, snake
+
+SKEW_SECONDS_MAX = 5.0
+LADDER_MS = (30_000, 120_000, 600_000, 1_800_000)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. *fix* says what to do when it is not right."""
+
+    what: str
+    ok: bool
+    detail: str = ""
+    fix: str = ""
+
+
+async def examine(fleet: FleetClient, *, fix: bool = False) -> list[Finding]:
+    """Everything that can be wrong with a stack, looked at in the order in which it is mended."""
+    findings: list[Finding] = []
+    known = fleet.description
+    for check in (
+        _postgres(known),
+        _broker(known, fix),
+        _redis(known),
+        _migrations(fleet),
+        _services(fleet),
+        _keys(fleet),
+    ):
+        findings += [finding async for finding in check]
+    findings += [finding async for finding in _clocks(known)]
+    return findings
+
+
+async def _postgres(known: Mapping[str, Any]) -> AsyncIterator[Finding]:
+    try:
+        connection = await asyncpg.connect(known["postgresql"]["superuser_url"], timeout=3)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        yield Finding("PostgreSQL", False, type(error).__name__, "start it: `commdesk start postgresql`, or `make up`")
+        return
+    try:
+        used = await connection.fetchval("select count(*) from pg_stat_activity where backend_type = 'client backend'")
+        limit = int(await connection.fetchval("select current_setting('max_connections')"))
+        yield Finding("PostgreSQL", True, f"{used} of {limit} connections")
+        yield Finding(
+            "connection budget", used < limit * 0.8, f"{used} of {limit}", "lower POOL_SIZE or raise max_connections"
+        )
+        skew = abs(time.time() - float(await connection.fetchval("select extract(epoch from clock_timestamp())")))
+        yield _clock("clock of PostgreSQL", skew)
+    finally:
+        await connection.close()
+
+
+async def _broker(known: Mapping[str, Any], fix: bool) -> AsyncIterator[Finding]:
+    try:
+        connection = await aio_pika.connect(known["rabbitmq"]["url"], timeout=3)
+    except (OSError, TimeoutError, aio_pika.exceptions.AMQPError) as error:
+        yield Finding("RabbitMQ", False, type(error).__name__, "start it: `commdesk start rabbitmq`, or `make up`")
+        return
+    async with connection:
+        yield Finding("RabbitMQ", True)
+        if fix:
+            await topology.declare(await connection.channel(), known.get("retry_ladder_ms", LADDER_MS))
+        missing = [name async for name in _missing_queues(connection)]
+        bindings = [] if missing else [name async for name in _missing_bindings(known)]
+        detail = ", ".join(missing + bindings)
+        yield Finding("queues and bindings", not detail, detail, "`commdesk doctor --fix` declares what is missing")
+
+
+async def _missing_queues(connection: aio_pika.abc.AbstractConnection) -> AsyncIterator[str]:
+    for queue in CONTRACT.queues:
+        for name in (queue.name, queue.dead_letters):
+            # A failed look closes its channel, so each has its own.
+            channel = await connection.channel()
+            try:
+                await channel.declare_queue(name, passive=True)
+                await channel.close()
+            except aio_pika.exceptions.ChannelNotFoundEntity:
+                yield f"queue {name}"
+
+
+async def _missing_bindings(known: Mapping[str, Any]) -> AsyncIterator[str]:
+    vhost = known["rabbitmq"]["vhost"]
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{known['rabbitmq']['management_url']}/api/bindings/{vhost}") as response:
+            found = {(row["source"], row["routing_key"], row["destination"]) for row in await response.json()}
+    for queue in CONTRACT.queues:
+        for exchange, key in queue.bindings:
+            if (exchange, key, queue.name) not in found:
+                yield f"binding {exchange} {key} → {queue.name}"
+
+
+async def _redis(known: Mapping[str, Any]) -> AsyncIterator[Finding]:
+    client = redis.asyncio.Redis.from_url(known["redis"]["url"], socket_connect_timeout=2, socket_timeout=2)
+    try:
+        await client.ping()
+        yield Finding("Redis", True)
+    except (OSError, TimeoutError, redis.RedisError) as error:
+        fix = "start it: `commdesk start redis`; the fleet works without it, slower"
+        yield Finding("Redis", False, type(error).__name__, fix)
+    finally:
+        await client.aclose()
+
+
+async def _migrations(fleet: FleetClient) -> AsyncIterator[Finding]:
+    for service in fleet.services:
+        if service in WITHOUT_DATABASE or importlib.util.find_spec(snake(service)) is None:
+            continue
+        schema = snake(service)
+        url = fleet.description["postgresql"]["superuser_url"].rpartition("/")[0] + "/commdesk"
+        try:
+            missing = await migrations.pending(schema, url, schema)
+        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            yield Finding(f"migrations of {service}", False, type(error).__name__, "mend PostgreSQL first")
+            continue
+        yield Finding(f"migrations of {service}", not missing, ", ".join(missing), f"`{service} migrate`, or `make up`")
+
+
+async def _services(fleet: FleetClient) -> AsyncIterator[Finding]:
+    timeout = aiohttp.ClientTimeout(total=3)
+    async with aiohttp.ClientSession(timeout=timeout) as http:
+        for service in fleet.services:
+            url = fleet.description["services"][service]["http"] + "/health/ready"
+            try:
+                async with http.get(url) as response:
+                    ok, detail = response.status == 200, "" if response.status == 200 else (await response.text())[:200]
+            except (aiohttp.ClientError, TimeoutError) as error:
+                ok, detail = False, type(error).__name__
+            yield Finding(service, ok, detail, f"read `commdesk logs {service}`, then `commdesk restart {service}`")
+
+
+async def _keys(fleet: FleetClient) -> AsyncIterator[Finding]:
+    """A call that the operator may make: refused means that keys do not match. Backlogs show along the way."""
+    for service in fleet.services:
+        try:
+            backlog = await fleet.delivery(service).Backlog(delivery_pb2.BacklogRequest(), timeout=5)
+        except grpc.aio.AioRpcError as error:
+            refused = error.code() is grpc.StatusCode.UNAUTHENTICATED
+            fix = "SERVICE_PRIVATE_KEY and SERVICE_PUBLIC_KEYS do not belong together: `make down up` renders them anew"
+            yield Finding(
+                f"keys of {service}", False, str(errors_from(error)), fix if refused else "mend the service first"
+            )
+            continue
+        detail = f"{backlog.dead_letters_open} open" if backlog.dead_letters_open else ""
+        yield Finding(f"dead letters of {service}", not detail, detail, "`commdesk dlq list`")
+
+
+async def _clocks(known: Mapping[str, Any]) -> AsyncIterator[Finding]:
+    """The gateway judges our timestamps by its own clock."""
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as http:
+            async with http.get(known["sandbox_url"] + "/health") as response:
+                date = response.headers.get("Date")
+    except (aiohttp.ClientError, TimeoutError):
+        yield Finding("sandbox", False, "does not answer", "`commdesk restart sandbox`")
+        return
+    yield Finding("sandbox", True)
+    if date:
+        yield _clock("clock of the gateway", abs(time.time() - parsedate_to_datetime(date).timestamp()))
+
+
+def _clock(what: str, skew_seconds: float) -> Finding:
+    ok = skew_seconds < SKEW_SECONDS_MAX
+    return Finding(what, ok, "" if ok else f"{skew_seconds:.0f} s apart", "set the machine's clock (NTP)")

@@ -1,0 +1,60 @@
+"""A whole fleet of its own, behind Traefik, on real engines; started once, taken down at the end."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import pytest
+
+from ops import fleet_client, invariants, stack
+from ops.fleet_client import FleetClient
+from ops.layout import ROOT, Layout
+
+PORT_BASE = 20_000
+# Short enough to walk the whole ladder in a test, long enough that a rung is told from the next.
+LADDER_MS = "300,600,900,1200"
+QUIET_SECONDS = 60.0
+
+
+@pytest.fixture(scope="session")
+def layout() -> Iterator[Layout]:
+    layout = Layout(ROOT / ".run" / "e2e", stack.free_port_base(PORT_BASE))
+    environment = os.environ | {
+        "RUN_DIR": str(layout.run_dir),
+        "PORT_BASE": str(layout.port_base),
+        "RETRY_LADDER_MS": LADDER_MS,
+        "TEST_PROCESSING_DELAY": "50",
+        "SANDBOX_SEED": "7",
+    }
+    commdesk = [sys.executable, "-m", "ops"]
+    subprocess.run([*commdesk, "down", "--wipe"], env=environment, check=True)
+    try:
+        subprocess.run([*commdesk, "up"], env=environment, check=True)
+        yield layout
+    finally:
+        subprocess.run([*commdesk, "down", "--wipe"], env=environment, check=True)
+
+
+@pytest.fixture
+async def fleet(layout: Layout) -> AsyncIterator[FleetClient]:
+    """The fleet, without faults at the start; quiet and with books that agree at the end."""
+    async with fleet_client.connect(layout) as fleet:
+        await fleet.sandbox("DELETE", "/control/faults")
+        yield fleet
+        await fleet.sandbox("DELETE", "/control/faults")
+        await invariants.until_quiet(fleet.description, QUIET_SECONDS)
+        assert await invariants.violations(fleet.description) == []
+
+
+@pytest.fixture
+def commdesk(layout: Layout) -> Sequence[str]:
+    """How the operator's command line is called for this fleet."""
+    return [
+        "env",
+        f"RUN_DIR={layout.run_dir}",
+        f"PORT_BASE={layout.port_base}",
+        sys.executable,
+        "-m",
+        "ops",
+    ]

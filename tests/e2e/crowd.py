@@ -1,0 +1,105 @@
+"""Many members who buy at once, as an existing issuer's tokens let them in."""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jwt
+
+from ops.fleet_client import Answer, FleetClient
+from ops.journey import Member
+
+PATIENCE_SECONDS = 60.0
+
+
+def members(fleet: FleetClient, count: int) -> list[Member]:
+    """Members with HS256 tokens, which the fleet accepts from existing issuers: no password is hashed for them."""
+    found = []
+    for _ in range(count):
+        user_id = f"usr_{secrets.token_hex(8)}"
+        email = f"{user_id}@example.com"
+        claims = {
+            "sub": user_id,
+            "merchant_id": "mer_commdesk",
+            "roles": ["USER"],
+            "email": email,
+            "name": "Crowd",
+            "phone": "9876543210",
+            "exp": int(time.time()) + 3600,
+        }
+        found.append(Member(user_id, email, jwt.encode(claims, fleet.description["jwt_secret"], "HS256")))
+    return found
+
+
+async def create_patiently(fleet: FleetClient, member: Member, key: str, **body: Any) -> Answer:
+    """Create a payment as a careful client does: the same key again until the answer is final."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            answer = await fleet.edge(
+                "POST",
+                "/api/v1/payments/create",
+                {"packId": "pack_500", **body},
+                token=member.token,
+                headers={"Idempotency-Key": key},
+            )
+            final = answer.status not in (202, 409, 429, 500, 502, 503, 504)
+        except OSError:
+            final = False
+        if final:
+            return answer
+        assert time.monotonic() < ends, "no final answer in time"
+        await asyncio.sleep(random.uniform(0.1, 0.4))
+
+
+async def buy_all(
+    fleet: FleetClient, count: int, *, at_once: int, pay: bool = True, per_member: int = 5
+) -> list[dict[str, Any]]:
+    """Create *count* payments, *at_once* at a time, and pay each at the sandbox; what create answered."""
+    buyers = members(fleet, -(-count // per_member))
+    turns = asyncio.Semaphore(at_once)
+
+    async def buy(number: int) -> dict[str, Any]:
+        async with turns:
+            answer = await create_patiently(fleet, buyers[number % len(buyers)], f"crowd-{secrets.token_hex(12)}")
+            assert answer.status == 201, answer.body
+            created: dict[str, Any] = answer.data
+            if pay:
+                await pay_order(fleet, created["orderId"])
+            return created
+
+    return await asyncio.gather(*(buy(number) for number in range(count)))
+
+
+async def pay_order(fleet: FleetClient, order_id: str) -> None:
+    """Pay, unless a rule paid it already."""
+    answer = await fleet.sandbox("POST", f"/control/orders/{order_id}/pay", {"method": "upi"})
+    assert answer.status == 200 or answer.data["code"] == "order_inactive", answer.body
+
+
+async def fault(fleet: FleetClient, **rule: Any) -> None:
+    answer = await fleet.sandbox("POST", "/control/faults", rule)
+    assert answer.status == 201, answer.body
+
+
+async def granted(fleet: FleetClient, order_ids: Sequence[str]) -> int:
+    """How many of these orders' payments are granted, asked of the database."""
+    import asyncpg
+
+    known = fleet.description["postgresql"]
+    db = await asyncpg.connect(
+        host=known["host"], port=known["port"], user=known["user"], password=known["password"], database="commdesk"
+    )
+    try:
+        return int(
+            await db.fetchval(
+                "select count(*) from payment.payments p"
+                " where p.order_id = any($1) and p.status = 'SUCCESS' and p.credits_granted > 0",
+                list(order_ids),
+            )
+        )
+    finally:
+        await db.close()
