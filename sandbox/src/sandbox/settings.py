@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Every setting by its environment name; the README explains each."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", env_ignore_empty=True)
 
     host: str = Field(default="127.0.0.1", validation_alias="SANDBOX_HOST")
     port: int = Field(default=18010, validation_alias="SANDBOX_PORT")

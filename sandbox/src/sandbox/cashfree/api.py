@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from sandbox.cashfree import entities, errors, methods, outcomes, requests
+from sandbox.cashfree import calls, entities, errors, methods, outcomes, requests
 from sandbox.cashfree.announcer import report_of
+from sandbox.cashfree.calls import Call
 from sandbox.cashfree.domain import RefundStatus
-from sandbox.cashfree.entities import Report
 from sandbox.cashfree.errors import Refused
 from sandbox.cashfree.idempotency import Answer, Idempotency
 from sandbox.cashfree.quotas import UNLIMITED, Allowance, Quotas
@@ -22,23 +22,8 @@ from sandbox.faults import Faults, Rule, Subject, from_tags
 from sandbox.settings import Settings
 
 VERSIONS = frozenset({"2023-08-01", "2025-01-01", "2026-01-01"})
-_OPEN = frozenset({"pay_order"})  # the session id is the credential
 _FROM_THE_FRONT = frozenset({429, 502, 503, 504})
 _BODY_MAX_BYTES = 256 * 1024
-
-
-class Call(msgspec.Struct):
-    """One request on its way through the door."""
-
-    operation: str
-    method: str
-    path: str
-    body: bytes
-    order_id: str = ""
-    item_id: str = ""
-    payload: dict[str, Any] = {}
-    report: Report = entities.TRUTH
-    unread: Answer | None = None  # what the operation answered, whether or not it reaches the caller
 
 
 class Api:
@@ -77,17 +62,20 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         body = await _read(receive)
-        allowance, replayed = UNLIMITED, False
+        allowance, replayed, by_address = UNLIMITED, False, False
         try:
-            call = _route(scope["method"], scope["path"], body)
+            call = calls.read(scope["method"], scope["path"], body)
+            by_address = call.open
             self._admit(call, headers)
             allowance = self._quotas.take(call.operation)
             if allowance.retry_seconds:
                 raise errors.too_many_requests()
-            answer, replayed = await self._answer(call, headers.get(b"x-idempotency-key", b"").decode(), receive)
+            answer, replayed = await self._answer(
+                call, headers.get(b"x-idempotency-key", b"").decode("latin-1"), receive
+            )
         except Refused as refusal:
             answer = Answer(refusal.status, refusal.body())
-        await _send(send, answer, headers, allowance, replayed)
+        await _send(send, answer, headers, allowance, replayed=replayed, by_address=by_address)
 
     def _admit(self, call: Call, headers: dict[bytes, bytes]) -> None:
         version = headers.get(b"x-api-version", b"").decode("latin-1")
@@ -95,7 +83,7 @@ class Api:
             raise errors.version_missing()
         if version not in VERSIONS:
             raise errors.version_invalid(version)
-        if call.operation not in _OPEN and not (
+        if not call.open and not (
             compare_digest(headers.get(b"x-client-id", b""), self._app_id)
             and compare_digest(headers.get(b"x-client-secret", b""), self._secret_key)
         ):
@@ -103,7 +91,7 @@ class Api:
 
     async def _answer(self, call: Call, key: str, receive: Receive) -> tuple[Answer, bool]:
         """The answer, and whether it is a replay. Keys count on authenticated POST calls only."""
-        if not key or call.method != "POST" or call.operation in _OPEN:
+        if not key or call.method != "POST" or call.open:
             return await self._perform(call, receive), False
         first = self._idempotency.claim(key, call.path, call.body)
         if first is not None:
@@ -218,33 +206,6 @@ class Api:
         return entities.refund(refund, call.report)
 
 
-def _route(method: str, path: str, body: bytes) -> Call:
-    """The operation that a method and a path name; raises Refused."""
-    match method, path.split("/")[2:]:
-        case "POST", ["orders"]:
-            return Call("create_order", method, path, body)
-        case "POST", ["orders", "sessions"]:
-            return Call("pay_order", method, path, body)
-        case "GET", ["orders", order_id]:
-            return Call("get_order", method, path, body, order_id)
-        case "PATCH", ["orders", order_id]:
-            return Call("terminate_order", method, path, body, order_id)
-        case "GET", ["orders", order_id, "payments"]:
-            return Call("get_payments", method, path, body, order_id)
-        case "GET", ["orders", order_id, "payments", payment_id]:
-            return Call("get_payment", method, path, body, order_id, payment_id)
-        case "POST", ["orders", order_id, "refunds"]:
-            return Call("create_refund", method, path, body, order_id)
-        case "GET", ["orders", order_id, "refunds"]:
-            return Call("get_refunds", method, path, body, order_id)
-        case "GET", ["orders", order_id, "refunds", refund_id]:
-            return Call("get_refund", method, path, body, order_id, refund_id)
-        case "PUT", ["orders", order_id, "refunds", refund_id]:
-            return Call("cancel_refund", method, path, body, order_id, refund_id)
-        case _:
-            raise errors.bad_url()
-
-
 async def _hinder(rules: Sequence[Rule], receive: Receive) -> None:
     for rule in rules:
         if rule.action == "delay":
@@ -284,7 +245,9 @@ async def _read(receive: Receive) -> bytes:
             return body
 
 
-async def _send(send: Send, answer: Answer, headers: dict[bytes, bytes], allowance: Allowance, replayed: bool) -> None:
+async def _send(
+    send: Send, answer: Answer, headers: dict[bytes, bytes], allowance: Allowance, *, replayed: bool, by_address: bool
+) -> None:
     await send(
         {
             "type": "http.response.start",
@@ -299,7 +262,7 @@ async def _send(send: Send, answer: Answer, headers: dict[bytes, bytes], allowan
                 (b"x-ratelimit-limit", b"%d" % allowance.limit),
                 (b"x-ratelimit-remaining", b"%d" % allowance.remaining),
                 (b"x-ratelimit-retry", b"%d" % allowance.retry_seconds),
-                (b"x-ratelimit-type", b"app_id"),
+                (b"x-ratelimit-type", b"ip" if by_address else b"app_id"),
             ],
         }
     )

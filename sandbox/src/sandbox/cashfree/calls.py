@@ -1,0 +1,55 @@
+"""Which operation a request asks for."""
+
+from typing import Any
+
+import msgspec
+
+from sandbox.cashfree import entities, errors
+from sandbox.cashfree.entities import Report
+from sandbox.cashfree.idempotency import Answer
+
+
+class Call(msgspec.Struct):
+    """One request on its way through the door."""
+
+    operation: str
+    method: str
+    path: str
+    body: bytes
+    order_id: str = ""
+    item_id: str = ""
+    payload: dict[str, Any] = {}
+    report: Report = entities.TRUTH
+    unread: Answer | None = None  # what the operation answered, whether or not it reaches the caller
+
+    @property
+    def open(self) -> bool:
+        """Whether it needs no credentials: the payment session is the credential."""
+        return self.operation == "pay_order"
+
+
+def read(method: str, path: str, body: bytes) -> Call:
+    """The operation that a method and a path name; raises Refused."""
+    match method, path.split("/")[2:]:
+        case "POST", ["orders"]:
+            return Call("create_order", method, path, body)
+        case "POST", ["orders", "sessions"]:
+            return Call("pay_order", method, path, body)
+        case "GET", ["orders", order_id]:
+            return Call("get_order", method, path, body, order_id)
+        case "PATCH", ["orders", order_id]:
+            return Call("terminate_order", method, path, body, order_id)
+        case "GET", ["orders", order_id, "payments"]:
+            return Call("get_payments", method, path, body, order_id)
+        case "GET", ["orders", order_id, "payments", payment_id]:
+            return Call("get_payment", method, path, body, order_id, payment_id)
+        case "POST", ["orders", order_id, "refunds"]:
+            return Call("create_refund", method, path, body, order_id)
+        case "GET", ["orders", order_id, "refunds"]:
+            return Call("get_refunds", method, path, body, order_id)
+        case "GET", ["orders", order_id, "refunds", refund_id]:
+            return Call("get_refund", method, path, body, order_id, refund_id)
+        case "PUT", ["orders", order_id, "refunds", refund_id]:
+            return Call("cancel_refund", method, path, body, order_id, refund_id)
+        case _:
+            raise errors.bad_url()
