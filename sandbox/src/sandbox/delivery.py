@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Self
@@ -10,6 +11,7 @@ import aiohttp
 import msgspec
 
 from sandbox.clock import now_ms
+from sandbox.latency import Latencies
 
 _NOBODY_ANSWERED = 0
 
@@ -67,6 +69,7 @@ class Sender:
         self._busy = 0
         self.log: deque[Sent] = deque(maxlen=log_max)
         self.delivered = self.failed = self.given_up = self.refused = 0
+        self.latencies = Latencies()
 
     async def __aenter__(self) -> Self:
         self._client = aiohttp.ClientSession(
@@ -158,12 +161,14 @@ class Sender:
         assert self._client is not None, "the sender is entered before it sends"
         headers = {**message.headers, self._attempt_header: str(due.attempt)}
         status, error = _NOBODY_ANSWERED, ""
+        started = time.perf_counter()
         try:
             async with self._client.post(
                 message.url, data=message.body, headers=headers, allow_redirects=False
             ) as response:
                 await response.read()  # so that the connection is kept
                 status = response.status
+            self.latencies.observe(time.perf_counter() - started)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
             error = f"{type(problem).__name__}: {problem}"
         self._record(message, due.attempt, status, error)

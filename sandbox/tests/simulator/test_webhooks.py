@@ -47,6 +47,14 @@ async def test_an_unanswered_webhook_is_sent_again_as_it_was(shop: Any) -> None:
     assert len({(headers["x-webhook-signature"], body) for headers, body in shop.receiver.got}) == 1
 
 
+async def test_it_counts_how_long_receivers_took(shop: Any) -> None:
+    await shop.create()
+    await shop.pay(wait=True)
+    answered_in = (await shop.control("/stats", method="GET"))["webhooks"]["answered_in"]
+    assert len(answered_in["counts"]) == len(answered_in["bounds_ms"]) + 1
+    assert sum(answered_in["counts"]) == 1
+
+
 async def test_the_ladder_ends(shop: Any) -> None:
     shop.receiver.answers = [500] * 10
     await shop.create()

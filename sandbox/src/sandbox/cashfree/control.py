@@ -222,7 +222,7 @@ class Control:
         return _json({"limits": self._quotas.limits})
 
     async def stats(self, _: Request) -> Response:
-        """Counts since the start."""
+        """Counts since the start, and how long the receivers of webhooks took to answer."""
         sender = self._sender
         return _json(
             {
@@ -233,6 +233,7 @@ class Control:
                     "failed_attempts": sender.failed,
                     "given_up": sender.given_up,
                     "refused": sender.refused,
+                    "answered_in": sender.latencies.described(),
                 },
                 "faults": len(self._faults.all()),
             }
