@@ -1,7 +1,7 @@
 """A mail server that delivers nothing: it takes every mail and lets people and tests read the newest ones.
 
-SMTP on one port; on the other, HTTP: `GET /` and `GET /messages/{id}` for people, `GET /messages?to=&subject=&contains=&limit=`,
-`GET /count` and `DELETE /messages` for tests. Mails are parsed when somebody reads them, never when they arrive.
+SMTP on one port; on the other, HTTP: `GET /` and `GET /messages/{id}` for people, and for tests
+`GET /messages?to=&subject=&contains=&limit=`, `GET /count` and `DELETE /messages`. Mails are parsed when somebody reads them, never when they arrive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -48,7 +48,7 @@ class Mail:
 
     @cached_property
     def message(self) -> EmailMessage:
-        return cast(EmailMessage, message_from_bytes(self.raw, policy=policy.default))
+        return message_from_bytes(self.raw, policy=policy.default)
 
     @property
     def subject(self) -> str:

@@ -14,7 +14,7 @@ LONGEST_FOLDER_BYTES = 60
 
 
 def account(*preferred: str) -> str | None:
-    """The first of the `preferred` accounts that exists, else `nobody`; None when we are not root and run all as ourselves."""
+    """The first of the `preferred` accounts that exists, else `nobody`; None (ourselves) when we are not root."""
     if os.geteuid() != 0:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}

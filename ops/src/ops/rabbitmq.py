@@ -26,7 +26,8 @@ MIB = 1024**2
 ADVANCED_CONFIG = """\
 [
   {rabbit, [
-    %% A few fast publishers, each with its own bounded window: the cautious defaults (32 commands, 400 credits) throttle them.
+    %% A few fast publishers, each with its own bounded window: the cautious defaults (32 commands, 400 credits)
+    %% throttle them.
     {quorum_commands_soft_limit, 256},
     {credit_flow_default_credit, {2000, 1000}}
   ]}
@@ -130,6 +131,7 @@ def prepare(*, engines: Path, ports: Mapping[str, int], password: str, cookie: s
         environment={"HOME": str(home)},
         user=user,
         directory=home,
+        stop_signal="KILL",  # it holds nothing, and takes its time over TERM
     )
     broker = Process(
         name="rabbitmq",

@@ -1,4 +1,4 @@
-"""Bring the stack up and down. Both may be repeated at any time; neither touches anything outside its own folder and ports."""
+"""Bring the stack up and down. Both may be repeated; neither touches anything outside the stack's folder and ports."""
 
 from __future__ import annotations
 

@@ -1,0 +1,45 @@
+# What there is to do, in one word each. Everything runs in .venv, which `install` makes.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo up down status logs test lint proto lock install
+
+BIN := .venv/bin
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@echo
+	@echo "  Several stacks side by side: RUN_DIR=/tmp/two PORT_BASE=22000 make up"
+
+demo: install ## Start everything, take one real payment, show each step with its proof
+	@$(BIN)/commdesk demo
+
+up: install ## Start the local stack and wait until it works
+	@$(BIN)/commdesk up
+
+down: ## Stop the local stack: no process and no open port is left
+	@if [ -x $(BIN)/commdesk ]; then $(BIN)/commdesk down; fi
+
+status: ## What runs, and whether it is ready
+	@$(BIN)/commdesk status
+
+logs: ## Follow the logs of all processes (one: .venv/bin/commdesk logs -f payment)
+	@$(BIN)/commdesk logs --follow
+
+test: install ## All tests, on engines of their own
+	@$(BIN)/commdesk test
+
+lint: install ## Style, types, and the contract's rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(wildcard libs/*/src services/*/src sandbox/src ops/src)
+	cd protos && ../$(BIN)/buf lint
+
+proto: install ## Regenerate protos/gen
+	PATH="$(CURDIR)/$(BIN):$$PATH" protos/generate.sh
+
+lock: ## Compile requirements.lock from the manifests
+	$(BIN)/python -m ops.compile_lock
+
+install: ## Install what is missing: system packages, then .venv
+	@ops/install.sh

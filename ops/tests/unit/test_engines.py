@@ -1,0 +1,54 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from ops import compile_lock, place, postgresql, rabbitmq
+from ops.layout import PORT_OFFSETS, ROOT
+
+GIB = 1024**3
+PORTS = {name: 18000 + offset for name, offset in PORT_OFFSETS.items()}
+
+
+def test_what_money_rests_on_is_on() -> None:
+    table = postgresql.settings(port=1, socket_folder=Path("/s"), memory_bytes=24 * GIB)
+    assert {table[name][0] for name in ("fsync", "synchronous_commit", "full_page_writes")} == {"on"}
+    assert all(reason for _, reason in table.values())
+
+
+@pytest.mark.parametrize(("memory", "shared"), [(24 * GIB, "1024MB"), (4 * GIB, "512MB"), (GIB // 2, "128MB")])
+def test_shared_buffers_follow_the_memory(memory: int, shared: str) -> None:
+    assert postgresql.settings(port=1, socket_folder=Path("/s"), memory_bytes=memory)["shared_buffers"][0] == shared
+
+
+def test_the_broker_listens_on_this_machine_only_and_looks_nothing_up_elsewhere() -> None:
+    home = Path("/srv/stack/rabbitmq")
+    config = rabbitmq.broker_config(PORTS, password="secret", memory_bytes=24 * GIB)
+    assert "listeners.tcp.local = 127.0.0.1:18003" in config
+    assert "management.tcp.ip = 127.0.0.1" in config
+    assert "guest" not in config.replace("`guest` never exists", "")
+    variables = rabbitmq.environment(home, PORTS)
+    assert not [value for value in variables.values() if value.startswith("/") and not value.startswith(str(home))]
+    assert variables["ERL_EPMD_PORT"] == "18005"
+
+
+def test_a_folder_with_a_long_path_gets_its_sockets_elsewhere(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 80)
+    engines = place.engines_folder(deep)
+    try:
+        assert len(str(engines)) < place.LONGEST_FOLDER_BYTES
+        assert place.engines_folder(deep) == engines  # the same one the next time
+    finally:
+        place.remove(deep)
+    assert not engines.exists()
+    assert not deep.exists()
+
+
+def test_the_lock_names_no_index_no_path_and_no_package_of_ours() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "commdesk-" not in lock
+    pinned = [line.split("==")[0] for line in lock.splitlines() if "==" in line and not line.startswith((" ", "#"))]
+    names = (re.split(r"[\[<>=~! ]", requirement)[0] for requirement in compile_lock.requirements(ROOT))
+    wanted = {name.lower().replace("_", "-") for name in names}
+    assert wanted <= set(pinned), "run `make lock`"

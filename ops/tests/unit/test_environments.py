@@ -1,0 +1,73 @@
+import base64
+import json
+import re
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ops import edge, fleet
+from ops.credentials import Credentials, load_or_generate
+from ops.layout import ROOT, SERVICES, WITHOUT_DATABASE, Layout, snake
+
+LAYOUT = Layout(Path("/srv/stack"), 18000)
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> Credentials:
+    return load_or_generate(tmp_path / "secrets.json")
+
+
+def test_credentials_are_private_stable_and_grow(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    first = load_or_generate(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load_or_generate(path) == first
+    known = json.loads(path.read_text())
+    forgotten = known["broker"].pop("fraud")
+    path.write_text(json.dumps(known))
+    grown = load_or_generate(path)
+    assert grown.broker["fraud"] != forgotten
+    assert {**grown.broker, "fraud": ""} == {**first.broker, "fraud": ""}
+
+
+def test_public_keys_belong_to_the_private_ones(credentials: Credentials) -> None:
+    for name, public in credentials.public_keys().items():
+        private = Ed25519PrivateKey.from_private_bytes(base64.b64decode(credentials.keys[name]["private"]))
+        assert base64.b64encode(private.public_key().public_bytes_raw()).decode() == public
+    assert set(credentials.public_keys()) == {*SERVICES, "operator"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_gets_its_own_role_and_user_and_nobody_elses(name: str, credentials: Credentials) -> None:
+    found = fleet.service_environment(LAYOUT, credentials, name, {})
+    assert urlsplit(found["RABBITMQ_URL"]).username == name
+    assert found["SERVICE_PRIVATE_KEY"] == credentials.keys[name]["private"]
+    assert found["HTTP_PORT"] == str(LAYOUT.http_port(name))
+    if name in WITHOUT_DATABASE:
+        assert "DATABASE_URL" not in found
+    else:
+        assert urlsplit(found["DATABASE_URL"]).username == snake(name)
+        assert urlsplit(found["DATABASE_MIGRATION_URL"]).username == f"{snake(name)}_owner"
+    administrators = [credentials.words[word] for word in ("postgresql_superuser", "rabbitmq_administrator")]
+    others = [credentials.keys[other]["private"] for other in SERVICES if other != name]
+    assert not any(secret in " ".join(found.values()) for secret in [*others, *administrators])
+
+
+def test_who_starts_the_stack_may_change_what_is_meant_to_be_changed(credentials: Credentials) -> None:
+    given = {"RETRY_LADDER_MS": "100,200", "DATABASE_URL": "postgresql://elsewhere", "TEST_PROCESSING_DELAY": "0"}
+    service = fleet.service_environment(LAYOUT, credentials, "wallet", given)
+    assert service["RETRY_LADDER_MS"] == "100,200"
+    assert "elsewhere" not in service["DATABASE_URL"]
+    sandbox = fleet.sandbox(LAYOUT, credentials, given).environment
+    assert (sandbox["TEST_MODE"], sandbox["TEST_PROCESSING_DELAY"]) == ("true", "0")
+
+
+def test_the_edge_is_given_every_variable_that_its_configuration_asks_for() -> None:
+    asked = set(re.findall(r'env "([A-Z_]+)"', (ROOT / "traefik/dynamic.yml").read_text()))
+    assert asked
+    assert asked <= edge.environment(LAYOUT, {}).keys()
+    named = set(re.findall(r"\$\{([A-Z_]+)\}", (ROOT / "traefik/static.yml").read_text()))
+    assert named == edge.static_values(LAYOUT, {}).keys()

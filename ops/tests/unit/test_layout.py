@@ -1,0 +1,40 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from ops import layout
+from ops.layout import SERVICES, Layout
+
+
+def test_no_port_is_given_twice() -> None:
+    ports = Layout(Path("/srv/stack"), 18000).all_ports()
+    assert len(ports) == len(layout.PORT_OFFSETS) + 2 * len(SERVICES)
+    assert min(ports) == 18000
+    assert max(ports) < 18100  # blocks of a hundred, so that stacks stand side by side
+
+
+def test_ports_are_where_the_conventions_say() -> None:
+    found = Layout(Path("/srv/stack"), 18000)
+    assert found.edge_url == "http://127.0.0.1:18000"
+    assert (found.http_port("payment"), found.grpc_port("payment")) == (18020, 18021)
+    assert (found.http_port("webhook-ingest"), found.grpc_port("identity")) == (18026, 18035)
+
+
+def test_a_stack_keeps_its_port_base_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN_DIR", str(tmp_path))
+    monkeypatch.delenv("PORT_BASE", raising=False)
+    assert layout.from_environment().port_base == layout.DEFAULT_PORT_BASE
+    (tmp_path / "stack.json").write_text(json.dumps({"port_base": 22000}))
+    assert layout.from_environment().port_base == 22000
+    monkeypatch.setenv("PORT_BASE", "23000")
+    assert layout.from_environment().port_base == 23000
+
+
+def test_a_service_counts_once_it_can_be_run(tmp_path: Path) -> None:
+    found = Layout(tmp_path / ".run", 18000, root=tmp_path)
+    package = tmp_path / "services/webhook-ingest/src/webhook_ingest"
+    package.mkdir(parents=True)
+    assert found.services() == []
+    (package / "__main__.py").touch()
+    assert found.services() == ["webhook-ingest"]
