@@ -75,6 +75,21 @@ async def test_whoever_recorded_it_leased_carries_it_out_itself(db: Database) ->
     assert outside.done == [b"mine"]
 
 
+async def test_what_its_recorder_left_undone_is_the_workers_second_attempt(db: Database) -> None:
+    outside = Outside()
+    outside.failures = [TimeoutError()]
+    intents = Intents(db, "test", outside.perform, outside.settle)
+    async with db.begin() as tx:
+        [intent] = await intents.record(tx, {ids.new(): b"x"}, leased=True)
+    with pytest.raises(TimeoutError):
+        await intents.carry_out(intent)
+    worker = asyncio.create_task(intents.run())
+    await until(lambda: none_pending(db))
+    intents.stop()
+    await worker
+    assert outside.settled == [(b"x", "attempt 2")]
+
+
 async def test_an_unknown_outcome_is_tried_again_and_never_settled_as_failed(db: Database) -> None:
     outside = Outside()
     outside.failures = [TimeoutError(), Later(0.1, "quota_exhausted")]
