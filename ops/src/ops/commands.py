@@ -122,7 +122,7 @@ def show(
             f"{entry['kind']}: {entry['summary']}",
             fields,
         )
-    Console().print(table)
+    _print(table)
     for service in told["silent"]:
         typer.echo(f"({service} did not answer: its part is missing)", err=True)
 
@@ -178,7 +178,7 @@ def list_dead_letters(
             shown["dead"],
             letter.status,
         )
-    Console().print(table)
+    _print(table)
 
 
 @dlq.command("show")
@@ -237,7 +237,7 @@ def trial_balance(
         for account in accounts:
             figures = (account.debit, account.credit, account.debit - account.credit)
             table.add_row(account.asset, account.account, *(f"{figure:,}" for figure in figures))
-        Console().print(table)
+        _print(table)
         typer.echo(
             "  ".join(f"{asset}: {total}" for asset, total in sorted(differences.items())) or "the books are empty"
         )
@@ -315,6 +315,12 @@ def _event(letter: delivery_pb2.DeadLetter) -> dict[str, Any] | str:
     except (KeyError, DecodeError):
         return letter.event.hex()
     return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _print(table: Table) -> None:
+    """A table as wide as the terminal; without one, wide enough for programs and files."""
+    console = Console()
+    (console if console.is_terminal else Console(width=220)).print(table)
 
 
 def _moment(unix_micros: int) -> str:

@@ -96,9 +96,8 @@ async def _buy(fleet: FleetClient, proof: Proof, member: journey.Member, payment
         return held if held.available else None
 
     held = await journey.until(granted, "the grant")
-    lots = (await fleet.edge("GET", "/api/v1/wallet", token=member.token)).data
-    paid_credits = sum(lot["remaining"] for lot in lots["lots"] if lot["kind"] == "PAID")
-    bonus_credits = sum(lot["remaining"] for lot in lots["lots"] if lot["kind"] == "BONUS")
+    lots = (await fleet.edge("GET", "/api/v1/wallet", token=member.token)).data["lots"]
+    paid_credits, bonus_credits = sum(lot["paid"] for lot in lots), sum(lot["bonus"] for lot in lots)
     _must((paid_credits, bonus_credits) == (5000, 500), f"granted {paid_credits} paid + {bonus_credits} bonus")
     proof.step(
         "credits granted",
