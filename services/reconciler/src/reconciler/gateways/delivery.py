@@ -1,0 +1,57 @@
+"""A service through its common delivery service."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import grpc
+
+from commdesk.common.v1 import delivery_pb2 as pb
+from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
+from common.grpc_client import verdicts
+from reconciler import wire
+from reconciler.domain import Published
+from reconciler.gateways import PAGE
+
+LIST_SECONDS = 10.0
+REPUBLISH_SECONDS = 30.0
+# Sums run over whole tables.
+TOTALS_SECONDS = 30.0
+
+
+class DeliveryPeer:
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = DeliveryServiceStub(channel)
+
+    async def published(self, since: datetime, until: datetime, after: UUID | None) -> Sequence[Published]:
+        request = pb.ListPublishedRequest(
+            from_unix_micros=wire.unix_micros(since),
+            to_unix_micros=wire.unix_micros(until),
+            limit=PAGE,
+            after_id=after.bytes if after else b"",
+        )
+        with verdicts():
+            response = await self._stub.ListPublished(request, timeout=LIST_SECONDS)
+        return [
+            Published(UUID(bytes=each.id), each.exchange, each.routing_key, each.confirmed)
+            for each in response.envelopes
+        ]
+
+    async def claimed(self, queue: str, envelope_ids: Collection[UUID]) -> set[UUID]:
+        request = pb.ListClaimedRequest(consumer=queue, ids=[each.bytes for each in envelope_ids])
+        with verdicts():
+            response = await self._stub.ListClaimed(request, timeout=LIST_SECONDS)
+        return {UUID(bytes=each) for each in response.ids}
+
+    async def republish(self, queue: str, envelope_ids: Collection[UUID]) -> int:
+        request = pb.RepublishRequest(queue=queue, ids=[each.bytes for each in envelope_ids])
+        with verdicts():
+            response = await self._stub.Republish(request, timeout=REPUBLISH_SECONDS)
+        return int(response.republished)
+
+    async def totals(self) -> dict[str, int]:
+        with verdicts():
+            response = await self._stub.Totals(pb.TotalsRequest(), timeout=TOTALS_SECONDS)
+        return dict(response.totals)

@@ -1,0 +1,104 @@
+"""A second service to reconcile with: payment's name, common's tables, its own announcements and totals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from google.protobuf.message import Message
+
+from commdesk.common.v1.common_pb2 import Money
+from commdesk.payment.v1.events_pb2 import AnalyticsPaymentSucceeded
+from common import bootstrap, ids, migrations, outbox, runtime
+from common.database import Database, Tx
+from common.settings import ServiceSettings
+from common.testing import free_port
+
+# A schema and its roles beside the reconciler's in the test's database.
+PEER = {"peer": "of-peer-in-tests", "peer_owner": "of-peer_owner-in-tests"}
+MICROS = 1_767_225_600_000_000  # 2026-01-01 00:00 UTC
+
+
+@dataclass
+class Peer:
+    db: Database
+    address: str
+    totals: dict[str, int] = field(default_factory=dict)
+
+    async def announce(self, events: Sequence[Message]) -> None:
+        """Commit the announcement and wait for the broker to have it."""
+        async with self.db.begin() as tx:
+            await outbox.append(tx, events)
+        async with asyncio.timeout(10):
+            while await self.count("outbox where published_at is null"):
+                await asyncio.sleep(0.02)
+
+    async def count(self, what: str) -> int:
+        async with self.db.begin() as tx:
+            return int((await tx.execute(f"select count(*) from {what}")).scalar_one())
+
+
+@pytest_asyncio.fixture
+async def peer(
+    stack: Any,
+    database_name: str,
+    broker_admin_url: str,
+    settings_env: dict[str, str],
+    service_keys: dict[str, str],
+) -> AsyncIterator[Peer]:
+    """The payment service as far as delivery is concerned, running; it consumes nothing."""
+    await bootstrap.database(stack.superuser_url, database_name, PEER)
+    urls = {role: bootstrap.database_url(stack.superuser_url, database_name, role, PEER[role]) for role in PEER}
+    await migrations.migrate(None, urls["peer_owner"], "peer")
+    settings = ServiceSettings(
+        database_url=urls["peer"],
+        rabbitmq_url=broker_admin_url,
+        grpc_port=free_port(),
+        http_port=free_port(),
+        service_private_key=service_keys["payment"],
+    )
+    started: asyncio.Future[Peer] = asyncio.get_running_loop().create_future()
+
+    async def serve() -> None:
+        async with runtime.start(settings, "payment") as rt:
+            running = Peer(rt.db, f"127.0.0.1:{settings.grpc_port}")
+
+            async def totals(tx: Tx) -> dict[str, int]:
+                return running.totals
+
+            rt.totals(totals)
+            started.set_result(running)
+            await rt.until_stopped()
+
+    task = asyncio.create_task(serve())
+    await asyncio.wait([task, started], return_when=asyncio.FIRST_COMPLETED)
+    yield started.result()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def successes() -> Any:
+    """Builds analytics events of successful payments."""
+
+    def build(count: int, amount_minor: int = 50_000, merchant_id: str = "mer_commdesk") -> list[Message]:
+        return [
+            AnalyticsPaymentSucceeded(
+                event_id=ids.encode("evt", ids.new()),
+                time_unix_micros=MICROS,
+                merchant_id=merchant_id,
+                payment_id=ids.encode("pay", ids.new()),
+                amount=Money(minor=amount_minor, currency="INR"),
+                gateway="cashfree",
+                method="upi",
+                pack_id="pack_500",
+                duration_micros=1_000,
+            )
+            for _ in range(count)
+        ]
+
+    return build

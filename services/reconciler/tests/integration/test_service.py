@@ -1,0 +1,213 @@
+"""The whole service, beside another, on real engines: what is lost is announced again, what is wrong becomes a case."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aio_pika
+import grpc
+import httpx
+import jwt
+import pytest
+import pytest_asyncio
+
+from commdesk.reconciler.v1 import reconciler_pb2 as pb
+from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
+from common import grpc_client
+from common.database import Database
+from common.testing import free_port, published
+from common.tokens import ServiceTokens
+from reconciler.__main__ import service
+from reconciler.settings import Settings
+
+TIMEOUT = 15.0
+
+
+@pytest.fixture
+def settings(settings_env: dict[str, str], peer: Any, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Schedules far away: the tests say when to run."""
+    for name, value in {
+        "PAYMENT_ADDRESS": peer.address,
+        "RECONCILER_ADDRESS": f"127.0.0.1:{settings_env['GRPC_PORT']}",
+        "RECONCILIATION_SECONDS": "3600",
+        "DELIVERY_CHECK_SECONDS": "3600",
+        "SETTLE_SECONDS": "0",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return Settings()
+
+
+@pytest_asyncio.fixture
+async def start(settings: Settings, service_keys: dict[str, str]) -> AsyncIterator[Callable[..., Any]]:
+    """Starts the service when told to; returns its stub."""
+    tasks: list[asyncio.Task[None]] = []
+    tokens = ServiceTokens("operator", service_keys["operator"], settings.service_public_keys)
+    channel = grpc_client.channel(f"127.0.0.1:{settings.grpc_port}", tokens, "reconciler")
+
+    def started(with_settings: Settings = settings) -> Any:
+        tasks.append(asyncio.create_task(service(with_settings)))
+        return ReconcilerServiceStub(channel)
+
+    yield started
+    await channel.close(None)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run(stub: Any) -> pb.RunResponse:
+    return await stub.Run(pb.RunRequest(actor="operator:test"), timeout=TIMEOUT, wait_for_ready=True)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while not await condition():  # noqa: ASYNC110 - what is waited for is in another process' hands
+            await asyncio.sleep(0.05)
+
+
+async def count(db: Database, what: str) -> int:
+    async with db.begin() as tx:
+        return int((await tx.execute(f"select count(*) from {what}")).scalar_one())
+
+
+async def purge(broker_admin_url: str, queue: str) -> int:
+    async with await aio_pika.connect(broker_admin_url) as connection:
+        found = await (await (await connection.channel()).get_queue(queue)).purge()
+    return found.message_count or 0
+
+
+async def test_what_was_purged_is_announced_again_and_counted_once(
+    db: Database, peer: Any, successes: Any, start: Any, broker_admin_url: str
+) -> None:
+    for _ in range(3):
+        await peer.announce(successes(2))
+    assert await purge(broker_admin_url, "analytics.billing") == 3
+    stub = start()
+
+    first = await run(stub)
+    assert (first.envelopes_checked, first.envelopes_republished) == (3, 3)
+    assert [(case.kind, case.reference, case.status) for case in first.cases] == [
+        ("delivery_lost", "payment > analytics.billing", "OPEN")
+    ]
+
+    async def counted() -> bool:
+        return await count(db, "billing_events") == 6 and await count(db, "inbox") >= 3
+
+    await until(counted)
+    second = await run(stub)
+    assert (second.envelopes_republished, len(second.cases)) == (0, 0)
+    listed = await stub.ListCases(pb.ListCasesRequest(status="ANY"), timeout=TIMEOUT)
+    assert [(case.kind, case.status) for case in listed.cases] == [("delivery_lost", "RESOLVED")]
+    assert await count(db, "billing_daily where succeeded = 6 and succeeded_minor = 300000") == 1
+    causes = [message.cause for key, message in await published(db, "email.admin.alert")]
+    assert causes == ["reconciliation_mismatch"], "one alert for one case"
+    audited = [message for key, message in await published(db, "audit.recorded")]
+    assert [(each.actor_id, each.action) for each in audited] == [("operator:test", "reconciliation.run")] * 2
+
+
+async def test_what_arrives_late_is_not_announced_again(db: Database, peer: Any, successes: Any, start: Any) -> None:
+    stub = start()
+    await peer.announce(successes(5))
+
+    async def counted() -> bool:
+        return await count(db, "billing_events") == 5
+
+    await until(counted)
+    found = await run(stub)
+    assert (found.envelopes_checked, found.envelopes_republished, len(found.cases)) == (1, 0, 0)
+
+
+async def test_a_mismatch_that_stands_becomes_a_case_until_it_is_mended(db: Database, peer: Any, start: Any) -> None:
+    peer.totals = {"payments.success.count": 2, "invoices.count": 1}
+    stub = start()
+    first = await run(stub)
+    assert first.totals["payment.invoices.count"] == 1
+    assert len(first.cases) == 0, "it may be on its way"
+    peer.totals = {"payments.success.count": 3, "invoices.count": 2}
+    assert len((await run(stub)).cases) == 0, "it moves: it may be on its way"
+    for _ in range(2):
+        found = await run(stub)
+        assert [(case.kind, case.reference, case.status) for case in found.cases] == [
+            ("payment_invoice_mismatch", "count", "OPEN")
+        ]
+    assert "off by 1" in found.cases[0].detail
+    assert len(await published(db, "email.admin.alert")) == 1, "one alert for one case"
+    peer.totals["invoices.count"] = 3
+    assert len((await run(stub)).cases) == 0
+    listed = await stub.ListCases(pb.ListCasesRequest(status="RESOLVED"), timeout=TIMEOUT)
+    assert [case.kind for case in listed.cases] == ["payment_invoice_mismatch"]
+
+
+async def test_a_service_that_is_away_leaves_the_rest_checked(
+    db: Database, peer: Any, successes: Any, settings: Settings, start: Any
+) -> None:
+    stub = start(settings.model_copy(update={"wallet_address": f"127.0.0.1:{free_port()}"}))
+    await peer.announce(successes(1))
+    assert (await run(stub)).envelopes_checked == 1
+    async with db.begin() as tx:
+        row = (await tx.execute("select status, unasked from reconciliation_runs")).one()
+    assert row.status == "PARTIAL"
+    assert "wallet" in row.unasked
+    assert "payment" not in row.unasked
+
+
+def token(settings: Settings, *roles: str, merchant_id: str = "mer_commdesk") -> dict[str, str]:
+    assert settings.jwt_secret is not None
+    claims = {"sub": "usr_1", "merchant_id": merchant_id, "roles": list(roles), "exp": int(time.time()) + 60}
+    return {"Authorization": f"Bearer {jwt.encode(claims, settings.jwt_secret.get_secret_value(), 'HS256')}"}
+
+
+async def test_finance_reads_runs_cases_and_figures(
+    db: Database, peer: Any, successes: Any, start: Any, settings: Settings
+) -> None:
+    stub = start()
+    await peer.announce([*successes(2), *successes(1, merchant_id="mer_other")])
+
+    async def counted() -> bool:
+        return await count(db, "billing_events") == 3
+
+    await until(counted)
+    await run(stub)
+    finance = token(settings, "FINANCE")
+    period = {"from": "2026-01-01", "to": "2026-01-31"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.http_port}") as http:
+        runs = (await http.get("/api/v1/reconciliation/runs", headers=finance)).json()["data"]["runs"]
+        assert [(each["actor"], each["scope"], each["envelopesChecked"]) for each in runs] == [
+            ("operator:test", "ALL", 1)
+        ]
+        again = (await http.post("/api/v1/reconciliation/runs", headers=finance)).json()["data"]
+        assert again["run"]["actor"] == "usr_1"
+        cases = await http.get("/api/v1/reconciliation/cases", params={"status": "ANY"}, headers=finance)
+        assert cases.json()["data"] == {"cases": []}
+
+        own = (await http.get("/api/v1/analytics/summary", params=period, headers=finance)).json()["data"]
+        assert own["totals"]["INR"]["succeededMinor"] == 100_000
+        assert own["webhookFailures"] == 0
+        other = token(settings, "ADMIN", merchant_id="mer_other")
+        theirs = (await http.get("/api/v1/analytics/summary", params=period, headers=other)).json()["data"]
+        assert theirs["totals"]["INR"]["succeededMinor"] == 50_000
+        assert "webhookFailures" not in theirs
+
+        for path, headers, status, code in [
+            ("/api/v1/reconciliation/runs", {}, 401, "token_missing"),
+            ("/api/v1/reconciliation/runs", token(settings, "USER"), 403, None),
+            ("/api/v1/reconciliation/runs", other, 403, "not_the_platform"),
+            ("/api/v1/reconciliation/cases?status=X", finance, 400, "case_status_unknown"),
+            ("/api/v1/analytics/summary?from=2026-02-01&to=2026-01-01", finance, 400, "period_invalid"),
+            ("/api/v1/analytics/summary?from=yesterday", finance, 400, "invalid_request"),
+        ]:
+            answer = await http.get(path, headers=headers)
+            assert answer.status_code == status, path
+            assert code is None or answer.json()["error"]["code"] == code, path
+
+
+async def test_one_run_at_a_time(start: Any) -> None:
+    stub = start()
+    await run(stub)
+    results = await asyncio.gather(*(run(stub) for _ in range(4)), return_exceptions=True)
+    refused = [each for each in results if isinstance(each, grpc.aio.AioRpcError)]
+    assert len(refused) < 4
+    assert {grpc_client.errors_from(each).code for each in refused} <= {"run_in_progress"}

@@ -1,0 +1,185 @@
+"""When books disagree, when that counts, and which queues an envelope must have reached."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import ids
+from common.topology import CONTRACT
+from reconciler import domain
+from reconciler.domain import CHECKS, Comparison, Difference, Published
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SETTLE = timedelta(seconds=60)
+
+# What the services say after one ₹500 pack was sold and 550 of its credits were spent.
+AGREEING: dict[str, dict[str, int]] = {
+    "payment": {
+        "payments.success.count": 1,
+        "payments.success.minor": 50_000,
+        "payments.success.credits": 5_500,
+        "payments.success.gst_minor": 7_627,
+        "payments.failed.count": 3,
+        "invoices.count": 1,
+    },
+    "wallet": {
+        "grants.count": 1,
+        "grants.credits": 5_500,
+        "consumed.credits": 550,
+        "wallets.available": 4_950,
+        "wallets.locked": 0,
+        "wallets.mismatched": 0,
+        "lots.remaining.paid": 4_950,
+        "lots.remaining.bonus": 0,
+        "lots.value_minor": 38_136,
+    },
+    "ledger": {
+        "ledger.INR.asset:gateway:cashfree.debit": 50_000,
+        "ledger.INR.asset:gateway:razorpay.debit": 0,
+        "ledger.INR.liability:gst:cgst.credit": 3_814,
+        "ledger.INR.liability:gst:sgst.credit": 3_813,
+        "ledger.INR.liability:deferred_credits.credit": 42_373,
+        "ledger.INR.liability:deferred_credits.debit": 4_237,
+        "ledger.CREDIT.wallets:paid.credit": 5_000,
+        "ledger.CREDIT.wallets:paid.debit": 50,
+        "ledger.CREDIT.wallets:bonus.credit": 500,
+        "ledger.CREDIT.wallets:bonus.debit": 500,
+        "ledger.CREDIT.burned.credit": 550,
+        "ledger.INR.difference": 0,
+        "ledger.CREDIT.difference": 0,
+        "journals.unbalanced": 0,
+    },
+}
+
+
+def changed(service: str, name: str, by: int) -> dict[str, dict[str, int]]:
+    totals = {each: dict(sums) for each, sums in AGREEING.items()}
+    totals[service][name] = totals[service].get(name, 0) + by
+    return totals
+
+
+def test_books_that_agree_agree_in_everything() -> None:
+    comparisons = domain.compare(AGREEING)
+    assert [(each.kind, each.reference) for each in comparisons] == [(each.kind, each.reference) for each in CHECKS]
+    assert [each for each in comparisons if not each.agrees] == []
+
+
+# Every total that is compared, and what its being wrong must show as.
+SHOWS_AS = [
+    ("payment", "payments.success.credits", {"payment_grant_mismatch"}),
+    ("payment", "payments.success.count", {"payment_grant_mismatch", "payment_invoice_mismatch"}),
+    ("payment", "payments.refunded.count", {"payment_grant_mismatch", "payment_invoice_mismatch"}),
+    ("payment", "payments.success.minor", {"payment_ledger_mismatch"}),
+    ("payment", "payments.success.gst_minor", {"payment_ledger_mismatch"}),
+    ("payment", "invoices.count", {"payment_invoice_mismatch"}),
+    ("payment", "payments.failed.count", set()),
+    ("wallet", "grants.credits", {"payment_grant_mismatch"}),
+    ("wallet", "consumed.credits", {"wallet_ledger_mismatch"}),
+    ("wallet", "wallets.available", {"wallet_inconsistent"}),
+    ("wallet", "wallets.locked", {"wallet_inconsistent"}),
+    ("wallet", "wallets.mismatched", {"wallet_inconsistent"}),
+    ("wallet", "lots.remaining.paid", {"wallet_inconsistent", "wallet_ledger_mismatch"}),
+    ("wallet", "lots.remaining.bonus", {"wallet_inconsistent", "wallet_ledger_mismatch"}),
+    ("wallet", "lots.value_minor", {"wallet_ledger_mismatch"}),
+    ("ledger", "ledger.INR.asset:gateway:razorpay.debit", {"payment_ledger_mismatch"}),
+    ("ledger", "ledger.INR.liability:deferred_credits.debit", {"wallet_ledger_mismatch"}),
+    ("ledger", "ledger.CREDIT.wallets:bonus.credit", {"wallet_ledger_mismatch"}),
+    ("ledger", "ledger.INR.difference", {"ledger_unbalanced"}),
+    ("ledger", "journals.unbalanced", {"ledger_unbalanced"}),
+]
+
+
+@pytest.mark.parametrize(("service", "name", "kinds"), SHOWS_AS, ids=[name for _, name, _ in SHOWS_AS])
+@pytest.mark.parametrize("by", [1, -1])
+def test_one_off_shows(service: str, name: str, kinds: set[str], by: int) -> None:
+    comparisons = domain.compare(changed(service, name, by))
+    assert {each.kind for each in comparisons if not each.agrees} == kinds
+
+
+def test_what_was_not_answered_is_not_judged() -> None:
+    totals = {service: sums for service, sums in AGREEING.items() if service != "wallet"}
+    assert {each.kind for each in domain.compare(totals)} == {
+        "payment_invoice_mismatch",
+        "payment_ledger_mismatch",
+        "ledger_unbalanced",
+    }
+    assert domain.compare({}) == []
+
+
+def seen(left: int, right: int, since: datetime) -> Difference:
+    return Difference("k", "r", left, right, since)
+
+
+def test_a_difference_counts_once_it_has_stood_still() -> None:
+    comparison = Comparison("k", "r", 1, 2)
+    first = domain.standing([comparison], [], NOW)
+    assert first == [seen(1, 2, NOW)]
+    assert domain.mismatches(first, NOW, timedelta(0)) == [], "one look is never enough"
+    later = domain.standing([comparison], first, NOW + SETTLE)
+    assert later == first
+    assert domain.mismatches(later, NOW + SETTLE, SETTLE) == first
+    assert domain.mismatches(later, NOW + SETTLE / 2, SETTLE) == []
+
+
+def test_a_difference_that_moves_begins_anew() -> None:
+    before = [seen(1, 2, NOW)]
+    moved = domain.standing([Comparison("k", "r", 2, 3)], before, NOW + SETTLE)
+    assert moved == [seen(2, 3, NOW + SETTLE)]
+    assert domain.mismatches(moved, NOW + SETTLE, SETTLE) == []
+
+
+def test_a_difference_that_is_gone_is_forgotten() -> None:
+    assert domain.standing([Comparison("k", "r", 2, 2)], [seen(1, 2, NOW)], NOW + SETTLE) == []
+
+
+def test_a_mismatch_says_what_is_off_and_by_how_much() -> None:
+    wrong = next(each for each in domain.compare(changed("wallet", "grants.credits", -500)) if not each.agrees)
+    [finding] = domain.disagreements([Difference(*wrong, NOW)])
+    assert (finding.kind, finding.reference) == ("payment_grant_mismatch", "credits")
+    assert "wallet.grants.credits is 5000" in finding.detail
+    assert finding.detail.endswith("off by 500")
+
+
+def published(exchange: str, key: str) -> Published:
+    return Published(ids.new(), exchange, key, True)
+
+
+def test_an_envelope_is_expected_wherever_the_contract_says() -> None:
+    paid, received = (
+        published("payment.exchange", "payment.success"),
+        published("webhook.exchange", "webhook.x.received"),
+    )
+    nobody = published("payment.exchange", "payment.processing")
+    assert domain.expected(CONTRACT, [paid, received, nobody]) == {
+        ("payment", "invoice.generate"): [paid],
+        ("wallet", "wallet.credit"): [paid],
+        ("ledger", "ledger.posting"): [paid],
+        ("fraud", "fraud.detection"): [paid],
+        ("payment", "webhook.processing"): [received],
+    }
+
+
+@given(st.integers(0, 10_000), st.integers(0, 600))
+def test_gaps_between_announcements_grow_to_an_hour(attempts: int, settle_seconds: int) -> None:
+    settle = timedelta(seconds=settle_seconds)
+    gap = domain.next_attempt(attempts, NOW, settle) - NOW
+    longer = domain.next_attempt(attempts + 1, NOW, settle) - NOW
+    assert timedelta(0) < gap <= longer <= timedelta(hours=1)
+
+
+def test_only_pairs_that_miss_something_are_findings() -> None:
+    findings = domain.lost({("payment", "wallet.credit"): 2, ("payment", "ledger.posting"): 0})
+    assert [(each.kind, each.reference) for each in findings] == [("delivery_lost", "payment > wallet.credit")]
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "expected"),
+    [("wallet", "grants.count", "wallet.grants.count"), ("ledger", "ledger.INR.difference", "ledger.INR.difference")],
+)
+def test_totals_are_named_among_all(service: str, name: str, expected: Any) -> None:
+    assert domain.qualified(service, name) == expected
