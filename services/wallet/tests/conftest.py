@@ -76,7 +76,7 @@ async def _violations(db: Database) -> list[str]:
     return found
 
 
-def _chain_violations(wallet, chain: Sequence) -> list[str]:  # type: ignore[no-untyped-def,type-arg]
+def _chain_violations(wallet, chain: Sequence) -> list[str]:
     found = []
     if [move.seq for move in chain] != list(range(1, wallet.seq + 1)):
         found.append(f"{wallet.wallet_id}: seq is not contiguous from 1 to {wallet.seq}")
@@ -89,7 +89,7 @@ def _chain_violations(wallet, chain: Sequence) -> list[str]:  # type: ignore[no-
     return found
 
 
-def _burn_violations(moves: Sequence, lots: Sequence) -> list[str]:  # type: ignore[type-arg]
+def _burn_violations(moves: Sequence, lots: Sequence) -> list[str]:
     burnt: dict[UUID, list[int]] = {}
     for move in moves:
         for lot_id, credits, value in zip(
@@ -109,7 +109,7 @@ def _burn_violations(moves: Sequence, lots: Sequence) -> list[str]:  # type: ign
 
 
 @pytest.fixture
-def violations():  # type: ignore[no-untyped-def]
+def violations():
     """`await violations(db)` lists what is wrong; empty is right."""
     return _violations
 

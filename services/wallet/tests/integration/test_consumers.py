@@ -49,7 +49,7 @@ def wanted(credits: int, key: str, **changes: str) -> Any:
 
 
 @pytest.fixture
-def arrives(db, clock):  # type: ignore[no-untyped-def]
+def arrives(db, clock):
     """Each list of events arrives as one envelope, all of them as one batch."""
 
     async def arrive(queue: str, *lists: list[Any]) -> None:
@@ -76,20 +76,20 @@ def delivery(events: list[Any]) -> Delivery:
     )
 
 
-async def balance(db, make) -> int | None:  # type: ignore[no-untyped-def]
+async def balance(db, make) -> int | None:
     async with db.begin() as tx:
         wallet = (await store.wallets_of(tx, [make.owner()])).get(make.owner())
     return wallet.available if wallet else None
 
 
-async def hops(db) -> list[tuple[str, str, str]]:  # type: ignore[no-untyped-def]
+async def hops(db) -> list[tuple[str, str, str]]:
     """(exchange, routing key, error code) of what is on its way to a rung or to the dead letters."""
     async with db.begin() as tx:
         rows = await tx.execute("select exchange, routing_key, headers from outbox where headers is not null")
         return sorted((row.exchange, row.routing_key, dict(row.headers)[ERROR_CODE]) for row in rows)
 
 
-async def test_a_payment_is_granted_once_however_often_it_is_announced(arrives, db, make, violations) -> None:  # type: ignore[no-untyped-def]
+async def test_a_payment_is_granted_once_however_often_it_is_announced(arrives, db, make, violations) -> None:
     event = paid()
     await arrives("wallet.credit", [event, event], [event])
     await arrives("wallet.credit", [event])
@@ -99,13 +99,13 @@ async def test_a_payment_is_granted_once_however_often_it_is_announced(arrives, 
     assert not await violations(db)
 
 
-async def test_a_payment_without_credits_is_worked_and_has_no_effect(arrives, db, make) -> None:  # type: ignore[no-untyped-def]
+async def test_a_payment_without_credits_is_worked_and_has_no_effect(arrives, db, make) -> None:
     await arrives("wallet.credit", [paid(credits=(0, 0), net=0)])
     assert await balance(db, make) is None
     assert await published(db) == []
 
 
-async def test_what_can_never_be_granted_is_a_dead_letter_and_holds_nobody_up(arrives, db, make) -> None:  # type: ignore[no-untyped-def]
+async def test_what_can_never_be_granted_is_a_dead_letter_and_holds_nobody_up(arrives, db, make) -> None:
     await arrives("wallet.credit", [paid("pay_nonsense"), paid(net=0), paid(), paid(credits=(-5, 10))])
     assert await balance(db, make) == 5500
     assert await hops(db) == [
@@ -115,7 +115,7 @@ async def test_what_can_never_be_granted_is_a_dead_letter_and_holds_nobody_up(ar
     ]
 
 
-async def test_a_requested_consumption_is_checked_and_debited(arrives, db, make, violations) -> None:  # type: ignore[no-untyped-def]
+async def test_a_requested_consumption_is_checked_and_debited(arrives, db, make, violations) -> None:
     await arrives("wallet.credit", [paid()])
     await arrives("wallet.debit", [wanted(550, "a"), wanted(550, "a")], [wanted(50, "b")])
     assert await balance(db, make) == 4900
@@ -123,7 +123,7 @@ async def test_a_requested_consumption_is_checked_and_debited(arrives, db, make,
     assert not await violations(db)
 
 
-async def test_a_consumption_that_comes_before_its_credits_waits_on_the_ladder(arrives, db, make) -> None:  # type: ignore[no-untyped-def]
+async def test_a_consumption_that_comes_before_its_credits_waits_on_the_ladder(arrives, db, make) -> None:
     early = wanted(550, "a")
     await arrives("wallet.debit", [early])
     assert await hops(db) == [("retry.100ms", "wallet.debit", "wallet_insufficient_credits")]
@@ -132,7 +132,7 @@ async def test_a_consumption_that_comes_before_its_credits_waits_on_the_ladder(a
     assert await balance(db, make) == 4950
 
 
-async def test_what_waiting_cannot_heal_is_refused_for_good(arrives, db, make) -> None:  # type: ignore[no-untyped-def]
+async def test_what_waiting_cannot_heal_is_refused_for_good(arrives, db, make) -> None:
     await arrives("wallet.credit", [paid()])
     await arrives("wallet.debit", [wanted(5, "a"), wanted(6, "a"), wanted(0, "b"), wanted(5, "c", kind="ROBOT")])
     assert await balance(db, make) == 5495

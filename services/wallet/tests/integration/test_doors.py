@@ -30,13 +30,13 @@ def item(credits: int, key: str, owner: pb.Owner = ASHA) -> pb.Consumption:
 
 
 @pytest_asyncio.fixture
-async def granted(db, clock, make) -> None:  # type: ignore[no-untyped-def]
+async def granted(db, clock, make) -> None:
     async with db.begin() as tx:
         await use_cases.grant_credits(tx, clock, [make.grant()])
 
 
 @pytest_asyncio.fixture
-async def stub(db, clock, service_keys) -> AsyncIterator[Any]:  # type: ignore[no-untyped-def]
+async def stub(db, clock, service_keys) -> AsyncIterator[Any]:
     known = {name: public_key(key) for name, key in service_keys.items()}
     servicer = WalletServicer(db, clock, consumptions(db, clock))
     server = await serve_grpc(
@@ -48,7 +48,7 @@ async def stub(db, clock, service_keys) -> AsyncIterator[Any]:  # type: ignore[n
     await server.stop(0)
 
 
-async def test_each_consumption_has_its_own_result(stub, granted) -> None:  # type: ignore[no-untyped-def]
+async def test_each_consumption_has_its_own_result(stub, granted) -> None:
     asked = pb.ConsumeCreditsRequest(
         items=[item(550, "a"), item(9000, "b"), item(0, "c"), item(550, "a"), item(1, "a")]
     )
@@ -65,7 +65,7 @@ async def test_each_consumption_has_its_own_result(stub, granted) -> None:  # ty
     assert dict(results[2].error.fields) == {"credits": "1 to 2147483648"}
 
 
-async def test_requests_at_once_share_batches_and_keep_their_results_apart(stub, granted, db, violations) -> None:  # type: ignore[no-untyped-def]
+async def test_requests_at_once_share_batches_and_keep_their_results_apart(stub, granted, db, violations) -> None:
     requests = [pb.ConsumeCreditsRequest(items=[item(n, f"{n}-x"), item(n, f"{n}-y")]) for n in range(1, 41)]
     answers = await asyncio.gather(*(stub.ConsumeCredits(request, timeout=10) for request in requests))
     for n, answer in enumerate(answers, 1):
@@ -74,7 +74,7 @@ async def test_requests_at_once_share_batches_and_keep_their_results_apart(stub,
     assert not await violations(db)
 
 
-async def test_a_thousand_consumptions_are_one_request_and_no_more(stub, granted) -> None:  # type: ignore[no-untyped-def]
+async def test_a_thousand_consumptions_are_one_request_and_no_more(stub, granted) -> None:
     full = pb.ConsumeCreditsRequest(items=[item(1, f"k{n}") for n in range(1000)])
     results = (await stub.ConsumeCredits(full, timeout=10)).results
     assert [result.transaction.seq for result in results] == list(range(2, 1002))
@@ -84,7 +84,7 @@ async def test_a_thousand_consumptions_are_one_request_and_no_more(stub, granted
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_wallets_transactions_and_packs_can_be_read(stub, granted) -> None:  # type: ignore[no-untyped-def]
+async def test_wallets_transactions_and_packs_can_be_read(stub, granted) -> None:
     await stub.ConsumeCredits(pb.ConsumeCreditsRequest(items=[item(550, "a")]), timeout=5)
     nobody = pb.Owner(merchant_id="mer_commdesk", kind="USER", id="usr_nobody")
     found = (await stub.GetWallets(pb.GetWalletsRequest(owners=[ASHA, nobody]), timeout=5)).wallets
@@ -121,7 +121,7 @@ class NamesAreTokens:
 
 
 @pytest_asyncio.fixture
-async def http(db, clock) -> AsyncIterator[httpx.AsyncClient]:  # type: ignore[no-untyped-def]
+async def http(db, clock) -> AsyncIterator[httpx.AsyncClient]:
     asgi = app(routes.routes(db, clock, "mer_commdesk"), Door("wallet", NamesAreTokens()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(asgi), base_url="http://wallet") as client:
         yield client
@@ -131,7 +131,7 @@ def as_(user: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {user}"}
 
 
-async def test_callers_see_their_own_wallet(http, granted) -> None:  # type: ignore[no-untyped-def]
+async def test_callers_see_their_own_wallet(http, granted) -> None:
     body = (await http.get("/api/v1/wallet", headers=as_("usr_asha"))).json()
     assert body["success"]
     assert body["data"].pop("walletId").startswith("wal_")
@@ -147,7 +147,7 @@ async def test_callers_see_their_own_wallet(http, granted) -> None:  # type: ign
     assert (await http.get("/api/v1/wallet")).status_code == 401
 
 
-async def test_transactions_come_in_pages_newest_first(http, granted, db, clock, make) -> None:  # type: ignore[no-untyped-def]
+async def test_transactions_come_in_pages_newest_first(http, granted, db, clock, make) -> None:
     clock.advance(3600)
     await use_cases.consume_credits(db, clock, [make.consumption(credits) for credits in (1, 2, 3)])
     seen, cursor = [], None
@@ -173,7 +173,7 @@ async def test_transactions_come_in_pages_newest_first(http, granted, db, clock,
         ({"from": "2026-01-01T01:00:00Z", "to": "2026-01-01T01:00:00Z"}, []),
     ],
 )
-async def test_transactions_can_be_filtered(http, granted, db, clock, make, filters, credits) -> None:  # type: ignore[no-untyped-def]
+async def test_transactions_can_be_filtered(http, granted, db, clock, make, filters, credits) -> None:
     clock.advance(3600)
     await use_cases.consume_credits(db, clock, [make.consumption(1)])
     page = (await http.get("/api/v1/wallet/transactions", params=filters, headers=as_("usr_asha"))).json()["data"]
@@ -184,13 +184,13 @@ async def test_transactions_can_be_filtered(http, granted, db, clock, make, filt
     "wrong",
     [{"limit": "0"}, {"limit": "201"}, {"cursor": "x"}, {"type": "STEAL"}, {"from": "yesterday"}, {"user": "x"}],
 )
-async def test_a_wrong_filter_is_named(http, wrong: dict[str, str]) -> None:  # type: ignore[no-untyped-def]
+async def test_a_wrong_filter_is_named(http, wrong: dict[str, str]) -> None:
     answer = await http.get("/api/v1/wallet/transactions", params=wrong, headers=as_("usr_asha"))
     assert answer.status_code == 400
     assert list(answer.json()["error"]["fields"]) == list(wrong)
 
 
-async def test_packs_are_public_and_a_withdrawn_version_is_gone(http, db, clock) -> None:  # type: ignore[no-untyped-def]
+async def test_packs_are_public_and_a_withdrawn_version_is_gone(http, db, clock) -> None:
     clock.advance(86_400)
     async with db.begin() as tx:
         await tx.execute("update packs set active_to = '2026-01-02T00:00:00Z' where pack_id = 'pack_150'")
@@ -206,7 +206,7 @@ async def test_packs_are_public_and_a_withdrawn_version_is_gone(http, db, clock)
 # ── Stories ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_payment_a_wallet_and_a_user_have_their_stories(db, clock, make) -> None:  # type: ignore[no-untyped-def]
+async def test_a_payment_a_wallet_and_a_user_have_their_stories(db, clock, make) -> None:
     first, second = make.grant(paid=100, bonus=0, net=100), make.grant(paid=100, bonus=0, net=100)
     async with db.begin() as tx:
         for each in (first, second):

@@ -18,8 +18,8 @@ UNLOCKED = moving.LOCK_WALLETS.replace("for no key update", "offset 0")
 
 
 @pytest.fixture
-def delivered(db, clock):  # type: ignore[no-untyped-def]
-    async def deliver(grant) -> list[Result | None]:  # type: ignore[no-untyped-def]
+def delivered(db, clock):
+    async def deliver(grant) -> list[Result | None]:
         async with db.begin() as tx:
             return await use_cases.grant_credits(tx, clock, [grant])
 
@@ -27,7 +27,7 @@ def delivered(db, clock):  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-def debited_at_once(db, clock, make, delivered):  # type: ignore[no-untyped-def]
+def debited_at_once(db, clock, make, delivered):
     """Two debits of one wallet that overlap for sure; each fits its balance, together they do not."""
 
     async def debit() -> list[Result | BaseException]:
@@ -46,14 +46,14 @@ def debited_at_once(db, clock, make, delivered):  # type: ignore[no-untyped-def]
 # ── The business key ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_with_the_key_a_payment_grants_once(delivered, db, make, violations) -> None:  # type: ignore[no-untyped-def]
+async def test_with_the_key_a_payment_grants_once(delivered, db, make, violations) -> None:
     bought = make.grant()
     [first], [again] = [await delivered(bought) for _ in range(2)]
     assert first.id == again.id
     assert await violations(db) == []
 
 
-async def test_without_the_look_up_the_primary_key_still_refuses(delivered, db, make, violations, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+async def test_without_the_look_up_the_primary_key_still_refuses(delivered, db, make, violations, monkeypatch) -> None:
     monkeypatch.setattr(moving, "TAKEN_KEYS", NO_KEY_IS_TAKEN)
     bought = make.grant()
     await delivered(bought)
@@ -62,7 +62,7 @@ async def test_without_the_look_up_the_primary_key_still_refuses(delivered, db, 
     assert await violations(db) == []
 
 
-async def test_without_the_key_a_payment_grants_twice(delivered, db, make, violations, monkeypatch, as_owner) -> None:  # type: ignore[no-untyped-def]
+async def test_without_the_key_a_payment_grants_twice(delivered, db, make, violations, monkeypatch, as_owner) -> None:
     monkeypatch.setattr(moving, "TAKEN_KEYS", NO_KEY_IS_TAKEN)
     await as_owner("alter table operation_keys drop constraint operation_keys_pkey")
     bought = make.grant()
@@ -74,13 +74,13 @@ async def test_without_the_key_a_payment_grants_twice(delivered, db, make, viola
 # ── The row lock ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_with_the_lock_exactly_one_of_two_debits_succeeds(debited_at_once, db, violations) -> None:  # type: ignore[no-untyped-def]
+async def test_with_the_lock_exactly_one_of_two_debits_succeeds(debited_at_once, db, violations) -> None:
     results = await debited_at_once()
     assert Counter(map(type, results)) == {Transaction: 1, WalletInsufficientCredits: 1}
     assert await violations(db) == []
 
 
-async def test_without_the_lock_a_debit_fails_instead_of_being_refused(  # type: ignore[no-untyped-def]
+async def test_without_the_lock_a_debit_fails_instead_of_being_refused(
     debited_at_once, db, violations, monkeypatch
 ) -> None:
     monkeypatch.setattr(moving, "LOCK_WALLETS", UNLOCKED)
@@ -94,7 +94,7 @@ async def test_without_the_lock_a_debit_fails_instead_of_being_refused(  # type:
 
 async def test_without_lock_and_seq_credits_are_spent_twice(
     debited_at_once, db, violations, monkeypatch, as_owner
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     monkeypatch.setattr(moving, "LOCK_WALLETS", UNLOCKED)
     await as_owner("alter table wallet_transactions drop constraint wallet_transactions_seq")
     results = await debited_at_once()

@@ -28,20 +28,20 @@ def book(make: SimpleNamespace) -> Book:
 
 
 @pytest.fixture
-def carried_out(book: Book, make: SimpleNamespace, now: datetime):  # type: ignore[no-untyped-def]
+def carried_out(book: Book, make: SimpleNamespace, now: datetime):
     def carry_out(*operations: Operation) -> list[Result]:
         return domain.apply(book, operations, now, make.id)
 
     return carry_out
 
 
-def test_a_debit_sees_the_credit_before_it_and_not_the_one_after(carried_out, make) -> None:  # type: ignore[no-untyped-def]
+def test_a_debit_sees_the_credit_before_it_and_not_the_one_after(carried_out, make) -> None:
     early, granted, late = carried_out(make.consumption(10), make.grant(), make.consumption(10))
     assert isinstance(early, WalletInsufficientCredits)
     assert (granted.balance_after, late.balance_before, late.balance_after) == (5500, 5500, 5490)
 
 
-def test_of_two_debits_that_fit_one_by_one_but_not_together_the_first_wins(carried_out, make, book) -> None:  # type: ignore[no-untyped-def]
+def test_of_two_debits_that_fit_one_by_one_but_not_together_the_first_wins(carried_out, make, book) -> None:
     carried_out(make.grant())
     first, second = carried_out(make.consumption(3000), make.consumption(3000))
     assert isinstance(first, Transaction)
@@ -50,7 +50,7 @@ def test_of_two_debits_that_fit_one_by_one_but_not_together_the_first_wins(carri
     assert book.wallets[make.owner()].available == 2500
 
 
-def test_the_same_key_and_content_answers_with_the_first_result(carried_out, make, book) -> None:  # type: ignore[no-untyped-def]
+def test_the_same_key_and_content_answers_with_the_first_result(carried_out, make, book) -> None:
     bought = make.grant()
     first, again = carried_out(bought, bought)
     assert again is first
@@ -68,13 +68,13 @@ def test_the_same_key_and_content_answers_with_the_first_result(carried_out, mak
         lambda make: make.consumption(7, "boost-1", of=make.owner("usr_ravi")),
     ],
 )
-def test_the_same_key_and_other_content_is_refused(carried_out, make, other) -> None:  # type: ignore[no-untyped-def]
+def test_the_same_key_and_other_content_is_refused(carried_out, make, other) -> None:
     carried_out(make.grant(), make.consumption(7, "boost-1"))
     [refused] = carried_out(other(make))
     assert isinstance(refused, OperationKeyReused)
 
 
-def test_keys_of_two_merchants_do_not_meet(make, now) -> None:  # type: ignore[no-untyped-def]
+def test_keys_of_two_merchants_do_not_meet(make, now) -> None:
     ours, theirs = make.owner(), make.owner(merchant_id="mer_other")
     book = Book({each: make.wallet(each) for each in (ours, theirs)}, {})
     operations = [
@@ -86,19 +86,19 @@ def test_keys_of_two_merchants_do_not_meet(make, now) -> None:  # type: ignore[n
     assert not [result for result in domain.apply(book, operations, now, make.id) if isinstance(result, DomainError)]
 
 
-def test_a_payment_that_comes_again_with_other_credits_is_refused(carried_out, make) -> None:  # type: ignore[no-untyped-def]
+def test_a_payment_that_comes_again_with_other_credits_is_refused(carried_out, make) -> None:
     bought = make.grant()
     _, refused = carried_out(bought, make.grant(paid=9999, payment=bought.payment_id))
     assert isinstance(refused, OperationKeyReused)
 
 
-def test_a_refusal_does_not_use_up_its_key(carried_out, make) -> None:  # type: ignore[no-untyped-def]
+def test_a_refusal_does_not_use_up_its_key(carried_out, make) -> None:
     refused, _, done = carried_out(make.consumption(7, "boost-1"), make.grant(), make.consumption(7, "boost-1"))
     assert isinstance(refused, WalletInsufficientCredits)
     assert isinstance(done, Transaction)
 
 
-def test_a_wallet_counts_in_one_currency(carried_out, make) -> None:  # type: ignore[no-untyped-def]
+def test_a_wallet_counts_in_one_currency(carried_out, make) -> None:
     from common.money import Money
 
     dollars = make.grant()
@@ -107,7 +107,7 @@ def test_a_wallet_counts_in_one_currency(carried_out, make) -> None:  # type: ig
     assert isinstance(refused, WalletCurrencyMismatch)
 
 
-def test_an_unknown_wallet_holds_nothing(carried_out, make) -> None:  # type: ignore[no-untyped-def]
+def test_an_unknown_wallet_holds_nothing(carried_out, make) -> None:
     [refused] = carried_out(make.consumption(1, of=make.owner("usr_nobody")))
     assert isinstance(refused, WalletInsufficientCredits)
 
@@ -132,7 +132,7 @@ def test_an_unknown_wallet_holds_nothing(carried_out, make) -> None:  # type: ig
         ("owner", domain.Owner("mer_commdesk", "USER", "\0"), "owner.id"),
     ],
 )
-def test_what_is_wrong_in_any_state_is_named(make, field: str, value: object, named: str) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_wrong_in_any_state_is_named(make, field: str, value: object, named: str) -> None:
     asked = make.consumption(5)
     setattr(asked, field, value)
     refusal = domain.refusal_of(asked)
@@ -141,10 +141,10 @@ def test_what_is_wrong_in_any_state_is_named(make, field: str, value: object, na
 
 
 @pytest.mark.parametrize("credits", [1, 2**31])
-def test_the_limits_themselves_are_allowed(make, credits: int) -> None:  # type: ignore[no-untyped-def]
+def test_the_limits_themselves_are_allowed(make, credits: int) -> None:
     assert domain.refusal_of(make.consumption(credits)) is None
 
 
 @pytest.mark.parametrize("wrong", [{"paid": -1}, {"paid": 2**31 + 1}, {"paid": 0, "bonus": 0}, {"net": -1}])
-def test_a_malformed_grant_is_refused(make, wrong: dict[str, int]) -> None:  # type: ignore[no-untyped-def]
+def test_a_malformed_grant_is_refused(make, wrong: dict[str, int]) -> None:
     assert isinstance(domain.refusal_of(make.grant(**wrong)), InvalidGrant)

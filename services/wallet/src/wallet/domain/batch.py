@@ -29,8 +29,8 @@ class Book:
     done: dict[ScopedKey, Transaction]
     transactions: list[Transaction] = field(default_factory=list)
     moved: dict[Owner, Wallet] = field(default_factory=dict)
-    # Opened or burnt, by id, each with its wallet's id.
-    lots: dict[UUID, tuple[UUID, Lot]] = field(default_factory=dict)
+    opened: list[tuple[Wallet, Lot]] = field(default_factory=list)
+    burnt: dict[UUID, Lot] = field(default_factory=dict)
 
 
 def apply(book: Book, operations: Iterable[Operation], now: datetime, new_id: Callable[[], UUID]) -> list[Result]:
@@ -90,7 +90,7 @@ def _consume(
         taken = min(left, lot.remaining)
         released = lot.burn(taken)
         burns.append(Burn(lot.id, taken, released))
-        book.lots[lot.id] = (wallet.id, lot)
+        book.burnt[lot.id] = lot
         left -= taken
         value += released
         bonus += taken if lot.kind is LotKind.BONUS else 0
@@ -115,7 +115,7 @@ def _grant(book: Book, wallet: Wallet | None, grant: Grant, now: datetime, new_i
         )
     for lot in lots_of(grant, new_id):
         insort(wallet.lots, lot, key=burn_order)
-        book.lots[lot.id] = (wallet.id, lot)
+        book.opened.append((wallet, lot))
     wallet.lifetime_purchased += grant.credits_paid
     return _moved(
         book, wallet, TransactionType.GRANT, grant.credits_paid, grant.credits_bonus, grant.value.minor,

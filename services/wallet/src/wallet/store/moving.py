@@ -1,8 +1,7 @@
 """The money path's SQL: one statement per step and batch.
 
 The planner has no choice in any of these statements: each array element leads to one index probe, be the tables empty
-or huge (`cross join lateral` with a sub-select that cannot be flattened, no sequential scans; upserts, which always go
-by their key).
+or huge (see PROBE_ALWAYS; `cross join lateral` with a sub-select that cannot be flattened keeps the order besides).
 Questions that are not asked under load are in `reading`.
 """
 
@@ -25,9 +24,12 @@ from unnest(cast(:ids as uuid[]), cast(:merchant_ids as text[]), cast(:kinds as 
 on conflict (owner_id, owner_kind, merchant_id) do nothing
 """
 
-# The planner would read a table of a few pages whole for every single probe: a merchant with two hundred wallets would
-# pay for two hundred times the batch. The setting ends with the transaction.
-PROBE_ALWAYS = "set local enable_seqscan = off"
+# Left to itself the planner reads a table of a few pages whole for every single probe, and one of middling size whole
+# for every batch: a merchant with two hundred wallets would pay two hundred times. Ends with the transaction.
+PROBE_ALWAYS = """
+select set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true)
+"""
 
 # The lock is taken inside the lateral sub-select, once for each owner in the order of the arrays: sorted by the caller.
 LOCK_WALLETS = """
@@ -96,8 +98,8 @@ from unnest(cast(:keys as text[]), cast(:merchant_ids as text[]), cast(:ids as u
      as row (operation_key, merchant_id, transaction_id)
 """
 
-SAVE_LOTS = """
-insert into credit_lots as lot (lot_id, wallet_id, kind, payment_id, granted, remaining, value_minor,
+SAVE_NEW_LOTS = """
+insert into credit_lots (lot_id, wallet_id, kind, payment_id, granted, remaining, value_minor,
     value_left_minor, priority, expires_at, created_at)
 select lot_id, wallet_id, kind, payment_id, granted, remaining, value_minor, value_left_minor, priority, expires_at,
     :now
@@ -106,21 +108,22 @@ from unnest(cast(:ids as uuid[]), cast(:wallet_ids as uuid[]), cast(:kinds as te
             cast(:worths_left as bigint[]), cast(:priorities as integer[]), cast(:expiries as timestamptz[]))
      as row (lot_id, wallet_id, kind, payment_id, granted, remaining, value_minor, value_left_minor, priority,
              expires_at)
-on conflict (lot_id) do update
-set remaining = excluded.remaining, value_left_minor = excluded.value_left_minor
+"""
+
+SAVE_BURNT_LOTS = """
+update credit_lots as lot
+set remaining = row.remaining, value_left_minor = row.value_left_minor
+from unnest(cast(:ids as uuid[]), cast(:remaining as bigint[]), cast(:worths_left as bigint[]))
+     as row (lot_id, remaining, value_left_minor)
+where lot.lot_id = row.lot_id
 """
 
 SAVE_WALLETS = """
-insert into wallets as wallet (wallet_id, merchant_id, owner_kind, owner_id, currency, available, lifetime_purchased,
-    seq, created_at, updated_at)
-select wallet_id, merchant_id, owner_kind, owner_id, currency, available, lifetime_purchased, seq, :now, :now
-from unnest(cast(:ids as uuid[]), cast(:merchant_ids as text[]), cast(:kinds as text[]), cast(:owner_ids as text[]),
-            cast(:currencies as text[]), cast(:available as bigint[]), cast(:lifetimes as bigint[]),
-            cast(:seqs as bigint[]))
-     as row (wallet_id, merchant_id, owner_kind, owner_id, currency, available, lifetime_purchased, seq)
-on conflict (wallet_id) do update
-set available = excluded.available, lifetime_purchased = excluded.lifetime_purchased, seq = excluded.seq,
-    updated_at = excluded.updated_at
+update wallets as wallet
+set available = row.available, lifetime_purchased = row.lifetime_purchased, seq = row.seq, updated_at = :now
+from unnest(cast(:ids as uuid[]), cast(:available as bigint[]), cast(:lifetimes as bigint[]), cast(:seqs as bigint[]))
+     as row (wallet_id, available, lifetime_purchased, seq)
+where wallet.wallet_id = row.wallet_id
 """
 
 
@@ -183,7 +186,8 @@ async def save(tx: Tx, book: Book, now: datetime) -> None:
         merchant_ids=[done.owner.merchant_id for done in by_key],
         ids=[done.id for done in by_key],
     )
-    await _save_lots(tx, book, now)
+    await _save_new_lots(tx, book, now)
+    await _save_burnt_lots(tx, list(book.burnt.values()))
     await _save_wallets(tx, list(book.moved.values()), now)
 
 
@@ -210,16 +214,15 @@ async def _save_transactions(tx: Tx, done: Sequence[Transaction], now: datetime)
     )
 
 
-async def _save_lots(tx: Tx, book: Book, now: datetime) -> None:
-    """New lots and burnt ones alike: a lot that was opened and burnt by one batch is written once."""
-    changed = list(book.lots.items())
-    if not changed:
+async def _save_new_lots(tx: Tx, book: Book, now: datetime) -> None:
+    """As the batch left them: some may be burnt already."""
+    if not book.opened:
         return
-    lots = [lot for _, (_, lot) in changed]
+    lots = [lot for _, lot in book.opened]
     await tx.execute(
-        SAVE_LOTS,
+        SAVE_NEW_LOTS,
         ids=[lot.id for lot in lots],
-        wallet_ids=[wallet_id for _, (wallet_id, _) in changed],
+        wallet_ids=[wallet.id for wallet, _ in book.opened],
         kinds=[lot.kind for lot in lots],
         payment_ids=[lot.payment_id for lot in lots],
         granted=[lot.granted for lot in lots],
@@ -232,12 +235,21 @@ async def _save_lots(tx: Tx, book: Book, now: datetime) -> None:
     )
 
 
+async def _save_burnt_lots(tx: Tx, lots: Sequence[Lot]) -> None:
+    if not lots:
+        return
+    await tx.execute(
+        SAVE_BURNT_LOTS,
+        ids=[lot.id for lot in lots],
+        remaining=[lot.remaining for lot in lots],
+        worths_left=[lot.value_left_minor for lot in lots],
+    )
+
+
 async def _save_wallets(tx: Tx, wallets: Sequence[Wallet], now: datetime) -> None:
     await tx.execute(
         SAVE_WALLETS,
         ids=[wallet.id for wallet in wallets],
-        **owner_columns([wallet.owner for wallet in wallets]),
-        currencies=[wallet.currency for wallet in wallets],
         available=[wallet.available for wallet in wallets],
         lifetimes=[wallet.lifetime_purchased for wallet in wallets],
         seqs=[wallet.seq for wallet in wallets],

@@ -18,7 +18,8 @@ w.lifetime_purchased, w.seq
 
 _TRANSACTION = """
 t.transaction_id, t.wallet_id, w.merchant_id, w.owner_kind, w.owner_id, t.type, t.credits_paid, t.credits_bonus,
-t.value_minor, w.currency, t.balance_before, t.balance_after, t.seq, t.source, t.source_id, t.operation_key, t.created_at
+t.value_minor, w.currency, t.balance_before, t.balance_after, t.seq, t.source, t.source_id, t.operation_key,
+t.created_at
 """
 
 _WALLETS_OF = f"""
