@@ -84,3 +84,5 @@ async def test_every_statement_probes_an_index_for_each_item(
     for sql, plan in plans:
         sweeping = [node["Node Type"] for node in nodes(plan) if node["Node Type"] in SWEEPING]
         assert not sweeping, f"{sweeping} in\n{sql}"
+        walked = [node for node in nodes(plan) if "Index" in node["Node Type"] and "Index Cond" not in node]
+        assert not walked, f"an index is walked from end to end in\n{sql}"

@@ -174,8 +174,15 @@ async def packs_on_sale(tx: Tx, merchant_id: str, now: datetime) -> list[Pack]:
     """Cheapest first."""
     rows = await tx.execute(_PACKS_ON_SALE, merchant_id=merchant_id, now=now)
     return [
-        Pack(id, version, name, Money(price_minor, currency), paid, bonus)
-        for id, version, name, price_minor, currency, paid, bonus in rows.tuples()
+        Pack(
+            row.pack_id,
+            row.version,
+            row.name,
+            Money(row.price_minor, row.currency),
+            row.credits_paid,
+            row.credits_bonus,
+        )
+        for row in rows
     ]
 
 
