@@ -159,8 +159,9 @@ class Supervisor:
 
 
 def end_orphans(run_dir: Path, timeout_seconds: float = 20) -> list[str]:
-    """End what a killed supervisord left behind: processes that carry this stack's mark. Returns their names."""
-    orphans = [process for process in psutil.process_iter() if _mark(process) == str(run_dir)]
+    """End what a killed supervisord left behind. Returns the process ids."""
+    engines = (run_dir / "engines").resolve()
+    orphans = [process for process in psutil.process_iter() if _belongs(process, run_dir, engines)]
     for process in orphans:
         _signal(process.terminate)
     _, stubborn = psutil.wait_procs(orphans, timeout=timeout_seconds)
@@ -170,11 +171,18 @@ def end_orphans(run_dir: Path, timeout_seconds: float = 20) -> list[str]:
     return [str(process.pid) for process in orphans]
 
 
-def _mark(process: psutil.Process) -> str | None:
+def _belongs(process: psutil.Process, run_dir: Path, engines: Path) -> bool:
+    """Whether a process carries this stack's mark, or is an engine that wrote its title over its environment."""
+    if process.pid == os.getpid():
+        return False
     try:
-        return process.environ().get(MARK) if process.pid != os.getpid() else None
+        if process.environ().get(MARK) == str(run_dir):
+            return True
+        folder = Path(process.cwd())
     except (psutil.Error, OSError):
-        return None
+        return False
+    # A person's shell may stand in that folder; an engine has no terminal.
+    return folder.is_relative_to(engines) and process.terminal() is None
 
 
 def _signal(send: Callable[[], None]) -> None:
