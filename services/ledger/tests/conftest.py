@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ class Events:
         self.micros = NOW_MICROS
 
     def paid(self, **changes: Any) -> PaymentSucceeded:
-        amounts: Mapping[str, int] = {"amount": 50_000, "net": 42_373, "cgst": 3_814, "sgst": 3_813, "igst": 0}
+        amounts: dict[str, int] = {"amount": 50_000, "net": 42_373, "cgst": 3_814, "sgst": 3_813, "igst": 0}
         amounts = amounts | {name: changes.pop(name) for name in tuple(changes) if name in amounts}
         event = PaymentSucceeded(event_id=ids.encode("evt", ids.new()), time_unix_micros=self.micros)
         payment = event.payment

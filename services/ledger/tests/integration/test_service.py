@@ -18,6 +18,7 @@ from commdesk.ledger.v1 import ledger_pb2 as pb
 from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from common import envelopes, grpc_client, ids
 from common.database import Database
+from common.settings import read
 from common.tokens import ServiceTokens
 from common.topology import CONTRACT
 from ledger.__main__ import service
@@ -29,7 +30,7 @@ TIMEOUT = 5.0
 @pytest_asyncio.fixture
 async def running(settings_env: dict[str, str]) -> AsyncIterator[Settings]:
     """The service, as `ledger serve` runs it."""
-    settings = Settings()
+    settings = read(Settings)
     task = asyncio.create_task(service(settings))
     yield settings
     task.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -20,7 +20,7 @@ BOOK = ("accounts", "journals", "ledger_entries", "audit_logs")
 
 
 async def post(db: Database, *events: Any) -> None:
-    decode = {
+    decode: dict[str, Callable[[Any], Occurrence]] = {
         "PaymentSucceeded": wire.payment_succeeded,
         "WalletCredited": wire.wallet_credited,
         "WalletDebited": wire.wallet_debited,
@@ -183,10 +183,10 @@ async def recomputed(db: Database) -> dict[str, tuple[int, int]]:
     """The balances from the entries alone."""
     async with db.begin() as tx:
         rows = await tx.execute(
-            "select code, cast(sum(debit) as bigint), cast(sum(credit) as bigint)"
+            "select code, cast(sum(debit) as bigint) as debit, cast(sum(credit) as bigint) as credit"
             " from ledger_entries join accounts using (account_id) group by code"
         )
-        return {code: (debit, credit) for code, debit, credit in rows}
+        return {row.code: (row.debit, row.credit) for row in rows}
 
 
 async def test_snapshots_are_exact_while_others_post(database_url: str, db: Database, events: Any) -> None:

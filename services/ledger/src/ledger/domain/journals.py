@@ -179,7 +179,7 @@ def journals_of(occurrence: Occurrence, new_id: Callable[[], UUID]) -> list[Jour
 
 def _entries(occurrence: Occurrence, template: Template, postings: tuple[_Posting, ...]) -> list[Entry]:
     amounts, entries, balance = occurrence.amounts, [], 0
-    for number, numbers, debit, names in postings:
+    for fixed, numbers, debit, names in postings:
         amount = 0
         for name in names:
             part = amounts[name]
@@ -188,8 +188,7 @@ def _entries(occurrence: Occurrence, template: Template, postings: tuple[_Postin
             amount += part
         if amount == 0:
             continue
-        if numbers is not None:
-            number = _by_gateway(numbers, occurrence)
+        number = fixed if numbers is None else _by_gateway(numbers, occurrence)
         balance += amount if debit else -amount
         entries.append(Entry(number, amount, 0) if debit else Entry(number, 0, amount))
     if balance:
