@@ -54,13 +54,14 @@ async def peer(
     await bootstrap.database(stack.superuser_url, database_name, PEER)
     urls = {role: bootstrap.database_url(stack.superuser_url, database_name, role, PEER[role]) for role in PEER}
     await migrations.migrate(None, urls["peer_owner"], "peer")
-    settings = ServiceSettings(
-        database_url=urls["peer"],
-        rabbitmq_url=broker_admin_url,
-        grpc_port=free_port(),
-        http_port=free_port(),
-        service_private_key=service_keys["payment"],
-    )
+    overrides: dict[str, Any] = {
+        "database_url": urls["peer"],
+        "rabbitmq_url": broker_admin_url,
+        "grpc_port": free_port(),
+        "http_port": free_port(),
+        "service_private_key": service_keys["payment"],
+    }
+    settings = ServiceSettings(**overrides)
     started: asyncio.Future[Peer] = asyncio.get_running_loop().create_future()
 
     async def serve() -> None:
@@ -75,8 +76,8 @@ async def peer(
             await rt.until_stopped()
 
     task = asyncio.create_task(serve())
-    await asyncio.wait([task, started], return_when=asyncio.FIRST_COMPLETED)
-    yield started.result()
+    task.add_done_callback(lambda _: started.done() or started.cancel())
+    yield await started
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

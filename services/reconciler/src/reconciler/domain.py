@@ -155,14 +155,8 @@ def standing(comparisons: Iterable[Comparison], before: Iterable[Difference], no
 
     What is still on its way makes differences that move; one that stands still while time passes is a mismatch.
     """
-    known = {(each.kind, each.reference, each.left, each.right): each.since for each in before}
-    return [
-        Difference(
-            *comparison, known.get((comparison.kind, comparison.reference, comparison.left, comparison.right), now)
-        )
-        for comparison in comparisons
-        if not comparison.agrees
-    ]
+    known = {Comparison(each.kind, each.reference, each.left, each.right): each.since for each in before}
+    return [Difference(*comparison, known.get(comparison, now)) for comparison in comparisons if not comparison.agrees]
 
 
 def mismatches(differences: Iterable[Difference], now: datetime, settle: timedelta) -> list[Difference]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -112,7 +112,7 @@ async def test_billing_events_count_once_on_their_day(db: Database) -> None:
 
     await asyncio.gather(*(keep(events[start:] + events[:start]) for start in range(5)))
     async with db.begin() as tx:
-        first, last = datetime(2026, 1, 1).date(), datetime(2026, 1, 31).date()
+        first, last = date(2026, 1, 1), date(2026, 1, 31)
         days = await store.billing_days(tx, "mer_1", first, last)
         assert await store.webhook_failures(tx, first, last) == 1
         assert (await store.billing_count(tx))["billing.payments.success"] == 2

@@ -18,6 +18,7 @@ from commdesk.reconciler.v1 import reconciler_pb2 as pb
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
 from common import grpc_client
 from common.database import Database
+from common.settings import read
 from common.testing import free_port, published
 from common.tokens import ServiceTokens
 from reconciler.__main__ import service
@@ -37,7 +38,7 @@ def settings(settings_env: dict[str, str], peer: Any, monkeypatch: pytest.Monkey
         "SETTLE_SECONDS": "0",
     }.items():
         monkeypatch.setenv(name, value)
-    return Settings()
+    return read(Settings)
 
 
 @pytest_asyncio.fixture
@@ -58,13 +59,13 @@ async def start(settings: Settings, service_keys: dict[str, str]) -> AsyncIterat
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def run(stub: Any) -> pb.RunResponse:
+async def run(stub: Any) -> Any:
     return await stub.Run(pb.RunRequest(actor="operator:test"), timeout=TIMEOUT, wait_for_ready=True)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(20):
-        while not await condition():  # noqa: ASYNC110 - what is waited for is in another process' hands
+        while not await condition():
             await asyncio.sleep(0.05)
 
 
@@ -102,10 +103,10 @@ async def test_what_was_purged_is_announced_again_and_counted_once(
     listed = await stub.ListCases(pb.ListCasesRequest(status="ANY"), timeout=TIMEOUT)
     assert [(case.kind, case.status) for case in listed.cases] == [("delivery_lost", "RESOLVED")]
     assert await count(db, "billing_daily where succeeded = 6 and succeeded_minor = 300000") == 1
-    causes = [message.cause for key, message in await published(db, "email.admin.alert")]
-    assert causes == ["reconciliation_mismatch"], "one alert for one case"
-    audited = [message for key, message in await published(db, "audit.recorded")]
-    assert [(each.actor_id, each.action) for each in audited] == [("operator:test", "reconciliation.run")] * 2
+    alerts: list[tuple[str, Any]] = await published(db, "email.admin.alert")
+    assert [alert.cause for _, alert in alerts] == ["reconciliation_mismatch"], "one alert for one case"
+    audited: list[tuple[str, Any]] = await published(db, "audit.recorded")
+    assert [(each.actor_id, each.action) for _, each in audited] == [("operator:test", "reconciliation.run")] * 2
 
 
 async def test_what_arrives_late_is_not_announced_again(db: Database, peer: Any, successes: Any, start: Any) -> None:

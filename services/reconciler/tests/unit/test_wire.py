@@ -15,7 +15,7 @@ from reconciler.domain import BillingDay, BillingKind, CaseStatus
 
 
 def succeeded(**fields: Any) -> AnalyticsPaymentSucceeded:
-    defaults = {
+    defaults: dict[str, Any] = {
         "event_id": ids.encode("evt", ids.new()),
         "amount": Money(minor=50_000, currency="INR"),
         "duration_micros": 7,

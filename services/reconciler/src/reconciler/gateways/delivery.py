@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import grpc
@@ -23,7 +24,7 @@ TOTALS_SECONDS = 30.0
 
 class DeliveryPeer:
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._stub = DeliveryServiceStub(channel)
+        self._stub: Any = DeliveryServiceStub(channel)  # type: ignore[no-untyped-call]
 
     async def published(self, since: datetime, until: datetime, after: UUID | None) -> Sequence[Published]:
         request = pb.ListPublishedRequest(
