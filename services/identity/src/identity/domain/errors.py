@@ -1,0 +1,69 @@
+"""What identity refuses, by name."""
+
+from common.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, ResourceExhausted, Unauthenticated
+
+
+class InvalidUser(InvalidArgument):
+    """Something about the user is not as it must be; `fields` says what."""
+
+    fix = "Correct the fields that are named."
+
+
+class EmailTaken(Conflict):
+    """Somebody has signed up with this e-mail address already."""
+
+    fix = "Log in, or sign up with another e-mail address."
+
+
+class RoleNotSelfService(PermissionDenied):
+    """One cannot give oneself this role."""
+
+    fix = "Sign up as USER or PROVIDER; an administrator grants other roles."
+
+
+class RoleUnknown(InvalidArgument):
+    """There is no such role."""
+
+    fix = "Use a role of the table of roles."
+
+
+class InvalidCredentials(Unauthenticated):
+    """E-mail address or password are wrong; which of them is not said."""
+
+    fix = "Check e-mail address and password."
+
+
+class PasswordWrong(PermissionDenied):
+    """The current password is not this one."""
+
+    fix = "Give the current password."
+
+
+class UserInactive(PermissionDenied):
+    """The account is switched off."""
+
+    fix = "Ask an administrator to activate the account."
+
+
+class UserNotFound(NotFound):
+    """There is no such user in this merchant."""
+
+    fix = "Check the user id."
+
+
+class TooManyLogins(ResourceExhausted):
+    """Too many attempts to log in, for this account from this address or from this address alone."""
+
+    fix = "Wait for as long as Retry-After says."
+
+
+class RefreshTokenInvalid(Unauthenticated):
+    """The refresh token is unknown, has expired or was revoked."""
+
+    fix = "Log in again."
+
+
+class RefreshTokenReused(RefreshTokenInvalid):
+    """A refresh token was used a second time: somebody else may have it, so its session has ended."""
+
+    fix = "Log in again; if you did not do this yourself, change your password."

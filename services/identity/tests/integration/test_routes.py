@@ -1,0 +1,344 @@
+"""Through the HTTP door, over the real engines."""
+
+import asyncio
+import base64
+from collections import Counter
+
+import asyncpg
+import msgspec
+import pytest
+
+from common.redis import connect
+from common.testing import published
+from identity.accounts import PROFILE_SECONDS, SESSION_SECONDS
+
+
+async def call(http, method, path, *, status=200, **options):
+    answer = await http.request(method, path, **options)
+    assert answer.status_code == status, answer.text
+    found = answer.json()
+    assert found["success"] is (status < 400)
+    return found["data"] if status < 400 else found["error"]
+
+
+async def sign_up(http, form, **changes):
+    return await call(http, "POST", "/api/v1/users/signup", status=201, json=form(**changes))
+
+
+async def log_in(http, email, password="correct horse battery", status=200, **options):
+    body = {"email": email, "password": password}
+    return await call(http, "POST", "/api/v1/users/login", status=status, json=body, **options)
+
+
+async def refresh(http, token, status=200):
+    return await call(http, "POST", "/api/v1/users/refresh", status=status, json={"refreshToken": token})
+
+
+async def audited(db):
+    return [event.action for _, event in await published(db, "audit.recorded")]
+
+
+async def test_who_signs_up_is_logged_in_and_may_log_in_again(http, form, bearer, db):
+    session = await sign_up(http, form, email="Asha@Example.com")
+    assert session["user"] == {
+        "_id": session["user"]["_id"],
+        "email": "Asha@Example.com",
+        "name": "Asha Rao",
+        "type": "USER",
+    }
+    assert session["user"]["_id"].startswith("usr_")
+    again = await log_in(http, "asha@example.COM")
+    assert again["user"] == session["user"]
+    assert (again["expiresIn"], again["token"] != session["token"]) == (900, True)
+    profile = await call(http, "GET", "/api/v1/users/profile", headers=bearer(again))
+    assert profile["merchantId"] == "mer_commdesk"
+    assert (profile["roles"], profile["status"], profile["isEmailVerified"]) == (["USER"], "ACTIVE", False)
+    assert "password" not in str(profile).lower()
+    assert await audited(db) == ["user.signup", "user.login"]
+
+
+async def test_an_audit_event_says_who_and_from_where_and_nothing_personal(http, form, db):
+    session = await sign_up(http, form)
+    [(_, event)] = await published(db)
+    assert event.actor_id == event.resource_id == session["user"]["_id"]
+    assert (event.ip, event.service) == ("203.0.113.7", "identity")
+    assert event.request_id
+    assert msgspec.json.decode(event.after_json) == {"roles": ["USER"], "status": "ACTIVE"}
+    assert b"example.com" not in event.SerializeToString()
+
+
+async def test_an_address_belongs_to_one_user(http, form):
+    bodies = [form(email=email) for email in ("asha@example.com", "Asha@example.com", "ASHA@EXAMPLE.COM") * 3]
+    answers = await asyncio.gather(*(http.post("/api/v1/users/signup", json=body) for body in bodies))
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 8}
+    assert {answer.json()["error"]["code"] for answer in answers if answer.status_code == 409} == {"email_taken"}
+
+
+async def test_many_sign_ups_at_once(http, form, db):
+    answers = await asyncio.gather(*(http.post("/api/v1/users/signup", json=form()) for _ in range(40)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len(await audited(db)) == 40
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"email": "asha"}, "email"),
+        ({"confirmPassword": "another"}, "confirmPassword"),
+        ({"isAdmin": "yes"}, "isAdmin"),
+        ({"mobileNumber": 9876543210}, "mobileNumber"),
+    ],
+)
+async def test_a_form_that_is_wrong_says_where(http, form, changes, field):
+    error = await call(http, "POST", "/api/v1/users/signup", status=400, json=form() | changes)
+    assert list(error["fields"]) == [field]
+
+
+async def test_nobody_signs_up_as_an_administrator(http, form):
+    error = await call(http, "POST", "/api/v1/users/signup", status=403, json=form(type="ADMIN"))
+    assert error["code"] == "role_not_self_service"
+
+
+async def test_wrong_password_and_unknown_address_are_answered_alike(http, form):
+    email = (await sign_up(http, form))["user"]["email"]
+    wrong = await log_in(http, email, "wrong horse battery", status=401)
+    unknown = await log_in(http, "nobody@example.com", status=401)
+    assert wrong | {"requestId": ""} == unknown | {"requestId": ""}
+
+
+async def test_odd_passwords_are_wrong_ones(http, form):
+    email = (await sign_up(http, form))["user"]["email"]
+    for password in ("", "\u0000", "x" * 5000, "パスワード"):
+        assert (await log_in(http, email, password, status=401, headers={"X-Forwarded-For": password and "::1"}))[
+            "code"
+        ]
+    answer = await http.post(
+        "/api/v1/users/login",
+        content=b'{"email": "%s", "password": "\\ud800"}' % email.encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code in (400, 401)
+
+
+async def test_one_password_has_many_spellings(http, form):
+    email = (await sign_up(http, form, password="Cafe\u0301 au lait"))["user"]["email"]
+    await log_in(http, email, "Caf\u00e9 au lait")
+
+
+async def test_after_five_attempts_one_waits_even_when_they_come_at_once(http, form, clock, db):
+    email = (await sign_up(http, form))["user"]["email"]
+    body = {"email": email, "password": "wrong horse battery"}
+    answers = await asyncio.gather(*(http.post("/api/v1/users/login", json=body) for _ in range(12)))
+    assert Counter(answer.status_code for answer in answers) == {401: 5, 429: 7}
+    error = await http.post("/api/v1/users/login", json=body | {"password": "correct horse battery"})
+    assert error.status_code == 429
+    assert int(error.headers["Retry-After"]) == 900
+    assert (await audited(db)).count("user.login_throttled") == 1
+    # Somebody else at another address is not kept out.
+    await log_in(http, email, headers={"X-Forwarded-For": "198.51.100.9"})
+    clock.advance(seconds=900)
+    await log_in(http, email)
+
+
+async def test_a_success_forgets_the_failures(http, form):
+    email = (await sign_up(http, form))["user"]["email"]
+    for _ in range(3):
+        for _ in range(4):
+            await log_in(http, email, "wrong horse battery", status=401)
+        await log_in(http, email)
+
+
+async def test_one_address_cannot_try_every_account(http, settings):
+    attempts = [{"email": f"a{n}@example.com", "password": "correct horse"} for n in range(120)]
+    answers = await asyncio.gather(*(http.post("/api/v1/users/login", json=body) for body in attempts))
+    statuses = Counter(answer.status_code for answer in answers)
+    assert statuses[401] <= settings.login_attempts_per_ip_max
+    assert statuses[429] >= 20
+
+
+async def test_a_session_goes_on_by_refreshing(http, form, bearer, clock):
+    session = await sign_up(http, form)
+    for _ in range(3):
+        clock.advance(seconds=1)
+        following = await refresh(http, session["refreshToken"])
+        assert following["refreshToken"] != session["refreshToken"]
+        await call(http, "GET", "/api/v1/users/profile", headers=bearer(following))
+        session = following
+
+
+async def test_a_stolen_refresh_token_ends_the_session(http, form, clock, db):
+    stolen = (await sign_up(http, form))["refreshToken"]
+    victims = (await refresh(http, stolen))["refreshToken"]
+    clock.advance(seconds=11)
+    assert (await refresh(http, stolen, status=401))["code"] == "refresh_token_reused"
+    assert (await refresh(http, victims, status=401))["code"] == "refresh_token_invalid"
+    assert (await audited(db))[-1] == "user.refresh_token_reused"
+
+
+async def test_the_same_refresh_at_once_has_one_answer(http, form):
+    token = (await sign_up(http, form))["refreshToken"]
+    answers = await asyncio.gather(*(refresh(http, token) for _ in range(8)))
+    assert len({answer["refreshToken"] for answer in answers}) == 1
+    await refresh(http, answers[0]["refreshToken"])
+
+
+async def test_a_made_up_refresh_token_ends_nothing(http, form):
+    token = (await sign_up(http, form))["refreshToken"]
+    for forged in (token[:-2] + "AA", token.replace(".1.", ".2."), "rft_", "", "💳"):
+        assert (await refresh(http, forged, status=401))["code"] == "refresh_token_invalid"
+    await refresh(http, token)
+
+
+async def test_who_logs_out_cannot_refresh(http, form, bearer, redis):
+    one = await sign_up(http, form)
+    other = await log_in(http, one["user"]["email"])
+    ended = await call(http, "POST", "/api/v1/users/logout", headers=bearer(one))
+    assert ended == {"sessionsEnded": 1}
+    assert (await call(http, "POST", "/api/v1/users/logout", headers=bearer(one))) == {"sessionsEnded": 0}
+    await refresh(http, one["refreshToken"], status=401)
+    await refresh(http, other["refreshToken"])
+    await log_in(http, one["user"]["email"])
+    ended = await call(http, "POST", "/api/v1/users/logout?everywhere=true", headers=bearer(other))
+    assert ended == {"sessionsEnded": 2}
+    assert await redis.get(f"session:{one['user']['_id']}") is None
+
+
+async def test_a_profile_is_changed_and_shown_at_once(http, form, bearer, redis):
+    session = await sign_up(http, form)
+    headers = bearer(session)
+    await call(http, "GET", "/api/v1/users/profile", headers=headers)
+    key = f"user:{session['user']['_id']}"
+    assert PROFILE_SECONDS - 5 <= await redis.ttl(key) <= PROFILE_SECONDS == 3600
+    changed = await call(http, "PUT", "/api/v1/users/update", json={"name": "Asha R. Rao"}, headers=headers)
+    assert (changed["name"], changed["mobileNumber"]) == ("Asha R. Rao", "9876543210")
+    assert await call(http, "GET", "/api/v1/users/profile", headers=headers) == changed
+    error = await call(http, "PUT", "/api/v1/users/update", status=400, json={"name": ""}, headers=headers)
+    assert list(error["fields"]) == ["name"]
+    await call(http, "PUT", "/api/v1/users/update", status=400, json={"email": "x@example.com"}, headers=headers)
+
+
+async def test_the_session_hint_lasts_a_day_and_holds_no_token(http, form, redis):
+    session = await sign_up(http, form)
+    key = f"session:{session['user']['_id']}"
+    assert SESSION_SECONDS - 5 <= await redis.ttl(key) <= SESSION_SECONDS == 86_400
+    hint = await redis.get(key)
+    assert session["token"].encode() not in hint
+    assert msgspec.json.decode(hint)["ip"] == "203.0.113.7"
+
+
+async def test_nothing_rests_on_redis(http, form, bearer, redis, accounts):
+    session = await sign_up(http, form)
+    await redis.flushdb()
+    before = await call(http, "GET", "/api/v1/users/profile", headers=bearer(session))
+    accounts._redis = connect("redis://127.0.0.1:1")
+    assert await call(http, "GET", "/api/v1/users/profile", headers=bearer(session)) == before
+    await refresh(http, session["refreshToken"])
+    await log_in(http, session["user"]["email"])
+    await sign_up(http, form)
+
+
+async def test_a_changed_password_ends_the_other_sessions(http, form, bearer):
+    here = await sign_up(http, form)
+    there = await log_in(http, here["user"]["email"])
+    body = {"currentPassword": "correct horse battery", "password": "a new staple", "confirmPassword": "a new staple"}
+    wrong = body | {"currentPassword": "wrong horse battery"}
+    assert (await call(http, "PUT", "/api/v1/users/password", status=403, json=wrong, headers=bearer(here)))["code"]
+    await call(http, "PUT", "/api/v1/users/password", json=body, headers=bearer(here))
+    await refresh(http, there["refreshToken"], status=401)
+    await refresh(http, here["refreshToken"])
+    await log_in(http, here["user"]["email"], status=401)
+    await log_in(http, here["user"]["email"], "a new staple")
+
+
+async def test_guessing_the_current_password_is_throttled_too(http, form, bearer):
+    session = await sign_up(http, form)
+    body = {"currentPassword": "wrong horse battery", "password": "a new staple", "confirmPassword": "a new staple"}
+    answers = [
+        (await http.put("/api/v1/users/password", json=body, headers=bearer(session))).status_code for _ in range(6)
+    ]
+    assert answers == [403] * 5 + [429]
+
+
+@pytest.fixture
+async def admin(http, accounts):
+    await accounts.create_admin("root@example.com", "Root", "an administrator's", "operator:test")
+    return await log_in(http, "root@example.com", "an administrator's")
+
+
+async def access(http, headers, user_id, body, status=200):
+    return await call(http, "PUT", f"/api/v1/users/{user_id}/access", status=status, json=body, headers=headers)
+
+
+async def test_an_administrator_grants_roles(http, form, bearer, admin, db):
+    member = await sign_up(http, form)
+    changed = await access(http, bearer(admin), member["user"]["_id"], {"roles": ["USER", "SUPPORT"]})
+    assert changed["roles"] == ["SUPPORT", "USER"]
+    session = await refresh(http, member["refreshToken"])
+    claims = msgspec.json.decode(_payload(session["token"]))
+    assert claims["roles"] == ["SUPPORT", "USER"]
+    changed = await access(http, bearer(admin), member["user"]["_id"], {"roles": ["FINANCE"]})
+    assert changed["roles"] == ["FINANCE"]
+    event = next(event for _, event in await published(db) if event.action == "user.roles_changed")
+    assert event.actor_id == admin["user"]["_id"]
+    assert msgspec.json.decode(event.before_json)["roles"] == ["USER"]
+    assert msgspec.json.decode(event.after_json)["roles"] == ["SUPPORT", "USER"]
+
+
+def _payload(token):
+    part = token.split(".")[1]
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+async def test_nobody_else_grants_roles(http, form, bearer):
+    member = await sign_up(http, form)
+    error = await access(http, bearer(member), member["user"]["_id"], {"roles": ["ADMIN"]}, status=403)
+    assert error["code"] == "role_missing"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [({"roles": ["KING"]}, 400), ({"roles": []}, 400), ({"status": "ASLEEP"}, 400)]
+)
+async def test_access_is_checked(http, form, bearer, admin, body, status):
+    member = await sign_up(http, form)
+    await access(http, bearer(admin), member["user"]["_id"], body, status=status)
+
+
+async def test_a_user_of_another_merchant_is_not_there(http, form, bearer, admin, superuser_url):
+    member = await sign_up(http, form)
+    connection = await asyncpg.connect(superuser_url)
+    await connection.execute("insert into identity.merchants (merchant_id, name) values ('mer_other', 'Other')")
+    await connection.execute(
+        "update identity.users set merchant_id = 'mer_other' where email = $1", member["user"]["email"]
+    )
+    await connection.close()
+    await access(http, bearer(admin), member["user"]["_id"], {"roles": ["ADMIN"]}, status=404)
+
+
+async def test_who_is_switched_off_is_out(http, form, bearer, admin):
+    member = await sign_up(http, form)
+    await access(http, bearer(admin), member["user"]["_id"], {"status": "INACTIVE"})
+    await refresh(http, member["refreshToken"], status=401)
+    assert (await log_in(http, member["user"]["email"], status=403))["code"] == "user_inactive"
+    assert (await log_in(http, member["user"]["email"], "wrong horse battery", status=401))["code"]
+    await access(http, bearer(admin), member["user"]["_id"], {"status": "ACTIVE"})
+    await log_in(http, member["user"]["email"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/users/profile"),
+        ("PUT", "/api/v1/users/update"),
+        ("PUT", "/api/v1/users/password"),
+        ("POST", "/api/v1/users/logout"),
+        ("PUT", "/api/v1/users/usr_x/access"),
+    ],
+)
+async def test_doors_are_closed_without_a_token(http, method, path):
+    assert (await call(http, method, path, status=401))["code"] == "token_missing"
+
+
+async def test_the_key_set_is_public_and_may_be_kept(http):
+    answer = await http.get("/.well-known/jwks.json")
+    assert answer.json()["keys"][0]["crv"] == "Ed25519"
+    assert "max-age" in answer.headers["cache-control"]
