@@ -39,7 +39,8 @@ def new_ids() -> Iterator[UUID]:
 
 def decided(build: Any, status: Status, facts: Any, **more: Any) -> Decision:
     fields = more.pop("fields", {})
-    return domain.decide(build.payment(status, **fields), facts, build.now, lambda ids=new_ids(): next(ids), **more)
+    ids = new_ids()
+    return domain.decide(build.payment(status, **fields), facts, build.now, lambda: next(ids), **more)
 
 
 @pytest.mark.parametrize(("start", "to"), list(product(Status, Status)))
@@ -70,9 +71,7 @@ def test_every_status_is_of_one_kind() -> None:
     assert not (UNRESOLVED | CLOSED_UNPAID) & PAID
 
 
-@pytest.mark.parametrize(
-    ("start", "order", "attempt"), list(product(Status, OrderStatus, [None, *AttemptStatus]))
-)
+@pytest.mark.parametrize(("start", "order", "attempt"), list(product(Status, OrderStatus, [None, *AttemptStatus])))
 def test_facts_never_break_the_table(
     build: Any, start: Status, order: OrderStatus, attempt: AttemptStatus | None
 ) -> None:
@@ -169,9 +168,7 @@ def test_a_surcharge_is_no_mismatch(build: Any) -> None:
 
 
 def test_a_late_success_is_reviewed_when_the_policy_says_so(build: Any) -> None:
-    decision = decided(
-        build, Status.EXPIRED, build.facts(OrderStatus.PAID, build.claim()), late_success="review"
-    )
+    decision = decided(build, Status.EXPIRED, build.facts(OrderStatus.PAID, build.claim()), late_success="review")
     assert decision.payment.status is Status.EXPIRED
     assert decision.payment.review_reason == "late_success"
 
@@ -203,9 +200,7 @@ def test_an_order_that_nobody_tried_to_pay_expires(build: Any) -> None:
 
 @pytest.mark.parametrize(("wished", "becomes"), [(True, Status.CANCELLED), (False, Status.FAILED)])
 def test_a_terminated_order_is_cancelled_when_we_asked_for_it(build: Any, wished: bool, becomes: Status) -> None:
-    decision = decided(
-        build, Status.PENDING, build.facts(OrderStatus.TERMINATED), fields={"cancel_requested": wished}
-    )
+    decision = decided(build, Status.PENDING, build.facts(OrderStatus.TERMINATED), fields={"cancel_requested": wished})
     assert decision.payment.status is becomes
 
 

@@ -94,7 +94,9 @@ UNREADABLE = [
 
 def test_create_order_is_written_exactly() -> None:
     call = cashfree.build_create_order(
-        order(amount=Money(17_005), return_url="https://x.in/r?o={order_id}", note="Pack", method_hint="card", attempt=3),
+        order(
+            amount=Money(17_005), return_url="https://x.in/r?o={order_id}", note="Pack", method_hint="card", attempt=3
+        ),
         "https://pay.example/api/v1/webhooks/cashfree",
     )
     assert (call.method, call.path, call.idempotency_key) == ("POST", "/orders", "ord_1:3")
@@ -268,7 +270,9 @@ def test_lists_of_attempts(body: bytes, found: object) -> None:
 def hook(kind: str = "PAYMENT_SUCCESS_WEBHOOK", order_fields: Any = None, **fields: Any) -> bytes:
     data = {
         "order": {"order_id": "ord_1", "order_amount": 500.00, "order_currency": "INR"} | (order_fields or {}),
-        "payment": {k: v for k, v in attempt(**fields).items() if k not in ("order_id", "order_amount", "order_currency")},
+        "payment": {
+            k: v for k, v in attempt(**fields).items() if k not in ("order_id", "order_amount", "order_currency")
+        },
         "customer_details": {"customer_email": "asha@example.in", "customer_phone": "9876543210"},
     }
     return json.dumps({"data": data, "event_time": "2026-04-01T15:30:00+05:30", "type": kind}).encode()
