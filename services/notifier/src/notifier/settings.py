@@ -1,0 +1,46 @@
+"""What notifier reads from the environment."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from common.settings import ServiceSettings
+from notifier.domain import is_address
+
+
+class Settings(ServiceSettings):
+    """ADMIN_EMAIL may name several operators, comma-separated."""
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = Field(25, ge=1, le=65535)
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    # "auto" upgrades when the server offers it; "starttls" insists; "implicit" speaks TLS from the first byte.
+    smtp_tls: Literal["auto", "starttls", "implicit", "none"] = "auto"
+    smtp_connections: int = Field(8, ge=1, le=64)
+    sender_email: str = "billing@commdesk.example"
+    sender_name: str = "CommDesk"
+    support_email: str = "support@commdesk.example"
+    admin_email: Annotated[tuple[str, ...], NoDecode] = ()
+    alert_digest_seconds: int = Field(300, ge=1)
+
+    @field_validator("admin_email", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _addresses_are_addresses(self) -> Self:
+        wrong = [each for each in (self.sender_email, self.support_email, *self.admin_email) if not is_address(each)]
+        if wrong:
+            raise ValueError("SENDER_EMAIL, SUPPORT_EMAIL and ADMIN_EMAIL must be e-mail addresses")
+        if not self.sender_name.isprintable():
+            raise ValueError("SENDER_NAME must be one printable line")
+        return self
+
+    @model_validator(mode="after")
+    def _passwords_travel_encrypted(self) -> Self:
+        if self.environment == "production" and self.smtp_username and self.smtp_tls not in ("starttls", "implicit"):
+            raise ValueError("in production a login needs SMTP_TLS=starttls or implicit")
+        return self

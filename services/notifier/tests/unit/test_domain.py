@@ -1,0 +1,89 @@
+"""Amounts, addresses and what SMTP's answers mean."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.money import Money
+from notifier import domain
+from notifier.domain import Stage, Verdict
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        (Money(0), "₹0.00"),
+        (Money(5), "₹0.05"),
+        (Money(50_000), "₹500.00"),
+        (Money(100_000), "₹1,000.00"),
+        (Money(9_999_999), "₹99,999.99"),
+        (Money(50_000_000), "₹5,00,000.00"),
+        (Money(1_000_000_000), "₹1,00,00,000.00"),
+        (Money(-123_456_789), "-₹12,34,567.89"),
+        (Money(123_456_789, "USD"), "USD 1,234,567.89"),
+    ],
+)
+def test_amounts_are_written_as_in_india(amount: Money, shown: str) -> None:
+    assert domain.shown_amount(amount) == shown
+
+
+@given(st.integers(-(2**53), 2**53))
+def test_grouping_loses_no_digit(minor: int) -> None:
+    shown = domain.shown_amount(Money(minor))
+    assert int(shown.replace("₹", "").replace(",", "").replace(".", "")) == minor
+
+
+def test_times_are_indian() -> None:
+    assert domain.shown_time(1_735_669_800_000_000) == "01 Jan 2025, 12:00 AM IST"
+
+
+@pytest.mark.parametrize(
+    "address", ["a@b.in", "first.last+tag@sub.example.com", "o'neil@example.org", "x" * 64 + "@e.co"]
+)
+def test_plain_addresses(address: str) -> None:
+    assert domain.is_address(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "a", "a@b", "@b.in", "a@", "a b@c.in", "a@b.in\n", "a@b.in\r\nBcc: x@y.in", "<a@b.in>", "a@b.in>", '"a"@b.in',
+     "a@b.in,c@d.in", "a@-b.in", "a@b-.in", "a..b@c.in", ".a@b.in", "आ@b.in", "a@ब.in", "x" * 65 + "@e.co",
+     "a@" + "b." * 126 + "in", "a\0@b.in"],
+)  # fmt: skip
+def test_everything_else_is_no_address(address: str) -> None:
+    assert not domain.is_address(address)
+
+
+@given(st.text(max_size=40).map(lambda text: text + "@example.com"))
+def test_an_address_never_breaks_a_line(text: str) -> None:
+    if domain.is_address(text):
+        assert text.isascii()
+        assert text.isprintable()
+        assert not set(text) & set(' <>,;:"\\()[]')
+
+
+def test_answers_at_every_stage() -> None:
+    for stage, code in product(Stage, range(200, 600)):
+        answer = domain.verdict(stage, code)
+        if code < 400:
+            assert answer is Verdict.TAKEN
+        elif code < 500 or stage is Stage.SENDER:
+            assert answer is Verdict.LATER
+    assert domain.verdict(Stage.RECIPIENT, 550) is Verdict.NEVER
+    assert domain.verdict(Stage.CONTENT, 554) is Verdict.NEVER
+    assert domain.verdict(Stage.RECIPIENT, 530) is Verdict.LATER
+    assert domain.verdict(Stage.RECIPIENT, 0) is Verdict.LATER
+
+
+def test_waiting_grows_and_ends() -> None:
+    waits = [domain.later_seconds(attempt) for attempt in range(1, 40)]
+    assert waits == sorted(waits)
+    assert waits[-1] == 3600
+
+
+def test_web_addresses_only() -> None:
+    assert domain.safe_url("https://pay.example/a?b=c") == "https://pay.example/a?b=c"
+    for text in ("javascript:alert(1)", "https://a b", "https://a\nb", "data:text/html,x", "", "https://" + "x" * 3000):
+        assert domain.safe_url(text) == ""

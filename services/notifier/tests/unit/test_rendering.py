@@ -1,0 +1,123 @@
+"""What is sent reads, in a mail program, as it was meant."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commdesk.payment.v1 import events_pb2 as pb
+from notifier import rendering, wire
+from notifier.digest import Notice
+from notifier.domain import REASONS, Mail
+from notifier.gateways.smtp import stuffed
+from notifier.rendering import Renderer
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _read(raw: bytes) -> EmailMessage:
+    mail = message_from_bytes(raw, policy=policy.default)
+    assert isinstance(mail, EmailMessage)
+    assert not mail.defects
+    return mail
+
+
+def _bodies(mail: EmailMessage) -> tuple[str, str]:
+    parts = [mail.get_body((kind,)) for kind in ("plain", "html")]
+    assert all(part is not None for part in parts)
+    return tuple(part.get_content() for part in parts if part is not None)  # type: ignore[return-value]
+
+
+def test_the_success_mail_says_everything(
+    renderer: Renderer, succeeded: Callable[..., pb.EmailPaymentSucceeded]
+) -> None:
+    event = succeeded(name="राहुल <b>")
+    raw = renderer.render(wire.payment_succeeded(event), NOW)
+    mail = _read(raw)
+    assert mail["subject"] == "Payment received: ₹500.00"
+    assert mail["to"] == "asha@example.com"
+    assert mail["from"] == "CommDesk Pay <billing@commdesk.example>"
+    assert mail["message-id"] == f"<payment-success.{event.payment_id}@commdesk.example>"
+    assert mail["date"] == "Thu, 01 Jan 2026 00:00:00 +0000"
+    text, html = _bodies(mail)
+    for body in (text, html):
+        for expected in (
+            event.payment_id, event.transaction_id, event.order_id, event.invoice_number, "₹500.00", "₹423.73", "CGST",
+            "₹38.14", "SGST", "₹38.13", "5,500", "5,000", "500", "IST", "support@commdesk.example", "upi",
+        ):  # fmt: skip
+            assert expected in body, expected
+        assert "IGST" not in body
+    assert "राहुल <b>" in text
+    assert "राहुल &lt;b&gt;" in html
+    assert max(len(line) for line in raw.split(b"\r\n")) <= 200
+    assert raw.isascii()
+    assert b"\n" not in raw.replace(b"\r\n", b"")
+
+
+def test_the_failure_mail_has_words_and_a_way_on(
+    renderer: Renderer, failed: Callable[..., pb.EmailPaymentFailed]
+) -> None:
+    mail = _read(renderer.render(wire.payment_failed(failed(retry_url="https://pay.example/?a=1&b=2")), NOW))
+    text, html = _bodies(mail)
+    assert mail["subject"] == "Your payment of ₹5,00,000.00 did not go through"
+    assert REASONS["insufficient_funds"] in text
+    assert "Try again: https://pay.example/?a=1&b=2" in text
+    assert 'href="https://pay.example/?a=1&amp;b=2"' in html
+    assert "support@commdesk.example" in text
+    unknown = _read(renderer.render(wire.payment_failed(failed(reason="XYZ-99", retry_url="javascript:x")), NOW))
+    for body in _bodies(unknown):
+        assert REASONS["failed"] in body
+        assert "XYZ" not in body
+        assert "javascript" not in body
+
+
+def test_the_alert_mail_counts(renderer: Renderer) -> None:
+    notice = Notice("dead_letter", 2, 1234, tuple(f"wallet: number {number}" for number in range(10)))
+    mail = _read(renderer.render(wire.alert_mail(notice, "ops@example.com", timedelta(minutes=5)), NOW))
+    text, html = _bodies(mail)
+    assert mail["subject"] == "[CommDesk Pay] dead_letter: 1,234 alert(s)"
+    assert "… and 1,224 more" in text
+    assert "<li>wallet: number 9</li>" in html
+
+
+def test_an_odd_key_still_makes_a_message_id(renderer: Renderer) -> None:
+    notice = Notice("strange cause <x>", 1, 1, ("a",))
+    mail = wire.alert_mail(notice, "ops@example.com", timedelta(minutes=5))
+    assert renderer.message_id(mail) == renderer.message_id(mail)
+    assert set(renderer.message_id(mail)) <= set("<>@abcdefghijklmnopqrstuvwxyz0123456789.")
+
+
+@pytest.mark.parametrize("evil", ["x\r\nBcc: a@b.in", "x\nBcc: a@b.in", "x\rBcc", "x\0"])
+def test_nothing_gets_into_the_headers(
+    renderer: Renderer, succeeded: Callable[..., pb.EmailPaymentSucceeded], evil: str
+) -> None:
+    mail = wire.payment_succeeded(succeeded(name=evil))
+    assert _read(renderer.render(mail, NOW))["bcc"] is None
+    for field in ("recipient", "subject"):
+        broken = Mail(**{name: getattr(mail, name) for name in mail.__struct_fields__} | {field: evil})
+        with pytest.raises(ValueError, match="one line"):
+            renderer.render(broken, NOW)
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=200))
+def test_subjects_survive(text: str) -> None:
+    raw = f"Subject: {rendering.header_words(text)}\r\n\r\n".encode("ascii")
+    assert message_from_bytes(raw, policy=policy.default)["subject"] == text
+
+
+@given(st.binary(max_size=200).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"\r\n")))
+def test_dots_come_back(message: bytes) -> None:
+    sent = stuffed(message) + b".\r\n"
+    body, _, rest = sent.partition(b"\r\n.\r\n") if not sent.startswith(b".\r\n") else (b"", b"", b"")
+    assert rest == b""
+    received = (b"\r\n" + body).replace(b"\r\n..", b"\r\n.")[2:]
+    assert received == message.removesuffix(b"\r\n") if message.endswith(b"\r\n") else received == message
+
+
+def test_a_mail_survives_its_intent(succeeded: Callable[..., pb.EmailPaymentSucceeded]) -> None:
+    mail = wire.payment_succeeded(succeeded())
+    assert wire.unpacked(wire.packed(mail)) == mail
