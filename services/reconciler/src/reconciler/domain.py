@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -176,13 +177,33 @@ class Published(NamedTuple):
     confirmed: bool
 
 
+_RUNG = re.compile(r"retry\.(\d+)ms")
+
+
 def expected(contract: Contract, envelopes: Iterable[Published]) -> dict[tuple[str, str], list[Published]]:
-    """(owner, queue) → the envelopes that it must have claimed, by the binding table."""
+    """(owner, queue) → the envelopes that it must have claimed: by the binding table, or addressed to it alone."""
+    homes = {queue.name: queue for queue in contract.queues}
     found: dict[tuple[str, str], list[Published]] = {}
     for envelope in envelopes:
-        for queue in contract.listeners(envelope.exchange, envelope.routing_key):
+        if envelope.exchange and not _RUNG.fullmatch(envelope.exchange):
+            queues = contract.listeners(envelope.exchange, envelope.routing_key)
+        else:
+            # A hop of one event back to its home queue. What goes to the dead letters is claimed by no consumer.
+            queues = tuple(homes[key] for key in (envelope.routing_key,) if key in homes)
+        for queue in queues:
             found.setdefault((queue.owner, queue.name), []).append(envelope)
     return found
+
+
+def lost_at(envelope: Published, now: datetime, settle: timedelta) -> datetime:
+    """From when on an unclaimed *envelope* counts as lost.
+
+    One that is not confirmed is its producer's sweeper's to publish, one on a retry rung has to wait there.
+    """
+    if not envelope.confirmed:
+        return now + settle
+    rung = _RUNG.fullmatch(envelope.exchange)
+    return now + timedelta(milliseconds=int(rung[1])) + settle if rung else now
 
 
 class Missing(NamedTuple):

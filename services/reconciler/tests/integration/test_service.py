@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from commdesk.reconciler.v1 import reconciler_pb2 as pb
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
-from common import grpc_client
+from common import envelopes, grpc_client, outbox
 from common.database import Database
 from common.settings import read
 from common.testing import free_port, published
@@ -107,6 +107,36 @@ async def test_what_was_purged_is_announced_again_and_counted_once(
     assert [alert.cause for _, alert in alerts] == ["reconciliation_mismatch"], "one alert for one case"
     audited: list[tuple[str, Any]] = await published(db, "audit.recorded")
     assert [(each.actor_id, each.action) for _, each in audited] == [("operator:test", "reconciliation.run")] * 2
+
+
+@pytest.mark.parametrize("exchange", ["", "retry.100ms"])
+async def test_a_lost_hop_is_announced_again(
+    db: Database, peer: Any, successes: Any, start: Any, broker_admin_url: str, exchange: str
+) -> None:
+    """Events that climb the ladder or were exploded travel alone and straight to their queue: they get lost as well."""
+    event = successes(1)[0]
+    envelope_id, body = envelopes.seal("payment", event.DESCRIPTOR.full_name, [event.SerializeToString()])
+    hop = outbox.Outgoing(envelope_id, exchange, "analytics.billing", True, event.DESCRIPTOR.full_name, body)
+    async with peer.db.begin() as tx:
+        await outbox.append_rows(tx, [hop])
+    purged = 0
+    async with asyncio.timeout(10):
+        while not purged:
+            purged = await purge(broker_admin_url, "analytics.billing")
+            await asyncio.sleep(0.05)
+    stub = start()
+    found = await run(stub)
+    if exchange:
+        assert (found.envelopes_republished, len(found.cases)) == (0, 0), "it may still rest on its rung"
+        await asyncio.sleep(0.2)
+        found = await run(stub)
+    assert (found.envelopes_republished, len(found.cases)) == (1, 1)
+
+    async def counted() -> bool:
+        return await count(db, "billing_events") == 1
+
+    await until(counted)
+    assert len((await run(stub)).cases) == 0
 
 
 async def test_what_arrives_late_is_not_announced_again(db: Database, peer: Any, successes: Any, start: Any) -> None:

@@ -164,6 +164,19 @@ def test_an_envelope_is_expected_wherever_the_contract_says() -> None:
     }
 
 
+def test_a_hop_is_expected_at_its_home_queue_alone() -> None:
+    home, rung = published("", "wallet.credit"), published("retry.30000ms", "wallet.credit")
+    buried, elsewhere = published("", "wallet.credit.dlq"), published("", "gone.queue")
+    assert domain.expected(CONTRACT, [home, rung, buried, elsewhere]) == {("wallet", "wallet.credit"): [home, rung]}
+
+
+def test_what_has_to_wait_is_not_lost_yet() -> None:
+    assert domain.lost_at(published("payment.exchange", "payment.success"), NOW, SETTLE) == NOW
+    assert domain.lost_at(published("retry.30000ms", "wallet.credit"), NOW, SETTLE) == NOW + timedelta(seconds=90)
+    unconfirmed = Published(ids.new(), "payment.exchange", "payment.success", False)
+    assert domain.lost_at(unconfirmed, NOW, SETTLE) == NOW + SETTLE
+
+
 @given(st.integers(0, 10_000), st.integers(0, 600))
 def test_gaps_between_announcements_grow_to_an_hour(attempts: int, settle_seconds: int) -> None:
     settle = timedelta(seconds=settle_seconds)

@@ -89,10 +89,13 @@ async def put_off(tx: Tx, queue: str, again: Sequence[tuple[UUID, datetime]]) ->
 
 
 async def unclaimed_counts(tx: Tx) -> dict[tuple[str, str], int]:
-    """(producer, queue) → how many are still missing; 0 for pairs that have had some and have none now."""
+    """(producer, queue) → how many are lost, so that they were announced again, and still not claimed.
+
+    0 for pairs that had some and have none now.
+    """
     rows = await tx.execute(
-        "select producer, queue, count(*) filter (where claimed_at is null) as number from missing_deliveries"
-        " group by producer, queue"
+        "select producer, queue, count(*) filter (where claimed_at is null and attempts > 0) as number"
+        " from missing_deliveries group by producer, queue"
     )
     return {(row.producer, row.queue): row.number for row in rows}
 

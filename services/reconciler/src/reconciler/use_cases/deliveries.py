@@ -40,7 +40,7 @@ class Deliveries:
     republished: int = 0
     # Services that did not answer.
     unasked: set[str] = field(default_factory=set)
-    # (producer, queue) → how many are missing still.
+    # (producer, queue) → how many were announced again and are missing still.
     unclaimed: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
@@ -98,9 +98,8 @@ class DeliveryCheck:
             if claimed is None:
                 answered = False
                 continue
-            # What is not confirmed is the producer's own sweeper's to publish: it gets its time.
             missing += [
-                Missing(each.envelope_id, queue, producer, 0, now if each.confirmed else now + self.settle)
+                Missing(each.envelope_id, queue, producer, 0, domain.lost_at(each, now, self.settle))
                 for each in envelopes
                 if each.envelope_id not in claimed
             ]
