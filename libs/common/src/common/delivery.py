@@ -21,7 +21,7 @@ DEAD_LETTER = "dlq"
 
 _PUBLISHED = """
 select envelope_id, exchange, routing_key, published_at is not null as confirmed from outbox
-where envelope_id >= :after and envelope_id < :before and exchange <> '' and exchange not like 'retry.%'
+where envelope_id >= :after and envelope_id < :before
 order by envelope_id limit :rows
 """
 _CLAIMED = "select envelope_id from inbox where consumer = :consumer and envelope_id = any(cast(:ids as uuid[]))"
