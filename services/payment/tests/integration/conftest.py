@@ -41,6 +41,11 @@ LADDER_MS = (100, 200)
 
 
 @pytest.fixture(scope="session")
+def sandbox_account() -> tuple[str, str]:
+    return APP_ID, SECRET
+
+
+@pytest.fixture(scope="session")
 def sandbox_url() -> Iterator[str]:
     """The sandbox gateway on a port of its own."""
     port = free_port()
@@ -213,30 +218,46 @@ class World:
         return int(stats["orders"]["count"] if isinstance(stats["orders"], dict) else stats["orders"])
 
 
+class Hooks:
+    """Where the sandbox sends its webhooks, and their raw bodies as they came."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.bodies: list[bytes] = []
+
+
 @pytest_asyncio.fixture
-async def world(db: Database, redis: Any, sandbox_url: str) -> AsyncIterator[World]:
-    world = World()
-    world.db, world.hooks, world.fraud, world.wallet = db, [], Fraud(), Wallet()
-    # The sandbox lives in real time, so ours begins there; tests move it on.
-    world.clock = FakeClock(datetime.now(UTC))
+async def hooks() -> AsyncIterator[Hooks]:
+    port = free_port()
+    found = Hooks(f"http://127.0.0.1:{port}/hook")
 
     async def hook(request: web.Request) -> web.Response:
-        world.hooks.append(await request.read())
+        found.bodies.append(await request.read())
         return web.Response()
 
     receiver = web.Application()
     receiver.router.add_post("/hook", hook)
     runner = web.AppRunner(receiver)
     await runner.setup()
-    port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
+    yield found
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def world(db: Database, redis: Any, sandbox_url: str, hooks: Hooks) -> AsyncIterator[World]:
+    world = World()
+    world.db, world.hooks, world.fraud, world.wallet = db, hooks.bodies, Fraud(), Wallet()
+    # The sandbox lives in real time, so ours begins there; tests move it on.
+    world.clock = FakeClock(datetime.now(UTC))
+
     neighbours = grpc.aio.server()
     fraud_pb2_grpc.add_FraudServiceServicer_to_server(world.fraud, neighbours)
     wallet_pb2_grpc.add_WalletServiceServicer_to_server(world.wallet, neighbours)
     grpc_port = neighbours.add_insecure_port("127.0.0.1:0")
     await neighbours.start()
     world.calls = CallLog(db, world.clock)
-    account = Account(f"{sandbox_url}/pg", APP_ID, SECRET, "2025-01-01", f"http://127.0.0.1:{port}/hook")
+    account = Account(f"{sandbox_url}/pg", APP_ID, SECRET, "2025-01-01", hooks.url)
     tokens = UserTokens("", JWT_SECRET)
     tariff = Tariff(db)
     await tariff.refresh()
@@ -277,4 +298,3 @@ async def world(db: Database, redis: Any, sandbox_url: str) -> AsyncIterator[Wor
             world.http = client
             yield world
     await neighbours.stop(0)
-    await runner.cleanup()
