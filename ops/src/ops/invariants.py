@@ -106,7 +106,7 @@ CHECKS: dict[str, str] = {
         having max(number) <> count(*) or min(number) <> 1""",
     "every paid payment with an address has exactly one mail that was sent": f"""
         select p.id, count(m.*) from ({_PAID}) p
-        left join notifier.emails m on m.business_key = 'payment-success:' || p.payment_id and m.status = 'SENT'
+        left join notifier.emails m on m.key = 'payment-success:' || p.payment_id and m.status = 'SENT'
         where p.customer_email <> '' group by p.id having count(m.*) <> 1""",
     "no dead letter is open": " union all ".join(
         f"select '{schema}' as service, queue, error_code, error_class from {schema}.dead_letters where status = 'OPEN'"
@@ -124,7 +124,7 @@ _PAYMENT_ID = """
 create or replace function pg_temp.crockford(prefix text, id uuid) returns text language plpgsql immutable as $$
 declare
     alphabet constant text := '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
-    bits bit(130) := ('x' || '0' || replace(id::text, '-', ''))::bit(132) << 2;
+    bits bit(132) := ('x' || '0' || replace(id::text, '-', ''))::bit(132) << 2;
     encoded text := '';
 begin
     for i in 0..25 loop
