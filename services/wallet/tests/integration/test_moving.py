@@ -174,6 +174,24 @@ async def test_one_key_at_once_from_everywhere_spends_once(db, database_url, clo
     assert not await violations(db)
 
 
+async def test_one_key_at_once_on_two_wallets_is_the_firsts(db, clock, make, violations) -> None:
+    ravi = make.owner("usr_ravi")
+    await granted(db, clock, make.grant(), make.grant(ravi))
+    async with db.begin() as tx:
+        [first] = await use_cases.move_credits(tx, clock, [make.consumption(100, "k")])
+        second = asyncio.create_task(
+            use_cases.consume_credits(db, clock, [make.consumption(100, "k", of=ravi), make.consumption(1, of=ravi)])
+        )
+        await asyncio.wait([second], timeout=0.3)
+        assert not second.done(), "it must be waiting for the key"
+    refused, untouched = await second
+    assert isinstance(first, Transaction)
+    assert isinstance(refused, OperationKeyReused)
+    assert isinstance(untouched, Transaction)
+    assert await available(db, make.owner(), ravi) == [5400, 5499]
+    assert not await violations(db)
+
+
 async def test_one_grant_at_once_from_everywhere_opens_one_wallet_and_grants_once(
     db,
     database_url,

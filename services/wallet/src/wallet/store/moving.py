@@ -12,9 +12,13 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
+
 from common import ids
-from common.database import Tx
+from common.database import Tx, sqlstate
 from wallet.domain import Book, Lot, LotKind, Owner, ScopedKey, Transaction, TransactionType, Wallet
+
+_UNIQUE_VIOLATION = "23505"
 
 OPEN_WALLETS = """
 insert into wallets (wallet_id, merchant_id, owner_kind, owner_id, currency, created_at, updated_at)
@@ -157,6 +161,11 @@ async def done_before(tx: Tx, keys: Collection[ScopedKey]) -> dict[ScopedKey, Tr
         return {}
     rows = await tx.execute(TRANSACTIONS_WITH_OWNERS, ids=taken)
     return {(done.owner.merchant_id, done.operation_key): done for done in map(transaction_of, rows)}
+
+
+def is_taken_key(error: IntegrityError) -> bool:
+    """Whether a batch failed because somebody else took one of its keys between the look-up and the insert."""
+    return sqlstate(error) == _UNIQUE_VIOLATION and "operation_keys_pkey" in str(error.orig)
 
 
 async def load_lots(tx: Tx, wallets: Collection[Wallet], needs: Mapping[Owner, int]) -> None:
