@@ -47,6 +47,7 @@ async def service(settings: Settings) -> None:
         rt.serve_http(routes.routes(accounts))
         rt.serve_grpc((add_IdentityServiceServicer_to_server, IdentityServicer(rt.db)))
         rt.every(FORGET_SECONDS, "forget", partial(use_cases.forget, rt.db, rt.clock))
+        rt.story(use_cases.story)
         await rt.until_stopped()
 
 

@@ -193,6 +193,16 @@ async def lock_sessions(
     return {row.session_id: _session(row) for row in rows}
 
 
+async def recent_sessions(tx: Tx, user_id: UUID, limit: int) -> list[Session]:
+    """The youngest ones, oldest first."""
+    rows = await tx.execute(
+        "select * from sessions where user_id = :user_id order by session_id desc limit :rows",
+        user_id=user_id,
+        rows=limit,
+    )
+    return [_session(row) for row in rows][::-1]
+
+
 async def save_sessions(tx: Tx, changed: Sequence[Session]) -> None:
     if not changed:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -10,6 +11,7 @@ from commdesk.identity.v1 import identity_pb2 as pb
 from commdesk.ledger.v1.events_pb2 import AuditRecorded
 from common import ids
 from common.context import Context
+from common.delivery import Story, StoryEntry
 from common.http_server import Body
 from identity.domain import Session, User
 
@@ -195,6 +197,20 @@ def user_audit(
 
 def access_state(user: User) -> dict[str, object]:
     return {"roles": sorted(user.access.roles), "status": user.access.status.value}
+
+
+def story(user: User, sessions: Iterable[Session]) -> Story:
+    """When somebody signed up, logged in and out. Names and addresses are left out."""
+    subject = user_id(user)
+    state = {"user": subject, "roles": " ".join(sorted(user.access.roles)), "status": user.access.status.value}
+    entries = [StoryEntry(user.created_at, "transition", "signed up", state)]
+    for session in sessions:
+        name = {"session": ids.encode("ses", session.session_id), "refreshes": str(session.generation - 1)}
+        entries.append(StoryEntry(session.created_at, "transition", "session opened", name))
+        if session.revoked_at is not None:
+            why = f"session ended: {session.revoked_because}"
+            entries.append(StoryEntry(session.revoked_at, "transition", why, name))
+    return Story(sorted(entries, key=lambda entry: entry.time))
 
 
 def _compact(state: dict[str, object] | None) -> str:

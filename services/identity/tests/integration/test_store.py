@@ -20,7 +20,9 @@ HERE = Context(ip="203.0.113.7", request_id="r", traceparent="00-" + "1" * 32 + 
 @pytest.fixture
 def enrol(db, clock, user):
     async def enrol(**changes):
-        newcomer = user(user_id=ids.new(), email=f"{ids.new().hex}@example.com", created_at=clock.now(), **changes)
+        now = clock.now()
+        who = {"user_id": ids.new(), "email": f"{ids.new().hex}@example.com", "created_at": now, "updated_at": now}
+        newcomer = user(**who, **changes)
         session = domain.open_session(ids.new(), newcomer, b"1" * 32, Device("", ""), clock.now(), LIFE)
         [result] = await use_cases.sign_up(db, clock, [use_cases.Newcomer(newcomer, session, HERE)])
         return result, session
@@ -137,3 +139,15 @@ async def test_several_changes_of_one_user_in_a_batch(db, clock, enrol):
     assert (first.profile.name, third.profile.name, third.version) == ("One", "Two", 3)
     assert isinstance(second, domain.InvalidUser)
     assert (await use_cases.users_by_id(db, {newcomer.user_id}))[newcomer.user_id] == third
+
+
+async def test_a_story_tells_what_happened_and_nothing_personal(db, clock, enrol):
+    newcomer, session = await enrol()
+    clock.advance(seconds=60)
+    await use_cases.log_out(db, clock, [use_cases.LogOut(newcomer.user_id, session.session_id, False, HERE)])
+    async with db.begin() as tx:
+        told = await use_cases.story(tx, ids.encode("usr", newcomer.user_id))
+        assert await use_cases.story(tx, ids.encode("usr", ids.new())) == await use_cases.story(tx, "pay_x")
+    assert [entry.summary for entry in told.entries] == ["signed up", "session opened", "session ended: logged_out"]
+    assert newcomer.email not in repr(told)
+    assert newcomer.profile.name not in repr(told)

@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 from identity.passwords import PARAMETERS, HashingOverloaded, Passwords
 
@@ -17,6 +18,19 @@ async def test_a_password_is_known_by_its_hash_alone(quick):
 async def test_nobody_has_no_password(quick):
     async with Passwords(1, 8, quick) as passwords:
         assert not await passwords.verify(None, "nobody's")
+
+
+async def test_whether_there_is_such_a_user_does_not_show_in_the_time_it_takes():
+    async with Passwords(1, 8) as passwords:
+        hashed = await passwords.hash("correct horse")
+        nanoseconds: dict[bool, list[int]] = {True: [], False: []}
+        for _ in range(9):
+            for known in (True, False):
+                started = time.process_time_ns()
+                await passwords.verify(hashed if known else None, "wrong horse")
+                nanoseconds[known].append(time.process_time_ns() - started)
+        known, unknown = (sorted(each)[4] for each in (nanoseconds[True], nanoseconds[False]))
+        assert 0.6 < known / unknown < 1.6
 
 
 async def test_yesterdays_parameters_are_noticed(quick):

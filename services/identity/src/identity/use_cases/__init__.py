@@ -10,7 +10,7 @@ from identity.use_cases.accounts import (
     change_profiles,
     sign_up,
 )
-from identity.use_cases.reading import user_by_email, users_by_id
+from identity.use_cases.reading import story, user_by_email, users_by_id
 from identity.use_cases.sessions import (
     Attempt,
     Limits,
@@ -43,6 +43,7 @@ __all__ = [
     "open_sessions",
     "refresh_sessions",
     "sign_up",
+    "story",
     "user_by_email",
     "users_by_id",
 ]
