@@ -1,0 +1,1 @@
+"""What the fleet can carry, measured from outside: capacity, latency, and what a payment costs each process."""

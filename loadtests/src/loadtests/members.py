@@ -1,0 +1,34 @@
+"""Members who pay, without sign-ups: tokens minted with the stack's own HS256 secret, as an existing issuer would.
+
+Signing up costs a password hash each, on purpose, and is no part of a payment's lifecycle. The services verify these
+tokens like any others.
+"""
+
+from __future__ import annotations
+
+import time
+
+import jwt
+
+from common import ids
+
+TOKEN_SECONDS = 6 * 3600
+
+
+def tokens(secret: str, count: int) -> list[str]:
+    """Access tokens of *count* members who have never paid before."""
+    now = int(time.time())
+    return [_token(secret, number, now) for number in range(count)]
+
+
+def _token(secret: str, number: int, now: int) -> str:
+    claims = {
+        "sub": ids.encode("usr", ids.new()),
+        "roles": ["USER"],
+        "email": f"member{number}@bench.commdesk.test",
+        "name": f"Member {number}",
+        "phone": "9876543210",
+        "iat": now,
+        "exp": now + TOKEN_SECONDS,
+    }
+    return jwt.encode(claims, secret, algorithm="HS256")

@@ -1,0 +1,139 @@
+"""A bench's result for people: tables on the terminal and in the README. Both say the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table: the first column holds words, the others figures."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+def sheets(found: Mapping[str, Any]) -> list[Sheet]:
+    """Everything worth telling, from bench.json."""
+    return [_capacity(found), _latency(found), _processes(found), _storage(found), _batches(found), _floors(found)]
+
+
+def _capacity(found: Mapping[str, Any]) -> Sheet:
+    violations = found["invariants"]["violations"]
+    rows = [
+        ("complete payments a second, first create to last completion", f"{found['payments_per_s']:,.0f}"),
+        ("the same in the steady middle", f"{found['steady_payments_per_s']:,.0f}"),
+        ("payments accepted a second", f"{found['accepted_per_s']:,.0f}"),
+        ("CPU-ms a payment, everything together", f"{found['cpu_ms_per_payment_total']:.2f}"),
+        ("payments, complete of all", f"{found['completed']:,} of {found['payments']:,}"),
+        ("fraud did not answer in time for", f"{found['fraud_silent']:,.0f}"),
+        ("quiet after the last completion, seconds", f"{found['quiet_after_seconds']:.1f}"),
+        (f"invariants violated, of {found['invariants']['checks']} and the deliveries", f"{len(violations)}"),
+        ("the machine was busy", f"{found['machine_busy_share']:.0%}"),
+        ("of that with what is not the stack", f"{found['others_busy_share']:.0%}"),
+    ]
+    plan = found["plan"]
+    return Sheet(f"Capacity ({plan['model']}; median of {plan['rounds']} rounds)", ("", "figure"), rows)
+
+
+def _latency(found: Mapping[str, Any]) -> Sheet:
+    named = {
+        "create, as the client sees it": "create_ms",
+        "webhook, as the gateway sees it": "webhook_ms",
+        "webhook → credits granted": "webhook_to_credit_ms",
+        "webhook → complete": "webhook_to_complete_ms",
+    }
+    rows = [
+        (name, *(f"{found[key][percentile]:,.0f}" for percentile in ("p50", "p95", "p99")))
+        for name, key in named.items()
+    ]
+    return Sheet("Latency at that load, ms", ("", "p50", "p95", "p99"), rows)
+
+
+def _processes(found: Mapping[str, Any]) -> Sheet:
+    total = found["cpu_ms_per_payment_total"]
+    rows = [
+        (name, f"{cpu:.3f}", f"{cpu / total:.0%}", f"{found['rss_peak_bytes'].get(name, 0) / 2**20:,.0f}")
+        for name, cpu in found["cpu_ms_per_payment"].items()
+    ]
+    rows.append(("all", f"{total:.3f}", "100%", f"{sum(found['rss_peak_bytes'].values()) / 2**20:,.0f}"))
+    return Sheet("By process", ("process", "CPU-ms a payment", "share", "peak RSS, MiB"), rows)
+
+
+def _storage(found: Mapping[str, Any]) -> Sheet:
+    rows = [
+        ("WAL, kB", f"{found['wal_bytes_per_payment'] / 1000:.1f}"),
+        ("data files, kB", f"{found['disk_bytes_per_payment'] / 1000:.1f}"),
+        ("rows written", f"{found['rows_per_payment']:.1f}"),
+    ]
+    largest = list(found["rows_per_payment_by_table"].items())[:12]
+    rows += [(f"rows: {table}", f"{count:.2f}") for table, count in largest]
+    return Sheet("Storage a payment", ("", "figure"), rows)
+
+
+def _batches(found: Mapping[str, Any]) -> Sheet:
+    rows = [(f"queue {name}", f"{mean:.1f}") for name, mean in found["events_per_batch"].items()]
+    rows += [(f"door {name}", f"{mean:.1f}") for name, mean in found["items_per_flush"].items()]
+    return Sheet("Mean size of a batch", ("", "items"), rows)
+
+
+def _floors(found: Mapping[str, Any]) -> Sheet:
+    rows = [
+        (
+            name,
+            f"{floor['per_s']:,.0f}",
+            " + ".join(f"{who} {cpu:.4f}" for who, cpu in floor["cpu_ms"].items()),
+            f"{floor['times_ours']:,.0f}×",
+        )
+        for name, floor in found["floors"].items()
+    ]
+    return Sheet("Floors, bare, in the same run", ("", "a second", "CPU-ms each", "our payments/s"), rows)
+
+
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """The tables on a terminal, and whatever is wrong."""
+    for sheet in sheets(found):
+        table = Table(title=sheet.title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for index, column in enumerate(sheet.columns):
+            table.add_column(column, justify="left" if index == 0 else "right")
+        for row in sheet.rows:
+            table.add_row(*row)
+        console.print(table)
+        console.print()
+    for problem in found["problems"]:
+        console.print(f"FAILED  {problem}", style="bold red", markup=False)
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """The tables for the README, with the machine they belong to."""
+    rig, plan = found["rig"], found["plan"]
+    parts = [
+        f"Measured {found['measured_at'][:10]} on {rig['cores']} cores ({rig['cpu']}), {rig['memory_gib']} GiB,"
+        f" {rig['system']}, Python {rig['python']}: engines, edge, fleet, sandbox and load generator together."
+        f" {plan['payments']:,} payments a round after {plan['warm_up']:,} of warm-up, {plan['members']:,} members."
+    ]
+    for sheet in sheets(found):
+        lines = [f"**{sheet.title}**", "", _row(sheet.columns), _row(("---", *["---:"] * (len(sheet.columns) - 1)))]
+        parts.append("\n".join([*lines, *(_row(row) for row in sheet.rows)]))
+    return "\n\n".join(parts)
+
+
+def with_numbers(readme: str, found: Mapping[str, Any]) -> str:
+    """*readme* with the part between the markers replaced. Raises ValueError without both markers, in order."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the README has no {BEGIN} … {END}")
+    return f"{before}{begin}\n{markdown(found)}\n{end}{after}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
