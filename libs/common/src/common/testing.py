@@ -170,6 +170,7 @@ async def _template(stack: Stack, admin: asyncpg.Connection, schema: str, packag
     """The name of a migrated database to copy, built once per state of the migrations and kept between runs."""
     from common import bootstrap, migrations
 
+    await admin.execute("select pg_advisory_lock($1)", _TURN)
     await _sweep(admin)
     prefix = f"template_{schema}_{'own' if package else 'common'}_"
     name = prefix + _fingerprint(package)
@@ -221,7 +222,6 @@ async def _as_admin(stack: Stack, work: Callable[[asyncpg.Connection], Coroutine
 
     admin = await asyncpg.connect(stack.superuser_url)
     try:
-        await admin.execute("select pg_advisory_lock($1)", _TURN)
         return await work(admin)
     finally:
         await admin.close()
