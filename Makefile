@@ -11,7 +11,7 @@ help: ## This list
 	@echo
 	@echo "  Several stacks side by side: RUN_DIR=/tmp/two PORT_BASE=22000 make up"
 
-demo: install ## Start everything, take one real payment, show each step with its proof
+demo: up ## Start everything, take one real payment, show each step with its proof
 	@$(BIN)/commdesk demo
 
 up: install ## Start the local stack and wait until it works
