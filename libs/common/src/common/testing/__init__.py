@@ -1,0 +1,46 @@
+"""The pytest plugin of the fleet: real engines, a fresh database for every test, a broker with the whole topology.
+
+The engines are those of the file that COMMDESK_TEST_STACK names (`.run/test/stack.json` otherwise): a PostgreSQL whose
+roles, a RabbitMQ whose vhosts and a Redis whose numbered databases are the tests' own. Which service is tested follows
+from the test's path, `services/<name>/…`; a conftest elsewhere overrides `service_name` (and `migrations_package`).
+What these modules need is imported late, because pytest loads them also for tests that need nothing of it.
+"""
+
+from common.testing.engines import Stack, migrations_package, service_name, stack
+from common.testing.environment import clock, free_port, public_key, service_keys, settings_env
+from common.testing.postgresql import (
+    database_name,
+    database_url,
+    db,
+    owner_url,
+    published,
+    superuser_url,
+)
+from common.testing.rabbitmq import LADDER_MS, broker_admin_url, broker_url, retry_ladder_ms, vhost
+from common.testing.redis_database import redis_client, redis_database, redis_url
+
+__all__ = [
+    "LADDER_MS",
+    "Stack",
+    "broker_admin_url",
+    "broker_url",
+    "clock",
+    "database_name",
+    "database_url",
+    "db",
+    "free_port",
+    "migrations_package",
+    "owner_url",
+    "public_key",
+    "published",
+    "redis_client",
+    "redis_database",
+    "redis_url",
+    "retry_ladder_ms",
+    "service_keys",
+    "service_name",
+    "settings_env",
+    "stack",
+    "superuser_url",
+    "vhost",
+]

@@ -1,0 +1,102 @@
+"""Where the engines are, which service is tested, and what is left of runs that were killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+# So that what a killed run left behind is recognised by its process being gone.
+RUN = f"{os.getpid()}_{WORKER}"
+
+
+@dataclass
+class Stack:
+    """The engines, and what this session has made in them."""
+
+    superuser_url: str
+    management_url: str
+    amqp_url: str
+    redis_url: str
+    # Of database roles, where the file's neighbour secrets.json knows them: a fleet may run on the same engines.
+    passwords: dict[str, str] = field(default_factory=dict)
+    templates: dict[tuple[str, str | None], str] = field(default_factory=dict)
+    databases_made: int = 0
+
+    @classmethod
+    def read(cls, start: Path) -> Stack:
+        path = _stack_file(start)
+        if not path.exists():
+            pytest.fail(f"no engines to test against: {path} is missing; run `make test`, which starts them", False)
+        neighbour = path.with_name("secrets.json")
+        try:
+            found = json.loads(path.read_text())
+            passwords = json.loads(neighbour.read_text())["database"] if neighbour.exists() else {}
+            return cls(
+                superuser_url=found["postgresql"]["superuser_url"],
+                management_url=found["rabbitmq"]["management_url"],
+                amqp_url=found["rabbitmq"]["url"].rpartition("/")[0],
+                redis_url=found["redis"]["url"].rpartition("/")[0],
+                passwords=passwords,
+            )
+        except (KeyError, ValueError) as error:
+            pytest.fail(f"{path} does not say where the engines are: {error!r}", False)
+
+
+def _stack_file(start: Path) -> Path:
+    named = os.environ.get("COMMDESK_TEST_STACK")
+    if named:
+        return Path(named)
+    root = next((folder for folder in (start, *start.parents) if (folder / "protos/bindings.toml").exists()), start)
+    return root / ".run/test/stack.json"
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """Where the engines are. Without them the test fails: it has not shown what it is there to show."""
+    return Stack.read(request.config.rootpath)
+
+
+@pytest.fixture
+def service_name(request: pytest.FixtureRequest) -> str:
+    """The service under test, as its folder is called."""
+    parts = request.path.parts
+    if "services" not in parts[:-1]:
+        pytest.fail("this test is outside services/<name>/: override the fixture service_name in its conftest", False)
+    return parts[parts.index("services") + 1]
+
+
+@pytest.fixture
+def migrations_package(service_name: str) -> str | None:
+    """Whose migrations make the schema; None stands for common's tables alone."""
+    return service_name.replace("-", "_")
+
+
+def password_of(name: str) -> str:
+    """The same in every run, because the roles outlive it; these engines listen on this machine only."""
+    return f"of-{name}-in-tests"
+
+
+def is_over(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Await *work* from a synchronous fixture, in a loop of its own that outlives no fixture."""
+    with asyncio.Runner() as runner:
+        return runner.run(work)

@@ -1,0 +1,82 @@
+"""What a service reads when it starts: its environment, its keys, the time."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from common.clock import FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    from common.clock import FakeClock
+
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def service_keys() -> dict[str, str]:
+    """A private key (base64 of the raw 32 bytes) for every name in the contract."""
+    from common.topology import CONTRACT
+
+    names = {queue.owner for queue in CONTRACT.queues} | {
+        name for callers in CONTRACT.calls.values() for name in callers
+    }
+    names |= {producer for event in CONTRACT.events.values() for producer in event.producers} - {"*"}
+    return {name: base64.b64encode(os.urandom(32)).decode() for name in sorted(names | {"identity", "operator"})}
+
+
+@pytest.fixture
+def settings_env(
+    monkeypatch: pytest.MonkeyPatch,
+    service_name: str,
+    service_keys: dict[str, str],
+    database_url: str,
+    owner_url: str,
+    broker_url: str,
+    broker_admin_url: str,
+    redis_url: str,
+    retry_ladder_ms: Sequence[int],
+) -> dict[str, str]:
+    """The environment that the service's Settings read, set and returned; a test adds what is its service's own."""
+    environment = {
+        "ENVIRONMENT": "test",
+        "HTTP_PORT": str(free_port()),
+        "GRPC_PORT": str(free_port()),
+        "DATABASE_URL": database_url,
+        "DATABASE_MIGRATION_URL": owner_url,
+        "RABBITMQ_URL": broker_url,
+        "RABBITMQ_MIGRATION_URL": broker_admin_url,
+        "REDIS_URL": redis_url,
+        "SERVICE_PRIVATE_KEY": service_keys[service_name],
+        "SERVICE_PUBLIC_KEYS": json.dumps({name: public_key(key) for name, key in service_keys.items()}),
+        "JWT_SECRET": secrets.token_hex(32),
+        "RETRY_LADDER_MS": ",".join(str(ttl_ms) for ttl_ms in retry_ladder_ms),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return environment
+
+
+def public_key(private_key: str) -> str:
+    """The public half of an Ed25519 key, both as base64 of their raw bytes."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(private_key))
+    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,0 +1,88 @@
+"""A vhost for every worker with the whole topology, and the rights that production has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from common.testing.engines import RUN, Stack, is_over, password_of, run
+
+LADDER_MS = (100, 200, 300, 400)
+
+
+@pytest.fixture(scope="session")
+def retry_ladder_ms() -> Sequence[int]:
+    return LADDER_MS
+
+
+@pytest.fixture(scope="session")
+def vhost(stack: Stack, retry_ladder_ms: Sequence[int]) -> Iterator[str]:
+    """A vhost of this worker's own with the whole topology."""
+    name = f"test_{RUN}"
+    run(_make_vhost(stack, name, retry_ladder_ms))
+    yield name
+    run(_drop_vhost(stack, name))
+
+
+@pytest.fixture
+def broker_admin_url(stack: Stack, vhost: str, service_name: str, retry_ladder_ms: Sequence[int]) -> str:
+    """The broker as the migrate step sees it, for tests that speak in another service's name. Queues are empty."""
+    url = f"{stack.amqp_url}/{vhost}"
+    run(_purge(url, service_name, retry_ladder_ms))
+    return url
+
+
+@pytest.fixture
+def broker_url(stack: Stack, vhost: str, service_name: str, broker_admin_url: str) -> str:
+    """The broker as the service sees it: with the rights that the contract gives it. Its queues are empty."""
+    user = f"test-{service_name}"
+    run(_grant(stack, vhost, user, service_name))
+    scheme, _, address = stack.amqp_url.partition("://")
+    return f"{scheme}://{user}:{password_of(user)}@{address.rpartition('@')[2]}/{vhost}"
+
+
+async def _make_vhost(stack: Stack, name: str, ladder_ms: Sequence[int]) -> None:
+    import aio_pika
+
+    from common import topology
+    from common.bootstrap import management
+
+    async with management(stack.management_url) as api:
+        for known in await (await api.get("/api/vhosts")).json():
+            parts = known["name"].split("_")
+            if parts[0] == "test" and len(parts) == 3 and is_over(int(parts[1])):
+                await api.delete(f"/api/vhosts/{known['name']}")
+        await api.put(f"/api/vhosts/{name}", json={})
+        user = (await (await api.get("/api/whoami")).json())["name"]
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        await api.put(f"/api/permissions/{name}/{user}", json=everything)
+    async with await aio_pika.connect(f"{stack.amqp_url}/{name}") as connection:
+        await topology.declare(await connection.channel(), ladder_ms)
+
+
+async def _drop_vhost(stack: Stack, name: str) -> None:
+    from common.bootstrap import management
+
+    async with management(stack.management_url) as api:
+        await api.delete(f"/api/vhosts/{name}")
+
+
+async def _grant(stack: Stack, vhost: str, user: str, service: str) -> None:
+    from common.bootstrap import management, rights
+
+    async with management(stack.management_url) as api:
+        await api.put(f"/api/users/{user}", json={"password": password_of(user), "tags": ""})
+        await api.put(f"/api/permissions/{vhost}/{user}", json=rights(service))
+
+
+async def _purge(url: str, service: str, ladder_ms: Sequence[int]) -> None:
+    import aio_pika
+
+    from common import topology
+
+    queues = [name for queue in topology.CONTRACT.queues_of(service) for name in (queue.name, queue.dead_letters)]
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        for name in [*(topology.rung(ttl_ms) for ttl_ms in ladder_ms), *queues]:
+            await (await channel.get_queue(name, ensure=False)).purge()
