@@ -27,7 +27,7 @@ class Settings(ServiceSettings):
 
     @field_validator("admin_email", mode="before")
     @classmethod
-    def _comma_separated(cls, value: object) -> object:
+    def _several_admins(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")

@@ -110,7 +110,8 @@ async def story(tx: Tx, reference: str) -> Story:
     if invoice is not None:
         references.append(ids.encode("inv", invoice.id))
         mail = "asked for" if payment.customer.email else "no address"
-        entries.append(StoryEntry(invoice.issued_at, "invoice", "invoice issued", {"number": invoice.invoice_number, "mail": mail}))
+        fields = {"number": invoice.invoice_number, "mail": mail}
+        entries.append(StoryEntry(invoice.issued_at, "invoice", "invoice issued", fields))
     entries += _about(payment, payment.updated_at)
     return Story(entries, [each for each in references if each != reference])
 
