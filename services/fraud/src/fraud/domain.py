@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
+from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -130,12 +132,13 @@ class Counts:
 
 
 _MEASURE: Final[Mapping[Metric, Callable[[Counts], int]]] = {
-    Metric.CREATED: lambda counts: counts.created,
-    Metric.FAILED: lambda counts: counts.failed,
-    Metric.SUCCEEDED: lambda counts: counts.succeeded,
-    Metric.ABANDONED: lambda counts: counts.abandoned,
-    Metric.AMOUNT: lambda counts: counts.amount,
+    Metric.CREATED: attrgetter("created"),
+    Metric.FAILED: attrgetter("failed"),
+    Metric.SUCCEEDED: attrgetter("succeeded"),
+    Metric.ABANDONED: attrgetter("abandoned"),
+    Metric.AMOUNT: attrgetter("amount"),
 }
+_NOTHING: Final = Counts()
 assert _MEASURE.keys() | {Metric.NEW_SOURCE} == set(Metric), "every metric is measured"
 
 
@@ -152,12 +155,25 @@ class Source:
 class Facts:
     """What is known about the keys of a call, read at one moment."""
 
+    at: datetime
     # Key → minute since 1970 → what happened in it.
     velocity: Mapping[UUID, Mapping[int, Counts]] = field(default_factory=dict)
     blocked: frozenset[UUID] = frozenset()
     allowed: frozenset[UUID] = frozenset()
     # Sources that are new to their user, who has others.
     new_sources: frozenset[Source] = frozenset()
+    # One address is asked about by every subject that comes from it.
+    _sums: dict[tuple[UUID, int], Counts] = field(default_factory=dict, repr=False, compare=False)
+
+    def within(self, key: UUID, window_seconds: int) -> Counts:
+        """What happened to *key* in the window that ended when this was read."""
+        buckets = self.velocity.get(key)
+        if buckets is None:
+            return _NOTHING
+        total = self._sums.get((key, window_seconds))
+        if total is None:
+            total = self._sums[key, window_seconds] = windowed(buckets, self.at, window_seconds)
+        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +188,7 @@ class Score:
     measured: Mapping[str, int] = field(default_factory=dict)
 
 
+@lru_cache(maxsize=16_384)
 def key_of(dimension: Dimension, merchant_id: str, value: str) -> UUID:
     """What a value is counted under: 16 bytes that name nobody. `subject_key` in the database says the same."""
     return UUID(bytes=hashlib.sha256(f"{dimension}|{merchant_id}|{value}".encode()).digest()[:16])
@@ -242,7 +259,7 @@ def windowed(buckets: Mapping[int, Counts], now: datetime, window_seconds: int) 
     return total
 
 
-def judge(rules: Sequence[Rule], subject: Subject, facts: Facts, now: datetime, waiting: "Waiting") -> Score:
+def judge(rules: Sequence[Rule], subject: Subject, facts: Facts, waiting: "Waiting") -> Score:
     """Score one subject, which counts itself. *waiting* says what was scored lately and is not in *facts* yet."""
     keys = subject_keys(subject)
     if not facts.blocked.isdisjoint(keys.values()):
@@ -250,9 +267,7 @@ def judge(rules: Sequence[Rule], subject: Subject, facts: Facts, now: datetime, 
     if not facts.allowed.isdisjoint(keys.values()):
         return Score(subject, 0, Decision.ALLOW, (LIST_ALLOW,))
     measured = {
-        rule.name: value
-        for rule in rules
-        if (value := _measure(rule, keys, subject, facts, now, waiting)) > rule.threshold
+        rule.name: value for rule in rules if (value := _measure(rule, keys, subject, facts, waiting)) > rule.threshold
     }
     fired = [rule for rule in rules if rule.name in measured]
     active = [rule for rule in fired if rule.mode is Mode.ACTIVE]
@@ -265,19 +280,21 @@ def judge(rules: Sequence[Rule], subject: Subject, facts: Facts, now: datetime, 
     return Score(subject, score, decision, reasons, shadow, measured)
 
 
-def _measure(
-    rule: Rule, keys: Mapping[Dimension, UUID], subject: Subject, facts: Facts, now: datetime, waiting: "Waiting"
-) -> int:
+def _measure(rule: Rule, keys: Mapping[Dimension, UUID], subject: Subject, facts: Facts, waiting: "Waiting") -> int:
     key = keys.get(rule.dimension)
     if key is None:
         return 0
     if rule.metric is Metric.NEW_SOURCE:
         user_key = keys.get(Dimension.USER)
         return int(user_key is not None and Source(user_key, rule.dimension, key) in facts.new_sources)
-    counts = windowed(facts.velocity.get(key, {}), now, rule.window_seconds)
-    counts.add(waiting(key))
-    counts.add(Counts(created=1, amount=counted_amount(subject.amount)))
-    return _MEASURE[rule.metric](counts)
+    measure = _MEASURE[rule.metric]
+    value = measure(facts.within(key, rule.window_seconds)) + measure(waiting(key))
+    match rule.metric:
+        case Metric.CREATED:
+            value += 1
+        case Metric.AMOUNT:
+            value += counted_amount(subject.amount)
+    return value
 
 
 Waiting = Callable[[UUID], Counts]

@@ -91,7 +91,7 @@ async def facts(
             listed[row.word].add(row.key)
         else:
             new.add(Source(row.key, Dimension(row.word), row.source_key))
-    return Facts(velocity, frozenset(listed["BLOCK"]), frozenset(listed["ALLOW"]), frozenset(new))
+    return Facts(now, velocity, frozenset(listed["BLOCK"]), frozenset(listed["ALLOW"]), frozenset(new))
 
 
 async def count(tx: Tx, tally: Mapping[tuple[UUID, int], Counts]) -> None:

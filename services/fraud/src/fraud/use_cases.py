@@ -39,7 +39,7 @@ async def score_subjects(
         facts = await _facts(tx, rules, subjects, now)
         scores = []
         for subject in subjects:
-            scores.append(domain.judge(rules, subject, facts, now, in_flight.of))
+            scores.append(domain.judge(rules, subject, facts, in_flight.of))
             in_flight.add(subject, now)
         remarkable = [score for score in scores if score.decision is not Decision.ALLOW]
         if remarkable:

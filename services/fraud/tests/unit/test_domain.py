@@ -19,13 +19,13 @@ MINUTE = domain.minute_of(NOW)
 
 
 def _facts(subject: Subject, dimension: Dimension = Dimension.USER, **counts: int) -> Facts:
-    return Facts(velocity={domain.subject_keys(subject)[dimension]: {MINUTE: Counts(**counts)}})
+    return Facts(NOW, velocity={domain.subject_keys(subject)[dimension]: {MINUTE: Counts(**counts)}})
 
 
 def test_nothing_known_is_allowed(
     rule: Callable[..., Rule], subject: Callable[..., Subject], in_flight: InFlight
 ) -> None:
-    score = domain.judge([rule()], subject(), Facts(), NOW, in_flight.of)
+    score = domain.judge([rule()], subject(), Facts(NOW), in_flight.of)
     assert (score.decision, score.score, score.reasons) == (Decision.ALLOW, 0, ())
 
 
@@ -39,7 +39,7 @@ def test_the_payment_itself_counts(
 ) -> None:
     rules = [rule("many", threshold=10), rule("flood", threshold=30, score=1000, action=Action.BLOCK)]
     one = subject()
-    assert domain.judge(rules, one, _facts(one, created=before), NOW, in_flight.of).decision is decision
+    assert domain.judge(rules, one, _facts(one, created=before), in_flight.of).decision is decision
 
 
 def test_failures_and_amounts_are_measured(
@@ -48,10 +48,10 @@ def test_failures_and_amounts_are_measured(
     one = subject(paise=100)
     failures = rule("failures", metric=Metric.FAILED, threshold=4)
     amount = rule("amount", metric=Metric.AMOUNT, threshold=1000)
-    assert domain.judge([failures], one, _facts(one, failed=4), NOW, in_flight.of).reasons == ()
-    assert domain.judge([failures], one, _facts(one, failed=5), NOW, in_flight.of).reasons == ("failures",)
-    assert domain.judge([amount], one, _facts(one, amount=900), NOW, in_flight.of).reasons == ()
-    score = domain.judge([amount], one, _facts(one, amount=901), NOW, in_flight.of)
+    assert domain.judge([failures], one, _facts(one, failed=4), in_flight.of).reasons == ()
+    assert domain.judge([failures], one, _facts(one, failed=5), in_flight.of).reasons == ("failures",)
+    assert domain.judge([amount], one, _facts(one, amount=900), in_flight.of).reasons == ()
+    score = domain.judge([amount], one, _facts(one, amount=901), in_flight.of)
     assert (score.reasons, score.measured) == (("amount",), {"amount": 1001})
 
 
@@ -60,15 +60,15 @@ def test_a_shadow_rule_is_reported_and_decides_nothing(
 ) -> None:
     one = subject()
     shadow = rule("watching", threshold=0, action=Action.BLOCK, mode=Mode.SHADOW)
-    score = domain.judge([shadow], one, Facts(), NOW, in_flight.of)
+    score = domain.judge([shadow], one, Facts(NOW), in_flight.of)
     assert (score.decision, score.score, score.reasons, score.shadow) == (Decision.ALLOW, 0, (), ("watching",))
 
 
 def test_weak_signals_add_up(rule: Callable[..., Rule], subject: Callable[..., Subject], in_flight: InFlight) -> None:
     weak = [rule(f"weak{number}", threshold=0, score=350, action=Action.SCORE) for number in range(3)]
     one = subject()
-    assert domain.judge(weak[:1], one, Facts(), NOW, in_flight.of).decision is Decision.ALLOW
-    score = domain.judge(weak, one, Facts(), NOW, in_flight.of)
+    assert domain.judge(weak[:1], one, Facts(NOW), in_flight.of).decision is Decision.ALLOW
+    score = domain.judge(weak, one, Facts(NOW), in_flight.of)
     assert (score.decision, score.score) == (Decision.REVIEW, 1000)
     assert score.reasons[-1] == domain.SCORE_SUM
 
@@ -79,10 +79,10 @@ def test_lists_go_before_rules_and_blocking_before_allowing(
     one = subject()
     keys = domain.subject_keys(one)
     strict = [rule(threshold=0, action=Action.BLOCK)]
-    allowed = Facts(allowed=frozenset({keys[Dimension.USER]}))
-    both = Facts(allowed=allowed.allowed, blocked=frozenset({keys[Dimension.IP]}))
-    assert domain.judge(strict, one, allowed, NOW, in_flight.of).decision is Decision.ALLOW
-    score = domain.judge([], one, both, NOW, in_flight.of)
+    allowed = Facts(NOW, allowed=frozenset({keys[Dimension.USER]}))
+    both = Facts(NOW, allowed=allowed.allowed, blocked=frozenset({keys[Dimension.IP]}))
+    assert domain.judge(strict, one, allowed, in_flight.of).decision is Decision.ALLOW
+    score = domain.judge([], one, both, in_flight.of)
     assert (score.decision, score.score, score.reasons) == (Decision.BLOCK, 1000, (domain.LIST_BLOCK,))
 
 
@@ -91,7 +91,7 @@ def test_what_is_not_known_is_not_counted(
 ) -> None:
     rules = [rule(f"{each}", dimension=each, threshold=0, action=Action.BLOCK) for each in Dimension]
     nobody = subject(user_id="", ip="", device_id="")
-    assert domain.judge(rules, nobody, Facts(), NOW, in_flight.of).decision is Decision.ALLOW
+    assert domain.judge(rules, nobody, Facts(NOW), in_flight.of).decision is Decision.ALLOW
 
 
 def test_a_new_device_of_a_known_user(
@@ -101,9 +101,9 @@ def test_a_new_device_of_a_known_user(
     keys = domain.subject_keys(one)
     new = rule("new", dimension=Dimension.DEVICE, metric=Metric.NEW_SOURCE, threshold=0)
     source = Source(keys[Dimension.USER], Dimension.DEVICE, keys[Dimension.DEVICE])
-    facts = Facts(new_sources=frozenset({source}))
-    assert domain.judge([new], one, facts, NOW, in_flight.of).reasons == ("new",)
-    assert domain.judge([new], one, Facts(), NOW, in_flight.of).reasons == ()
+    facts = Facts(NOW, new_sources=frozenset({source}))
+    assert domain.judge([new], one, facts, in_flight.of).reasons == ("new",)
+    assert domain.judge([new], one, Facts(NOW), in_flight.of).reasons == ()
 
 
 def test_tenants_and_dimensions_are_apart() -> None:

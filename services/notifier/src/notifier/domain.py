@@ -173,8 +173,9 @@ def shown_time(unix_micros: int) -> str:
 
 def one_line(text: str) -> str:
     """*text* on one printable line of a bounded length."""
-    clean = "".join(character if character.isprintable() else " " for character in text)
-    return clean.strip()[:_LINE_CHARACTERS_MAX]
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return text.strip()[:_LINE_CHARACTERS_MAX]
 
 
 def safe_url(text: str) -> str:

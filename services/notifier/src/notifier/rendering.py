@@ -86,6 +86,9 @@ def header_words(text: str, *, quoted: bool = False) -> str:
 
 def _chunks(text: str) -> list[bytes]:
     """UTF-8 in pieces that fit an encoded word and cut no character."""
+    whole = text.encode()
+    if len(whole) <= _WORD_BYTES:
+        return [whole]
     chunks, current = [], b""
     for character in text:
         encoded = character.encode()
