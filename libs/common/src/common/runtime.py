@@ -247,7 +247,7 @@ class Runtime:
             logger.error("{} rows lie in the default partitions", astray)
 
     async def _set_gauges(self) -> None:
-        found = await delivery.backlog(self.db)
+        found = await delivery.waiting(self.db)
         metrics.OUTBOX_UNMARKED.set(found.outbox_unmarked)
         metrics.INTENTS_PENDING.set(found.intents_pending)
         metrics.DEAD_LETTERS_OPEN.set(found.dead_letters_open)
