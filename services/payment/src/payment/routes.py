@@ -71,7 +71,11 @@ class Routes:
 
     async def cancel(self, request: Request) -> Response:
         payment = await self._found(request, "paymentId")
-        return reply(views.payment(await self._cancellation.cancel(payment.id)))
+        return reply(
+            views.payment(
+                await self._cancellation.cancel(payment.id, requests.origin(caller(request), context.current()))
+            )
+        )
 
     async def _found(self, request: Request, parameter: str) -> Any:
         return await reading.find(self._db, caller(request), request.path_params[parameter])

@@ -121,6 +121,7 @@ class World:
     wallet: Wallet
     # Raw webhook bodies, as the sandbox sent them.
     hooks: list[bytes]
+    jwt_secret = JWT_SECRET
 
     async def create(self, *, user: str = "usr_asha", key: str = "", **body: Any) -> httpx.Response:
         """POST /payments/create of the ₹500 pack unless told otherwise."""
@@ -256,7 +257,7 @@ async def world(db: Database, redis: Any, sandbox_url: str, hooks: Hooks) -> Asy
     wallet_pb2_grpc.add_WalletServiceServicer_to_server(world.wallet, neighbours)
     grpc_port = neighbours.add_insecure_port("127.0.0.1:0")
     await neighbours.start()
-    world.calls = CallLog(db, world.clock)
+    world.calls = CallLog(world.clock)
     account = Account(f"{sandbox_url}/pg", APP_ID, SECRET, "2025-01-01", hooks.url)
     tokens = UserTokens("", JWT_SECRET)
     tariff = Tariff(db)

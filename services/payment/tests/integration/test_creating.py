@@ -1,9 +1,11 @@
 """Creating payments: the happy path, keys, lost answers, and what is refused."""
 
 import asyncio
+import time
 from collections import Counter
 from typing import Any
 
+import jwt
 import pytest
 
 from common import ids
@@ -22,6 +24,7 @@ async def test_a_pack_is_ordered_at_the_gateway(world: Any) -> None:
         "amount": 50_000,
         "currency": "INR",
         "status": "PENDING",
+        "simpleStatus": "pending",
         "credits": {"paid": 5_000, "bonus": 500},
         "checkoutUrl": f"http://127.0.0.1:18000/checkout/{data['paymentId']}",
         "createdAt": "",
@@ -72,10 +75,26 @@ async def test_an_order_id_is_used_once(world: Any) -> None:
     assert (again.status_code, again.json()["error"]["code"]) == (409, "order_id_taken")
     replay = await world.create(amount=1_000, orderId="shop-1", user="usr_ravi", key="k")
     assert (replay.status_code, replay.content) == (409, again.content)
+
+
+async def test_merchants_that_share_an_account_do_not_get_each_others_orders(world: Any) -> None:
+    data = await world.created(amount=1_000, orderId="shop-1")
     elsewhere = world.auth("usr_asha", merchant="mer_other")
-    # The gateway account is shared in this test, so the other merchant's order is found there, not made twice.
-    response = await world.http.post("/api/v1/payments", json={"amount": 1000, "orderId": "shop-2"}, headers=elsewhere)
+    # Unique per merchant, so our own tables take it; the gateway knows one order of that id, and it is not theirs.
+    response = await world.http.post("/api/v1/payments", json={"amount": 1000, "orderId": "shop-1"}, headers=elsewhere)
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "gateway_refused")
+    assert data["paymentSessionId"] not in response.text
+    assert len(await world.rows("select 1 from payments where status = 'FAILED'")) == 1
+    assert await world.status(data) == "PENDING"
+
+
+async def test_a_profile_that_is_of_no_use_is_left_out(world: Any) -> None:
+    claims = {"sub": "usr_x", "exp": int(time.time()) + 60, "email": "not an address", "phone": "+1 555 0100"}
+    headers = {"authorization": f"Bearer {jwt.encode(claims, world.jwt_secret, 'HS256')}"}
+    response = await world.http.post("/api/v1/payments", json={"amount": 1000}, headers=headers)
     assert response.status_code == 201
+    [row] = await world.rows("select customer_email, customer_phone from payments")
+    assert tuple(row) == ("", "9999999999")
 
 
 # ── Idempotency, four ways ───────────────────────────────────────────────────────────────────────────────────────
@@ -153,6 +172,9 @@ async def test_a_lost_answer_is_found_by_our_own_order_id(world: Any, fault: dic
     fields = response.json()["error"]["fields"]
     status = (await world.get(f"/{fields['paymentId']}")).json()["data"]
     assert (status["status"], status["orderId"]) == ("CREATED", fields["orderId"])
+    # The same request again is told the same, not that it is in flight.
+    again = await world.create(key="key-1")
+    assert (again.status_code, again.json()["error"]["fields"]) == (202, fields)
     await world.work_intents()
     assert (await world.get(f"/{fields['paymentId']}")).json()["data"]["status"] == "PENDING"
     # The key has its final answer now, and there is one order.
@@ -280,6 +302,12 @@ BAD_BODIES = [
     '{"amount":1000,"metadata":{"a":{"b":1}}}',
     '{"amount":1000,"metadata":{"a":1.5}}',
     '{"amount":1000,"metadata":{"a":"' + "x" * 201 + '"}}',
+    '{"amount":1000,"description":"a\\u0000b"}',
+    '{"amount":1000,"description":"\\ud800"}',
+    '{"amount":1000,"customerName":"\\u0000"}',
+    '{"amount":1000,"deviceId":"\\u0000"}',
+    '{"amount":1000,"serviceType":"\\u0000"}',
+    '{"amount":1000,"metadata":{"a\\u0000":"b"}}',
     '{"amount":1000,"idempotencyKey":""}',
     '{"amount":1000,"description":"' + "x" * 201 + '"}',
 ]

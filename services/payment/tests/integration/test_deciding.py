@@ -36,7 +36,7 @@ async def test_a_webhook_leads_to_success(world: Any) -> None:
     [row] = await world.rows("select webhook_verified, credits_granted, next_check_at from payments")
     assert tuple(row) == (True, 5_500, None)
     # Only the order was read: the webhook said who paid.
-    await world.calls.flush()
+    await world.calls.flush(world.db)
     calls = [row.operation for row in await world.rows("select operation from gateway_calls order by id")]
     assert calls == ["create_order", "read_order"]
 
@@ -294,6 +294,9 @@ async def test_cancel_closes_the_gateways_order(world: Any) -> None:
     order = (await world.sandbox.get(f"/control/orders/{data['orderId']}")).json()
     assert order["order_status"] == "TERMINATED"
     assert len(await world.announced("payment.cancelled")) == 1
+    audits = [(audit.action, audit.actor_id) for audit in await world.announced("audit.recorded")]
+    assert ("payment.cancel.request", "usr_asha") in audits
+    assert ("payment.cancel", "service:payment") in audits
 
 
 async def test_a_paid_payment_is_not_cancelled_even_when_we_have_not_heard(world: Any) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import payment
 from common.money import Money
@@ -250,3 +252,37 @@ def test_a_decision_of_a_person_stands_against_later_flags(build: Any) -> None:
     assert domain.flagged(allowed, Review.FLAGGED, "velocity", 700, build.now) is allowed
     flagged = domain.flagged(build.payment(), Review.FLAGGED, "velocity", 700, build.now)
     assert (flagged.review, flagged.fraud_score, flagged.review_reason) == (Review.FLAGGED, 700, "velocity")
+
+
+claims = st.builds(
+    lambda number, status: (f"cf_{number}", status), st.integers(1, 3), st.sampled_from(list(AttemptStatus))
+)
+stories = st.lists(st.tuples(st.sampled_from(list(OrderStatus)), st.lists(claims, max_size=3)), max_size=8)
+
+
+@given(story=stories, start=st.sampled_from([Status.CREATED, Status.PENDING]))
+def test_whatever_is_told_in_whatever_order_there_is_one_success(build: Any, story: Any, start: Status) -> None:
+    """Any sequence of webhooks, verifies and sweeps: legal moves, one capture, each duplicate told once."""
+    now, ids = build.now, new_ids()
+    payment, history, taken, told = build.payment(start), [], [], []
+    for order, attempts in story:
+        facts = build.facts(order, *(build.claim(status, gateway_payment_id=name) for name, status in attempts))
+        known = {each.claim.gateway_payment_id for each in taken}
+        try:
+            decision = domain.decide(payment, facts, now, lambda: next(ids), captures=known)
+        except FactsUnknown:
+            continue
+        payment = decision.payment
+        history += decision.transitions
+        taken += decision.transactions
+        told += decision.announcements
+    assert [line.seq for line in history] == list(range(2, 2 + len(history)))
+    assert all(line.to_status in MOVES[line.from_status] for line in history)
+    captured = [each for each in taken if each.status is CaptureStatus.CAPTURED]
+    assert len(captured) == sum(line.to_status is Status.SUCCESS for line in history) <= 1
+    assert len({each.claim.gateway_payment_id for each in taken}) == len(taken)
+    alerts = [each for each in told if isinstance(each, Alerted) and each.cause == "duplicate_capture"]
+    assert len(alerts) == len(taken) - len(captured)
+    assert sum(isinstance(each, Created) for each in told) == (start is Status.CREATED and bool(history))
+    if captured:
+        assert (payment.status, payment.gateway_payment_id) == (Status.SUCCESS, captured[0].claim.gateway_payment_id)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ def order(**fields: Any) -> OrderRequest:
     return OrderRequest(
         **{
             "order_id": "ord_1",
+            "payment_id": "pay_1",
             "amount": Money(50_000),
             "customer_id": "usr_01J",
             "customer": Customer("asha@example.in", "9876543210", "Asha"),
@@ -111,6 +113,7 @@ def test_create_order_is_written_exactly() -> None:
             "customer_email": "asha@example.in",
             "customer_name": "Asha",
         },
+        "order_tags": {"payment_id": "pay_1"},
         "order_expiry_time": "2026-04-01T10:30:00+00:00",
         "order_meta": {
             "return_url": "https://x.in/r?o={order_id}",
@@ -148,6 +151,9 @@ def test_a_customer_id_is_always_one_that_cashfree_takes(user_id: str) -> None:
     [
         (200, entity(), VIEW),
         (200, entity(order_amount=500.0), VIEW),
+        (200, entity(order_tags={"payment_id": "pay_1"}), msgspec.structs.replace(VIEW, payment_id="pay_1")),
+        (200, entity(order_tags={"payment_id": 7}), VIEW),
+        (200, entity(order_tags=["payment_id"]), VIEW),
         (200, entity(order_amount="500.00"), VIEW),
         (200, entity().replace(b"500", b"500.00"), VIEW),
         (409, error("order_already_exists"), cashfree.Exists()),

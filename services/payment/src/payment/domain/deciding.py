@@ -161,13 +161,15 @@ def _capture(
     decision.transactions.append(
         Transaction(transaction_id, payment.id, claim, CaptureStatus.CAPTURED, claim.at or now)
     )
+    released = payment.review is Review.QUARANTINED
     decision.payment = msgspec.structs.replace(
         payment,
         gateway_payment_id=claim.gateway_payment_id,
         method=claim.method,
         payment_group=claim.group,
         failure_reason="",
-        review=Review.NONE if payment.review is Review.QUARANTINED else payment.review,
+        review=Review.NONE if released else payment.review,
+        review_reason="" if released else payment.review_reason,
         next_check_at=None,
         paid_at=claim.at or now,
     )

@@ -16,6 +16,8 @@ class OrderView(msgspec.Struct, frozen=True, gc=False):
     status: OrderStatus
     amount: Money
     session_id: str = ""
+    # pay_… as it was sent along when the order was made; "" when the gateway does not tell.
+    payment_id: str = ""
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):

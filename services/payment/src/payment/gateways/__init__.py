@@ -17,6 +17,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a gateway needs to make an order; `attempt` counts from 1 and never changes the order id."""
 
     order_id: str
+    # pay_…: travels with the order, so that one found under the same id is known to be ours.
+    payment_id: str
     amount: Money
     customer_id: str
     customer: Customer

@@ -28,6 +28,8 @@ from payment.gateways import Heard, OrderRequest, Parked
 from payment.gateways.cashfree_reasons import reason_of
 
 NAME = "cashfree"
+# The order tag that carries our payment id.
+TAG = "payment_id"
 NOTE_LENGTH_MIN, NOTE_LENGTH_MAX = 3, 200
 
 
@@ -83,6 +85,7 @@ def build_create_order(order: OrderRequest, notify_url: str) -> Call:
         "order_amount": Decimal(money_text(order.amount)),
         "order_currency": order.amount.currency,
         "customer_details": customer,
+        "order_tags": {TAG: order.payment_id},
         "order_expiry_time": order.expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00"),
     }
     if meta:
@@ -124,6 +127,7 @@ class _Order(msgspec.Struct):
     order_currency: str
     cf_order_id: str | int = ""
     payment_session_id: str | None = None
+    order_tags: Any = None
 
 
 class _Error(msgspec.Struct):
@@ -238,7 +242,9 @@ def _order(order_id: str, body: bytes) -> OrderView | Unknown:
         amount = exact(order.order_amount, order.order_currency)
     except (msgspec.MsgspecError, ValueError):
         return Unknown("unreadable")
-    return OrderView(order_id, str(order.cf_order_id), status, amount, order.payment_session_id or "")
+    tag = order.order_tags.get(TAG) if isinstance(order.order_tags, dict) else None
+    session_id = order.payment_session_id or ""
+    return OrderView(order_id, str(order.cf_order_id), status, amount, session_id, tag if isinstance(tag, str) else "")
 
 
 def _error(body: bytes) -> _Error | None:

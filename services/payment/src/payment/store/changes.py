@@ -8,6 +8,7 @@ import msgspec
 
 from common import ids
 from common.database import Tx
+from common.idempotency import Key
 from payment.domain import ATTEMPT_RANK, Claim, Invoice, Payment, Transaction, Transition
 from payment.store import rows
 
@@ -59,6 +60,11 @@ from unnest(cast(:ids as uuid[]), cast(:payment_ids as uuid[]), cast(:merchants 
 """
 _CAPTURES = """
 select payment_id, provider_transaction_id from transactions where payment_id = any(cast(:ids as uuid[]))
+"""
+# The lease is for a request that is at work; this one has answered that it does not know.
+_LET_GO = """
+update idempotency_keys set leased_until = now()
+where merchant_id = :merchant_id and user_id = :user_id and route = :route and key = :key and state = 'STARTED'
 """
 _SERIES_OPEN = """
 insert into invoice_series (merchant_id, series)
@@ -190,6 +196,11 @@ async def add_transactions(tx: Tx, taken: Sequence[tuple[Payment, Transaction]])
         statuses=[transaction.status.value for _, transaction in ordered],
         ats=[transaction.created_at for _, transaction in ordered],
     )
+
+
+async def let_go(tx: Tx, key: Key) -> None:
+    """End the lease of an idempotency key whose request has answered 202: the next one is told the same at once."""
+    await tx.execute(_LET_GO, merchant_id=key.merchant_id, user_id=key.user_id, route=key.route, key=key.key)
 
 
 async def lock_series(tx: Tx, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:

@@ -14,6 +14,7 @@ from payment import store
 from payment.domain import (
     Facts,
     OrderMissing,
+    Origin,
     Payment,
     PaymentNotCancellable,
     PaymentUnresolved,
@@ -22,6 +23,7 @@ from payment.domain import (
 )
 from payment.gateways import Gateway
 from payment.use_cases.deciding import Inquiry, Policy, Question, apply_facts
+from payment.wire import events
 
 # PROCESSING is not among them: money may be on its way.
 CANCELLABLE = frozenset({Status.CREATED, Status.PENDING, Status.AUTHORIZING})
@@ -60,13 +62,13 @@ class Cancellation:
         self._timeout_seconds = timeout_seconds
         self.orders: Intents[Facts] = Intents(db, "terminate_order", self._terminate, self._record_outcomes)
 
-    async def cancel(self, payment_id: UUID) -> Payment:
+    async def cancel(self, payment_id: UUID, origin: Origin) -> Payment:
         """The cancelled payment.
 
         Raises PaymentNotCancellable when it is paid, being paid, closed, or when the gateway will not close the order;
         PaymentUnresolved when the gateway's answer is not known yet (it is cancelled as soon as it is).
         """
-        intent, payment = await request_cancel(self._db, self.orders, payment_id, self._clock)
+        intent, payment = await request_cancel(self._db, self.orders, payment_id, origin, self._clock)
         if payment.status is Status.CANCELLED:
             return payment
         if intent is None:
@@ -103,7 +105,7 @@ class Cancellation:
 
 @retried
 async def request_cancel(
-    db: Database, orders: Intents[Facts], payment_id: UUID, clock: Clock
+    db: Database, orders: Intents[Facts], payment_id: UUID, origin: Origin, clock: Clock
 ) -> tuple[Intent | None, Payment]:
     """Note the wish and record the intent; without an intent while the order itself is not there yet."""
     async with db.begin() as tx:
@@ -114,6 +116,9 @@ async def request_cancel(
             raise PaymentNotCancellable(f"the payment is {payment.status}")
         wished = msgspec.structs.replace(payment, cancel_requested=True, updated_at=clock.now())
         await store.save(tx, [wished])
+        await outbox.append(
+            tx, [events.audit(wished, "payment.cancel.request", payment.status, clock.now(), origin=origin)]
+        )
         if payment.status is Status.CREATED:
             return None, wished
         payload = _encode(Termination(payment.id, payment.order_id))

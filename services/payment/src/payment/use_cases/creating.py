@@ -92,6 +92,7 @@ class Creation:
         public_url: str,
         timeout_seconds: float,
     ) -> None:
+        self._db = db
         self._redis = redis
         self._clock = clock
         self._gateway = gateway
@@ -127,23 +128,29 @@ class Creation:
         )
         if isinstance(placed, Answered):
             return Answer(placed.status, placed.response, replayed=True)
-        answer = await self._ordered(placed)
-        measures.created(time.perf_counter() - started, "created")
+        answer = await self._ordered(placed, started)
         if purchase.idempotency_key:
             await self._remember(key, fingerprint, answer)
         return answer
 
-    async def _ordered(self, placed: Placed) -> Answer:
+    async def _ordered(self, placed: Placed, started: float) -> Answer:
         payment = placed.payment
         try:
             outcome = await self.orders.carry_out(placed.intent)
         except (Unresolved, Later) as error:
-            measures.created(0.0, "unresolved")
+            measures.created(time.perf_counter() - started, "unresolved")
+            await self._let_go(payment)
             raise unresolved(payment) from error
         if isinstance(outcome, OrderRefused):
-            measures.created(0.0, "refused")
+            measures.created(time.perf_counter() - started, "refused")
             raise refusal(outcome)
+        measures.created(time.perf_counter() - started, "created")
         return Answer(201, views.created(payment, outcome.session_id, self._public_url))
+
+    async def _let_go(self, payment: Payment) -> None:
+        if payment.idempotency_key:
+            async with self._db.begin() as tx:
+                await store.let_go(tx, _key(payment))
 
     # ── The gateway's order: perform and settle ──────────────────────────────────────────────────────────────────
 
@@ -153,14 +160,14 @@ class Creation:
         if intent.attempt > 1:
             there = await self._gateway.read_order(request.order_id, self._timeout_seconds)
             if isinstance(there, OrderView):
-                return there
+                return ours(request, there)
             if isinstance(there, Unknown):
                 raise _not_known(there)
         request = msgspec.structs.replace(request, attempt=intent.attempt)
         answer = await self._gateway.create_order(request, self._timeout_seconds)
         if isinstance(answer, Unknown):
             raise _not_known(answer)
-        return answer
+        return ours(request, answer) if isinstance(answer, OrderView) else answer
 
     async def _record_outcomes(self, tx: Tx, outcomes: Sequence[tuple[Intent, OrderOutcome]]) -> None:
         """PENDING with its session, or FAILED; what is announced; the answer for the idempotency key."""
@@ -194,12 +201,11 @@ class Creation:
         measures.moved(((decision.payment, decision.transitions) for decision in decisions), now)
 
     def _completion(self, payment: Payment, outcome: OrderOutcome) -> Completion:
-        key = Key(payment.merchant_id, payment.user_id, ROUTE, payment.idempotency_key)
         if isinstance(outcome, OrderRefused):
             status, body = views.refused(refusal(outcome), payment.origin.request_id)
         else:
             status, body = 201, views.created(payment, outcome.session_id, self._public_url)
-        return Completion(key, payment.id, status, body)
+        return Completion(_key(payment), payment.id, status, body)
 
     # ── Redis: the fast path, and a hint only ────────────────────────────────────────────────────────────────────
 
@@ -282,6 +288,7 @@ def left_out(payment: Payment) -> DomainError:
 def _request(payment: Payment) -> OrderRequest:
     return OrderRequest(
         order_id=payment.order_id,
+        payment_id=ids.encode("pay", payment.id),
         amount=payment.amount,
         customer_id=payment.user_id,
         customer=payment.customer,
@@ -299,6 +306,13 @@ def _not_known(answer: Unknown) -> Exception:
     return PaymentUnresolved(f"the gateway's answer is not known: {answer.reason}")
 
 
+def ours(request: OrderRequest, found: OrderView) -> OrderOutcome:
+    """The order, unless somebody else made it under this id: merchants that share a gateway account may collide."""
+    if found.payment_id != request.payment_id and (found.payment_id or found.amount != request.amount):
+        return OrderRefused("order_already_exists")
+    return found
+
+
 def refusal(outcome: OrderRefused) -> GatewayRefused:
     return GatewayRefused("the gateway refused the order", reason=outcome.code)
 
@@ -309,6 +323,10 @@ def unresolved(payment: Payment) -> PaymentUnresolved:
         paymentId=ids.encode("pay", payment.id),
         orderId=payment.order_id,
     )
+
+
+def _key(payment: Payment) -> Key:
+    return Key(payment.merchant_id, payment.user_id, ROUTE, payment.idempotency_key)
 
 
 def _redis_key(key: Key) -> str:

@@ -19,8 +19,7 @@ CALLS_KEEP = timedelta(days=7)
 class CallLog:
     """Gateway calls, written in the background: evidence for stories, never the truth about a payment."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
-        self._db = db
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: deque[tuple[datetime, CallMade]] = deque(maxlen=CALLS_WAITING_MAX)
 
@@ -28,14 +27,14 @@ class CallLog:
         measures.called(call.operation, call.http_status, call.outcome, call.ms)
         self._waiting.append((self._clock.now(), call))
 
-    async def flush(self) -> None:
+    async def flush(self, db: Database) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), CALLS_BATCH))]
-            async with self._db.begin() as tx:
+            async with db.begin() as tx:
                 await store.add_calls(tx, batch)
 
-    async def forget(self) -> None:
-        async with self._db.begin() as tx:
+    async def forget(self, db: Database) -> None:
+        async with db.begin() as tx:
             await store.forget_calls(tx, self._clock.now(), CALLS_KEEP)
 
 

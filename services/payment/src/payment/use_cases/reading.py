@@ -38,7 +38,7 @@ async def find_public(db: Database, reference: str) -> Payment:
 async def history(db: Database, caller: Caller, user_id: str | None, wanted: Filters) -> list[Payment]:
     """A page of the caller's own payments, or for staff of another user's of the same merchant."""
     whose = user_id or caller.user_id
-    if not may_see(caller, caller.merchant_id, whose):
+    if not may_see(caller, caller.merchant_id, whose) or "\0" in whose:
         raise PaymentNotFound("there is no such user")
     async with db.begin() as tx:
         return await store.listed(tx, caller.merchant_id, whose, wanted)

@@ -19,6 +19,7 @@ from payment.use_cases.deciding import Applied, Found, Inquiry, Policy, Question
 from payment.wire import events
 
 LOCK_MS = 10_000
+ROUNDS_MAX = 32
 
 
 class Verification:
@@ -99,6 +100,12 @@ class Sweep:
                 for line in decision.transitions:
                     measures.swept(line.to_status)
         return len(due)
+
+    async def run(self) -> None:
+        """Sweep until nothing is due, for at most `ROUNDS_MAX` batches; the next turn goes on."""
+        for _ in range(ROUNDS_MAX):
+            if await self.sweep() < self._batch_size:
+                return
 
     async def _take(self) -> list[Due]:
         now = self._clock.now()

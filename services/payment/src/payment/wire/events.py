@@ -177,7 +177,7 @@ def _cancelled(happened: Moved, _: str) -> list[Message]:
     payment, at = happened.payment, happened.at
     return [
         pb.PaymentCancelled(**_head(at), payment=payment_message(payment)),
-        audit(payment, "payment.cancel", happened.before, at, origin=Origin(actor_id=payment.user_id)),
+        audit(payment, "payment.cancel", happened.before, at),
     ]
 
 

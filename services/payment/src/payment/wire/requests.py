@@ -14,9 +14,13 @@ from common.tokens import Caller
 from payment.domain import Customer, FieldInvalid, GatewayUnsupported, Origin, Purchase, Status
 from payment.store import Filters
 
-Short = Annotated[str, Meta(max_length=64)]
-Text = Annotated[str, Meta(max_length=200)]
-Url = Annotated[str, Meta(max_length=250)]
+# Postgres keeps no NUL in a text, and nobody means one.
+_NO_NUL = r"^[^\x00]*$"
+Short = Annotated[str, Meta(max_length=64, pattern=_NO_NUL)]
+Name = Annotated[str, Meta(max_length=100, pattern=_NO_NUL)]
+Text = Annotated[str, Meta(max_length=200, pattern=_NO_NUL)]
+Url = Annotated[str, Meta(max_length=250, pattern=_NO_NUL)]
+Device = Annotated[str, Meta(max_length=128, pattern=_NO_NUL)]
 
 METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_TEXT_MAX = 20, 40, 200
 COUNT_MAX, SKIP_MAX = 100, 10_000
@@ -38,12 +42,12 @@ class CreateBody(Body, frozen=True):
     order_id: str | None = None
     customer_email: str | None = None
     customer_phone: str | None = None
-    customer_name: Annotated[str, Meta(max_length=100)] | None = None
+    customer_name: Name | None = None
     return_url: Url | None = None
     description: Text | None = None
     metadata: dict[str, str | int | bool] | None = None
     payment_method: Short | None = None
-    device_id: Annotated[str, Meta(max_length=128)] | None = None
+    device_id: Device | None = None
     idempotency_key: str | None = None
     provider_id: Short | None = None
     service_type: Short | None = None
@@ -102,9 +106,13 @@ def purchase(
     method_hints: frozenset[str],
 ) -> Unscored:
     """What the caller wants to buy. Raises FieldInvalid with every field that is wrong."""
-    email = body.customer_email if body.customer_email is not None else caller.email
-    phone = body.customer_phone if body.customer_phone is not None else caller.phone or phone_fallback
-    number = _PHONE.fullmatch(phone.replace(" ", "").replace("-", ""))
+    email = body.customer_email
+    if email is None:
+        # What stands in a profile is not the caller's mistake: it is left out where it is of no use.
+        email = caller.email if _EMAIL.fullmatch(caller.email) else ""
+    number = _number(body.customer_phone) if body.customer_phone is not None else _number(caller.phone)
+    if number is None and body.customer_phone is None:
+        number = _number(phone_fallback)
     wrong = {
         "currency": _CURRENCY.fullmatch(body.currency) is None and "must be a code like INR",
         "customerEmail": email != "" and _EMAIL.fullmatch(email) is None and "is not an e-mail address",
@@ -130,15 +138,8 @@ def purchase(
         amount_minor=body.amount,
         currency=body.currency,
         order_id=body.order_id or "",
-        customer=Customer(email, number[1], body.customer_name if body.customer_name is not None else caller.name),
-        origin=Origin(
-            caller.user_id,
-            now.ip,
-            body.device_id or device_id[:128],
-            now.user_agent[:256],
-            now.request_id,
-            now.traceparent[3:35],
-        ),
+        customer=Customer(email, number, body.customer_name if body.customer_name is not None else caller.name),
+        origin=origin(caller, now, body.device_id or device_id[:128]),
         place_of_supply=body.place_of_supply or "",
         description=body.description or "",
         metadata=body.metadata or {},
@@ -151,6 +152,17 @@ def purchase(
     return Unscored(
         wanted, idempotency.fingerprint(msgspec.structs.replace(body, idempotency_key=None)) if key else b""
     )
+
+
+def origin(caller: Caller, now: Context, device_id: str = "") -> Origin:
+    """Where a request comes from, for the audit log."""
+    return Origin(caller.user_id, now.ip, device_id, now.user_agent[:256], now.request_id, now.traceparent[3:35])
+
+
+def _number(phone: str) -> str | None:
+    """The ten digits that an Indian gateway wants, or None."""
+    match = _PHONE.fullmatch(phone.replace(" ", "").replace("-", ""))
+    return match[1] if match else None
 
 
 def _metadata_problem(metadata: dict[str, str | int | bool]) -> str | bool:

@@ -44,6 +44,7 @@ class CreatedView(msgspec.Struct, frozen=True, rename="camel"):
     amount: int
     currency: str
     status: str
+    simple_status: str
     credits: CreditsView
     checkout_url: str
     expires_at: str
@@ -121,6 +122,7 @@ def created(payment: Payment, session_id: str, public_url: str) -> bytes:
         payment.amount.minor,
         payment.amount.currency,
         Status.PENDING,
+        simple_status(Status.PENDING),
         CreditsView(payment.credits.paid, payment.credits.bonus),
         f"{public_url}/checkout/{payment_id}",
         _time(payment.expires_at),
