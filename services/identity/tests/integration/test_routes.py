@@ -211,6 +211,7 @@ async def test_a_profile_is_changed_and_shown_at_once(http, form, bearer, redis)
     assert PROFILE_SECONDS - 5 <= await redis.ttl(key) <= PROFILE_SECONDS == 3600
     changed = await call(http, "PUT", "/api/v1/users/update", json={"name": "Asha R. Rao"}, headers=headers)
     assert (changed["name"], changed["mobileNumber"]) == ("Asha R. Rao", "9876543210")
+    assert PROFILE_SECONDS - 5 <= await redis.ttl(key) <= PROFILE_SECONDS
     assert await call(http, "GET", "/api/v1/users/profile", headers=headers) == changed
     error = await call(http, "PUT", "/api/v1/users/update", status=400, json={"name": ""}, headers=headers)
     assert list(error["fields"]) == ["name"]
