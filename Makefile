@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint proto lock install
+.PHONY: help demo up down status logs test bench lint proto lock install
 
 BIN := .venv/bin
 
@@ -29,10 +29,13 @@ logs: ## Follow the logs of all processes (one: .venv/bin/commdesk logs -f payme
 test: install ## All tests, on engines of their own
 	@$(BIN)/commdesk test
 
+bench: install ## Load the running stack, show what it carries and costs (PAYMENTS=, RATE=, ROUNDS=)
+	@$(BIN)/python -m loadtests
+
 lint: install ## Style, types, and the contract's rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(wildcard libs/*/src services/*/src sandbox/src ops/src)
+	$(BIN)/mypy $(wildcard libs/*/src services/*/src sandbox/src ops/src loadtests/src)
 	cd protos && ../$(BIN)/buf lint
 
 proto: install ## Regenerate protos/gen

@@ -44,8 +44,10 @@ class Outcome:
     created_at: list[float] = field(default_factory=list)
     create_seconds: list[float] = field(default_factory=list)
     payment_ids: list[str] = field(default_factory=list)
-    answers: Counter[int] = field(default_factory=Counter)
+    again: Counter[str] = field(default_factory=Counter)
+    """Requests that were sent once more, by why."""
     failures: Counter[str] = field(default_factory=Counter)
+    """Payments that were not created, by why."""
     unpaid: dict[str, str] = field(default_factory=dict)
     ended_at: float = 0.0
 
@@ -58,17 +60,22 @@ class Payer:
         self._connection = Connection(self._address)
         self._outcome = outcome
         self._orders: list[str] = []
+        self._expecting = True
 
     def add(self, order_id: str) -> None:
         self._orders.append(order_id)
 
     async def run(self) -> None:
-        """Pay until cancelled."""
-        while True:
+        """Pay until told that no more orders come; raises what went wrong."""
+        while self._expecting:
             await asyncio.sleep(config.PAY_EVERY_SECONDS)
-            await self.pay()
+            await self._pay()
 
-    async def pay(self) -> None:
+    def finish(self) -> None:
+        """Nothing is added any more: one last time, and `run` returns."""
+        self._expecting = False
+
+    async def _pay(self) -> None:
         """Pay for everything that waits."""
         orders, self._orders = self._orders, []
         if not orders:
@@ -105,23 +112,17 @@ class Generator:
         outcome = self.outcome = Outcome()
         payer = Payer(self._sandbox_url, outcome)
         outcome.started_at = time.time()
-        paying = asyncio.create_task(payer.run())
+        load = self._open(payments, rate, payer) if rate else self._closed(payments, clients, payer)
         try:
-            load = self._open(payments, rate, payer) if rate else self._closed(payments, clients, payer)
-            done, _ = await asyncio.wait(
-                {paying, asyncio.create_task(load)},
-                return_when=asyncio.FIRST_COMPLETED,
-                timeout=config.ROUND_SECONDS_MAX,
-            )
-            if not done:
-                raise TimeoutError(f"the load took longer than {config.ROUND_SECONDS_MAX:.0f} s")
-            for task in done:
-                task.result()
-            await payer.pay()
+            async with asyncio.timeout(config.ROUND_SECONDS_MAX), asyncio.TaskGroup() as group:
+                group.create_task(payer.run())
+                await load
+                outcome.ended_at = time.time()
+                payer.finish()
+        except ExceptionGroup as group:
+            raise _first(group) from group
         finally:
-            paying.cancel()
             payer.close()
-        outcome.ended_at = time.time()
         return outcome
 
     async def _closed(self, payments: int, clients: int, payer: Payer) -> None:
@@ -170,14 +171,15 @@ class Generator:
                 async with asyncio.timeout(config.REQUEST_SECONDS_MAX):
                     answer = await connection.ask(request)
             except (ConnectionLost, OSError, TimeoutError) as error:
-                outcome.failures[type(error).__name__] += 1
+                outcome.again[type(error).__name__] += 1
                 connection.close()
                 continue
-            outcome.answers[answer.status] += 1
             if answer.status != OVERLOADED:
                 self._answered(answer, due, payer)
                 return
+            outcome.again[f"{answer.status}"] += 1
             await asyncio.sleep(1)  # what Retry-After says
+        outcome.failures[f"not answered in {TRIES_MAX} tries"] += 1
 
     def _answered(self, answer: Answer, due: float, payer: Payer) -> None:
         outcome = self.outcome
@@ -190,3 +192,11 @@ class Generator:
         outcome.create_seconds.append(now - due)
         outcome.payment_ids.append(created.payment_id)
         payer.add(created.order_id)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """One error says what went wrong; the others follow from it."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

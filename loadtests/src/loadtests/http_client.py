@@ -71,6 +71,7 @@ class _Conversation(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
+            self.reusable = False
             self._fail(ConnectionLost(f"not HTTP: {error}"))
             if self.transport is not None:
                 self.transport.close()

@@ -172,7 +172,7 @@ def _lifecycle(outcome: Outcome, steps: Mapping[str, Mapping[Any, float]]) -> di
         "create_ms": summary_ms(outcome.create_seconds),
         "webhook_to_credit_ms": summary_ms(_between(steps["webhook"], steps["credits"])),
         "webhook_to_complete_ms": summary_ms(_between(steps["webhook"], complete)),
-        "answers": {str(status): count for status, count in outcome.answers.items()},
+        "sent_again": dict(outcome.again),
         "failures": dict(outcome.failures),
         "unpaid": len(outcome.unpaid),
         "missing": {step: len(outcome.payment_ids) - len(times) for step, times in steps.items()},
