@@ -1,7 +1,8 @@
 """A mail server that delivers nothing: it takes every mail and lets people and tests read the newest ones.
 
 SMTP on one port; on the other, HTTP: `GET /` and `GET /messages/{id}` for people, and for tests
-`GET /messages?to=&subject=&contains=&limit=`, `GET /count` and `DELETE /messages`. Mails are parsed when somebody reads them, never when they arrive.
+`GET /messages?to=&subject=&contains=&limit=`, `GET /count` and `DELETE /messages`. Mails are parsed when somebody reads
+them, never when they arrive.
 """
 
 from __future__ import annotations

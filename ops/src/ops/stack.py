@@ -115,7 +115,7 @@ class Stack:
         """Write stack.json, and return it."""
         states = {state.name: state.pid for state in self.supervisor.states() if state.pid}
         described = {
-            **fleet.description(self.layout, self.credentials),
+            **fleet.description(self.layout, self.credentials, os.environ),
             "engines_only": engines_only,
             "pids": states,
             "logs": str(self.layout.logs),
@@ -162,7 +162,7 @@ def down(layout: Layout, *, wipe: bool, steps: Steps) -> None:
             # Services first, together: they still need the engines to finish what is in hand. The edge before them.
             _stop(supervisor, [name for name in running if name in ("edge", "sandbox")], steps)
             _stop(supervisor, [name for name in running if name not in (*ENGINES, "edge", "sandbox")], steps)
-            _stop(supervisor, [name for name in running if name in ENGINES and name != "epmd"], steps)
+            _stop(supervisor, [name for name in running if name in ENGINES], steps)
             supervisor.shutdown()
         orphans = end_orphans(layout.run_dir)
         if orphans:
