@@ -15,7 +15,7 @@ from common.database import Database, connect
 from webhook_ingest.domain import Webhook, kept_headers
 from webhook_ingest.gateways.cashfree import Cashfree
 
-_SECRET = "cfsk_ma_test_0123456789abcdef0123456789abcdef_deadbeef"  # noqa: S105 - of the published test vectors
+_SECRET = "cfsk_ma_test_0123456789abcdef0123456789abcdef_deadbeef"
 
 Body = Callable[..., bytes]
 Headers = Callable[..., dict[str, str]]

@@ -49,6 +49,7 @@ def smtp(settings: Settings) -> Smtp:
         tls=settings.smtp_tls,
         sender=settings.sender_email,
         connections=settings.smtp_connections,
+        ca_file=settings.smtp_ca_file,
     )
 
 

@@ -18,6 +18,8 @@ class Settings(ServiceSettings):
     smtp_password: SecretStr = SecretStr("")
     # "auto" upgrades when the server offers it; "starttls" insists; "implicit" speaks TLS from the first byte.
     smtp_tls: Literal["auto", "starttls", "implicit", "none"] = "auto"
+    # Certificate authorities to trust instead of the system's, for a relay of one's own.
+    smtp_ca_file: str = ""
     smtp_connections: int = Field(8, ge=1, le=64)
     sender_email: str = "billing@commdesk.example"
     sender_name: str = "CommDesk"

@@ -169,9 +169,9 @@ def kept_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The headers as they are stored: lower-case names, bounded, without credentials, without NUL."""
     kept: dict[str, str] = {}
     for name, value in headers:
-        name = name.lower()
-        if name not in SECRET_HEADERS and len(kept) < HEADERS_MAX:
-            kept[name] = value[:HEADER_CHARACTERS_MAX].replace("\0", "")
+        lowered = name.lower()
+        if lowered not in SECRET_HEADERS and len(kept) < HEADERS_MAX:
+            kept[lowered] = value[:HEADER_CHARACTERS_MAX].replace("\0", "")
     return kept
 
 

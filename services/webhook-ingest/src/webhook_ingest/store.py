@@ -52,10 +52,10 @@ async def claim(tx: Tx, webhooks: Sequence[Webhook]) -> dict[UUID, UUID]:
         webhook_ids=[row[2] for row in rows],
     )
     owners = {(row.gateway, row.key): row.webhook_id for row in known}
-    claimed: dict[UUID, UUID] = {}
+    claimed = {webhook.webhook_id: webhook.webhook_id for webhook in webhooks}
     for gateway, key, webhook_id in rows:
-        owner = owners[gateway, key]
-        if claimed.setdefault(webhook_id, webhook_id) == webhook_id:
+        # The event's key comes after the body's and knows better: a body that came as a duplicate owns no stored row.
+        if (owner := owners[gateway, key]) != webhook_id:
             claimed[webhook_id] = owner
     return claimed
 

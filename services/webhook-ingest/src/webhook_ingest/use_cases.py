@@ -35,7 +35,9 @@ async def store_webhooks(db: Database, webhooks: Sequence[Webhook]) -> list[Stor
         claimed = await store.claim(tx, distinct)
         fresh = [webhook for webhook in distinct if claimed[webhook.webhook_id] == webhook.webhook_id]
         await store.insert(tx, fresh)
-        await outbox.append(tx, [*wire.received_events(fresh), *wire.unreadable_alerts(fresh)])
+        await outbox.append(
+            tx, [*wire.received_events(fresh), *wire.unreadable_figures(fresh), *wire.unreadable_alerts(fresh)]
+        )
     for webhook in fresh:
         _received.of(webhook.gateway, "announced" if webhook.is_announced else "parked").inc()
     results: list[Stored | DomainError] = []
@@ -55,7 +57,7 @@ async def follow_reports(tx: Tx, reports: Sequence[Report]) -> list[Refused]:
     known = [report for report in reports if report.webhook_id in progress]
     moved = domain.follow_all(progress, known)
     await store.save(tx, moved, known)
-    await outbox.append(tx, wire.failure_alerts(known, ALERT_IDS_MAX))
+    await outbox.append(tx, [*wire.failure_figures(known), *wire.failure_alerts(known, ALERT_IDS_MAX)])
     return [
         Refused(report, domain.WebhookNotFound("no such webhook"))
         for report in reports

@@ -16,6 +16,7 @@ from webhook_ingest.domain import Report, Status, Stored, Webhook
 from webhook_ingest.store import Line
 
 SERVICE = "webhook-ingest"
+UNREADABLE = "unreadable"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OUTCOMES = {"APPLIED": Status.SUCCESS, "NO_EFFECT": Status.SUCCESS, "PARKED": Status.PARKED}
 
@@ -69,8 +70,23 @@ def unreadable_alerts(webhooks: Iterable[Webhook]) -> list[AdminAlertRaised]:
             "webhook_failures",
             f"{len(unreadable)} webhook(s) with a good signature cannot be read and are parked",
             unreadable[0].received_at,
-            {"webhookIds": _ids([webhook.webhook_id for webhook in unreadable], 5), "reason": "unreadable"},
+            {"webhookIds": _ids([webhook.webhook_id for webhook in unreadable], 5), "reason": UNREADABLE},
         )
+    ]
+
+
+def failure_figures(reports: Iterable[Report]) -> list[pb.AnalyticsWebhookFailed]:
+    """A figure for every webhook that failed or was given up."""
+    return [
+        _figure(report.gateway, report.reason, report.at)
+        for report in reports
+        if report.status in (Status.FAILED, Status.DEAD)
+    ]
+
+
+def unreadable_figures(webhooks: Iterable[Webhook]) -> list[pb.AnalyticsWebhookFailed]:
+    return [
+        _figure(webhook.gateway, UNREADABLE, webhook.received_at) for webhook in webhooks if not webhook.reading.type
     ]
 
 
@@ -92,12 +108,7 @@ def failure_alerts(reports: Iterable[Report], ids_max: int) -> list[AdminAlertRa
 
 
 def refusal_figures(counts: Mapping[tuple[str, str], int], now: datetime) -> list[pb.AnalyticsWebhookFailed]:
-    return [
-        pb.AnalyticsWebhookFailed(
-            event_id=ids.encode("evt", ids.new()), time_unix_micros=micros(now), gateway=gateway, reason=reason
-        )
-        for gateway, reason in sorted(counts)
-    ]
+    return [_figure(gateway, reason, now) for gateway, reason in sorted(counts)]
 
 
 def refusal_alerts(counts: Mapping[tuple[str, str], int], now: datetime) -> list[AdminAlertRaised]:
@@ -197,6 +208,12 @@ def micros(moment: datetime) -> int:
     """Microseconds since 1970, exactly."""
     delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def _figure(gateway: str, reason: str, at: datetime) -> pb.AnalyticsWebhookFailed:
+    return pb.AnalyticsWebhookFailed(
+        event_id=ids.encode("evt", ids.new()), time_unix_micros=micros(at), gateway=gateway, reason=reason
+    )
 
 
 def _ids(webhook_ids: Sequence[UUID], ids_max: int) -> str:

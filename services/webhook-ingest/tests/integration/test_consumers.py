@@ -78,6 +78,7 @@ async def test_every_ending(db: Database, stored: Stored, message: object, statu
     assert (await _status(db, stored.webhook_id))[0] == status
     raised = [event.cause for _, event in await published(db, "email.admin.alert")]  # type: ignore[attr-defined]
     assert set(raised) == set(alerts)
+    assert len(await published(db, "analytics.webhook.failure")) == len(raised)
     async with db.begin() as tx:
         assert (await tx.execute("select count(*) from webhook_history")).scalar_one() == 1
 

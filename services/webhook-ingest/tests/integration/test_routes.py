@@ -148,7 +148,7 @@ async def test_bodies_are_bounded_and_odd_ones_are_parked(
     async with db.begin() as tx:
         rows = await tx.execute("select processing_status, count(*) as n from webhook_logs group by 1")
         assert [tuple(row) for row in rows] == [("PARKED", 5)]
-    assert {key for key, _ in await published(db)} == {"email.admin.alert"}
+    assert {key for key, _ in await published(db)} == {"email.admin.alert", "analytics.webhook.failure"}
 
 
 async def test_more_than_can_wait_is_shed_before_it_is_taken(

@@ -42,6 +42,11 @@ async def test_duplicates_have_no_second_effect(
         await use_cases.store_webhooks(db, [again, rendered_anew, webhook(body)])
         == [Stored(first.webhook_id, duplicate=True)] * 3
     )
+    # A body that came as a duplicate, again: the answer names the stored webhook, not the one that was dropped.
+    assert await use_cases.store_webhooks(db, [webhook(rendered_anew.body)]) == [Stored(first.webhook_id, True)]
+    later = webhook(payment_body("77", event_time="2026-01-02T00:00:00+05:30"))
+    for _ in range(2):
+        assert await use_cases.store_webhooks(db, [webhook(later.body)]) == [Stored(first.webhook_id, True)]
     assert len(await published(db)) == 1
     async with db.begin() as tx:
         assert (await tx.execute("select count(*) from webhook_logs")).scalar_one() == 1
@@ -98,8 +103,10 @@ async def test_what_cannot_be_read_is_parked_with_an_alert(db: Database, webhook
             "webhooks.pending": 0,
         }  # fmt: skip
     assert [tuple(row) for row in rows] == [(ping.body, "PARKED"), (garbage.body, "PARKED")]
-    [(key, alert)] = await published(db)
-    assert (key, alert.cause) == ("email.admin.alert", "webhook_failures")  # type: ignore[attr-defined]
+    events = dict(await published(db))
+    assert events.keys() == {"email.admin.alert", "analytics.webhook.failure"}
+    assert events["email.admin.alert"].cause == "webhook_failures"  # type: ignore[attr-defined]
+    assert events["analytics.webhook.failure"].reason == "unreadable"  # type: ignore[attr-defined]
 
 
 async def test_history_is_append_only_and_belongs_to_a_webhook(db: Database) -> None:

@@ -173,6 +173,7 @@ class Smtp:
         tls: str,
         sender: str,
         connections: int,
+        ca_file: str = "",
     ) -> None:
         self._options = {
             "hostname": host,
@@ -181,6 +182,8 @@ class Smtp:
             "password": password or None,
             "use_tls": tls == "implicit",
             "start_tls": {"auto": None, "starttls": True, "implicit": False, "none": False}[tls],
+            # Who may vouch for the server; the system's authorities when nothing is named.
+            "cert_bundle": ca_file or None,
             "timeout": CONNECT_SECONDS_MAX,
             # Else aiosmtplib asks the resolver for our own name, and waits for it.
             "local_hostname": sender.rpartition("@")[2],
