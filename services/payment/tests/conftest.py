@@ -38,46 +38,42 @@ class Builders:
         _, tax = split_tax(amount, TaxRule(1800, True, "29"), "29")
         if status in (Status.SUCCESS, Status.SETTLED, Status.PARTIALLY_REFUNDED, Status.REFUNDED, Status.DISPUTED):
             fields = {"gateway_payment_id": "cf_1", "paid_at": NOW} | fields
-        return Payment(
-            **{
-                "id": UUID("01960000-0000-7000-8000-000000000001"),
-                "merchant_id": "mer_commdesk",
-                "user_id": "usr_1",
-                "order_id": ORDER_ID,
-                "gateway": "cashfree",
-                "status": status,
-                "seq": 1,
-                "amount": amount,
-                "tax": tax,
-                "platform_fee": Money(2_500),
-                "credits": Credits(5_000, 500),
-                "owner_id": "usr_1",
-                "place_of_supply": "29",
-                "customer": Customer("asha@example.in", "9876543210", "Asha"),
-                "origin": Origin(actor_id="usr_1", ip="10.0.0.1"),
-                "created_at": NOW - timedelta(minutes=1),
-                "expires_at": NOW + timedelta(minutes=29),
-                "updated_at": NOW - timedelta(minutes=1),
-                "next_check_at": NOW,
-            }
-            | fields
-        )
+        usual: dict[str, Any] = {
+            "id": UUID("01960000-0000-7000-8000-000000000001"),
+            "merchant_id": "mer_commdesk",
+            "user_id": "usr_1",
+            "order_id": ORDER_ID,
+            "gateway": "cashfree",
+            "status": status,
+            "seq": 1,
+            "amount": amount,
+            "tax": tax,
+            "platform_fee": Money(2_500),
+            "credits": Credits(5_000, 500),
+            "owner_id": "usr_1",
+            "place_of_supply": "29",
+            "customer": Customer("asha@example.in", "9876543210", "Asha"),
+            "origin": Origin(actor_id="usr_1", ip="10.0.0.1"),
+            "created_at": NOW - timedelta(minutes=1),
+            "expires_at": NOW + timedelta(minutes=29),
+            "updated_at": NOW - timedelta(minutes=1),
+            "next_check_at": NOW,
+        }
+        return Payment(**usual | fields)
 
     @staticmethod
     def claim(status: AttemptStatus = AttemptStatus.SUCCESS, **fields: Any) -> Claim:
-        return Claim(
-            **{
-                "order_id": ORDER_ID,
-                "gateway_payment_id": "cf_1",
-                "status": status,
-                "order_amount": INR_500,
-                "amount": INR_500,
-                "method": "upi",
-                "group": "upi",
-                "at": NOW,
-            }
-            | fields
-        )
+        usual: dict[str, Any] = {
+            "order_id": ORDER_ID,
+            "gateway_payment_id": "cf_1",
+            "status": status,
+            "order_amount": INR_500,
+            "amount": INR_500,
+            "method": "upi",
+            "group": "upi",
+            "at": NOW,
+        }
+        return Claim(**usual | fields)
 
     @staticmethod
     def facts(status: OrderStatus, *claims: Claim, amount: Money = INR_500, from_webhook: bool = True) -> Facts:

@@ -253,8 +253,8 @@ async def world(db: Database, redis: Any, sandbox_url: str, hooks: Hooks) -> Asy
     world.clock = FakeClock(datetime.now(UTC))
 
     neighbours = grpc.aio.server()
-    fraud_pb2_grpc.add_FraudServiceServicer_to_server(world.fraud, neighbours)
-    wallet_pb2_grpc.add_WalletServiceServicer_to_server(world.wallet, neighbours)
+    fraud_pb2_grpc.add_FraudServiceServicer_to_server(world.fraud, neighbours)  # type: ignore[no-untyped-call]
+    wallet_pb2_grpc.add_WalletServiceServicer_to_server(world.wallet, neighbours)  # type: ignore[no-untyped-call]
     grpc_port = neighbours.add_insecure_port("127.0.0.1:0")
     await neighbours.start()
     world.calls = CallLog(world.clock)
@@ -278,8 +278,8 @@ async def world(db: Database, redis: Any, sandbox_url: str, hooks: Hooks) -> Asy
             redis,
             world.clock,
             gateway,
-            Packs(wallet_pb2_grpc.WalletServiceStub(channel)),
-            FraudScores(fraud_pb2_grpc.FraudServiceStub(channel), fail_open=True),
+            Packs(wallet_pb2_grpc.WalletServiceStub(channel)),  # type: ignore[no-untyped-call]
+            FraudScores(fraud_pb2_grpc.FraudServiceStub(channel), fail_open=True),  # type: ignore[no-untyped-call]
             Terms("cashfree", frozenset({"INR"}), 100, 50_000_000, 1800, 60, TaxRule(1800, True, "29")),
             tariff.rules,
             world.cancellation.orders,

@@ -191,14 +191,22 @@ async def test_another_merchants_webhook_moves_nothing_of_ours(world: Any) -> No
 
 
 async def test_webhooks_that_are_not_for_us_are_parked(world: Any) -> None:
-    bodies = [b'{"type":"WEBHOOK","data":{"test_object":{}}}', b'{"type":"SETTLEMENT_SUCCESS","data":{}}', b"<html>"]
-    await world.deliver(*bodies)
+    await world.deliver(b'{"type":"WEBHOOK","data":{"test_object":{}}}', b'{"type":"SETTLEMENT_SUCCESS","data":{}}')
     told = await world.announced("webhook.cashfree.processed")
-    assert [(each.outcome, each.reason) for each in told] == [
-        ("PARKED", "unsupported_type"),
-        ("PARKED", "unsupported_type"),
-        ("PARKED", "unreadable"),
-    ]
+    assert [(each.outcome, each.reason) for each in told] == [("PARKED", "unsupported_type")] * 2
+
+
+async def test_a_webhook_that_cannot_be_read_fails_for_good_and_is_told(world: Any) -> None:
+    data = await world.created()
+    await world.pay(data["orderId"])
+    await world.deliver(b"<html>", world.hooks[0])
+    assert await world.status(data) == "SUCCESS"
+    [failed] = await world.announced("webhook.cashfree.failed")
+    assert failed.reason == "webhook_unreadable"
+    [alert] = await world.announced("email.admin.alert")
+    assert alert.cause == "webhook_failures"
+    [row] = await world.rows("select routing_key from outbox where exchange = ''")
+    assert row.routing_key == "webhook.processing.dlq"
 
 
 @pytest.mark.parametrize(

@@ -27,17 +27,15 @@ class Bench:
 
     def order(self, **fields: Any) -> OrderRequest:
         payment_id = ids.new()
-        return OrderRequest(
-            **{
-                "order_id": ids.encode("ord", payment_id),
-                "payment_id": ids.encode("pay", payment_id),
-                "amount": Money(12_345),
-                "customer_id": "usr_1",
-                "customer": Customer("asha@example.in", "9876543210", "Asha"),
-                "expires_at": datetime.now(UTC) + timedelta(minutes=30),
-            }
-            | fields
-        )
+        usual: dict[str, Any] = {
+            "order_id": ids.encode("ord", payment_id),
+            "payment_id": ids.encode("pay", payment_id),
+            "amount": Money(12_345),
+            "customer_id": "usr_1",
+            "customer": Customer("asha@example.in", "9876543210", "Asha"),
+            "expires_at": datetime.now(UTC) + timedelta(minutes=30),
+        }
+        return OrderRequest(**usual | fields)
 
     async def pay(self, order_id: str, outcome: str = "success") -> None:
         command = {"outcome": outcome, "wait": True}

@@ -26,6 +26,10 @@ async def test_one_resolver_for_every_id(world: Any) -> None:
     }
 
 
+def same_words(response: Any) -> dict[str, Any]:
+    return {key: value for key, value in response.json()["error"].items() if key != "requestId"}
+
+
 async def test_other_peoples_ids_do_not_exist(world: Any) -> None:
     data = await world.created(orderId="shop-7")
     unknown = await world.get(f"/{ids.encode('pay', ids.new())}")
@@ -33,8 +37,7 @@ async def test_other_peoples_ids_do_not_exist(world: Any) -> None:
         for path in (f"/{reference}", f"/status/{reference}"):
             response = await world.get(path, "usr_ravi")
             assert response.status_code == 404
-            strip = lambda body: {k: v for k, v in body["error"].items() if k != "requestId"}  # noqa: E731
-            assert strip(response.json()) == strip(unknown.json())
+            assert same_words(response) == same_words(unknown)
         assert (await world.get(f"/{reference}", "usr_support", "SUPPORT")).status_code == 200
         assert (await world.get(f"/{reference}", "usr_support", "SUPPORT", merchant="mer_other")).status_code == 404
 

@@ -104,7 +104,7 @@ async def test_attempts_only_climb(db: Any, build: Any) -> None:
     assert row.status == "SUCCESS"
 
 
-PLANS = {
+PLANS: dict[str, tuple[str, dict[str, Any]]] = {
     "lock": (changes._LOCK, {"ids": [ids.new()]}),
     "lock_orders": (changes._LOCK_ORDERS, {"merchants": ["mer_commdesk"], "orders": ["x"]}),
     "captures": (changes._CAPTURES, {"ids": [ids.new()]}),

@@ -264,7 +264,10 @@ stories = st.lists(st.tuples(st.sampled_from(list(OrderStatus)), st.lists(claims
 def test_whatever_is_told_in_whatever_order_there_is_one_success(build: Any, story: Any, start: Status) -> None:
     """Any sequence of webhooks, verifies and sweeps: legal moves, one capture, each duplicate told once."""
     now, ids = build.now, new_ids()
-    payment, history, taken, told = build.payment(start), [], [], []
+    payment = build.payment(start)
+    history: list[domain.Transition] = []
+    taken: list[domain.Transaction] = []
+    told: list[domain.Announcement] = []
     for order, attempts in story:
         facts = build.facts(order, *(build.claim(status, gateway_payment_id=name) for name, status in attempts))
         known = {each.claim.gateway_payment_id for each in taken}
@@ -277,7 +280,7 @@ def test_whatever_is_told_in_whatever_order_there_is_one_success(build: Any, sto
         taken += decision.transactions
         told += decision.announcements
     assert [line.seq for line in history] == list(range(2, 2 + len(history)))
-    assert all(line.to_status in MOVES[line.from_status] for line in history)
+    assert all(line.from_status and line.to_status in MOVES[line.from_status] for line in history)
     captured = [each for each in taken if each.status is CaptureStatus.CAPTURED]
     assert len(captured) == sum(line.to_status is Status.SUCCESS for line in history) <= 1
     assert len({each.claim.gateway_payment_id for each in taken}) == len(taken)

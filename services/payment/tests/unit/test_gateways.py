@@ -23,23 +23,21 @@ from payment.domain import (
     OrderView,
     Unknown,
 )
-from payment.gateways import Heard, OrderRequest, Parked, cashfree
+from payment.gateways import Heard, OrderRequest, Parked, Unreadable, cashfree
 from payment.gateways.cashfree_reasons import _WORDS, reason_of
 from payment.gateways.limiter import Limiter, QuotaExhaustedError
 
 
 def order(**fields: Any) -> OrderRequest:
-    return OrderRequest(
-        **{
-            "order_id": "ord_1",
-            "payment_id": "pay_1",
-            "amount": Money(50_000),
-            "customer_id": "usr_01J",
-            "customer": Customer("asha@example.in", "9876543210", "Asha"),
-            "expires_at": datetime(2026, 4, 1, 10, 30, tzinfo=UTC),
-        }
-        | fields
-    )
+    usual: dict[str, Any] = {
+        "order_id": "ord_1",
+        "payment_id": "pay_1",
+        "amount": Money(50_000),
+        "customer_id": "usr_01J",
+        "customer": Customer("asha@example.in", "9876543210", "Asha"),
+        "expires_at": datetime(2026, 4, 1, 10, 30, tzinfo=UTC),
+    }
+    return OrderRequest(**usual | fields)
 
 
 def entity(**fields: Any) -> bytes:
@@ -293,23 +291,24 @@ def test_a_payment_webhook_is_a_claim_without_personal_data() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
+    ("body", "read"),
     [
-        (hook("PAYMENT_CHARGES_WEBHOOK"), "unsupported_type"),
-        (hook("REFUND_STATUS_WEBHOOK"), "unsupported_type"),
-        (b'{"data":{"test_object":{"test_key":"test_value"}},"type":"WEBHOOK","event_time":"x"}', "unsupported_type"),
-        (b'{"data":{},"type":"PAYMENT_FAILED_WEBHOOK"}', "incomplete"),
-        (b'{"data":{}}', "no_type"),
-        (b"not json", "unreadable"),
-        (b"", "unreadable"),
-        (b'{"type":7}', "unreadable"),
-        (hook(order_fields={"order_id": 5}), "unreadable"),
-        (hook(order_fields={"order_amount": "lots"}), "unreadable"),
-        (hook(payment_amount=1.005), "unreadable"),
+        (hook("PAYMENT_CHARGES_WEBHOOK"), Parked("unsupported_type")),
+        (hook("REFUND_STATUS_WEBHOOK"), Parked("unsupported_type")),
+        (b'{"data":{"test_object":{"test_key":"test_value"}},"type":"WEBHOOK"}', Parked("unsupported_type")),
+        (b'{"data":{}}', Parked("no_type")),
+        (b'{"data":{},"type":"PAYMENT_FAILED_WEBHOOK"}', Unreadable("incomplete")),
+        (b"not json", Unreadable("unreadable")),
+        (b"", Unreadable("unreadable")),
+        (b'{"type":7}', Unreadable("unreadable")),
+        (hook()[:-30], Unreadable("unreadable")),
+        (hook(order_fields={"order_id": 5}), Unreadable("unreadable")),
+        (hook(order_fields={"order_amount": "lots"}), Unreadable("unreadable")),
+        (hook(payment_amount=1.005), Unreadable("unreadable")),
     ],
 )
-def test_other_webhooks_are_parked(body: bytes, reason: str) -> None:
-    assert cashfree.read_webhook(body) == Parked(reason)
+def test_other_webhooks_are_parked_and_broken_ones_told_apart(body: bytes, read: object) -> None:
+    assert cashfree.read_webhook(body) == read
 
 
 def test_reasons_come_from_the_catalogue() -> None:

@@ -28,6 +28,7 @@ from payment.domain.errors import (
     PaymentNotCancellable,
     PaymentNotFound,
     PaymentUnresolved,
+    WebhookUnreadable,
 )
 from payment.domain.facts import REASONS, Claim, Facts, OrderMissing, OrderRefused, OrderView, Unknown, strongest
 from payment.domain.invoicing import IST, Invoice, financial_year, number_text, series
@@ -113,6 +114,7 @@ __all__ = [
     "Transaction",
     "Transition",
     "Unknown",
+    "WebhookUnreadable",
     "credits_for",
     "decide",
     "financial_year",

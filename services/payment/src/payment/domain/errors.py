@@ -87,3 +87,9 @@ class OrderUnknown(Unresolved):
     """No payment has this order id (yet); what refers to it waits."""
 
     fix = "Wait, or check that the webhook belongs to this installation."
+
+
+class WebhookUnreadable(InvalidArgument):
+    """A webhook with a good signature that says nothing we can read: the gateway has changed, or is broken."""
+
+    fix = "Read the dead letter; replay it once a version that understands it is deployed, or discard it."

@@ -37,7 +37,13 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """A webhook that is understood to be nothing for us (yet): another kind of event, a test, a shape unheard of."""
+    """A webhook that is understood to be nothing for us (yet): another kind of event, a test."""
+
+    reason: str
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A webhook that should say something and cannot be read; a person has to look."""
 
     reason: str
 
@@ -62,6 +68,6 @@ class Gateway(Protocol):
         """Ask to close an unpaid order. The gateway may refuse: the answer says what the order is now."""
         ...
 
-    def read_webhook(self, body: bytes) -> Heard | Parked:
+    def read_webhook(self, body: bytes) -> Heard | Parked | Unreadable:
         """What a webhook with a good signature says. Pure; never raises for the body's content."""
         ...

@@ -24,7 +24,7 @@ from payment.domain import (
     OrderView,
     Unknown,
 )
-from payment.gateways import Heard, OrderRequest, Parked
+from payment.gateways import Heard, OrderRequest, Parked, Unreadable
 from payment.gateways.cashfree_reasons import reason_of
 
 NAME = "cashfree"
@@ -363,17 +363,17 @@ _read_hook_type = msgspec.json.Decoder(_HookType).decode
 PAYMENT_WEBHOOKS = frozenset({"PAYMENT_SUCCESS_WEBHOOK", "PAYMENT_FAILED_WEBHOOK", "PAYMENT_USER_DROPPED_WEBHOOK"})
 
 
-def read_webhook(body: bytes) -> Heard | Parked:
-    """The claim of a payment webhook; everything else is Parked with the reason."""
+def read_webhook(body: bytes) -> Heard | Parked | Unreadable:
+    """The claim of a payment webhook; another kind of event is Parked, what cannot be read is Unreadable."""
     try:
         kind = _read_hook_type(body).type
         if kind not in PAYMENT_WEBHOOKS:
             return Parked("unsupported_type" if kind else "no_type")
         data = _read_hook(body).data
         if data.order is None or data.payment is None:
-            return Parked("incomplete")
+            return Unreadable("incomplete")
         payment = data.payment
         payment.order_amount, payment.order_currency = data.order.order_amount, data.order.order_currency
         return Heard(data.order.order_id, _claim(data.order.order_id, payment, data.error_details))
     except (msgspec.MsgspecError, ValueError):
-        return Parked("unreadable")
+        return Unreadable("unreadable")

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from payment.domain import Claim, OrderMissing, OrderView, Unknown
-from payment.gateways import Heard, OrderAnswer, OrderRequest, Parked, ReadAnswer, cashfree
+from payment.gateways import Heard, OrderAnswer, OrderRequest, Parked, ReadAnswer, Unreadable, cashfree
 from payment.gateways.cashfree import Call, Exists
 from payment.gateways.limiter import Limiter, QuotaExhaustedError
 
@@ -98,7 +98,7 @@ class CashfreeGateway:
         answer = status if isinstance(status, Unknown) else cashfree.read_terminate_order(order_id, status, body)
         return await self.read_order(order_id, timeout_seconds) if isinstance(answer, Exists) else answer
 
-    def read_webhook(self, body: bytes) -> Heard | Parked:
+    def read_webhook(self, body: bytes) -> Heard | Parked | Unreadable:
         return cashfree.read_webhook(body)
 
     async def _send(self, call: Call, order_id: str, timeout_seconds: float) -> tuple[int | Unknown, bytes]:

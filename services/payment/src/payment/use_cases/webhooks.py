@@ -12,8 +12,8 @@ from common.database import Tx
 from common.errors import DomainError
 from common.handling import Climb, Refused
 from payment import store
-from payment.domain import FactsUnknown, OrderUnknown, Payment, Status
-from payment.gateways import Heard, Parked
+from payment.domain import FactsUnknown, OrderUnknown, Payment, Status, WebhookUnreadable
+from payment.gateways import Heard, Parked, Unreadable
 from payment.use_cases import measures
 from payment.use_cases.deciding import Applied, Found, Inquiry, Policy, apply_facts, known, questions
 from payment.wire import events
@@ -26,7 +26,7 @@ class Webhook(msgspec.Struct, frozen=True):
     merchant_id: str
     gateway: str
     received_at: datetime
-    read: Heard | Parked
+    read: Heard | Parked | Unreadable
 
 
 async def ask_about(inquiry: Inquiry, webhooks: Sequence[Webhook]) -> dict[str, Found]:
@@ -49,6 +49,9 @@ async def process_webhooks(
         if isinstance(hook.read, Parked):
             messages.append(events.webhook_processed(hook.gateway, hook.id, "PARKED", hook.read.reason, None, now))
             continue
+        if isinstance(hook.read, Unreadable):
+            refused.append(Refused(hook, WebhookUnreadable(hook.read.reason), for_good=True))
+            continue
         payment = payments.get((hook.merchant_id, hook.read.order_id))
         error = _must_wait(payment, applied)
         if error is not None or payment is None:
@@ -69,7 +72,9 @@ async def announce_climbs(tx: Tx, climbs: Sequence[Climb], *, clock: Clock) -> N
     for climb in climbs:
         hook: Webhook = climb.event
         reason = climb.error.code
-        if climb.dead:
+        if isinstance(climb.error, WebhookUnreadable):
+            messages += events.webhook_failed(hook.gateway, hook.id, reason, now)
+        elif climb.dead:
             messages += events.webhook_dead(hook.gateway, hook.id, reason, now)
         elif climb.attempt == 1:
             messages.append(events.webhook_processing(hook.gateway, hook.id, reason, now))

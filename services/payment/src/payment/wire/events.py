@@ -300,17 +300,25 @@ def webhook_retried(gateway: str, webhook_id: str, reason: str, attempt: int, at
 
 
 def webhook_dead(gateway: str, webhook_id: str, reason: str, at: datetime) -> list[Message]:
-    """It will not be tried again by itself: history, and a person is told."""
-    return [
-        hooks.WebhookDeadLettered(**_head(at), gateway=gateway, webhook_id=webhook_id, reason=reason),
-        AdminAlertRaised(
-            **_head(at),
-            cause="webhook_failures",
-            service=SERVICE,
-            summary=f"webhook {webhook_id} went to the dead letters: {reason}",
-            fields={"webhookId": webhook_id, "reason": reason},
-        ),
-    ]
+    """No rung is left: history, and a person is told."""
+    dead = hooks.WebhookDeadLettered(**_head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
+    return [dead, _webhook_alert(webhook_id, reason, at)]
+
+
+def webhook_failed(gateway: str, webhook_id: str, reason: str, at: datetime) -> list[Message]:
+    """Refused for good: history, and a person is told."""
+    failed = hooks.WebhookFailed(**_head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
+    return [failed, _webhook_alert(webhook_id, reason, at)]
+
+
+def _webhook_alert(webhook_id: str, reason: str, at: datetime) -> Message:
+    return AdminAlertRaised(
+        **_head(at),
+        cause="webhook_failures",
+        service=SERVICE,
+        summary=f"webhook {webhook_id} went to the dead letters: {reason}",
+        fields={"webhookId": webhook_id, "reason": reason},
+    )
 
 
 def blocked(merchant_id: str, origin: Origin, score: int, reasons: str, at: datetime) -> Message:
