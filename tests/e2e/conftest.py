@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from ops import fleet_client, invariants, stack
 from ops.fleet_client import FleetClient
 from ops.layout import ROOT, Layout
 
-PORT_BASE = 20_000
+PORT_BASE = int(os.environ.get("COMMDESK_E2E_PORT_BASE", "20000"))
 # Short enough to walk the whole ladder in a test, long enough that a rung is told from the next.
 LADDER_MS = "300,600,900,1200"
 QUIET_SECONDS = 60.0
@@ -19,7 +20,9 @@ QUIET_SECONDS = 60.0
 
 @pytest.fixture(scope="session")
 def layout() -> Iterator[Layout]:
-    layout = Layout(ROOT / ".run" / "e2e", stack.free_port_base(PORT_BASE))
+    # Two runs of one checkout need two folders: COMMDESK_E2E_RUN_DIR names another.
+    run_dir = Path(os.environ.get("COMMDESK_E2E_RUN_DIR") or ROOT / ".run" / "e2e")
+    layout = Layout(run_dir, stack.free_port_base(PORT_BASE))
     environment = os.environ | {
         "RUN_DIR": str(layout.run_dir),
         "PORT_BASE": str(layout.port_base),

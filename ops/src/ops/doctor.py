@@ -23,7 +23,6 @@ from ops.fleet_client import FleetClient
 from ops.layout import WITHOUT_DATABASE, snake
 
 SKEW_SECONDS_MAX = 5.0
-LADDER_MS = (30_000, 120_000, 600_000, 1_800_000)
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ async def _broker(known: Mapping[str, Any], fix: bool) -> AsyncIterator[Finding]
     async with connection:
         yield Finding("RabbitMQ", True)
         if fix:
-            await topology.declare(await connection.channel(), known.get("retry_ladder_ms", LADDER_MS))
+            await topology.declare(await connection.channel(), known["retry_ladder_ms"])
         missing = [name async for name in _missing_queues(connection)]
         bindings = [] if missing else [name async for name in _missing_bindings(known)]
         detail = ", ".join(missing + bindings)

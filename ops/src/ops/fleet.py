@@ -13,6 +13,7 @@ from ops.rabbitmq import ADMINISTRATOR, VHOST
 
 DATABASE = "commdesk"
 CASHFREE_API_VERSION = "2025-01-01"
+RETRY_LADDER_MS = "30000,120000,600000,1800000"
 
 # Who is called over gRPC, by the variable that names the address.
 CALLEES = ("payment", "wallet", "ledger", "webhook-ingest", "notifier", "reconciler", "fraud", "identity")
@@ -139,7 +140,12 @@ def sandbox(layout: Layout, credentials: Credentials, given: Mapping[str, str]) 
     )
 
 
-def description(layout: Layout, credentials: Credentials) -> dict[str, object]:
+def retry_ladder_ms(given: Mapping[str, str]) -> list[int]:
+    """The rungs of this stack's retry ladder; the services' own default unless the caller of `up` says otherwise."""
+    return [int(part) for part in given.get("RETRY_LADDER_MS", RETRY_LADDER_MS).split(",")]
+
+
+def description(layout: Layout, credentials: Credentials, given: Mapping[str, str]) -> dict[str, object]:
     """The part of stack.json that names services and credentials; local test credentials, all of them."""
     return {
         "run_dir": str(layout.run_dir),
@@ -167,6 +173,7 @@ def description(layout: Layout, credentials: Credentials) -> dict[str, object]:
             "management_url": management_url(layout, credentials),
             "metrics_url": f"http://127.0.0.1:{layout.port('rabbitmq-prometheus')}/metrics",
         },
+        "retry_ladder_ms": retry_ladder_ms(given),
         "redis": {"url": redis_url(layout, credentials)},
         "services": {
             name: {

@@ -15,7 +15,7 @@ from typing import Any
 import aio_pika
 import asyncpg
 
-from common.topology import CONTRACT, matches
+from common.topology import CONTRACT, matches, rung
 
 SHOWN = 5
 SCHEMAS = ("payment", "wallet", "ledger", "webhook_ingest", "notifier", "reconciler", "fraud", "identity")
@@ -180,7 +180,7 @@ async def waiting_for(description: Mapping[str, Any]) -> dict[str, int]:
     connection = await aio_pika.connect(description["rabbitmq"]["url"], timeout=5)
     async with connection:
         channel = await connection.channel()
-        for name in await _queues(channel, description):
+        for name in _queues(description):
             queue = await channel.declare_queue(name, passive=True)
             found[name] = queue.declaration_result.message_count or 0
     return {name: count for name, count in found.items() if count}
@@ -241,10 +241,9 @@ def _deliveries() -> dict[str, str]:
     return checks
 
 
-async def _queues(channel: aio_pika.abc.AbstractChannel, description: Mapping[str, Any]) -> list[str]:
+def _queues(description: Mapping[str, Any]) -> list[str]:
     names = [name for queue in CONTRACT.queues for name in (queue.name, queue.dead_letters)]
-    ladder = description.get("retry_ladder_ms") or (30_000, 120_000, 600_000, 1_800_000)
-    return names + [f"retry.{ttl_ms}ms" for ttl_ms in ladder]
+    return names + [rung(ttl_ms) for ttl_ms in description["retry_ladder_ms"]]
 
 
 async def _connect(description: Mapping[str, Any]) -> asyncpg.Connection:
