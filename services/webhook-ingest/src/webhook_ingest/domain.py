@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 from uuid import UUID
 
@@ -106,7 +107,7 @@ class Reading:
     is_test: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Webhook:
     """A webhook with a good signature, on its way into the store."""
 
@@ -121,7 +122,7 @@ class Webhook:
     signature: str
     received_at: datetime
 
-    @property
+    @cached_property
     def body_hash(self) -> bytes:
         return hashlib.sha256(self.body).digest()
 
@@ -133,6 +134,7 @@ class Webhook:
     def status(self) -> Status:
         return Status.RECEIVED if self.is_announced else Status.PARKED
 
+    @cached_property
     def unique_keys(self) -> tuple[bytes, ...]:
         """What must be unique within the gateway: the raw body and, where the event names itself, the event."""
         if not self.reading.identity:
@@ -154,7 +156,7 @@ def fold(webhooks: Sequence[Webhook]) -> tuple[list[Webhook], dict[UUID, Webhook
     distinct: list[Webhook] = []
     repeats: dict[UUID, Webhook] = {}
     for webhook in webhooks:
-        keys = [(webhook.gateway, key) for key in webhook.unique_keys()]
+        keys = [(webhook.gateway, key) for key in webhook.unique_keys]
         original = next((first[key] for key in keys if key in first), None)
         for key in keys:
             first.setdefault(key, original or webhook)

@@ -1,13 +1,16 @@
 """Tables and queries of webhook-ingest; the only SQL."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from common.database import Tx
 from webhook_ingest.domain import Progress, Report, Status, Webhook
+
+_encode = msgspec.json.Encoder().encode
 
 # One statement claims what is new and counts what is not: a row that comes back with another webhook's id was there
 # before. Sorted, so that two replicas with the same webhooks wait for one another instead of deadlocking.
@@ -44,7 +47,7 @@ async def claim(tx: Tx, webhooks: Sequence[Webhook]) -> dict[UUID, UUID]:
 
     The webhooks must differ from one another in every key.
     """
-    rows = [(webhook.gateway, key, webhook.webhook_id) for webhook in webhooks for key in webhook.unique_keys()]
+    rows = [(webhook.gateway, key, webhook.webhook_id) for webhook in webhooks for key in webhook.unique_keys]
     known = await tx.execute(
         _CLAIM,
         gateways=[row[0] for row in rows],
@@ -78,7 +81,7 @@ async def insert(tx: Tx, webhooks: Sequence[Webhook]) -> None:
         refund_ids=[webhook.reading.gateway_refund_id for webhook in webhooks],
         gateway_statuses=[webhook.reading.gateway_status for webhook in webhooks],
         payloads=[webhook.body for webhook in webhooks],
-        headers=[json.dumps(webhook.headers) for webhook in webhooks],
+        headers=[_encode(webhook.headers).decode() for webhook in webhooks],
         signatures=[webhook.signature for webhook in webhooks],
         hashes=[webhook.body_hash for webhook in webhooks],
         statuses=[webhook.status for webhook in webhooks],
