@@ -16,7 +16,7 @@ from payment.domain import FactsUnknown, OrderUnknown, Payment, Status, WebhookU
 from payment.gateways import Heard, Parked, Unreadable
 from payment.use_cases import measures
 from payment.use_cases.deciding import Applied, Found, Inquiry, Policy, apply_facts, known, questions
-from payment.wire import events
+from payment.wire import webhook_events
 
 
 class Webhook(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ async def process_webhooks(
     messages: list[Message] = list(applied.messages)
     for hook in webhooks:
         if isinstance(hook.read, Parked):
-            messages.append(events.webhook_processed(hook.gateway, hook.id, "PARKED", hook.read.reason, None, now))
+            messages.append(webhook_events.processed(hook.gateway, hook.id, "PARKED", hook.read.reason, None, now))
             continue
         if isinstance(hook.read, Unreadable):
             refused.append(Refused(hook, WebhookUnreadable(hook.read.reason), for_good=True))
@@ -58,7 +58,7 @@ async def process_webhooks(
             refused.append(Refused(hook, error or OrderUnknown()))
             continue
         outcome, reason = _outcome(hook.read, payment, applied)
-        messages.append(events.webhook_processed(hook.gateway, hook.id, outcome, reason, payment.id, now))
+        messages.append(webhook_events.processed(hook.gateway, hook.id, outcome, reason, payment.id, now))
         if _brought_success(hook.read, payment, applied):
             measures.webhook_succeeded(hook.gateway, (now - hook.received_at).total_seconds())
     await outbox.append(tx, messages)
@@ -73,13 +73,13 @@ async def announce_climbs(tx: Tx, climbs: Sequence[Climb], *, clock: Clock) -> N
         hook: Webhook = climb.event
         reason = climb.error.code
         if isinstance(climb.error, WebhookUnreadable):
-            messages += events.webhook_failed(hook.gateway, hook.id, reason, now)
+            messages += webhook_events.failed(hook.gateway, hook.id, reason, now)
         elif climb.dead:
-            messages += events.webhook_dead(hook.gateway, hook.id, reason, now)
+            messages += webhook_events.dead_lettered(hook.gateway, hook.id, reason, now)
         elif climb.attempt == 1:
-            messages.append(events.webhook_processing(hook.gateway, hook.id, reason, now))
+            messages.append(webhook_events.processing(hook.gateway, hook.id, reason, now))
         else:
-            messages.append(events.webhook_retried(hook.gateway, hook.id, reason, climb.attempt, now))
+            messages.append(webhook_events.retried(hook.gateway, hook.id, reason, climb.attempt, now))
     await outbox.append(tx, messages)
 
 

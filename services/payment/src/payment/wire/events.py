@@ -13,7 +13,6 @@ from commdesk.ledger.v1.events_pb2 import AuditRecorded
 from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
 from commdesk.payment.v1 import events_pb2 as pb
 from commdesk.payment.v1 import payment_pb2
-from commdesk.webhook_ingest.v1 import events_pb2 as hooks
 from common import context, ids
 from common.money import Money
 from payment.domain import (
@@ -77,7 +76,8 @@ def announcements(happened: Announcement, public_url: str) -> list[Message]:
     return _TOLD[type(happened)](happened, public_url)
 
 
-def _head(at: datetime) -> dict[str, Any]:
+def head(at: datetime) -> dict[str, Any]:
+    """Every event's first two fields; its id is minted here, once."""
     return {"event_id": ids.encode("evt", ids.new()), "time_unix_micros": micros(at)}
 
 
@@ -85,10 +85,10 @@ def _created(happened: Created, _: str) -> list[Message]:
     payment, at = happened.payment, happened.at
     return [
         pb.PaymentCreated(
-            **_head(at), payment=payment_message(payment), ip=payment.origin.ip, device_id=payment.origin.device_id
+            **head(at), payment=payment_message(payment), ip=payment.origin.ip, device_id=payment.origin.device_id
         ),
         pb.AnalyticsPaymentCreated(
-            **_head(at),
+            **head(at),
             merchant_id=payment.merchant_id,
             payment_id=ids.encode("pay", payment.id),
             amount=money(payment.amount),
@@ -109,14 +109,14 @@ def _succeeded(happened: Moved, _: str) -> list[Message]:
     assert happened.transaction_id is not None, "a success names its transaction"
     return [
         pb.PaymentSucceeded(
-            **_head(at),
+            **head(at),
             payment=payment_message(payment),
             transaction_id=ids.encode("txn", happened.transaction_id),
             ip=payment.origin.ip,
             device_id=payment.origin.device_id,
         ),
         pb.AnalyticsPaymentSucceeded(
-            **_head(at),
+            **head(at),
             merchant_id=payment.merchant_id,
             payment_id=ids.encode("pay", payment.id),
             amount=money(payment.amount),
@@ -133,14 +133,14 @@ def _failed(happened: Moved, public_url: str) -> list[Message]:
     payment, at = happened.payment, happened.at
     told: list[Message] = [
         pb.PaymentFailed(
-            **_head(at),
+            **head(at),
             payment=payment_message(payment),
             reason=happened.reason,
             ip=payment.origin.ip,
             device_id=payment.origin.device_id,
         ),
         pb.AnalyticsPaymentFailed(
-            **_head(at),
+            **head(at),
             merchant_id=payment.merchant_id,
             payment_id=ids.encode("pay", payment.id),
             amount=money(payment.amount),
@@ -152,7 +152,7 @@ def _failed(happened: Moved, public_url: str) -> list[Message]:
     if payment.customer.email:
         told.append(
             pb.EmailPaymentFailed(
-                **_head(at),
+                **head(at),
                 merchant_id=payment.merchant_id,
                 recipient=recipient(payment),
                 payment_id=ids.encode("pay", payment.id),
@@ -168,7 +168,7 @@ def _failed(happened: Moved, public_url: str) -> list[Message]:
 def _expired(happened: Moved, _: str) -> list[Message]:
     payment, at = happened.payment, happened.at
     return [
-        pb.PaymentExpired(**_head(at), payment=payment_message(payment)),
+        pb.PaymentExpired(**head(at), payment=payment_message(payment)),
         audit(payment, "payment.expire", happened.before, at),
     ]
 
@@ -176,13 +176,13 @@ def _expired(happened: Moved, _: str) -> list[Message]:
 def _cancelled(happened: Moved, _: str) -> list[Message]:
     payment, at = happened.payment, happened.at
     return [
-        pb.PaymentCancelled(**_head(at), payment=payment_message(payment)),
+        pb.PaymentCancelled(**head(at), payment=payment_message(payment)),
         audit(payment, "payment.cancel", happened.before, at),
     ]
 
 
 def _processing(happened: Moved, _: str) -> list[Message]:
-    return [pb.PaymentProcessing(**_head(happened.at), payment=payment_message(happened.payment))]
+    return [pb.PaymentProcessing(**head(happened.at), payment=payment_message(happened.payment))]
 
 
 _MOVES: dict[Status, Callable[[Moved, str], list[Message]]] = {
@@ -200,7 +200,7 @@ def _alerted(happened: Alerted, _: str) -> list[Message]:
     payment_id = ids.encode("pay", payment.id)
     return [
         AdminAlertRaised(
-            **_head(at),
+            **head(at),
             cause=happened.cause,
             service=SERVICE,
             summary=f"payment {payment_id}: {happened.detail}",
@@ -230,7 +230,7 @@ def audit(
     source = origin or Origin(actor_id=ACTOR)
     after = {"status": payment.status.value, "seq": payment.seq, "amount": payment.amount.minor, **more}
     return AuditRecorded(
-        **_head(at),
+        **head(at),
         merchant_id=payment.merchant_id,
         actor_id=source.actor_id,
         action=action,
@@ -256,7 +256,7 @@ def invoiced(payment: Payment, invoice: Invoice, transaction_id: str) -> list[Me
     if mailed:
         told.append(
             pb.EmailPaymentSucceeded(
-                **_head(at),
+                **head(at),
                 merchant_id=payment.merchant_id,
                 recipient=recipient(payment),
                 payment_id=ids.encode("pay", payment.id),
@@ -275,56 +275,10 @@ def invoiced(payment: Payment, invoice: Invoice, transaction_id: str) -> list[Me
     return told
 
 
-# ── What became of a webhook ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def webhook_processed(
-    gateway: str, webhook_id: str, outcome: str, reason: str, payment_id: UUID | None, at: datetime
-) -> Message:
-    return hooks.WebhookProcessed(
-        **_head(at),
-        gateway=gateway,
-        webhook_id=webhook_id,
-        outcome=outcome,
-        reason=reason,
-        payment_id=ids.encode("pay", payment_id) if payment_id else "",
-    )
-
-
-def webhook_processing(gateway: str, webhook_id: str, reason: str, at: datetime) -> Message:
-    return hooks.WebhookProcessing(**_head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
-
-
-def webhook_retried(gateway: str, webhook_id: str, reason: str, attempt: int, at: datetime) -> Message:
-    return hooks.WebhookRetried(**_head(at), gateway=gateway, webhook_id=webhook_id, reason=reason, attempt=attempt)
-
-
-def webhook_dead(gateway: str, webhook_id: str, reason: str, at: datetime) -> list[Message]:
-    """No rung is left: history, and a person is told."""
-    dead = hooks.WebhookDeadLettered(**_head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
-    return [dead, _webhook_alert(webhook_id, reason, at)]
-
-
-def webhook_failed(gateway: str, webhook_id: str, reason: str, at: datetime) -> list[Message]:
-    """Refused for good: history, and a person is told."""
-    failed = hooks.WebhookFailed(**_head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
-    return [failed, _webhook_alert(webhook_id, reason, at)]
-
-
-def _webhook_alert(webhook_id: str, reason: str, at: datetime) -> Message:
-    return AdminAlertRaised(
-        **_head(at),
-        cause="webhook_failures",
-        service=SERVICE,
-        summary=f"webhook {webhook_id} went to the dead letters: {reason}",
-        fields={"webhookId": webhook_id, "reason": reason},
-    )
-
-
 def blocked(merchant_id: str, origin: Origin, score: int, reasons: str, at: datetime) -> Message:
     """The fraud rules refused a payment before there was one."""
     return AuditRecorded(
-        **_head(at),
+        **head(at),
         merchant_id=merchant_id,
         actor_id=origin.actor_id,
         action="payment.block",
@@ -341,5 +295,5 @@ def blocked(merchant_id: str, origin: Origin, score: int, reasons: str, at: date
 
 def sync_requested(payment_id: UUID, merchant_id: str, asked_by: str, at: datetime) -> Message:
     return pb.PaymentSyncRequested(
-        **_head(at), payment_id=ids.encode("pay", payment_id), merchant_id=merchant_id, asked_by=asked_by
+        **head(at), payment_id=ids.encode("pay", payment_id), merchant_id=merchant_id, asked_by=asked_by
     )
