@@ -77,6 +77,8 @@ async def connect(description: Mapping[str, Any]) -> AsyncIterator[asyncpg.Conne
         database=known["database"],
         timeout=5,
         command_timeout=120,
+        # Whatever is asked here is charged to this one backend, and never to helpers of its own.
+        server_settings={"max_parallel_workers_per_gather": "0", "jit": "off"},
     )
     try:
         yield connection

@@ -71,6 +71,13 @@ def test_the_nearest_named_ancestor_owns_a_process() -> None:
     assert owners(stats, {"outer": 2, "inner": 3}) == {2: "outer", 3: "inner", 4: "inner"}
 
 
+def test_a_named_child_is_not_charged_to_its_parent(proc: FakeProc) -> None:
+    proc.process(10, 1, ticks=(TICKS, 0, 0, 0), pages=(1, 0))
+    proc.process(11, 10, ticks=(5 * TICKS, 0, 0, 0), pages=(1, 0))
+    found = Processes({"postgresql": 10}, proc.folder).beside("measuring", 11).snapshot()
+    assert found.by_name == {"postgresql": pytest.approx(1.0), "measuring": pytest.approx(5.0)}
+
+
 def test_a_process_that_was_replaced_counts_from_its_own_start() -> None:
     assert Snapshot({"payment": 2.0}, 0.0).since(Snapshot({"payment": 30.0}, 0.0)) == {"payment": 2.0}
 
