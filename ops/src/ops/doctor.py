@@ -101,9 +101,9 @@ async def _missing_queues(connection: aio_pika.abc.AbstractConnection) -> AsyncI
 
 async def _missing_bindings(known: Mapping[str, Any]) -> AsyncIterator[str]:
     vhost = known["rabbitmq"]["vhost"]
-    async with aiohttp.ClientSession() as http:
-        async with http.get(f"{known['rabbitmq']['management_url']}/api/bindings/{vhost}") as response:
-            found = {(row["source"], row["routing_key"], row["destination"]) for row in await response.json()}
+    url = f"{known['rabbitmq']['management_url']}/api/bindings/{vhost}"
+    async with aiohttp.ClientSession() as http, http.get(url) as response:
+        found = {(row["source"], row["routing_key"], row["destination"]) for row in await response.json()}
     for queue in CONTRACT.queues:
         for exchange, key in queue.bindings:
             if (exchange, key, queue.name) not in found:
@@ -168,9 +168,9 @@ async def _keys(fleet: FleetClient) -> AsyncIterator[Finding]:
 async def _clocks(known: Mapping[str, Any]) -> AsyncIterator[Finding]:
     """The gateway judges our timestamps by its own clock."""
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as http:
-            async with http.get(known["sandbox_url"] + "/health") as response:
-                date = response.headers.get("Date")
+        timeout, url = aiohttp.ClientTimeout(total=3), known["sandbox_url"] + "/health"
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url) as response:
+            date = response.headers.get("Date")
     except (aiohttp.ClientError, TimeoutError):
         yield Finding("sandbox", False, "does not answer", "`commdesk restart sandbox`")
         return

@@ -56,17 +56,18 @@ class FleetClient:
         """The services that run in this stack and hold data."""
         return [name for name, known in self.description["services"].items() if known["present"] and name != "console"]
 
+    # Generated stubs are not typed.
     def delivery(self, service: str) -> DeliveryServiceStub:
-        return DeliveryServiceStub(self._channel(service))
+        return DeliveryServiceStub(self._channel(service))  # type: ignore[no-untyped-call]
 
     def wallet(self) -> WalletServiceStub:
-        return WalletServiceStub(self._channel("wallet"))
+        return WalletServiceStub(self._channel("wallet"))  # type: ignore[no-untyped-call]
 
     def ledger(self) -> LedgerServiceStub:
-        return LedgerServiceStub(self._channel("ledger"))
+        return LedgerServiceStub(self._channel("ledger"))  # type: ignore[no-untyped-call]
 
     def reconciler(self) -> ReconcilerServiceStub:
-        return ReconcilerServiceStub(self._channel("reconciler"))
+        return ReconcilerServiceStub(self._channel("reconciler"))  # type: ignore[no-untyped-call]
 
     async def edge(
         self,

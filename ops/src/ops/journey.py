@@ -135,4 +135,5 @@ async def consume(fleet: FleetClient, user_id: str, credits: int, key: str) -> w
     [result] = answer.results
     if result.HasField("error"):
         raise StepFailed(f"{result.error.code}: {result.error.message}")
-    return result.transaction
+    transaction: wallet_pb2.WalletTransaction = result.transaction
+    return transaction

@@ -37,11 +37,11 @@ async def told(fleet: FleetClient, reference: str) -> dict[str, Any]:
             for entry in answer.entries:
                 shown = _entry(service, entry)
                 entries[(service, shown["time"], shown["kind"], shown["summary"], str(shown["fields"]))] = shown
-    ordered = sorted(entries.values(), key=lambda entry: entry["time"])
+    ordered = sorted(entries.values(), key=lambda shown: shown["time"])
     if ordered:
         first = datetime.fromisoformat(ordered[0]["time"])
-        for entry in ordered:
-            entry["after_ms"] = (datetime.fromisoformat(entry["time"]) - first).total_seconds() * 1000
+        for shown in ordered:
+            shown["after_ms"] = (datetime.fromisoformat(shown["time"]) - first).total_seconds() * 1000
     return {"reference": reference, "references": sorted(asked), "entries": ordered, "silent": sorted(silent)}
 
 

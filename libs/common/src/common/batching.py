@@ -80,7 +80,7 @@ class Batcher(Generic[T, R]):
         future = self._by_key.get(key) if key is not None else None
         if future is None:
             if len(self._queue) >= self._waiting_max:
-                raise Overloaded()
+                raise Overloaded
             future = asyncio.get_running_loop().create_future()
             # Every caller may have gone away by the time it fails.
             future.add_done_callback(lambda done: done.cancelled() or done.exception())

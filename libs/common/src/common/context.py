@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_RANDOM = random.Random()
+_RANDOM = random.Random()  # noqa: S311 - trace ids are no secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ _current: ContextVar[Context] = ContextVar("commdesk_context", default=EMPTY)
 current = _current.get
 
 
-class bind:
+class bind:  # noqa: N801 - reads as a verb: `with bind(context):`
     """`with bind(context):` makes *context* the current one inside. A class, because it sits on the hot path."""
 
     __slots__ = ("_context", "_token")

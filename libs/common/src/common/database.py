@@ -133,9 +133,8 @@ def is_transient(error: BaseException) -> bool:
             isinstance(cause, (OSError, TimeoutError, asyncio.TimeoutError)) for cause in _chain(error)
         )
     # asyncpg's connection errors without a code, SQLAlchemy's pool time-out, plain sockets.
-    return (
-        isinstance(error, (OSError, TimeoutError, asyncio.TimeoutError))
-        or type(error).__module__.startswith(("sqlalchemy.exc", "asyncpg.exceptions"))
+    return isinstance(error, (OSError, TimeoutError, asyncio.TimeoutError)) or (
+        type(error).__module__.startswith(("sqlalchemy.exc", "asyncpg.exceptions"))
         and type(error).__name__ in ("TimeoutError", "InterfaceError", "ConnectionDoesNotExistError")
     )
 

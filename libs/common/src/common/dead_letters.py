@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
-
 from common import envelopes, ids, outbox
 from common.database import Database, Tx, retried
 from common.envelopes import Delivery
@@ -127,7 +126,7 @@ async def discard(tx: Tx, dead_letter_ids: Sequence[UUID], actor: str, reason: s
 
 async def _settle(tx: Tx, dead_letter_ids: Sequence[UUID], status: str, actor: str, reason: str) -> list[Any]:
     if not actor.strip() or not reason.strip():
-        raise ReasonMissing()
+        raise ReasonMissing
     result = await tx.execute(
         _SETTLE, ids=sorted(dead_letter_ids), status=status, actor=actor[:200], reason=reason[:1000]
     )

@@ -7,9 +7,9 @@ from typing import Any
 from uuid import UUID
 
 import grpc
+
 from commdesk.common.v1 import delivery_pb2 as pb
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceServicer
-
 from common import dead_letters, ids
 from common.broker import Publisher
 from common.database import Database, Tx
@@ -238,13 +238,13 @@ def _dead_letter(row: Any) -> pb.DeadLetter:
 
 def _dead_letter_ids(texts: Sequence[str]) -> list[UUID]:
     if len(texts) > LIMIT_MAX:
-        raise TooMany()
+        raise TooMany
     return [ids.decode(DEAD_LETTER, text) for text in texts]
 
 
 def _uuids(raw: Sequence[bytes]) -> list[UUID]:
     if len(raw) > LIMIT_MAX:
-        raise TooMany()
+        raise TooMany
     return sorted(_uuid(each) for each in raw)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from aiormq.abc import DeliveredMessage
-from commdesk.common.v1.common_pb2 import Envelope
 from google.protobuf.message import DecodeError
 
+from commdesk.common.v1.common_pb2 import Envelope
 from common import context, ids
 
 # Headers of a hop, made afresh each time: RabbitMQ drops silently on an inherited `x-death`, and texts may carry

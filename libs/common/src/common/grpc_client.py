@@ -12,8 +12,8 @@ from typing import Any, Self, cast
 import grpc
 import grpc.aio
 import msgspec
-from commdesk.common.v1 import common_pb2
 
+from commdesk.common.v1 import common_pb2
 from common import context
 from common.errors import (
     DomainError,

@@ -23,7 +23,8 @@ LEASE = timedelta(seconds=30)
 
 _CLAIM = """
 insert into idempotency_keys (merchant_id, user_id, route, key, fingerprint, subject, state, leased_until, expires_at)
-select merchant_id, user_id, route, key, fingerprint, subject, 'STARTED', now() + cast(:lease as interval), now() + cast(:keep as interval)
+select merchant_id, user_id, route, key, fingerprint, subject, 'STARTED', now() + cast(:lease as interval),
+       now() + cast(:keep as interval)
 from unnest(cast(:merchants as text[]), cast(:users as text[]), cast(:routes as text[]), cast(:keys as text[]),
             cast(:fingerprints as bytea[]), cast(:subjects as uuid[]))
      as row (merchant_id, user_id, route, key, fingerprint, subject)
@@ -137,7 +138,7 @@ Verdict = Fresh | Resumed | Answered | IdempotencyKeyReused | IdempotencyKeyInFl
 def validated(key: str) -> str:
     """The key itself. Raises IdempotencyKeyInvalid."""
     if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
-        raise IdempotencyKeyInvalid()
+        raise IdempotencyKeyInvalid
     return key
 
 

@@ -24,7 +24,7 @@ _CHUNKS = tuple(high + low for high in ALPHABET for low in ALPHABET)
 _TO_PYTHON = str.maketrans({chr(code): "!" for code in range(128)} | dict(zip(ALPHABET, _PYTHON_DIGITS, strict=True)))
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
-_RANDOM = random.Random()
+_RANDOM = random.Random()  # noqa: S311 - ids are no secrets
 _lock = threading.Lock()
 _last_tick = 0
 

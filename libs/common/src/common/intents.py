@@ -26,7 +26,8 @@ BACKOFF_SECONDS = (1, 2, 5, 15, 60, 300, 900)
 
 _RECORD = """
 insert into intents (intent_id, kind, payload, attempts, due_at, leased_until)
-select intent_id, :kind, payload, case when :leased then 1 else 0 end, now(), case when :leased then now() + cast(:lease as interval) end
+select intent_id, :kind, payload, case when :leased then 1 else 0 end, now(),
+       case when :leased then now() + cast(:lease as interval) end
 from unnest(cast(:ids as uuid[]), cast(:payloads as bytea[])) as row (intent_id, payload)
 on conflict do nothing
 """
@@ -188,7 +189,7 @@ class Intents(Generic[R]):
         except Exception as failure:  # noqa: BLE001 - the lease runs out by itself
             logger.bind(kind=self.kind).warning("intent not put off: {}", type(failure).__name__)
 
-    async def _settle_batch(self, outcomes: list[tuple[Intent, R]]) -> list[None | DomainError]:
+    async def _settle_batch(self, outcomes: list[tuple[Intent, R]]) -> list[DomainError | None]:
         @retried
         async def settle(db: Database) -> None:
             async with db.begin() as tx:

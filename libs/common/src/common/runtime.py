@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 import aio_pika
 import grpc
 import uvloop
-from commdesk.common.v1.delivery_pb2_grpc import add_DeliveryServiceServicer_to_server
 from loguru import logger
 from redis.asyncio import Redis
 
+from commdesk.common.v1.delivery_pb2_grpc import add_DeliveryServiceServicer_to_server
 from common import (
     dead_letters,
     delivery,
@@ -320,9 +320,9 @@ async def migrate_service(settings: ServiceSettings, package: str) -> None:
     applied = await migrate(package, settings.database_migration_url or settings.database_url, package)
     logger.info("schema {}: {} migrations applied", package, len(applied))
     if settings.rabbitmq_migration_url:
-        async with await aio_pika.connect(settings.rabbitmq_migration_url, timeout=10) as connection:
-            async with connection.channel() as channel:
-                await topology.declare(channel, settings.retry_ladder_ms)
+        connection = await aio_pika.connect(settings.rabbitmq_migration_url, timeout=10)
+        async with connection, connection.channel() as channel:
+            await topology.declare(channel, settings.retry_ladder_ms)
 
 
 def main(service: str, settings_type: type[S], serve: Main[S], argv: Sequence[str] | None = None) -> None:

@@ -58,8 +58,8 @@ class ServiceSettings(BaseSettings):
     service_public_keys: dict[str, str]
     identity_jwks_url: str = ""
     jwt_secret: SecretStr | None = None
-    token_issuer: str = "commdesk-identity"
-    token_audience: str = "commdesk"
+    token_issuer: str = "commdesk-identity"  # noqa: S105 - a name
+    token_audience: str = "commdesk"  # noqa: S105 - a name
     encryption_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("ENCRYPTION_KEY", "PAYMENT_ENCRYPTION_KEY")
     )
@@ -136,7 +136,7 @@ class ServiceSettings(BaseSettings):
 
 
 def is_weak(secret: str, length_min: int, *, also: str = "") -> bool:
-    """Whether *secret* is too short, repeats one or two characters, or is a default (or *also*, such as the user name)."""
+    """Whether *secret* is too short, repeats one or two characters, or is a default or *also* (the user name, say)."""
     lowered = secret.lower()
     return (
         len(secret) < length_min

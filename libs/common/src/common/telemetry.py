@@ -119,10 +119,10 @@ def shutdown_tracing() -> None:
 
 
 def traceparent_for(received: str | None) -> str:
-    """The traceparent of a unit of work at a door: a span within the caller's trace, or a new trace with its decision."""
+    """The traceparent of work at a door: a span within the caller's trace, or a new trace with its decision."""
     if received is not None and context.is_traceparent(received):
         return context.child_traceparent(received)
-    return context.new_traceparent(_tracing.processor is not None and random.random() < _tracing.sample_ratio)
+    return context.new_traceparent(_tracing.processor is not None and random.random() < _tracing.sample_ratio)  # noqa: S311
 
 
 def record_span(

@@ -29,12 +29,11 @@ class NotYet(FailedPrecondition):
 
 
 @pytest.fixture(autouse=True)
-async def effects(owner_url: str) -> AsyncIterator[None]:
+async def effects(owner_url: str) -> None:
     """A table that shows how often each event took effect; no key protects it, only the machinery may."""
     owner = await asyncpg.connect(owner_url)
     await owner.execute("create table effects (payment_id text not null); grant select, insert on effects to payment")
     await owner.close()
-    yield
 
 
 async def apply(tx: Tx, events: Sequence[PaymentSyncRequested]) -> None:
@@ -45,10 +44,8 @@ async def apply(tx: Tx, events: Sequence[PaymentSyncRequested]) -> None:
 
 async def counts(db: Database) -> dict[str, int]:
     async with db.begin() as tx:
-        return dict(
-            (row.payment_id, row.times)
-            for row in await tx.execute("select payment_id, count(*) as times from effects group by 1")
-        )
+        rows = await tx.execute("select payment_id, count(*) as times from effects group by 1")
+        return {row.payment_id: row.times for row in rows}
 
 
 @asynccontextmanager

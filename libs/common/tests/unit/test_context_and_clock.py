@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from common import context
 from common.clock import FakeClock, SystemClock
 from common.context import Context
@@ -40,5 +41,5 @@ def test_a_fake_clock_moves_only_when_told():
     with pytest.raises(ValueError):
         clock.advance(-1)
     with pytest.raises(ValueError):
-        FakeClock(datetime(2026, 1, 1))
+        FakeClock(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
     assert SystemClock().now().tzinfo is UTC

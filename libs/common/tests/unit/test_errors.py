@@ -1,6 +1,7 @@
 import pickle
 
 import pytest
+
 from common import errors
 from common.errors import KINDS, DomainError, InvalidArgument, NotFound, Unavailable, Unresolved, kind_of, revived
 

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 import grpc
 import grpc.aio
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 from commdesk.common.v1 import common_pb2
 from common import context, grpc_client, logs
 from common.context import Context
@@ -13,8 +16,6 @@ from common.errors import KINDS, Conflict, DomainError, FailedPrecondition, Inva
 from common.grpc_client import CalleeFailed, CalleeUnavailable, errors_from, verdicts
 from common.grpc_server import STATUS, GrpcServer, serve_grpc, status_of
 from common.tokens import ServiceTokens
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 KEYS = {name: Ed25519PrivateKey.generate() for name in ("payment", "wallet", "stranger")}
 PUBLIC = {name: base64.b64encode(KEYS[name].public_key().public_bytes_raw()).decode() for name in ("payment", "wallet")}

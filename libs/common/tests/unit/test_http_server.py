@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator
 import httpx
 import msgspec
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
 from common import context, logs
 from common.errors import KINDS, Conflict, DomainError, ResourceExhausted, Unavailable, Unresolved
 from common.http_server import (
@@ -25,8 +28,6 @@ from common.http_server import (
     status_of,
 )
 from common.tokens import Caller, TokenExpired, TokenInvalid
-from starlette.requests import Request
-from starlette.responses import Response
 
 
 class Amount(Body):

@@ -5,10 +5,11 @@ from itertools import pairwise
 from uuid import UUID
 
 import pytest
-from common import ids
-from common.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
+
+from common import ids
+from common.errors import InvalidArgument
 
 uuids = st.integers(0, 2**128 - 1).map(lambda n: UUID(int=n))
 

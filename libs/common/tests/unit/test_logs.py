@@ -4,10 +4,11 @@ import json
 import logging
 
 import pytest
+from loguru import logger
+
 from common import context, logs
 from common.context import Context
 from common.masking import mask_text
-from loguru import logger
 
 FIELDS = [
     "requestId",

@@ -1,10 +1,11 @@
 from decimal import Decimal
 
 import pytest
-from common import money
-from common.money import EXPONENTS, MINOR_MAX, CurrencyMismatch, MalformedAmount, Money
 from hypothesis import given
 from hypothesis import strategies as st
+
+from common import money
+from common.money import EXPONENTS, MINOR_MAX, CurrencyMismatch, MalformedAmount, Money
 
 minors = st.integers(-MINOR_MAX, MINOR_MAX)
 currencies = st.sampled_from(sorted(EXPONENTS))
@@ -31,8 +32,9 @@ def test_plain_decimals_are_read(text: str, minor: int):
 
 @pytest.mark.parametrize(
     "text",
-    ["1e2", "1E2", "NaN", "nan", "Infinity", "-inf", "٣", "1٣", "१२", "1.005", "1.000", "-0", "-0.00", " 1", "1 ", "1\n",
-     "1_0", "", "-", ".", ".5", "5.", "+1", "--1", "01", "00", "1,000", "1.0.0", "0x10", "₹5", "9" * 17, "9" * 5000],
+    ["1e2", "1E2", "NaN", "nan", "Infinity", "-inf", "٣", "1٣", "१२", "1.005", "1.000", "-0", "-0.00", " 1", "1 ",
+     "1\n", "1_0", "", "-", ".", ".5", "5.", "+1", "--1", "01", "00", "1,000", "1.0.0",
+     "0x10", "₹5", "9" * 17, "9" * 5000],
 )  # fmt: skip
 def test_anything_else_is_refused(text: str):
     with pytest.raises(MalformedAmount):

@@ -1,9 +1,10 @@
 import asyncio
 
 import pytest
-from common import redis
 from prometheus_client import REGISTRY
 from redis.exceptions import ResponseError
+
+from common import redis
 
 
 def failures(error: str) -> float:

@@ -2,8 +2,9 @@ import base64
 import os
 
 import pytest
-from common.settings import ServiceSettings, is_weak, read
 from pydantic import SecretStr, ValidationError
+
+from common.settings import ServiceSettings, is_weak, read
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 PUBLIC_KEY = base64.b64encode(bytes(range(32, 64))).decode()
@@ -63,7 +64,7 @@ def test_a_missing_value_stops_the_process_with_its_name(env: pytest.MonkeyPatch
 
 def test_keys_that_are_no_json_stop_the_process_with_their_name(env: pytest.MonkeyPatch):
     env.setenv("SERVICE_PUBLIC_KEYS", "wallet=abc")
-    with pytest.raises(SystemExit, match="(?i)service_public_keys") as stopped:
+    with pytest.raises(SystemExit, match=r"(?i)service_public_keys") as stopped:
         read(ServiceSettings)
     assert "abc" not in str(stopped.value)
 

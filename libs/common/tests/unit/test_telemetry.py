@@ -1,9 +1,10 @@
 from collections.abc import Iterator
 
 import pytest
-from common import context, telemetry
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from common import context, telemetry
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ import time
 import jwt
 import pytest
 from aiohttp import web
-from common.tokens import ServiceTokenInvalid, ServiceTokens, TokenExpired, TokenInvalid, UserTokens, read_jwks
-from common.tokens.jwts import Verified
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from common.tokens import ServiceTokenInvalid, ServiceTokens, TokenExpired, TokenInvalid, UserTokens, read_jwks
+from common.tokens.jwts import Verified
 
 SECRET = "Zk3vQ9xw7TpLHq8mN2rb5YcDb7Rt1Lw4"
 

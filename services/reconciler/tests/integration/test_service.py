@@ -126,10 +126,12 @@ async def test_a_lost_hop_is_announced_again(
             await asyncio.sleep(0.05)
     stub = start()
     found = await run(stub)
-    if exchange:
-        assert (found.envelopes_republished, len(found.cases)) == (0, 0), "it may still rest on its rung"
-        await asyncio.sleep(0.2)
-        found = await run(stub)
+    async with asyncio.timeout(10):
+        # On a rung it is left alone until its time there is over: see the unit tests for that moment.
+        while not found.envelopes_republished:
+            assert exchange
+            await asyncio.sleep(0.05)
+            found = await run(stub)
     assert (found.envelopes_republished, len(found.cases)) == (1, 1)
 
     async def counted() -> bool:

@@ -211,7 +211,8 @@ begin
                 execute format('select exists (select from %I where published_at is null)', name) into needed;
                 reason := 'it holds envelopes that are not published';
             else
-                select exists (select from dead_letters where status = 'OPEN' and first_failed_at < ends_at) into needed;
+                select exists (select from dead_letters where status = 'OPEN' and first_failed_at < ends_at)
+                    into needed;
                 reason := 'an open dead letter is as old';
             end if;
             if not needed then
