@@ -95,7 +95,7 @@ apt_install() {
 # ── The Python environment ───────────────────────────────────────────────────────────────────────────────────────
 
 manifests() {
-    find protos libs services sandbox ops -maxdepth 2 -name pyproject.toml 2>/dev/null | sort
+    find protos libs services sandbox ops loadtests -maxdepth 2 -name pyproject.toml 2>/dev/null | sort
 }
 
 # Where the environment stands, and what it is made of.
