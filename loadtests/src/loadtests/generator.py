@@ -70,9 +70,10 @@ class Payer:
         while self._expecting:
             await asyncio.sleep(config.PAY_EVERY_SECONDS)
             await self._pay()
+        await self._pay()  # what came while the last ones were being paid
 
     def finish(self) -> None:
-        """Nothing is added any more: one last time, and `run` returns."""
+        """Nothing is added any more: `run` pays what is left and returns."""
         self._expecting = False
 
     async def _pay(self) -> None:
