@@ -24,7 +24,7 @@ LAYOUT = {
 OWN_NOUNS = {
     "fraud": {"in_flight"},  # requests that are scored and not announced yet: memory, not a store
     "identity": {"accounts", "issuer", "passwords"},  # what signs tokens and what hashes, beside the domain
-    "notifier": {"templates"},  # the mails' texts
+    "notifier": {"rendering", "templates"},  # mails to bytes, and their texts
 }
 HEADINGS = ["## Owns", "## Doors", "## States", "## Tables", "## When it fails"]
 IMPURE = {"asyncio", "random", "secrets", "time", "sqlalchemy", "asyncpg", "aiohttp", "grpc", "redis", "aio_pika"}

@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from common.database import Tx
-from notifier.digest import Digest
 from notifier.domain import Mail, Status, folded
+from notifier.domain.digest import Digest
 
 
 @dataclass(frozen=True, slots=True)

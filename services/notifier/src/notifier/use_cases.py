@@ -9,9 +9,9 @@ from common import telemetry
 from common.clock import Clock
 from common.database import Database, Tx, retried
 from common.intents import Intent, Intents
-from notifier import digest, store, wire
-from notifier.digest import Alert, Notice
-from notifier.domain import Mail, Refused, Sent, Status, folded, is_address
+from notifier import store, wire
+from notifier.domain import Mail, Refused, Sent, Status, digest, folded, is_address
+from notifier.domain.digest import Alert, Notice
 from notifier.gateways import MailGateway
 from notifier.rendering import Renderer
 from notifier.store import Entry, Outcome

@@ -12,7 +12,6 @@ from commdesk.payment.v1 import events_pb2 as pb
 from common import ids
 from common.delivery import Story, StoryEntry
 from common.money import Money
-from notifier.digest import Alert, Notice, cause_of
 from notifier.domain import (
     Mail,
     NotPaid,
@@ -23,6 +22,7 @@ from notifier.domain import (
     shown_number,
     success_mail,
 )
+from notifier.domain.digest import Alert, Notice, cause_of
 from notifier.store import Line
 
 packed = msgspec.msgpack.Encoder().encode

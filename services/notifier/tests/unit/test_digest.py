@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier import digest
-from notifier.digest import SAMPLES_MAX, Alert, Digest
+from notifier.domain import digest
+from notifier.domain.digest import SAMPLES_MAX, Alert, Digest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = timedelta(minutes=5)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from commdesk.payment.v1 import events_pb2 as pb
 from notifier import rendering, wire
-from notifier.digest import Notice
 from notifier.domain import REASONS, Mail
+from notifier.domain.digest import Notice
 from notifier.gateways.smtp import stuffed
 from notifier.rendering import Renderer
 

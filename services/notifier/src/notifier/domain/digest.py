@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from notifier.domain import one_line
+from notifier.domain.mails import one_line
 
 SAMPLES_MAX: Final = 10
 _CAUSE_CHARACTERS_MAX: Final = 64
