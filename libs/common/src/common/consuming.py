@@ -39,7 +39,6 @@ class Consumer:
         self._work = work
         self._stopping = asyncio.Event()
         self._arrived = asyncio.Event()
-        self._waiting: list[DeliveredMessage] = []
 
     def stop(self) -> None:
         """Take nothing new; `run` ends after the batch in hand, what is prefetched goes back to the queue."""
@@ -63,51 +62,59 @@ class Consumer:
                 await asyncio.gather(channel.close(), return_exceptions=True)
 
     async def _consume(self, channel: AbstractChannel) -> None:
-        self._waiting = []
-        self._arrived.clear()
+        # Of this channel alone: a delivery tag counts on the channel that it came by, and acking it on another would
+        # ack somebody else's messages.
+        waiting: list[DeliveredMessage] = []
         lost = asyncio.Event()
+        self._arrived.clear()
 
         def lose(*_: object) -> None:
             lost.set()
+            self._arrived.set()
+
+        async def take(message: DeliveredMessage) -> None:
+            waiting.append(message)
             self._arrived.set()
 
         channel.close_callbacks.add(lose)
         wire = await channel.get_underlay_channel()
         wire.on_consumer_cancel_callbacks.add(lose)
         await wire.basic_qos(prefetch_count=PREFETCH_ENVELOPES)
-        consumer = await wire.basic_consume(self._queue, self._take)
+        consumer = await wire.basic_consume(self._queue, take)
         while not self._stopping.is_set() and not lost.is_set():
-            if not self._waiting:
-                self._arrived.clear()
-                try:
-                    async with asyncio.timeout(SILENCE_SECONDS):
-                        await self._arrived.wait()
-                except TimeoutError:
-                    if await self._is_stuck():
-                        logger.bind(queue=self._queue).error("messages wait and none is delivered: a new channel")
-                        return
-                continue
-            await self._batch(wire)
+            if waiting:
+                await self._batch(wire, waiting)
+            elif not await self._wait() and await self._is_stuck():
+                logger.bind(queue=self._queue).error("messages wait and none is delivered: a new channel")
+                return
         if not lost.is_set():
             await wire.basic_cancel(consumer.consumer_tag or "")
 
-    async def _batch(self, wire: WireChannel) -> None:
+    async def _batch(self, wire: WireChannel, waiting: list[DeliveredMessage]) -> None:
         """Work a prefix of what waits, then ack it whole: the commit came first."""
-        messages, deliveries, events = [], [], 0
-        while self._waiting and events < BATCH_EVENTS_MAX:
-            message = self._waiting.pop(0)
+        deliveries: list[Delivery] = []
+        events = 0
+        for message in waiting:
+            if events >= BATCH_EVENTS_MAX:
+                break
             delivery = opened(message)
-            messages.append(message)
             deliveries.append(delivery)
             events += len(delivery.bodies)
+        last = waiting[len(deliveries) - 1].delivery
+        del waiting[: len(deliveries)]
         await self._work(deliveries)
-        delivered = messages[-1].delivery
-        assert isinstance(delivered, Basic.Deliver)
-        await wire.basic_ack(delivered.delivery_tag or 0, multiple=True)
+        assert isinstance(last, Basic.Deliver)
+        await wire.basic_ack(last.delivery_tag or 0, multiple=True)
 
-    async def _take(self, message: DeliveredMessage) -> None:
-        self._waiting.append(message)
-        self._arrived.set()
+    async def _wait(self) -> bool:
+        """Whether something happened before it had been silent for too long."""
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                await self._arrived.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _is_stuck(self) -> bool:
         try:
@@ -117,7 +124,7 @@ class Consumer:
                 await channel.close()
         except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError, BrokerUnavailable):
             return True
-        return bool(found.declaration_result.message_count) and not self._waiting
+        return bool(found.declaration_result.message_count)
 
     async def _pause(self, seconds: float) -> None:
         try:
