@@ -27,6 +27,7 @@ def draw(found: Mapping[str, Any], file: Path) -> None:
 
     names = list(found["cpu_ms_per_payment"])[::-1]
     bars = by_process.barh(names, [found["cpu_ms_per_payment"][name] for name in names])
+    by_process.margins(x=0.12)
     by_process.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
     total = found["cpu_ms_per_payment_total"]
     by_process.set(xlabel="CPU-ms a payment", title=f"Where the CPU goes ({total:.2f} ms a payment)")

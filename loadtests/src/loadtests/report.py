@@ -120,6 +120,8 @@ def markdown(found: Mapping[str, Any]) -> str:
         f" {rig['system']}, Python {rig['python']}: engines, edge, fleet, sandbox and load generator together."
         f" {plan['payments']:,} payments a round after {plan['warm_up']:,} of warm-up, {plan['members']:,} members."
     ]
+    if found["problems"]:
+        parts.append("\n".join(["This run **failed**:", "", *(f"- {problem}" for problem in found["problems"])]))
     for sheet in sheets(found):
         lines = [f"**{sheet.title}**", "", _row(sheet.columns), _row(("---", *["---:"] * (len(sheet.columns) - 1)))]
         parts.append("\n".join([*lines, *(_row(row) for row in sheet.rows)]))

@@ -166,7 +166,7 @@ def _lifecycle(outcome: Outcome, steps: Mapping[str, Mapping[Any, float]]) -> di
     last = max(complete.values(), default=math.nan)
     timelines = {"created": outcome.created_at, **{step: list(times.values()) for step, times in steps.items()}}
     timelines["complete"] = list(complete.values())
-    width = max(0.25, round((last - start) / 60, 2)) if complete else 1.0
+    width = max(1.0, round((last - start) / 60, 2)) if complete else 1.0
     return {
         "payments": len(outcome.payment_ids),
         "completed": len(complete),

@@ -110,6 +110,11 @@ def test_the_readme_gets_its_numbers_and_keeps_the_rest(found: dict[str, Any]) -
     assert report.with_numbers(written, found) == written
 
 
+def test_the_readme_hides_no_failure(found: dict[str, Any]) -> None:
+    assert "failed" not in report.markdown(found)
+    assert "- round 1: creates failed" in report.markdown({**found, "problems": ["round 1: creates failed"]})
+
+
 @pytest.mark.parametrize("readme", ["nothing", report.BEGIN, f"{report.END} {report.BEGIN}"])
 def test_a_readme_without_its_markers_is_left_alone(readme: str, found: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="the README has no"):
