@@ -25,6 +25,7 @@ from common.topology import CONTRACT, message_type
 from ops import demo as demonstration
 from ops import doctor as examination
 from ops import fleet_client, journey, layout, stories
+from ops.faults import command as faults
 from ops.fleet_client import FleetClient
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
     app.add_typer(dlq, name="dlq")
     app.add_typer(ledger, name="ledger")
+    faults.register(app)
 
 
 def with_fleet(work: Callable[[FleetClient], Awaitable[T]]) -> T:

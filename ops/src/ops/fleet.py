@@ -27,6 +27,8 @@ PASSED_ON = (
     "TRACE_SAMPLE_RATIO",
     "WEBHOOK_WINDOW_SECONDS",
     "TOKEN_EXPIRY",
+    "SWEEP_AFTER_SECONDS",
+    "SWEEP_LONGEST_SECONDS",
 )
 
 # The sandbox settles payments quickly, for people who watch; a caller of `up` may set any of them.
@@ -59,6 +61,7 @@ def service_environment(
     layout: Layout, credentials: Credentials, name: str, given: Mapping[str, str]
 ) -> dict[str, str]:
     """The whole environment of one service; `given` is the environment of whoever starts the stack."""
+    layout = layout.for_services()
     common = {
         "ENVIRONMENT": "development",
         "LOG_LEVEL": "INFO",

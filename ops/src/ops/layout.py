@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,9 +57,15 @@ class Layout:
     run_dir: Path
     port_base: int
     root: Path = ROOT
+    detours: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Other ports at which the services, and they alone, reach an engine or the sandbox: those of a fault proxy."""
 
     def port(self, name: str) -> int:
         return self.port_base + PORT_OFFSETS[name]
+
+    def for_services(self) -> Layout:
+        """The same stack as its services see it."""
+        return _Detoured(**vars(self)) if self.detours else self
 
     def http_port(self, service: str) -> int:
         return self.port_base + 20 + 2 * SERVICES.index(service)
@@ -104,6 +111,11 @@ class Layout:
             ports[self.http_port(service)] = f"{service} HTTP"
             ports[self.grpc_port(service)] = f"{service} gRPC"
         return ports
+
+
+class _Detoured(Layout):
+    def port(self, name: str) -> int:
+        return self.detours.get(name, super().port(name))
 
 
 def from_environment() -> Layout:

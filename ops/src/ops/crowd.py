@@ -1,5 +1,7 @@
 """Many members who buy at once, as an existing issuer's tokens let them in."""
 
+from __future__ import annotations
+
 import asyncio
 import random
 import secrets
@@ -7,12 +9,16 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import aiohttp
+import asyncpg
 import jwt
 
 from ops.fleet_client import Answer, FleetClient
-from ops.journey import Member
+from ops.journey import MERCHANT, Member, StepFailed
 
 PATIENCE_SECONDS = 60.0
+# Not the last word on a request: the same key again gets it.
+NOT_FINAL = frozenset({202, 409, 429, 500, 502, 503, 504})
 
 
 def members(fleet: FleetClient, count: int) -> list[Member]:
@@ -23,21 +29,24 @@ def members(fleet: FleetClient, count: int) -> list[Member]:
         email = f"{user_id}@example.com"
         claims = {
             "sub": user_id,
-            "merchant_id": "mer_commdesk",
+            "merchant_id": MERCHANT,
             "roles": ["USER"],
             "email": email,
             "name": "Crowd",
             "phone": "9876543210",
-            "exp": int(time.time()) + 3600,
+            "exp": int(time.time()) + 12 * 3600,
         }
         found.append(Member(user_id, email, jwt.encode(claims, fleet.description["jwt_secret"], "HS256")))
     return found
 
 
-async def create_patiently(fleet: FleetClient, member: Member, key: str, **body: Any) -> Answer:
-    """Create a payment as a careful client does: the same key again until the answer is final."""
-    ends = time.monotonic() + PATIENCE_SECONDS
+async def create_patiently(
+    fleet: FleetClient, member: Member, key: str, *, patience_seconds: float = PATIENCE_SECONDS, **body: Any
+) -> Answer:
+    """Create a payment as a careful client does: the same key again until the answer is final. Raises StepFailed."""
+    ends = time.monotonic() + patience_seconds
     while True:
+        pause_seconds = random.uniform(0.1, 0.4)  # noqa: S311 - jitter
         try:
             answer = await fleet.edge(
                 "POST",
@@ -46,13 +55,14 @@ async def create_patiently(fleet: FleetClient, member: Member, key: str, **body:
                 token=member.token,
                 headers={"Idempotency-Key": key},
             )
-            final = answer.status not in (202, 409, 429, 500, 502, 503, 504)
-        except OSError:
-            final = False
-        if final:
-            return answer
-        assert time.monotonic() < ends, "no final answer in time"
-        await asyncio.sleep(random.uniform(0.1, 0.4))
+            if answer.status not in NOT_FINAL:
+                return answer
+            pause_seconds += float(answer.headers.get("Retry-After", 0))
+        except (OSError, TimeoutError, aiohttp.ClientError):
+            pass
+        if time.monotonic() > ends:
+            raise StepFailed(f"no final answer to {key} within {patience_seconds:.0f} s")
+        await asyncio.sleep(pause_seconds)
 
 
 async def buy_all(
@@ -65,7 +75,8 @@ async def buy_all(
     async def buy(number: int) -> dict[str, Any]:
         async with turns:
             answer = await create_patiently(fleet, buyers[number % len(buyers)], f"crowd-{secrets.token_hex(12)}")
-            assert answer.status == 201, answer.body
+            if answer.status != 201:
+                raise StepFailed(f"create was answered {answer.status}: {answer.body}")
             created: dict[str, Any] = answer.data
             if pay:
                 await pay_order(fleet, created["orderId"])
@@ -74,21 +85,22 @@ async def buy_all(
     return await asyncio.gather(*(buy(number) for number in range(count)))
 
 
-async def pay_order(fleet: FleetClient, order_id: str) -> None:
-    """Pay, unless a rule paid it already."""
-    answer = await fleet.sandbox("POST", f"/control/orders/{order_id}/pay", {"method": "upi"})
-    assert answer.status == 200 or answer.data["code"] == "order_inactive", answer.body
+async def pay_order(fleet: FleetClient, order_id: str, **how: Any) -> None:
+    """Pay, unless a rule paid it already. Raises StepFailed."""
+    answer = await fleet.sandbox("POST", f"/control/orders/{order_id}/pay", {"method": "upi", **how})
+    if answer.status != 200 and answer.data["code"] != "order_inactive":
+        raise StepFailed(f"the sandbox answered {answer.status}: {answer.body}")
 
 
 async def fault(fleet: FleetClient, **rule: Any) -> None:
+    """Put a rule of the sandbox in force. Raises StepFailed."""
     answer = await fleet.sandbox("POST", "/control/faults", rule)
-    assert answer.status == 201, answer.body
+    if answer.status != 201:
+        raise StepFailed(f"the sandbox answered {answer.status}: {answer.body}")
 
 
 async def granted(fleet: FleetClient, order_ids: Sequence[str]) -> int:
     """How many of these orders' payments are granted, asked of the database."""
-    import asyncpg
-
     known = fleet.description["postgresql"]
     db = await asyncpg.connect(
         host=known["host"], port=known["port"], user=known["user"], password=known["password"], database="commdesk"

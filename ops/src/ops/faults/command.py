@@ -1,0 +1,141 @@
+"""`commdesk faults` and `commdesk faults-controls`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ops import layout, stack
+from ops.faults import scenario, scenarios
+from ops.faults.ground import Ground, open_ground
+from ops.faults.scenario import SCENARIOS, Outcome, Scenario
+from ops.steps import Steps
+
+PORT_BASE = 28000
+
+Names = Annotated[list[str] | None, typer.Argument(help="Scenarios, or patterns: 'C*', 'R68-*'. Without any, all.")]
+Work = Callable[[Ground], Awaitable[list[Outcome]]]
+
+__all__ = ["faults", "faults_controls", "scenarios"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the operator's command line."""
+    app.command()(faults)
+    app.command("faults-controls")(faults_controls)
+
+
+def faults(
+    names: Names = None,
+    list_only: Annotated[bool, typer.Option("--list", help="Say what there is, and run nothing.")] = False,
+    minutes: Annotated[float, typer.Option(help="Random combinations for so long.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed, the same combinations.")] = 1,
+) -> None:
+    """Break a fleet of its own in every way there is, and check that nothing was lost or done twice."""
+    chosen = matching(list(SCENARIOS.values()), names or [])
+    if list_only:
+        for each in chosen:
+            typer.echo(f"{each.name}\n    {each.does}\n    → {each.must}")
+        return
+    if minutes:
+        from ops.faults.chance import run as run_at_random
+
+        _finish(_with_ground(lambda ground: run_at_random(ground, minutes, seed)), f"minutes={minutes:g} seed={seed}")
+        return
+
+    async def one_by_one(ground: Ground) -> list[Outcome]:
+        outcomes = []
+        for each in chosen:
+            outcomes.append(await scenario.run(ground, each))
+            say(ground.steps, outcomes[-1])
+            write(outcomes, "scenarios")
+        return outcomes
+
+    _finish(_with_ground(one_by_one), "scenarios")
+
+
+def faults_controls(names: Names = None) -> None:
+    """Take one guard out at a time: the checker must go red, and green again when the guard is back."""
+    from ops.faults.controls import run as run_controls
+
+    _finish(_with_ground(lambda ground: run_controls(ground, names or [])), "controls")
+
+
+def matching(known: Sequence[Scenario], patterns: Sequence[str]) -> list[Scenario]:
+    """Those that a pattern matches; all without patterns. Raises BadParameter for a pattern that matches none."""
+    for pattern in patterns:
+        if not any(fnmatch(each.name, pattern) for each in known):
+            raise typer.BadParameter(f"no scenario is called {pattern}; --list names them")
+    return [each for each in known if not patterns or any(fnmatch(each.name, pattern) for pattern in patterns)]
+
+
+def say(steps: Steps, outcome: Outcome) -> None:
+    """One line for a scenario, and one for each complaint."""
+    times = f"{outcome.acknowledged} acknowledged, back {_seconds(outcome.back_seconds)}"
+    (steps.done if outcome.held else steps.failed)(f"{outcome.name}: {times}, quiet {_seconds(outcome.quiet_seconds)}")
+    for complaint in outcome.complaints:
+        steps.failed(f"    {complaint[:600]}")
+
+
+def results_file() -> Path:
+    return layout.from_environment().run_dir / "faults.json"
+
+
+def write(outcomes: Sequence[Outcome], what: str) -> None:
+    """Keep what is known so far."""
+    file = results_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = {"what": what, "held": all(each.held for each in outcomes), "outcomes": [vars(each) for each in outcomes]}
+    file.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _with_ground(work: Work) -> list[Outcome]:
+    """Run *work* on a fresh fleet; interrupted or not, the fleet is taken down."""
+
+    async def run() -> list[Outcome]:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        run_dir = layout.from_environment().run_dir / "faults"
+        base = stack.free_port_base(int(os.environ.get("PORT_BASE", PORT_BASE)))
+        async with open_ground(run_dir, base, Steps()) as ground:
+            return await work(ground)
+
+    try:
+        return asyncio.run(run())
+    except stack.StackFailed as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _finish(outcomes: Sequence[Outcome], what: str) -> None:
+    write(outcomes, what)
+    table = Table("scenario", "holds", "acknowledged", "fault", "back after", "quiet after", box=None, pad_edge=False)
+    for each in outcomes:
+        table.add_row(
+            each.name,
+            "yes" if each.held else "NO",
+            str(each.acknowledged),
+            _seconds(each.fault_seconds),
+            _seconds(each.back_seconds),
+            _seconds(each.quiet_seconds),
+        )
+    console = Console()
+    (console if console.is_terminal else Console(width=140)).print(table)
+    broken = [each.name for each in outcomes if not each.held]
+    typer.echo(f"{len(outcomes) - len(broken)} of {len(outcomes)} hold; {results_file()}")
+    raise typer.Exit(1 if broken else 0)
+
+
+def _seconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds:.1f} s"

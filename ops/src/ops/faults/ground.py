@@ -1,0 +1,211 @@
+"""The testing ground: a fleet of its own whose services reach the engines and the gateway through fault proxies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psutil
+
+from ops import crowd, fleet_client, invariants, rabbitmq, stack
+from ops.faults.history import History
+from ops.faults.proxy import CALM, FaultProxy, Weather
+from ops.fleet_client import FleetClient
+from ops.journey import Member
+from ops.layout import PORT_OFFSETS, Layout
+from ops.steps import Steps
+from ops.supervision import State
+
+# What services reach through a proxy, and where that proxy listens, from the port base.
+PROXY_OFFSETS = {"postgresql": 60, "rabbitmq": 61, "redis": 62, "sandbox": 63}
+SPENDERS = 8
+
+# Ladders and sweeps that a scenario can wait for; everything else is as in production.
+SETTINGS = {
+    "RETRY_LADDER_MS": "1000,3000,9000,20000",
+    "TEST_PROCESSING_DELAY": "50",
+    "SWEEP_AFTER_SECONDS": "5",
+    "SWEEP_LONGEST_SECONDS": "20",
+    "SANDBOX_WEBHOOK_RETRY_MS": "500,1000,2000,4000,8000,8000",
+}
+
+
+class _Quiet(Steps):
+    def _print(self, sign: str, what: str) -> None:
+        if sign == "!!":
+            super()._print(sign, what)
+
+
+QUIET_STEPS = _Quiet()
+
+
+@dataclass
+class Ground:
+    """What a scenario may touch."""
+
+    layout: Layout
+    fleet: FleetClient
+    proxies: dict[str, FaultProxy]
+    steps: Steps
+    spenders: list[Member] = field(default_factory=list)
+    history: History = field(default_factory=History)
+    """Of the scenario that runs, as are the complaints."""
+    complaints: list[str] = field(default_factory=list)
+
+    def expect(self, holds: object, what: str) -> None:
+        """Complain that *what* should be, unless it holds."""
+        if not holds:
+            self.complaints.append(f"expected: {what}")
+
+    @property
+    def stack(self) -> stack.Stack:
+        return stack.Stack(self.layout)
+
+    @asynccontextmanager
+    async def db(self) -> AsyncIterator[asyncpg.Connection]:
+        """A superuser's connection, past the proxy."""
+        known = self.fleet.description["postgresql"]
+        names = ("host", "port", "user", "password", "database")
+        connection = await asyncpg.connect(**{name: known[name] for name in names}, timeout=5)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    @contextmanager
+    def weather(self, name: str, weather: Weather) -> Iterator[None]:
+        """Bad weather between the services and `name` while the block lasts."""
+        self.proxies[name].weather = weather
+        try:
+            yield
+        finally:
+            self.proxies[name].weather = CALM
+
+    def state(self, name: str) -> State:
+        return next(state for state in self.stack.supervisor.states() if state.name == name)
+
+    async def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process and to what it started."""
+        pid = (await asyncio.to_thread(self.state, name)).pid
+        if pid:
+            with suppress(psutil.NoSuchProcess):
+                for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+                    process.send_signal(number)
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL; the supervisor starts it again."""
+        await self.signal(name, signal.SIGKILL)
+
+    async def stop(self, *names: str) -> None:
+        await asyncio.to_thread(self.stack.supervisor.stop, *names)
+
+    async def start(self, name: str) -> None:
+        """Start and wait until it does its work."""
+        await asyncio.to_thread(self.stack.supervisor.start, name)
+        await self.until_ready(name)
+
+    async def until_ready(self, name: str, seconds: float = 60.0) -> None:
+        """Raises TimeoutError."""
+        ends = time.monotonic() + seconds
+        while not await asyncio.to_thread(self.stack.ready, name):
+            if time.monotonic() > ends:
+                raise TimeoutError(f"{name} is not ready after {seconds:.0f} s")
+            await asyncio.sleep(0.2)
+
+    async def command(self, name: str, *arguments: str) -> None:
+        """Have a service run under another command line, `()` = its own again: `python <arguments>`."""
+        await asyncio.to_thread(self._command, name, arguments)
+        await self.until_ready(name)
+
+    def _command(self, name: str, arguments: tuple[str, ...]) -> None:
+        known = self.stack
+        processes = [*known.engine_processes(), *known.fleet_processes()]
+        if arguments:
+            processes = [
+                replace(each, command=(sys.executable, *arguments)) if each.name == name else each for each in processes
+            ]
+        known.supervisor.stop(name)
+        known.supervisor.configure(processes)
+        known.supervisor.start(name)
+
+    async def rabbitmqctl(self, *arguments: str) -> None:
+        """Run rabbitmqctl against the fleet's own broker. Raises CalledProcessError."""
+        home = self.stack.engines / "rabbitmq"
+        ports = {name: self.layout.port(name) for name in PORT_OFFSETS}
+        environment = {"PATH": os.environ["PATH"], **rabbitmq.environment(home, ports)}
+        node = environment["RABBITMQ_NODENAME"]
+        cookie = self.stack.credentials.words["erlang_cookie"]
+        tool = rabbitmq.SERVER.with_name("rabbitmqctl")
+        await asyncio.to_thread(
+            subprocess.run,
+            [str(tool), "-n", node, "--erlang-cookie", cookie, "-q", *arguments],
+            env=environment,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+    async def gateway(self, **rule: Any) -> None:
+        """Put a rule of the sandbox in force."""
+        await crowd.fault(self.fleet, **rule)
+
+    async def heal(self) -> None:
+        """Whatever a scenario left behind, gone."""
+        for proxy in self.proxies.values():
+            proxy.weather = CALM
+        await self.fleet.sandbox("DELETE", "/control/faults")
+        for state in await asyncio.to_thread(self.stack.supervisor.states):
+            if not state.pid:
+                await asyncio.to_thread(self.stack.supervisor.start, state.name)
+        for name in ("postgresql", "rabbitmq", "redis", "sandbox", *self.layout.services()):
+            await self.until_ready(name)
+
+
+@asynccontextmanager
+async def open_ground(run_dir: Path, port_base: int, steps: Steps) -> AsyncIterator[Ground]:
+    """Start the fleet behind proxies; take it down and delete it at the end, whatever happens."""
+    os.environ.update(SETTINGS)
+    detours = {name: port_base + offset for name, offset in PROXY_OFFSETS.items()}
+    layout = Layout(run_dir, port_base, detours=detours)
+    await asyncio.to_thread(stack.down, layout, wipe=True, steps=QUIET_STEPS)
+    async with AsyncExitStack() as entered:
+        proxies = {
+            name: await entered.enter_async_context(FaultProxy(port, layout.port(name)))
+            for name, port in detours.items()
+        }
+        try:
+            steps.note("starting a fleet behind fault proxies")
+            await asyncio.to_thread(stack.up, layout, engines_only=False, steps=QUIET_STEPS)
+            steps.done("the fleet is up")
+            async with fleet_client.connect(layout) as fleet:
+                ground = Ground(layout, fleet, proxies, steps)
+                ground.spenders = await _spenders(fleet)
+                yield ground
+        finally:
+            await asyncio.to_thread(stack.down, layout, wipe=True, steps=QUIET_STEPS)
+            steps.done("the fleet is down")
+
+
+async def _spenders(fleet: FleetClient) -> list[Member]:
+    """Members with credits in their wallets."""
+    found = crowd.members(fleet, SPENDERS)
+    for number, member in enumerate(found):
+        created = await crowd.create_patiently(fleet, member, f"spender-{number}-{member.user_id}")
+        await crowd.pay_order(fleet, created.data["orderId"])
+    await invariants.until_quiet(fleet.description, 60)
+    return found
+
+
+def service_names(layout: Layout) -> list[str]:
+    """The services that hold data, in the order of the table."""
+    return [name for name in layout.services() if name != "console"]

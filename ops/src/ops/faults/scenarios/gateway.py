@@ -1,0 +1,66 @@
+"""W25 and neighbours: the gateway does not answer, answers late, or does what it says it did not."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ops.faults.ground import Ground
+from ops.faults.proxy import Weather
+from ops.faults.scenario import scenario
+
+RULE_SECONDS = 6.0
+NEVER_TWICE = "unknown is looked up by our own id; never a second order"
+
+
+@scenario("W25-create-timed-out", must=NEVER_TWICE)
+async def _(ground: Ground) -> None:
+    """A third of the create calls are applied and never answered, a third neither."""
+    await ground.gateway(action="apply_then_timeout", operation="create_order", probability=0.3, delay_ms=15_000)
+    await ground.gateway(action="timeout", operation="create_order", probability=0.3, delay_ms=15_000)
+    await asyncio.sleep(RULE_SECONDS)
+
+
+@scenario("W25-applied-then-failed", must=NEVER_TWICE)
+async def _(ground: Ground) -> None:
+    """Half of the create calls are applied and answered 500, half of the reads 503."""
+    await ground.gateway(action="apply_then_error", operation="create_order", probability=0.5, status=500)
+    await ground.gateway(action="error", operation="get_order", probability=0.5, status=503)
+    await asyncio.sleep(RULE_SECONDS)
+
+
+@scenario("W-gateway-5xx", must="202 until it is known, webhooks wait on the ladder, all granted once it is back")
+async def _(ground: Ground) -> None:
+    """The gateway answers everything with 502 for 6 s."""
+    await ground.gateway(action="error", operation="*", status=502)
+    await asyncio.sleep(RULE_SECONDS)
+
+
+@scenario("W-gateway-slow", must="slower, and nothing else")
+async def _(ground: Ground) -> None:
+    """The gateway takes 1.5 s longer for every answer."""
+    await ground.gateway(action="delay", operation="*", delay_ms=1500)
+    await asyncio.sleep(RULE_SECONDS)
+
+
+@scenario("N-gateway-black-hole", must=NEVER_TWICE)
+async def _(ground: Ground) -> None:
+    """Nothing passes between payment and the gateway for 8 s, then connections are reset."""
+    with ground.weather("sandbox", Weather(black_hole=True)):
+        await asyncio.sleep(8)
+        ground.proxies["sandbox"].reset()
+
+
+@scenario("N-gateway-half-open", must=NEVER_TWICE)
+async def _(ground: Ground) -> None:
+    """The gateway hears payment and is not heard for 5 s, then connections are reset."""
+    with ground.weather("sandbox", Weather(deaf=True)):
+        await asyncio.sleep(5)
+        ground.proxies["sandbox"].reset()
+
+
+@scenario("N-gateway-resets", must=NEVER_TWICE)
+async def _(ground: Ground) -> None:
+    """Connections to the gateway are reset every 200 ms for 5 s, whatever is under way."""
+    for _ in range(25):
+        ground.proxies["sandbox"].reset()
+        await asyncio.sleep(0.2)

@@ -1,0 +1,111 @@
+"""P: PostgreSQL goes away, cuts connections, aborts transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ops.faults.ground import Ground
+from ops.faults.proxy import Weather
+from ops.faults.scenario import scenario
+
+SERVICE_SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usename not in ('postgres')"
+
+# A trigger that aborts one write in twenty, as if it had lost a race.
+ABORTS = """
+create or replace function {schema}.abort_some() returns trigger language plpgsql as $$
+begin
+    if random() < 0.05 then
+        raise exception 'injected' using errcode = case when random() < 0.5 then '40001' else '40P01' end;
+    end if;
+    return null;
+end $$;
+create trigger abort_some after insert or update on {schema}.{table} for each statement
+execute function {schema}.abort_some()
+"""
+ABORTED_TABLES = (("payment", "payments"), ("wallet", "wallets"), ("ledger", "journals"), ("payment", "outbox"))
+
+
+@scenario("P52-postgresql-immediate", must="every acknowledged effect is there after recovery")
+async def _(ground: Ground) -> None:
+    """PostgreSQL is stopped immediately (SIGQUIT: no checkpoint, recovery at the start); the supervisor starts it."""
+    await _quit(ground)
+    await asyncio.sleep(1)
+    await ground.until_ready("postgresql")
+
+
+@scenario("P52-postgresql-immediate-three-times", must="every acknowledged effect is there after each recovery")
+async def _(ground: Ground) -> None:
+    """The same three times, three seconds apart."""
+    for _ in range(3):
+        await _quit(ground)
+        await asyncio.sleep(1)
+        await ground.until_ready("postgresql")
+        await asyncio.sleep(3)
+
+
+async def _quit(ground: Ground) -> None:
+    # To the postmaster alone: its children hear of it from there.
+    os.kill(ground.state("postgresql").pid, signal.SIGQUIT)
+
+
+@scenario("P-connections-cut", must="pools open anew, nothing acknowledged is lost or done twice")
+async def _(ground: Ground) -> None:
+    """pg_terminate_backend on every session of every service, five times within five seconds."""
+    for _ in range(5):
+        async with ground.db() as db:
+            await db.fetch(SERVICE_SESSIONS)
+        await asyncio.sleep(1)
+
+
+@scenario("P-stopped-20s", must="refused or unknown while it is away; all of it known and done once afterwards")
+async def _(ground: Ground) -> None:
+    """PostgreSQL is stopped for 20 s."""
+    await ground.stop("postgresql")
+    await asyncio.sleep(20)
+    await ground.start("postgresql")
+
+
+@scenario("P56-races-lost", must="bounded retries with jitter; each effect once, no dead letter")
+async def _(ground: Ground) -> None:
+    """One write in twenty to payments, wallets, journals and payment's outbox ends with 40001 or 40P01 for 8 s."""
+    async with _aborting(ground):
+        await asyncio.sleep(8)
+
+
+@asynccontextmanager
+async def _aborting(ground: Ground) -> AsyncIterator[None]:
+    async with ground.db() as db:
+        for schema, table in ABORTED_TABLES:
+            await db.execute(ABORTS.format(schema=schema, table=table))
+        try:
+            yield
+        finally:
+            for schema, table in ABORTED_TABLES:
+                await db.execute(f"drop trigger abort_some on {schema}.{table}")
+
+
+@scenario("P-slow", must="slower, and nothing else")
+async def _(ground: Ground) -> None:
+    """Every piece between the services and PostgreSQL takes 30 ms longer each way, for 8 s."""
+    with ground.weather("postgresql", Weather(latency_seconds=0.03)):
+        await asyncio.sleep(8)
+
+
+@scenario("P-black-hole", must="statements time out, commits that may have happened are looked up, nothing doubles")
+async def _(ground: Ground) -> None:
+    """Nothing passes between the services and PostgreSQL for 8 s, then all connections are reset."""
+    with ground.weather("postgresql", Weather(black_hole=True)):
+        await asyncio.sleep(8)
+        ground.proxies["postgresql"].reset()
+
+
+@scenario("P-half-open", must="commits whose answer never came are looked up by their keys, nothing doubles")
+async def _(ground: Ground) -> None:
+    """PostgreSQL hears the services and is not heard (commits happen, unknown to who asked), for 4 s, then reset."""
+    with ground.weather("postgresql", Weather(deaf=True)):
+        await asyncio.sleep(4)
+        ground.proxies["postgresql"].reset()

@@ -1,0 +1,114 @@
+"""C: processes that die, freeze or are told to go."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+
+from ops.faults.ground import Ground
+from ops.faults.sabotage import death_note
+from ops.faults.scenario import Act, Scenario, add, scenario
+from ops.layout import SERVICES
+
+ONCE = "nothing acknowledged is lost, nothing happens twice, the supervisor brings it back"
+
+
+async def crash(ground: Ground, service: str, point: str) -> None:
+    """Run *service* so that it dies once at a crash point (see sabotage), and as ever once it did."""
+    note = death_note(ground.layout.run_dir, point)
+    note.unlink(missing_ok=True)
+    await ground.command(service, "-m", "ops.faults.sabotage", point, service)
+    for _ in range(100):
+        if note.exists():
+            break
+        await asyncio.sleep(0.2)
+    ground.expect(note.exists(), f"{service} dies at {point}")
+    await asyncio.sleep(1)
+    await ground.until_ready(service)
+    await ground.command(service)
+
+
+@scenario("C1-killed-before-ack", must="the envelope comes again, the inbox makes it a no-op: one grant")
+async def _(ground: Ground) -> None:
+    """The wallet dies between the commit of a batch and its ack to the broker."""
+    await crash(ground, "wallet", "die-before-ack")
+
+
+@scenario("C2-killed-before-mark", must="the sweeper publishes again, the listeners claim each envelope once")
+async def _(ground: Ground) -> None:
+    """payment dies after the broker confirmed its announcements and before they are marked as published."""
+    await crash(ground, "payment", "die-before-mark")
+
+
+@scenario("C4-killed-before-answer", must="the same key gets the same bytes; one payment for each key")
+async def _(ground: Ground) -> None:
+    """payment dies after the commit that brings the gateway's order in and before the create call is answered."""
+    await crash(ground, "payment", "die-before-answer")
+
+
+@scenario("C5-killed-inside-batch", must="all of the batch or nothing; after redelivery each item once")
+async def _(ground: Ground) -> None:
+    """The wallet dies inside the transaction of a batch, when its transactions are written and its wallets are not."""
+    await crash(ground, "wallet", "die-inside-batch")
+
+
+@scenario("C6-frozen-with-locks", must="its locks are freed in bounded time; others wait, nothing is lost")
+async def _(ground: Ground) -> None:
+    """The wallet freezes (SIGSTOP) while it works and is let go (SIGCONT) after 15 s: its transaction may be gone."""
+    await ground.signal("wallet", signal.SIGSTOP)
+    try:
+        await asyncio.sleep(15)
+    finally:
+        await ground.signal("wallet", signal.SIGCONT)
+
+
+@scenario("C8-told-to-go", must="what is in hand is finished, the rest goes back to its queue; nothing is lost")
+async def _(ground: Ground) -> AsyncIterator[None]:
+    """SIGTERM to payment, wallet, ledger and webhook-ingest, one after the other, under load."""
+    for service in ("payment", "wallet", "ledger", "webhook-ingest"):
+        before = ground.state(service).pid
+        await ground.signal(service, signal.SIGTERM)
+        for _ in range(150):
+            if ground.state(service).pid not in (0, before):
+                break
+            await asyncio.sleep(0.2)
+        ground.expect(ground.state(service).pid not in (0, before), f"{service} goes within 30 s and comes back")
+    yield
+
+
+def killed(service: str) -> Act:
+    async def act(ground: Ground) -> None:
+        await ground.kill(service)
+
+    return act
+
+
+def frozen(service: str) -> Act:
+    async def act(ground: Ground) -> None:
+        await ground.signal(service, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(5)
+        finally:
+            await ground.signal(service, signal.SIGCONT)
+
+    return act
+
+
+for _service in (name for name in SERVICES if name != "console"):
+    add(Scenario(f"C-{_service}-killed", killed(_service), f"SIGKILL to {_service}.", ONCE))
+for _service in ("payment", "wallet", "webhook-ingest", "ledger"):
+    _does = f"{_service} stands still for 5 s (SIGSTOP, SIGCONT)."
+    add(Scenario(f"C-{_service}-frozen", frozen(_service), _does, "nothing acknowledged is lost or done twice"))
+
+
+@scenario("C-all-services-killed", must=ONCE)
+async def _(ground: Ground) -> None:
+    """SIGKILL to every service at the same moment."""
+    await asyncio.gather(*(ground.kill(name) for name in SERVICES if name != "console"))
+
+
+@scenario("C-edge-killed", must="nobody is answered until it is back; the gateway's webhooks come again")
+async def _(ground: Ground) -> None:
+    """SIGKILL to Traefik."""
+    await ground.kill("edge")

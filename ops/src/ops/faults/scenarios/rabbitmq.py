@@ -1,0 +1,118 @@
+"""R: RabbitMQ is away, blocks, forgets a queue, or delivers what nobody can read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aio_pika
+
+from ops import doctor
+from ops.faults.ground import Ground
+from ops.faults.proxy import Weather
+from ops.faults.scenario import scenario
+
+MEMORY_LIMIT = "1024MiB"
+DISK_LIMIT = "1GB"
+
+
+@scenario("R68-memory-alarm", must="buying goes on, the outbox grows, it drains without a restart")
+async def _(ground: Ground) -> None:
+    """The broker's memory alarm blocks publishers for 15 s."""
+    await ground.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1MiB")
+    try:
+        await asyncio.sleep(15)
+    finally:
+        await ground.rabbitmqctl("set_vm_memory_high_watermark", "absolute", MEMORY_LIMIT)
+
+
+@scenario("R68-disk-alarm", must="buying goes on, the outbox grows, it drains without a restart")
+async def _(ground: Ground) -> None:
+    """The broker's disk alarm blocks publishers for 15 s."""
+    await ground.rabbitmqctl("set_disk_free_limit", "100000GB")
+    try:
+        await asyncio.sleep(15)
+    finally:
+        await ground.rabbitmqctl("set_disk_free_limit", DISK_LIMIT)
+
+
+@scenario("R-stopped-60s", must="buying goes on; the backlog drains at three times the arrival rate or faster")
+async def _(ground: Ground) -> None:
+    """RabbitMQ is stopped for 60 s."""
+    await ground.stop("rabbitmq")
+    await asyncio.sleep(60)
+    await ground.start("rabbitmq")
+
+
+@scenario("R-killed", must="what was confirmed is there, what was not is published again, all of it claimed once")
+async def _(ground: Ground) -> None:
+    """SIGKILL to the broker."""
+    await ground.kill("rabbitmq")
+    await asyncio.sleep(1)
+    await ground.until_ready("rabbitmq")
+
+
+@scenario("R70-queue-deleted", must="publishes are returned and stay in the outbox; doctor --fix, and all is delivered")
+async def _(ground: Ground) -> AsyncIterator[None]:
+    """The wallet's queue of successes is deleted; 6 s later `commdesk doctor --fix` declares it again."""
+    await _delete_queue(ground, "wallet.credit")
+    await asyncio.sleep(6)
+    findings = await doctor.examine(ground.fleet, fix=True)
+    wrong = [finding.what for finding in findings if finding.what == "queues and bindings" and not finding.ok]
+    ground.expect(not wrong, "doctor --fix declares what is missing")
+    yield
+
+
+async def _delete_queue(ground: Ground, name: str) -> None:
+    connection = await aio_pika.connect(ground.fleet.description["rabbitmq"]["url"], timeout=5)
+    async with connection:
+        channel = await connection.channel()
+        await channel.queue_delete(name)
+
+
+@scenario("R71-poison", must="it ends in the dead letters with a reason, its neighbours flow")
+async def _(ground: Ground) -> AsyncIterator[None]:
+    """Messages that nobody can read are put between the wallet's and the ledger's: no envelope, no type, no event."""
+    queues = ("wallet.credit", "ledger.posting")
+    connection = await aio_pika.connect(ground.fleet.description["rabbitmq"]["url"], timeout=5)
+    async with connection:
+        channel = await connection.channel()
+        for queue in queues:
+            for body, kind in ((b"\xff\xfe\xfd", "nobody.knows.This"), (b"", ""), (b"{}", "commdesk.payment.v1.X")):
+                message = aio_pika.Message(body, type=kind)
+                await channel.default_exchange.publish(message, routing_key=queue)
+    yield
+    async with ground.db() as db:
+        for queue in queues:
+            schema = queue.split(".")[0]
+            letters = await db.fetch(
+                f"update {schema}.dead_letters set status = 'DISCARDED', settled_at = now(), actor = 'faults',"
+                " reason = 'poison of a scenario' where status = 'OPEN' and queue = $1 returning error_code",
+                queue,
+            )
+            ground.expect(len(letters) == 3, f"three dead letters of {queue} (found {len(letters)})")
+
+
+@scenario("R77-half-open", must="heartbeats find out within two intervals, connections are made anew, nothing is lost")
+async def _(ground: Ground) -> None:
+    """Nothing passes between the services and the broker for 35 s, and nobody is told."""
+    with ground.weather("rabbitmq", Weather(black_hole=True)):
+        await asyncio.sleep(35)
+
+
+@scenario(
+    "R-connections-reset", must="channels are opened anew; what was not confirmed or acked comes again, once in effect"
+)
+async def _(ground: Ground) -> None:
+    """All connections to the broker are reset five times within five seconds."""
+    for _ in range(5):
+        ground.proxies["rabbitmq"].reset()
+        await asyncio.sleep(1)
+
+
+@scenario("R-confirms-lost", must="published again after the time-out, claimed once")
+async def _(ground: Ground) -> None:
+    """The broker hears the services and is not heard for 4 s (confirms and deliveries are lost), then reset."""
+    with ground.weather("rabbitmq", Weather(deaf=True)):
+        await asyncio.sleep(4)
+        ground.proxies["rabbitmq"].reset()

@@ -1,0 +1,178 @@
+"""W: webhooks that come early, often, late, in the wrong order, forged or not at all; keys that are used twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from ops import crowd, journey
+from ops.faults.ground import Ground
+from ops.faults.history import Created
+from ops.faults.scenario import scenario
+from ops.journey import Member
+
+CREATE = "/api/v1/payments/create"
+RULE_SECONDS = 6.0
+
+
+async def order(ground: Ground, member: Member) -> Created:
+    """A payment that the scenario itself makes, known to the history."""
+    key = f"own-{secrets.token_hex(12)}"
+    answer = await crowd.create_patiently(ground.fleet, member, key)
+    created = Created(member, key, answer.data["paymentId"], answer.data["orderId"], answer.raw)
+    ground.history.created.append(created)
+    return created
+
+
+async def orders_paid(ground: Ground, count: int, outcome: str) -> list[Created]:
+    """That many payments, each paid with *outcome* at the gateway."""
+    made = [await order(ground, member) for member in crowd.members(ground.fleet, count)]
+    for created in made:
+        await crowd.pay_order(ground.fleet, created.order_id, outcome=outcome)
+    return made
+
+
+async def captured(ground: Ground, made: list[Created]) -> list[int]:
+    """How many duplicate captures each payment has; one more grant for any of them shows in the books."""
+    async with ground.db() as db:
+        return [
+            await db.fetchval(
+                "select count(*) from payment.transactions t join payment.payments p on p.id = t.payment_id"
+                " where p.order_id = $1 and t.status = 'DUPLICATE'",
+                created.order_id,
+            )
+            for created in made
+        ]
+
+
+@scenario("W13-webhook-before-answer", must="answered 200, waits for its payment, granted once")
+async def _(ground: Ground) -> None:
+    """Half of the orders are paid, and their webhooks sent, before the gateway answers the create call."""
+    await ground.gateway(action="pay_on_create", operation="create_order", probability=0.5)
+    await asyncio.sleep(RULE_SECONDS)
+
+
+@scenario("W15-webhook-twenty-times", must="one effect, all answered 200")
+async def _(ground: Ground) -> None:
+    """A third of the webhooks are sent 20 times at once."""
+    await ground.gateway(action="duplicate", operation="webhook", times=20, probability=0.3)
+    await asyncio.sleep(RULE_SECONDS)
+
+
+@scenario("W17-resent-with-new-signature", must="the business key keeps them out")
+async def _(ground: Ground) -> AsyncIterator[None]:
+    """The last 20 webhooks are sent three times more when all is done, with fresh timestamps and signatures."""
+    yield
+    log = (await ground.fleet.sandbox("GET", "/control/webhooks?limit=20")).data["webhooks"]
+    for sent in log:
+        await ground.fleet.sandbox("POST", f"/control/webhooks/{sent['id']}/resend", {"fresh": True, "times": 3})
+
+
+@scenario("W19-failed-and-success-in-any-order", must="the success counts once, whichever comes first")
+async def _(ground: Ground) -> None:
+    """15 payments fail and then succeed; their webhooks arrive at random moments within 3 s."""
+    await ground.gateway(action="reorder", operation="webhook", window_ms=3000)
+    made = await orders_paid(ground, 15, "late_success")
+    ground.history.paid_orders += [created.order_id for created in made]
+    await asyncio.sleep(4)
+
+
+@scenario("W21-wrong-amount", must="quarantined with an alert, no credit")
+async def _(ground: Ground) -> AsyncIterator[None]:
+    """Five payments capture a rupee less than ordered, five in another currency."""
+    made = await orders_paid(ground, 5, "amount_mismatch") + await orders_paid(ground, 5, "currency_mismatch")
+    yield
+    for created in made:
+        wallet = await journey.wallet(ground.fleet, created.member.user_id)
+        ground.expect(wallet.available == 0, f"no credits for {created.payment_id}")
+    async with ground.db() as db:
+        held = await db.fetchval(
+            "select count(*) from payment.payments where order_id = any($1) and review = 'QUARANTINED'",
+            [created.order_id for created in made],
+        )
+    ground.expect(held == len(made), f"all {len(made)} are quarantined (found {held})")
+
+
+@scenario("W22-forged-and-altered", must="refused with 401; the sweep finds the payments at the gateway")
+async def _(ground: Ground) -> AsyncIterator[None]:
+    """A third of the webhooks are signed with another secret, a third altered after signing."""
+    await ground.gateway(action="bad_signature", operation="webhook", probability=0.33)
+    await ground.gateway(action="alter_body", operation="webhook", probability=0.33)
+    await asyncio.sleep(RULE_SECONDS)
+    await ground.fleet.sandbox("DELETE", "/control/faults")
+    await ground.gateway(action="bad_signature", operation="webhook", count=1)
+    [created] = await orders_paid(ground, 1, "success")
+    ground.history.paid_orders.append(created.order_id)
+    await asyncio.sleep(2)
+    log = (await ground.fleet.sandbox("GET", f"/control/webhooks?order_id={created.order_id}")).data["webhooks"]
+    ground.expect([sent["status"] for sent in log] and log[-1]["status"] == 401, "a forged webhook is answered 401")
+    yield
+
+
+@scenario("W-webhooks-dropped", must="the sweep asks the gateway: every payment is granted without them")
+async def _(ground: Ground) -> None:
+    """No webhook is sent for 6 s."""
+    await ground.gateway(action="drop", operation="webhook")
+    await asyncio.sleep(RULE_SECONDS)
+
+
+@scenario("W27-webhooks-after-an-outage", must="accepted as they come again, worked at capacity")
+async def _(ground: Ground) -> None:
+    """webhook-ingest is stopped for 8 s; what was not accepted comes again all at once."""
+    await ground.stop("webhook-ingest")
+    await asyncio.sleep(8)
+    await ground.start("webhook-ingest")
+
+
+@scenario("W29-key-with-another-body", must="422, and no effect")
+async def _(ground: Ground) -> None:
+    """A key is used again with another pack, ten times."""
+    for member in crowd.members(ground.fleet, 10):
+        created = await order(ground, member)
+        answer = await crowd.create_patiently(ground.fleet, member, created.key, packId="pack_150")
+        ground.expect(answer.status == 422, f"422 for a key with another body (was {answer.status})")
+
+
+@scenario("W30-key-at-once", must="one runs; the others get its answer or 409; one payment")
+async def _(ground: Ground) -> AsyncIterator[None]:
+    """Ten keys are used five times each at the same moment."""
+    asked = [(member, f"at-once-{secrets.token_hex(8)}") for member in crowd.members(ground.fleet, 10) for _ in "1"]
+    answers = await asyncio.gather(
+        *(crowd.create_patiently(ground.fleet, member, key) for member, key in asked for _ in range(5))
+    )
+    payments = {answer.data["paymentId"] for answer in answers if answer.status == 201}
+    ground.expect(len(payments) == len(asked), f"{len(asked)} payments for {len(asked)} keys (found {len(payments)})")
+    yield
+
+
+@scenario("W32-client-hangs-up", must="the work completes and the same key gets its result")
+async def _(ground: Ground) -> None:
+    """30 members hang up 15 ms after asking, and ask again with the same key."""
+    url = ground.fleet.description["edge_url"] + CREATE
+
+    async def hang_up(member: Member) -> None:
+        key = f"hung-up-{secrets.token_hex(8)}"
+        headers = {"Authorization": f"Bearer {member.token}", "Idempotency-Key": key}
+        try:
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.015)) as http:
+                await http.post(url, data=json.dumps({"packId": "pack_500"}), headers=headers)
+        except (TimeoutError, aiohttp.ClientError):
+            pass
+        answer = await crowd.create_patiently(ground.fleet, member, key)
+        created = Created(member, key, answer.data["paymentId"], answer.data["orderId"], answer.raw)
+        ground.history.created.append(created)
+
+    await asyncio.gather(*(hang_up(member) for member in crowd.members(ground.fleet, 30)))
+
+
+@scenario("W-second-capture", must="one grant; the second capture is a duplicate with an alert")
+async def _(ground: Ground) -> AsyncIterator[None]:
+    """Ten orders are captured twice."""
+    made = await orders_paid(ground, 10, "success_twice")
+    ground.history.paid_orders += [created.order_id for created in made]
+    yield
+    ground.expect(await captured(ground, made) == [1] * len(made), "each second capture is noted as a duplicate")
