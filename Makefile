@@ -2,12 +2,12 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test bench lint proto lock install
+.PHONY: help demo up down status logs test bench faults faults-controls lint proto lock install
 
 BIN := .venv/bin
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 	@echo
 	@echo "  Several stacks side by side: RUN_DIR=/tmp/two PORT_BASE=22000 make up"
 
@@ -31,6 +31,12 @@ test: install ## All tests, on engines of their own
 
 bench: install ## Load the running stack, show what it carries and costs (PAYMENTS=, RATE=, ROUNDS=)
 	@$(BIN)/python -m loadtests
+
+faults: install ## Break a fleet of its own in every way, check that nothing is lost (NAMES='C* R68-*', or MINUTES=10 SEED=7)
+	@$(BIN)/commdesk faults $(foreach name,$(NAMES),'$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+faults-controls: install ## Take out one guard at a time: the checks must go red
+	@$(BIN)/commdesk faults-controls $(foreach name,$(NAMES),'$(name)')
 
 lint: install ## Style, types, and the contract's rules
 	$(BIN)/ruff check .

@@ -103,9 +103,7 @@ def _with_ground(work: Work) -> list[Outcome]:
     """Run *work* on a fresh fleet; interrupted or not, the fleet is taken down."""
 
     async def run() -> list[Outcome]:
-        task = asyncio.current_task()
-        assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        _cancelled_by_sigterm()
         run_dir = layout.from_environment().run_dir / "faults"
         base = stack.free_port_base(int(os.environ.get("PORT_BASE", PORT_BASE)))
         async with open_ground(run_dir, base, Steps()) as ground:
@@ -116,6 +114,19 @@ def _with_ground(work: Work) -> list[Outcome]:
     except stack.StackFailed as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+def _cancelled_by_sigterm() -> None:
+    """The first SIGTERM ends the work, further ones do not keep the fleet from being taken down."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+
+    def cancel() -> None:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, cancel)
 
 
 def _finish(outcomes: Sequence[Outcome], what: str) -> None:

@@ -1,0 +1,57 @@
+"""The parts of the fault harness that need no fleet: what there is, what is drawn, what a service sees of a detour."""
+
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import typer
+
+from ops.credentials import load_or_generate
+from ops.faults import chance
+from ops.faults.command import matching
+from ops.faults.controls import CONTROLS
+from ops.faults.sabotage import SABOTAGE
+from ops.faults.scenario import SCENARIOS
+from ops.fleet import description, service_environment
+from ops.layout import Layout
+
+
+def test_every_scenario_says_what_it_does_and_what_must_hold() -> None:
+    assert len(SCENARIOS) > 50
+    for name, each in SCENARIOS.items():
+        assert each.does.endswith("."), name
+        assert each.must, name
+
+
+def test_patterns_choose_scenarios_in_the_order_of_the_table() -> None:
+    known = list(SCENARIOS.values())
+    assert matching(known, []) == known
+    assert [each.name for each in matching(known, ["R68-*"])] == ["R68-memory-alarm", "R68-disk-alarm"]
+    with pytest.raises(typer.BadParameter):
+        matching(known, ["R68-*", "nothing-like-it"])
+
+
+def test_a_seed_gives_the_same_combinations_again_and_another_gives_others() -> None:
+    def names(seed: int) -> list[tuple[float, tuple[str, ...]]]:
+        return [(apart, tuple(each.name for each in drawn)) for apart, drawn in islice(chance.combinations(seed), 20)]
+
+    assert names(7) == names(7)
+    assert names(7) != names(8)
+    assert all(len(set(drawn)) == 2 for _, drawn in names(7))
+
+
+def test_every_control_takes_out_a_guard_that_there_is() -> None:
+    assert all(control.sabotage in SABOTAGE for control in CONTROLS if control.sabotage)
+    assert len({control.name for control in CONTROLS}) == len(CONTROLS)
+
+
+def test_only_services_take_the_detour(tmp_path: Path) -> None:
+    credentials = load_or_generate(tmp_path / "secrets.json")
+    layout = Layout(tmp_path, 30000, detours={"postgresql": 30060, "sandbox": 30063})
+    payment = service_environment(layout, credentials, "payment", {})
+    assert ":30060/" in payment["DATABASE_URL"]
+    assert payment["CASHFREE_BASE_URL"] == "http://127.0.0.1:30063/pg"
+    assert ":30003/" in payment["RABBITMQ_URL"]
+    known = description(layout, credentials, {})
+    assert known["sandbox_url"] == "http://127.0.0.1:30010"
+    assert known["postgresql"]["port"] == 30002  # type: ignore[index]
