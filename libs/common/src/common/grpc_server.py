@@ -6,6 +6,7 @@ unary methods exist in the fleet: a batch is a repeated field, which is faster t
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -199,7 +200,9 @@ class _Guarded:
         with context.bind(now):
             try:
                 caller = self._admit(metadata)
-                response = await self._behaviour(request, call)
+                # Past its deadline gRPC cancels the handler, and a query that is cancelled takes its connection along.
+                # So the work goes on to its end, bounded by the time-outs of what it uses; nobody hears its answer.
+                response = await asyncio.shield(asyncio.ensure_future(self._behaviour(request, call)))
                 status = grpc.StatusCode.OK
                 return response
             except DomainError as error:

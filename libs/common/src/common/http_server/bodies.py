@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
@@ -17,6 +18,10 @@ from common.http_server.refusals import BodyTooLarge, BodyTooSlow, InvalidReques
 
 BODY_BYTES_MAX = 65_536
 BODY_SECONDS_MAX = 10.0
+# A peer that is still writing when we hang up loses our answer to the reset, so a body that is declared too large is
+# read away, up to this much and this long; whoever sends more has to live with the reset.
+DISCARDED_BYTES_MAX = 16 * 1024 * 1024
+DISCARDED_SECONDS_MAX = 3.0
 DEPTH_MAX = 16
 # What every JSON reader carries exactly; bigger numbers are somebody's mistake or somebody's attack.
 INTEGER_MAX = 2**53
@@ -40,6 +45,8 @@ async def raw_body(request: Request, limit_bytes: int = BODY_BYTES_MAX) -> bytes
     """The body's bytes, unread by anybody. Raises BodyTooLarge before it holds more than *limit_bytes*."""
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
+        if int(declared) <= DISCARDED_BYTES_MAX:
+            await _discard(request)
         raise BodyTooLarge(f"the body is larger than {limit_bytes} bytes")
     message = await _receive(request)
     chunk: bytes = message.get("body", b"")
@@ -64,6 +71,14 @@ async def _rest(request: Request, first: bytes, limit_bytes: int) -> bytes:
     except TimeoutError:
         raise BodyTooSlow(f"the body took longer than {BODY_SECONDS_MAX:.0f} seconds") from None
     return bytes(received)
+
+
+async def _discard(request: Request) -> None:
+    """Read a body to its end and keep nothing of it."""
+    with suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(DISCARDED_SECONDS_MAX):
+            while (await _receive(request)).get("more_body", False):
+                pass
 
 
 async def _receive(request: Request) -> Any:
