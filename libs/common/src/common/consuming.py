@@ -5,6 +5,7 @@ under load, batches form by themselves while the one before is being worked.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import aio_pika
@@ -23,6 +24,9 @@ __all__ = ["Climb", "Consumer", "Refused", "Subscription"]
 # Enough to fill a batch while another is worked; an envelope holds up to 128 events, so this bounds memory as well.
 PREFETCH_ENVELOPES = 256
 BATCH_EVENTS_MAX = 512
+# Batches start at least this far apart, so that under load each has time to gather. The first message of a queue that
+# was idle for as long never waits.
+BATCH_PERIOD_SECONDS = 0.02
 # A queue that holds messages and delivers none for this long has a dead channel behind it.
 SILENCE_SECONDS = 20.0
 STOP_SECONDS = 20.0
@@ -39,6 +43,7 @@ class Consumer:
         self._work = work
         self._stopping = asyncio.Event()
         self._arrived = asyncio.Event()
+        self._started = 0.0
 
     def stop(self) -> None:
         """Take nothing new; `run` ends after the batch in hand, what is prefetched goes back to the queue."""
@@ -83,12 +88,20 @@ class Consumer:
         consumer = await wire.basic_consume(self._queue, take)
         while not self._stopping.is_set() and not lost.is_set():
             if waiting:
+                await self._gather()
                 await self._batch(wire, waiting)
             elif not await self._wait() and await self._is_stuck():
                 logger.bind(queue=self._queue).error("messages wait and none is delivered: a new channel")
                 return
         if not lost.is_set():
             await wire.basic_cancel(consumer.consumer_tag or "")
+
+    async def _gather(self) -> None:
+        now = time.monotonic()
+        pause = self._started + BATCH_PERIOD_SECONDS - now
+        if pause > 0:
+            await asyncio.sleep(pause)
+        self._started = now + max(pause, 0.0)
 
     async def _batch(self, wire: WireChannel, waiting: list[DeliveredMessage]) -> None:
         """Work a prefix of what waits, then ack it whole: the commit came first."""
