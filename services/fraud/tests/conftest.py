@@ -22,8 +22,9 @@ def subject() -> Callable[..., Subject]:
         device_id: str = "",
         paise: int = 50_000,
         merchant_id: str = "mer_1",
+        request_key: str = "",
     ) -> Subject:
-        return Subject(ids.new(), merchant_id, user_id, ip, device_id, Money(paise))
+        return Subject(ids.new(), merchant_id, user_id, ip, device_id, Money(paise), request_key)
 
     return build
 

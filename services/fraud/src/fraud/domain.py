@@ -111,6 +111,8 @@ class Subject:
     ip: str
     device_id: str
     amount: Money
+    # The same for every try of one request, though each try has a payment id of its own.
+    request_key: str
 
 
 @dataclass(slots=True)

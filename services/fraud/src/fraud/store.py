@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from common import ids
@@ -197,6 +198,7 @@ class FraudEvent:
 
     event_id: UUID
     at: datetime
+    merchant_id: str
     payment_id: UUID
     user_id: str
     score: int
@@ -208,7 +210,7 @@ async def events(tx: Tx, reference: str, payment_id: UUID | None, limit: int) ->
     """The newest decisions about a payment, a user, an address or a device; about all when *reference* is empty."""
     rows = await tx.execute(
         """
-        select id, created_at, payment_id, user_id, score, decision, reasons from fraud_events
+        select * from fraud_events
         where :reference = '' or payment_id = cast(:payment_id as uuid) or user_id = :reference or ip = :reference
            or (device_id = :reference and device_id <> '')
         order by id desc limit :limit
@@ -217,18 +219,34 @@ async def events(tx: Tx, reference: str, payment_id: UUID | None, limit: int) ->
         payment_id=payment_id,
         limit=limit,
     )
-    return [
-        FraudEvent(
-            row.id,
-            row.created_at,
-            row.payment_id,
-            row.user_id,
-            row.score,
-            Decision[row.decision],
-            tuple(row.reasons),
-        )
-        for row in rows
-    ]
+    return [_event(row) for row in rows]
+
+
+async def reviews(tx: Tx, payment_ids: Collection[UUID]) -> list[FraudEvent]:
+    """The REVIEW decisions about *payment_ids*, in a steady order."""
+    if not payment_ids:
+        return []
+    rows = await tx.execute(
+        """
+        select * from fraud_events
+        where payment_id = any(cast(:payment_ids as uuid[])) and decision = 'REVIEW' order by id
+        """,
+        payment_ids=list(payment_ids),
+    )
+    return [_event(row) for row in rows]
+
+
+def _event(row: Any) -> FraudEvent:
+    return FraudEvent(
+        row.id,
+        row.created_at,
+        row.merchant_id,
+        row.payment_id,
+        row.user_id,
+        row.score,
+        Decision[row.decision],
+        tuple(row.reasons),
+    )
 
 
 async def totals(tx: Tx) -> dict[str, int]:

@@ -31,20 +31,22 @@ class RuleBook:
 async def score_subjects(
     db: Database, rules: Sequence[Rule], in_flight: InFlight, clock: Clock, subjects: Sequence[Subject]
 ) -> list[Score]:
-    """A score for each subject, in order; what is not ALLOW is kept and announced, once per payment."""
+    """A score for each subject, in order; what is not ALLOW is kept, and operators are told, once per payment.
+
+    Nothing is flagged yet: most of what is scored becomes a payment, a try that is answered otherwise does not.
+    """
     now = clock.now()
     in_flight.expire(now)
-    in_flight.settle(subject.payment_id for subject in subjects)
     async with db.begin() as tx:
         facts = await _facts(tx, rules, subjects, now)
         scores = []
         for subject in subjects:
-            scores.append(domain.judge(rules, subject, facts, in_flight.of))
+            scores.append(domain.judge(rules, subject, facts, in_flight.besides(subject)))
             in_flight.add(subject, now)
         remarkable = [score for score in scores if score.decision is not Decision.ALLOW]
         if remarkable:
             fresh = await store.insert(tx, remarkable, now)
-            await outbox.append(tx, wire.decision_events(fresh, now))
+            await outbox.append(tx, wire.alerts(fresh, now))
     _observe(rules, scores)
     return scores
 
@@ -75,10 +77,15 @@ def _observe(rules: Sequence[Rule], scores: Sequence[Score]) -> None:
 
 
 async def count_payments(in_flight: InFlight, clock: Clock, tx: Tx, events: Sequence[Happened]) -> None:
-    """Feed the counters and the history. Each event counts once because its envelope is claimed once."""
-    await store.count(tx, domain.tally(events, clock.now()))
+    """Feed the counters and the history, and flag the payments that are there now and were to be reviewed.
+
+    Each event counts, and flags, once because its envelope is claimed once.
+    """
+    now = clock.now()
+    await store.count(tx, domain.tally(events, now))
     created = [event for event in events if event.metric is Metric.CREATED]
     await store.see(tx, created)
+    await outbox.append(tx, wire.flagged(await store.reviews(tx, {event.payment_id for event in created}), now))
     in_flight.settle(event.payment_id for event in created)
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from google.protobuf.message import Message
-
 from commdesk.fraud.v1 import events_pb2, fraud_pb2
 from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
 from commdesk.payment.v1 import events_pb2 as payment_events
@@ -19,6 +17,7 @@ from fraud.store import FraudEvent
 
 SERVICE = "fraud"
 _VALUE_CHARACTERS_MAX = 256
+_REQUEST_KEY_CHARACTERS_MAX = 255
 _ALERT_IDS_MAX = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,6 +34,7 @@ def subjects(request: fraud_pb2.ScoreRequest) -> list[Subject]:
             _bounded(each.ip),
             _bounded(each.device_id),
             Money(each.amount.minor, each.amount.currency or "INR"),
+            each.request_key[:_REQUEST_KEY_CHARACTERS_MAX],
         )
         for each in request.subjects
     ]
@@ -87,24 +87,23 @@ def payment_id(text: str) -> UUID | None:
         return None
 
 
-def decision_events(scores: Sequence[Score], now: datetime) -> list[Message]:
-    """FraudFlagged for each payment to be held, and one alert for all that is remarkable in this batch."""
-    flagged: list[Message] = [
+def flagged(reviews: Iterable[FraudEvent], now: datetime) -> list[events_pb2.FraudFlagged]:
+    """One for each payment to be held."""
+    return [
         events_pb2.FraudFlagged(
             event_id=ids.encode("evt", ids.new()),
             time_unix_micros=micros(now),
-            merchant_id=each.subject.merchant_id,
-            payment_id=ids.encode("pay", each.subject.payment_id),
+            merchant_id=each.merchant_id,
+            payment_id=ids.encode("pay", each.payment_id),
             score=each.score,
             reasons=each.reasons,
         )
-        for each in scores
-        if each.decision is Decision.REVIEW
+        for each in reviews
     ]
-    return [*flagged, *_alerts(scores, now)]
 
 
-def _alerts(scores: Sequence[Score], now: datetime) -> list[AdminAlertRaised]:
+def alerts(scores: Sequence[Score], now: datetime) -> list[AdminAlertRaised]:
+    """One for all that is remarkable in this batch; none when nothing is."""
     if not scores:
         return []
     blocks = sum(each.decision is Decision.BLOCK for each in scores)

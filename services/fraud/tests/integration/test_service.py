@@ -100,9 +100,24 @@ async def test_events_decide_the_next_score(
     assert answer.scores[0].decision == fraud_pb2.DECISION_REVIEW
     assert list(answer.scores[0].reasons) == ["user_failures_10m"]
 
-    async def flagged() -> bool:
+    async def flags() -> list[bool]:
         async with db.begin() as tx:
             rows = await tx.execute("select published_at from outbox where routing_key = 'fraud.flagged'")
-            return [row.published_at is not None for row in rows] == [True]
+            return [row.published_at is not None for row in rows]
 
-    await until(flagged)
+    assert await flags() == []
+    made = Payment(payment_id=subject.payment_id, merchant_id="mer_1", user_id="usr_1", amount=amount)
+    await announce([pb.PaymentCreated(payment=made, time_unix_micros=now, ip="1.2.3.4")])
+
+    async def flagged_once() -> bool:
+        return await flags() == [True]
+
+    await until(flagged_once)
+    await announce([pb.PaymentFailed(payment=made, time_unix_micros=now, ip="1.2.3.4")])
+
+    async def all_counted() -> bool:
+        async with db.begin() as tx:
+            return (await tx.execute("select sum(failed) from velocity_buckets")).scalar_one() == 12
+
+    await until(all_counted)
+    assert await flags() == [True]

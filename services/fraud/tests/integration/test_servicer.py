@@ -60,6 +60,15 @@ async def test_scores_come_back_in_order(stub_as: Callable) -> None:
     assert list(answer.scores[10].reasons) == ["user_creates_1m"]
 
 
+async def test_tries_of_one_request_count_once(stub_as: Callable) -> None:
+    long = "k" * 255
+    async with stub_as("payment") as stub:
+        for keys in (["key-1"] * 15, [long + str(number) for number in range(15)]):
+            subjects = [_subject(request_key=key) for key in keys]
+            answer = await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
+            assert {score.decision for score in answer.scores} == {pb.DECISION_ALLOW}
+
+
 async def test_events_are_listed_by_whatever_is_known(stub_as: Callable) -> None:
     subjects = [_subject() for _ in range(12)]
     async with stub_as("payment") as stub:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from common import ids
 from common.clock import FakeClock
 from common.database import Database
 from common.testing import published
@@ -54,7 +55,8 @@ async def test_a_user_who_pays_too_often_is_reviewed_then_blocked(
     assert decisions == [Decision.ALLOW] * 10 + [Decision.REVIEW] * 20 + [Decision.BLOCK] * 5
     events = await published(db)
     assert Counter(key for key, _ in events) == {"fraud.flagged": 20, "email.admin.alert": 25}
-    assert events[0][1].reasons == ["user_creates_1m"]  # type: ignore[attr-defined]
+    flag = next(message for key, message in events if key == "fraud.flagged")
+    assert flag.reasons == ["user_creates_1m"]  # type: ignore[attr-defined]
     async with db.begin() as tx:
         assert await store.totals(tx) == {"fraud.reviews": 20, "fraud.blocks": 5}
 
@@ -66,14 +68,49 @@ async def test_a_burst_counts_before_its_events_come_round(score: Callable, subj
     assert Counter(answer.decision for answer in batch) == {Decision.ALLOW: 10, Decision.REVIEW: 2}
 
 
-async def test_a_payment_is_flagged_once(db: Database, score: Callable, subject: Callable) -> None:
-    for _ in range(10):
-        await score(subject())
-    one = subject()
+async def test_a_payment_is_flagged_once_and_when_it_is_there(
+    db: Database, score: Callable, count: Callable, subject: Callable, happened: Callable
+) -> None:
+    await score(*(subject() for _ in range(10)))
+    one, never_made = subject(), subject()
     for _ in range(3):
-        [answer] = await score(one)
-        assert answer.decision is Decision.REVIEW
+        assert [answer.decision for answer in await score(one, never_made)] == [Decision.REVIEW] * 2
+    await count(happened(Metric.FAILED, one), happened(Metric.CREATED, subject()))
+    assert await published(db, "fraud.flagged") == []
+    assert len(await published(db, "email.admin.alert")) == 1
+    await count(happened(Metric.CREATED, one), happened(Metric.CREATED, subject()))
+    [(_, flag)] = await published(db, "fraud.flagged")
+    assert flag.payment_id == ids.encode("pay", one.payment_id)  # type: ignore[attr-defined]
+    assert (flag.merchant_id, flag.score, flag.reasons) == ("mer_1", 500, ["user_creates_1m"])  # type: ignore[attr-defined]
+    await count(happened(Metric.SUCCEEDED, one))
     assert len(await published(db, "fraud.flagged")) == 1
+
+
+async def test_a_blocked_payment_is_never_flagged(
+    db: Database, score: Callable, count: Callable, subject: Callable, happened: Callable
+) -> None:
+    await score(*(subject() for _ in range(30)))
+    one = subject()
+    assert (await score(one))[0].decision is Decision.BLOCK
+    await count(happened(Metric.CREATED, one))
+    assert await published(db, "fraud.flagged") == []
+
+
+async def test_a_client_that_tries_one_request_for_long_is_allowed(
+    db: Database, score: Callable, count: Callable, subject: Callable, happened: Callable
+) -> None:
+    tries = [subject(request_key="key-1") for _ in range(40)]
+    answers = [*await score(*tries[:20]), *await asyncio.gather(*(_first(score, each) for each in tries[20:]))]
+    assert {answer.decision for answer in answers} == {Decision.ALLOW}
+    await count(happened(Metric.CREATED, tries[7]))
+    others = await score(*(subject(request_key=f"key-{number}") for number in range(2, 13)))
+    assert Counter(answer.decision for answer in others) == {Decision.ALLOW: 9, Decision.REVIEW: 2}
+    assert len(await published(db)) == 1
+
+
+async def _first(score: Callable, subject: Subject) -> Score:
+    [answer] = await score(subject)
+    return answer
 
 
 async def test_repeated_failures(score: Callable, count: Callable, subject: Callable, happened: Callable) -> None:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import ids
 from common.clock import FakeClock
 from common.money import Money
 from fraud import domain
@@ -157,17 +156,3 @@ def test_a_tally_sums_by_key_and_minute(
 def test_only_one_currency_is_summed(subject: Callable[..., Subject]) -> None:
     assert domain.counted_amount(Money(500, "USD")) == 0
     assert domain.counted_amount(Money(500, "INR")) == 500
-
-
-def test_in_flight_counts_until_settled_or_expired(subject: Callable[..., Subject], in_flight: InFlight) -> None:
-    subjects = [subject() for _ in range(3)]
-    key = domain.subject_keys(subjects[0])[Dimension.USER]
-    for each in (*subjects, subjects[0]):
-        in_flight.add(each, NOW)
-    assert in_flight.of(key) == Counts(created=3, amount=150_000)
-    in_flight.settle([subjects[0].payment_id, subjects[0].payment_id, ids.new()])
-    assert in_flight.of(key).created == 2
-    in_flight.expire(NOW + timedelta(seconds=9))
-    assert in_flight.of(key).created == 2
-    in_flight.expire(NOW + timedelta(seconds=10))
-    assert (in_flight.of(key), len(in_flight)) == (Counts(), 0)

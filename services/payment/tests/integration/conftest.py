@@ -79,9 +79,11 @@ class Fraud(fraud_pb2_grpc.FraudServiceServicer):
         self.decision = fraud_pb2.DECISION_ALLOW
         self.delay_seconds = 0.0
         self.calls: list[int] = []
+        self.request_keys: list[str] = []
 
     async def Score(self, request: fraud_pb2.ScoreRequest, context: Any) -> fraud_pb2.ScoreResponse:
         self.calls.append(len(request.subjects))
+        self.request_keys.extend(subject.request_key for subject in request.subjects)
         await asyncio.sleep(self.delay_seconds)
         score = fraud_pb2.Score(score=420, decision=self.decision, reasons=["velocity"])
         return fraud_pb2.ScoreResponse(scores=[score] * len(request.subjects))

@@ -242,6 +242,13 @@ async def test_a_suspicious_payment_is_flagged(world: Any) -> None:
     assert tuple(row) == ("FLAGGED", "velocity")
 
 
+async def test_fraud_learns_which_tries_are_one_request(world: Any) -> None:
+    world.fraud.decision = 3
+    for key in ("key-1", "key-1", ""):
+        assert (await world.create(key=key)).status_code == 403
+    assert world.fraud.request_keys == ["key-1", "key-1", ""]
+
+
 async def test_fraud_that_does_not_answer_holds_nobody_up(world: Any) -> None:
     world.fraud.delay_seconds = 1
     await world.created()

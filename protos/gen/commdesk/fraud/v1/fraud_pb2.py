@@ -25,29 +25,29 @@ _sym_db = _symbol_database.Default()
 from commdesk.common.v1 import common_pb2 as commdesk_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ommdesk/fraud/v1/fraud.proto\x12\x11\x63ommdesk.fraud.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\"\x8d\x01\n\x07Subject\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\n\n\x02ip\x18\x04 \x01(\t\x12\x11\n\tdevice_id\x18\x05 \x01(\t\x12)\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x19.commdesk.common.v1.Money\"<\n\x0cScoreRequest\x12,\n\x08subjects\x18\x01 \x03(\x0b\x32\x1a.commdesk.fraud.v1.Subject\"9\n\rScoreResponse\x12(\n\x06scores\x18\x01 \x03(\x0b\x32\x18.commdesk.fraud.v1.Score\"V\n\x05Score\x12\r\n\x05score\x18\x01 \x01(\x05\x12-\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0e\x32\x1b.commdesk.fraud.v1.Decision\x12\x0f\n\x07reasons\x18\x03 \x03(\t\":\n\x16ListFraudEventsRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"H\n\x17ListFraudEventsResponse\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.commdesk.fraud.v1.FraudEvent\"\xb2\x01\n\nFraudEvent\x12\x16\n\x0e\x66raud_event_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x05\x12-\n\x08\x64\x65\x63ision\x18\x06 \x01(\x0e\x32\x1b.commdesk.fraud.v1.Decision\x12\x0f\n\x07reasons\x18\x07 \x03(\t*a\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x45\x43ISION_ALLOW\x10\x01\x12\x13\n\x0f\x44\x45\x43ISION_REVIEW\x10\x02\x12\x12\n\x0e\x44\x45\x43ISION_BLOCK\x10\x03\x32\xc4\x01\n\x0c\x46raudService\x12J\n\x05Score\x12\x1f.commdesk.fraud.v1.ScoreRequest\x1a .commdesk.fraud.v1.ScoreResponse\x12h\n\x0fListFraudEvents\x12).commdesk.fraud.v1.ListFraudEventsRequest\x1a*.commdesk.fraud.v1.ListFraudEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ommdesk/fraud/v1/fraud.proto\x12\x11\x63ommdesk.fraud.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\"\xa2\x01\n\x07Subject\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\n\n\x02ip\x18\x04 \x01(\t\x12\x11\n\tdevice_id\x18\x05 \x01(\t\x12)\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x13\n\x0brequest_key\x18\x07 \x01(\t\"<\n\x0cScoreRequest\x12,\n\x08subjects\x18\x01 \x03(\x0b\x32\x1a.commdesk.fraud.v1.Subject\"9\n\rScoreResponse\x12(\n\x06scores\x18\x01 \x03(\x0b\x32\x18.commdesk.fraud.v1.Score\"V\n\x05Score\x12\r\n\x05score\x18\x01 \x01(\x05\x12-\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0e\x32\x1b.commdesk.fraud.v1.Decision\x12\x0f\n\x07reasons\x18\x03 \x03(\t\":\n\x16ListFraudEventsRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"H\n\x17ListFraudEventsResponse\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.commdesk.fraud.v1.FraudEvent\"\xb2\x01\n\nFraudEvent\x12\x16\n\x0e\x66raud_event_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x05\x12-\n\x08\x64\x65\x63ision\x18\x06 \x01(\x0e\x32\x1b.commdesk.fraud.v1.Decision\x12\x0f\n\x07reasons\x18\x07 \x03(\t*a\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x45\x43ISION_ALLOW\x10\x01\x12\x13\n\x0f\x44\x45\x43ISION_REVIEW\x10\x02\x12\x12\n\x0e\x44\x45\x43ISION_BLOCK\x10\x03\x32\xc4\x01\n\x0c\x46raudService\x12J\n\x05Score\x12\x1f.commdesk.fraud.v1.ScoreRequest\x1a .commdesk.fraud.v1.ScoreResponse\x12h\n\x0fListFraudEvents\x12).commdesk.fraud.v1.ListFraudEventsRequest\x1a*.commdesk.fraud.v1.ListFraudEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'commdesk.fraud.v1.fraud_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECISION']._serialized_start=753
-  _globals['_DECISION']._serialized_end=850
+  _globals['_DECISION']._serialized_start=774
+  _globals['_DECISION']._serialized_end=871
   _globals['_SUBJECT']._serialized_start=86
-  _globals['_SUBJECT']._serialized_end=227
-  _globals['_SCOREREQUEST']._serialized_start=229
-  _globals['_SCOREREQUEST']._serialized_end=289
-  _globals['_SCORERESPONSE']._serialized_start=291
-  _globals['_SCORERESPONSE']._serialized_end=348
-  _globals['_SCORE']._serialized_start=350
-  _globals['_SCORE']._serialized_end=436
-  _globals['_LISTFRAUDEVENTSREQUEST']._serialized_start=438
-  _globals['_LISTFRAUDEVENTSREQUEST']._serialized_end=496
-  _globals['_LISTFRAUDEVENTSRESPONSE']._serialized_start=498
-  _globals['_LISTFRAUDEVENTSRESPONSE']._serialized_end=570
-  _globals['_FRAUDEVENT']._serialized_start=573
-  _globals['_FRAUDEVENT']._serialized_end=751
-  _globals['_FRAUDSERVICE']._serialized_start=853
-  _globals['_FRAUDSERVICE']._serialized_end=1049
+  _globals['_SUBJECT']._serialized_end=248
+  _globals['_SCOREREQUEST']._serialized_start=250
+  _globals['_SCOREREQUEST']._serialized_end=310
+  _globals['_SCORERESPONSE']._serialized_start=312
+  _globals['_SCORERESPONSE']._serialized_end=369
+  _globals['_SCORE']._serialized_start=371
+  _globals['_SCORE']._serialized_end=457
+  _globals['_LISTFRAUDEVENTSREQUEST']._serialized_start=459
+  _globals['_LISTFRAUDEVENTSREQUEST']._serialized_end=517
+  _globals['_LISTFRAUDEVENTSRESPONSE']._serialized_start=519
+  _globals['_LISTFRAUDEVENTSRESPONSE']._serialized_end=591
+  _globals['_FRAUDEVENT']._serialized_start=594
+  _globals['_FRAUDEVENT']._serialized_end=772
+  _globals['_FRAUDSERVICE']._serialized_start=874
+  _globals['_FRAUDSERVICE']._serialized_end=1070
 # @@protoc_insertion_point(module_scope)

@@ -20,20 +20,22 @@ DECISION_REVIEW: Decision
 DECISION_BLOCK: Decision
 
 class Subject(_message.Message):
-    __slots__ = ("payment_id", "merchant_id", "user_id", "ip", "device_id", "amount")
+    __slots__ = ("payment_id", "merchant_id", "user_id", "ip", "device_id", "amount", "request_key")
     PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     IP_FIELD_NUMBER: _ClassVar[int]
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_KEY_FIELD_NUMBER: _ClassVar[int]
     payment_id: str
     merchant_id: str
     user_id: str
     ip: str
     device_id: str
     amount: _common_pb2.Money
-    def __init__(self, payment_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., user_id: _Optional[str] = ..., ip: _Optional[str] = ..., device_id: _Optional[str] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ...) -> None: ...
+    request_key: str
+    def __init__(self, payment_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., user_id: _Optional[str] = ..., ip: _Optional[str] = ..., device_id: _Optional[str] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., request_key: _Optional[str] = ...) -> None: ...
 
 class ScoreRequest(_message.Message):
     __slots__ = ("subjects",)

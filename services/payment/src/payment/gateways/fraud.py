@@ -61,6 +61,8 @@ class FraudScores:
                     ip=payment.origin.ip,
                     device_id=payment.origin.device_id,
                     amount=Money(minor=payment.amount.minor, currency=payment.amount.currency),
+                    # Each try of a request is a new payment to us: without the key a patient caller looks like a flood.
+                    request_key=payment.idempotency_key,
                 )
                 for payment in payments
             ]
