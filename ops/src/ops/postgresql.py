@@ -35,11 +35,16 @@ def binaries() -> Path:
     return versions[max(usable)]
 
 
-def settings(*, port: int, socket_folder: Path, memory_bytes: int) -> dict[str, tuple[str, str]]:
-    """Every setting that differs from PostgreSQL's default or that money rests on: value and reason."""
+def settings(
+    *, port: int, socket_folder: Path, memory_bytes: int, disposable: bool = False
+) -> dict[str, tuple[str, str]]:
+    """Every setting that differs from PostgreSQL's default or that money rests on: value and reason.
+
+    A *disposable* cluster serves unit and integration tests, which make a database each: nothing in it outlives them.
+    """
     shared_gib = memory_bytes / 8 / GIB
     shared_mib = max(128, min(1024, int(shared_gib * 1024)))
-    return {
+    table = {
         "listen_addresses": ("'127.0.0.1'", "this machine only"),
         "port": (str(port), "never the machine's own instance"),
         "unix_socket_directories": (f"'{socket_folder}'", "for tools; the path has to stay short"),
@@ -63,7 +68,8 @@ def settings(*, port: int, socket_folder: Path, memory_bytes: int) -> dict[str, 
         "jit": ("off", "statements are short: compiling them costs more than it saves, and in spikes"),
         "max_parallel_workers_per_gather": ("0", "two cores, many connections: parallel plans only steal"),
         "random_page_cost": ("1.1", "solid-state storage"),
-        "autovacuum_naptime": ("15s", "queues of rows (outbox, inbox) turn over quickly"),
+        "autovacuum_naptime": ("30s", "queues of rows (outbox, inbox) turn over quickly; each look costs all the same"),
+        "autovacuum_analyze_threshold": ("5000", "fresh tables are analysed by the migration; statements are probes"),
         "log_min_duration_statement": ("1000", "what takes a second is worth a line"),
         "log_lock_waits": ("on", "the same for locks"),
         "log_parameter_max_length": ("0", "parameters are personal data"),
@@ -74,13 +80,17 @@ def settings(*, port: int, socket_folder: Path, memory_bytes: int) -> dict[str, 
         "timezone": ("'UTC'", "one clock everywhere"),
         "log_timezone": ("'UTC'", "the same"),
     }
+    if disposable:
+        table["fsync"] = ("off", "tests make hundreds of databases; no crash is survived here, nor tested here")
+        table["full_page_writes"] = ("off", "the same")
+    return table
 
 
 def render(table: dict[str, tuple[str, str]]) -> str:
     return "".join(f"{name} = {value}  # {reason}\n" for name, (value, reason) in table.items())
 
 
-def prepare(*, engines: Path, port: int, password: str) -> Process:
+def prepare(*, engines: Path, port: int, password: str, disposable: bool = False) -> Process:
     """Make the cluster if it is not there yet, write its settings, and say how to run it."""
     user = account("postgres")
     home = private_folder(engines / "postgresql", user, mode=0o711)  # others pass through to the socket
@@ -88,7 +98,7 @@ def prepare(*, engines: Path, port: int, password: str) -> Process:
     if not (data / "PG_VERSION").is_file():
         _initialise(data, password=password, user=user)
     programs = _programs_for(data)
-    table = settings(port=port, socket_folder=home, memory_bytes=psutil.virtual_memory().total)
+    table = settings(port=port, socket_folder=home, memory_bytes=psutil.virtual_memory().total, disposable=disposable)
     write_private(data / "postgresql.auto.conf", "", user)  # ALTER SYSTEM would silently win over the table
     write_private(data / "postgresql.conf", render(table), user)
     return Process(

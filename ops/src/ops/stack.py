@@ -43,7 +43,7 @@ class Stack:
         self.credentials: Credentials = load_or_generate(layout.run_dir / "secrets.json")
         self.supervisor = Supervisor(layout.run_dir, self.engines)
 
-    def engine_processes(self) -> list[Process]:
+    def engine_processes(self, *, disposable: bool = False) -> list[Process]:
         layout, secrets = self.layout, self.credentials
         ports = {name: layout.port(name) for name in PORT_OFFSETS}
         return [
@@ -129,12 +129,12 @@ class Stack:
         return described
 
 
-def up(layout: Layout, *, engines_only: bool, steps: Steps) -> dict[str, object]:
+def up(layout: Layout, *, engines_only: bool, steps: Steps, disposable: bool = False) -> dict[str, object]:
     """Start whatever does not run yet and wait until all of it works. Raises StackFailed."""
     with _alone(layout.run_dir):
         stack = Stack(layout)
         _restart_or_refuse(stack, steps)
-        processes = stack.engine_processes()
+        processes = stack.engine_processes(disposable=disposable)
         if not engines_only:
             processes += stack.fleet_processes()
             _say_what_is_absent(layout, steps)

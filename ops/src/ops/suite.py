@@ -41,7 +41,7 @@ def run(arguments: list[str], steps: Steps) -> int:
     layout = Layout(ROOT / ".run" / "test", stack.free_port_base(WANTED_PORT_BASE))
     stack.down(layout, wipe=False, steps=steps)
     try:
-        stack.up(layout, engines_only=True, steps=steps)
+        stack.up(layout, engines_only=True, steps=steps, disposable=True)
         chosen = [] if any((ROOT / argument.split("::")[0]).exists() for argument in arguments) else targets(ROOT)
         return subprocess.call(
             [sys.executable, "-m", "pytest", *chosen, *arguments],
