@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test bench faults faults-controls lint proto lock install
+.PHONY: help demo up down status logs test simulate bench faults faults-controls lint proto lock install
 
 BIN := .venv/bin
 
@@ -28,6 +28,9 @@ logs: ## Follow the logs of all processes (one: .venv/bin/commdesk logs -f payme
 
 test: install ## All tests, on engines of their own
 	@$(BIN)/commdesk test
+
+simulate: install ## Thousands of simulated schedules, no engines (SEEDS=20000 FIRST=0; REPLAY=seed prints one)
+	@$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(REPLAY),--replay $(REPLAY))
 
 bench: install ## Load the running stack, show what it carries and costs (PAYMENTS=, RATE=, ROUNDS=)
 	@$(BIN)/python -m loadtests

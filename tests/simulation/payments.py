@@ -1,0 +1,195 @@
+"""Payment's doors and consumers: its real domain and wire, on simulated tables and a simulated gateway."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from commdesk.payment.v1.events_pb2 import PaymentSucceeded
+from commdesk.webhook_ingest.v1.events_pb2 import WebhookReceived
+from common import ids, outbox
+from common.clock import Clock
+from common.database import Database, Tx, is_transient, retried
+from common.handling import Refused, Subscription
+from common.intents import Intent, Intents
+from common.money import Money
+from payment import domain
+from payment.domain import AttemptStatus, Claim, Decision, Facts, FactsUnknown, OrderView, Payment, Unknown
+from payment.wire import events
+
+from .gateway import Gateway
+from .planted import Planted
+from .process import Process
+
+ORDER_LIFE = timedelta(minutes=30)
+SWEEP_SECONDS = 3.0
+# Longer than the slowest answer of the gateway.
+LEASE_SECONDS = 6.0
+_TAX = domain.TaxRule(1800, True, "29")
+_claim_of = msgspec.json.Decoder(Claim).decode
+_claim_text = msgspec.json.Encoder().encode
+
+
+def placed(number: int, owner_id: str, amount: Money, clock: Clock) -> Payment:
+    now = clock.now()
+    _, tax = domain.split_tax(amount, _TAX, "29")
+    credits = domain.Credits(amount.minor // domain.CREDIT_MINOR, number % 3)
+    return Payment(
+        id=ids.new(), merchant_id="mer_1", user_id=owner_id, order_id=f"ord_{number}", gateway="cashfree",
+        amount=amount, tax=tax, platform_fee=Money(0, amount.currency), credits=credits, owner_id=owner_id,
+        place_of_supply="29", customer=domain.Customer(), origin=domain.Origin(actor_id=owner_id),
+        created_at=now, expires_at=now + ORDER_LIFE, updated_at=now,
+    )  # fmt: skip
+
+
+def webhook_body(claim: Claim) -> bytes:
+    return _claim_text(claim)
+
+
+class Payments:
+    """One process of payment."""
+
+    def __init__(self, db: Database, clock: Clock, gateway: Gateway, process: Process, planted: Planted) -> None:
+        self._db = db
+        self._clock = clock
+        self._gateway = gateway
+        self._process = process
+        self._planted = planted
+        lease = 0.3 if planted.short_lease else LEASE_SECONDS
+        self.intents: Intents[OrderView] = Intents(db, "order", self._create_order, self._settle, lease_seconds=lease)
+
+    async def create(self, payment: Payment, *, waits: bool) -> None:
+        """The door: a payment once for each order id, and the intent to make its order; made at once if one *waits*."""
+        async with self._db.begin() as tx:
+            connection: Any = tx.connection
+            await connection.travel()
+            fresh = await connection.insert("payments", payment.order_id, {"payment": payment})
+            recorded: list[Intent] = []
+            if fresh:
+                await _history(tx, [domain.first_line(payment)])
+                recorded = await self.intents.record(tx, {payment.id: payment.order_id.encode()}, leased=waits)
+        if waits:
+            for intent in recorded:
+                await self.intents.carry_out(intent)
+
+    def subscriptions(self) -> list[Subscription]:
+        return [Subscription("webhook.processing", WebhookReceived, _read, self._webhooks, ask=self._ask_about)]
+
+    async def sweep(self) -> None:
+        """Ask about what is unresolved; webhooks may never come."""
+        async with self._db.begin() as tx:
+            connection: Any = tx.connection
+            await connection.travel()
+            wanted = sorted(
+                row["payment"].order_id
+                for _, row in connection.scan("payments")
+                if row["payment"].unresolved and row["payment"].review is domain.Review.NONE
+            )
+        if wanted:
+            await _sync(self._db, wanted, await self._facts(dict.fromkeys(wanted, ()), False), self._clock)
+
+    async def _ask_about(self, claims: Sequence[Claim]) -> Mapping[str, Facts]:
+        told: dict[str, tuple[Claim, ...]] = {}
+        for claim in claims:
+            told[claim.order_id] = (*told.get(claim.order_id, ()), claim)
+        return await self._facts(told, True)
+
+    async def _webhooks(self, tx: Tx, claims: Sequence[Claim], facts: Mapping[str, Facts]) -> list[Refused]:
+        waiting = await apply_facts(tx, [claim.order_id for claim in claims], facts, self._clock)
+        return [Refused(claim, waiting[claim.order_id]) for claim in claims if claim.order_id in waiting]
+
+    async def _facts(self, told: Mapping[str, tuple[Claim, ...]], webhook: bool) -> dict[str, Facts]:
+        found = {}
+        for order_id, claims in told.items():
+            view = await self._gateway.read_order(self._process, order_id)
+            if isinstance(view, Unknown):
+                continue
+            success = any(claim.status is AttemptStatus.SUCCESS for claim in claims)
+            if view.status is domain.OrderStatus.PAID and not success:
+                attempts = await self._gateway.read_payments(self._process, order_id)
+                if isinstance(attempts, Unknown):
+                    continue
+                claims = (*claims, *attempts)
+            found[order_id] = Facts(view, claims, webhook)
+        return found
+
+    async def _create_order(self, intent: Intent) -> OrderView:
+        order_id = intent.payload.decode()
+        row = self._db.engine.store.table("payments")[order_id]  # type: ignore[attr-defined]
+        key = f"{intent.id}:{intent.attempt}" if self._planted.fresh_gateway_key else str(intent.id)
+        return await self._gateway.create_order(self._process, key, order_id, row["payment"].amount)
+
+    async def _settle(self, tx: Tx, outcomes: Sequence[tuple[Intent, OrderView]]) -> None:
+        connection: Any = tx.connection
+        await connection.travel()
+        decisions = []
+        for order_id, view in sorted((intent.payload.decode(), view) for intent, view in outcomes):
+            row = await connection.lock("payments", order_id)
+            await connection.put("settled", ids.new(), {"order_id": order_id})
+            decisions.append(domain.order_answered(row["payment"], view, self._clock.now()))
+        await _save(tx, decisions)
+
+
+@retried
+async def _sync(db: Database, order_ids: Sequence[str], facts: Mapping[str, Facts], clock: Clock) -> None:
+    async with db.begin() as tx:
+        await apply_facts(tx, order_ids, facts, clock)
+
+
+async def apply_facts(
+    tx: Tx, order_ids: Iterable[str], facts: Mapping[str, Facts], clock: Clock
+) -> dict[str, FactsUnknown]:
+    """Lock, decide, save, announce; which orders must be asked about again."""
+    connection: Any = tx.connection
+    await connection.travel()
+    decisions, waiting = [], {}
+    for order_id in sorted(set(order_ids)):
+        payment = (await connection.lock("payments", order_id))["payment"]
+        known = [key for key, row in connection.scan("captures") if row["order_id"] == order_id]
+        try:
+            if order_id not in facts:
+                raise FactsUnknown("the gateway does not tell")
+            decisions.append(domain.decide(payment, facts[order_id], clock.now(), ids.new, captures=known))
+        except FactsUnknown as error:
+            waiting[order_id] = error
+    await _save(tx, decisions)
+    return waiting
+
+
+async def _save(tx: Tx, decisions: Sequence[Decision]) -> None:
+    connection: Any = tx.connection
+    await connection.travel()
+    messages = []
+    for decision in decisions:
+        payment = decision.payment
+        await connection.put("payments", payment.order_id, {"payment": payment})
+        for taken in decision.transactions:
+            row = {"order_id": payment.order_id, "status": taken.status}
+            await connection.put("captures", taken.claim.gateway_payment_id, row)
+        await _history(tx, decision.transitions)
+        for happened in decision.announcements:
+            messages += events.announcements(happened, "")
+    await outbox.append(tx, [message for message in messages if isinstance(message, PaymentSucceeded)])
+
+
+async def _history(tx: Tx, lines: Iterable[domain.Transition]) -> None:
+    connection: Any = tx.connection
+    for line in lines:
+        await connection.insert("history", (line.payment_id, line.seq), {"line": line})
+
+
+def _read(event: WebhookReceived) -> Claim:
+    return _claim_of(event.body)
+
+
+async def every(seconds: float, work: Any) -> None:
+    """Again and again; a failure of the infrastructure does not end it."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception as error:
+            if not is_transient(error):
+                raise
