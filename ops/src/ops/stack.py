@@ -48,7 +48,10 @@ class Stack:
         ports = {name: layout.port(name) for name in PORT_OFFSETS}
         return [
             postgresql.prepare(
-                engines=self.engines, port=ports["postgresql"], password=secrets.words["postgresql_superuser"]
+                engines=self.engines,
+                port=ports["postgresql"],
+                password=secrets.words["postgresql_superuser"],
+                disposable=disposable,
             ),
             *rabbitmq.prepare(
                 engines=self.engines,
