@@ -81,8 +81,9 @@ def matching(known: Sequence[Scenario], patterns: Sequence[str]) -> list[Scenari
 
 def say(steps: Steps, outcome: Outcome) -> None:
     """One line for a scenario, and one for each complaint."""
-    times = f"{outcome.acknowledged} acknowledged, back {_seconds(outcome.back_seconds)}"
-    (steps.done if outcome.held else steps.failed)(f"{outcome.name}: {times}, quiet {_seconds(outcome.quiet_seconds)}")
+    back, longest = _seconds(outcome.back_seconds), _seconds(outcome.longest_seconds)
+    known = f"{outcome.acknowledged} acknowledged, back {back}, longest wait {longest}"
+    (steps.done if outcome.held else steps.failed)(f"{outcome.name}: {known}, quiet {_seconds(outcome.quiet_seconds)}")
     for complaint in outcome.complaints:
         steps.failed(f"    {complaint[:600]}")
 
@@ -131,7 +132,17 @@ def _cancelled_by_sigterm() -> None:
 
 def _finish(outcomes: Sequence[Outcome], what: str) -> None:
     write(outcomes, what)
-    table = Table("scenario", "holds", "acknowledged", "fault", "back after", "quiet after", box=None, pad_edge=False)
+    table = Table(
+        "scenario",
+        "holds",
+        "acknowledged",
+        "fault",
+        "back after",
+        "longest wait",
+        "quiet after",
+        box=None,
+        pad_edge=False,
+    )
     for each in outcomes:
         table.add_row(
             each.name,
@@ -139,6 +150,7 @@ def _finish(outcomes: Sequence[Outcome], what: str) -> None:
             str(each.acknowledged),
             _seconds(each.fault_seconds),
             _seconds(each.back_seconds),
+            _seconds(each.longest_seconds),
             _seconds(each.quiet_seconds),
         )
     console = Console()

@@ -41,6 +41,8 @@ class History:
     paid_orders: list[str] = field(default_factory=list)
     consumed: dict[str, str] = field(default_factory=dict)
     """operation key → transaction id"""
+    longest_seconds: float = 0.0
+    """The longest that anybody waited for a final answer, repetitions included."""
     unknown: list[str] = field(default_factory=list)
     """What never got a final answer, or none that the load expects."""
 

@@ -7,7 +7,9 @@ import itertools
 import random
 import secrets
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import grpc.aio
@@ -51,9 +53,14 @@ class Load:
 
     def _send(self, number: int) -> None:
         spends = self.spenders and number % SPENDING_SHARE == SPENDING_SHARE - 1
-        task = asyncio.create_task(self._spend() if spends else self._buy())
+        task = asyncio.create_task(self._timed(self._spend() if spends else self._buy()))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+    async def _timed(self, request: Coroutine[Any, Any, None]) -> None:
+        began = time.monotonic()
+        await request
+        self.history.longest_seconds = max(self.history.longest_seconds, time.monotonic() - began)
 
     async def _buy(self) -> None:
         [member] = crowd.members(self.fleet, 1)

@@ -64,6 +64,8 @@ class Outcome:
     """From the end of the fault until the first purchase that began after it was granted."""
     quiet_seconds: float | None = None
     """From the end of the load until nothing was under way."""
+    longest_seconds: float = 0.0
+    """The longest that anybody waited for a final answer."""
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,6 +109,7 @@ async def run(ground: Ground, chosen: Scenario) -> Outcome:
     except (OSError, asyncpg.PostgresError) as error:
         outcome.complaints.append(f"dead letters remain: {error}")
     outcome.acknowledged = ground.history.acknowledged
+    outcome.longest_seconds = round(ground.history.longest_seconds, 1)
     outcome.held = not outcome.complaints
     outcome.seconds = round(time.monotonic() - started, 1)
     return outcome
@@ -137,12 +140,17 @@ async def _run(ground: Ground, chosen: Scenario, outcome: Outcome) -> None:
         await loading
     stopped = time.monotonic()
     await ground.heal()
-    await until_done(ground, chosen.quiet_seconds)
-    outcome.quiet_seconds = round(time.monotonic() - stopped, 1)
+    try:
+        await until_done(ground, chosen.quiet_seconds)
+        outcome.quiet_seconds = round(time.monotonic() - stopped, 1)
+    except TimeoutError as error:
+        # What is not quiet is wrong already; the books say what else is.
+        outcome.complaints.append(str(error))
     outcome.back_seconds = await _back_seconds(ground, ended_at)
     if afterwards is not None:
         await anext(afterwards, None)
-        await until_done(ground, chosen.quiet_seconds)
+        if outcome.quiet_seconds is not None:
+            await until_done(ground, chosen.quiet_seconds)
     outcome.complaints += ground.complaints + await check(ground)
 
 
@@ -189,7 +197,7 @@ async def _only_mails_wait(ground: Ground, ends: float) -> bool:
             mails_alone_since = time.monotonic()
         elif time.monotonic() - mails_alone_since > MAILS_ALONE_SECONDS:
             return True
-    await invariants.until_quiet(ground.fleet.description, 1)
+    await invariants.until_quiet(ground.fleet.description, 1)  # says what is left
     return False
 
 
