@@ -25,9 +25,9 @@ async def run_command(commdesk: Sequence[str], *arguments: str) -> tuple[int, st
 async def test_one_payment_through_the_whole_fleet_with_its_proof(fleet: FleetClient, layout: Layout) -> None:
     facts = await demo.run(fleet, layout)
     assert json.loads((layout.run_dir / "demo.json").read_text()) == facts
-    assert facts["credits granted"]["paid"] == 5000
-    assert facts["credits granted"]["bonus"] == 500
-    by_template = {journal["template"]: journal["entries"] for journal in facts["journals posted"]["journals"]}
+    assert facts["credits_granted"]["paid"] == 5000
+    assert facts["credits_granted"]["bonus"] == 500
+    by_template = {journal["template"]: journal["entries"] for journal in facts["journals_posted"]["journals"]}
     assert sorted(map(tuple, next(entries for entries in by_template.values() if len(entries) == 4))) == sorted(
         [
             ("asset:gateway:cashfree", 50000, 0),
@@ -36,7 +36,7 @@ async def test_one_payment_through_the_whole_fleet_with_its_proof(fleet: FleetCl
             ("liability:gst:sgst", 0, 3813),
         ]
     )
-    assert facts["credits consumed"]["balance_after"] == 4950
+    assert facts["credits_consumed"]["balance_after"] == 4950
 
 
 async def test_the_operators_tools_tell_the_story_and_the_books(fleet: FleetClient, commdesk: Sequence[str]) -> None:

@@ -30,7 +30,7 @@ class Proof:
     def step(self, name: str, shown: str, **facts: Any) -> None:
         now = time.perf_counter()
         took_ms, self.last = (now - self.last) * 1000, now
-        self.facts[name] = {"ms": round(took_ms, 1), **facts}
+        self.facts[name.replace(" ", "_")] = {"ms": round(took_ms, 1), **facts}
         print(f"  {took_ms:8.1f} ms  {name:<22} {shown}", file=sys.stdout, flush=True)
 
     def total_ms(self) -> float:
