@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .PHONY: help demo up down status logs test simulate bench faults faults-controls lint proto lock install
 
 BIN := .venv/bin
+# What the wire is compared with: it may only be added to.
+BASE ?= HEAD
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -45,7 +47,7 @@ lint: install ## Style, types, and the contract's rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(wildcard libs/*/src services/*/src sandbox/src ops/src loadtests/src)
-	cd protos && ../$(BIN)/buf lint
+	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against '../.git#ref=$(BASE),subdir=protos'
 
 proto: install ## Regenerate protos/gen
 	PATH="$(CURDIR)/$(BIN):$$PATH" protos/generate.sh
