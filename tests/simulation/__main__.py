@@ -46,7 +46,7 @@ def run(first: int, seeds: int, plant: str) -> int:
             violated += len(found)
             for text in found[:10]:
                 print(text, end="\n\n")
-            if done % 5_000 < count or done == seeds or (plant and found):
+            if done % 1_000 < count or done == seeds or (plant and found):
                 minutes = (time.monotonic() - started) / 60
                 print(f"{done:>8} schedules, {violated} violations, {done / minutes:,.0f} a minute", flush=True)
             if plant and found:

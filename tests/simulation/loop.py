@@ -32,15 +32,33 @@ class VirtualLoop(base_events.BaseEventLoop):
         self.virtual_seconds = 0.0
         self._rng = rng
         self._turns = 0
+        # What arrives when, by (time, number): timers without a handle, because a schedule is made of them.
+        self._arrivals: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._departed = 0
         self.set_task_factory(owned_task)  # type: ignore[arg-type]
 
     def time(self) -> float:
         return self.virtual_seconds
 
+    def arrival(self, seconds: float) -> "asyncio.Future[None]":
+        """Done in *seconds*: asyncio.sleep for those who know what they do."""
+        arrives = self.create_future()
+        self._departed += 1
+        heapq.heappush(self._arrivals, (self.virtual_seconds + seconds, self._departed, arrives))
+        return arrives
+
     def _run_once(self) -> None:
-        ready, timers = self._ready, self._scheduled
-        if not ready and timers:
-            self.virtual_seconds = max(self.virtual_seconds, timers[0]._when)
+        ready, timers, arrivals = self._ready, self._scheduled, self._arrivals
+        if not ready and (timers or arrivals):
+            soonest = arrivals[0][0] if arrivals else timers[0]._when
+            if timers and timers[0]._when < soonest:
+                soonest = timers[0]._when
+            if soonest > self.virtual_seconds:
+                self.virtual_seconds = soonest
+        while arrivals and arrivals[0][0] <= self.virtual_seconds:
+            arrives = heapq.heappop(arrivals)[2]
+            if not arrives.done():
+                arrives.set_result(None)
         while timers and timers[0]._when <= self.virtual_seconds:
             handle = heapq.heappop(timers)
             handle._scheduled = False
@@ -51,7 +69,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         self._turns += 1
         if self._turns > TURNS_MAX:
             raise Livelock(f"{self._turns} turns of the loop and no end")
-        if not ready and not timers and not self._stopping:
+        if not (ready or timers or arrivals or self._stopping):
             raise Livelock("everybody waits for somebody")
         turn = list(ready)
         ready.clear()

@@ -75,18 +75,10 @@ class Process:
         self.alive()
         if self.faults.strikes("crash"):
             self.kill()
-        # asyncio.sleep without its overhead: this is what a schedule mostly does.
-        arrival = self.loop.create_future()
-        self.loop.call_later(self.faults.rng.random() * longest_seconds, _arrive, arrival)
-        await arrival
+        await self.loop.arrival(self.faults.rng.random() * longest_seconds)
         self.alive()
 
     def alive(self) -> None:
         """Raises CancelledError in what is left of a process that was killed."""
         if self.dead:
             raise asyncio.CancelledError
-
-
-def _arrive(arrival: asyncio.Future[None]) -> None:
-    if not arrival.done():
-        arrival.set_result(None)
