@@ -115,6 +115,9 @@ def _with_ground(work: Work) -> list[Outcome]:
     except stack.StackFailed as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
+    except asyncio.CancelledError:
+        typer.echo(f"interrupted; what is known so far is in {results_file()}", err=True)
+        raise typer.Exit(130) from None
 
 
 def _cancelled_by_sigterm() -> None:

@@ -6,8 +6,6 @@ What never failed proves nothing. The controls spoil the books, so the database 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,7 +27,6 @@ from ops.fleet import DATABASE
 COPY = "spotless"
 # A fleet without a guard may never come to rest: that is one of the ways to go red.
 RED_QUIET_SECONDS = 10.0
-LONG_WAL_PAUSE = "10s"
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Control:
 
     name: str
     sabotage: str
-    """A name in ops.faults.sabotage; "" when the guard is taken out by `without` instead."""
+    """How it loses it: a name in ops.faults.sabotage."""
     service: str
     provoke: Act
     expected: str
@@ -79,7 +76,7 @@ async def _red(ground: Ground, control: Control) -> list[str]:
 
 async def _green(ground: Ground, control: Control, red: list[str]) -> Outcome:
     """The same with the guard back, and the judgement on both."""
-    does = f"{control.sabotage or 'settings'} on {control.service}"
+    does = f"{control.sabotage} on {control.service}"
     outcome = await scenario.run(ground, Scenario(control.name, control.provoke, does, control.expected))
     outcome.complaints = [f"with the guard: {complaint}" for complaint in outcome.complaints]
     if not any(control.expected in complaint for complaint in red):
@@ -91,28 +88,11 @@ async def _green(ground: Ground, control: Control, red: list[str]) -> Outcome:
 @asynccontextmanager
 async def without(ground: Ground, control: Control) -> AsyncIterator[None]:
     """The fleet without the guard."""
-    if control.sabotage:
-        await ground.command(control.service, "-m", "ops.faults.sabotage", control.sabotage, control.service)
-    else:
-        await _synchronous(ground, on=False)
+    await ground.command(control.service, "-m", "ops.faults.sabotage", control.sabotage, control.service)
     try:
         yield
     finally:
-        if control.sabotage:
-            await ground.command(control.service)
-        else:
-            await _synchronous(ground, on=True)
-
-
-async def _synchronous(ground: Ground, *, on: bool) -> None:
-    async with ground.db() as db:
-        for setting, value in (
-            ("synchronous_commit", "off"),
-            ("wal_writer_delay", LONG_WAL_PAUSE),
-            ("wal_writer_flush_after", "1GB"),
-        ):
-            await db.execute(f"alter system reset {setting}" if on else f"alter system set {setting} = '{value}'")
-        await db.execute("select pg_reload_conf()")
+        await ground.command(control.service)
 
 
 # What provokes the guard.
@@ -161,14 +141,6 @@ async def _broker_away(ground: Ground) -> None:
     await ground.start("rabbitmq")
 
 
-async def _postgresql_immediate(ground: Ground) -> None:
-    """PostgreSQL stops immediately."""
-    await asyncio.sleep(3)
-    os.kill(ground.state("postgresql").pid, signal.SIGQUIT)
-    await asyncio.sleep(1)
-    await ground.until_ready("postgresql")
-
-
 async def _forge(ground: Ground) -> None:
     """One webhook with a forged signature."""
     await ground.gateway(action="bad_signature", operation="webhook", count=1, event="PAYMENT_SUCCESS_WEBHOOK")
@@ -188,7 +160,6 @@ CONTROLS = (
     Control("inbox-claim", "no-inbox-claim", "wallet", _redeliver, "was claimed there"),
     Control("outbox", "no-outbox", "payment", _broker_away, GRANTED),
     Control("sweeper", "no-sweeper", "payment", _broker_away, GRANTED),
-    Control("synchronous-commit", "", "postgresql", _postgresql_immediate, "has no row of its own"),
 )
 
 
