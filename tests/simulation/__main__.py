@@ -7,51 +7,12 @@ python -m tests.simulation --replay 4711                         prints the trac
 
 import argparse
 import dataclasses
-import gc
 import os
 import sys
-import time
-from collections.abc import Iterator
-from multiprocessing import get_context
 
-PROCESSES = 2
-CHUNK = 100
-
-
-def _chunk(work: tuple[int, int, str]) -> tuple[int, list[str]]:
-    """The violations among the seeds from the first to the second, which is not included."""
-    from .planted import Planted
-    from .simulate import simulate
-
-    first, end, plant = work
-    planted = Planted(**{plant: True}) if plant else Planted()
-    # A schedule makes many cycles and lives for milliseconds: collecting once a chunk is cheaper.
-    gc.disable()
-    found = [str(violation) for seed in range(first, end) if (violation := simulate(seed, planted))]
-    gc.collect()
-    return end - first, found
-
-
-def _chunks(first: int, seeds: int, plant: str) -> Iterator[tuple[int, int, str]]:
-    for start in range(first, first + seeds, CHUNK):
-        yield start, min(start + CHUNK, first + seeds), plant
-
-
-def run(first: int, seeds: int, plant: str) -> int:
-    """Run the seeds and print what was found; how many violated something."""
-    started, done, violated = time.monotonic(), 0, 0
-    with get_context("spawn").Pool(PROCESSES) as pool:
-        for count, found in pool.imap_unordered(_chunk, _chunks(first, seeds, plant)):
-            done += count
-            violated += len(found)
-            for text in found[:10]:
-                print(text, end="\n\n")
-            if done % 1_000 < count or done == seeds or (plant and found):
-                minutes = (time.monotonic() - started) / 60
-                print(f"{done:>8} schedules, {violated} violations, {done / minutes:,.0f} a minute", flush=True)
-            if plant and found:
-                break
-    return violated
+from .planted import Planted
+from .runner import run
+from .simulate import simulate
 
 
 def main() -> int:
@@ -63,9 +24,6 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.replay is None:
         return 1 if run(asked.first, asked.seeds, asked.plant) else 0
-
-    from .planted import Planted
-    from .simulate import simulate
 
     planted = dataclasses.replace(Planted(), **{asked.plant: True}) if asked.plant else Planted()
     violation = simulate(asked.replay, planted, traced=True, keep=True)

@@ -56,11 +56,20 @@ def test_the_same_seed_is_the_same_schedule() -> None:
     assert trace(1) != trace(2)
 
 
+def command(*arguments: str) -> str:
+    line = [sys.executable, "-m", "tests.simulation", *arguments]
+    return subprocess.run(line, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False).stdout
+
+
 def test_a_seed_is_replayed_from_the_command_line() -> None:
-    command = [sys.executable, "-m", "tests.simulation", "--replay", "36"]
-    outputs = [
-        subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False).stdout
-        for _ in range(2)
-    ]
-    assert outputs[0] == outputs[1]
-    assert "no more faults" in outputs[0]
+    trace = command("--replay", "36")
+    assert "no more faults" in trace
+    kept = simulate(36, traced=True, keep=True)
+    assert kept is not None
+    assert trace.startswith("\n".join(kept.trace))
+
+
+def test_many_seeds_run_in_processes_of_their_own() -> None:
+    printed = command("--seeds", "10", "--plant", "short_lease")
+    assert "seed 2, faults: " in printed
+    assert "a minute" in printed
