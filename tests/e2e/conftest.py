@@ -18,6 +18,13 @@ LADDER_MS = "300,600,900,1200"
 QUIET_SECONDS = 60.0
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever comes first waits for the whole fleet to come up, and everybody for it to become quiet."""
+    for item in items:
+        if "e2e" in item.path.parts and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))
+
+
 @pytest.fixture(scope="session")
 def layout() -> Iterator[Layout]:
     # Two runs of one checkout need two folders: COMMDESK_E2E_RUN_DIR names another.
