@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
-import aio_pika
 import grpc
 import pytest
 import pytest_asyncio
-from google.protobuf.message import Message
 
 from commdesk.common.v1 import delivery_pb2
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
 from commdesk.ledger.v1 import ledger_pb2 as pb
 from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
-from common import envelopes, grpc_client, ids
+from common import grpc_client, ids
 from common.database import Database
 from common.settings import read
+from common.testing import Announce, until
 from common.tokens import ServiceTokens
-from common.topology import CONTRACT
 from ledger.__main__ import service
 from ledger.settings import Settings
 
@@ -45,40 +43,17 @@ async def channel(running: Settings, service_keys: dict[str, str]) -> AsyncItera
     await opened.close(None)
 
 
-@pytest.fixture
-def announce(broker_admin_url: str, running: Settings) -> Callable[..., Awaitable[bytes]]:
-    """Put an envelope of events on the exchange that the contract names, as its producer would."""
-
-    async def send(events: Sequence[Message], envelope: bytes = b"") -> bytes:
-        event = CONTRACT.events[events[0].DESCRIPTOR.full_name]
-        if not envelope:
-            _, envelope = envelopes.seal(event.producers[0], event.type, [each.SerializeToString() for each in events])
-        async with await aio_pika.connect(broker_admin_url) as connection:
-            exchange = await (await connection.channel()).get_exchange(event.exchange, ensure=False)
-            await exchange.publish(aio_pika.Message(envelope), event.routing_key(events[0]), mandatory=True)
-        return envelope
-
-    return send
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
-        while not await condition():
-            await asyncio.sleep(0.05)
-
-
 async def count(db: Database, table: str) -> int:
     async with db.begin() as tx:
         return int((await tx.execute(f"select count(*) from {table}")).scalar_one())
 
 
 async def test_a_payment_and_its_grant_are_posted_once_and_can_be_asked_for(
-    db: Database, announce: Any, channel: grpc.aio.Channel, events: Any
+    db: Database, announce: Announce, channel: grpc.aio.Channel, events: Any
 ) -> None:
     paid = events.paid()
     credited, debited = events.credited(payment_id=paid.payment.payment_id), events.debited()
-    twice = await announce([paid])
-    await announce([paid], twice)
+    await announce([paid], times=2)
     await announce([paid])
     await announce([credited])
     await announce([debited])
@@ -104,7 +79,7 @@ async def test_a_payment_and_its_grant_are_posted_once_and_can_be_asked_for(
 
 
 async def test_what_does_not_add_up_becomes_a_dead_letter_alone(
-    db: Database, announce: Any, channel: grpc.aio.Channel, events: Any
+    db: Database, announce: Announce, channel: grpc.aio.Channel, events: Any
 ) -> None:
     await announce([events.paid(), events.paid(net=1), events.paid()])
 
@@ -118,7 +93,7 @@ async def test_what_does_not_add_up_becomes_a_dead_letter_alone(
     assert [(each.queue, each.error_code) for each in dead.dead_letters] == [("ledger.posting", "journal_unbalanced")]
 
 
-async def test_audit_is_kept_and_told(db: Database, announce: Any, channel: grpc.aio.Channel, events: Any) -> None:
+async def test_audit_is_kept_and_told(db: Database, announce: Announce, channel: grpc.aio.Channel, events: Any) -> None:
     paid = events.paid()
     payment_id = paid.payment.payment_id
     await announce([paid])

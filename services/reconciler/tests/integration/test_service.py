@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aio_pika
@@ -19,7 +19,7 @@ from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
 from common import envelopes, grpc_client, outbox
 from common.database import Database
 from common.settings import read
-from common.testing import free_port, published
+from common.testing import free_port, published, until
 from common.tokens import ServiceTokens
 from reconciler.__main__ import service
 from reconciler.settings import Settings
@@ -61,12 +61,6 @@ async def start(settings: Settings, service_keys: dict[str, str]) -> AsyncIterat
 
 async def run(stub: Any) -> Any:
     return await stub.Run(pb.RunRequest(actor="operator:test"), timeout=TIMEOUT, wait_for_ready=True)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 async def count(db: Database, what: str) -> int:

@@ -1,4 +1,5 @@
-"""The pytest plugin of the fleet: real engines, a fresh database for every test, a broker with the whole topology.
+"""The pytest plugin of the fleet: real engines, a fresh database for every test, a broker with the whole topology,
+and the service under test as a process of its own.
 
 The engines are those of the file that COMMDESK_TEST_STACK names (`.run/test/stack.json` otherwise): a PostgreSQL whose
 roles, a RabbitMQ whose vhosts and a Redis whose numbered databases are the tests' own. Which service is tested follows
@@ -16,12 +17,16 @@ from common.testing.postgresql import (
     published,
     superuser_url,
 )
-from common.testing.rabbitmq import LADDER_MS, broker_admin_url, broker_url, retry_ladder_ms, vhost
+from common.testing.process import RunningService, own_settings, running_service, start, until
+from common.testing.rabbitmq import LADDER_MS, Announce, announce, broker_admin_url, broker_url, retry_ladder_ms, vhost
 from common.testing.redis_database import redis_client, redis_database, redis_url
 
 __all__ = [
     "LADDER_MS",
+    "Announce",
+    "RunningService",
     "Stack",
+    "announce",
     "broker_admin_url",
     "broker_url",
     "clock",
@@ -30,6 +35,7 @@ __all__ = [
     "db",
     "free_port",
     "migrations_package",
+    "own_settings",
     "owner_url",
     "public_key",
     "published",
@@ -37,10 +43,13 @@ __all__ = [
     "redis_database",
     "redis_url",
     "retry_ladder_ms",
+    "running_service",
     "service_keys",
     "service_name",
     "settings_env",
     "stack",
+    "start",
     "superuser_url",
+    "until",
     "vhost",
 ]

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from common.testing.engines import RUN, Stack, is_over, password_of, run
 
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
 LADDER_MS = (100, 200, 300, 400)
+
+
+class Announce(Protocol):
+    async def __call__(self, events: Sequence[Message], times: int = 1) -> None:
+        """Put one envelope of *events*, all of one type, on their exchange; more *times* if confirms were lost."""
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +49,25 @@ def broker_url(stack: Stack, vhost: str, service_name: str, broker_admin_url: st
     run(_grant(stack, vhost, user, service_name))
     scheme, _, address = stack.amqp_url.partition("://")
     return f"{scheme}://{user}:{password_of(user)}@{address.rpartition('@')[2]}/{vhost}"
+
+
+@pytest.fixture
+def announce(broker_admin_url: str) -> Announce:
+    """Publishes events as their producer would; the contract says how."""
+    import aio_pika
+
+    from common import envelopes
+    from common.topology import CONTRACT
+
+    async def send(events: Sequence[Message], times: int = 1) -> None:
+        event = CONTRACT.events[events[0].DESCRIPTOR.full_name]
+        _, envelope = envelopes.seal(event.producers[0], event.type, [each.SerializeToString() for each in events])
+        async with await aio_pika.connect(broker_admin_url) as connection:
+            exchange = await (await connection.channel()).get_exchange(event.exchange, ensure=False)
+            for _ in range(times):
+                await exchange.publish(aio_pika.Message(envelope), event.routing_key(events[0]), mandatory=True)
+
+    return send
 
 
 async def _make_vhost(stack: Stack, name: str, ladder_ms: Sequence[int]) -> None:
