@@ -66,13 +66,14 @@ async def _(ground: Ground) -> None:
             database=known["database"],
         )
         try:
-            for statement in (f"delete from {table}", f"update {table} set created_at = now()"):
+            column = await role.fetchval(
+                "select attname from pg_attribute where attrelid = $1::text::regclass and attnum = 1", table
+            )
+            for statement in (f"delete from {table}", f"update {table} set {column} = {column}"):
                 try:
                     await role.execute(statement)
                     ground.expect(False, f"{statement!r} is refused to {schema}")
-                except asyncpg.UndefinedColumnError:
-                    ground.expect(False, f"{table} has a column for {statement!r}")
-                except asyncpg.PostgresError:
+                except (asyncpg.InsufficientPrivilegeError, asyncpg.RaiseError):
                     pass
         finally:
             await role.close()
