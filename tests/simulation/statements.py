@@ -80,11 +80,14 @@ async def _lease_intents(tx: Transaction, p: Params) -> Rows:
     return found
 
 
-async def _done(tx: Transaction, p: Params) -> None:
+async def _done(tx: Transaction, p: Params) -> Rows:
+    marked = Rows()
     for intent_id in p["ids"]:
         row = await tx.lock("intents", intent_id)
         if row is not None and row["done_at"] is None:
             await tx.put("intents", intent_id, row | {"done_at": tx.started, "leased_until": None})
+            marked.append((intent_id,))
+    return marked
 
 
 async def _later(tx: Transaction, p: Params) -> None:
