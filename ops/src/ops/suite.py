@@ -21,6 +21,7 @@ ORDER = (
     "loadtests",
     "tests/architecture",
     "tests/test_architecture.py",
+    "tests/simulation",
     "tests/contract",
     "tests/e2e",
 )

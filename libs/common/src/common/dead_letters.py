@@ -16,6 +16,8 @@ from common import envelopes, ids, outbox
 from common.database import Database, Tx, retried
 from common.envelopes import Delivery
 from common.errors import InvalidArgument
+from common.handling import insist
+from common.metrics import QueueMetrics
 from common.outbox import Outgoing
 from common.topology import DEAD_LETTERS
 
@@ -59,7 +61,7 @@ class ReasonMissing(InvalidArgument):
 
 
 async def keep(db: Database, queue: str, deliveries: Sequence[Delivery]) -> None:
-    """Store what arrived in `<queue>.dlq`; the first time it alerts."""
+    """Store what arrived in `<queue>.dlq`, however long the database takes to be there; the first time it alerts."""
     rows = [(delivery, body) for delivery in deliveries for body in delivery.bodies]
 
     @retried
@@ -82,7 +84,7 @@ async def keep(db: Database, queue: str, deliveries: Sequence[Delivery]) -> None
             )
             await outbox.append(tx, [_alert(tx.service, row) for row in result])
 
-    await store(db)
+    await insist(lambda: store(db), queue + DEAD_LETTERS, QueueMetrics(queue + DEAD_LETTERS))
 
 
 async def find(

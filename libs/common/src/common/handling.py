@@ -110,7 +110,8 @@ class QueueHandler:
         """Bring every delivery to its end, whatever it takes; when it returns all of them may be acked."""
         groups: dict[str, list[Delivery]] = {}
         suspects = []
-        for delivery in deliveries:
+        # The claim tells envelopes apart that were worked before, not two copies of one in the same batch.
+        for delivery in {delivery.envelope_id: delivery for delivery in deliveries}.values():
             if delivery.redeliveries >= REDELIVERIES_MAX:
                 suspects.append(delivery)
             else:
@@ -165,18 +166,7 @@ class QueueHandler:
             await self._insist(partial(self._climb_alone, group[0], type(error).__name__))
 
     async def _insist(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Do *work*, again and again while it is the infrastructure that fails."""
-        pause_seconds = 0.1
-        while True:
-            try:
-                return await work()
-            except Exception as error:
-                if not _infrastructure(error):
-                    raise
-                logger.bind(queue=self._queue).warning("waiting: {}", type(error).__name__)
-                self._metrics.paused()
-                await asyncio.sleep(pause_seconds)
-                pause_seconds = min(pause_seconds * 2, PAUSE_SECONDS_MAX)
+        return await insist(work, self._queue, self._metrics)
 
     async def _handle(self, subscription: Subscription, group: Sequence[Delivery]) -> int:
         undecodable = [row for delivery in group for row in self._decode(subscription, delivery)]
@@ -286,6 +276,21 @@ class QueueHandler:
     ) -> Outgoing:
         envelope_id, sealed = envelopes.seal(delivery.producer, delivery.type, [body], delivery.traceparent)
         return Outgoing(envelope_id, exchange, routing_key, True, delivery.type, sealed, headers)
+
+
+async def insist(work: Callable[[], Awaitable[Any]], queue: str, metrics: QueueMetrics) -> Any:
+    """Do *work*, again and again while it is the infrastructure that fails; raises what is anybody else's fault."""
+    pause_seconds = 0.1
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            if not _infrastructure(error):
+                raise
+            logger.bind(queue=queue).warning("waiting: {}", type(error).__name__)
+            metrics.paused()
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(pause_seconds * 2, PAUSE_SECONDS_MAX)
 
 
 @retried

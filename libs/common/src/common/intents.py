@@ -23,6 +23,7 @@ R = TypeVar("R")
 
 POLL_SECONDS = 0.5
 BACKOFF_SECONDS = (1, 2, 5, 15, 60, 300, 900)
+SETTLE_PAUSES_SECONDS = (0.1, 0.3, 1.0, 3.0)
 
 _RECORD = """
 insert into intents (intent_id, kind, payload, attempts, due_at, leased_until)
@@ -42,7 +43,11 @@ returning intent_id, payload, attempts
 """
 _DONE = """
 update intents set done_at = now(), leased_until = null, last_error = null
-where intent_id = any(cast(:ids as uuid[])) and done_at is null
+where intent_id in (
+    select intent_id from intents
+    where intent_id = any(cast(:ids as uuid[])) and done_at is null order by intent_id for update
+)
+returning intent_id
 """
 _LATER = """
 update intents set due_at = now() + cast(:pause as interval), leased_until = null, last_error = :error
@@ -74,7 +79,7 @@ class Intents(Generic[R]):
 
     perform(intent) acts on the outside and returns what became of it; whatever it raises means "unknown", and it is
     tried again with backoff. settle(tx, [(intent, result)]) records outcomes, a batch at a time, in the transaction
-    that marks the intents done.
+    that marks the intents done, so each is settled once.
     """
 
     def __init__(
@@ -193,10 +198,26 @@ class Intents(Generic[R]):
         @retried
         async def settle(db: Database) -> None:
             async with db.begin() as tx:
-                await self._settle(tx, outcomes)
-                await tx.execute(_DONE, ids=sorted(intent.id for intent, _ in outcomes))
+                # First, and only what was not settled before: a commit that nobody knows of, or another worker's.
+                rows = await tx.execute(_DONE, ids=sorted(intent.id for intent, _ in outcomes))
+                open_ids = set(rows.scalars())
+                fresh = [(intent, result) for intent, result in outcomes if intent.id in open_ids]
+                if fresh:
+                    await self._settle(tx, fresh)
 
-        await settle(self._db)
+        # The effect has happened: to forget its outcome over a lost connection would be to carry it out again once
+        # the lease is over. So settling is tried again, and each intent is settled once.
+        for pause_seconds in SETTLE_PAUSES_SECONDS:
+            try:
+                await settle(self._db)
+                break
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                logger.bind(kind=self.kind).warning("outcomes wait: {}", type(error).__name__)
+            await asyncio.sleep(pause_seconds)
+        else:
+            await settle(self._db)
         return [None] * len(outcomes)
 
     def _finished(self, task: asyncio.Task[None]) -> None:

@@ -10,12 +10,14 @@ import asyncpg
 import pytest
 from aio_pika import DeliveryMode, Message
 
+from commdesk.common.v1.common_pb2 import Envelope
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
 from common import broker, dead_letters, handling, outbox
 from common.broker import BrokerConnection, Publisher
 from common.clock import SystemClock
 from common.consuming import Consumer, Refused, Subscription
 from common.database import Database, Tx
+from common.envelopes import Delivery
 from common.errors import FailedPrecondition, Unavailable
 from common.handling import QueueHandler
 from common.relay import Relay
@@ -160,6 +162,20 @@ async def test_without_the_inbox_claim_it_takes_effect_twice(
     """The negative control of the test above: it is the claim that carries the weight."""
     monkeypatch.setattr(handling, "_CLAIM", "select unnest(cast(:ids as uuid[])) as envelope_id where :consumer <> ''")
     assert await deliver_twice(db, broker_url) == {"pay_1": 2, "pay_2": 2}
+
+
+async def test_two_copies_of_an_envelope_in_one_batch_take_effect_once(db: Database) -> None:
+    await announce(db, ["pay_1", "pay_2"])
+    async with db.begin() as tx:
+        [row] = await tx.execute("select envelope_id, type, body from outbox")
+    envelope = Envelope.FromString(row.body)
+    copies = [
+        Delivery(row.envelope_id, row.type, "payment", "", 0, envelope.events, 0, 0, "", "", redeliveries=0)
+        for _ in range(2)
+    ]
+    subscription = Subscription(QUEUE, PaymentSyncRequested, lambda message: message, apply)
+    await QueueHandler(db, QUEUE, [subscription], LADDER_MS).work(copies)
+    assert await counts(db) == {"pay_1": 1, "pay_2": 1}
 
 
 async def test_infrastructure_that_fails_makes_the_same_messages_wait_and_lets_nothing_climb(

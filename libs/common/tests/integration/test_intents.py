@@ -119,6 +119,24 @@ async def test_a_worker_that_dies_loses_its_lease_and_another_carries_on(db: Dat
     assert outside.settled == [(b"x", "attempt 2")]
 
 
+async def test_an_outcome_is_settled_although_the_database_was_away_for_a_moment(db: Database) -> None:
+    outside = Outside()
+    failures = iter([ConnectionResetError(), TimeoutError()])
+
+    async def settle(tx: Tx, outcomes: Sequence[tuple[Intent, str]]) -> None:
+        await outside.settle(tx, outcomes)
+        error = next(failures, None)
+        if error is not None:
+            raise error
+
+    intents = Intents(db, "test", outside.perform, settle)
+    async with db.begin() as tx:
+        [intent] = await intents.record(tx, {ids.new(): b"x"}, leased=True)
+    assert await intents.carry_out(intent) == "attempt 1"
+    assert await pending(db) == 0
+    assert outside.done == [b"x"], "it is not carried out again"
+
+
 async def test_what_was_done_long_ago_is_forgotten(db: Database) -> None:
     outside = Outside()
     intents = Intents(db, "test", outside.perform, outside.settle)
