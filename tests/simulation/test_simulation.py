@@ -43,28 +43,19 @@ def test_a_planted_bug_is_found(guard: str) -> None:
     assert any(simulate(seed, planted) and not simulate(seed) for seed in range(PLANTED_WITHIN))
 
 
-def test_the_same_seed_is_the_same_schedule() -> None:
-    def trace(seed: int) -> tuple[str, ...]:
-        kept = simulate(seed, traced=True, keep=True)
-        assert kept is not None
-        return kept.trace
-
-    for seed in (3, 36, 84):
-        first = trace(seed)
-        assert len(first) > 20
-        assert trace(seed) == first
-    assert trace(1) != trace(2)
-
-
 def command(*arguments: str) -> str:
     line = [sys.executable, "-m", "tests.simulation", *arguments]
     return subprocess.run(line, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False).stdout
 
 
-def test_a_seed_is_replayed_from_the_command_line() -> None:
-    trace = command("--replay", "36")
-    assert "no more faults" in trace
-    assert command("--replay", "36") == trace
+def test_the_same_seed_is_the_same_schedule_in_every_process() -> None:
+    """Each in a process of its own: in a long one the memory layout orders what asyncio keeps in sets."""
+    traces = {}
+    for seed in ("3", "36"):
+        traces[seed] = command("--replay", seed)
+        assert "no more faults" in traces[seed]
+        assert command("--replay", seed) == traces[seed]
+    assert traces["3"] != traces["36"]
 
 
 def test_many_seeds_run_in_processes_of_their_own() -> None:
