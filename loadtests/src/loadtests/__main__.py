@@ -17,10 +17,10 @@ from loadtests.bench import bench
 from loadtests.config import Plan
 from ops import stack
 from ops.files import write_private
-from ops.layout import Layout, from_environment
+from ops.layout import ROOT, Layout, from_environment
 from ops.steps import Steps
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = ROOT / "README.md"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,6 +38,9 @@ def main(
     layout, steps = from_environment(), Steps()
     file = layout.run_dir / "bench.json"
     if readme:
+        if not file.is_file():
+            steps.failed(f"no result in {file}: run the benchmark first")
+            raise typer.Exit(1)
         README.write_text(report.with_numbers(README.read_text(), json.loads(file.read_text())))
         steps.done(f"numbers of {file} are in the README")
         return
