@@ -93,8 +93,8 @@ create unique index payments_idempotency_key on payments (merchant_id, user_id, 
 -- Ids are time-ordered, so this is also the order of creation.
 create index payments_user on payments (merchant_id, user_id, id);
 create index payments_created_at on payments (created_at);
--- The status is in no index, not even in a predicate: then the move to PENDING touches none of the others (HOT). What is
--- open is found by its next check.
+-- The status is in no index, not even in a predicate: so the move to PENDING touches none of them (HOT).
+-- What is open is found by its next check.
 create index payments_due on payments (next_check_at) where next_check_at is not null;
 """
 
