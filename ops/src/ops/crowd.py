@@ -16,7 +16,8 @@ import jwt
 from ops.fleet_client import Answer, FleetClient
 from ops.journey import MERCHANT, Member, StepFailed
 
-PATIENCE_SECONDS = 60.0
+# Longer than the lease that a killed process leaves on a key.
+PATIENCE_SECONDS = 90.0
 # Not the last word on a request: the same key again gets it.
 NOT_FINAL = frozenset({202, 409, 429, 500, 502, 503, 504})
 

@@ -19,7 +19,7 @@ from ops.faults.history import Created, History
 from ops.fleet_client import FleetClient
 from ops.journey import Member, StepFailed
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = crowd.PATIENCE_SECONDS
 # One request in so many is a member who spends.
 SPENDING_SHARE = 4
 

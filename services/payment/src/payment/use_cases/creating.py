@@ -81,7 +81,11 @@ class Creation:
         self._terminations = terminations
         self._public_url = public_url
         self._timeout_seconds = timeout_seconds
-        self.orders: Intents[OrderOutcome] = Intents(db, "create_order", self._make_order, self._record_outcomes)
+        # Twice the gateway's time, for a read and a create, and some: whoever asks again under the key of a process that
+        # died waits for no longer than this.
+        self.orders: Intents[OrderOutcome] = Intents(
+            db, "create_order", self._make_order, self._record_outcomes, lease_seconds=3 * timeout_seconds
+        )
         self.batcher: Batcher[Item, Placed | Answered] = Batcher(
             lambda items: place_payments(db, self.orders, items, clock.now()), name="create_payments"
         )
