@@ -81,8 +81,8 @@ class Creation:
         self._terminations = terminations
         self._public_url = public_url
         self._timeout_seconds = timeout_seconds
-        # Twice the gateway's time, for a read and a create, and some: whoever asks again under the key of a process that
-        # died waits for no longer than this.
+        # Twice the gateway's time, for a read and a create, and some: whoever asks again under the key of a process
+        # that died waits for no longer than this.
         self.orders: Intents[OrderOutcome] = Intents(
             db, "create_order", self._make_order, self._record_outcomes, lease_seconds=3 * timeout_seconds
         )
