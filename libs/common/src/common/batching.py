@@ -11,7 +11,7 @@ from loguru import logger
 from prometheus_client import Histogram
 
 from common.database import is_transient, sqlstate
-from common.errors import DomainError, Unavailable, Unresolved
+from common.errors import DomainError, Overloaded, Unavailable, Unresolved
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,12 +19,6 @@ R = TypeVar("R")
 _SIZE = Histogram("commdesk_batch_items", "Items of a flush", ["batcher"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
 # Integrity violations: one item contradicts what is stored, the others deserve their own try.
 _CONSTRAINT = "23"
-
-
-class Overloaded(Unavailable):
-    """More is waiting than can be worked off in time."""
-
-    fix = "Send the same request again after Retry-After, with the same idempotency key."
 
 
 class DeadlinePassed(Unavailable):

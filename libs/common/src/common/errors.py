@@ -104,6 +104,12 @@ class Unavailable(DomainError):
     retry_after_seconds: int = 1
 
 
+class Overloaded(Unavailable):
+    """More is waiting, at a door or before a flush, than can be worked off in time."""
+
+    fix = "Send the same request again after Retry-After, with the same idempotency key."
+
+
 class TooLarge(DomainError):
     """The request is bigger than the door takes."""
 

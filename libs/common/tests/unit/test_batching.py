@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from common.batching import Batcher, DeadlinePassed, OutcomeUnknown, Overloaded
-from common.errors import DomainError, NotFound
+from common.batching import Batcher, DeadlinePassed, OutcomeUnknown
+from common.errors import DomainError, NotFound, Overloaded
 
 
 class Recorder:

@@ -20,12 +20,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common import context, ids, logs, telemetry
 from common.context import Context
-from common.errors import DomainError
+from common.errors import DomainError, Overloaded
 from common.http_server.door import CALLER, Door, Route
 from common.http_server.health import operational_routes
 from common.http_server.refusals import (
     MethodNotAllowed,
-    Overloaded,
     RoleMissing,
     RouteNotFound,
     Stopping,

@@ -51,10 +51,6 @@ class RoleMissing(PermissionDenied):
     fix = "Ask for one of the roles that this operation needs."
 
 
-class Overloaded(Unavailable):
-    fix = "Send the same request again after Retry-After."
-
-
 class Stopping(Unavailable):
     """The process ends before the request did; what it had started may have happened."""
 
