@@ -135,10 +135,6 @@ async def _settle(tx: Tx, dead_letter_ids: Sequence[UUID], status: str, actor: s
     return list(result)
 
 
-def home_of(dead_letter_queue: str) -> str:
-    return dead_letter_queue.removesuffix(DEAD_LETTERS)
-
-
 def _source(delivery: Delivery, number: int) -> UUID:
     """One id for each event: an envelope that the broker itself gave up on may hold several."""
     if len(delivery.bodies) == 1:
