@@ -37,7 +37,7 @@ from common import (
 from common import redis as redis_hint
 from common import settings as service_settings
 from common.batching import Batcher
-from common.broker import BrokerConnection, Publisher
+from common.broker import BrokerConnection, BrokerUnavailable, Publisher
 from common.clock import Clock, SystemClock
 from common.consuming import Consumer, Subscription
 from common.database import Database, connect, is_transient
@@ -164,6 +164,7 @@ class Runtime:
         self._http = await http_server.serve_http(
             http_server.app(self._routes, door), self.settings.http_port, host=host
         )
+        self._spawn(self._check_topology(), "topology")
         self._spawn(self._relay.run(), "relay")
         self._consuming_tasks = [
             self._spawn(consumer.run(), f"consumer:{number}") for number, consumer in enumerate(self._consumers)
@@ -222,6 +223,21 @@ class Runtime:
             logger.opt(exception=error).error("{} died", task.get_name())
             self._failed = self._failed or error
             self._stopping.set()
+
+    async def _check_topology(self) -> None:
+        """Say at the start what the broker lacks; the migrate step declares it, a service never does."""
+        while True:
+            try:
+                channel = await self._consuming.channel(confirms=False)
+                break
+            except BrokerUnavailable:
+                await asyncio.sleep(1)
+        try:
+            await topology.check(channel, self.service, self.settings.retry_ladder_ms)
+        except aio_pika.exceptions.AMQPError as error:
+            logger.error("the broker lacks {}: `{} migrate` or `commdesk doctor --fix`", error, self.service)
+        finally:
+            await asyncio.gather(channel.close(), return_exceptions=True)
 
     async def _repeat(self, seconds: float, name: str, job: Callable[[], Awaitable[Any]]) -> None:
         while True:

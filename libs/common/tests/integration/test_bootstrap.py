@@ -142,3 +142,14 @@ async def test_a_wrong_administrator_is_an_error(stack):
     url = re.sub(r"//[^@]*@", "//admin:wrong@", stack.management_url)
     with pytest.raises(aiohttp.ClientResponseError):
         await bootstrap.broker(url, "nowhere", {})
+
+
+async def test_the_check_names_the_queue_that_is_missing(broker_url, broker_admin_url, retry_ladder_ms):
+    async with await aio_pika.connect(broker_admin_url) as admin, await aio_pika.connect(broker_url) as connection:
+        channel = await admin.channel()
+        await channel.queue_delete("refund.processing")
+        try:
+            with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity, match=r"refund\.processing"):
+                await topology.check(await connection.channel(), "payment", retry_ladder_ms)
+        finally:
+            await topology.declare(channel, retry_ladder_ms)
