@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test simulate bench faults faults-controls lint proto lock install
+.PHONY: help demo up down status logs test simulate bench faults faults-controls crash-points lint proto lock install
 
 BIN := .venv/bin
 # What the wire is compared with: it may only be added to.
@@ -42,6 +42,9 @@ faults: install ## Break a fleet of its own in every way, check that nothing is 
 
 faults-controls: install ## Take out one guard at a time: the checks must go red
 	@$(BIN)/commdesk faults-controls $(foreach name,$(NAMES),'$(name)')
+
+crash-points: install ## Kill each service after each effect that leaves it, and check (ONLY='settle consume:wallet', MINUTES=, PAIRS=20 SEED=7)
+	@$(BIN)/commdesk crash-points $(foreach name,$(ONLY),--only '$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED))
 
 lint: install ## Style, types, and the contract's rules
 	$(BIN)/ruff check .

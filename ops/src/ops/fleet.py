@@ -29,6 +29,7 @@ PASSED_ON = (
     "TOKEN_EXPIRY",
     "SWEEP_AFTER_SECONDS",
     "SWEEP_LONGEST_SECONDS",
+    "SETTLE_SECONDS",
 )
 
 # The sandbox settles payments quickly, for people who watch; a caller of `up` may set any of them.

@@ -108,6 +108,14 @@ CHECKS: dict[str, str] = {
         select p.id, count(m.*) from ({_PAID}) p
         left join notifier.emails m on m.key = 'payment-success:' || p.payment_id and m.status = 'SENT'
         where p.customer_email <> '' group by p.id having count(m.*) <> 1""",
+    # The keys go with the minutes that fraud looks back to.
+    "fraud counts a member's payments once": """
+        select p.user_id, count(*) as announced, counted from payment.payments p
+        join reconciler.billing_events b on b.payment_id = p.payment_id and b.kind = 'payment.created'
+        cross join lateral (select sum(created) as counted from fraud.velocity_buckets
+                            where key = fraud.subject_key('USER', p.merchant_id, p.user_id)) v
+        group by p.merchant_id, p.user_id, counted
+        having count(*) <> counted and min(p.created_at) > now() - interval '1 day'""",
     "no dead letter is open": " union all ".join(
         f"select '{schema}' as service, queue, error_code, error_class from {schema}.dead_letters where status = 'OPEN'"
         for schema in SCHEMAS
@@ -223,7 +231,7 @@ async def undelivered(description: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _deliveries() -> dict[str, str]:
-    """Outbox = inbox: what was announced to a queue was claimed there, for every queue of the contract."""
+    """Outbox = inbox: what was announced to a queue, or sent on to it, was claimed there."""
     checks = {}
     for queue in CONTRACT.queues:
         parts = []
@@ -241,6 +249,15 @@ def _deliveries() -> dict[str, str]:
             ]
         if parts:
             checks[f"what was announced to {queue.name} was claimed there"] = " union all ".join(parts)
+    for schema in SCHEMAS:
+        # Hops: to a rung of the ladder and home from there, straight home, or to the dead letters.
+        checks[f"what {schema} sent home arrived there"] = (
+            f"select o.envelope_id, o.routing_key from {schema}.outbox o"
+            " where (o.exchange = '' or o.exchange like 'retry.%')"
+            f" and not exists (select from {schema}.inbox i"
+            " where i.envelope_id = o.envelope_id and i.consumer = o.routing_key)"
+            f" and not exists (select from {schema}.dead_letters d where d.source_id = o.envelope_id)"
+        )
     return checks
 
 

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -24,7 +24,7 @@ from ops.steps import Steps
 PORT_BASE = 28000
 
 Names = Annotated[list[str] | None, typer.Argument(help="Scenarios, or patterns: 'C*', 'R68-*'. Without any, all.")]
-Work = Callable[[Ground], Awaitable[list[Outcome]]]
+R = TypeVar("R")
 
 __all__ = ["faults", "faults_controls", "scenarios"]
 
@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the operator's command line."""
     app.command()(faults)
     app.command("faults-controls")(faults_controls)
+    app.command("crash-points")(crash_points)
 
 
 def faults(
@@ -66,9 +67,32 @@ def faults(
 
 def faults_controls(names: Names = None) -> None:
     """Take one guard out at a time: the checker must go red, and green again when the guard is back."""
-    from ops.faults.controls import run as run_controls
+    from ops.faults import controls
 
-    _finish(_with_ground(lambda ground: run_controls(ground, names or [])), "controls")
+    chosen = controls.matching(names or [])
+    results = layout.from_environment().run_dir / "faults-controls.json"
+    verdicts = _with_ground(lambda ground: controls.run(ground, chosen, results))
+    controls.show(verdicts)
+    held = sum(each.held for each in verdicts)
+    typer.echo(f"{held} of {len(verdicts)} are red without and green with; {results}")
+    raise typer.Exit(0 if verdicts and held == len(verdicts) else 1)
+
+
+def crash_points(
+    only: Annotated[list[str] | None, typer.Option(help="Use case, or use-case:service; patterns.")] = None,
+    minutes: Annotated[float, typer.Option(help="Begin no further crash after so long.")] = 40,
+    pairs: Annotated[int, typer.Option(help="Instead: so many pairs of crashes, drawn by the seed.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed, the same pairs.")] = 1,
+) -> None:
+    """Kill each service after each effect that leaves it, use case by use case, and check."""
+    from ops.faults.crashing import points
+
+    results = layout.from_environment().run_dir / "crash-points.json"
+    os.environ.update(points.SETTINGS)
+    journeys = _with_ground(lambda ground: points.run(ground, points.chosen(only or []), minutes, pairs, seed, results))
+    points.show(journeys)
+    typer.echo(str(results))
+    raise typer.Exit(0 if journeys and all(each.held for each in journeys) else 1)
 
 
 def matching(known: Sequence[Scenario], patterns: Sequence[str]) -> list[Scenario]:
@@ -100,10 +124,10 @@ def write(outcomes: Sequence[Outcome], what: str) -> None:
     file.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def _with_ground(work: Work) -> list[Outcome]:
+def _with_ground(work: Callable[[Ground], Awaitable[R]]) -> R:
     """Run *work* on a fresh fleet; interrupted or not, the fleet is taken down."""
 
-    async def run() -> list[Outcome]:
+    async def run() -> R:
         _cancelled_by_sigterm()
         run_dir = layout.from_environment().run_dir / "faults"
         base = stack.free_port_base(int(os.environ.get("PORT_BASE", PORT_BASE)))

@@ -8,26 +8,30 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import aio_pika
 import asyncpg
 import psutil
 
-from ops import crowd, fleet_client, invariants, rabbitmq, stack
+from ops import crowd, edge, fleet, fleet_client, invariants, rabbitmq, stack
 from ops.faults.history import History
 from ops.faults.proxy import CALM, FaultProxy, Weather
 from ops.fleet_client import FleetClient
 from ops.journey import Member
-from ops.layout import PORT_OFFSETS, Layout
+from ops.layout import PORT_OFFSETS, Layout, snake
+from ops.processes import MARK
 from ops.steps import Steps
 from ops.supervision import State
 
 # What services reach through a proxy, and where that proxy listens, from the port base.
 PROXY_OFFSETS = {"postgresql": 60, "rabbitmq": 61, "redis": 62, "sandbox": 63}
+# A second process of a service listens here: HTTP, then gRPC.
+REPLICA_OFFSET = 70
 SPENDERS = 8
 
 # Ladders and sweeps that a scenario can wait for; everything else is as in production.
@@ -61,6 +65,10 @@ class Ground:
     history: History = field(default_factory=History)
     """Of the scenario that runs, as are the complaints."""
     complaints: list[str] = field(default_factory=list)
+    deadlocks: int = 0
+    """What PostgreSQL had resolved when it was last asked."""
+    commands: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Services that run under another command line than their own."""
 
     def expect(self, holds: object, what: str) -> None:
         """Complain that *what* should be, unless it holds."""
@@ -81,6 +89,12 @@ class Ground:
             yield connection
         finally:
             await connection.close()
+
+    @asynccontextmanager
+    async def broker(self) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
+        """The administrator's channel, past the proxy."""
+        async with await aio_pika.connect(self.fleet.description["rabbitmq"]["url"], timeout=5) as connection:
+            yield await connection.channel()
 
     @contextmanager
     def weather(self, name: str, weather: Weather) -> Iterator[None]:
@@ -124,19 +138,63 @@ class Ground:
 
     async def command(self, name: str, *arguments: str) -> None:
         """Have a service run under another command line, `()` = its own again: `python <arguments>`."""
-        await asyncio.to_thread(self._command, name, arguments)
-        await self.until_ready(name)
+        await self.run_under({name: arguments})
 
-    def _command(self, name: str, arguments: tuple[str, ...]) -> None:
+    async def run_under(self, commands: Mapping[str, tuple[str, ...]]) -> None:
+        """The same for several at once."""
+        await asyncio.to_thread(self._run_under, commands)
+        for name in commands:
+            await self.until_ready(name)
+
+    def _run_under(self, commands: Mapping[str, tuple[str, ...]]) -> None:
+        self.commands = {name: words for name, words in (self.commands | dict(commands)).items() if words}
         known = self.stack
-        processes = [*known.engine_processes(), *known.fleet_processes()]
-        if arguments:
-            processes = [
-                replace(each, command=(sys.executable, *arguments)) if each.name == name else each for each in processes
-            ]
-        known.supervisor.stop(name)
+        processes = [
+            replace(each, command=(sys.executable, *self.commands[each.name])) if each.name in self.commands else each
+            for each in (*known.engine_processes(), *known.fleet_processes())
+        ]
+        known.supervisor.stop(*commands)
         known.supervisor.configure(processes)
-        known.supervisor.start(name)
+        for name in commands:
+            known.supervisor.start(name)
+
+    @asynccontextmanager
+    async def replica(self, name: str) -> AsyncIterator[None]:
+        """A second process of a service, under the same command line, on ports of its own, while the block lasts."""
+        http_port = self.layout.port_base + REPLICA_OFFSET
+        environment = {
+            **{key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ},
+            **fleet.service_environment(self.layout, self.stack.credentials, name, os.environ),
+            "HTTP_PORT": str(http_port),
+            "GRPC_PORT": str(http_port + 1),
+            MARK: str(self.layout.run_dir),
+        }
+        arguments = self.commands.get(name, ("-m", snake(name), "serve"))
+        with (self.layout.logs / f"{name}-replica.log").open("w") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, *arguments, env=environment, cwd="/", stdout=log, stderr=log
+            )
+        try:
+            for _ in range(300):
+                if await asyncio.to_thread(edge.responds, f"http://127.0.0.1:{http_port}/health/ready"):
+                    break
+                await asyncio.sleep(0.1)
+            yield
+        finally:
+            process.terminate()
+            await process.wait()
+
+    async def release(self, service: str) -> None:
+        """End the leases of a service's work: nobody holds them any more, and nothing is shown by waiting for them."""
+        schema = snake(service)
+        async with self.db() as db:
+            await db.execute(f"update {schema}.outbox set leased_until = null where published_at is null")
+            await db.execute(f"update {schema}.intents set leased_until = null where done_at is null")
+            await db.execute(f"update {schema}.idempotency_keys set leased_until = null where state = 'STARTED'")
+            if service == "reconciler":
+                await db.execute(
+                    f"update {schema}.reconciliation_runs set leased_until = now() where status = 'RUNNING'"
+                )
 
     async def rabbitmqctl(self, *arguments: str) -> None:
         """Run rabbitmqctl against the fleet's own broker. Raises CalledProcessError."""

@@ -6,8 +6,6 @@ service's own `main` runs.
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import importlib
 import os
 import sys
@@ -16,13 +14,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from ops.faults.guards import GUARDS
 from ops.layout import snake
 from ops.processes import MARK
 
 # The first so many times nothing happens, so that the point is reached in the middle of things.
 SPARED = 3
-# An early ack is given so long before the work, to make the window as wide as a busy day makes it.
-WINDOW_SECONDS = 1.0
 
 
 def death_note(run_dir: Path, point: str) -> Path:
@@ -97,99 +94,6 @@ def die_inside_batch() -> None:
     _before(moving, "_save_wallets", _Death("die-inside-batch"))
 
 
-def no_inbox_claim() -> None:
-    """Every delivery is new."""
-    from common.handling import QueueHandler
-
-    async def claim(self: QueueHandler, tx: Any, group: Sequence[Any]) -> set[Any]:
-        return {delivery.envelope_id for delivery in group}
-
-    QueueHandler._claim = claim  # type: ignore[method-assign]
-
-
-def no_business_key() -> None:
-    """The wallet neither looks a key up nor minds that it is taken."""
-    store: Any
-    moving: Any
-    store, moving = importlib.import_module("wallet.store"), importlib.import_module("wallet.store.moving")
-
-    async def done_before(tx: Any, keys: Any) -> dict[Any, Any]:
-        return {}
-
-    store.done_before = done_before
-    moving.SAVE_KEYS += " on conflict do nothing"
-
-
-def not_mandatory() -> None:
-    """The broker takes what it cannot route, and says nothing."""
-    from aiormq.channel import Channel
-
-    real = Channel.basic_publish
-
-    async def basic_publish(self: Channel, *args: Any, **kwargs: Any) -> Any:
-        return await real(self, *args, **kwargs | {"mandatory": False})
-
-    Channel.basic_publish = basic_publish  # type: ignore[method-assign]
-
-
-def ack_before_commit() -> None:
-    """The broker forgets what it delivers at once; the work comes afterwards."""
-    from aiormq.channel import Channel
-
-    from common.handling import QueueHandler
-
-    real_consume, real_work = Channel.basic_consume, QueueHandler.work
-
-    async def basic_consume(self: Channel, *args: Any, **kwargs: Any) -> Any:
-        return await real_consume(self, *args, **kwargs | {"no_ack": True})
-
-    async def basic_ack(self: Channel, *args: Any, **kwargs: Any) -> None:
-        return None
-
-    async def work(self: QueueHandler, deliveries: Sequence[Any]) -> None:
-        await asyncio.sleep(WINDOW_SECONDS)
-        await real_work(self, deliveries)
-
-    Channel.basic_consume = basic_consume  # type: ignore[method-assign]
-    Channel.basic_ack = basic_ack  # type: ignore[method-assign]
-    QueueHandler.work = work  # type: ignore[method-assign]
-
-
-def no_sweeper() -> None:
-    """What the fast path did not get confirmed is left behind."""
-    from common.relay import Relay
-
-    async def sweep(self: Relay) -> int:
-        return 0
-
-    Relay.sweep = sweep  # type: ignore[method-assign]
-
-
-def no_outbox() -> None:
-    """Announcements are published from memory after the commit and written nowhere."""
-    from common import outbox
-
-    async def append_rows(tx: Any, rows: Sequence[Any]) -> None:
-        tx.outgoing.extend(rows)
-
-    outbox.append_rows = append_rows
-
-
-def no_signature() -> None:
-    """Whoever knows the webhook's address may send one."""
-    cashfree: Any = importlib.import_module("webhook_ingest.gateways.cashfree")
-
-    class Lenient:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(hmac, name)
-
-        @staticmethod
-        def compare_digest(_: Any, __: Any) -> bool:
-            return True
-
-    cashfree.hmac = Lenient()
-
-
 SABOTAGE: dict[str, Callable[[], None]] = {
     act.__name__.replace("_", "-"): act
     for act in (
@@ -197,13 +101,7 @@ SABOTAGE: dict[str, Callable[[], None]] = {
         die_before_mark,
         die_before_answer,
         die_inside_batch,
-        no_inbox_claim,
-        no_business_key,
-        not_mandatory,
-        ack_before_commit,
-        no_sweeper,
-        no_outbox,
-        no_signature,
+        *GUARDS,
     )
 }
 

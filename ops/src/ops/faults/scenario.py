@@ -217,6 +217,10 @@ async def check(ground: Ground) -> list[str]:
         payments = await db.fetchval("select count(*) from payment.payments")
         if orders > payments:
             found.append(f"the gateway has {orders} orders for {payments} payments")
+        deadlocks = await db.fetchval("select deadlocks from pg_stat_database where datname = current_database()")
+        if deadlocks > ground.deadlocks:
+            found.append(f"PostgreSQL had to resolve {deadlocks - ground.deadlocks} deadlocks")
+        ground.deadlocks = deadlocks
         return found + await history.complaints(ground.fleet, db, ground.history)
 
 
