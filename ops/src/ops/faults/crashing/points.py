@@ -1,0 +1,218 @@
+"""Run a use case once to count a service's effects, then once more for each of them, dying after it.
+
+The supervisor starts the process again, whoever asked asks again, and when the fleet is quiet the books, the history
+and the use case itself are checked. Nothing else is restarted. What the dead process had leased is let go at once:
+nobody holds it, and how long leases last is shown elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from ops.faults import scenario
+from ops.faults.crashing.effects import Plan, arm, counted, disarm
+from ops.faults.crashing.use_cases import SETTLE_SECONDS, USE_CASES, UseCase
+from ops.faults.ground import Ground
+from ops.faults.history import History
+
+SETTINGS = {"SETTLE_SECONDS": str(SETTLE_SECONDS), "SWEEP_AFTER_SECONDS": "3"}
+QUIET_SECONDS = 60.0
+# Longer than the patience of whoever asks.
+POINT_SECONDS = 180.0
+# A use case that has more effects than it was counted to have still ends.
+POINTS_MAX = 150
+AGAIN_MAX = 30
+
+
+@dataclass
+class Point:
+    """One run: where the process died, and what was wrong afterwards."""
+
+    after: int
+    """The number of the effect; 0 = it lived."""
+    again: int = 0
+    """The number of its successor's effect, if that died too."""
+    died_of: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    effects: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Journey:
+    """One service through one use case."""
+
+    use_case: str
+    service: str
+    effects: list[str] = field(default_factory=list)
+    """What it does when nothing goes wrong, in order."""
+    points: list[Point] = field(default_factory=list)
+    finished: bool = False
+
+    @property
+    def held(self) -> bool:
+        return self.finished and not any(point.complaints for point in self.points)
+
+
+def chosen(patterns: Sequence[str]) -> list[tuple[UseCase, str]]:
+    """Use cases and services that a pattern matches; all without patterns."""
+    known = [(use_case, service) for use_case in USE_CASES for service in use_case.services]
+    return [
+        (use_case, service)
+        for use_case, service in known
+        if not patterns
+        or any(fnmatch(use_case.name, each) or fnmatch(f"{use_case.name}:{service}", each) for each in patterns)
+    ]
+
+
+async def run(
+    ground: Ground, wanted: Sequence[tuple[UseCase, str]], minutes: float, pairs: int, seed: int, results: Path
+) -> list[Journey]:
+    """Every crash point of what is wanted, or so many pairs of them; what is known so far is written to *results*."""
+    ends = time.monotonic() + minutes * 60
+    services = sorted({service for _, service in wanted})
+    await ground.run_under({name: ("-m", "ops.faults.crashing.effects", name) for name in services})
+    ground.steps.done(f"{', '.join(services)} count their effects")
+    journeys: list[Journey] = []
+    for use_case, service in wanted:
+        journey = Journey(use_case.name, service)
+        journeys.append(journey)
+        first = await _point(ground, use_case, service, Plan(), journey)
+        ground.steps.note(f"{use_case.name}, {service}: {first.effects} effects")
+        if not pairs:
+            await _exhaust(ground, use_case, journey, ends)
+        _write(journeys, results)
+    if pairs:
+        await _draw(ground, list(zip(wanted, journeys, strict=True)), pairs, seed, ends)
+        _write(journeys, results)
+    return journeys
+
+
+async def _exhaust(ground: Ground, use_case: UseCase, journey: Journey, ends: float) -> None:
+    """Die after the first effect, the second, …, until it lives through all of them."""
+    for number in range(1, POINTS_MAX + 1):
+        if time.monotonic() > ends:
+            return
+        point = await _point(ground, use_case, journey.service, Plan(after=number), journey)
+        if not point.died_of:
+            journey.finished = True
+            return
+
+
+async def _draw(
+    ground: Ground, known: Sequence[tuple[tuple[UseCase, str], Journey]], pairs: int, seed: int, ends: float
+) -> None:
+    """Die after one effect, and after another of the process that follows."""
+    chance = random.Random(seed)  # noqa: S311 - replayable, not secret
+    known = [each for each in known if each[1].effects]
+    for _ in range(pairs):
+        if time.monotonic() > ends:
+            return
+        (use_case, service), journey = chance.choice(known)
+        plan = Plan(after=chance.randint(1, len(journey.effects)), again=chance.randint(1, AGAIN_MAX))
+        await _point(ground, use_case, service, plan, journey)
+    for _, journey in known:
+        journey.finished = True
+
+
+async def _point(ground: Ground, use_case: UseCase, service: str, plan: Plan, journey: Journey) -> Point:
+    """One run of the use case; what came of it is added to the journey."""
+    began = time.monotonic()
+    point = Point(plan.after, plan.again)
+    ground.history, ground.complaints = History(), []
+    try:
+        async with asyncio.timeout(POINT_SECONDS):
+            point.complaints = await _lived_through(ground, use_case, service, plan)
+    except Exception as error:  # noqa: BLE001 - said, and the other points still run
+        point.complaints = [f"{type(error).__name__}: {error}", *ground.complaints]
+        await ground.heal()
+    finally:
+        disarm(ground.layout.run_dir, service)
+    effects = counted(ground.layout.run_dir, service)
+    last = dict(effects)
+    # Whoever is not the last to have lived has died of the last thing it did.
+    alive = ground.state(service).pid
+    point.died_of = [what for pid, what in last.items() if pid != alive]
+    point.effects = len(effects)
+    point.seconds = round(time.monotonic() - began, 1)
+    if not plan.after:
+        journey.effects = [what for _, what in effects]
+    journey.points.append(point)
+    _say(ground, use_case, service, point)
+    return point
+
+
+def _say(ground: Ground, use_case: UseCase, service: str, point: Point) -> None:
+    where = " and ".join(point.died_of) or "lived"
+    say = ground.steps.failed if point.complaints else ground.steps.done
+    say(
+        f"{use_case.name}, {service}, {point.after}{f'+{point.again}' if point.again else ''}: {where}"
+        f" ({point.seconds:.0f} s)"
+    )
+    for complaint in point.complaints:
+        ground.steps.failed(f"    {complaint[:600]}")
+
+
+async def _lived_through(ground: Ground, use_case: UseCase, service: str, plan: Plan) -> list[str]:
+    """Do the use case while the process does what it was told; the checker's complaints."""
+    act = use_case.act(ground)
+    await anext(act)
+    pid = (await asyncio.to_thread(ground.state, service)).pid
+    arm(ground.layout.run_dir, service, Plan(pid, plan.after, plan.again))
+    watching = asyncio.create_task(_let_go_when_dead(ground, service, pid))
+    try:
+        await anext(act)
+        known = 0
+        # The last effects come by themselves, marks and acknowledgements: it may die while it is waited for.
+        while known != (now := (await asyncio.to_thread(ground.state, service)).pid):
+            known = now
+            await ground.until_ready(service)
+            await scenario.until_done(ground, QUIET_SECONDS)
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+    await anext(act, None)
+    return ground.complaints + await scenario.check(ground)
+
+
+async def _let_go_when_dead(ground: Ground, service: str, pid: int) -> None:
+    """Each time the service's process is gone, end its leases before the next one begins to work."""
+    while True:
+        while psutil.pid_exists(pid):
+            await asyncio.sleep(0.02)
+        await ground.release(service)
+        while (now := (await asyncio.to_thread(ground.state, service)).pid) in (0, pid):
+            await asyncio.sleep(0.05)
+        pid = now
+
+
+def _write(journeys: Sequence[Journey], results: Path) -> None:
+    results.parent.mkdir(parents=True, exist_ok=True)
+    content = [{**asdict(each), "held": each.held} for each in journeys]
+    results.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def show(journeys: Sequence[Journey]) -> None:
+    """The table, on the terminal."""
+    table = Table("use case", "service", "effects", "deaths", "held", "longest", box=None, pad_edge=False)
+    for each in journeys:
+        deaths = [point for point in each.points if point.died_of]
+        wrong = [point for point in each.points if point.complaints]
+        held = "yes" if each.held else f"NO: {len(wrong)} points" if wrong else "not finished"
+        longest = max((point.seconds for point in each.points), default=0.0)
+        table.add_row(each.use_case, each.service, str(len(each.effects)), str(len(deaths)), held, f"{longest:.0f} s")
+    console = Console()
+    (console if console.is_terminal else Console(width=120)).print(table)
+    points = [point for each in journeys for point in each.points if point.died_of]
+    console.print(f"{len(points)} deaths, {sum(bool(point.complaints) for point in points)} of them with consequences")
