@@ -90,7 +90,7 @@ async def connect(
     if pooler:
         options |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
     else:
-        # A statement's plan is checked at every execution (plan_cache_mode on the role), so it may be kept for ever.
+        # Its plan does not depend on when it was made (common.bootstrap's settings of the roles): it is kept for ever.
         options |= {"max_cached_statement_lifetime": 0, "prepared_statement_cache_size": 500}
     engine = create_async_engine(
         driver_url(url),

@@ -58,18 +58,23 @@ $$
 """
 
 # Statistics for the planner, which otherwise guesses until autovacuum comes by. Table by table: a plain ANALYZE warns
-# about every table that is somebody else's.
+# about every table that is somebody else's. Not of empty ones: of a table that was never analysed the planner thinks
+# that it has some pages, of one analysed as empty that it will stay so, and its plans are kept.
 _ANALYZE = """
 do $$
 declare
     name text;
+    filled boolean;
 begin
     for name in
         select relname from pg_class
         where relnamespace = cast(quote_ident(current_schema()) as regnamespace)
           and relkind in ('r', 'p') and not relispartition
     loop
-        execute format('analyze %I', name);
+        execute format('select exists (select from %I)', name) into filled;
+        if filled then
+            execute format('analyze %I', name);
+        end if;
     end loop;
 end
 $$

@@ -153,3 +153,28 @@ async def test_the_check_names_the_queue_that_is_missing(broker_url, broker_admi
                 await topology.check(await connection.channel(), "payment", retry_ladder_ms)
         finally:
             await topology.declare(channel, retry_ladder_ms)
+
+
+async def test_a_statement_planned_on_empty_tables_probes_the_index_when_they_are_full(database_url):
+    """The roles' settings keep plans for ever, so the first one has to be right."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        """
+        prepare settled (uuid[]) as
+            update intents set done_at = now()
+            from unnest($1) as settled (intent_id) where intents.intent_id = settled.intent_id
+        """
+    )
+    await connection.execute("execute settled (array[gen_random_uuid()])")
+    await connection.execute(
+        """
+        insert into intents (intent_id, kind, payload, attempts, due_at)
+        select gen_random_uuid(), 'test', '', 0, now() from generate_series(1, 2000)
+        """
+    )
+    explained = await connection.fetch("explain verbose execute settled (array[gen_random_uuid()])")
+    await connection.close()
+    plan = "\n".join(line for (line,) in explained)
+    assert "unnest($1)" in plan, f"planned anew: {plan}"
+    assert "Index Scan using intents_pkey" in plan, plan
+    assert "Seq Scan" not in plan, plan
