@@ -87,7 +87,7 @@ def webhook(cashfree: Cashfree, signed: Headers, clock: FakeClock) -> Callable[[
             version="2025-01-01",
             attempt=1,
             body=body,
-            headers=kept_headers(headers.items()),
+            headers=kept_headers(headers),
             signature=headers["x-webhook-signature"],
             received_at=clock.now(),
         )

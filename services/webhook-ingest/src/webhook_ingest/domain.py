@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
@@ -167,14 +168,18 @@ def fold(webhooks: Sequence[Webhook]) -> tuple[list[Webhook], dict[UUID, Webhook
     return distinct, repeats
 
 
-def kept_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The headers as they are stored: lower-case names, bounded, without credentials, without NUL."""
-    kept: dict[str, str] = {}
-    for name, value in headers:
-        lowered = name.lower()
-        if lowered not in SECRET_HEADERS and len(kept) < HEADERS_MAX:
-            kept[lowered] = value[:HEADER_CHARACTERS_MAX].replace("\0", "")
-    return kept
+def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers as they are stored: bounded, without credentials, without NUL. Names are lower case already."""
+    kept = {
+        name: value if len(value) <= HEADER_CHARACTERS_MAX and "\0" not in value else _storable(value)
+        for name, value in islice(headers.items(), HEADERS_MAX + len(SECRET_HEADERS))
+        if name not in SECRET_HEADERS
+    }
+    return kept if len(kept) <= HEADERS_MAX else dict(islice(kept.items(), HEADERS_MAX))
+
+
+def _storable(value: str) -> str:
+    return value[:HEADER_CHARACTERS_MAX].replace("\0", "")
 
 
 def client_address(peer: str, forwarded_for: str, proxy_hops: int) -> str:

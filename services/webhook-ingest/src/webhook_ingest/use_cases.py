@@ -132,7 +132,7 @@ class Receiver:
             version=signed.version,
             attempt=signed.attempt,
             body=delivery.body,
-            headers=domain.kept_headers(delivery.headers.items()),
+            headers=domain.kept_headers(delivery.headers),
             signature=signed.signature,
             received_at=now,
         )

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
 from starlette.requests import Request
@@ -31,10 +32,16 @@ class Delivery:
     peer: str
 
 
+@lru_cache(maxsize=1024)
+def _header_name(raw: bytes) -> str:
+    """Gateways send the same few names again and again."""
+    return raw.decode("latin-1").lower()
+
+
 def delivery(gateway: str, request: Request, body: bytes) -> Delivery:
     headers: dict[str, str] = {}
     for raw_name, raw_value in request.scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        name, value = _header_name(raw_name), raw_value.decode("latin-1")
         # A header that comes twice is one list, and an allow-list looks at its end: what our own proxy appended.
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return Delivery(gateway, body, headers, request.client.host if request.client else "")
