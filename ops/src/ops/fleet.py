@@ -18,6 +18,11 @@ RETRY_LADDER_MS = "30000,120000,600000,1800000"
 # Who is called over gRPC, by the variable that names the address.
 CALLEES = ("payment", "wallet", "ledger", "webhook-ingest", "notifier", "reconciler", "fraud", "identity")
 
+# Accepting goes before working off: when processor time is short, a flood of webhooks is taken in first and the other
+# services catch up afterwards. In Kubernetes `resources.requests.cpu` is what says so: requests become shares.
+ACCEPTING = frozenset({"webhook-ingest"})
+NICE_WORKING_OFF = 10
+
 # Settings that a caller of `up` may change through its own environment, for all services.
 PASSED_ON = (
     "LOG_LEVEL",
@@ -123,6 +128,7 @@ def service(layout: Layout, credentials: Credentials, name: str, given: Mapping[
         command=(sys.executable, "-m", snake(name), "serve"),
         environment=service_environment(layout, credentials, name, given),
         stop_wait_seconds=30,  # above the services' own grace period
+        nice=0 if name in ACCEPTING else int(given.get("NICE_WORKING_OFF", NICE_WORKING_OFF)),
     )
 
 

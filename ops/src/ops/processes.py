@@ -26,13 +26,16 @@ class Process:
     stop_signal: str = "TERM"
     stop_wait_seconds: int = 20
     """How long it may take to stop before it is killed."""
+    nice: int = 0
+    """How far it steps back for the others when processor time is short; 0 to 19."""
 
 
 def start_script(process: Process, run_dir: Path) -> str:
     """A shell script that sets the environment and becomes the process: supervisord's own syntax cannot quote JSON."""
     variables = {MARK: str(run_dir), **process.environment}
     exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    return "\n".join(["#!/bin/sh", *exports, f"exec {shlex.join(process.command)}", ""])
+    command = ("nice", "-n", str(process.nice), *process.command) if process.nice else process.command
+    return "\n".join(["#!/bin/sh", *exports, f"exec {shlex.join(command)}", ""])
 
 
 def supervisor_config(

@@ -65,6 +65,13 @@ def test_who_starts_the_stack_may_change_what_is_meant_to_be_changed(credentials
     assert (sandbox["TEST_MODE"], sandbox["TEST_PROCESSING_DELAY"]) == ("true", "0")
 
 
+def test_who_takes_webhooks_in_goes_before_who_works_them_off(credentials: Credentials) -> None:
+    nice = {name: fleet.service(LAYOUT, credentials, name, {}).nice for name in SERVICES}
+    assert nice.pop("webhook-ingest") == 0
+    assert set(nice.values()) == {fleet.NICE_WORKING_OFF}
+    assert fleet.service(LAYOUT, credentials, "payment", {"NICE_WORKING_OFF": "0"}).nice == 0
+
+
 def test_the_edge_is_given_every_variable_that_its_configuration_asks_for() -> None:
     asked = set(re.findall(r'env "([A-Z_]+)"', (ROOT / "traefik/dynamic.yml").read_text()))
     assert asked

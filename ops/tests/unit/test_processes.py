@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 from configparser import RawConfigParser
 from pathlib import Path
@@ -38,3 +39,13 @@ def test_supervisord_starts_nothing_by_itself_and_restarts_what_dies() -> None:
     assert parsed["supervisord"]["user"] == "root"
     # supervisord expands percent signs; a path with one has to survive that.
     assert parsed["program:edge"]["command"] % {} == str(RUN_DIR / "engines" / "start" / "edge")
+
+
+def test_a_process_steps_back_as_far_as_it_says(tmp_path: Path) -> None:
+    look = ("/usr/bin/env", "nice")  # without arguments it tells its own niceness
+    for nice in (0, 7):
+        script = tmp_path / "start"
+        script.write_text(start_script(Process("x", look, nice=nice), tmp_path))
+        before = os.nice(0)
+        told = subprocess.run(["/bin/sh", str(script)], capture_output=True, text=True, check=True).stdout
+        assert int(told) == min(19, before + nice)

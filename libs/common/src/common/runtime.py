@@ -90,6 +90,7 @@ class Runtime:
         self._stopping = asyncio.Event()
         self._failed: BaseException | None = None
         self._http: http_server.HttpServer | None = None
+        self._in_flight = http_server.InFlight()
         self._grpc: grpc_server.GrpcServer | None = None
         self._routes: Sequence[http_server.Route] = ()
         self._servicers: list[grpc_server.Registration] = []
@@ -137,7 +138,11 @@ class Runtime:
             by_queue.setdefault(subscription.queue, []).append(subscription)
         for queue, group in by_queue.items():
             handler = QueueHandler(self.db, queue, group, ladder_ms)
-            self._consumers.append(Consumer(self._consuming, queue, handler.work))
+            self._consumers.append(Consumer(self._consuming, queue, handler.work, self._is_flooded))
+
+    def _is_flooded(self) -> bool:
+        """Whether the HTTP door has half of what it may have in hand, or more."""
+        return 2 * self._in_flight.count >= self.settings.in_flight_max
 
     def work(self, *intents: Intents[Any]) -> None:
         """Carry out intents in the background."""
@@ -159,7 +164,12 @@ class Runtime:
             self.settings.grpc_port, self._servicers, self.service_tokens, host=host
         )
         door = http_server.Door(
-            self.service, self.user_tokens, self._checks(), metrics=self.settings.prometheus_enabled
+            self.service,
+            self.user_tokens,
+            self._checks(),
+            metrics=self.settings.prometheus_enabled,
+            in_flight_max=self.settings.in_flight_max,
+            in_flight=self._in_flight,
         )
         self._http = await http_server.serve_http(
             http_server.app(self._routes, door), self.settings.http_port, host=host

@@ -64,6 +64,8 @@ class ServiceSettings(BaseSettings):
         None, validation_alias=AliasChoices("ENCRYPTION_KEY", "PAYMENT_ENCRYPTION_KEY")
     )
 
+    # Requests that a door takes in hand at once; beyond it 503 and Retry-After.
+    in_flight_max: int = Field(2_000, ge=1)
     retry_ladder_ms: Annotated[tuple[int, ...], NoDecode] = (30_000, 120_000, 600_000, 1_800_000)
     prometheus_enabled: bool = True
     otel_exporter_otlp_endpoint: str = ""

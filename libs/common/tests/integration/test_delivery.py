@@ -266,3 +266,33 @@ async def test_without_a_broker_publishing_says_so_in_time(db: Database) -> None
         publisher = Publisher(away)
         async with asyncio.timeout(8):
             assert await publisher.publish([outgoing]) == []
+
+
+async def test_a_consumer_steps_back_while_the_door_of_its_service_is_flooded(db: Database, broker_url: str) -> None:
+    """Its batches start further apart, so that more gathers for each; nothing is left behind."""
+    batches: list[int] = []
+
+    async def work(deliveries: Sequence[Delivery]) -> None:
+        batches.append(sum(len(delivery.bodies) for delivery in deliveries))
+
+    async def batches_of(flooded: bool) -> list[int]:
+        batches.clear()
+        async with BrokerConnection(broker_url, "test:consume") as consuming:
+            consumer = Consumer(consuming, QUEUE, work, lambda: flooded)
+            task = asyncio.create_task(consumer.run())
+            for number in range(20):
+                await announce(db, [f"pay_{number}"])
+                await asyncio.sleep(0.03)
+
+            async def all_worked() -> bool:
+                return sum(batches) == 20
+
+            await until(all_worked)
+            consumer.stop()
+            await task
+        return list(batches)
+
+    async with BrokerConnection(broker_url, "test:publish") as publishing:
+        db.on_commit = Relay(db, Publisher(publishing), SystemClock()).announce
+        calm, flooded = await batches_of(False), await batches_of(True)
+    assert len(flooded) <= 4 < len(calm)

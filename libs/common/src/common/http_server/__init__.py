@@ -2,7 +2,7 @@
 
 from common.http_server.application import app
 from common.http_server.bodies import Body, body, query, raw_body
-from common.http_server.door import Door, Route, caller, route
+from common.http_server.door import Door, InFlight, Route, caller, route
 from common.http_server.refusals import (
     HTTP_STATUS,
     BodyTooLarge,
@@ -22,6 +22,7 @@ __all__ = [
     "BodyTooLarge",
     "Door",
     "HttpServer",
+    "InFlight",
     "InvalidRequest",
     "MethodNotAllowed",
     "Reply",

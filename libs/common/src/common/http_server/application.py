@@ -36,11 +36,15 @@ from common.tokens import TokenMissing
 USER_AGENT_LENGTH_MAX = 256
 # The status of nobody's answer: the client went away first (nginx's number for it).
 _CLIENT_CLOSED = 499
+_TOO_MANY = Overloaded("too many requests at once")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _request_id = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
 _ip = re.compile(r"[0-9A-Fa-f:.]{2,45}").fullmatch
 _requests = telemetry.counter("http_requests_total", "Requests answered", ["method", "route", "status"])
+_turned_away = telemetry.counter(
+    "http_requests_turned_away_total", "Requests answered 503 because too many were in hand"
+)
 _seconds = telemetry.histogram("http_request_duration_seconds", "Time to answer", ["method", "route"])
 
 
@@ -55,6 +59,7 @@ class _Routes:
     def __init__(self, routes: Sequence[Route]) -> None:
         self._plain: dict[str, dict[str, Route]] = {}
         self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Callable[[str], Any]], dict[str, Route]]] = {}
+        self._operational = {entry.path for entry in routes if entry.operational}
         for entry in routes:
             pattern, _, convertors = compile_path(entry.path)
             if convertors:
@@ -67,6 +72,10 @@ class _Routes:
             if entry.method in methods:
                 raise ValueError(f"{entry.method} {entry.path} is routed twice")
             methods[entry.method] = entry
+
+    def is_operational(self, path: str) -> bool:
+        """Whether *path* is a probe's or a scraper's, who are always let in."""
+        return path in self._operational
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, Any]]:
         """Raises RouteNotFound or MethodNotAllowed."""
@@ -95,7 +104,7 @@ class _Application:
     def __init__(self, routes: Sequence[Route], door: Door) -> None:
         self._routes = _Routes(routes)
         self._door = door
-        self._in_flight = 0
+        self._in_flight = door.in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -111,6 +120,9 @@ class _Application:
         request_id = headers.get(b"x-request-id", b"").decode("latin-1")
         if not _request_id(request_id):
             request_id = str(ids.new())
+        if self._in_flight.count >= self._door.in_flight_max and not self._routes.is_operational(scope["path"]):
+            await self._turn_away(scope, receive, send, request_id)
+            return
         correlation_id = headers.get(b"x-correlation-id", b"").decode("latin-1")
         parent = headers.get(b"traceparent", b"").decode("latin-1")
         now = Context(
@@ -120,7 +132,7 @@ class _Application:
             ip=_client_ip(scope, headers),
             user_agent=headers.get(b"user-agent", b"").decode("latin-1")[:USER_AGENT_LENGTH_MAX],
         )
-        self._in_flight += 1
+        self._in_flight.count += 1
         with context.bind(now):
             status, template, operational = _CLIENT_CLOSED, "unmatched", False
             code = ""
@@ -145,7 +157,7 @@ class _Application:
                 response.raw_headers.append((b"x-request-id", request_id.encode()))
                 await response(scope, receive, send)
             finally:
-                self._in_flight -= 1
+                self._in_flight.count -= 1
                 method = scope["method"] if template != "unmatched" or scope["method"] in _METHODS else "other"
                 seconds = time.perf_counter() - started
                 _requests.of(method, template, str(status)).inc()
@@ -163,12 +175,19 @@ class _Application:
                     )
 
     async def _answer(self, found: Route, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Response:
-        if not found.operational:
-            if self._in_flight > self._door.in_flight_max:
-                raise Overloaded("too many requests at once")
-            if not found.public:
-                await self._admit(found, scope, headers)
+        if not found.operational and not found.public:
+            await self._admit(found, scope, headers)
         return await found.endpoint(Request(scope, receive))
+
+    async def _turn_away(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        """Before anything is read or made: in a flood, what is turned away must cost next to nothing."""
+        response = error_reply(_TOO_MANY, request_id)
+        response.raw_headers.append((b"x-request-id", request_id.encode()))
+        await response(scope, receive, send)
+        _turned_away.of().inc()
+        if logs.enabled(logs.INFO):
+            fields = {"status": response.status_code, "code": _TOO_MANY.code, "requestId": request_id}
+            logs.line(logs.INFO, "common.http_server", "turned away", fields)
 
     async def _admit(self, found: Route, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Say who is calling, in the scope and in the context. Raises Unauthenticated or RoleMissing."""

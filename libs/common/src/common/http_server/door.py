@@ -25,6 +25,13 @@ class Authenticator(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class InFlight:
+    """How many requests a door has in hand now."""
+
+    count: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """What a service's HTTP door needs to know: its name, who verifies tokens, and how it is doing.
@@ -38,6 +45,7 @@ class Door:
     checks: Mapping[str, Check] = field(default_factory=dict)
     metrics: bool = True
     in_flight_max: int = IN_FLIGHT_MAX
+    in_flight: InFlight = field(default_factory=InFlight)
 
 
 @dataclass(frozen=True, slots=True)
