@@ -44,6 +44,7 @@ class Outcome:
     created_at: list[float] = field(default_factory=list)
     create_seconds: list[float] = field(default_factory=list)
     payment_ids: list[str] = field(default_factory=list)
+    order_ids: list[str] = field(default_factory=list)
     again: Counter[str] = field(default_factory=Counter)
     """Requests that were sent once more, by why."""
     failures: Counter[str] = field(default_factory=Counter)
@@ -51,19 +52,24 @@ class Outcome:
     unpaid: dict[str, str] = field(default_factory=dict)
     ended_at: float = 0.0
 
+    @property
+    def created_per_s(self) -> float:
+        return len(self.created_at) / (self.ended_at - self.started_at)
+
 
 class Payer:
     """Pays what was created, in bulk, a moment later: a customer at the gateway's page costs us nothing either."""
 
-    def __init__(self, sandbox_url: str, outcome: Outcome) -> None:
+    def __init__(self, sandbox_url: str, outcome: Outcome, pay: bool = True) -> None:
         self._address = Address.of(sandbox_url)
         self._connection = Connection(self._address)
         self._outcome = outcome
         self._orders: list[str] = []
-        self._expecting = True
+        self._expecting = pay
 
     def add(self, order_id: str) -> None:
-        self._orders.append(order_id)
+        if self._expecting:
+            self._orders.append(order_id)
 
     async def run(self) -> None:
         """Pay until told that no more orders come; raises what went wrong."""
@@ -108,10 +114,10 @@ class Generator:
         self._sandbox_url = sandbox_url
         self.outcome = Outcome()
 
-    async def run(self, payments: int, *, clients: int, rate: float) -> Outcome:
-        """Create and pay. A closed model without *rate*: each client sends again as soon as it is answered."""
+    async def run(self, payments: int, *, clients: int, rate: float, pay: bool = True) -> Outcome:
+        """Create and *pay*. A closed model without *rate*: each client sends again as soon as it is answered."""
         outcome = self.outcome = Outcome()
-        payer = Payer(self._sandbox_url, outcome)
+        payer = Payer(self._sandbox_url, outcome, pay)
         outcome.started_at = time.time()
         load = self._open(payments, rate, payer) if rate else self._closed(payments, clients, payer)
         try:
@@ -192,6 +198,7 @@ class Generator:
         outcome.created_at.append(now)
         outcome.create_seconds.append(now - due)
         outcome.payment_ids.append(created.payment_id)
+        outcome.order_ids.append(created.order_id)
         payer.add(created.order_id)
 
 

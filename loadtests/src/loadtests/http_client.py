@@ -22,6 +22,7 @@ class ConnectionLost(ConnectionError):
 class Answer:
     status: int
     body: bytes
+    retry_after_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class _Conversation(asyncio.Protocol):
         self.reusable = True
         self._parser = httptools.HttpResponseParser(self)
         self._body: list[bytes] = []
+        self._retry_after: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -80,6 +82,10 @@ class _Conversation(asyncio.Protocol):
         self.reusable = False
         self._fail(ConnectionLost(str(error or "closed by the other side")))
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(name) == 11 and name.lower() == b"retry-after":
+            self._retry_after = float(value)
+
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
 
@@ -88,9 +94,10 @@ class _Conversation(asyncio.Protocol):
         self.reusable = parser.should_keep_alive()
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
+        retry_after, self._retry_after = self._retry_after, None
         waiting, self.waiting = self.waiting, None
         if waiting is not None and not waiting.done():
-            waiting.set_result(Answer(parser.get_status_code(), body))
+            waiting.set_result(Answer(parser.get_status_code(), body, retry_after))
 
     def _fail(self, error: ConnectionLost) -> None:
         waiting, self.waiting = self.waiting, None
@@ -107,19 +114,38 @@ class Connection:
 
     async def ask(self, request: bytes) -> Answer:
         """Send *request*, return its answer. Raises ConnectionLost, OSError; one request at a time."""
+        if not self.is_open:
+            await self.open()
+        return await self.send(request)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next request may go out on the connection that is there."""
         conversation = self._conversation
-        if conversation is None or not conversation.reusable:
-            self.close()
-            _, conversation = await asyncio.get_running_loop().create_connection(
-                _Conversation, self._address.host, self._address.port
-            )
-            self._conversation = conversation
+        return (
+            conversation is not None
+            and conversation.reusable
+            and conversation.transport is not None
+            and not conversation.transport.is_closing()
+        )
+
+    async def open(self) -> None:
+        """Connect anew. Raises OSError."""
+        self.close()
+        _, self._conversation = await asyncio.get_running_loop().create_connection(
+            _Conversation, self._address.host, self._address.port
+        )
+
+    def send(self, request: bytes) -> asyncio.Future[Answer]:
+        """Send *request* on the open connection; its answer, or ConnectionLost, comes without a task of its own."""
+        conversation = self._conversation
+        assert conversation is not None, "opened before"
         assert conversation.waiting is None, "one request at a time"
         assert conversation.transport is not None, "the loop has told it of its connection"
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         conversation.waiting = waiting
         conversation.transport.write(request)
-        return await waiting
+        return waiting
 
     def close(self) -> None:
         if self._conversation is not None and self._conversation.transport is not None:

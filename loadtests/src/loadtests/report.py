@@ -100,7 +100,11 @@ def _floors(found: Mapping[str, Any]) -> Sheet:
 
 def show(found: Mapping[str, Any], console: Console) -> None:
     """The tables on a terminal, and whatever is wrong."""
-    for sheet in sheets(found):
+    show_sheets(sheets(found), found["problems"], console)
+
+
+def show_sheets(shown: Sequence[Sheet], problems: Sequence[str], console: Console) -> None:
+    for sheet in shown:
         table = Table(title=sheet.title, title_justify="left", box=None, padding=(0, 2, 0, 0))
         for index, column in enumerate(sheet.columns):
             table.add_column(column, justify="left" if index == 0 else "right")
@@ -108,7 +112,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
             table.add_row(*row)
         console.print(table)
         console.print()
-    for problem in found["problems"]:
+    for problem in problems:
         console.print(f"FAILED  {problem}", style="bold red", markup=False)
 
 
@@ -120,21 +124,32 @@ def markdown(found: Mapping[str, Any]) -> str:
         f" {rig['system']}, Python {rig['python']}: engines, edge, fleet, sandbox and load generator together."
         f" {plan['payments']:,} payments a round after {plan['warm_up']:,} of warm-up, {plan['members']:,} members."
     ]
-    if found["problems"]:
-        parts.append("\n".join(["This run **failed**:", "", *(f"- {problem}" for problem in found["problems"])]))
-    for sheet in sheets(found):
+    return "\n\n".join([*parts, *markdown_sheets(sheets(found), found["problems"])])
+
+
+def markdown_sheets(shown: Sequence[Sheet], problems: Sequence[str]) -> list[str]:
+    """The parts of a README: what went wrong, then table after table."""
+    parts = []
+    if problems:
+        parts.append("\n".join(["This run **failed**:", "", *(f"- {problem}" for problem in problems)]))
+    for sheet in shown:
         lines = [f"**{sheet.title}**", "", _row(sheet.columns), _row(("---", *["---:"] * (len(sheet.columns) - 1)))]
         parts.append("\n".join([*lines, *(_row(row) for row in sheet.rows)]))
-    return "\n\n".join(parts)
+    return parts
 
 
 def with_numbers(readme: str, found: Mapping[str, Any]) -> str:
     """*readme* with the part between the markers replaced. Raises ValueError without both markers, in order."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the README has no {BEGIN} … {END}")
-    return f"{before}{begin}\n{markdown(found)}\n{end}{after}"
+    return between(readme, BEGIN, END, markdown(found))
+
+
+def between(readme: str, begin: str, end: str, text: str) -> str:
+    """*readme* with *text* between the two markers. Raises ValueError without both of them, in order."""
+    before, found_begin, rest = readme.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"the README has no {begin} … {end}")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,0 +1,51 @@
+"""What every bench does around its measuring: find the stack, say what it will write, keep what it found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from loadtests import config
+from ops import stack
+from ops.files import write_private
+from ops.layout import ROOT, Layout
+from ops.steps import Steps
+
+README = ROOT / "README.md"
+
+
+def stack_at(layout: Layout) -> dict[str, Any]:
+    """What stack.json says of a stack that is up in full. Raises RuntimeError."""
+    try:
+        description: dict[str, Any] = json.loads(layout.description.read_text())
+    except (OSError, ValueError):
+        raise RuntimeError(f"no stack runs in {layout.run_dir}: `make up` starts one") from None
+    if description["engines_only"]:
+        raise RuntimeError(f"the stack in {layout.run_dir} has its engines only: `make up` starts the rest")
+    # Who was restarted since has another pid than the one written down.
+    running = {state.name: state.pid for state in stack.states(layout) if state.pid}
+    if missing := description["pids"].keys() - running.keys():
+        raise RuntimeError(f"{', '.join(sorted(missing))} does not run: `make up` starts it again")
+    return {**description, "pids": running}
+
+
+def say_what_it_writes(disk_bytes: int, layout: Layout, steps: Steps) -> None:
+    """Before it is written. Raises RuntimeError when the disk has not that much to spare."""
+    free = shutil.disk_usage(layout.run_dir).free
+    steps.note(f"will write about {disk_bytes / 1e6:,.0f} MB below {layout.run_dir}, of {free / 1e9:,.0f} GB free")
+    if free < disk_bytes + config.DISK_BYTES_SPARED:
+        raise RuntimeError("that is too little room: ask for less, or `commdesk down --wipe` an old stack")
+
+
+def keep(found: dict[str, Any], file: Path, draw: Callable[[Mapping[str, Any], Path], None], steps: Steps) -> None:
+    """Write what was found, and its picture where matplotlib is installed."""
+    write_private(file, json.dumps(found, indent=2) + "\n")
+    steps.done(f"wrote {file}")
+    try:
+        draw(found, file.with_suffix(".png"))
+        steps.done(f"drew {file.with_suffix('.png')}")
+    except ImportError:
+        steps.note("no picture: matplotlib is not installed")

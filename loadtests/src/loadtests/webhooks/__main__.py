@@ -1,0 +1,60 @@
+"""python -m loadtests.webhooks: a storm of webhooks against a running stack, and the proof that none was lost."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import asyncpg
+import typer
+import uvloop
+from rich.console import Console
+
+from loadtests import running
+from loadtests.report import between, markdown_sheets, show_sheets
+from loadtests.webhooks import report
+from loadtests.webhooks.bench import bench
+from loadtests.webhooks.config import Plan
+from ops.layout import from_environment
+from ops.steps import Steps
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command(help=__doc__)
+def main(
+    seconds: Annotated[int, typer.Option(envvar="SECONDS_OF_STORM", help="How long the storm lasts.")] = 60,
+    rate: Annotated[int, typer.Option(envvar="RATE", help="Deliveries a second, come what may.")] = 2_000,
+    readme: Annotated[bool, typer.Option("--readme", help="Only write the last result into the README.")] = False,
+) -> None:
+    layout, steps = from_environment(), Steps()
+    file = layout.run_dir / "bench-webhooks.json"
+    if readme:
+        if not file.is_file():
+            steps.failed(f"no result in {file}: run the storm first")
+            raise typer.Exit(1)
+        found = json.loads(file.read_text())
+        text = "\n\n".join([report.introduction(found), *markdown_sheets(report.sheets(found), found["problems"])])
+        running.README.write_text(between(running.README.read_text(), report.BEGIN, report.END, text))
+        steps.done(f"numbers of {file} are in the README")
+        return
+    try:
+        plan = Plan(seconds, rate)
+        description = running.stack_at(layout)
+        steps.note(f"{plan.deliveries:,} webhooks in {seconds} s, {plan.orders:,} orders before that, all on 127.0.0.1")
+        steps.note(f"the generator will hold about {plan.memory_bytes / 1e6:,.0f} MB of requests")
+        running.say_what_it_writes(plan.disk_bytes, layout, steps)
+        found = uvloop.run(bench(description, plan, steps))
+    except (ValueError, RuntimeError, TimeoutError, OSError, asyncpg.PostgresError) as error:
+        steps.failed(str(error) or type(error).__name__)
+        raise typer.Exit(1) from None
+    except ExceptionGroup as group:
+        steps.failed("; ".join(str(error) or type(error).__name__ for error in group.exceptions))
+        raise typer.Exit(1) from None
+    running.keep(found, file, report.draw, steps)
+    show_sheets(report.sheets(found), found["problems"], Console())
+    raise typer.Exit(1 if found["problems"] else 0)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,88 @@
+"""What a storm is asked to be, with the bounds that keep it bounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+RATE_MAX: Final = 10_000
+SECONDS_MAX: Final = 600
+WEBHOOKS_MAX: Final = 1_000_000
+
+# Of a hundred deliveries so many repeat an event that was delivered a little earlier: half of them are the very bytes
+# under a new signature, half another rendering (a later event_time, so another body) of the same event.
+REPEATS_PERCENT: Final = 20
+# One order for so many deliveries: the customer of each fails to pay until the last attempt.
+DELIVERIES_PER_ORDER: Final = 20
+# Orders that only the gateway knows when their webhook comes. The fleet learns of them while the webhook waits.
+STRANGERS: Final = 100
+# A customer's attempts lie this far apart in the storm.
+ATTEMPT_GAP_SECONDS: Final = 0.4
+REPEATED_AFTER_SECONDS: Final = (0.2, 4.0)
+
+CONNECTIONS: Final = 512
+# What was turned away is delivered again after the storm, over so many connections.
+CONNECTIONS_AFTER: Final = 64
+TICK_SECONDS: Final = 0.005
+ANSWER_SECONDS_MAX: Final = 30.0
+REDELIVERY_SECONDS_MAX: Final = 600.0
+DRAIN_SECONDS_MAX: Final = 1_800.0
+# Orders are asked for this many at a time: the simulator lists at most so many of its webhooks.
+CHUNK: Final = 1_000
+
+# What counts as good: architecture and requirements.
+ACCEPTED_PER_S_MIN: Final = 1_200.0
+ACCEPT_P99_MS_MAX: Final = 250.0
+
+# Data files, WAL, queues and logs together; measured once, generous on purpose.
+DISK_BYTES_PER_WEBHOOK: Final = 40_000
+DISK_BYTES_PER_ORDER: Final = 60_000
+MEMORY_BYTES_PER_WEBHOOK: Final = 3_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One storm: *rate* deliveries a second for *seconds*, whether they are answered or not."""
+
+    seconds: int = 60
+    rate: int = 2_000
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("seconds", self.seconds, SECONDS_MAX), ("rate", self.rate, RATE_MAX)):
+            if not 1 <= value <= most:
+                raise ValueError(f"{name} is {value} and must be from 1 to {most}")
+        if self.deliveries > WEBHOOKS_MAX:
+            raise ValueError(f"{self.deliveries} webhooks are more than {WEBHOOKS_MAX}")
+
+    @property
+    def deliveries(self) -> int:
+        return self.rate * self.seconds
+
+    @property
+    def orders(self) -> int:
+        """Real orders, created through the edge and paid at the gateway."""
+        return max(1, self.deliveries // DELIVERIES_PER_ORDER)
+
+    @property
+    def strangers(self) -> int:
+        return min(STRANGERS, self.orders)
+
+    @property
+    def events(self) -> int:
+        """Deliveries that tell something new, but for the strangers'."""
+        return self.deliveries * (100 - REPEATS_PERCENT) // 100 - self.strangers
+
+    @property
+    def attempts(self) -> int:
+        """Attempts of each order: all fail but the last."""
+        return max(1, self.events // self.orders)
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the storm will write, roughly."""
+        return self.deliveries * DISK_BYTES_PER_WEBHOOK + self.orders * DISK_BYTES_PER_ORDER
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the generator holds: every request is made beforehand."""
+        return self.deliveries * MEMORY_BYTES_PER_WEBHOOK

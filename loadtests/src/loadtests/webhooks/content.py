@@ -1,0 +1,229 @@
+"""What the storm is made of: real orders of this stack, with the webhooks that the simulator signed for them."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import random
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from loadtests import config as bench
+from loadtests import members
+from loadtests.generator import CREATE_PATH, Generator
+from loadtests.http_client import Address, Connection, get, post
+from loadtests.webhooks import config
+from loadtests.webhooks.config import Plan
+from ops.steps import Steps
+
+PATH = "/api/v1/webhooks/cashfree"
+_EVENT_TIME = re.compile(rb'"event_time":"([^"]+)"')
+
+
+class _Sent(msgspec.Struct):
+    id: int
+    order_id: str
+    headers: dict[str, str]
+    body: str
+
+
+class _Listed(msgspec.Struct):
+    webhooks: list[_Sent]
+
+
+@dataclass
+class Storm:
+    """Requests in the order in which they are due; *events* says which event each tells of, repeats included."""
+
+    requests: list[bytes] = field(default_factory=list)
+    events: list[int] = field(default_factory=list)
+    order_ids: list[str] = field(default_factory=list)
+    """Orders that the fleet knew before."""
+    strangers: list[str] = field(default_factory=list)
+    """Orders that it must learn of by `introductions` before it can do anything with their webhooks."""
+    introductions: list[bytes] = field(default_factory=list)
+
+    @property
+    def distinct(self) -> int:
+        return len(set(self.events))
+
+
+class Simulator:
+    """The gateway's simulator: its control door, and its API for orders that the fleet did not make."""
+
+    def __init__(self, description: Mapping[str, Any]) -> None:
+        self._address = Address.of(description["sandbox_url"])
+        self._known = description["cashfree"]
+        self._notify_url = description["edge_url"] + PATH
+        self._connection = Connection(self._address)
+        self._newest = 0
+
+    async def ask(self, request: bytes, *statuses: int) -> bytes:
+        """The body of an answer with one of *statuses*. Raises RuntimeError."""
+        answer = await self._connection.ask(request)
+        if answer.status not in statuses:
+            raise RuntimeError(f"the sandbox answered {answer.status}: {answer.body[:300]!r}")
+        return answer.body
+
+    async def keep_webhooks_back(self) -> int:
+        """Sign webhooks, write them down, send none. Returns the rule's number."""
+        body = msgspec.json.encode({"action": "drop", "operation": "webhook"})
+        found: int = json.loads(await self.ask(post("/control/faults", self._address, body), 201))["id"]
+        sent = await self._listed(1)
+        self._newest = sent[0].id if sent else 0
+        return found
+
+    async def send_webhooks_again(self, rule: int) -> None:
+        await self.ask(f"DELETE /control/faults/{rule} HTTP/1.1\r\nHost: {self._address}\r\n\r\n".encode(), 200)
+
+    async def pay(self, order_ids: Sequence[str], outcome: str) -> list[_Sent]:
+        """Attempt to pay each of at most `CHUNK` orders, and return the webhooks that were kept back."""
+        body = msgspec.json.encode({"order_ids": list(order_ids), "outcome": outcome, "delay_ms": 0})
+        refused = json.loads(await self.ask(post("/control/pay", self._address, body), 200))["refused"]
+        if refused:
+            raise RuntimeError(f"the sandbox refused to pay {len(refused)} orders")
+        ends = time.monotonic() + 30
+        while time.monotonic() < ends:
+            fresh = [sent for sent in await self._listed(len(order_ids)) if sent.id > self._newest]
+            if len(fresh) == len(order_ids):
+                self._newest = fresh[0].id
+                return fresh
+        raise TimeoutError("the simulator did not write down its webhooks")
+
+    async def open(self, order_id: str) -> None:
+        """An order of our account that our fleet did not make."""
+        customer = {"customer_id": "stranger", "customer_phone": "9876543210"}
+        body = msgspec.json.encode(
+            {
+                "order_id": order_id,
+                "order_amount": msgspec.Raw(b"500.00"),
+                "order_currency": "INR",
+                "customer_details": customer,
+                "order_meta": {"notify_url": self._notify_url},
+            }
+        )
+        known = self._known
+        headers = (
+            f"x-client-id: {known['app_id']}\r\nx-client-secret: {known['secret_key']}\r\n"
+            f"x-api-version: {known['api_version']}\r\n"
+        )
+        await self.ask(post("/pg/orders", self._address, body, headers), 200)
+
+    async def _listed(self, limit: int) -> list[_Sent]:
+        listed = await self.ask(get(f"/control/webhooks?limit={limit}", self._address), 200)
+        return msgspec.json.decode(listed, type=_Listed).webhooks
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+async def prepared(description: Mapping[str, Any], plan: Plan, steps: Steps) -> Storm:
+    """Create and pay the orders, keep their webhooks back, and arrange all deliveries in time."""
+    simulator = Simulator(description)
+    storm = Storm()
+    rule = await simulator.keep_webhooks_back()
+    try:
+        tokens = members.tokens(description["jwt_secret"], -(-plan.orders // bench.PAYMENTS_PER_MEMBER_MAX) + 1)
+        generator = Generator(description["edge_url"], description["sandbox_url"], tokens)
+        outcome = await generator.run(plan.orders, clients=32, rate=0, pay=False)
+        if outcome.failures:
+            raise RuntimeError(f"orders could not be created: {dict(outcome.failures)}")
+        storm.order_ids = outcome.order_ids
+        steps.done(f"{plan.orders:,} orders created through the edge, at {outcome.created_per_s:.0f}/s")
+        sent = [
+            (number / plan.attempts, webhook)
+            for number in range(plan.attempts)
+            for start in range(0, plan.orders, config.CHUNK)
+            for webhook in await simulator.pay(
+                storm.order_ids[start : start + config.CHUNK],
+                "success" if number == plan.attempts - 1 else "failure",
+            )
+        ]
+        steps.done(f"{len(sent):,} attempts to pay them at the gateway, all but the last of each order failed")
+        strangers = await _strangers(description, simulator, storm, plan, tokens)
+        steps.done(f"{plan.strangers} orders paid at the gateway that the fleet does not know yet")
+    finally:
+        await simulator.send_webhooks_again(rule)
+        simulator.close()
+    _arrange(storm, plan, sent, strangers, description)
+    return storm
+
+
+async def _strangers(
+    description: Mapping[str, Any], simulator: Simulator, storm: Storm, plan: Plan, tokens: Sequence[str]
+) -> list[_Sent]:
+    """Orders under references of the callers' own, paid before our fleet has heard of them."""
+    run = f"{time.time_ns():x}"
+    edge = Address.of(description["edge_url"])
+    for number in range(plan.strangers):
+        order_id = f"stranger-{run}-{number}"
+        await simulator.open(order_id)
+        storm.strangers.append(order_id)
+        body = msgspec.json.encode({"packId": bench.PACK_ID, "orderId": order_id})
+        headers = f"Authorization: Bearer {tokens[number % len(tokens)]}\r\nIdempotency-Key: {order_id}\r\n"
+        storm.introductions.append(post(CREATE_PATH, edge, body, headers))
+    return await simulator.pay(storm.strangers, "success") if storm.strangers else []
+
+
+def _arrange(
+    storm: Storm,
+    plan: Plan,
+    sent: Sequence[tuple[float, _Sent]],
+    strangers: Sequence[_Sent],
+    description: Mapping[str, Any],
+) -> None:
+    """Every delivery at its place: orders follow one another, a customer's attempts too, repeats a little later."""
+    dice = random.Random(1)  # noqa: S311 - the same storm every time
+    host = Address.of(description["edge_url"])
+    secret = description["cashfree"]["secret_key"].encode()
+    span = plan.attempts * config.ATTEMPT_GAP_SECONDS
+    starts = {order_id: dice.uniform(-span, plan.seconds) for order_id in storm.order_ids}
+    placed: list[tuple[float, int, bytes]] = []
+    for event, (part, webhook) in enumerate(sent):
+        at = max(0.0, starts[webhook.order_id] + part * span)
+        placed.append((at, event, _request(host, webhook.headers, webhook.body.encode())))
+    # The first ones: they must have been refused by the fleet once before it learns of their orders.
+    placed += [
+        (-1.0, len(sent) + number, _request(host, webhook.headers, webhook.body.encode()))
+        for number, webhook in enumerate(strangers)
+    ]
+    for number in range(plan.deliveries - len(placed)):
+        event = dice.randrange(len(sent))
+        webhook = sent[event][1]
+        body = webhook.body.encode() if number % 2 else _rendered_later(webhook.body.encode(), number)
+        at = min(placed[event][0] + dice.uniform(*config.REPEATED_AFTER_SECONDS), float(plan.seconds))
+        placed.append((at, event, _request(host, _signed(webhook.headers, secret, body, attempt=2), body)))
+    placed.sort(key=lambda each: each[0])
+    storm.requests = [request for _, _, request in placed]
+    storm.events = [event for _, event, _ in placed]
+
+
+def _rendered_later(body: bytes, number: int) -> bytes:
+    """The same event as the gateway renders it another time: only its event_time tells the two apart."""
+    found = _EVENT_TIME.search(body)
+    assert found is not None, "every webhook of the simulator has its time"
+    later = datetime.fromisoformat(found[1].decode()) + timedelta(seconds=1 + number % 86_400)
+    return body.replace(found[0], b'"event_time":"' + later.isoformat(timespec="seconds").encode() + b'"')
+
+
+def _signed(headers: Mapping[str, str], secret: bytes, body: bytes, attempt: int) -> dict[str, str]:
+    timestamp = str(time.time_ns() // 1_000_000)
+    digest = hmac.digest(secret, timestamp.encode() + body, "sha256")
+    return {
+        **headers,
+        "x-webhook-timestamp": timestamp,
+        "x-webhook-signature": base64.b64encode(digest).decode(),
+        "x-webhook-attempt": str(attempt),
+    }
+
+
+def _request(host: Address, headers: Mapping[str, str], body: bytes) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name != "content-type")
+    return post(PATH, host, body, lines)
