@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test simulate bench faults faults-controls crash-points lint proto lock install
+.PHONY: help demo up down status logs test simulate bench bench-webhooks load faults faults-controls crash-points lint proto lock install
 
 BIN := .venv/bin
 # What the wire is compared with: it may only be added to.
@@ -36,6 +36,13 @@ simulate: install ## Thousands of simulated schedules, no engines (SEEDS=20000 F
 
 bench: install ## Load the running stack, show what it carries and costs (PAYMENTS=, RATE=, ROUNDS=)
 	@$(BIN)/python -m loadtests
+
+bench-webhooks: install ## A storm of webhooks: what is accepted, what is turned away, and that nothing is lost (SECONDS=, RATE=)
+	@$(BIN)/python -m loadtests.webhooks $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
+
+load: install ## Locust journeys against the running stack, headless (USERS=10 SECONDS=30, HOST= another edge)
+	@$(BIN)/locust -f loadtests/locustfile.py --headless --only-summary --stop-timeout 40s \
+	    --users $(or $(USERS),10) --spawn-rate $(or $(USERS),10) --run-time $(or $(SECONDS),30)s $(if $(HOST),--host $(HOST))
 
 faults: install ## Break a fleet of its own in every way, check that nothing is lost (NAMES='C* R68-*', or MINUTES=10 SEED=7)
 	@$(BIN)/commdesk faults $(foreach name,$(NAMES),'$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
