@@ -128,7 +128,7 @@ def service(layout: Layout, credentials: Credentials, name: str, given: Mapping[
         command=(sys.executable, "-m", snake(name), "serve"),
         environment=service_environment(layout, credentials, name, given),
         stop_wait_seconds=30,  # above the services' own grace period
-        nice=0 if name in ACCEPTING else int(given.get("NICE_WORKING_OFF", NICE_WORKING_OFF)),
+        nice=0 if name in ACCEPTING else _nice_working_off(given),
     )
 
 
@@ -147,7 +147,13 @@ def sandbox(layout: Layout, credentials: Credentials, given: Mapping[str, str]) 
             "CASHFREE_SECRET_KEY": credentials.words["cashfree_secret_key"],
             "PYTHONUNBUFFERED": "1",
         },
+        # It is asked by those who work off, and must not take from the door what they leave.
+        nice=_nice_working_off(given),
     )
+
+
+def _nice_working_off(given: Mapping[str, str]) -> int:
+    return int(given.get("NICE_WORKING_OFF", NICE_WORKING_OFF))
 
 
 def retry_ladder_ms(given: Mapping[str, str]) -> list[int]:

@@ -27,7 +27,9 @@ BATCH_EVENTS_MAX = 512
 # Batches start at least this far apart, so that under load each has time to gather. The first message of a queue that
 # was idle for as long never waits.
 BATCH_PERIOD_SECONDS = 0.02
-# The same while the service's own door is flooded: who knocks goes before what is queued, and larger batches cost less.
+# The same for queues on which nobody waits (histories, figures): a batch costs its handful of statements however small.
+BATCH_PERIOD_UNHURRIED_SECONDS = 0.25
+# And while the service's own door is flooded: who knocks goes before what is queued.
 BATCH_PERIOD_FLOODED_SECONDS = 0.5
 # A queue that holds messages and delivers none for this long has a dead channel behind it.
 SILENCE_SECONDS = 20.0
@@ -44,10 +46,19 @@ class Consumer:
     """Runs until it is stopped; opens its channel anew for as long as that takes. Steps back while it is *flooded*."""
 
     def __init__(
-        self, connection: BrokerConnection, queue: str, work: Work, flooded: Callable[[], bool] = _never
+        self,
+        connection: BrokerConnection,
+        queue: str,
+        work: Work,
+        *,
+        flooded: Callable[[], bool] = _never,
+        unhurried: bool = False,
     ) -> None:
         self._connection = connection
         self._flooded = flooded
+        self._period_seconds = BATCH_PERIOD_UNHURRIED_SECONDS if unhurried else BATCH_PERIOD_SECONDS
+        # The last batch was full: more waits than one batch holds, and gathering would only hold it up.
+        self._behind = False
         self._queue = queue
         self._work = work
         self._stopping = asyncio.Event()
@@ -107,7 +118,7 @@ class Consumer:
 
     async def _gather(self) -> None:
         now = time.monotonic()
-        period = BATCH_PERIOD_FLOODED_SECONDS if self._flooded() else BATCH_PERIOD_SECONDS
+        period = BATCH_PERIOD_FLOODED_SECONDS if self._flooded() else 0.0 if self._behind else self._period_seconds
         pause = self._started + period - now
         if pause > 0:
             await asyncio.sleep(pause)
@@ -123,6 +134,7 @@ class Consumer:
             delivery = opened(message)
             deliveries.append(delivery)
             events += len(delivery.bodies)
+        self._behind = events >= BATCH_EVENTS_MAX
         last = waiting[len(deliveries) - 1].delivery
         del waiting[: len(deliveries)]
         await self._work(deliveries)

@@ -88,6 +88,8 @@ class Subscription:
     handle: Callable[..., Awaitable[Sequence[Refused] | None]]
     ask: Callable[[Sequence[Any]], Awaitable[Any]] | None = None
     on_climb: Callable[[Tx, Sequence[Climb]], Awaitable[None]] | None = None
+    # Nobody waits for what comes of it: batches may gather for longer. A queue is so when all on it are.
+    unhurried: bool = False
 
     @property
     def type(self) -> str:

@@ -138,7 +138,10 @@ class Runtime:
             by_queue.setdefault(subscription.queue, []).append(subscription)
         for queue, group in by_queue.items():
             handler = QueueHandler(self.db, queue, group, ladder_ms)
-            self._consumers.append(Consumer(self._consuming, queue, handler.work, self._is_flooded))
+            unhurried = all(subscription.unhurried for subscription in group)
+            self._consumers.append(
+                Consumer(self._consuming, queue, handler.work, flooded=self._is_flooded, unhurried=unhurried)
+            )
 
     def _is_flooded(self) -> bool:
         """Whether the HTTP door has half of what it may have in hand, or more."""

@@ -268,17 +268,19 @@ async def test_without_a_broker_publishing_says_so_in_time(db: Database) -> None
             assert await publisher.publish([outgoing]) == []
 
 
-async def test_a_consumer_steps_back_while_the_door_of_its_service_is_flooded(db: Database, broker_url: str) -> None:
+async def test_a_consumer_gathers_longer_when_nobody_waits_or_the_door_is_flooded(
+    db: Database, broker_url: str
+) -> None:
     """Its batches start further apart, so that more gathers for each; nothing is left behind."""
     batches: list[int] = []
 
     async def work(deliveries: Sequence[Delivery]) -> None:
         batches.append(sum(len(delivery.bodies) for delivery in deliveries))
 
-    async def batches_of(flooded: bool) -> list[int]:
+    async def batches_of(**how: Any) -> list[int]:
         batches.clear()
         async with BrokerConnection(broker_url, "test:consume") as consuming:
-            consumer = Consumer(consuming, QUEUE, work, lambda: flooded)
+            consumer = Consumer(consuming, QUEUE, work, **how)
             task = asyncio.create_task(consumer.run())
             for number in range(20):
                 await announce(db, [f"pay_{number}"])
@@ -294,5 +296,8 @@ async def test_a_consumer_steps_back_while_the_door_of_its_service_is_flooded(db
 
     async with BrokerConnection(broker_url, "test:publish") as publishing:
         db.on_commit = Relay(db, Publisher(publishing), SystemClock()).announce
-        calm, flooded = await batches_of(False), await batches_of(True)
+        calm = await batches_of()
+        unhurried = await batches_of(unhurried=True)
+        flooded = await batches_of(flooded=lambda: True)
     assert len(flooded) <= 4 < len(calm)
+    assert len(unhurried) <= 6

@@ -28,5 +28,5 @@ def subscriptions() -> tuple[Subscription, ...]:
         Subscription("ledger.posting", PaymentSucceeded, wire.payment_succeeded, on_financial_events),
         Subscription("ledger.posting", WalletCredited, wire.wallet_credited, on_financial_events),
         Subscription("ledger.posting", WalletDebited, wire.wallet_debited, on_financial_events),
-        Subscription("audit.log", AuditRecorded, wire.audit_recorded, on_audit_recorded),
+        Subscription("audit.log", AuditRecorded, wire.audit_recorded, on_audit_recorded, unhurried=True),
     )

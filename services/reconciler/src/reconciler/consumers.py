@@ -20,8 +20,8 @@ async def on_billing_events(tx: Tx, events: Sequence[BillingEvent]) -> None:
 
 def subscriptions() -> tuple[Subscription, ...]:
     return (
-        Subscription(QUEUE, AnalyticsPaymentCreated, wire.payment_created, on_billing_events),
-        Subscription(QUEUE, AnalyticsPaymentSucceeded, wire.payment_succeeded, on_billing_events),
-        Subscription(QUEUE, AnalyticsPaymentFailed, wire.payment_failed, on_billing_events),
-        Subscription(QUEUE, AnalyticsWebhookFailed, wire.webhook_failed, on_billing_events),
+        Subscription(QUEUE, AnalyticsPaymentCreated, wire.payment_created, on_billing_events, unhurried=True),
+        Subscription(QUEUE, AnalyticsPaymentSucceeded, wire.payment_succeeded, on_billing_events, unhurried=True),
+        Subscription(QUEUE, AnalyticsPaymentFailed, wire.payment_failed, on_billing_events, unhurried=True),
+        Subscription(QUEUE, AnalyticsWebhookFailed, wire.webhook_failed, on_billing_events, unhurried=True),
     )

@@ -9,9 +9,9 @@ QUEUE = "webhook.status"
 
 def subscriptions() -> tuple[Subscription, ...]:
     return (
-        Subscription(QUEUE, pb.WebhookProcessing, wire.processing, use_cases.follow_reports),
-        Subscription(QUEUE, pb.WebhookProcessed, wire.processed, use_cases.follow_reports),
-        Subscription(QUEUE, pb.WebhookRetried, wire.retried, use_cases.follow_reports),
-        Subscription(QUEUE, pb.WebhookFailed, wire.failed, use_cases.follow_reports),
-        Subscription(QUEUE, pb.WebhookDeadLettered, wire.dead_lettered, use_cases.follow_reports),
+        Subscription(QUEUE, pb.WebhookProcessing, wire.processing, use_cases.follow_reports, unhurried=True),
+        Subscription(QUEUE, pb.WebhookProcessed, wire.processed, use_cases.follow_reports, unhurried=True),
+        Subscription(QUEUE, pb.WebhookRetried, wire.retried, use_cases.follow_reports, unhurried=True),
+        Subscription(QUEUE, pb.WebhookFailed, wire.failed, use_cases.follow_reports, unhurried=True),
+        Subscription(QUEUE, pb.WebhookDeadLettered, wire.dead_lettered, use_cases.follow_reports, unhurried=True),
     )
