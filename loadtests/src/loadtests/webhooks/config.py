@@ -69,8 +69,8 @@ class Plan:
 
     @property
     def events(self) -> int:
-        """Deliveries that tell something new, but for the strangers'."""
-        return self.deliveries * (100 - REPEATS_PERCENT) // 100 - self.strangers
+        """Deliveries that tell something new, strangers not counted."""
+        return self.deliveries * (100 - REPEATS_PERCENT) // 100
 
     @property
     def attempts(self) -> int:
