@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def strangers(self) -> int:
-        return min(STRANGERS, self.orders)
+        return min(STRANGERS, max(1, self.orders // 20))
 
     @property
     def events(self) -> int:
