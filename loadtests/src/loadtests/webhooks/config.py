@@ -35,7 +35,7 @@ ACCEPTED_PER_S_MIN: Final = 1_200.0
 ACCEPT_P99_MS_MAX: Final = 250.0
 
 # Data files, WAL, queues and logs together; measured once, generous on purpose.
-DISK_BYTES_PER_WEBHOOK: Final = 40_000
+DISK_BYTES_PER_WEBHOOK: Final = 20_000
 DISK_BYTES_PER_ORDER: Final = 60_000
 MEMORY_BYTES_PER_WEBHOOK: Final = 3_000
 
