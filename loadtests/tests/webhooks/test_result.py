@@ -127,7 +127,7 @@ def outcome() -> Outcome:
         shed_at=[100.7],
         shed_seconds=[0.01],
         left=[3],
-        redelivered_at=104.0,
+        redelivered_at=[103.0, 104.0],
     )
 
 

@@ -131,7 +131,8 @@ def result(outcome: Outcome, proven: dict[str, Any], broken: Sequence[str], quie
     """Rates and latencies of accepting, how long the rest took, and the verdict."""
     seconds = outcome.ended_at - outcome.started_at
     worked_off = proven.pop("worked_off_at")
-    end = max([outcome.ended_at, outcome.redelivered_at, *worked_off])
+    all_accepted_at = max([outcome.ended_at, *outcome.redelivered_at])
+    end = max([all_accepted_at, *worked_off])
     width = max(1.0, round((end - outcome.started_at) / 120, 1))
     accept_ms = summary_ms(outcome.accept_seconds)
     accepted_per_s = len(outcome.accepted_at) / seconds
@@ -148,7 +149,7 @@ def result(outcome: Outcome, proven: dict[str, Any], broken: Sequence[str], quie
         "failures": dict(outcome.failures),
         "redeliveries": outcome.redeliveries,
         "generator_late_most_ms": outcome.late_most_seconds * 1000,
-        "all_accepted_after_s": max(outcome.ended_at, outcome.redelivered_at) - outcome.started_at,
+        "all_accepted_after_s": all_accepted_at - outcome.started_at,
         "all_processed_after_s": max(worked_off, default=outcome.ended_at) - outcome.started_at,
         "drained_after_s": quiet_at - outcome.ended_at,
         "processed_during": sum(at <= outcome.ended_at for at in worked_off),
@@ -169,6 +170,7 @@ def result(outcome: Outcome, proven: dict[str, Any], broken: Sequence[str], quie
             "accept_p99_ms": p99_over_time(outcome, width),
             "per_second": {
                 "accepted": per_second(outcome.accepted_at, outcome.started_at, end, width),
+                "redelivered": per_second(outcome.redelivered_at, outcome.started_at, end, width),
                 "shed": per_second(outcome.shed_at, outcome.started_at, end, width),
                 "processed": per_second(worked_off, outcome.started_at, end, width),
             },

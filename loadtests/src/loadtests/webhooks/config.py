@@ -30,10 +30,6 @@ DRAIN_SECONDS_MAX: Final = 1_800.0
 # Orders are asked for this many at a time: the simulator lists at most so many of its webhooks.
 CHUNK: Final = 1_000
 
-# What counts as good: architecture and requirements.
-ACCEPTED_PER_S_MIN: Final = 1_200.0
-ACCEPT_P99_MS_MAX: Final = 250.0
-
 # Data files, WAL, queues and logs together; measured once, generous on purpose.
 DISK_BYTES_PER_WEBHOOK: Final = 20_000
 DISK_BYTES_PER_ORDER: Final = 60_000

@@ -40,8 +40,8 @@ class Outcome:
     late_most_seconds: float = 0.0
     """By how much the generator itself was behind at worst: then the model was not open."""
     redeliveries: int = 0
-    redelivered_at: float = 0.0
-    """When the last of those left was accepted."""
+    redelivered_at: list[float] = field(default_factory=list)
+    """When each of those left was accepted after all."""
 
 
 class Flood:
@@ -152,6 +152,7 @@ class Flood:
                     answer = await connection.ask(self._requests[number])
                     if answer.status == ACCEPTED:
                         outcome.bodies[number] = answer.body
+                        outcome.redelivered_at.append(time.time())
                         return
                     pause_seconds = answer.retry_after_seconds or pause_seconds
                 except (ConnectionLost, OSError):
@@ -167,4 +168,3 @@ class Flood:
         async with asyncio.timeout(config.REDELIVERY_SECONDS_MAX), asyncio.TaskGroup() as group:
             for _ in range(min(config.CONNECTIONS_AFTER, len(outcome.left))):
                 group.create_task(gateway())
-        outcome.redelivered_at = time.time()

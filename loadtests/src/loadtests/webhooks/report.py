@@ -11,6 +11,14 @@ from loadtests.report import Sheet
 BEGIN, END = "<!-- webhook-numbers:begin -->", "<!-- webhook-numbers:end -->"
 
 
+LINES = {
+    "accepted": "accepted",
+    "shed": "turned away (503)",
+    "redelivered": "accepted when delivered again",
+    "processed": "processed",
+}
+
+
 def sheets(found: Mapping[str, Any]) -> list[Sheet]:
     """Everything worth telling, from bench-webhooks.json."""
     return [_accepting(found), _proof(found), _processes(found)]
@@ -112,7 +120,7 @@ def draw(found: Mapping[str, Any], file: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(9, 5))
     width = found["timeline"]["width_seconds"]
-    for name, label in {"accepted": "accepted", "shed": "turned away (503)", "processed": "processed"}.items():
+    for name, label in LINES.items():
         rates = found["timeline"]["per_second"][name]
         axes.plot([width * (index + 0.5) for index in range(len(rates))], rates, label=label)
     axes.axvline(found["plan"]["seconds"], color="grey", linestyle="--", linewidth=1)
