@@ -41,12 +41,12 @@ def test_a_process_counts_while_it_is_told_to(tmp_path: Path) -> None:
     counter.happened("ack")
     disarm(tmp_path, "wallet")
     counter.happened("after")
-    assert counted(tmp_path, "wallet") == [(os.getpid(), "commit outbox"), (os.getpid(), "ack")]
+    assert counted(tmp_path, "wallet") == [(os.getpid(), f"{what}#1") for what in ("commit outbox", "ack")]
 
 
 def test_another_process_of_the_service_is_left_alone(tmp_path: Path) -> None:
     counter = Counter(tmp_path, "wallet")
-    arm(tmp_path, "wallet", Plan(pid=os.getpid() + 1, after=1))
+    arm(tmp_path, "wallet", Plan(pid=os.getpid() + 1, after="commit outbox#1"))
     counter.happened("commit outbox")
     assert counted(tmp_path, "wallet") == []
 
@@ -57,11 +57,11 @@ def test_the_effect_that_was_named_is_the_last(tmp_path: Path) -> None:
     ) as process:
         assert process.stdin is not None and process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        arm(tmp_path, "wallet", Plan(pid=process.pid, after=2))
-        process.stdin.write("one\ntwo\nthree\n")
+        arm(tmp_path, "wallet", Plan(pid=process.pid, after="sent#2"))
+        process.stdin.write("sent\nack\nsent\nack\n")
         process.stdin.flush()
         assert process.wait(10) == -signal.SIGKILL
-    assert [what for _, what in counted(tmp_path, "wallet")] == ["one", "two"]
+    assert [what for _, what in counted(tmp_path, "wallet")] == ["sent#1", "ack#1", "sent#2"]
 
 
 def test_tables_that_are_written_are_told_from_rows_that_are_locked() -> None:
@@ -82,4 +82,4 @@ async def test_what_is_on_its_way_is_counted_a_moment_later(tmp_path: Path) -> N
     counter.soon("ack")
     assert counted(tmp_path, "wallet") == []
     await asyncio.sleep(0.05)
-    assert counted(tmp_path, "wallet") == [(os.getpid(), "ack")]
+    assert counted(tmp_path, "wallet") == [(os.getpid(), "ack#1")]

@@ -89,7 +89,8 @@ def crash_points(
 
     results = layout.from_environment().run_dir / "crash-points.json"
     os.environ.update(points.SETTINGS)
-    journeys = _with_ground(lambda ground: points.run(ground, points.chosen(only or []), minutes, pairs, seed, results))
+    asked = points.Asked(minutes, pairs, seed)
+    journeys = _with_ground(lambda ground: points.run(ground, points.chosen(only or []), asked, results))
     points.show(journeys)
     typer.echo(str(results))
     raise typer.Exit(0 if journeys and all(each.held for each in journeys) else 1)

@@ -32,12 +32,13 @@ _OWN_DOORS = ("/health", "/metrics", "/.well-known")
 
 @dataclass(frozen=True)
 class Plan:
-    """What the process with this pid is to do: count, and die after so many effects (0 = of none)."""
+    """What the process with this pid is to do: note its effects, and die of the one that is named."""
 
     pid: int = 0
-    after: int = 0
+    after: str = ""
+    """`what#number`, the number counting effects that are called the same; empty = of none."""
     again: int = 0
-    """The process that follows it counts too, and dies after so many."""
+    """The process that follows it notes them too, and dies after so many."""
 
 
 def plan_file(run_dir: Path, service: str) -> Path:
@@ -45,28 +46,30 @@ def plan_file(run_dir: Path, service: str) -> Path:
 
 
 def log_file(run_dir: Path, service: str) -> Path:
-    """One line for each effect: its number, what it was, the pid."""
+    """One line for each effect: the pid, and `what#number`."""
     return run_dir / f"effects-{service}.log"
 
 
 class Counter:
-    """Counts effects while the plan is for this process; the plan is looked up at each of them."""
+    """Notes effects while the plan is for this process; the plan is looked up at each of them."""
 
     def __init__(self, run_dir: Path, service: str) -> None:
         self._plan_file, self._log_file = plan_file(run_dir, service), log_file(run_dir, service)
         self._changed = 0
-        self._limit: int | None = None
-        self._count = 0
+        self._plan: Plan | None = None
+        self._seen: list[str] = []
 
     def happened(self, what: str) -> None:
         """Note an effect; end the process if it is the one."""
         self._look()
-        if self._limit is None:
+        if self._plan is None:
             return
-        self._count += 1
+        self._seen.append(what)
+        named = f"{what}#{self._seen.count(what)}"
         with self._log_file.open("a") as log:
-            log.write(f"{self._count} {os.getpid()} {what}\n")
-        if self._count == self._limit:
+            log.write(f"{os.getpid()} {named}\n")
+        is_first = self._plan.pid == os.getpid()
+        if named == self._plan.after if is_first else len(self._seen) == self._plan.again:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def soon(self, what: str) -> None:
@@ -77,16 +80,13 @@ class Counter:
         try:
             changed = self._plan_file.stat().st_mtime_ns
         except FileNotFoundError:
-            self._limit = None
+            self._plan = None
             return
         if changed == self._changed:
             return
-        self._changed, self._count = changed, 0
         plan = Plan(**json.loads(self._plan_file.read_text()))
-        if plan.pid == os.getpid():
-            self._limit = plan.after
-        else:
-            self._limit = plan.again or None
+        self._changed, self._seen = changed, []
+        self._plan = plan if plan.again or plan.pid == os.getpid() else None
 
 
 def arm(run_dir: Path, service: str, plan: Plan) -> None:
@@ -102,9 +102,9 @@ def disarm(run_dir: Path, service: str) -> None:
 
 
 def counted(run_dir: Path, service: str) -> list[tuple[int, str]]:
-    """The effects since `arm`: the pid and what it was."""
+    """The effects since `arm`: the pid and `what#number`."""
     lines = log_file(run_dir, service).read_text().splitlines()
-    return [(int(pid), what) for _, pid, what in (line.split(" ", 2) for line in lines)]
+    return [(int(pid), named) for pid, named in (line.split(" ", 1) for line in lines)]
 
 
 def _after(owner: Any, name: str, note: Callable[[str], None], what: Callable[..., str]) -> None:

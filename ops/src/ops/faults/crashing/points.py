@@ -1,4 +1,7 @@
-"""Run a use case once to count a service's effects, then once more for each of them, dying after it.
+"""Run a use case once to see a service's effects, then once more for each of them, dying after it.
+
+An effect is known by what it is and by how often that happened before, as what runs at once comes in another order each
+time. Effects that show in a later run only are died of as well.
 
 The supervisor starts the process again, whoever asked asks again, and when the fleet is quiet the books, the history
 and the use case itself are checked. Nothing else is restarted. What the dead process had leased is let go at once:
@@ -30,22 +33,33 @@ SETTINGS = {"SETTLE_SECONDS": str(SETTLE_SECONDS), "SWEEP_AFTER_SECONDS": "3"}
 QUIET_SECONDS = 60.0
 # Longer than the patience of whoever asks.
 POINT_SECONDS = 180.0
-# A use case that has more effects than it was counted to have still ends.
-POINTS_MAX = 150
+# What goes on in the background shows in any run, and need not show again.
+TRIES_MAX = 2
 AGAIN_MAX = 30
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How much of it is wanted."""
+
+    minutes: float
+    """No crash begins after so long."""
+    pairs: int = 0
+    """Instead of each effect by itself, so many pairs, drawn by the seed."""
+    seed: int = 1
 
 
 @dataclass
 class Point:
     """One run: where the process died, and what was wrong afterwards."""
 
-    after: int
-    """The number of the effect; 0 = it lived."""
+    after: str
+    """The effect it was to die of; empty = of none."""
     again: int = 0
-    """The number of its successor's effect, if that died too."""
+    """The number of the effect that its successor was to die of."""
     died_of: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
-    effects: int = 0
+    effects: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -56,9 +70,13 @@ class Journey:
     use_case: str
     service: str
     effects: list[str] = field(default_factory=list)
-    """What it does when nothing goes wrong, in order."""
+    """All that was seen, in the order in which it was first seen."""
     points: list[Point] = field(default_factory=list)
     finished: bool = False
+
+    @property
+    def deaths(self) -> list[Point]:
+        return [point for point in self.points if point.died_of]
 
     @property
     def held(self) -> bool:
@@ -76,11 +94,9 @@ def chosen(patterns: Sequence[str]) -> list[tuple[UseCase, str]]:
     ]
 
 
-async def run(
-    ground: Ground, wanted: Sequence[tuple[UseCase, str]], minutes: float, pairs: int, seed: int, results: Path
-) -> list[Journey]:
+async def run(ground: Ground, wanted: Sequence[tuple[UseCase, str]], asked: Asked, results: Path) -> list[Journey]:
     """Every crash point of what is wanted, or so many pairs of them; what is known so far is written to *results*."""
-    ends = time.monotonic() + minutes * 60
+    ends = time.monotonic() + asked.minutes * 60
     services = sorted({service for _, service in wanted})
     await ground.run_under({name: ("-m", "ops.faults.crashing.effects", name) for name in services})
     ground.steps.done(f"{', '.join(services)} count their effects")
@@ -88,39 +104,41 @@ async def run(
     for use_case, service in wanted:
         journey = Journey(use_case.name, service)
         journeys.append(journey)
-        first = await _point(ground, use_case, service, Plan(), journey)
-        ground.steps.note(f"{use_case.name}, {service}: {first.effects} effects")
-        if not pairs:
+        await _point(ground, use_case, service, Plan(), journey)
+        ground.steps.note(f"{use_case.name}, {service}: {len(journey.effects)} effects")
+        if not asked.pairs:
             await _exhaust(ground, use_case, journey, ends)
         _write(journeys, results)
-    if pairs:
-        await _draw(ground, list(zip(wanted, journeys, strict=True)), pairs, seed, ends)
+    if asked.pairs:
+        await _draw(ground, list(zip(wanted, journeys, strict=True)), asked, ends)
         _write(journeys, results)
     return journeys
 
 
 async def _exhaust(ground: Ground, use_case: UseCase, journey: Journey, ends: float) -> None:
-    """Die after the first effect, the second, …, until it lives through all of them."""
-    for number in range(1, POINTS_MAX + 1):
-        if time.monotonic() > ends:
-            return
-        point = await _point(ground, use_case, journey.service, Plan(after=number), journey)
-        if not point.died_of:
-            journey.finished = True
-            return
+    """Die after each effect; the list grows while there are runs that show new ones."""
+    for number, effect in enumerate(journey.effects, 1):
+        for _ in range(TRIES_MAX):
+            if time.monotonic() > ends:
+                return
+            ground.steps.note(f"{number} of {len(journey.effects)}")
+            point = await _point(ground, use_case, journey.service, Plan(after=effect), journey)
+            if point.died_of:
+                break
+    journey.finished = True
 
 
 async def _draw(
-    ground: Ground, known: Sequence[tuple[tuple[UseCase, str], Journey]], pairs: int, seed: int, ends: float
+    ground: Ground, known: Sequence[tuple[tuple[UseCase, str], Journey]], asked: Asked, ends: float
 ) -> None:
     """Die after one effect, and after another of the process that follows."""
-    chance = random.Random(seed)  # noqa: S311 - replayable, not secret
+    chance = random.Random(asked.seed)  # noqa: S311 - replayable, not secret
     known = [each for each in known if each[1].effects]
-    for _ in range(pairs):
+    for _ in range(asked.pairs):
         if time.monotonic() > ends:
             return
         (use_case, service), journey = chance.choice(known)
-        plan = Plan(after=chance.randint(1, len(journey.effects)), again=chance.randint(1, AGAIN_MAX))
+        plan = Plan(after=chance.choice(journey.effects), again=chance.randint(1, AGAIN_MAX))
         await _point(ground, use_case, service, plan, journey)
     for _, journey in known:
         journey.finished = True
@@ -140,26 +158,23 @@ async def _point(ground: Ground, use_case: UseCase, service: str, plan: Plan, jo
     finally:
         disarm(ground.layout.run_dir, service)
     effects = counted(ground.layout.run_dir, service)
-    last = dict(effects)
-    # Whoever is not the last to have lived has died of the last thing it did.
+    # Whoever does not live any more has died of the last thing it did.
     alive = ground.state(service).pid
-    point.died_of = [what for pid, what in last.items() if pid != alive]
-    point.effects = len(effects)
+    point.died_of = [what for pid, what in dict(effects).items() if pid != alive]
+    point.effects = [what for _, what in effects]
     point.seconds = round(time.monotonic() - began, 1)
-    if not plan.after:
-        journey.effects = [what for _, what in effects]
+    journey.effects += [what for pid, what in effects if pid == effects[0][0] and what not in journey.effects]
     journey.points.append(point)
     _say(ground, use_case, service, point)
     return point
 
 
 def _say(ground: Ground, use_case: UseCase, service: str, point: Point) -> None:
-    where = " and ".join(point.died_of) or "lived"
+    where = "died of " + ", and then of ".join(point.died_of) if point.died_of else "lived"
+    if point.after and not point.died_of:
+        where += f", for there was no {point.after}"
     say = ground.steps.failed if point.complaints else ground.steps.done
-    say(
-        f"{use_case.name}, {service}, {point.after}{f'+{point.again}' if point.again else ''}: {where}"
-        f" ({point.seconds:.0f} s)"
-    )
+    say(f"{use_case.name}, {service}: {where} ({point.seconds:.0f} s)")
     for complaint in point.complaints:
         ground.steps.failed(f"    {complaint[:600]}")
 
@@ -207,12 +222,13 @@ def show(journeys: Sequence[Journey]) -> None:
     """The table, on the terminal."""
     table = Table("use case", "service", "effects", "deaths", "held", "longest", box=None, pad_edge=False)
     for each in journeys:
-        deaths = [point for point in each.points if point.died_of]
         wrong = [point for point in each.points if point.complaints]
         held = "yes" if each.held else f"NO: {len(wrong)} points" if wrong else "not finished"
         longest = max((point.seconds for point in each.points), default=0.0)
-        table.add_row(each.use_case, each.service, str(len(each.effects)), str(len(deaths)), held, f"{longest:.0f} s")
+        table.add_row(
+            each.use_case, each.service, str(len(each.effects)), str(len(each.deaths)), held, f"{longest:.0f} s"
+        )
     console = Console()
     (console if console.is_terminal else Console(width=120)).print(table)
-    points = [point for each in journeys for point in each.points if point.died_of]
-    console.print(f"{len(points)} deaths, {sum(bool(point.complaints) for point in points)} of them with consequences")
+    deaths = [point for each in journeys for point in each.deaths]
+    console.print(f"{len(deaths)} deaths, {sum(bool(point.complaints) for point in deaths)} of them with consequences")

@@ -83,6 +83,13 @@ async def _buyer(ground: Ground) -> Created:
     return await order(ground, member)
 
 
+async def _ready_to_pay(ground: Ground) -> Created:
+    """A payment whose creation is over and done: what it set off is no part of what follows."""
+    created = await _buyer(ground)
+    await invariants.until_quiet(ground.fleet.description, PATIENCE_SECONDS)
+    return created
+
+
 async def _pay(ground: Ground, created: Created, **how: Any) -> None:
     await crowd.pay_order(ground.fleet, created.order_id, **how)
     ground.history.paid_orders.append(created.order_id)
@@ -116,7 +123,7 @@ async def _(ground: Ground) -> AsyncIterator[None]:
 @use_case("settle", *ALL)
 async def _(ground: Ground) -> AsyncIterator[None]:
     """The customer pays, the gateway's webhook says so: success, grant, journals, invoice, mail, figures."""
-    created = await _buyer(ground)
+    created = await _ready_to_pay(ground)
     yield
     await _pay(ground, created)
     yield
@@ -127,7 +134,7 @@ async def _(ground: Ground) -> AsyncIterator[None]:
 @use_case("verify", "payment")
 async def _(ground: Ground) -> AsyncIterator[None]:
     """The customer pays, the webhook is lost, and the page asks."""
-    created = await _buyer(ground)
+    created = await _ready_to_pay(ground)
     await ground.gateway(action="drop", operation="webhook", order_id=created.order_id)
     yield
     await _pay(ground, created)
@@ -138,7 +145,7 @@ async def _(ground: Ground) -> AsyncIterator[None]:
 @use_case("sweep", "payment")
 async def _(ground: Ground) -> AsyncIterator[None]:
     """The customer pays, the webhook is lost, nobody asks: the sweep does."""
-    created = await _buyer(ground)
+    created = await _ready_to_pay(ground)
     await ground.gateway(action="drop", operation="webhook", order_id=created.order_id)
     yield
     await _pay(ground, created)
@@ -149,7 +156,7 @@ async def _(ground: Ground) -> AsyncIterator[None]:
 @use_case("expire", "payment", "webhook-ingest", "fraud", "notifier")
 async def _(ground: Ground) -> AsyncIterator[None]:
     """An attempt fails, then the order closes unpaid."""
-    created = await _buyer(ground)
+    created = await _ready_to_pay(ground)
     yield
     await crowd.pay_order(ground.fleet, created.order_id, outcome="failure")
     await ground.fleet.sandbox("POST", f"/control/orders/{created.order_id}/expire", {})
@@ -160,7 +167,7 @@ async def _(ground: Ground) -> AsyncIterator[None]:
 @use_case("cancel", "payment")
 async def _(ground: Ground) -> AsyncIterator[None]:
     """The member cancels; the gateway closes the order."""
-    created = await _buyer(ground)
+    created = await _ready_to_pay(ground)
     yield
     answer = await _at_the_edge(ground, created, f"/api/v1/payments/{created.payment_id}/cancel")
     ground.expect(answer.status == 200, f"cancelled (was answered {answer.status} {answer.data})")
@@ -171,7 +178,7 @@ async def _(ground: Ground) -> AsyncIterator[None]:
 @use_case("second-capture", "payment", "webhook-ingest", "notifier")
 async def _(ground: Ground) -> AsyncIterator[None]:
     """The gateway captures twice."""
-    created = await _buyer(ground)
+    created = await _ready_to_pay(ground)
     yield
     await _pay(ground, created, outcome="success_twice")
     yield
@@ -187,7 +194,7 @@ async def _(ground: Ground) -> AsyncIterator[None]:
 @use_case("wrong-amount", "payment", "notifier")
 async def _(ground: Ground) -> AsyncIterator[None]:
     """The gateway captures a rupee less than was ordered."""
-    created = await _buyer(ground)
+    created = await _ready_to_pay(ground)
     yield
     await crowd.pay_order(ground.fleet, created.order_id, outcome="amount_mismatch")
     yield
@@ -212,7 +219,7 @@ async def _(ground: Ground) -> AsyncIterator[None]:
 @use_case("consume-later", "wallet")
 async def _(ground: Ground) -> AsyncIterator[None]:
     """Another system asks for credits that are not there yet: the request climbs the ladder until they are."""
-    created, key = await _buyer(ground), f"crash-{secrets.token_hex(8)}"
+    created, key = await _ready_to_pay(ground), f"crash-{secrets.token_hex(8)}"
     yield
     async with ground.broker() as channel:
         _, body, type_name = requested(consumption(created.member, 100, key))
@@ -271,7 +278,7 @@ async def _settled(ground: Ground, method: str, request: Any, letters: list[str]
 @use_case("announce-again", "reconciler", "payment", "wallet")
 async def _(ground: Ground) -> AsyncIterator[None]:
     """A queue is lost with a success in it; the reconciler finds out and has it announced again."""
-    created = await _buyer(ground)
+    created = await _ready_to_pay(ground)
     await ground.gateway(action="drop", operation="webhook", order_id=created.order_id)
     async with ground.broker() as channel:
         await channel.queue_delete("wallet.credit")
