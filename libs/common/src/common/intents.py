@@ -32,6 +32,7 @@ select intent_id, :kind, payload, case when :leased then 1 else 0 end, now(),
 from unnest(cast(:ids as uuid[]), cast(:payloads as bytea[])) as row (intent_id, payload)
 on conflict do nothing
 """
+_KNOWN = "select intent_id from intents where intent_id = any(cast(:ids as uuid[]))"
 _LEASE = """
 update intents set leased_until = now() + cast(:lease as interval), attempts = attempts + 1
 where intent_id in (
@@ -103,14 +104,24 @@ class Intents(Generic[R]):
         self._stopping = False
         self._running: set[asyncio.Task[None]] = set()
 
-    async def record(self, tx: Tx, payloads: Mapping[UUID, bytes], *, leased: bool = False) -> list[Intent]:
+    async def record(
+        self, tx: Tx, payloads: Mapping[UUID, bytes], *, leased: bool = False, again: bool = False
+    ) -> list[Intent]:
         """Write intents into *tx*; one that is there already is left as it is.
 
         *leased* keeps the worker off for the lease: the caller carries them out itself after the commit.
+        *again* is for intents that may well be there: it looks first, because an insert would wait for whoever is
+        settling them, who in turn waits for the aggregate that the caller has locked.
         """
-        if not payloads:
-            return []
         intent_ids = sorted(payloads)
+        if payloads and again:
+            known = set((await tx.execute(_KNOWN, ids=intent_ids)).scalars())
+            intent_ids = [intent_id for intent_id in intent_ids if intent_id not in known]
+        if intent_ids:
+            await self._insert(tx, intent_ids, payloads, leased)
+        return [Intent(intent_id, payload, 1) for intent_id, payload in payloads.items()]
+
+    async def _insert(self, tx: Tx, intent_ids: Sequence[UUID], payloads: Mapping[UUID, bytes], leased: bool) -> None:
         await tx.execute(
             _RECORD,
             kind=self.kind,
@@ -121,7 +132,6 @@ class Intents(Generic[R]):
         )
         if not leased:
             self._wake.set()
-        return [Intent(intent_id, payload, 1) for intent_id, payload in payloads.items()]
 
     async def carry_out(self, intent: Intent) -> R:
         """Perform and settle; the result. Raises what `perform` raised, after putting the intent off."""

@@ -149,3 +149,18 @@ async def test_what_was_done_long_ago_is_forgotten(db: Database) -> None:
     await intents.forget(timedelta(0))
     async with db.begin() as tx:
         assert (await tx.execute("select count(*) from intents")).scalar() == 0
+
+
+async def test_recording_again_does_not_wait_for_whoever_is_settling(db: Database) -> None:
+    """Who settles has the intent and wants the aggregate; who records again has the aggregate."""
+    outside = Outside()
+    intents = Intents(db, "test", outside.perform, outside.settle)
+    known, fresh = ids.new(), ids.new()
+    async with db.begin() as tx:
+        await intents.record(tx, {known: b"known"})
+    async with db.begin() as settling:
+        await settling.execute("update intents set done_at = now() where intent_id = :id", id=known)
+        async with asyncio.timeout(2), db.begin() as tx:
+            recorded = await intents.record(tx, {known: b"known", fresh: b"fresh"}, again=True)
+    assert {intent.id for intent in recorded} == {known, fresh}
+    assert await pending(db) == 1

@@ -219,9 +219,15 @@ async def check(ground: Ground) -> list[str]:
             found.append(f"the gateway has {orders} orders for {payments} payments")
         deadlocks = await db.fetchval("select deadlocks from pg_stat_database where datname = current_database()")
         if deadlocks > ground.deadlocks:
-            found.append(f"PostgreSQL had to resolve {deadlocks - ground.deadlocks} deadlocks")
+            found.append(f"PostgreSQL had to resolve {deadlocks - ground.deadlocks} deadlocks: {_deadlock(ground)}")
         ground.deadlocks = deadlocks
         return found + await history.complaints(ground.fleet, db, ground.history)
+
+
+def _deadlock(ground: Ground) -> str:
+    """Who waited for whom, by the server's log; without parameters, which it does not hold."""
+    _, _, newest = (ground.layout.logs / "postgresql.log").read_text(errors="replace").rpartition("deadlock detected")
+    return " ".join(newest[:2000].split())
 
 
 async def _ungranted(ground: Ground) -> int:

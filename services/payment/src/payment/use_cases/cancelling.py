@@ -122,5 +122,5 @@ async def request_cancel(
         if payment.status is Status.CREATED:
             return None, wished
         payload = _encode(Termination(payment.id, payment.order_id))
-        [intent] = await orders.record(tx, {termination_id(payment.id): payload}, leased=True)
+        [intent] = await orders.record(tx, {termination_id(payment.id): payload}, leased=True, again=True)
         return intent, wished

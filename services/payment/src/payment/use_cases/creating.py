@@ -169,7 +169,7 @@ class Creation:
                 terminations[termination_id(payment.id)] = _encode(Termination(payment.id, payment.order_id))
         await store.save(tx, [decision.payment for decision in decisions])
         await store.add_history(tx, [line for decision in decisions for line in decision.transitions])
-        await self._terminations.record(tx, terminations)
+        await self._terminations.record(tx, terminations, again=True)
         await idempotency.complete(tx, completions)
         await outbox.append(
             tx,
