@@ -9,6 +9,8 @@ import pytest
 from commdesk.fraud.v1.events_pb2 import FraudDecided, FraudFlagged
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
 from common import ids
+from payment.domain import Origin
+from payment.use_cases.cancelling import request_cancel
 
 
 async def test_a_webhook_leads_to_success(world: Any) -> None:
@@ -324,6 +326,19 @@ async def test_a_cancel_whose_answer_is_lost_is_carried_out_later(world: Any) ->
     assert await world.status(data) == "PENDING"
     await world.work_intents()
     assert await world.status(data) == "CANCELLED"
+
+
+async def test_cancelling_again_does_not_wait_for_whoever_settles_the_first(world: Any) -> None:
+    """Who settles has the intent and then wants the payment: to wait the other way round would be a deadlock."""
+    data = await world.created()
+    await world.fault(operation="terminate_order", action="error", status=500, count=1)
+    assert (await cancel(world, data)).status_code == 202
+    payment_id = ids.decode("pay", data["paymentId"])
+    async with world.db.begin() as settling:
+        await settling.execute("update intents set done_at = now() where kind = 'terminate_order'")
+        async with asyncio.timeout(3):
+            await request_cancel(world.db, world.cancellation.orders, payment_id, Origin(), world.clock)
+        await settling.execute("select id from payments where id = :id for no key update", id=payment_id)
 
 
 async def test_a_payment_may_be_cancelled_before_its_order_is_there(world: Any) -> None:
