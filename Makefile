@@ -2,14 +2,14 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test simulate bench bench-webhooks load faults faults-controls crash-points lint proto lock install
+.PHONY: help demo up down status logs test simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points lint proto lock install
 
 BIN := .venv/bin
 # What the wire is compared with: it may only be added to.
 BASE ?= HEAD
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 	@echo
 	@echo "  Several stacks side by side: RUN_DIR=/tmp/two PORT_BASE=22000 make up"
 
@@ -36,6 +36,9 @@ simulate: install ## Thousands of simulated schedules, no engines (SEEDS=20000 F
 
 bench: install ## Load the running stack, show what it carries and costs (PAYMENTS=, RATE=, ROUNDS=)
 	@$(BIN)/python -m loadtests
+
+bench-wallet: install ## Millions of wallet transactions through the running stack (N=10000000, HOT=, KEEP=1)
+	@$(BIN)/python -m loadtests.wallets
 
 bench-webhooks: install ## A storm of webhooks: what is accepted, what is turned away, and that nothing is lost (SECONDS=, RATE=)
 	@$(BIN)/python -m loadtests.webhooks $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))

@@ -1,0 +1,69 @@
+"""python -m loadtests.wallets: wallet transactions through a running stack's doors, until the ledger has booked all."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import asyncpg
+import grpc
+import typer
+import uvloop
+from rich.console import Console
+
+from loadtests import running
+from loadtests.report import between, markdown_sheets, show_sheets
+from loadtests.wallets import plot, report
+from loadtests.wallets.bench import bench
+from loadtests.wallets.plan import Plan
+from ops.layout import from_environment
+from ops.steps import Steps
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command(help=__doc__)
+def main(
+    transactions: Annotated[
+        int, typer.Option("--transactions", "-n", envvar="N", help="Of the spread run.")
+    ] = 10_000_000,
+    wallets: Annotated[int, typer.Option(envvar="WALLETS", help="Of the spread run.")] = 100_000,
+    zipf: Annotated[float, typer.Option(envvar="ZIPF", help="The wallet of rank r gets 1/r^zipf of the load.")] = 1.0,
+    hot: Annotated[int, typer.Option(envvar="HOT", help="Transactions of the run on ten wallets; -1: a tenth.")] = -1,
+    grpc_share: Annotated[float, typer.Option(envvar="GRPC_SHARE", help="Of the spends; the others by broker.")] = 0.5,
+    keep_rows: Annotated[
+        bool, typer.Option("--keep", envvar="KEEP", help="Leave what was written in the stack.")
+    ] = False,
+    readme: Annotated[bool, typer.Option("--readme", help="Only write the last result into the README.")] = False,
+) -> None:
+    layout, steps = from_environment(), Steps()
+    file = layout.run_dir / "bench-wallet.json"
+    if readme:
+        if not file.is_file():
+            steps.failed(f"no result in {file}: run the benchmark first")
+            raise typer.Exit(1)
+        found = json.loads(file.read_text())
+        text = "\n\n".join([report.introduction(found), *markdown_sheets(report.sheets(found), found["problems"])])
+        running.README.write_text(between(running.README.read_text(), report.BEGIN, report.END, text))
+        steps.done(f"numbers of {file} are in the README")
+        return
+    try:
+        plan = Plan(transactions, wallets, zipf, transactions // 10 if hot < 0 else hot, 10, grpc_share, keep_rows)
+        description = running.stack_at(layout)
+        for run in plan.runs:
+            steps.note(
+                f"{run.name}: {run.transactions:,} transactions over {run.wallets:,} wallets of the running stack"
+            )
+        steps.note("the rows stay" if plan.keep else "what is written is taken out again at the end")
+        running.say_what_it_writes(plan.disk_bytes, layout, steps)
+        found = uvloop.run(bench(layout, description, plan, steps))
+    except (ValueError, RuntimeError, TimeoutError, OSError, asyncpg.PostgresError, grpc.aio.AioRpcError) as error:
+        steps.failed(str(error) or type(error).__name__)
+        raise typer.Exit(1) from None
+    running.keep(found, file, plot.draw, steps)
+    show_sheets(report.sheets(found), found["problems"], Console())
+    raise typer.Exit(1 if found["problems"] else 0)
+
+
+if __name__ == "__main__":
+    app()

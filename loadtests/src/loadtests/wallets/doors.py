@@ -1,0 +1,182 @@
+"""The wallet's doors as others use them: lists by gRPC, envelopes by the broker, each confirmed or answered.
+
+`Sender` takes steps in and sends them as lists and envelopes fill. It holds back while too much is under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
+
+import aio_pika
+from aiormq.abc import AbstractChannel
+from pamqp.commands import Basic
+
+from commdesk.common.v1.common_pb2 import Envelope, Money
+from commdesk.payment.v1.events_pb2 import PaymentSucceeded
+from commdesk.payment.v1.payment_pb2 import Payment, Tax
+from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
+from commdesk.wallet.v1.wallet_pb2 import ConsumeCreditsRequest, Consumption, Owner
+from common import ids
+from common.topology import CONTRACT
+from loadtests.wallets import plan
+from loadtests.wallets.workload import Step
+
+CALL_SECONDS_MAX = 30.0
+CONFIRM_SECONDS_MAX = 30.0
+PUBLISHING_MAX = 64
+PRODUCER = "bench"
+
+_SPEND_BY_BROKER = CONTRACT.events[WalletConsumeRequested.DESCRIPTOR.full_name]
+# A payment's success is announced to half the fleet, and the payments behind these grants do not exist: so they
+# go to the one queue they concern, addressed to it, as what comes home from the retry ladder is.
+_GRANTS = "wallet.credit"
+
+
+class Sender:
+    """Sends steps to the wallets *owners*; *call* is `WalletServiceStub.ConsumeCredits`."""
+
+    def __init__(
+        self, call: Callable[..., Any], channel: AbstractChannel, owners: Sequence[str], grpc_share: float
+    ) -> None:
+        self._call = call
+        self._channel = channel
+        self._owners = [Owner(merchant_id=plan.MERCHANT_ID, kind="USER", id=owner) for owner in owners]
+        self._grpc_share = grpc_share
+        self._calls = asyncio.Semaphore(plan.GRPC_CALLS)
+        self._publishing = asyncio.Semaphore(PUBLISHING_MAX)
+        self._by_grpc: list[Consumption] = []
+        self._by_broker: list[bytes] = []
+        self._grants: list[bytes] = []
+        self._spends = 0
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.sent = 0
+        self.refused: Counter[str] = Counter()
+
+    async def send(self, steps: Iterable[Step]) -> None:
+        """Send *steps* as lists fill; returns when the last one is on its way or waits for its list to fill."""
+        for wallet, credits in steps:
+            if not credits:
+                await self._grant(wallet, plan.CREDITS_PAID, plan.CREDITS_BONUS)
+            else:
+                await self._spend(wallet, credits)
+
+    async def open(self, openings: Iterable[tuple[int, int]]) -> None:
+        """Grant (wallet, credits) to make the wallets."""
+        for wallet, credits in openings:
+            await self._grant(wallet, credits, 0)
+
+    async def finish(self) -> None:
+        """Send what is left in the lists and wait until all is answered and confirmed. Raises what went wrong."""
+        await self._send_spends_by_grpc()
+        await self._send_spends_by_broker()
+        await self._send_grants()
+        await asyncio.gather(*self._under_way)
+
+    async def _spend(self, wallet: int, credits: int) -> None:
+        # Time-ordered like every key of the platform's own.
+        key = ids.encode("key", ids.new())
+        spend = Consumption(
+            operation_key=key, owner=self._owners[wallet], credits=credits, purpose=plan.PURPOSE, source_id=key
+        )
+        self._spends += 1
+        # Every so many-th, evenly: the share is met exactly, whatever the order.
+        if int(self._spends * self._grpc_share) > int((self._spends - 1) * self._grpc_share):
+            self._by_grpc.append(spend)
+            if len(self._by_grpc) == plan.GRPC_ITEMS:
+                await self._send_spends_by_grpc()
+            return
+        event = WalletConsumeRequested(event_id="evt" + key[3:], time_unix_micros=_now(), consumption=spend)
+        self._by_broker.append(event.SerializeToString())
+        if len(self._by_broker) == plan.ENVELOPE_EVENTS:
+            await self._send_spends_by_broker()
+
+    async def _grant(self, wallet: int, paid: int, bonus: int) -> None:
+        self._grants.append(_granted(self._owners[wallet].id, paid, bonus).SerializeToString())
+        if len(self._grants) == plan.ENVELOPE_EVENTS:
+            await self._send_grants()
+
+    async def _send_spends_by_grpc(self) -> None:
+        items, self._by_grpc = self._by_grpc, []
+        if items:
+            await self._calls.acquire()
+            self._start(self._ask(ConsumeCreditsRequest(items=items)), self._calls, len(items))
+
+    async def _send_spends_by_broker(self) -> None:
+        events, self._by_broker = self._by_broker, []
+        await self._publish(events, _SPEND_BY_BROKER.type, _SPEND_BY_BROKER.exchange, _SPEND_BY_BROKER.key)
+
+    async def _send_grants(self) -> None:
+        events, self._grants = self._grants, []
+        await self._publish(events, PaymentSucceeded.DESCRIPTOR.full_name, "", _GRANTS)
+
+    async def _publish(self, events: list[bytes], type_name: str, exchange: str, routing_key: str) -> None:
+        if events:
+            await self._publishing.acquire()
+            envelope_id = ids.new()
+            envelope = Envelope(
+                id=envelope_id.bytes, type=type_name, producer=PRODUCER, time_unix_micros=_now(), events=events
+            )
+            work = self._confirmed(envelope.SerializeToString(), str(envelope_id), type_name, exchange, routing_key)
+            self._start(work, self._publishing, len(events))
+
+    def _start(self, work: Coroutine[Any, Any, None], slots: asyncio.Semaphore, count: int) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        self.sent += count
+
+        def ended(task: asyncio.Task[None]) -> None:
+            slots.release()
+            if not task.cancelled() and task.exception() is None:  # what failed stays, for `finish` to raise
+                self._under_way.discard(task)
+
+        task.add_done_callback(ended)
+
+    async def _ask(self, request: ConsumeCreditsRequest) -> None:
+        response = await self._call(request, timeout=CALL_SECONDS_MAX)
+        for result in response.results:
+            if result.WhichOneof("result") == "error":
+                self.refused[result.error.code] += 1
+
+    async def _confirmed(self, body: bytes, message_id: str, type_name: str, exchange: str, routing_key: str) -> None:
+        properties = Basic.Properties(message_id=message_id, message_type=type_name, delivery_mode=2)
+        await self._channel.basic_publish(
+            body,
+            exchange=exchange,
+            routing_key=routing_key,
+            properties=properties,
+            mandatory=True,
+            timeout=CONFIRM_SECONDS_MAX,
+        )
+
+
+def _granted(owner_id: str, paid: int, bonus: int) -> PaymentSucceeded:
+    payment_id = ids.new()
+    nothing = Money(minor=0, currency="INR")
+    return PaymentSucceeded(
+        event_id=ids.encode("evt", payment_id),
+        time_unix_micros=_now(),
+        payment=Payment(
+            payment_id=ids.encode("pay", payment_id),
+            merchant_id=plan.MERCHANT_ID,
+            owner_kind="USER",
+            owner_id=owner_id,
+            credits_paid=paid,
+            credits_bonus=bonus,
+            amount=nothing,
+            tax=Tax(net=nothing),
+        ),
+    )
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+async def publishing_channel(connection: aio_pika.abc.AbstractConnection) -> AbstractChannel:
+    """A channel with confirms, without the conveniences that cost more than the publishing."""
+    channel = await connection.channel(publisher_confirms=True)
+    return await channel.get_underlay_channel()

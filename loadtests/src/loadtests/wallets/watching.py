@@ -1,0 +1,164 @@
+"""What a wallet bench asks of the stack while it runs and afterwards: progress, CPU, bytes, and whether all adds up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from loadtests import database, metrics
+from loadtests.processes import Processes, Snapshot
+from loadtests.run import GENERATOR, fetch
+from loadtests.wallets import plan
+from loadtests.wallets.course import Booked
+from ops import invariants
+
+POLL_SECONDS = 0.5
+# The services whose PostgreSQL backends are told apart from the rest of it.
+_BACKENDS = ("wallet", "ledger")
+
+_SIZES = """
+    select coalesce(sum(pg_table_size(c.oid)), 0)::bigint as tables,
+           coalesce(sum(pg_indexes_size(c.oid)), 0)::bigint as indexes
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname in ('wallet', 'ledger') and c.relkind = 'r'
+"""
+
+_BOOKED = """
+    select extract(epoch from booked_at)::float8 as at, count(*) as journals from ledger.journals
+    where merchant_id = $1 and asset = 'CREDIT' and booked_at >= to_timestamp($2) group by booked_at order by booked_at
+"""
+
+# The two tables whose rows nobody but a bench writes here, and what they must come to: each returns one number.
+COUNTS: dict[str, str] = {
+    "wallet transactions": "select count(*) from wallet.wallet_transactions where merchant_id = $1",
+    "operation keys": "select count(*) from wallet.operation_keys where merchant_id = $1",
+    "ledger journals": "select count(*) from ledger.journals where merchant_id = $1",
+}
+
+WRONG: dict[str, str] = {
+    "wallets whose balance is not the sum of their transactions": """
+        select count(*) from wallet.wallets w
+        left join (select wallet_id, sum(credits) as credits, count(*) as number
+                   from wallet.wallet_transactions group by 1) t using (wallet_id)
+        where w.available <> coalesce(t.credits, 0) or w.seq <> coalesce(t.number, 0)""",
+    "accounts on which the books differ from the wallets' transactions": """
+        select count(*) from
+            (select coalesce(sum(credits_paid), 0) as paid, coalesce(sum(credits_bonus), 0) as bonus
+             from wallet.wallet_transactions) w,
+            (select coalesce(sum(credit - debit) filter (where code = 'wallets:paid'), 0) as paid,
+                    coalesce(sum(credit - debit) filter (where code = 'wallets:bonus'), 0) as bonus
+             from ledger.ledger_entries join ledger.accounts using (account_id)) l
+        where w.paid <> l.paid or w.bonus <> l.bonus""",
+    "assets whose trial balance is not zero": """
+        select count(*) from (
+            select from ledger.ledger_entries join ledger.accounts using (account_id)
+            group by asset having sum(debit) <> sum(credit)) a""",
+}
+
+
+class Progress:
+    """How many events the ledger has booked since `start`, as it says itself; as cheap a question as there is."""
+
+    def __init__(self, description: Mapping[str, Any]) -> None:
+        self._url = f"{description['services']['ledger']['http']}/metrics"
+        self._moved = asyncio.Condition()
+        self._base = 0
+        self.booked = 0
+        self.booked_at = 0.0
+        """When `booked` was last seen to move, in seconds since 1970."""
+
+    async def start(self) -> None:
+        self._base, self.booked, self.booked_at = await self._read(), 0, time.time()
+
+    async def run(self) -> None:
+        """Look until cancelled. Raises TimeoutError when nothing moves for too long."""
+        moved_at = time.monotonic()
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            booked = await self._read() - self._base
+            if booked != self.booked:
+                moved_at = time.monotonic()
+                async with self._moved:
+                    self.booked, self.booked_at = booked, time.time()
+                    self._moved.notify_all()
+            elif time.monotonic() - moved_at > plan.STALLED_SECONDS_MAX:
+                raise TimeoutError(f"the ledger has stood still at {booked:,} for {plan.STALLED_SECONDS_MAX:.0f} s")
+
+    async def until(self, booked: int) -> None:
+        """Wait until the ledger has booked so many."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.booked >= booked)
+
+    async def _read(self) -> int:
+        samples = metrics.parse((await fetch(self._url)).decode())
+        return int(metrics.total(samples, "commdesk_queue_batch_events_sum", queue="ledger.posting"))
+
+
+async def cpu(description: Mapping[str, Any], db: asyncpg.Connection) -> Snapshot:
+    """CPU seconds by process now, PostgreSQL's split by whom its backends serve."""
+    rows = await db.fetch(
+        "select application_name as name, pid from pg_stat_activity where backend_type like 'client%'"
+    )
+    backends = {
+        f"postgresql: {row['name']} #{row['pid']}": row["pid"]
+        for row in rows
+        if row["name"] in _BACKENDS or row["pid"] == db.get_server_pid()
+    }
+    return Processes({**description["pids"], GENERATOR: os.getpid()} | backends).snapshot()
+
+
+def cpu_between(before: Snapshot, after: Snapshot) -> tuple[dict[str, float], float]:
+    """CPU seconds by process, the bench's own questions to PostgreSQL left out, and those of the whole machine."""
+    found: dict[str, float] = {}
+    asked = 0.0
+    for name, seconds in after.since(before).items():
+        group = name.partition(" #")[0]
+        if group == "postgresql: ":
+            asked += seconds
+            continue
+        if group == "postgresql":
+            group = "postgresql: rest"
+        found[group] = found.get(group, 0.0) + seconds
+    return found, after.machine - before.machine - asked
+
+
+async def sizes(db: asyncpg.Connection) -> dict[str, int]:
+    """Bytes of the wallet's and the ledger's tables and indexes, and of all WAL ever written."""
+    row = await db.fetchrow(_SIZES)
+    assert row is not None
+    wal = (await database.written(db)).wal_lsn
+    return {"tables": row["tables"], "indexes": row["indexes"], "wal": wal}
+
+
+async def booked(db: asyncpg.Connection, since: float) -> list[Booked]:
+    """The bench's journals by the moment of their batch."""
+    rows = await db.fetch(_BOOKED, plan.MERCHANT_ID, since, timeout=600)
+    return [Booked(row["at"], row["journals"]) for row in rows]
+
+
+async def problems(
+    db: asyncpg.Connection, description: Mapping[str, Any], transactions: int
+) -> tuple[dict[str, int], list[str]]:
+    """The bench's rows, and everything that does not add up: the fleet's invariants but those about payments, which
+    these grants do not have, and the bench's own counts."""
+    wrong = []
+    counts = {}
+    for name, sql in COUNTS.items():
+        counts[name] = await db.fetchval(sql, plan.MERCHANT_ID, timeout=600)
+        if counts[name] != transactions:
+            wrong.append(f"{counts[name]:,} {name} of {transactions:,} transactions")
+    for name, sql in WRONG.items():
+        if number := await db.fetchval(sql, timeout=600):
+            wrong.append(f"{number} {name}")
+    broken = await invariants.violations(description, without=unpaid_checks())
+    return counts, wrong + [str(violation) for violation in broken]
+
+
+def unpaid_checks() -> Sequence[str]:
+    """The invariants that compare with payments."""
+    return [name for name, sql in invariants.CHECKS.items() if "payment.payments" in sql]
