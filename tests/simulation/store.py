@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import TextClause
-from sqlalchemy.exc import DBAPIError
+import asyncpg
 
 from common.database import DEADLOCK, SERIALIZATION, Database
 
@@ -21,15 +20,11 @@ Row = dict[str, Any]
 Statement = Callable[["Transaction", dict[str, Any]], Any]
 
 
-class PostgresError(Exception):
-    def __init__(self, sqlstate: str) -> None:
-        super().__init__(sqlstate)
-        self.sqlstate = sqlstate
-
-
-def failure(sqlstate: str) -> DBAPIError:
-    """The error as SQLAlchemy raises it."""
-    return DBAPIError("", None, PostgresError(sqlstate), connection_invalidated=sqlstate.startswith("08"))
+def failure(sqlstate: str) -> asyncpg.PostgresError:
+    """The error as the driver raises it."""
+    error = asyncpg.PostgresError("made up")
+    error.sqlstate = sqlstate
+    return error
 
 
 class Store:
@@ -75,7 +70,7 @@ class Store:
 
 
 class Transaction:
-    """One connection in a transaction; what SQLAlchemy's AsyncConnection is to `common.database.Tx`."""
+    """One connection in a transaction; what `common.database.Connection` is to its Tx."""
 
     def __init__(self, store: Store, process: Process) -> None:
         self.store = store
@@ -90,9 +85,9 @@ class Transaction:
         store.open[self] = None
         process.on_death.append(self.end)
 
-    async def execute(self, clause: TextClause, params: dict[str, Any]) -> "Rows":
+    async def execute(self, sql: str, params: dict[str, Any]) -> "Rows":
         await self.travel()
-        rows = await self.store.statements[clause.text](self, params)
+        rows = await self.store.statements[sql](self, params)
         return rows if isinstance(rows, Rows) else Rows(rows or ())
 
     async def travel(self) -> None:

@@ -1,21 +1,25 @@
 """One Postgres database as one service sees it: transactions that announce, and retries of lost races."""
 
+from __future__ import annotations
+
 import asyncio
+import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache, wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from sqlalchemy import CursorResult, TextClause, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+import asyncpg
 
 from common.errors import Unavailable
 
 # Lost races: the whole transaction may simply be tried again.
 DEADLOCK, SERIALIZATION = "40P01", "40001"
 ATTEMPTS_MAX = 5
+POOL_SECONDS_MAX = 5.0
+CLOSE_SECONDS_MAX = 5.0
 # SQLSTATE classes that say "not now", not "not so": connection, lost race, resources, operator intervention, system.
 _TRANSIENT_CLASSES = ("08", "40", "53", "57", "58")
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -24,15 +28,96 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class LostRace(Exception):
+    """Somebody else wrote between our look and our insert: tried again, the same work finds what they wrote."""
+
+
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached or is out of connections."""
 
     fix = "Try again after the time in Retry-After; nothing was changed."
 
 
+_PARAMETER = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)")
+
+
 @lru_cache(maxsize=1024)
-def _statement(sql: str) -> TextClause:
-    return text(sql)
+def _compiled(sql: str) -> tuple[str, tuple[str, ...]]:
+    """*sql* with `$1` for the first name and so on, and the names in that order."""
+    names: dict[str, int] = {}
+    numbered = _PARAMETER.sub(lambda found: f"${names.setdefault(found[1], len(names) + 1)}", sql)
+    return numbered, tuple(names)
+
+
+class Row(asyncpg.Record):
+    """A row: its columns by name (`row.seq`), by position, or unpacked."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class Rows(list[Row]):
+    """What a statement returned."""
+
+    __slots__ = ()
+
+    def all(self) -> list[Row]:
+        return self
+
+    def first(self) -> Row | None:
+        return self[0] if self else None
+
+    def one(self) -> Row:
+        """Raises AssertionError when there are more or fewer."""
+        assert len(self) == 1, f"one row expected, {len(self)} found"
+        return self[0]
+
+    def scalar(self) -> Any:
+        """The first column of the first row, None without rows."""
+        return self[0][0] if self else None
+
+    def scalar_one(self) -> Any:
+        return self.one()[0]
+
+    def scalars(self) -> list[Any]:
+        """The first column of every row."""
+        return [row[0] for row in self]
+
+
+class Connection:
+    """One connection of the pool, in a transaction."""
+
+    __slots__ = ("_driver",)
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+
+    async def execute(self, sql: str, params: Mapping[str, Any]) -> Rows:
+        numbered, names = _compiled(sql)
+        return Rows(cast(list[Row], await self._driver.fetch(numbered, *[params[name] for name in names])))
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        await self._driver.copy_records_to_table(table, columns=columns, records=rows)
+
+
+class Engine:
+    """A small, fixed pool of connections, opened when they are first needed."""
+
+    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Connection]:
+        """A transaction: commits at the end of the block, rolls back when it raises."""
+        async with self._pool.acquire(timeout=POOL_SECONDS_MAX) as proxy:
+            driver = cast(Any, proxy)._con  # the proxy adds checks to each statement that a block like this needs not
+            async with driver.transaction():
+                yield Connection(driver)
 
 
 class Tx:
@@ -40,20 +125,24 @@ class Tx:
 
     __slots__ = ("connection", "outgoing", "service")
 
-    def __init__(self, connection: AsyncConnection, service: str) -> None:
+    def __init__(self, connection: Connection, service: str) -> None:
         self.connection = connection
         self.service = service
         self.outgoing: list[Any] = []
 
-    async def execute(self, sql: str, **params: Any) -> CursorResult[Any]:
+    async def execute(self, sql: str, **params: Any) -> Rows:
         """Run one statement. Parameters are `:name`; cast with `cast(:name as type)`, never `:name::type`."""
-        return await self.connection.execute(_statement(sql), params)
+        return await self.connection.execute(sql, params)
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Append *rows* to *table*: half the cost of an insert, on both sides, for rows that cannot be there yet."""
+        await self.connection.copy(table, columns, rows)
 
 
 class Database:
     """Transactions of one service on a small, fixed pool (the fleet shares one budget of connections)."""
 
-    def __init__(self, engine: AsyncEngine, service: str) -> None:
+    def __init__(self, engine: Engine, service: str) -> None:
         self.engine = engine
         self.service = service
         # The relay sets this; until then announcements stay in the outbox for the sweeper.
@@ -69,8 +158,8 @@ class Database:
             self.on_commit(tx.outgoing)
 
     async def ping(self) -> None:
-        async with self.engine.connect() as connection:
-            await connection.execute(_statement("select 1"))
+        async with self.begin() as tx:
+            await tx.execute("select 1")
 
 
 @asynccontextmanager
@@ -82,36 +171,57 @@ async def connect(
     *url* is `postgresql://…` (any driver suffix is replaced). *pooler* turns the statement cache off for transaction
     poolers such as Neon's or PgBouncer's, which hand each transaction to another session.
     """
-    options: dict[str, Any] = {
-        "timeout": 5,
-        "command_timeout": command_timeout_seconds,
-        "server_settings": {"application_name": service},
-    }
-    if pooler:
-        options |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
-    else:
-        # Its plan does not depend on when it was made (common.bootstrap's settings of the roles): it is kept for ever.
-        options |= {"max_cached_statement_lifetime": 0, "prepared_statement_cache_size": 500}
-    engine = create_async_engine(
-        driver_url(url),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=5,
-        pool_reset_on_return=None,
-        connect_args=options,
+    pool = await asyncpg.create_pool(
+        plain_url(url),
+        min_size=0,
+        max_size=pool_size,
+        max_queries=_FOR_EVER,
+        max_inactive_connection_lifetime=0,
+        init=_speaks_json,
+        reset=_as_it_is,
+        record_class=Row,
+        timeout=5,
+        command_timeout=command_timeout_seconds,
+        # Prepared once for each connection, for its whole life: a plan does not depend on when it was made (the roles'
+        # settings in common.bootstrap). A pooler hands each transaction to another session: nothing may be kept there.
+        statement_cache_size=0 if pooler else 500,
+        max_cached_statement_lifetime=0,
+        server_settings={"application_name": service},
     )
     try:
-        yield Database(engine, service)
+        yield Database(Engine(pool), service)
     finally:
-        await engine.dispose()
+        await _closed(pool)
 
 
-def driver_url(url: str) -> str:
-    """The same address with the driver that we use."""
+# Connections are not worn out by use.
+_FOR_EVER = 2**62
+
+
+async def _speaks_json(connection: asyncpg.Connection) -> None:
+    """JSON comes as what it says; it is sent as text."""
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads, format="text")
+
+
+async def _as_it_is(_: object) -> None:
+    """Every transaction ends before its connection goes back, and nothing is set beyond one: no round trip is due."""
+
+
+async def _closed(pool: asyncpg.Pool[Any]) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS_MAX):
+            await pool.close()
+    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        pool.terminate()
+
+
+def plain_url(url: str) -> str:
+    """The same address without the name of a driver. Raises ValueError when it is another database's."""
     scheme, _, rest = url.partition("://")
     if scheme.split("+")[0] not in ("postgresql", "postgres"):
         raise ValueError("a database URL starts with postgresql://")
-    return f"postgresql+asyncpg://{rest}"
+    return f"postgresql://{rest}"
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -128,15 +238,10 @@ def is_transient(error: BaseException) -> bool:
     code = sqlstate(error)
     if code is not None:
         return code.startswith(_TRANSIENT_CLASSES) or code == _LOCK_NOT_AVAILABLE
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or any(
-            isinstance(cause, (OSError, TimeoutError, asyncio.TimeoutError)) for cause in _chain(error)
-        )
-    # asyncpg's connection errors without a code, SQLAlchemy's pool time-out, plain sockets.
-    return isinstance(error, (OSError, TimeoutError, asyncio.TimeoutError)) or (
-        type(error).__module__.startswith(("sqlalchemy.exc", "asyncpg.exceptions"))
-        and type(error).__name__ in ("TimeoutError", "InterfaceError", "ConnectionDoesNotExistError")
-    )
+    # The driver says so without a code when it finds a connection or the pool closed; every other misuse is a bug.
+    if isinstance(error, asyncpg.InterfaceError):
+        return "clos" in str(error)
+    return isinstance(error, (OSError, TimeoutError, asyncio.TimeoutError))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -144,14 +249,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        original = getattr(error, "orig", None)
-        error = original if isinstance(original, BaseException) else error.__cause__ or error.__context__
+        error = error.__cause__ or error.__context__
 
 
 def retried(
     use_case: Callable[Concatenate[Database, P], Awaitable[R]],
 ) -> Callable[Concatenate[Database, P], Coroutine[Any, Any, R]]:
-    """Try a use case again when it lost a race (deadlock, serialization), up to five times with jitter.
+    """Try a use case again when it lost a race (deadlock, serialization, LostRace), up to five times with jitter.
 
     The use case must do all its work in transactions of *db* and nothing outside them.
     """
@@ -161,8 +265,10 @@ def retried(
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 return await use_case(db, *args, **kwargs)
-            except DBAPIError as error:
-                if sqlstate(error) not in (DEADLOCK, SERIALIZATION) or attempt == ATTEMPTS_MAX:
+            except (asyncpg.PostgresError, LostRace) as error:
+                if sqlstate(error) not in (DEADLOCK, SERIALIZATION) and not isinstance(error, LostRace):
+                    raise
+                if attempt == ATTEMPTS_MAX:
                     raise
                 await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")

@@ -27,6 +27,7 @@ order by envelope_id limit :rows
 _CLAIMED = "select envelope_id from inbox where consumer = :consumer and envelope_id = any(cast(:ids as uuid[]))"
 _AGAIN = """
 update outbox set published_at = null, leased_until = null where envelope_id = any(cast(:ids as uuid[]))
+returning 1
 """
 _STORED = """
 select envelope_id, type, body from outbox where envelope_id = any(cast(:ids as uuid[])) order by envelope_id
@@ -132,8 +133,8 @@ class DeliveryServicer(DeliveryServiceServicer):
         wanted = _uuids(request.ids)
         if not request.queue:
             async with self._db.begin() as tx:
-                result = await tx.execute(_AGAIN, ids=wanted)
-            return pb.RepublishResponse(republished=result.rowcount)
+                marked = await tx.execute(_AGAIN, ids=wanted)
+            return pb.RepublishResponse(republished=len(marked))
         async with self._db.begin() as tx:
             rows = [
                 Outgoing(row.envelope_id, "", request.queue, True, row.type, row.body)
@@ -207,7 +208,7 @@ async def waiting(db: Database) -> pb.BacklogResponse:
     """What this service still has to do; all zero when it is quiet. Cheap, however much it has done."""
     async with db.begin() as tx:
         row = (await tx.execute(_WAITING)).one()
-    return pb.BacklogResponse(**row._mapping)
+    return pb.BacklogResponse(**dict(row))
 
 
 async def backlog(db: Database) -> pb.BacklogResponse:

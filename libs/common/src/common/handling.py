@@ -199,15 +199,10 @@ class QueueHandler:
         tx: Tx,
     ) -> int:
         fresh = await self._claim(tx, group)
-        home = {
-            id(event): (delivery, body)
-            for delivery in group
-            if delivery.envelope_id in fresh
-            for body, event in delivery.events
-        }
         events = [event for delivery in group if delivery.envelope_id in fresh for _, event in delivery.events]
         refused = list(await subscription.handle(tx, events, *facts) or ()) if events else []
         rows, climbs = [], []
+        home = _homes(group) if refused else {}
         for verdict in refused:
             delivery, body = home[id(verdict.event)]
             dead = verdict.for_good or delivery.attempt >= len(self._ladder_ms)
@@ -278,6 +273,11 @@ class QueueHandler:
     ) -> Outgoing:
         envelope_id, sealed = envelopes.seal(delivery.producer, delivery.type, [body], delivery.traceparent)
         return Outgoing(envelope_id, exchange, routing_key, True, delivery.type, sealed, headers)
+
+
+def _homes(group: Sequence[Delivery]) -> dict[int, tuple[Delivery, bytes]]:
+    """Where each event came from, by the identity of the object that the handler was given."""
+    return {id(event): (delivery, body) for delivery in group for body, event in delivery.events}
 
 
 async def insist(work: Callable[[], Awaitable[Any]], queue: str, metrics: QueueMetrics) -> Any:

@@ -60,7 +60,7 @@ from unnest(cast(:subjects as uuid[]), cast(:merchants as text[]), cast(:users a
 where k.merchant_id = done.merchant_id and k.user_id = done.user_id and k.route = done.route and k.key = done.key
   and k.subject = done.subject and k.state = 'STARTED'
 """
-_PURGE = "delete from idempotency_keys where expires_at < now()"
+_PURGE = "delete from idempotency_keys where expires_at < now() returning 1"
 
 
 class IdempotencyKeyReused(KeyReused):
@@ -197,7 +197,7 @@ async def complete(tx: Tx, completions: Sequence[Completion]) -> None:
 
 async def purge(tx: Tx) -> int:
     """Delete keys that ran out; how many."""
-    return (await tx.execute(_PURGE)).rowcount
+    return len(await tx.execute(_PURGE))
 
 
 def _verdict(

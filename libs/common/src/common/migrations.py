@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from common.database import driver_url, sqlstate
+from common.database import plain_url, sqlstate
 
 # A statement that cannot get its lock gives up instead of queueing everybody else behind it; the whole is tried again.
 LOCK_TIMEOUT = "5s"
@@ -187,7 +187,9 @@ async def _owner(migration_url: str) -> AsyncIterator[AsyncEngine]:
     options: dict[str, Any] = {"timeout": 10, "server_settings": {"application_name": "migrate"}}
     # A schema that changes underneath makes cached statements useless.
     options |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
-    engine = create_async_engine(driver_url(migration_url), poolclass=NullPool, connect_args=options)
+    engine = create_async_engine(
+        plain_url(migration_url).replace("://", "+asyncpg://", 1), poolclass=NullPool, connect_args=options
+    )
     try:
         yield engine
     finally:

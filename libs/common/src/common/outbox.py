@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from common import envelopes
 from common.database import Tx
-from common.topology import CONTRACT
+from common.topology import CONTRACT, Event
 
 EVENTS_PER_ENVELOPE_MAX = 128
 
@@ -45,18 +45,28 @@ async def append(tx: Tx, events: Iterable[Message]) -> None:
 
     Raises KeyError for a type that the contract does not know.
     """
-    groups: dict[tuple[str, str, str], list[bytes]] = {}
+    by_type: dict[type[Message], list[Message]] = {}
     for message in events:
-        event = CONTRACT.events[message.DESCRIPTOR.full_name]
-        group = groups.setdefault((event.type, event.exchange, event.routing_key(message)), [])
-        group.append(message.SerializeToString())
+        by_type.setdefault(type(message), []).append(message)
     rows = []
-    for (type_name, exchange, routing_key), bodies in groups.items():
-        mandatory = CONTRACT.events[type_name].mandatory
-        for start in range(0, len(bodies), EVENTS_PER_ENVELOPE_MAX):
-            envelope_id, body = envelopes.seal(tx.service, type_name, bodies[start : start + EVENTS_PER_ENVELOPE_MAX])
-            rows.append(Outgoing(envelope_id, exchange, routing_key, mandatory, type_name, body))
+    for kind, messages in by_type.items():
+        event = CONTRACT.events[kind.DESCRIPTOR.full_name]
+        for routing_key, bodies in _by_key(event, messages).items():
+            for start in range(0, len(bodies), EVENTS_PER_ENVELOPE_MAX):
+                part = bodies[start : start + EVENTS_PER_ENVELOPE_MAX]
+                envelope_id, body = envelopes.seal(tx.service, event.type, part)
+                rows.append(Outgoing(envelope_id, event.exchange, routing_key, event.mandatory, event.type, body))
     await append_rows(tx, rows)
+
+
+def _by_key(event: Event, messages: Sequence[Message]) -> dict[str, list[bytes]]:
+    """The serialised messages of one type by their routing keys; most types have one key for all."""
+    if event.key_field is None:
+        return {event.key: [message.SerializeToString() for message in messages]}
+    found: dict[str, list[bytes]] = {}
+    for message in messages:
+        found.setdefault(event.routing_key(message), []).append(message.SerializeToString())
+    return found
 
 
 async def append_rows(tx: Tx, rows: Sequence[Outgoing]) -> None:

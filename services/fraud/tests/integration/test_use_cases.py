@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy.exc import DBAPIError
+from asyncpg import PostgresError
 
 from common import ids
 from common.clock import FakeClock
@@ -251,13 +251,13 @@ async def test_partitions_come_and_go(
             await tx.execute("select count(*) from pg_inherits where inhparent = cast('velocity_buckets' as regclass)")
         ).scalar_one()
     assert days == 5
-    with pytest.raises(DBAPIError, match="must be owner"):
+    with pytest.raises(PostgresError, match="must be owner"):
         async with db.begin() as tx:
             await tx.execute("drop table velocity_buckets_default")
 
 
 async def test_decisions_cannot_be_rewritten(db: Database) -> None:
-    with pytest.raises(DBAPIError, match="permission denied"):
+    with pytest.raises(PostgresError, match="permission denied"):
         async with db.begin() as tx:
             await tx.execute("update fraud_events set decision = 'REVIEW'")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy.exc import DBAPIError
+from asyncpg import PostgresError
 
 from common import ids
-from common.database import Database, connect, sqlstate
+from common.database import Database, connect, retried, sqlstate
 from ledger import domain, store, use_cases, wire
 from ledger.domain import CHART, AccountBalance, Occurrence
 
@@ -19,6 +19,7 @@ REFUSED, CHECK_VIOLATION = "42501", "23514"
 BOOK = ("accounts", "journals", "ledger_entries", "audit_logs")
 
 
+@retried
 async def post(db: Database, *events: Any) -> None:
     decode: dict[str, Callable[[Any], Occurrence]] = {
         "PaymentSucceeded": wire.payment_succeeded,
@@ -158,20 +159,20 @@ async def test_a_whole_journal_may_be_entered(db: Database) -> None:
 async def test_the_database_refuses_a_broken_journal(
     db: Database, journal_lines: int, statements: list[list[tuple[int, int, int, int]]]
 ) -> None:
-    with pytest.raises(DBAPIError) as refused:
+    with pytest.raises(PostgresError) as refused:
         await enter(db, journal_lines, *statements)
     assert sqlstate(refused.value) == CHECK_VIOLATION
     assert await counted(db, "journals") == await counted(db, "ledger_entries") == 0
 
 
 async def test_a_line_cannot_be_entered_twice(db: Database) -> None:
-    with pytest.raises(DBAPIError) as refused:
+    with pytest.raises(PostgresError) as refused:
         await enter(db, 2, WHOLE, WHOLE)
     assert sqlstate(refused.value) == "23505"
 
 
 async def test_entries_need_their_journal(db: Database) -> None:
-    with pytest.raises(DBAPIError) as refused:
+    with pytest.raises(PostgresError) as refused:
         async with db.begin() as tx:
             await tx.execute(
                 ENTRIES, journal_id=ids.new(), lines=[1, 2], accounts=[1000, 2000], debits=[1, 0], credits=[0, 1]

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy.exc import DBAPIError
+from asyncpg import PostgresError
 
 from common import ids
 from payment import domain, store
@@ -62,7 +62,7 @@ async def test_a_payment_comes_back_as_it_went_in(db: Any, build: Any) -> None:
 )
 async def test_the_database_refuses(db: Any, build: Any, sql: str) -> None:
     await stored(db, build)
-    with pytest.raises(DBAPIError):
+    with pytest.raises(PostgresError):
         async with db.begin() as tx:
             await tx.execute(sql)
 
@@ -72,7 +72,7 @@ async def test_a_move_is_recorded_once(db: Any, build: Any) -> None:
     line = Transition(payment.id, 2, Status.CREATED, Status.PENDING, "order_created", "x", build.now)
     async with db.begin() as tx:
         await store.add_history(tx, [line])
-    with pytest.raises(DBAPIError):
+    with pytest.raises(PostgresError):
         async with db.begin() as tx:
             await store.add_history(tx, [line])
 
@@ -87,7 +87,7 @@ async def test_a_payment_is_captured_once(db: Any, build: Any) -> None:
     async with db.begin() as tx:
         await store.add_transactions(tx, [(payment, taken("cf_1")), (payment, taken("cf_2", CaptureStatus.DUPLICATE))])
     for again in (taken("cf_1"), taken("cf_3"), taken("cf_2", CaptureStatus.DUPLICATE)):
-        with pytest.raises(DBAPIError):
+        with pytest.raises(PostgresError):
             async with db.begin() as tx:
                 await store.add_transactions(tx, [(payment, again)])
 

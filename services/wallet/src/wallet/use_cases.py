@@ -7,8 +7,6 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError
-
 from common import ids, outbox
 from common.clock import Clock
 from common.database import Database, Tx, retried
@@ -43,7 +41,7 @@ async def grant_credits(tx: Tx, clock: Clock, grants: Sequence[Grant]) -> list[R
 async def _move(tx: Tx, now: datetime, operations: Sequence[Operation]) -> list[Result]:
     # The wallets are locked before the keys are looked up, and keys are inserted last: two operations with one key
     # meet at their wallet's lock, and a refused one has nothing to undo. (With one key on two wallets the second
-    # insert is refused by the primary key; the batch is tried again and finds the key taken.)
+    # insert is refused by the primary key: a lost race, and the batch that is tried again finds the key taken.)
     book = await _lock(tx, now, operations)
     results = domain.apply(book, operations, now, ids.new)
     await store.save(tx, book, now)
@@ -71,20 +69,9 @@ async def consume_credits(db: Database, clock: Clock, consumptions: Sequence[Con
     """Check and debit each, in the order given, in as few transactions as its size allows."""
     results: list[Result] = []
     for start in range(0, len(consumptions), OPERATIONS_MAX):
-        results += await _consume(db, clock, consumptions[start : start + OPERATIONS_MAX])
+        async with db.begin() as tx:
+            results += await move_credits(tx, clock, consumptions[start : start + OPERATIONS_MAX])
     return results
-
-
-async def _consume(db: Database, clock: Clock, consumptions: Sequence[Consumption]) -> list[Result]:
-    for last_try in (False, True):
-        try:
-            async with db.begin() as tx:
-                return await move_credits(tx, clock, consumptions)
-        except IntegrityError as error:
-            # An operation on another wallet took one of the keys meanwhile: now it is there to be found.
-            if last_try or not store.is_taken_key(error):
-                raise
-    raise AssertionError("unreachable")
 
 
 async def check_balances(tx: Tx, wallet_ids: Collection[UUID]) -> list[UUID]:

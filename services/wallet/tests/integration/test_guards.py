@@ -7,8 +7,9 @@ import asyncio
 from collections import Counter
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from asyncpg import IntegrityConstraintViolationError
 
+from common.database import LostRace
 from wallet import use_cases
 from wallet.domain import Result, Transaction, WalletInsufficientCredits
 from wallet.store import moving
@@ -57,8 +58,9 @@ async def test_without_the_look_up_the_primary_key_still_refuses(delivered, db, 
     monkeypatch.setattr(moving, "TAKEN_KEYS", NO_KEY_IS_TAKEN)
     bought = make.grant()
     await delivered(bought)
-    with pytest.raises(IntegrityError, match="operation_keys_pkey"):
+    with pytest.raises(LostRace) as lost:
         await delivered(bought)
+    assert "operation_keys_pkey" in str(lost.value.__cause__)
     assert await violations(db) == []
 
 
@@ -87,7 +89,7 @@ async def test_without_the_lock_a_debit_fails_instead_of_being_refused(
     first, second = await debited_at_once()
     assert isinstance(first, Transaction)
     # The schema's word on it: a wallet's seq is given once.
-    assert isinstance(second, IntegrityError)
+    assert isinstance(second, IntegrityConstraintViolationError)
     assert "wallet_transactions_seq" in str(second)
     assert await violations(db) == []
 

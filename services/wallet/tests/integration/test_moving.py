@@ -7,7 +7,7 @@ import random
 from collections import Counter
 
 import pytest
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from asyncpg import IntegrityConstraintViolationError, PostgresError
 
 from common.database import Database, connect, sqlstate
 from common.testing import published
@@ -235,7 +235,7 @@ async def test_many_small_lots_burn_across_batches(db, clock, make, violations) 
 @pytest.mark.parametrize("statement", ["delete from {}", "update {} set merchant_id = 'x'", "truncate {}"])
 async def test_history_cannot_be_rewritten_by_the_service(db, clock, make, table: str, statement: str) -> None:
     await granted(db, clock, make.grant())
-    with pytest.raises(DBAPIError) as refused:
+    with pytest.raises(PostgresError) as refused:
         async with db.begin() as tx:
             await tx.execute(statement.format(table))
     assert sqlstate(refused.value) == "42501"
@@ -254,7 +254,7 @@ async def test_history_cannot_be_rewritten_by_the_service(db, clock, make, table
 )
 async def test_the_schema_itself_refuses_the_impossible(db, clock, make, statement: str) -> None:
     await granted(db, clock, make.grant())
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityConstraintViolationError):
         async with db.begin() as tx:
             await tx.execute(statement)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from asyncpg import IntegrityConstraintViolationError, PostgresError
 
 from common.database import Database
 from common.testing import published
@@ -88,7 +88,7 @@ async def test_without_the_unique_key_duplicates_would_get_through(
     """A control: the table's key is what keeps duplicates out, and nothing else would hide its absence."""
     async with owner_db.begin() as tx:
         await tx.execute("alter table webhook_keys drop constraint webhook_keys_pkey")
-    with pytest.raises(DBAPIError, match="ON CONFLICT"):
+    with pytest.raises(PostgresError, match="ON CONFLICT"):
         await use_cases.store_webhooks(db, [webhook(payment_body())])
 
 
@@ -110,10 +110,10 @@ async def test_what_cannot_be_read_is_parked_with_an_alert(db: Database, webhook
 
 
 async def test_history_is_append_only_and_belongs_to_a_webhook(db: Database) -> None:
-    with pytest.raises(DBAPIError, match=r"permission denied|append-only"):
+    with pytest.raises(PostgresError, match=r"permission denied|append-only"):
         async with db.begin() as tx:
             await tx.execute("delete from webhook_history")
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityConstraintViolationError):
         async with db.begin() as tx:
             await tx.execute(
                 """insert into webhook_history (id, webhook_id, status, outcome, reason, attempt, reported_at)

@@ -16,7 +16,7 @@ async def cursor(tx: Tx, producer: str) -> datetime | None:
     """Up to when everything that *producer* announced has been looked at."""
     found: datetime | None = (
         await tx.execute("select checked_until from delivery_cursors where producer = :producer", producer=producer)
-    ).scalar_one_or_none()
+    ).scalar()
     return found
 
 

@@ -24,6 +24,7 @@ where not exists (
     where started_at > cast(:not_since as timestamptz) and scope in (cast(:scope as text), 'ALL') and status <> 'FAILED'
 )
 on conflict do nothing
+returning run_id
 """
 
 _FINISH = """
@@ -32,6 +33,7 @@ set status = :status, finished_at = :finished_at, envelopes_checked = :checked, 
     cases_opened = :opened, cases_resolved = :resolved, totals = cast(cast(:totals as text) as jsonb),
     unasked = cast(:unasked as text[])
 where run_id = :run_id and status = 'RUNNING'
+returning run_id
 """
 
 _RUNS = """
@@ -50,7 +52,7 @@ async def abandon_stale(tx: Tx, now: datetime) -> None:
 
 async def begin_run(tx: Tx, run: Run, leased_until: datetime, not_since: datetime | None) -> bool:
     """Take the one place there is for a run; False when another is at work, or one began after *not_since*."""
-    result = await tx.execute(
+    begun = await tx.execute(
         _BEGIN,
         run_id=run.run_id,
         scope=run.scope,
@@ -59,12 +61,12 @@ async def begin_run(tx: Tx, run: Run, leased_until: datetime, not_since: datetim
         leased_until=leased_until,
         not_since=not_since,
     )
-    return result.rowcount == 1
+    return bool(begun)
 
 
 async def finish_run(tx: Tx, run: Run) -> bool:
     """Close *run*; False when it was abandoned meanwhile."""
-    result = await tx.execute(
+    finished = await tx.execute(
         _FINISH,
         run_id=run.run_id,
         status=run.status,
@@ -76,7 +78,7 @@ async def finish_run(tx: Tx, run: Run) -> bool:
         totals=msgspec.json.encode(run.totals).decode(),
         unasked=list(run.unasked),
     )
-    return result.rowcount == 1
+    return bool(finished)
 
 
 async def runs(tx: Tx, limit: int, scope: Scope | None = None) -> list[Run]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 from common.errors import DomainError
@@ -54,13 +56,14 @@ ScopedKey = tuple[str, str]
 def refusal_of(operation: Operation) -> DomainError | None:
     """Why *operation* is wrong whatever its wallet holds, or None. What passes is safe to send to the database."""
     if isinstance(operation, Consumption):
-        wrong = _wrong_owner(operation.owner) | _wrong_consumption(operation)
+        wrong = {**_wrong_owner(operation.owner), **_wrong_consumption(operation)}
         return InvalidConsumption("the consumption is malformed", **wrong) if wrong else None
-    wrong = _wrong_owner(operation.owner) | _wrong_grant(operation)
+    wrong = {**_wrong_owner(operation.owner), **_wrong_grant(operation)}
     return InvalidGrant("the grant is malformed", **wrong) if wrong else None
 
 
-def _wrong_owner(owner: Owner) -> dict[str, str]:
+@lru_cache(maxsize=4096)
+def _wrong_owner(owner: Owner) -> Mapping[str, str]:
     wrong = {}
     if not _is_word(owner.merchant_id, ID_CHARACTERS_MAX):
         wrong["owner.merchant_id"] = f"1 to {ID_CHARACTERS_MAX} printable characters"

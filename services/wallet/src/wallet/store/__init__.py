@@ -1,6 +1,6 @@
 """The only SQL: `moving` is the money path, `reading` answers questions."""
 
-from wallet.store.moving import done_before, is_taken_key, load_lots, lock, open_wallets, save
+from wallet.store.moving import done_before, load_lots, lock, open_wallets, save
 from wallet.store.reading import (
     lot_sums,
     mismatched,
@@ -14,7 +14,6 @@ from wallet.store.reading import (
 
 __all__ = [
     "done_before",
-    "is_taken_key",
     "load_lots",
     "lock",
     "lot_sums",

@@ -11,14 +11,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError
+from asyncpg import UniqueViolationError
 
 from common import ids
-from common.database import Tx, sqlstate
+from common.database import LostRace, Tx
 from wallet.domain import Book, Lot, LotKind, Owner, ScopedKey, Transaction, TransactionType, Wallet
-
-_UNIQUE_VIOLATION = "23505"
 
 OPEN_WALLETS = """
 insert into wallets (wallet_id, merchant_id, owner_kind, owner_id, currency, created_at, updated_at)
@@ -79,40 +78,17 @@ cross join lateral (
 where l.before < n.need
 """
 
-SAVE_TRANSACTIONS = """
-insert into wallet_transactions (transaction_id, wallet_id, seq, merchant_id, type, credits, credits_paid,
-    credits_bonus, value_minor, balance_before, balance_after, source, source_id, operation_key,
-    burnt_lots, burnt_credits, burnt_value, created_at)
-select transaction_id, wallet_id, seq, merchant_id, type, credits_paid + credits_bonus, credits_paid,
-    credits_bonus, value_minor, balance_before, balance_after, source, source_id, operation_key,
-    cast(burnt_lots as uuid[]), cast(burnt_credits as bigint[]), cast(burnt_value as bigint[]), :now
-from unnest(cast(:ids as uuid[]), cast(:wallet_ids as uuid[]), cast(:seqs as bigint[]), cast(:merchant_ids as text[]),
-            cast(:types as text[]), cast(:paid as bigint[]), cast(:bonus as bigint[]), cast(:worths as bigint[]),
-            cast(:before as bigint[]), cast(:after as bigint[]), cast(:sources as text[]), cast(:source_ids as text[]),
-            cast(:keys as text[]), cast(:burnt_lots as text[]), cast(:burnt_credits as text[]),
-            cast(:burnt_value as text[]))
-     as row (transaction_id, wallet_id, seq, merchant_id, type, credits_paid, credits_bonus, value_minor,
-             balance_before, balance_after, source, source_id, operation_key, burnt_lots, burnt_credits, burnt_value)
-"""
-
-SAVE_KEYS = """
-insert into operation_keys (operation_key, merchant_id, transaction_id)
-select operation_key, merchant_id, transaction_id
-from unnest(cast(:keys as text[]), cast(:merchant_ids as text[]), cast(:ids as uuid[]))
-     as row (operation_key, merchant_id, transaction_id)
-"""
-
-SAVE_NEW_LOTS = """
-insert into credit_lots (lot_id, wallet_id, kind, payment_id, granted, remaining, value_minor,
-    value_left_minor, priority, expires_at, created_at)
-select lot_id, wallet_id, kind, payment_id, granted, remaining, value_minor, value_left_minor, priority, expires_at,
-    :now
-from unnest(cast(:ids as uuid[]), cast(:wallet_ids as uuid[]), cast(:kinds as text[]), cast(:payment_ids as uuid[]),
-            cast(:granted as bigint[]), cast(:remaining as bigint[]), cast(:worths as bigint[]),
-            cast(:worths_left as bigint[]), cast(:priorities as integer[]), cast(:expiries as timestamptz[]))
-     as row (lot_id, wallet_id, kind, payment_id, granted, remaining, value_minor, value_left_minor, priority,
-             expires_at)
-"""
+# What is only ever added is copied: neither side handles it value by value as it does a statement's arguments.
+TRANSACTION_COLUMNS = (
+    "transaction_id", "wallet_id", "seq", "merchant_id", "type", "credits", "credits_paid", "credits_bonus",
+    "value_minor", "balance_before", "balance_after", "source", "source_id", "operation_key", "burnt_lots",
+    "burnt_credits", "burnt_value", "created_at",
+)  # fmt: skip
+KEY_COLUMNS = ("operation_key", "merchant_id", "transaction_id")
+LOT_COLUMNS = (
+    "lot_id", "wallet_id", "kind", "payment_id", "granted", "remaining", "value_minor", "value_left_minor", "priority",
+    "expires_at", "created_at",
+)  # fmt: skip
 
 SAVE_BURNT_LOTS = """
 update credit_lots as lot
@@ -156,16 +132,11 @@ async def done_before(tx: Tx, keys: Collection[ScopedKey]) -> dict[ScopedKey, Tr
     rows = await tx.execute(
         TAKEN_KEYS, merchant_ids=[merchant_id for merchant_id, _ in asked], keys=[key for _, key in asked]
     )
-    taken = rows.scalars().all()
+    taken = rows.scalars()
     if not taken:
         return {}
     rows = await tx.execute(TRANSACTIONS_WITH_OWNERS, ids=taken)
     return {(done.owner.merchant_id, done.operation_key): done for done in map(transaction_of, rows)}
-
-
-def is_taken_key(error: IntegrityError) -> bool:
-    """Whether a batch failed because somebody else took one of its keys between the look-up and the insert."""
-    return sqlstate(error) == _UNIQUE_VIOLATION and "operation_keys_pkey" in str(error.orig)
 
 
 async def load_lots(tx: Tx, wallets: Collection[Wallet], needs: Mapping[Owner, int]) -> None:
@@ -184,64 +155,44 @@ async def load_lots(tx: Tx, wallets: Collection[Wallet], needs: Mapping[Owner, i
 
 
 async def save(tx: Tx, book: Book, now: datetime) -> None:
-    """Write what the batch came to: children before their wallets, keys in sorted order."""
+    """Write what the batch came to: children before their wallets, keys in sorted order.
+
+    Raises LostRace when somebody else took one of the keys between the look-up and the insert.
+    """
     if not book.transactions:
         return
-    await _save_transactions(tx, book.transactions, now)
-    by_key = sorted(book.transactions, key=lambda done: (done.operation_key, done.owner.merchant_id))
-    await tx.execute(
-        SAVE_KEYS,
-        keys=[done.operation_key for done in by_key],
-        merchant_ids=[done.owner.merchant_id for done in by_key],
-        ids=[done.id for done in by_key],
+    await tx.copy(
+        "wallet_transactions", TRANSACTION_COLUMNS, [_transaction_row(each, now) for each in book.transactions]
     )
-    await _save_new_lots(tx, book, now)
+    try:
+        await tx.copy("operation_keys", KEY_COLUMNS, sorted(_key_row(each) for each in book.transactions))
+    except UniqueViolationError as error:
+        raise LostRace from error
+    # As the batch left them: some may be burnt already.
+    if book.opened:
+        await tx.copy("credit_lots", LOT_COLUMNS, [_lot_row(wallet, lot, now) for wallet, lot in book.opened])
     await _save_burnt_lots(tx, list(book.burnt.values()))
     await _save_wallets(tx, list(book.moved.values()), now)
 
 
-async def _save_transactions(tx: Tx, done: Sequence[Transaction], now: datetime) -> None:
-    await tx.execute(
-        SAVE_TRANSACTIONS,
-        ids=[each.id for each in done],
-        wallet_ids=[each.wallet_id for each in done],
-        seqs=[each.seq for each in done],
-        merchant_ids=[each.owner.merchant_id for each in done],
-        types=[each.type for each in done],
-        paid=[each.credits_paid for each in done],
-        bonus=[each.credits_bonus for each in done],
-        worths=[each.value_minor for each in done],
-        before=[each.balance_before for each in done],
-        after=[each.balance_after for each in done],
-        sources=[each.source for each in done],
-        source_ids=[each.source_id for each in done],
-        keys=[each.operation_key for each in done],
-        burnt_lots=[_array([str(burn.lot_id) for burn in each.burns]) for each in done],
-        burnt_credits=[_array([str(burn.credits) for burn in each.burns]) for each in done],
-        burnt_value=[_array([str(burn.value_minor) for burn in each.burns]) for each in done],
-        now=now,
-    )
+def _transaction_row(done: Transaction, now: datetime) -> tuple[Any, ...]:
+    burnt: tuple[Any, ...] = tuple(map(list, zip(*done.burns, strict=True))) or (None, None, None)
+    return (
+        done.id, done.wallet_id, done.seq, done.owner.merchant_id, done.type, done.credits, done.credits_paid,
+        done.credits_bonus, done.value_minor, done.balance_before, done.balance_after, done.source, done.source_id,
+        done.operation_key, *burnt, now,
+    )  # fmt: skip
 
 
-async def _save_new_lots(tx: Tx, book: Book, now: datetime) -> None:
-    """As the batch left them: some may be burnt already."""
-    if not book.opened:
-        return
-    lots = [lot for _, lot in book.opened]
-    await tx.execute(
-        SAVE_NEW_LOTS,
-        ids=[lot.id for lot in lots],
-        wallet_ids=[wallet.id for wallet, _ in book.opened],
-        kinds=[lot.kind for lot in lots],
-        payment_ids=[lot.payment_id for lot in lots],
-        granted=[lot.granted for lot in lots],
-        remaining=[lot.remaining for lot in lots],
-        worths=[lot.value_minor for lot in lots],
-        worths_left=[lot.value_left_minor for lot in lots],
-        priorities=[lot.priority for lot in lots],
-        expiries=[lot.expires_at for lot in lots],
-        now=now,
-    )
+def _key_row(done: Transaction) -> tuple[str, str, UUID]:
+    return done.operation_key, done.owner.merchant_id, done.id
+
+
+def _lot_row(wallet: Wallet, lot: Lot, now: datetime) -> tuple[Any, ...]:
+    return (
+        lot.id, wallet.id, lot.kind, lot.payment_id, lot.granted, lot.remaining, lot.value_minor, lot.value_left_minor,
+        lot.priority, lot.expires_at, now,
+    )  # fmt: skip
 
 
 async def _save_burnt_lots(tx: Tx, lots: Sequence[Lot]) -> None:
@@ -272,11 +223,6 @@ def owner_columns(owners: Sequence[Owner]) -> dict[str, list[str]]:
         "kinds": [owner.kind for owner in owners],
         "owner_ids": [owner.id for owner in owners],
     }
-
-
-def _array(elements: Sequence[str]) -> str | None:
-    """An array literal of Postgres': arrays of arrays cannot be unnested by one level."""
-    return f"{{{','.join(elements)}}}" if elements else None
 
 
 def wallet_of(row: Any) -> Wallet:

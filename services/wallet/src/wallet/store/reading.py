@@ -218,4 +218,4 @@ async def mismatched(tx: Tx, wallet_ids: Collection[UUID]) -> list[UUID]:
 async def totals(tx: Tx) -> dict[str, int]:
     """Sums over all wallets, by the names that the README explains."""
     row = (await tx.execute(_TOTALS)).one()
-    return {name: int(value) for name, value in row._mapping.items()}
+    return {name: int(value) for name, value in row.items()}

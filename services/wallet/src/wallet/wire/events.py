@@ -14,7 +14,7 @@ from commdesk.wallet.v1 import events_pb2
 from common import context, ids
 from common.money import Money
 from wallet.domain import Book, Consumption, Grant, Owner, Transaction, TransactionType
-from wallet.wire.messages import consumption, owner_message, unix_micros
+from wallet.wire.messages import consumption, owner_message, unix_micros, wallet_text
 
 
 def consume_requested(event: events_pb2.WalletConsumeRequested) -> Consumption:
@@ -56,7 +56,7 @@ def _debited(done: Transaction) -> events_pb2.WalletDebited:
         event_id="evt" + transaction_id[3:],
         time_unix_micros=unix_micros(done.created_at),
         owner=owner_message(done.owner),
-        wallet_id=ids.encode("wal", done.wallet_id),
+        wallet_id=wallet_text(done.wallet_id),
         transaction_id=transaction_id,
         operation_key=done.operation_key,
         seq=done.seq,
@@ -75,7 +75,7 @@ def _credited(done: Transaction) -> events_pb2.WalletCredited:
         event_id="evt" + transaction_id[3:],
         time_unix_micros=unix_micros(done.created_at),
         owner=owner_message(done.owner),
-        wallet_id=ids.encode("wal", done.wallet_id),
+        wallet_id=wallet_text(done.wallet_id),
         transaction_id=transaction_id,
         operation_key=done.operation_key,
         seq=done.seq,
@@ -96,7 +96,7 @@ def _granted_audit(done: Transaction) -> ledger_events.AuditRecorded:
         actor_id="service:wallet",
         action="wallet.grant",
         resource_type="wallet",
-        resource_id=ids.encode("wal", done.wallet_id),
+        resource_id=wallet_text(done.wallet_id),
         before_json=json.dumps({"available": done.balance_before, "seq": done.seq - 1}),
         after_json=json.dumps({"available": done.balance_after, "seq": done.seq, "source": done.source_id}),
         trace_id=context.trace_id(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from uuid import UUID
 
 from commdesk.common.v1 import common_pb2
 from commdesk.wallet.v1 import wallet_pb2
@@ -28,24 +30,26 @@ def consumption(message: wallet_pb2.Consumption) -> Consumption:
     return Consumption(message.operation_key, owner(message.owner), message.credits, message.purpose, message.source_id)
 
 
+@lru_cache(maxsize=4096)
 def owner_message(owner: Owner) -> wallet_pb2.Owner:
+    """One for all messages of a batch that are about the same wallet: whoever takes it in copies it."""
     return wallet_pb2.Owner(merchant_id=owner.merchant_id, kind=owner.kind, id=owner.id)
 
 
 def consume_response(results: Iterable[Result]) -> wallet_pb2.ConsumeCreditsResponse:
-    return wallet_pb2.ConsumeCreditsResponse(results=map(_result_message, results))
-
-
-def _result_message(result: Result) -> wallet_pb2.ConsumptionResult:
-    if isinstance(result, DomainError):
-        return wallet_pb2.ConsumptionResult(error=grpc_client.error_message(result))
-    return wallet_pb2.ConsumptionResult(transaction=transaction_message(result))
+    response = wallet_pb2.ConsumeCreditsResponse()
+    for result in results:
+        if isinstance(result, DomainError):
+            response.results.add(error=grpc_client.error_message(result))
+        else:
+            response.results.add(transaction=transaction_message(result))
+    return response
 
 
 def transaction_message(done: Transaction) -> wallet_pb2.WalletTransaction:
     return wallet_pb2.WalletTransaction(
         transaction_id=ids.encode("wtx", done.id),
-        wallet_id=ids.encode("wal", done.wallet_id),
+        wallet_id=wallet_text(done.wallet_id),
         type=_TYPES[done.type],
         credits=done.credits,
         balance_before=done.balance_before,
@@ -58,9 +62,14 @@ def transaction_message(done: Transaction) -> wallet_pb2.WalletTransaction:
     )
 
 
+@lru_cache(maxsize=4096)
+def wallet_text(id: UUID) -> str:
+    return ids.encode("wal", id)
+
+
 def wallet_message(wallet: Wallet) -> wallet_pb2.Wallet:
     return wallet_pb2.Wallet(
-        wallet_id=ids.encode("wal", wallet.id),
+        wallet_id=wallet_text(wallet.id),
         owner=owner_message(wallet.owner),
         available=wallet.available,
         locked=wallet.locked,
