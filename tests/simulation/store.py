@@ -231,7 +231,7 @@ class Rows(list[Any]):
 
 
 class Engine:
-    """A pool of connections; stands where `common.database.Database` expects SQLAlchemy's engine."""
+    """A pool of connections; stands where `common.database.Database` expects its Engine."""
 
     def __init__(self, store: Store, process: Process) -> None:
         self.store = store

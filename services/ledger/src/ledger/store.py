@@ -111,9 +111,7 @@ select max(horizon) from balance_snapshots where horizon <= pg_snapshot_xmin(pg_
 """
 
 # Only the tail is joined; an entry and its journal are of one transaction.
-_OF_MERCHANT = """journal_id in (
-        select journal_id from journals where xid >= (select horizon from snapshot) and merchant_id = :merchant_id
-    )"""
+_OF_MERCHANT = "merchant_id = :merchant_id"
 _TRIAL_BALANCE = f"""
 with snapshot as (select coalesce(({_HORIZON}), cast('0' as xid8)) as horizon),
 sums as (
@@ -121,8 +119,8 @@ sums as (
     where horizon = (select horizon from snapshot)
       and (cast(:merchant_id as text) is null or merchant_id = :merchant_id)
     union all
-    select account_id, sum(debit), sum(credit) from ledger_entries
-    where xid >= (select horizon from snapshot) and {{merchant}}
+    select account_id, sum(debit), sum(credit) from journals join ledger_entries using (journal_id)
+    where journals.xid >= (select horizon from snapshot) and {{merchant}}
     group by account_id
 )
 select code, asset, cast(coalesce(sum(debit), 0) as bigint) as debit, cast(coalesce(sum(credit), 0) as bigint) as credit
@@ -154,20 +152,20 @@ select template, cast(sum(journals) as bigint) as journals from counts group by 
 _ENTRY_COUNT = f"""
 with snapshot as (select coalesce(({_HORIZON}), cast('0' as xid8)) as horizon)
 select cast((select coalesce(sum(entries), 0) from balance_snapshots where horizon = (select horizon from snapshot))
-     + (select count(*) from ledger_entries where xid >= (select horizon from snapshot)) as bigint)
+     + (select count(*) from journals join ledger_entries using (journal_id)
+        where journals.xid >= (select horizon from snapshot)) as bigint)
 """
 
 # A snapshot is only taken over journals that are right, so that a wrong one stays in the tail and stays visible.
 _BROKEN = f"""
 with snapshot as (select coalesce(({_HORIZON}), cast('0' as xid8)) as horizon),
-tail as (
-    select journal_id, count(*) as lines, sum(debit) as debit, sum(credit) as credit
-    from ledger_entries where xid >= (select horizon from snapshot) group by journal_id
-)
+tail as (select journal_id, lines from journals where xid >= (select horizon from snapshot))
 select count(*)
-from (select journal_id, lines from journals where xid >= (select horizon from snapshot)) journal
-full join tail using (journal_id)
-where tail.lines is distinct from journal.lines or tail.debit <> tail.credit
+from (
+    select tail.lines, count(line) as entries, sum(debit) as debit, sum(credit) as credit
+    from tail left join ledger_entries using (journal_id) group by journal_id, tail.lines
+) journal
+where entries <> lines or debit <> credit
 """
 
 
@@ -205,8 +203,8 @@ from (
     where horizon = cast(cast(:last as text) as xid8)
     union all
     select merchant_id, account_id, sum(debit), sum(credit), count(*)
-    from ledger_entries join journals using (journal_id, xid)
-    where xid >= cast(cast(:last as text) as xid8) and xid < cast(cast(:horizon as text) as xid8)
+    from journals join ledger_entries using (journal_id)
+    where journals.xid >= cast(cast(:last as text) as xid8) and journals.xid < cast(cast(:horizon as text) as xid8)
     group by merchant_id, account_id
 ) sums
 group by merchant_id, account_id
@@ -249,7 +247,9 @@ select journal_id, merchant_id, template, journal.asset, cause_id, reference_pre
        array_agg(code order by line) as codes, array_agg(debit order by line) as debits,
        array_agg(credit order by line) as credits
 from (
-    select * from journals where reference = :reference or payment_id = :reference
+    select * from journals
+    where reference = :reference and reference <> cause_id or cause_id = :reference and reference = cause_id
+        or payment_id = :reference
     order by effective_at, journal_id limit :limit
 ) journal
 join ledger_entries using (journal_id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -65,18 +66,18 @@ cross join lateral (select * from wallet_transactions where transaction_id = ask
 cross join lateral (select * from wallets where wallet_id = t.wallet_id offset 0) w
 """
 
-# No more lots than the batch can burn: those whose forerunners in burn order do not cover the need.
+# The first few of each wallet in burn order: the index has that order and is left as soon as there are enough.
 OPEN_LOTS = """
 select n.wallet_id, l.lot_id, l.kind, l.payment_id, l.granted, l.remaining, l.value_minor, l.value_left_minor,
        l.priority, l.expires_at
-from unnest(cast(:wallet_ids as uuid[]), cast(:needs as bigint[])) as n (wallet_id, need)
+from unnest(cast(:wallet_ids as uuid[])) as n (wallet_id)
 cross join lateral (
-    select *, sum(remaining) over (order by priority, expires_at, kind, lot_id) - remaining as before
-    from credit_lots where wallet_id = n.wallet_id and is_open
-    order by priority, expires_at, kind, lot_id
+    select * from credit_lots where wallet_id = n.wallet_id and is_open
+    order by priority, expires_at, kind, lot_id limit :lots
 ) l
-where l.before < n.need
 """
+# Nearly every spend fits into the first lot or goes on into the second.
+LOTS_AT_FIRST = 2
 
 # What is only ever added is copied: neither side handles it value by value as it does a statement's arguments.
 TRANSACTION_COLUMNS = (
@@ -144,14 +145,22 @@ async def load_lots(tx: Tx, wallets: Collection[Wallet], needs: Mapping[Owner, i
     burning = [wallet for wallet in wallets if needs.get(wallet.owner)]
     if not burning:
         return
-    rows = await tx.execute(
-        OPEN_LOTS,
-        wallet_ids=[wallet.id for wallet in burning],
-        needs=[min(needs[wallet.owner], wallet.available) for wallet in burning],
-    )
     by_id = {wallet.id: wallet for wallet in burning}
-    for wallet_id, group in groupby(rows, key=lambda row: row[0]):
-        by_id[wallet_id].lots = [_lot_of(row) for row in group]
+    lots = LOTS_AT_FIRST
+    while by_id:
+        rows = await tx.execute(OPEN_LOTS, wallet_ids=list(by_id), lots=lots)
+        for wallet_id, group in groupby(rows, key=_first_column):
+            by_id[wallet_id].lots = [_lot_of(row) for row in group]
+        by_id = {id: wallet for id, wallet in by_id.items() if _may_run_short(wallet, needs[wallet.owner], lots)}
+        lots *= 16
+
+
+_first_column = itemgetter(0)
+
+
+def _may_run_short(wallet: Wallet, need: int, lots: int) -> bool:
+    """Whether the lots that were read do not cover the need, and more may be there."""
+    return len(wallet.lots) == lots and sum(lot.remaining for lot in wallet.lots) < min(need, wallet.available)
 
 
 async def save(tx: Tx, book: Book, now: datetime) -> None:
@@ -164,10 +173,7 @@ async def save(tx: Tx, book: Book, now: datetime) -> None:
     await tx.copy(
         "wallet_transactions", TRANSACTION_COLUMNS, [_transaction_row(each, now) for each in book.transactions]
     )
-    try:
-        await tx.copy("operation_keys", KEY_COLUMNS, sorted(_key_row(each) for each in book.transactions))
-    except UniqueViolationError as error:
-        raise LostRace from error
+    await _save_keys(tx, book.transactions)
     # As the batch left them: some may be burnt already.
     if book.opened:
         await tx.copy("credit_lots", LOT_COLUMNS, [_lot_row(wallet, lot, now) for wallet, lot in book.opened])
@@ -182,6 +188,13 @@ def _transaction_row(done: Transaction, now: datetime) -> tuple[Any, ...]:
         done.credits_bonus, done.value_minor, done.balance_before, done.balance_after, done.source, done.source_id,
         done.operation_key, *burnt, now,
     )  # fmt: skip
+
+
+async def _save_keys(tx: Tx, done: Sequence[Transaction]) -> None:
+    try:
+        await tx.copy("operation_keys", KEY_COLUMNS, sorted(_key_row(each) for each in done))
+    except UniqueViolationError as error:
+        raise LostRace from error
 
 
 def _key_row(done: Transaction) -> tuple[str, str, UUID]:
