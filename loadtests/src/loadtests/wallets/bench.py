@@ -24,7 +24,7 @@ async def bench(layout: Layout, description: Mapping[str, Any], plan: Plan, step
     """Everything that bench-wallet.json holds. Raises TimeoutError, RuntimeError when a run cannot be finished."""
     async with fleet_client.connect(layout) as client, database.connect(description) as db:
         await invariants.until_quiet(description, 60)
-        first_envelope = ids.new()
+        first_envelope, rows_before = ids.new(), await watching.rows(db)
         try:
             runs = {}
             for run in plan.runs:
@@ -34,7 +34,8 @@ async def bench(layout: Layout, description: Mapping[str, Any], plan: Plan, step
                     f" {done['transactions_per_s']:,.0f}/s at {done['cpu_us_per_transaction_total']:.0f} CPU-µs each"
                 )
             expected = sum(run.transactions + run.wallets for run in plan.runs)
-            counts, wrong = await watching.problems(db, description, expected)
+            counts = {name: count - rows_before[name] for name, count in (await watching.rows(db)).items()}
+            wrong = await watching.problems(db, description, counts, expected)
             steps.done(f"books: {'all adds up' if not wrong else 'WRONG'}")
         finally:
             if not plan.keep:

@@ -33,7 +33,7 @@ _BOOKED = """
     where merchant_id = $1 and asset = 'CREDIT' and booked_at >= to_timestamp($2) group by booked_at order by booked_at
 """
 
-# The two tables whose rows nobody but a bench writes here, and what they must come to: each returns one number.
+# Each transaction leaves exactly one of these.
 COUNTS: dict[str, str] = {
     "wallet transactions": "select count(*) from wallet.wallet_transactions where merchant_id = $1",
     "operation keys": "select count(*) from wallet.operation_keys where merchant_id = $1",
@@ -141,22 +141,22 @@ async def booked(db: asyncpg.Connection, since: float) -> list[Booked]:
     return [Booked(row["at"], row["journals"]) for row in rows]
 
 
+async def rows(db: asyncpg.Connection) -> dict[str, int]:
+    """How many rows there are of each kind that a transaction leaves one of; those kept by an earlier bench included."""
+    return {name: await db.fetchval(sql, plan.MERCHANT_ID, timeout=600) for name, sql in COUNTS.items()}
+
+
 async def problems(
-    db: asyncpg.Connection, description: Mapping[str, Any], transactions: int
-) -> tuple[dict[str, int], list[str]]:
-    """The bench's rows, and everything that does not add up: the fleet's invariants but those about payments, which
-    these grants do not have, and the bench's own counts."""
-    wrong = []
-    counts = {}
-    for name, sql in COUNTS.items():
-        counts[name] = await db.fetchval(sql, plan.MERCHANT_ID, timeout=600)
-        if counts[name] != transactions:
-            wrong.append(f"{counts[name]:,} {name} of {transactions:,} transactions")
+    db: asyncpg.Connection, description: Mapping[str, Any], found: Mapping[str, int], transactions: int
+) -> list[str]:
+    """Everything that does not add up: the rows *found*, the sums of both books, and the fleet's invariants but those
+    about payments, which these grants do not have."""
+    wrong = [f"{count:,} {name} of {transactions:,}" for name, count in found.items() if count != transactions]
     for name, sql in WRONG.items():
         if number := await db.fetchval(sql, timeout=600):
             wrong.append(f"{number} {name}")
     broken = await invariants.violations(description, without=unpaid_checks())
-    return counts, wrong + [str(violation) for violation in broken]
+    return wrong + [str(violation) for violation in broken]
 
 
 def unpaid_checks() -> Sequence[str]:
