@@ -142,7 +142,7 @@ async def booked(db: asyncpg.Connection, since: float) -> list[Booked]:
 
 
 async def rows(db: asyncpg.Connection) -> dict[str, int]:
-    """How many rows there are of each kind that a transaction leaves one of; those kept by an earlier bench included."""
+    """How many there are of what each transaction leaves one of; those that an earlier bench kept are included."""
     return {name: await db.fetchval(sql, plan.MERCHANT_ID, timeout=600) for name, sql in COUNTS.items()}
 
 
