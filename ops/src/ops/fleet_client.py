@@ -58,16 +58,16 @@ class FleetClient:
 
     # Generated stubs are not typed.
     def delivery(self, service: str) -> DeliveryServiceStub:
-        return DeliveryServiceStub(self._channel(service))  # type: ignore[no-untyped-call]
+        return DeliveryServiceStub(self.channel(service))  # type: ignore[no-untyped-call]
 
     def wallet(self) -> WalletServiceStub:
-        return WalletServiceStub(self._channel("wallet"))  # type: ignore[no-untyped-call]
+        return WalletServiceStub(self.channel("wallet"))  # type: ignore[no-untyped-call]
 
     def ledger(self) -> LedgerServiceStub:
-        return LedgerServiceStub(self._channel("ledger"))  # type: ignore[no-untyped-call]
+        return LedgerServiceStub(self.channel("ledger"))  # type: ignore[no-untyped-call]
 
     def reconciler(self) -> ReconcilerServiceStub:
-        return ReconcilerServiceStub(self._channel("reconciler"))  # type: ignore[no-untyped-call]
+        return ReconcilerServiceStub(self.channel("reconciler"))  # type: ignore[no-untyped-call]
 
     async def edge(
         self,
@@ -108,7 +108,8 @@ class FleetClient:
                 decoded = content.decode(errors="replace")
             return Answer(response.status, decoded, dict(response.headers), content)
 
-    def _channel(self, service: str) -> grpc.aio.Channel:
+    def channel(self, service: str) -> grpc.aio.Channel:
+        """The channel to a service's gRPC door, with our token on every call."""
         if service not in self._channels:
             address = self.description["services"][service]["grpc"]
             self._channels[service] = grpc_client.channel(address, self._tokens, service)

@@ -24,6 +24,7 @@ _CHUNKS = tuple(high + low for high in ALPHABET for low in ALPHABET)
 _TO_PYTHON = str.maketrans({chr(code): "!" for code in range(128)} | dict(zip(ALPHABET, _PYTHON_DIGITS, strict=True)))
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
+_NOISE = (1 << 62) - 1
 _RANDOM = random.Random()  # noqa: S311 - ids are no secrets
 _lock = threading.Lock()
 _last_tick = 0
@@ -46,12 +47,12 @@ def new() -> UUID:
     """
     global _last_tick
     with _lock:
-        tick = time.time_ns() // 1_000_000 << 12 | _RANDOM.getrandbits(10)
+        chance = _RANDOM.getrandbits(72)
+        tick = time.time_ns() // 1_000_000 << 12 | chance >> 62
         if tick <= _last_tick:
             tick = _last_tick + 1
         _last_tick = tick
-        noise = _RANDOM.getrandbits(62)
-    return _uuid((tick >> 12) << 80 | _VERSION_AND_VARIANT | (tick & 0xFFF) << 64 | noise)
+    return _uuid((tick >> 12) << 80 | _VERSION_AND_VARIANT | (tick & 0xFFF) << 64 | chance & _NOISE)
 
 
 def encode(prefix: str, uuid: UUID) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 import aio_pika
+import grpc.aio
 from aiormq.abc import AbstractChannel
 from pamqp.commands import Basic
 
@@ -19,10 +20,10 @@ from commdesk.common.v1.common_pb2 import Envelope, Money
 from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.payment.v1.payment_pb2 import Payment, Tax
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
-from commdesk.wallet.v1.wallet_pb2 import ConsumeCreditsRequest, Consumption, Owner
+from commdesk.wallet.v1.wallet_pb2 import ConsumeCreditsResponse
 from common import ids
 from common.topology import CONTRACT
-from loadtests.wallets import plan
+from loadtests.wallets import plan, spelling
 from loadtests.wallets.workload import Step
 
 CALL_SECONDS_MAX = 30.0
@@ -34,23 +35,29 @@ _SPEND_BY_BROKER = CONTRACT.events[WalletConsumeRequested.DESCRIPTOR.full_name]
 # A payment's success is announced to half the fleet, and the payments behind these grants do not exist: so they
 # go to the one queue they concern, addressed to it, as what comes home from the retry ladder is.
 _GRANTS = "wallet.credit"
+_CONSUME = "/commdesk.wallet.v1.WalletService/ConsumeCredits"
 
 
 class Sender:
-    """Sends steps to the wallets *owners*; *call* is `WalletServiceStub.ConsumeCredits`."""
+    """Sends steps to the wallets of *owners*: spends by gRPC (*wallet*) and by the broker, grants by the broker."""
 
     def __init__(
-        self, call: Callable[..., Any], channel: AbstractChannel, owners: Sequence[str], grpc_share: float
+        self, wallet: grpc.aio.Channel, channel: AbstractChannel, owners: Sequence[str], grpc_share: float
     ) -> None:
-        self._call = call
+        self._call = wallet.unary_unary(
+            _CONSUME, request_serializer=None, response_deserializer=ConsumeCreditsResponse.FromString
+        )
         self._channel = channel
-        self._owners = [Owner(merchant_id=plan.MERCHANT_ID, kind="USER", id=owner) for owner in owners]
+        self._owners = owners
+        self._spelt = [spelling.owner(owner) for owner in owners]
+        self._keys: list[bytes] = []
         self._grpc_share = grpc_share
         self._calls = asyncio.Semaphore(plan.GRPC_CALLS)
         self._publishing = asyncio.Semaphore(PUBLISHING_MAX)
-        self._by_grpc: list[Consumption] = []
+        self._by_grpc: list[bytes] = []
         self._by_broker: list[bytes] = []
         self._grants: list[bytes] = []
+        self._micros = b""
         self._spends = 0
         self._under_way: set[asyncio.Task[None]] = set()
         self.sent = 0
@@ -77,25 +84,23 @@ class Sender:
         await asyncio.gather(*self._under_way)
 
     async def _spend(self, wallet: int, credits: int) -> None:
-        # Time-ordered like every key of the platform's own.
-        key = ids.encode("key", ids.new())
-        spend = Consumption(
-            operation_key=key, owner=self._owners[wallet], credits=credits, purpose=plan.PURPOSE, source_id=key
-        )
+        if not self._keys:
+            self._keys, self._micros = spelling.keys()[::-1], spelling.varint(_now())
+        key = self._keys.pop()
+        spend = spelling.consumption(key, self._spelt[wallet], credits)
         self._spends += 1
         # Every so many-th, evenly: the share is met exactly, whatever the order.
         if int(self._spends * self._grpc_share) > int((self._spends - 1) * self._grpc_share):
-            self._by_grpc.append(spend)
+            self._by_grpc.append(spelling.item(spend))
             if len(self._by_grpc) == plan.GRPC_ITEMS:
                 await self._send_spends_by_grpc()
             return
-        event = WalletConsumeRequested(event_id="evt" + key[3:], time_unix_micros=_now(), consumption=spend)
-        self._by_broker.append(event.SerializeToString())
+        self._by_broker.append(spelling.request(key, self._micros, spend))
         if len(self._by_broker) == plan.ENVELOPE_EVENTS:
             await self._send_spends_by_broker()
 
     async def _grant(self, wallet: int, paid: int, bonus: int) -> None:
-        self._grants.append(_granted(self._owners[wallet].id, paid, bonus).SerializeToString())
+        self._grants.append(_granted(self._owners[wallet], paid, bonus).SerializeToString())
         if len(self._grants) == plan.ENVELOPE_EVENTS:
             await self._send_grants()
 
@@ -103,7 +108,7 @@ class Sender:
         items, self._by_grpc = self._by_grpc, []
         if items:
             await self._calls.acquire()
-            self._start(self._ask(ConsumeCreditsRequest(items=items)), self._calls, len(items))
+            self._start(self._ask(b"".join(items)), self._calls, len(items))
 
     async def _send_spends_by_broker(self) -> None:
         events, self._by_broker = self._by_broker, []
@@ -135,10 +140,10 @@ class Sender:
 
         task.add_done_callback(ended)
 
-    async def _ask(self, request: ConsumeCreditsRequest) -> None:
+    async def _ask(self, request: bytes) -> None:
         response = await self._call(request, timeout=CALL_SECONDS_MAX)
         for result in response.results:
-            if result.WhichOneof("result") == "error":
+            if result.HasField("error"):
                 self.refused[result.error.code] += 1
 
     async def _confirmed(self, body: bytes, message_id: str, type_name: str, exchange: str, routing_key: str) -> None:

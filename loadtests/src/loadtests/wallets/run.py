@@ -40,7 +40,7 @@ async def run_of(
     connection = await aio_pika.connect(client.description["rabbitmq"]["url"], timeout=5)
     async with connection:
         channel = await publishing_channel(connection)
-        load = _Load(client.description, Sender(client.wallet().ConsumeCredits, channel, owners, grpc_share))
+        load = _Load(client.description, Sender(client.channel("wallet"), channel, owners, grpc_share))
         await load.open(shares)
         steps.done(f"{run.name}: {run.wallets:,} wallets are open")
         await invariants.until_quiet(client.description, plan.QUIET_SECONDS_MAX)

@@ -60,12 +60,13 @@ def payment_succeeded(message: payment_events.PaymentSucceeded) -> Occurrence:
 
 
 def wallet_credited(message: wallet_events.WalletCredited) -> Occurrence:
+    cause, reference = _cause_and_reference(message.event_id, message.transaction_id)
     return Occurrence(
         "wallet.credited",
-        ids.decode("evt", message.event_id),
+        cause,
         message.owner.merchant_id,
         "wtx",
-        ids.decode("wtx", message.transaction_id),
+        reference,
         ids.decode("pay", message.payment_id) if message.payment_id else None,
         message.time_unix_micros,
         "",
@@ -75,12 +76,13 @@ def wallet_credited(message: wallet_events.WalletCredited) -> Occurrence:
 
 
 def wallet_debited(message: wallet_events.WalletDebited) -> Occurrence:
+    cause, reference = _cause_and_reference(message.event_id, message.transaction_id)
     return Occurrence(
         "wallet.debited",
-        ids.decode("evt", message.event_id),
+        cause,
         message.owner.merchant_id,
         "wtx",
-        ids.decode("wtx", message.transaction_id),
+        reference,
         None,
         message.time_unix_micros,
         "",
@@ -91,6 +93,12 @@ def wallet_debited(message: wallet_events.WalletDebited) -> Occurrence:
             "value": message.value.minor,
         },
     )
+
+
+def _cause_and_reference(event_id: str, transaction_id: str) -> tuple[UUID, UUID]:
+    """The ids behind both. The wallet gives an event its transaction's id: one decoding is nearly always enough."""
+    cause = ids.decode("evt", event_id)
+    return cause, cause if transaction_id == "wtx" + event_id[3:] else ids.decode("wtx", transaction_id)
 
 
 def _minor(money: common_pb2.Money, currency: str) -> int:
