@@ -87,7 +87,7 @@ def test_a_violated_invariant_fails_the_bench() -> None:
 
 def test_the_terminal_shows_every_table_and_what_is_wrong(found: dict[str, Any]) -> None:
     console = Console(record=True, width=140, file=io.StringIO())
-    report.show(report.sheets(found), ["round 1: [creates] failed"], console)
+    report.show({**found, "problems": ["round 1: [creates] failed"]}, console)
     text = console.export_text()
     for expected in ("Capacity (closed, 64 clients", "200", "webhook → credits granted", "payment", "60,000", "300×"):
         assert expected in text
@@ -102,12 +102,12 @@ def test_markdown_tables_are_as_wide_as_their_heads(found: dict[str, Any]) -> No
 
 def test_the_readme_gets_its_numbers_and_keeps_the_rest(found: dict[str, Any]) -> None:
     readme = f"# Title\n\n{report.BEGIN}\nold\n{report.END}\n\nThe end.\n"
-    written = report.with_numbers(readme, report.markdown(found))
+    written = report.with_numbers(readme, found)
     assert written.startswith(f"# Title\n\n{report.BEGIN}\nMeasured ")
     assert written.endswith(f"|\n{report.END}\n\nThe end.\n")
     assert "old" not in written
     assert "| payment | 1.500 | 75% | 100 |" in written
-    assert report.with_numbers(written, report.markdown(found)) == written
+    assert report.with_numbers(written, found) == written
 
 
 def test_the_readme_hides_no_failure(found: dict[str, Any]) -> None:
@@ -118,7 +118,7 @@ def test_the_readme_hides_no_failure(found: dict[str, Any]) -> None:
 @pytest.mark.parametrize("readme", ["nothing", report.BEGIN, f"{report.END} {report.BEGIN}"])
 def test_a_readme_without_its_markers_is_left_alone(readme: str, found: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="the README has no"):
-        report.with_numbers(readme, report.markdown(found))
+        report.with_numbers(readme, found)
 
 
 @pytest.mark.parametrize(

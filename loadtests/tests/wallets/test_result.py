@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from loadtests.processes import Snapshot
-from loadtests.report import BEGIN, END, with_numbers
+from loadtests.report import between, markdown_sheets
 from loadtests.wallets import bench, report, watching
 from loadtests.wallets.plan import Plan
 
@@ -77,7 +77,8 @@ def test_more_transactions_take_more_disk() -> None:
 
 def test_the_readme_says_the_figures_and_that_a_run_failed() -> None:
     found = result(a_run(12_345.0), a_run(7_000.0), wrong=["3 wallets"])
-    readme = with_numbers(f"# x\n{BEGIN}\nold\n{END}\ny\n", report.markdown(found))
+    told = "\n\n".join([report.introduction(found), *markdown_sheets(report.sheets(found), found["problems"])])
+    readme = between(f"# x\n{report.BEGIN}\nold\n{report.END}\ny\n", report.BEGIN, report.END, told)
     assert "12,345" in readme
     assert "**failed**" in readme
     assert "old" not in readme
