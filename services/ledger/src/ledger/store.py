@@ -110,7 +110,11 @@ _HORIZON = """
 select max(horizon) from balance_snapshots where horizon <= pg_snapshot_xmin(pg_current_snapshot())
 """
 
-# Only the tail is joined; an entry and its journal are of one transaction.
+# Only the tail is read, by its journals: an entry and its journal are of one transaction. Each journal probes for its
+# entries (`offset 0` keeps the sub-select what it is): joined otherwise, the whole book would be read for every tail.
+_WITH_ENTRIES = """journals cross join lateral (
+        select account_id, debit, credit from ledger_entries where journal_id = journals.journal_id offset 0
+    ) entry"""
 _OF_MERCHANT = "merchant_id = :merchant_id"
 _TRIAL_BALANCE = f"""
 with snapshot as (select coalesce(({_HORIZON}), cast('0' as xid8)) as horizon),
@@ -119,8 +123,8 @@ sums as (
     where horizon = (select horizon from snapshot)
       and (cast(:merchant_id as text) is null or merchant_id = :merchant_id)
     union all
-    select account_id, sum(debit), sum(credit) from journals join ledger_entries using (journal_id)
-    where journals.xid >= (select horizon from snapshot) and {{merchant}}
+    select account_id, sum(debit), sum(credit) from {_WITH_ENTRIES}
+    where xid >= (select horizon from snapshot) and {{merchant}}
     group by account_id
 )
 select code, asset, cast(coalesce(sum(debit), 0) as bigint) as debit, cast(coalesce(sum(credit), 0) as bigint) as credit
@@ -152,20 +156,18 @@ select template, cast(sum(journals) as bigint) as journals from counts group by 
 _ENTRY_COUNT = f"""
 with snapshot as (select coalesce(({_HORIZON}), cast('0' as xid8)) as horizon)
 select cast((select coalesce(sum(entries), 0) from balance_snapshots where horizon = (select horizon from snapshot))
-     + (select count(*) from journals join ledger_entries using (journal_id)
-        where journals.xid >= (select horizon from snapshot)) as bigint)
+     + (select count(*) from {_WITH_ENTRIES} where xid >= (select horizon from snapshot)) as bigint)
 """
 
 # A snapshot is only taken over journals that are right, so that a wrong one stays in the tail and stays visible.
 _BROKEN = f"""
 with snapshot as (select coalesce(({_HORIZON}), cast('0' as xid8)) as horizon),
-tail as (select journal_id, lines from journals where xid >= (select horizon from snapshot))
-select count(*)
-from (
-    select tail.lines, count(line) as entries, sum(debit) as debit, sum(credit) as credit
-    from tail left join ledger_entries using (journal_id) group by journal_id, tail.lines
-) journal
-where entries <> lines or debit <> credit
+tail as (
+    select journal_id, lines, count(*) as entries, sum(debit) as debit, sum(credit) as credit
+    from {_WITH_ENTRIES} where xid >= (select horizon from snapshot) group by journal_id, lines
+)
+select (select count(*) from tail where entries <> lines or debit <> credit)
+     + (select count(*) from journals where xid >= (select horizon from snapshot)) - (select count(*) from tail)
 """
 
 
@@ -195,7 +197,7 @@ select cast(pg_snapshot_xmin(pg_current_snapshot()) as text) as horizon,
        cast(coalesce(({_HORIZON}), cast('0' as xid8)) as text) as last
 """
 
-_SNAPSHOT_BALANCES = """
+_SNAPSHOT_BALANCES = f"""
 insert into balance_snapshots (horizon, merchant_id, account_id, debit, credit, entries)
 select cast(cast(:horizon as text) as xid8), merchant_id, account_id, sum(debit), sum(credit), sum(entries)
 from (
@@ -203,8 +205,8 @@ from (
     where horizon = cast(cast(:last as text) as xid8)
     union all
     select merchant_id, account_id, sum(debit), sum(credit), count(*)
-    from journals join ledger_entries using (journal_id)
-    where journals.xid >= cast(cast(:last as text) as xid8) and journals.xid < cast(cast(:horizon as text) as xid8)
+    from {_WITH_ENTRIES}
+    where xid >= cast(cast(:last as text) as xid8) and xid < cast(cast(:horizon as text) as xid8)
     group by merchant_id, account_id
 ) sums
 group by merchant_id, account_id
