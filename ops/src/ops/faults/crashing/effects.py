@@ -121,18 +121,23 @@ def _after(owner: Any, name: str, note: Callable[[str], None], what: Callable[..
 
 
 def watch_database(counter: Counter) -> None:
-    from asyncpg.prepared_stmt import PreparedStatement
+    from asyncpg import Connection
     from asyncpg.transaction import Transaction
 
     written: dict[int, list[str]] = {}
-    statements: Any = PreparedStatement
+    connections: Any = Connection
     transactions: Any = Transaction
-    real_fetch, real_commit = statements.fetch, transactions.commit
+    real_fetch, real_copy = connections.fetch, connections.copy_records_to_table
+    real_commit = transactions._Transaction__commit  # what the end of an `async with` calls
 
-    async def fetch(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if table := _WRITES.search(self._query):
-            written.setdefault(id(self._connection), []).append(table[1])
-        return await real_fetch(self, *args, **kwargs)
+    async def fetch(self: Any, query: str, *args: Any, **kwargs: Any) -> Any:
+        if table := _WRITES.search(query):
+            written.setdefault(id(self), []).append(table[1])
+        return await real_fetch(self, query, *args, **kwargs)
+
+    async def copy(self: Any, table: str, **kwargs: Any) -> Any:
+        written.setdefault(id(self), []).append(table)
+        return await real_copy(self, table, **kwargs)
 
     async def commit(self: Any) -> None:
         connection = self._connection
@@ -143,7 +148,8 @@ def watch_database(counter: Counter) -> None:
         if changed:
             counter.happened("commit " + ", ".join(tables))
 
-    statements.fetch, transactions.commit = fetch, commit
+    connections.fetch, connections.copy_records_to_table = fetch, copy
+    transactions._Transaction__commit = commit
 
 
 def watch_broker(counter: Counter) -> None:
