@@ -198,10 +198,21 @@ async def connect(
 _FOR_EVER = 2**62
 
 
+# What stands before the text of a jsonb on the wire.
+_JSONB_VERSION = b"\x01"
+
+
 async def _speaks_json(connection: asyncpg.Connection) -> None:
     """JSON comes as what it says; it is sent as text."""
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads, format="text")
+    for name, prefix in (("json", b""), ("jsonb", _JSONB_VERSION)):
+        await connection.set_type_codec(
+            name,
+            schema="pg_catalog",
+            encoder=lambda text, prefix=prefix: prefix + text.encode(),
+            decoder=lambda sent, prefix=prefix: json.loads(sent[len(prefix) :]),
+            # Binary, because that is what COPY speaks.
+            format="binary",
+        )
 
 
 async def _as_it_is(_: object) -> None:

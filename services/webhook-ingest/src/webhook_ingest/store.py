@@ -24,22 +24,11 @@ on conflict (gateway, key) do update set duplicates = known.duplicates + 1
 returning gateway, key, webhook_id
 """
 
-_INSERT = """
-insert into webhook_logs (id, merchant_id, gateway, event_type, event_version, attempt, event_time, order_id,
-                          gateway_payment_id, gateway_refund_id, gateway_status, payload, headers, signature, hash,
-                          processing_status, received_at)
-select id, merchant_id, gateway, event_type, event_version, attempt, event_time, order_id, gateway_payment_id,
-       gateway_refund_id, gateway_status, payload, cast(headers as jsonb), signature, hash, processing_status,
-       received_at
-from unnest(cast(:ids as uuid[]), cast(:merchant_ids as text[]), cast(:gateways as text[]), cast(:types as text[]),
-            cast(:versions as text[]), cast(:attempts as integer[]), cast(:event_times as timestamptz[]),
-            cast(:order_ids as text[]), cast(:payment_ids as text[]), cast(:refund_ids as text[]),
-            cast(:gateway_statuses as text[]), cast(:payloads as bytea[]), cast(:headers as text[]),
-            cast(:signatures as text[]), cast(:hashes as bytea[]), cast(:statuses as text[]),
-            cast(:received as timestamptz[]))
-     as row (id, merchant_id, gateway, event_type, event_version, attempt, event_time, order_id, gateway_payment_id,
-             gateway_refund_id, gateway_status, payload, headers, signature, hash, processing_status, received_at)
-"""
+_LOG_COLUMNS = (
+    "id", "merchant_id", "gateway", "event_type", "event_version", "attempt", "event_time", "order_id",
+    "gateway_payment_id", "gateway_refund_id", "gateway_status", "payload", "headers", "signature", "hash",
+    "processing_status", "received_at",
+)  # fmt: skip
 
 
 async def claim(tx: Tx, webhooks: Sequence[Webhook]) -> dict[UUID, UUID]:
@@ -65,28 +54,18 @@ async def claim(tx: Tx, webhooks: Sequence[Webhook]) -> dict[UUID, UUID]:
 
 async def insert(tx: Tx, webhooks: Sequence[Webhook]) -> None:
     """Store *webhooks*, bodies as they came."""
-    if not webhooks:
-        return
-    await tx.execute(
-        _INSERT,
-        ids=[webhook.webhook_id for webhook in webhooks],
-        merchant_ids=[webhook.merchant_id for webhook in webhooks],
-        gateways=[webhook.gateway for webhook in webhooks],
-        types=[webhook.reading.type or None for webhook in webhooks],
-        versions=[webhook.version for webhook in webhooks],
-        attempts=[webhook.attempt for webhook in webhooks],
-        event_times=[webhook.reading.event_time for webhook in webhooks],
-        order_ids=[webhook.reading.order_id for webhook in webhooks],
-        payment_ids=[webhook.reading.gateway_payment_id for webhook in webhooks],
-        refund_ids=[webhook.reading.gateway_refund_id for webhook in webhooks],
-        gateway_statuses=[webhook.reading.gateway_status for webhook in webhooks],
-        payloads=[webhook.body for webhook in webhooks],
-        headers=[_encode(webhook.headers).decode() for webhook in webhooks],
-        signatures=[webhook.signature for webhook in webhooks],
-        hashes=[webhook.body_hash for webhook in webhooks],
-        statuses=[webhook.status for webhook in webhooks],
-        received=[webhook.received_at for webhook in webhooks],
-    )
+    if webhooks:
+        await tx.copy("webhook_logs", _LOG_COLUMNS, map(_log_row, webhooks))
+
+
+def _log_row(webhook: Webhook) -> tuple[object, ...]:
+    reading = webhook.reading
+    return (
+        webhook.webhook_id, webhook.merchant_id, webhook.gateway, reading.type or None, webhook.version,
+        webhook.attempt, reading.event_time, reading.order_id, reading.gateway_payment_id, reading.gateway_refund_id,
+        reading.gateway_status, webhook.body, _encode(webhook.headers).decode(), webhook.signature, webhook.body_hash,
+        webhook.status, webhook.received_at,
+    )  # fmt: skip
 
 
 async def lock(tx: Tx, webhook_ids: Collection[UUID]) -> dict[UUID, Progress]:
