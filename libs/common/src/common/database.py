@@ -8,7 +8,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import asyncpg
@@ -203,16 +203,19 @@ _JSONB_VERSION = b"\x01"
 
 
 async def _speaks_json(connection: asyncpg.Connection) -> None:
-    """JSON comes as what it says; it is sent as text."""
+    """JSON comes as what it says; it is sent as text. In binary, because that is what COPY speaks."""
     for name, prefix in (("json", b""), ("jsonb", _JSONB_VERSION)):
         await connection.set_type_codec(
-            name,
-            schema="pg_catalog",
-            encoder=lambda text, prefix=prefix: prefix + text.encode(),
-            decoder=lambda sent, prefix=prefix: json.loads(sent[len(prefix) :]),
-            # Binary, because that is what COPY speaks.
-            format="binary",
+            name, schema="pg_catalog", encoder=partial(_sent, prefix), decoder=partial(_read, prefix), format="binary"
         )
+
+
+def _sent(prefix: bytes, text: str) -> bytes:
+    return prefix + text.encode()
+
+
+def _read(prefix: bytes, content: bytes) -> Any:
+    return json.loads(content[len(prefix) :])
 
 
 async def _as_it_is(_: object) -> None:
