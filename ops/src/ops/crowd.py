@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import secrets
 import time
@@ -18,6 +19,8 @@ from ops.journey import MERCHANT, Member, StepFailed
 
 # Longer than the lease that a killed process leaves on a key.
 PATIENCE_SECONDS = 90.0
+# The pause between two tries grows to a second or three: whoever waits for long does not ask ever faster in a crowd.
+PAUSE_GROWTH_MAX = 8.0
 # Not the last word on a request: the same key again gets it.
 NOT_FINAL = frozenset({202, 409, 429, 500, 502, 503, 504})
 
@@ -46,8 +49,9 @@ async def create_patiently(
 ) -> Answer:
     """Create a payment as a careful client does: the same key again until the answer is final. Raises StepFailed."""
     ends = time.monotonic() + patience_seconds
-    while True:
-        pause_seconds = random.uniform(0.1, 0.4)  # noqa: S311 - jitter
+    for attempt in itertools.count():
+        growth = min(1.5**attempt, PAUSE_GROWTH_MAX)
+        pause_seconds = growth * random.uniform(0.1, 0.4)  # noqa: S311 - jitter
         try:
             answer = await fleet.edge(
                 "POST",
@@ -65,6 +69,7 @@ async def create_patiently(
         if time.monotonic() > ends:
             raise StepFailed(f"no final answer to {key} within {patience_seconds:.0f} s")
         await asyncio.sleep(pause_seconds)
+    raise AssertionError("unreachable")
 
 
 async def buy_all(

@@ -79,8 +79,8 @@ class Intents(Generic[R]):
     """The intents of one kind.
 
     perform(intent) acts on the outside and returns what became of it; whatever it raises means "unknown", and it is
-    tried again with backoff. settle(tx, [(intent, result)]) records outcomes, a batch at a time, in the transaction
-    that marks the intents done, so each is settled once.
+    tried again with backoff, up to *pause_seconds_max*. settle(tx, [(intent, result)]) records outcomes, a batch at a
+    time, in the transaction that marks the intents done, so each is settled once.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class Intents(Generic[R]):
         *,
         concurrency: int = 16,
         lease_seconds: float = 60,
+        pause_seconds_max: float = BACKOFF_SECONDS[-1],
     ) -> None:
         self._db = db
         self.kind = kind
@@ -99,6 +100,7 @@ class Intents(Generic[R]):
         self._settle = settle
         self._concurrency = concurrency
         self._lease = timedelta(seconds=lease_seconds)
+        self._pause_seconds_max = pause_seconds_max
         self._settling: Batcher[tuple[Intent, R], None] = Batcher(self._settle_batch, name=f"intents:{kind}")
         self._wake = asyncio.Event()
         self._stopping = False
@@ -196,7 +198,8 @@ class Intents(Generic[R]):
             seconds, code = error.seconds, error.code
         else:
             step = min(intent.attempt, len(BACKOFF_SECONDS)) - 1
-            seconds = BACKOFF_SECONDS[step] * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+            pause_seconds = min(BACKOFF_SECONDS[step], self._pause_seconds_max)
+            seconds = pause_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
             code = error.code if isinstance(error, DomainError) else type(error).__name__
         try:
             async with self._db.begin() as tx:

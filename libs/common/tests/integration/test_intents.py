@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -102,6 +103,19 @@ async def test_an_unknown_outcome_is_tried_again_and_never_settled_as_failed(db:
     await worker
     assert outside.done == [b"x"] * 3
     assert outside.settled == [(b"x", "attempt 3")]
+
+
+async def test_the_pauses_between_tries_grow_no_further_than_they_may(db: Database) -> None:
+    outside = Outside()
+    outside.failures = [TimeoutError()]
+    intents = Intents(db, "test", outside.perform, outside.settle, pause_seconds_max=15)
+    async with db.begin() as tx:
+        [intent] = await intents.record(tx, {ids.new(): b"x"}, leased=True)
+    with pytest.raises(TimeoutError):
+        await intents.carry_out(replace(intent, attempt=6))
+    async with db.begin() as tx:
+        pause = (await tx.execute("select due_at - now() from intents")).scalar_one()
+    assert timedelta(seconds=11) < pause < timedelta(seconds=19)
 
 
 async def test_a_worker_that_dies_loses_its_lease_and_another_carries_on(db: Database) -> None:

@@ -22,6 +22,10 @@ from ops.faults.scenario import SCENARIOS, Outcome, Scenario
 from ops.steps import Steps
 
 PORT_BASE = 28000
+COLUMNS = (
+    *("scenario", "holds", "acknowledged", "fault"),
+    *("back after", "full rate after", "longest wait", "quiet after"),
+)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Scenarios, or patterns: 'C*', 'R68-*'. Without any, all.")]
 R = TypeVar("R")
@@ -106,9 +110,19 @@ def matching(known: Sequence[Scenario], patterns: Sequence[str]) -> list[Scenari
 
 def say(steps: Steps, outcome: Outcome) -> None:
     """One line for a scenario, and one for each complaint."""
-    back, longest = _seconds(outcome.back_seconds), _seconds(outcome.longest_seconds)
-    known = f"{outcome.acknowledged} acknowledged, back {back}, longest wait {longest}"
-    (steps.done if outcome.held else steps.failed)(f"{outcome.name}: {known}, quiet {_seconds(outcome.quiet_seconds)}")
+    if outcome.skipped:
+        steps.note(f"{outcome.name}: not run here, {outcome.skipped}")
+        return
+    known = ", ".join(
+        (
+            f"{outcome.acknowledged} acknowledged",
+            f"back {_seconds(outcome.back_seconds)}",
+            f"full rate {_seconds(outcome.full_rate_seconds)}",
+            f"longest wait {_seconds(outcome.longest_seconds)}",
+            f"quiet {_seconds(outcome.quiet_seconds)}",
+        )
+    )
+    (steps.done if outcome.held else steps.failed)(f"{outcome.name}: {known}{_drained(outcome)}")
     for complaint in outcome.complaints:
         steps.failed(f"    {complaint[:600]}")
 
@@ -121,7 +135,7 @@ def write(outcomes: Sequence[Outcome], what: str) -> None:
     """Keep what is known so far."""
     file = results_file()
     file.parent.mkdir(parents=True, exist_ok=True)
-    content = {"what": what, "held": all(each.held for each in outcomes), "outcomes": [vars(each) for each in outcomes]}
+    content = {"what": what, "held": not _broken(outcomes), "outcomes": [vars(each) for each in outcomes]}
     file.write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -160,32 +174,47 @@ def _cancelled_by_sigterm() -> None:
 
 def _finish(outcomes: Sequence[Outcome], what: str) -> None:
     write(outcomes, what)
-    table = Table(
+    columns = (
         "scenario",
         "holds",
         "acknowledged",
         "fault",
         "back after",
+        "full rate after",
         "longest wait",
         "quiet after",
-        box=None,
-        pad_edge=False,
     )
+    table = Table(*columns, box=None, pad_edge=False)
     for each in outcomes:
         table.add_row(
             each.name,
-            "yes" if each.held else "NO",
+            "not run" if each.skipped else "yes" if each.held else "NO",
             str(each.acknowledged),
             _seconds(each.fault_seconds),
             _seconds(each.back_seconds),
+            _seconds(each.full_rate_seconds),
             _seconds(each.longest_seconds),
             _seconds(each.quiet_seconds),
         )
     console = Console()
-    (console if console.is_terminal else Console(width=140)).print(table)
-    broken = [each.name for each in outcomes if not each.held]
-    typer.echo(f"{len(outcomes) - len(broken)} of {len(outcomes)} hold; {results_file()}")
+    (console if console.is_terminal else Console(width=160)).print(table)
+    for each in outcomes:
+        if each.drain_ratio is not None:
+            typer.echo(f"{each.name}{_drained(each)}")
+    broken, ran = _broken(outcomes), [each for each in outcomes if not each.skipped]
+    typer.echo(f"{len(ran) - len(broken)} of {len(ran)} hold; {results_file()}")
     raise typer.Exit(1 if broken else 0)
+
+
+def _broken(outcomes: Sequence[Outcome]) -> list[str]:
+    return [each.name for each in outcomes if not each.held and not each.skipped]
+
+
+def _drained(outcome: Outcome) -> str:
+    if outcome.drain_ratio is None:
+        return ""
+    took = f"{_seconds(outcome.drained_seconds)} at {outcome.drain_ratio} times the arrival rate"
+    return f", a backlog of {outcome.backlog} drained in {took}"
 
 
 def _seconds(seconds: float | None) -> str:

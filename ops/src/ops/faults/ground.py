@@ -21,10 +21,11 @@ import psutil
 from ops import crowd, edge, fleet, fleet_client, invariants, rabbitmq, stack
 from ops.faults.history import History
 from ops.faults.proxy import CALM, FaultProxy, Weather
+from ops.faults.resources import Holding, held
 from ops.fleet_client import FleetClient
 from ops.journey import Member
 from ops.layout import PORT_OFFSETS, Layout, snake
-from ops.processes import MARK
+from ops.processes import MARK, Process
 from ops.steps import Steps
 from ops.supervision import State
 
@@ -69,6 +70,10 @@ class Ground:
     """What PostgreSQL had resolved when it was last asked."""
     commands: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Services that run under another command line than their own."""
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What processes were given beyond their own environment."""
+    baseline: dict[str, Holding] = field(default_factory=dict)
+    """What each service held after the first few payments."""
 
     def expect(self, holds: object, what: str) -> None:
         """Complain that *what* should be, unless it holds."""
@@ -108,6 +113,12 @@ class Ground:
     def state(self, name: str) -> State:
         return next(state for state in self.stack.supervisor.states() if state.name == name)
 
+    async def holding(self) -> dict[str, Holding]:
+        """What each service holds now."""
+        names = service_names(self.layout)
+        states = await asyncio.to_thread(self.stack.supervisor.states)
+        return held({state.name: state.pid for state in states if state.name in names})
+
     async def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process and to what it started."""
         pid = (await asyncio.to_thread(self.state, name)).pid
@@ -136,8 +147,12 @@ class Ground:
                 raise TimeoutError(f"{name} is not ready after {seconds:.0f} s")
             await asyncio.sleep(0.2)
 
-    async def command(self, name: str, *arguments: str) -> None:
-        """Have a service run under another command line, `()` = its own again: `python <arguments>`."""
+    async def command(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        """Have a process run under another command line, `python <arguments>`, or with more in its environment.
+
+        Without either it runs as ever again.
+        """
+        self.environments[name] = dict(environment or {})
         await self.run_under({name: arguments})
 
     async def run_under(self, commands: Mapping[str, tuple[str, ...]]) -> None:
@@ -149,14 +164,18 @@ class Ground:
     def _run_under(self, commands: Mapping[str, tuple[str, ...]]) -> None:
         self.commands = {name: words for name, words in (self.commands | dict(commands)).items() if words}
         known = self.stack
-        processes = [
-            replace(each, command=(sys.executable, *self.commands[each.name])) if each.name in self.commands else each
-            for each in (*known.engine_processes(), *known.fleet_processes())
-        ]
+        processes = [self._as_told(each) for each in (*known.engine_processes(), *known.fleet_processes())]
         known.supervisor.stop(*commands)
         known.supervisor.configure(processes)
         for name in commands:
             known.supervisor.start(name)
+
+    def _as_told(self, process: Process) -> Process:
+        """With the command line and the environment that it was given last."""
+        words = self.commands.get(process.name)
+        command = (sys.executable, *words) if words else process.command
+        environment = {**process.environment, **self.environments.get(process.name, {})}
+        return replace(process, command=command, environment=environment)
 
     @asynccontextmanager
     async def replica(self, name: str) -> AsyncIterator[None]:
@@ -248,6 +267,7 @@ async def open_ground(run_dir: Path, port_base: int, steps: Steps) -> AsyncItera
             async with fleet_client.connect(layout) as fleet:
                 ground = Ground(layout, fleet, proxies, steps)
                 ground.spenders = await _spenders(fleet)
+                ground.baseline = await ground.holding()
                 yield ground
         finally:
             await asyncio.to_thread(stack.down, layout, wipe=True, steps=QUIET_STEPS)

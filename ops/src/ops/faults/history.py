@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -31,6 +32,10 @@ class Created:
     payment_id: str
     order_id: str
     raw: bytes
+    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When it was first asked for; of one that a scenario made itself, when it was answered."""
+    by_load: bool = False
+    """One of the even stream of purchases, by which recovery is measured."""
 
 
 @dataclass

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -65,13 +66,15 @@ class Load:
     async def _buy(self) -> None:
         [member] = crowd.members(self.fleet, 1)
         key = f"fault-{secrets.token_hex(12)}"
+        asked_at = datetime.now(UTC)
         try:
             answer = await crowd.create_patiently(self.fleet, member, key, patience_seconds=PATIENCE_SECONDS)
             if answer.status != 201:
                 self.history.unknown.append(f"{key} was answered {answer.status} {answer.raw[:200]!r}")
                 return
             order_id = answer.data["orderId"]
-            self.history.created.append(Created(member, key, answer.data["paymentId"], order_id, answer.raw))
+            payment_id = answer.data["paymentId"]
+            self.history.created.append(Created(member, key, payment_id, order_id, answer.raw, asked_at, by_load=True))
             if self.pay:
                 await crowd.pay_order(self.fleet, order_id)
                 self.history.paid_orders.append(order_id)

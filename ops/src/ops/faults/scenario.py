@@ -6,25 +6,30 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 
 from ops import invariants
-from ops.faults import history
+from ops.faults import history, recovery, resources
 from ops.faults.ground import Ground
 from ops.faults.history import History
 from ops.faults.load import Load
+from ops.faults.quiet import until_done
+from ops.faults.recovery import Recovery
+from ops.faults.watching import watched
 
 PER_SECOND = 10.0
 BEFORE_SECONDS = 2.0
+# The load goes on until purchases are prompt again, for so long at least and at most.
 AFTER_SECONDS = 3.0
-# Longer than the lease of a gateway call whose mark got lost (60 s), the sweep's pause and the retry ladder.
+AFTER_SECONDS_MAX = 45.0
+PROMPT_IN_A_ROW = 8
+# Longer than the lease of a gateway call whose mark got lost, the sweep's pause and the retry ladder.
 QUIET_SECONDS = 120.0
-# Nothing else is under way for so long: nobody works at these mails.
-MAILS_ALONE_SECONDS = 6.0
+SCENARIO_SECONDS_MAX = 600
 
 Act = Callable[[Ground], Awaitable[None] | AsyncIterator[None]]
 
@@ -47,29 +52,37 @@ class Scenario:
     """Whether random combinations may draw it."""
     quiet_seconds: float = QUIET_SECONDS
     """Not quiet within so long after the load is a complaint."""
+    full_rate_seconds_max: float | None = None
+    """Not at full rate again so soon after the fault is a complaint."""
+    drain_ratio_min: float | None = None
+    """Draining the backlog more slowly, in arrival rates, is a complaint."""
+    needs: Callable[[], str] = lambda: ""
+    """Why this machine cannot do it; empty when it can."""
 
 
 @dataclass
 class Outcome:
-    """What a scenario came to; times in seconds."""
+    """What a scenario came to; times in seconds, those of a recovery as in `Recovery`."""
 
     name: str
     does: str
     must: str
     held: bool = False
+    skipped: str = ""
+    """Why it was not run here: it neither held nor failed."""
     complaints: list[str] = field(default_factory=list)
     acknowledged: int = 0
     fault_seconds: float = 0.0
     back_seconds: float | None = None
-    """From the end of the fault until the first purchase that began after it was granted."""
+    full_rate_seconds: float | None = None
+    backlog: int = 0
+    drained_seconds: float | None = None
+    drain_ratio: float | None = None
     quiet_seconds: float | None = None
     """From the end of the load until nothing was under way."""
     longest_seconds: float = 0.0
     """The longest that anybody waited for a final answer."""
     seconds: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -92,11 +105,13 @@ def add(made: Scenario) -> None:
 
 async def run(ground: Ground, chosen: Scenario) -> Outcome:
     """Load, the fault in the middle of it, load, quiet, checks. Never raises what the scenario raised."""
-    outcome = Outcome(chosen.name, chosen.does, chosen.must)
+    outcome = Outcome(chosen.name, chosen.does, chosen.must, skipped=chosen.needs())
+    if outcome.skipped:
+        return outcome
     ground.history, ground.complaints = History(), []
     started = time.monotonic()
     try:
-        async with asyncio.timeout(600):
+        async with asyncio.timeout(SCENARIO_SECONDS_MAX):
             await _run(ground, chosen, outcome)
     except Exception as error:  # noqa: BLE001 - whatever went wrong, the other scenarios still run
         outcome.complaints.append(f"{type(error).__name__}: {error}")
@@ -128,16 +143,20 @@ async def _forget_dead_letters(ground: Ground) -> None:
 async def _run(ground: Ground, chosen: Scenario, outcome: Outcome) -> None:
     load = Load(ground.fleet, ground.history, ground.spenders, chosen.per_second)
     loading = asyncio.create_task(load.run())
-    try:
-        await asyncio.sleep(BEFORE_SECONDS)
-        began = time.monotonic()
-        afterwards = await begin(ground, chosen.act)
-        outcome.fault_seconds = round(time.monotonic() - began, 1)
-        ended_at = datetime.now(UTC)
-        await asyncio.sleep(AFTER_SECONDS)
-    finally:
-        load.stop()
-        await loading
+    async with watched(ground) as seen:
+        try:
+            await asyncio.sleep(BEFORE_SECONDS)
+            began_at = datetime.now(UTC)
+            afterwards = await begin(ground, chosen.act)
+            # Rules that nobody lifted would go on until the last client has its answer, and keep it from getting one.
+            await ground.fleet.sandbox("DELETE", "/control/faults")
+            ended_at = datetime.now(UTC)
+            await _until_prompt(ground, began_at, ended_at)
+        finally:
+            load.stop()
+            await loading
+    outcome.complaints += seen
+    outcome.fault_seconds = round((ended_at - began_at).total_seconds(), 1)
     stopped = time.monotonic()
     await ground.heal()
     try:
@@ -146,7 +165,7 @@ async def _run(ground: Ground, chosen: Scenario, outcome: Outcome) -> None:
     except TimeoutError as error:
         # What is not quiet is wrong already; the books say what else is.
         outcome.complaints.append(str(error))
-    outcome.back_seconds = await _back_seconds(ground, ended_at)
+    _judge(outcome, chosen, await _measured(ground, began_at, ended_at))
     if afterwards is not None:
         await anext(afterwards, None)
         if outcome.quiet_seconds is not None:
@@ -164,52 +183,8 @@ async def begin(ground: Ground, act: Act) -> AsyncIterator[None] | None:
     return None
 
 
-async def until_done(ground: Ground, seconds: float) -> None:
-    """No webhook to come, nothing under way, and what was paid is granted. Raises TimeoutError."""
-    ends = time.monotonic() + seconds
-    while (await ground.fleet.sandbox("GET", "/control/stats")).data["webhooks"]["pending"]:
-        if time.monotonic() > ends:
-            raise TimeoutError("webhooks are still to come")
-        await asyncio.sleep(0.3)
-    if await _only_mails_wait(ground, ends):
-        await _release_mails(ground)
-        await invariants.until_quiet(ground.fleet.description, seconds)
-    while await _ungranted(ground):
-        # A lost webhook: the sweep finds the payment, or the last check complains.
-        if time.monotonic() > ends:
-            break
-        await asyncio.sleep(0.5)
-    await invariants.until_quiet(ground.fleet.description, seconds)
-
-
-async def _only_mails_wait(ground: Ground, ends: float) -> bool:
-    """Wait for quiet; True when nothing but mails is left, and has been for a while."""
-    mails_alone_since = None
-    while time.monotonic() < ends:
-        try:
-            await invariants.until_quiet(ground.fleet.description, 1)
-            return False
-        except TimeoutError:
-            left = await invariants.waiting_for(ground.fleet.description)
-        if set(left) != {"notifier.intents"}:
-            mails_alone_since = None
-        elif mails_alone_since is None:
-            mails_alone_since = time.monotonic()
-        elif time.monotonic() - mails_alone_since > MAILS_ALONE_SECONDS:
-            return True
-    await invariants.until_quiet(ground.fleet.description, 1)  # says what is left
-    return False
-
-
-async def _release_mails(ground: Ground) -> None:
-    """A mail whose mark got lost is leased for two minutes; that is known, so it is not waited for each time."""
-    ground.steps.note("mails wait for the lease of a worker that lost them: released")
-    async with ground.db() as db:
-        await db.execute("update notifier.intents set leased_until = now() where done_at is null")
-
-
 async def check(ground: Ground) -> list[str]:
-    """The books, then the history."""
+    """The books, then the history, then what the processes hold."""
     violations = await invariants.violations(ground.fleet.description)
     found = [f"{each.check}: {each.rows[:2]}" for each in violations]
     async with ground.db() as db:
@@ -221,7 +196,8 @@ async def check(ground: Ground) -> list[str]:
         if deadlocks > ground.deadlocks:
             found.append(f"PostgreSQL had to resolve {deadlocks - ground.deadlocks} deadlocks: {_deadlock(ground)}")
         ground.deadlocks = deadlocks
-        return found + await history.complaints(ground.fleet, db, ground.history)
+        found += await history.complaints(ground.fleet, db, ground.history)
+    return found + resources.grown(ground.baseline, await ground.holding())
 
 
 def _deadlock(ground: Ground) -> str:
@@ -230,29 +206,36 @@ def _deadlock(ground: Ground) -> str:
     return " ".join(newest[:2000].split())
 
 
-async def _ungranted(ground: Ground) -> int:
+async def _until_prompt(ground: Ground, began_at: datetime, ended_at: datetime) -> None:
+    """Until the last few purchases whose time is up were all prompt; give up after a while."""
+    ends = time.monotonic() + AFTER_SECONDS_MAX
+    await asyncio.sleep(AFTER_SECONDS)
+    while time.monotonic() < ends:
+        try:
+            async with ground.db() as db:
+                made = await recovery.purchases(db, ground.history)
+        except (OSError, asyncpg.PostgresError):
+            made = []
+        due = datetime.now(UTC) - recovery.PROMPT
+        latest = [each for each in made if ended_at <= each.asked_at <= due][-PROMPT_IN_A_ROW:]
+        if len(latest) == PROMPT_IN_A_ROW and all(each.prompt() for each in latest):
+            return
+        await asyncio.sleep(0.5)
+
+
+async def _measured(ground: Ground, began_at: datetime, ended_at: datetime) -> Recovery:
     async with ground.db() as db:
-        return int(
-            await db.fetchval(
-                "select count(*) from payment.payments where order_id = any($1) and paid_at is null",
-                ground.history.paid_orders,
-            )
+        return recovery.measured(await recovery.purchases(db, ground.history), began_at, ended_at)
+
+
+def _judge(outcome: Outcome, chosen: Scenario, found: Recovery) -> None:
+    """Take the figures over, and complain of those that are out of bounds."""
+    for name, figure in vars(found).items():
+        setattr(outcome, name, figure)
+    limit, ratio = chosen.full_rate_seconds_max, chosen.drain_ratio_min
+    if limit is not None and (found.full_rate_seconds is None or found.full_rate_seconds > limit):
+        outcome.complaints.append(f"full rate after {found.full_rate_seconds} s, not within {limit:g} s")
+    if ratio is not None and (found.drain_ratio is None or found.drain_ratio < ratio):
+        outcome.complaints.append(
+            f"a backlog of {found.backlog} drained at {found.drain_ratio} times the arrival rate, not {ratio:g}"
         )
-
-
-async def _back_seconds(ground: Ground, ended_at: datetime) -> float | None:
-    async with ground.db() as db:
-        granted_at = await _first_grant(db, ground.history, ended_at)
-    return None if granted_at is None else round((granted_at - ended_at).total_seconds(), 1)
-
-
-async def _first_grant(db: asyncpg.Connection, found: History, after: datetime) -> datetime | None:
-    payment_ids = {created.order_id: created.payment_id for created in found.created}
-    rows = await db.fetch(
-        "select order_id from payment.payments where order_id = any($1) and created_at > $2", list(payment_ids), after
-    )
-    moment: datetime | None = await db.fetchval(
-        "select min(created_at) from wallet.wallet_transactions where type = 'GRANT' and source_id = any($1)",
-        [payment_ids[row["order_id"]] for row in rows],
-    )
-    return moment

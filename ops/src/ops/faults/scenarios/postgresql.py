@@ -14,6 +14,8 @@ from ops.faults.scenario import scenario
 
 SERVICE_SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usename not in ('postgres')"
 
+DRAINED = "whoever asked meanwhile is served at three times the arrival rate or faster, without a restart by hand"
+
 # A trigger that aborts one write in twenty, as if it had lost a race.
 ABORTS = """
 create or replace function {schema}.abort_some() returns trigger language plpgsql as $$
@@ -66,6 +68,14 @@ async def _(ground: Ground) -> None:
     """PostgreSQL is stopped for 20 s."""
     await ground.stop("postgresql")
     await asyncio.sleep(20)
+    await ground.start("postgresql")
+
+
+@scenario("P-stopped-60s", must=DRAINED, drain_ratio_min=3, random=False)
+async def _(ground: Ground) -> None:
+    """PostgreSQL is stopped for 60 s."""
+    await ground.stop("postgresql")
+    await asyncio.sleep(60)
     await ground.start("postgresql")
 
 

@@ -11,6 +11,10 @@ from ops.faults.sabotage import death_note
 from ops.faults.scenario import Act, Scenario, add, scenario
 from ops.layout import SERVICES
 
+# Of any one process killed; and of all eight at once, which start side by side on two cores.
+ONE_BACK_SECONDS = 15.0
+ALL_BACK_SECONDS = 30.0
+
 ONCE = "nothing acknowledged is lost, nothing happens twice, the supervisor brings it back"
 
 
@@ -96,19 +100,31 @@ def frozen(service: str) -> Act:
 
 
 for _service in (name for name in SERVICES if name != "console"):
-    add(Scenario(f"C-{_service}-killed", killed(_service), f"SIGKILL to {_service}.", ONCE))
+    add(
+        Scenario(
+            f"C-{_service}-killed",
+            killed(_service),
+            f"SIGKILL to {_service}.",
+            ONCE,
+            full_rate_seconds_max=ONE_BACK_SECONDS,
+        )
+    )
 for _service in ("payment", "wallet", "webhook-ingest", "ledger"):
     _does = f"{_service} stands still for 5 s (SIGSTOP, SIGCONT)."
     add(Scenario(f"C-{_service}-frozen", frozen(_service), _does, "nothing acknowledged is lost or done twice"))
 
 
-@scenario("C-all-services-killed", must=ONCE)
+@scenario("C-all-services-killed", must=ONCE, full_rate_seconds_max=ALL_BACK_SECONDS)
 async def _(ground: Ground) -> None:
     """SIGKILL to every service at the same moment."""
     await asyncio.gather(*(ground.kill(name) for name in SERVICES if name != "console"))
 
 
-@scenario("C-edge-killed", must="nobody is answered until it is back; the gateway's webhooks come again")
+@scenario(
+    "C-edge-killed",
+    must="nobody is answered until it is back; the gateway's webhooks come again",
+    full_rate_seconds_max=ONE_BACK_SECONDS,
+)
 async def _(ground: Ground) -> None:
     """SIGKILL to Traefik."""
     await ground.kill("edge")

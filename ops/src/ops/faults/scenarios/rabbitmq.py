@@ -36,7 +36,12 @@ async def _(ground: Ground) -> None:
         await ground.rabbitmqctl("set_disk_free_limit", DISK_LIMIT)
 
 
-@scenario("R-stopped-60s", must="buying goes on; the backlog drains at three times the arrival rate or faster")
+@scenario(
+    "R-stopped-60s",
+    must="buying goes on; the backlog drains at three times the arrival rate or faster",
+    drain_ratio_min=3,
+    random=False,
+)
 async def _(ground: Ground) -> None:
     """RabbitMQ is stopped for 60 s."""
     await ground.stop("rabbitmq")

@@ -47,6 +47,15 @@ async def _(ground: Ground) -> None:
     await ground.start("redis")
 
 
+@scenario("X-stopped-60s", must="slower at most: nothing piles up that would have to be drained", random=False)
+async def _(ground: Ground) -> None:
+    """Redis is stopped for 60 s."""
+    await ground.stop("redis")
+    await asyncio.sleep(60)
+    await ground.start("redis")
+    ground.expect(ground.history.longest_seconds < 5, "nobody waits for Redis")
+
+
 @scenario("X83-paused", must="nobody waits for it beyond its time-out, no pile-up")
 async def _(ground: Ground) -> None:
     """CLIENT PAUSE 5000."""

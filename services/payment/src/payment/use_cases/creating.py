@@ -39,6 +39,8 @@ from payment.wire import events, views
 
 ROUTE = "payments.create"
 REPLAY_SECONDS = 86_400
+# Somebody stands at the checkout: they hear soon after the gateway is back, however long it was away.
+ORDER_PAUSE_SECONDS_MAX = 15
 
 _encode = msgspec.json.Encoder().encode
 _order_request = msgspec.json.Decoder(OrderRequest).decode
@@ -84,7 +86,12 @@ class Creation:
         # Twice the gateway's time, for a read and a create, and some: whoever asks again under the key of a process
         # that died waits for no longer than this.
         self.orders: Intents[OrderOutcome] = Intents(
-            db, "create_order", self._make_order, self._record_outcomes, lease_seconds=3 * timeout_seconds
+            db,
+            "create_order",
+            self._make_order,
+            self._record_outcomes,
+            lease_seconds=3 * timeout_seconds,
+            pause_seconds_max=ORDER_PAUSE_SECONDS_MAX,
         )
         self.batcher: Batcher[Item, Placed | Answered] = Batcher(
             lambda items: place_payments(db, self.orders, items, clock.now()), name="create_payments"
