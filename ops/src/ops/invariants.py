@@ -142,7 +142,6 @@ UNDER_WAY = frozenset(
         "a wallet holds what is left of its lots",
         "every journal is zero",
         "every asset is zero",
-        "no row lies in a default partition",
     }
 )
 

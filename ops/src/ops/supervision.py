@@ -58,6 +58,10 @@ class Supervisor:
             return False
         return True
 
+    def pid(self) -> int:
+        """The daemon's own."""
+        return int(self._rpc.getPID())
+
     def configure(self, processes: Iterable[Process]) -> set[str]:
         """Write everything that supervisord needs; the names of processes whose command or environment changed."""
         processes = list(processes)
@@ -150,7 +154,7 @@ class Supervisor:
 
     def shutdown(self) -> None:
         """End the daemon itself, and with it whatever still runs."""
-        pid = self._rpc.getPID()
+        pid = self.pid()
         self._rpc.shutdown()
         try:
             psutil.Process(pid).wait(timeout=90)

@@ -17,6 +17,7 @@ Action = Literal[
     "delay",  # by *delay_ms*
     "wrong_amount",  # report *amount_paise*
     "wrong_currency",  # report *currency*
+    "garble",  # apply, then answer 200 with *garbage*
     # webhooks
     "duplicate",  # send it *times* in all
     "reorder",  # send it at a random moment within *window_ms*
@@ -24,6 +25,7 @@ Action = Literal[
     "bad_signature",  # sign with another secret
     "alter_body",  # change the body after it was signed
 ]
+Garbage = Literal["html", "truncated", "huge", "gzip_bomb", "duplicate_keys"]
 Operation = Literal[
     "*",
     "create_order",
@@ -66,6 +68,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     amount_paise: int = 100
     currency: str = "USD"
     outcome: Literal["success", "failure", "user_dropped"] = "success"
+    garbage: Garbage = "html"
 
     def matches(self, operation: str, subject: Subject) -> bool:
         """Whether this rule is about *operation* on *subject*."""

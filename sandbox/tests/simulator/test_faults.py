@@ -1,16 +1,20 @@
 """Faults: the gateway on its bad days, by rule, by order and by chance."""
 
 import asyncio
+import gzip
 import random
 import time
 from typing import Any
 
 import pytest
 
+from sandbox.cashfree.garbage import HUGE_BYTES, garbled
+from sandbox.cashfree.idempotency import Answer
 from sandbox.cashfree.webhooks import sign
 from sandbox.faults import Faults, Rule, Subject
 
 _SECRET = "cfsk_ma_test_secret"
+_HEADERS = {"x-api-version": "2025-01-01", "x-client-id": "TESTapp", "x-client-secret": _SECRET}
 
 
 async def test_a_webhook_can_come_before_the_create_call_returns(shop: Any) -> None:
@@ -76,6 +80,26 @@ async def test_the_gateway_can_report_a_wrong_amount_and_currency(shop: Any) -> 
     order, [payment] = await shop.get(), await shop.get(rest="/payments")
     assert (order["order_amount"], order["order_currency"], order["order_status"]) == (123.45, "USD", "PAID")
     assert (payment["payment_amount"], payment["payment_currency"]) == (123.45, "USD")
+
+
+async def test_an_answer_can_be_garbage_and_the_order_is_there_all_the_same(shop: Any) -> None:
+    expected = {"html": "text/html", "truncated": "application/json", "duplicate_keys": "application/json"}
+    for number, (kind, content_type) in enumerate(expected.items()):
+        await shop.control("/faults", {"operation": "create_order", "action": "garble", "garbage": kind, "count": 1})
+        order = shop.order(order_id=f"order_{number}")
+        async with shop.http.post(shop.base_url + "/pg/orders", json=order, headers=_HEADERS) as response:
+            assert (response.status, response.headers["content-type"]) == (200, content_type)
+            body = await response.read()
+        assert (body.count(b'"order_status"') == 2) == (kind == "duplicate_keys")
+        assert (await shop.get(f"order_{number}"))["order_status"] == "ACTIVE"
+
+
+def test_garbage_is_as_large_as_it_says() -> None:
+    answer = Answer(200, b"{}")
+    assert len(garbled("huge", answer).body) == HUGE_BYTES + 2
+    bomb = garbled("gzip_bomb", answer)
+    assert len(bomb.body) < 1 << 20 < len(gzip.decompress(bomb.body))
+    assert (b"content-encoding", b"gzip") in bomb.headers
 
 
 async def _told_of(shop: Any, *rules: dict[str, Any]) -> None:

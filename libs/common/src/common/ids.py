@@ -6,11 +6,12 @@ are on the hot path: a table of two-character chunks one way, `str.translate` an
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID, SafeUUID
 
 from common.errors import InvalidArgument
@@ -53,6 +54,13 @@ def new() -> UUID:
             tick = _last_tick + 1
         _last_tick = tick
     return _uuid((tick >> 12) << 80 | _VERSION_AND_VARIANT | (tick & 0xFFF) << 64 | chance & _NOISE)
+
+
+def derived(day: date, content: bytes) -> UUID:
+    """The one UUIDv7 of the beginning of *day* that stands for *content*."""
+    digest = int.from_bytes(hashlib.sha256(content).digest()[:10], "big")
+    milliseconds = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
+    return _uuid(milliseconds << 80 | _VERSION_AND_VARIANT | (digest >> 62 & 0xFFF) << 64 | digest & (1 << 62) - 1)
 
 
 def encode(prefix: str, uuid: UUID) -> str:

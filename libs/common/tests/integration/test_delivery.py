@@ -210,6 +210,9 @@ async def test_a_message_that_nobody_can_read_is_kept_as_a_dead_letter(
         await until(dead)
         [letter] = await open_dead_letters(db)
         assert (letter.error_code, bytes(letter.event)) == ("envelope_unreadable", b"\xff not an envelope")
+        async with db.begin() as tx:
+            astray = await tx.execute("select 1 from inbox where tableoid = cast('inbox_default' as regclass)")
+            assert astray.first() is None, "a default partition alarms"
 
 
 async def test_what_is_committed_while_the_broker_is_away_is_swept_when_it_is_back(

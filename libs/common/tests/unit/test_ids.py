@@ -1,6 +1,6 @@
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
@@ -34,6 +34,16 @@ def test_no_two_texts_are_one_id(uuid: UUID, text: str):
             assert ids.encode("pay", ids.decode("pay", text)) == text
         except ids.InvalidId:
             pass
+
+
+@given(st.binary(), st.binary())
+def test_a_derived_id_is_of_its_day_and_stands_for_its_content_alone(one: bytes, other: bytes):
+    day = date(2026, 5, 17)
+    found = ids.derived(day, one)
+    assert (ids.derived(day, other) == found) == (one == other)
+    assert found.version == 7
+    assert ids.timestamp(found) == datetime(2026, 5, 17, tzinfo=UTC)
+    assert ids.derived(date(2026, 5, 18), one) != found
 
 
 GOOD = "pay_01M7XXSTARE1MBVPGJ5PWDWFVZ"

@@ -13,6 +13,7 @@ from sandbox.cashfree.announcer import report_of
 from sandbox.cashfree.calls import Call
 from sandbox.cashfree.domain import RefundStatus
 from sandbox.cashfree.errors import Refused
+from sandbox.cashfree.garbage import garbled
 from sandbox.cashfree.idempotency import Answer, Idempotency
 from sandbox.cashfree.quotas import UNLIMITED, Allowance, Quotas
 from sandbox.cashfree.refunds import Refunds
@@ -23,6 +24,7 @@ from sandbox.settings import Settings
 
 VERSIONS = frozenset({"2023-08-01", "2025-01-01", "2026-01-01"})
 _FROM_THE_FRONT = frozenset({429, 502, 503, 504})
+JSON = (b"content-type", b"application/json")
 _BODY_MAX_BYTES = 256 * 1024
 
 
@@ -73,6 +75,8 @@ class Api:
             answer, replayed = await self._answer(
                 call, headers.get(b"x-idempotency-key", b"").decode("latin-1"), receive
             )
+            if call.garbage is not None and answer.status == 200:
+                answer = garbled(call.garbage, answer)
         except Refused as refusal:
             answer = Answer(refusal.status, refusal.body())
         await _send(send, answer, headers, allowance, replayed=replayed, by_address=by_address)
@@ -114,6 +118,7 @@ class Api:
             rules = self._faults.fire(call.operation, self._subject(call))
             await _hinder(rules, receive)
             call.report = report_of(rules)
+            call.garbage = next((rule.garbage for rule in rules if rule.action == "garble"), None)
             body = self._operations[call.operation](call)
             if call.operation == "create_order" and await self._paid_on_create(call.order_id, rules):
                 body = self._get_order(call)
@@ -253,7 +258,8 @@ async def _send(
             "type": "http.response.start",
             "status": answer.status,
             "headers": [
-                (b"content-type", b"application/json"),
+                *answer.headers,
+                *([] if any(name == b"content-type" for name, _ in answer.headers) else [JSON]),
                 (b"content-length", b"%d" % len(answer.body)),
                 (b"x-api-version", headers.get(b"x-api-version", b"")),
                 (b"x-request-id", headers.get(b"x-request-id", b"")),

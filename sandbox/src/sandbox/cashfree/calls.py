@@ -7,6 +7,7 @@ import msgspec
 from sandbox.cashfree import entities, errors
 from sandbox.cashfree.entities import Report
 from sandbox.cashfree.idempotency import Answer
+from sandbox.faults import Garbage
 
 
 class Call(msgspec.Struct):
@@ -20,6 +21,7 @@ class Call(msgspec.Struct):
     item_id: str = ""
     payload: dict[str, Any] = {}
     report: Report = entities.TRUTH
+    garbage: Garbage | None = None
     unread: Answer | None = None  # what the operation answered, whether or not it reaches the caller
 
     @property

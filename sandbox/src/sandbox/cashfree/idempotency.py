@@ -9,10 +9,11 @@ from sandbox.cashfree import errors
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An HTTP status and its JSON body."""
+    """An HTTP status and its JSON body; *headers* replace those of their names."""
 
     status: int
     body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class _Entry(msgspec.Struct):

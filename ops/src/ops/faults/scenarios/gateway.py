@@ -6,7 +6,7 @@ import asyncio
 
 from ops.faults.ground import Ground
 from ops.faults.proxy import Weather
-from ops.faults.scenario import scenario
+from ops.faults.scenario import Act, Scenario, add, scenario
 
 RULE_SECONDS = 6.0
 NEVER_TWICE = "unknown is looked up by our own id; never a second order"
@@ -64,3 +64,28 @@ async def _(ground: Ground) -> None:
     for _ in range(25):
         ground.proxies["sandbox"].reset()
         await asyncio.sleep(0.2)
+
+
+for _kind, _is in (
+    ("html", "a page of HTML"),
+    ("truncated", "the first half of its JSON"),
+    ("huge", "10 MB"),
+    ("gzip_bomb", "64 MB packed into a few kB"),
+    ("duplicate_keys", "JSON whose amount and status are said twice"),
+):
+
+    def _garbled(kind: str) -> Act:
+        async def act(ground: Ground) -> None:
+            await ground.gateway(action="garble", operation="*", garbage=kind, probability=0.5)
+            await asyncio.sleep(RULE_SECONDS)
+
+        return act
+
+    add(
+        Scenario(
+            f"W26-{_kind.replace('_', '-')}",
+            _garbled(_kind),
+            f"Half of the gateway's answers are 200 with {_is}, for {RULE_SECONDS:g} s.",
+            "read up to a bound; what cannot be read is unknown, and asked again",
+        )
+    )

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 
+import aio_pika
+import aiohttp
 import asyncpg
 
-from ops import journey
+from commdesk.wallet.v1 import wallet_pb2
+from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
+from common import envelopes, ids
+from ops import crowd, journey
 from ops.faults.ground import Ground
 from ops.faults.scenario import scenario
-from ops.faults.scenarios.webhooks import orders_paid
+from ops.faults.scenarios.webhooks import order, orders_paid
+
+# Credits in one command.
+ASKED = 100
 
 APPEND_ONLY = (
     ("wallet", "wallet_transactions"),
@@ -43,7 +52,7 @@ async def _(ground: Ground) -> AsyncIterator[None]:
         ground.expect(sorted(went) == [False, True], f"one of two debits of {user} (was {went})")
 
 
-@scenario("M40-one-key-from-many-sides", must="one transaction, and all are answered with it")
+@scenario("M-one-key-from-many-sides", must="one transaction, and all are answered with it")
 async def _(ground: Ground) -> None:
     """Each member with credits spends under one key ten times at once."""
     for member in ground.spenders:
@@ -51,6 +60,86 @@ async def _(ground: Ground) -> None:
         done = await asyncio.gather(*(journey.consume(ground.fleet, member.user_id, 1, key) for _ in range(10)))
         ground.expect(len({each.transaction_id for each in done}) == 1, f"one transaction for {key}")
         ground.history.consumed[key] = done[0].transaction_id
+
+
+@scenario("M40-debit-before-credit", must="order is respected: refused before the grant, and done after it")
+async def _(ground: Ground) -> AsyncIterator[None]:
+    """Ten members' credits are asked for by command before they are bought; then bought, and asked for again."""
+    members = crowd.members(ground.fleet, 10)
+    early = {member.user_id: f"early-{secrets.token_hex(8)}" for member in members}
+    late = {member.user_id: f"late-{secrets.token_hex(8)}" for member in members}
+    await _ask_for_credits(ground, early)
+    made = [await order(ground, member) for member in members]
+    for created in made:
+        await crowd.pay_order(ground.fleet, created.order_id)
+    ground.history.paid_orders += [created.order_id for created in made]
+    await _ask_for_credits(ground, late)
+    yield
+    for member in members:
+        wallet = await journey.wallet(ground.fleet, member.user_id)
+        ground.expect(wallet.available == 5500 - 2 * ASKED, f"both debits of {member.user_id} ({wallet.available})")
+        moves = [move.credits for move in reversed(await journey.transactions(ground.fleet, member.user_id))]
+        ground.expect(len(moves) == 3 and moves[0] == 5500, f"first the grant, then the debits (was {moves})")
+
+
+async def _ask_for_credits(ground: Ground, keys: dict[str, str]) -> None:
+    """One envelope of commands to the wallet, as any service sends them."""
+    events = [
+        WalletConsumeRequested(
+            event_id=ids.encode("evt", ids.new()),
+            time_unix_micros=time.time_ns() // 1000,
+            consumption=wallet_pb2.Consumption(
+                operation_key=key,
+                owner=wallet_pb2.Owner(merchant_id=journey.MERCHANT, kind="USER", id=user_id),
+                credits=ASKED,
+                purpose="platform.boost",
+                source_id=key,
+            ),
+        ).SerializeToString()
+        for user_id, key in keys.items()
+    ]
+    envelope_id, body = envelopes.seal("payment", WalletConsumeRequested.DESCRIPTOR.full_name, events)
+    async with await aio_pika.connect(ground.fleet.description["rabbitmq"]["url"], timeout=5) as connection:
+        channel = await connection.channel()
+        message = aio_pika.Message(
+            body, type=WalletConsumeRequested.DESCRIPTOR.full_name, message_id=str(envelope_id), delivery_mode=2
+        )
+        await channel.default_exchange.publish(message, routing_key="wallet.debit")
+
+
+@scenario("M51-unknown-payment", must="a dead letter with an alert, never a silent credit", random=False)
+async def _(ground: Ground) -> AsyncIterator[None]:
+    """Somebody pays an order of our account that we never made."""
+    order_id = f"theirs_{secrets.token_hex(8)}"
+    cashfree = ground.fleet.description["cashfree"]
+    headers = {
+        "x-client-id": cashfree["app_id"],
+        "x-client-secret": cashfree["secret_key"],
+        "x-api-version": cashfree["api_version"],
+    }
+    body = {
+        "order_id": order_id,
+        "order_amount": 500,
+        "order_currency": "INR",
+        "customer_details": {"customer_id": "usr_nobody", "customer_phone": "9876543210"},
+        "order_meta": {"notify_url": f"{ground.fleet.description['edge_url']}/api/v1/webhooks/cashfree"},
+    }
+    async with aiohttp.ClientSession() as http:
+        url = f"{ground.fleet.description['sandbox_url']}/pg/orders"
+        async with http.post(url, json=body, headers=headers) as response:
+            ground.expect(response.status == 200, f"the gateway makes an order of somebody else's ({response.status})")
+    await crowd.pay_order(ground.fleet, order_id)
+    yield
+    async with ground.db() as db:
+        letters = await db.fetch(
+            "update payment.dead_letters set status = 'DISCARDED', settled_at = now(), actor = 'faults',"
+            " reason = 'not our order' where status = 'OPEN' and queue = 'webhook.processing' returning error_code"
+        )
+        ground.expect(letters, "it ends in the dead letters")
+        known = await db.fetchval("select count(*) from payment.payments where order_id = $1", order_id)
+        ground.expect(known == 0, "no payment comes to be")
+    alerts = await ground.fleet.mails(to="admin@commdesk.test")
+    ground.expect(alerts, "somebody is told")
 
 
 @scenario("M50-books-changed", must="refused by the database to the service's own role", random=False)

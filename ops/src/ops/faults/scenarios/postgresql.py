@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from ops.faults import disks
 from ops.faults.ground import Ground
 from ops.faults.proxy import Weather
 from ops.faults.scenario import scenario
@@ -15,6 +16,9 @@ from ops.faults.scenario import scenario
 SERVICE_SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usename not in ('postgres')"
 
 DRAINED = "whoever asked meanwhile is served at three times the arrival rate or faster, without a restart by hand"
+
+# Room for the next WAL segments and little more.
+DISK_SPARE_BYTES = 64 << 20
 
 # A trigger that aborts one write in twenty, as if it had lost a race.
 ABORTS = """
@@ -119,3 +123,21 @@ async def _(ground: Ground) -> None:
     with ground.weather("postgresql", Weather(deaf=True)):
         await asyncio.sleep(4)
         ground.proxies["postgresql"].reset()
+
+
+@scenario(
+    "P58-disk-full", must="503 meanwhile; it goes on by itself when there is room", random=False, needs=disks.why_not
+)
+async def _(ground: Ground) -> None:
+    """PostgreSQL's data lies on a small disk, which is full for 15 s; then there is room again."""
+    data = ground.stack.engines / "postgresql" / "data"
+    await ground.stop("postgresql")
+    with disks.small(data, spare_bytes=DISK_SPARE_BYTES):
+        await ground.start("postgresql")
+        await asyncio.sleep(3)
+        with disks.full(data):
+            await asyncio.sleep(15)
+        await ground.until_ready("postgresql")
+        await asyncio.sleep(5)
+        await ground.stop("postgresql")
+    await ground.start("postgresql")

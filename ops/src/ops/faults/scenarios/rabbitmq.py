@@ -57,15 +57,35 @@ async def _(ground: Ground) -> None:
     await ground.until_ready("rabbitmq")
 
 
-@scenario("R70-queue-deleted", must="publishes are returned and stay in the outbox; doctor --fix, and all is delivered")
-async def _(ground: Ground) -> AsyncIterator[None]:
+@scenario(
+    "R70-queue-deleted",
+    must="other queues take them, so nothing is returned: doctor --fix, and the delivery check sends them again",
+)
+async def _(ground: Ground) -> None:
     """The wallet's queue of successes is deleted; 6 s later `commdesk doctor --fix` declares it again."""
     await _delete_queue(ground, "wallet.credit")
     await asyncio.sleep(6)
+    await _mend(ground)
+
+
+@scenario(
+    "R70-only-queue-deleted", must="publishes are returned and stay in the outbox; doctor --fix, and all is delivered"
+)
+async def _(ground: Ground) -> None:
+    """The one queue that takes webhooks is deleted; 6 s later `commdesk doctor --fix` declares it again."""
+    await _delete_queue(ground, "webhook.processing")
+    await asyncio.sleep(4)
+    async with ground.db() as db:
+        kept = await db.fetchval("select count(*) from webhook_ingest.outbox where published_at is null")
+        ground.expect(kept, "what was returned stays in the outbox")
+    await asyncio.sleep(2)
+    await _mend(ground)
+
+
+async def _mend(ground: Ground) -> None:
     findings = await doctor.examine(ground.fleet, fix=True)
     wrong = [finding.what for finding in findings if finding.what == "queues and bindings" and not finding.ok]
     ground.expect(not wrong, "doctor --fix declares what is missing")
-    yield
 
 
 async def _delete_queue(ground: Ground, name: str) -> None:
@@ -121,3 +141,23 @@ async def _(ground: Ground) -> None:
     with ground.weather("rabbitmq", Weather(deaf=True)):
         await asyncio.sleep(4)
         ground.proxies["rabbitmq"].reset()
+
+
+@scenario("R69-ack-timeout", must="its channel is closed, all of it comes again, once in effect", random=False)
+async def _(ground: Ground) -> None:
+    """The broker waits 3 s for an ack; the wallet's table is locked for 10 s, so that its batches take longer."""
+    await _consumer_timeout(ground, 3_000, 1_000)
+    try:
+        async with ground.db() as db, db.transaction():
+            await db.execute("lock table wallet.wallets in access exclusive mode")
+            await asyncio.sleep(10)
+    finally:
+        await _consumer_timeout(ground, 1_800_000, 60_000)
+
+
+async def _consumer_timeout(ground: Ground, milliseconds: int, look_milliseconds: int) -> None:
+    """Channels take it over when they are opened, so all are opened anew."""
+    for name, value in (("consumer_timeout", milliseconds), ("channel_tick_interval", look_milliseconds)):
+        await ground.rabbitmqctl("eval", f"application:set_env(rabbit, {name}, {value}).")
+    ground.proxies["rabbitmq"].reset()
+    await asyncio.sleep(2)

@@ -69,3 +69,18 @@ async def _(ground: Ground) -> None:
     """Nothing passes between the services and Redis for 6 s."""
     with ground.weather("redis", Weather(black_hole=True)):
         await asyncio.sleep(6)
+
+
+@scenario("X82-evicting", must="what was forgotten is asked of PostgreSQL")
+async def _(ground: Ground) -> None:
+    """Redis has a megabyte: it forgets at random for 4 s, then refuses to write for 4 s."""
+    async with _client(ground) as client:
+        before = await client.config_get("maxmemory*")
+        try:
+            await client.config_set("maxmemory", "1mb")
+            for policy in ("allkeys-random", "noeviction"):
+                await client.config_set("maxmemory-policy", policy)
+                await asyncio.sleep(4)
+        finally:
+            await client.config_set("maxmemory-policy", str(before["maxmemory-policy"]))
+            await client.config_set("maxmemory", str(before["maxmemory"]))

@@ -1,0 +1,131 @@
+"""P59 to P65: PostgreSQL is there, and something about it is not as it should be."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import asyncpg
+
+from common.migrations import LOCK_TIMEOUT
+from ops.faults.ground import Ground
+from ops.faults.scenario import scenario
+from ops.faults.scenarios.postgresql import SERVICE_SESSIONS
+
+SECONDS = 8.0
+READER_SECONDS = 9.0
+# Longer than a migration may wait for its lock, and everybody behind it.
+LONGEST_SECONDS = 8.0
+
+
+@asynccontextmanager
+async def session(ground: Ground, role: str) -> AsyncIterator[asyncpg.Connection]:
+    """A session of a service's own role, or of its owner."""
+    known = ground.fleet.description["postgresql"]
+    connection = await asyncpg.connect(
+        host=known["host"],
+        port=known["port"],
+        user=role,
+        password=ground.stack.credentials.database[role],
+        database=known["database"],
+        timeout=10,
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@scenario("P59-connections-exhausted", must="503 at once, no deadlock; it goes on when there are connections again")
+async def _(ground: Ground) -> None:
+    """Somebody takes every connection that PostgreSQL has, and the services' are cut, for 8 s."""
+    async with ground.db() as db:
+        await db.fetch(SERVICE_SESSIONS)
+        taken = []
+        try:
+            ends = time.monotonic() + SECONDS
+            while time.monotonic() < ends:
+                try:
+                    taken.append(await _idle(ground))
+                except (asyncpg.TooManyConnectionsError, OSError, TimeoutError):
+                    await db.fetch(SERVICE_SESSIONS + " and usename <> 'identity'")
+                    await asyncio.sleep(0.2)
+            ground.expect(len(taken) > 50, f"no connection is left (took {len(taken)})")
+        finally:
+            await asyncio.gather(*(each.close() for each in taken), return_exceptions=True)
+
+
+async def _idle(ground: Ground) -> asyncpg.Connection:
+    known = ground.fleet.description["postgresql"]
+    return await asyncpg.connect(
+        host=known["host"],
+        port=known["port"],
+        user="identity",
+        password=ground.stack.credentials.database["identity"],
+        database=known["database"],
+        timeout=2,
+    )
+
+
+# Where rows of today would go if nobody had made their partition; what is there already steps aside meanwhile.
+ASTRAY = (("payment", "outbox"), ("webhook_ingest", "outbox"), ("wallet", "inbox"))
+
+
+@scenario(
+    "P61-partition-missing", must="the default partition catches them, it is told, no payment fails", random=False
+)
+async def _(ground: Ground) -> None:
+    """Today's partitions of two outboxes and an inbox are missing for 6 s; then housekeeping makes them."""
+    today = datetime.now(UTC).strftime("%Y%m%d")
+    async with ground.db() as db:
+        for schema, table in ASTRAY:
+            async with db.transaction():
+                await db.execute(f"alter table {schema}.{table} detach partition {schema}.{table}_{today}")
+                await db.execute(f"alter table {schema}.{table}_{today} rename to {table}_aside")
+        await asyncio.sleep(6)
+        for schema, table in ASTRAY:
+            astray = await db.fetchval(f"select count(*) from {schema}.{table}_default")
+            ground.expect(astray, f"rows lie in {schema}.{table}_default")
+        for schema, table in ASTRAY:
+            async with session(ground, schema) as service:
+                await service.fetchval("select ensure_partitions()")
+            left = await db.fetchval(f"select count(*) from {schema}.{table}_default")
+            ground.expect(left == 0, f"housekeeping moves them to their partition (left {left})")
+            async with db.transaction():
+                await db.execute(f"lock table {schema}.{table} in share row exclusive mode")
+                await db.execute(
+                    f"insert into {schema}.{table} select * from {schema}.{table}_aside on conflict do nothing"
+                )
+                await db.execute(f"drop table {schema}.{table}_aside")
+
+
+@scenario("P62-alter-behind-a-reader", must="the migration gives up after its lock time-out; the others go on")
+async def _(ground: Ground) -> None:
+    """Somebody reads payments for 9 s in one transaction; a migration would alter the table meanwhile."""
+    async with ground.db() as reader, reader.transaction():
+        await reader.fetchval("select count(*) from payment.payments")
+        reading = asyncio.create_task(asyncio.sleep(READER_SECONDS))
+        async with session(ground, "payment_owner") as owner:
+            await owner.execute(f"set lock_timeout = '{LOCK_TIMEOUT}'")
+            try:
+                await owner.execute("alter table payments add column tomorrow text")
+                ground.expect(False, "the migration waits for the reader")
+            except asyncpg.LockNotAvailableError:
+                pass
+        await reading
+    ground.expect(ground.history.longest_seconds < LONGEST_SECONDS, "nobody waits for much longer than the time-out")
+
+
+@scenario("P65-checkpoint-storm", must="slower, and nothing else")
+async def _(ground: Ground) -> None:
+    """Checkpoints and full vacuums of the hot tables, one after the other, for 8 s."""
+    ends = time.monotonic() + SECONDS
+    async with ground.db() as db:
+        while time.monotonic() < ends:
+            await db.execute("checkpoint")
+            for table in ("payment.payments", "wallet.wallets", "ledger.ledger_entries"):
+                await db.execute(f"vacuum (freeze, analyze) {table}")
+    ground.expect(ground.history.longest_seconds < LONGEST_SECONDS, "nobody waits for long")

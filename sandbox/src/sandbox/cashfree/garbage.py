@@ -1,0 +1,30 @@
+"""Answers that are none: what a proxy, a bug or an enemy between may make of a good one."""
+
+import gzip
+from functools import cache
+
+from sandbox.cashfree.idempotency import Answer
+from sandbox.faults import Garbage
+
+HUGE_BYTES = 10 << 20
+BOMB_BYTES = 64 << 20
+
+
+def garbled(kind: Garbage, answer: Answer) -> Answer:
+    """What is sent in the place of *answer*, status 200."""
+    match kind:
+        case "html":
+            return Answer(200, b"<!doctype html><title>Just a moment...</title>", ((b"content-type", b"text/html"),))
+        case "truncated":
+            return Answer(200, answer.body[: len(answer.body) // 2])
+        case "huge":
+            return Answer(200, answer.body[:-1] + b" " * HUGE_BYTES + answer.body[-1:])
+        case "gzip_bomb":
+            return Answer(200, _bomb(), ((b"content-encoding", b"gzip"),))
+        case "duplicate_keys":
+            return Answer(200, answer.body[:-1] + b',"order_amount":1.00,"order_status":"PAID"}')
+
+
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(b" " * BOMB_BYTES)
