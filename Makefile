@@ -48,6 +48,7 @@ load: install ## Locust journeys against the running stack, headless (USERS=10 S
 	    --users $(or $(USERS),10) --spawn-rate $(or $(USERS),10) --run-time $(or $(SECONDS),30)s $(if $(HOST),--host $(HOST))
 
 faults: install ## Break a fleet of its own in every way, check that nothing is lost (NAMES='C* R68-*', or MINUTES=10 SEED=7)
+	@ops/install.sh --clocks
 	@$(BIN)/commdesk faults $(foreach name,$(NAMES),'$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 faults-controls: install ## Take out one guard at a time: the checks must go red

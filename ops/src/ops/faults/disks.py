@@ -72,7 +72,7 @@ def full(folder: Path) -> Iterator[None]:
 
 def _mount(folder: Path, size: int) -> bool:
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False, capture_output=True
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(folder)], check=False, capture_output=True
     )
     return made.returncode == 0
 

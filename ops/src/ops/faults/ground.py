@@ -20,6 +20,7 @@ import psutil
 
 from ops import crowd, edge, fleet, fleet_client, invariants, rabbitmq, stack
 from ops.faults.history import History
+from ops.faults.patience import patiently
 from ops.faults.proxy import CALM, FaultProxy, Weather
 from ops.faults.resources import Holding, held
 from ops.fleet_client import FleetClient
@@ -72,6 +73,8 @@ class Ground:
     """Services that run under another command line than their own."""
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     """What processes were given beyond their own environment."""
+    orders_of_others: int = 0
+    """Made at the gateway by scenarios, without us."""
     baseline: dict[str, Holding] = field(default_factory=dict)
     """What each service held after the first few payments."""
 
@@ -86,10 +89,12 @@ class Ground:
 
     @asynccontextmanager
     async def db(self) -> AsyncIterator[asyncpg.Connection]:
-        """A superuser's connection, past the proxy."""
+        """A superuser's connection, past the proxy; waits for a database that is away."""
         known = self.fleet.description["postgresql"]
         names = ("host", "port", "user", "password", "database")
-        connection = await asyncpg.connect(**{name: known[name] for name in names}, timeout=5)
+        connection: asyncpg.Connection = await patiently(
+            lambda: asyncpg.connect(**{name: known[name] for name in names}, timeout=5)
+        )
         try:
             yield connection
         finally:
@@ -97,8 +102,10 @@ class Ground:
 
     @asynccontextmanager
     async def broker(self) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
-        """The administrator's channel, past the proxy."""
-        async with await aio_pika.connect(self.fleet.description["rabbitmq"]["url"], timeout=5) as connection:
+        """A channel of the administrator's, past the proxy; waits for a broker that is away."""
+        url = self.fleet.description["rabbitmq"]["url"]
+        connection = await patiently(lambda: aio_pika.connect(url, timeout=5))
+        async with connection:
             yield await connection.channel()
 
     @contextmanager
@@ -216,20 +223,22 @@ class Ground:
                 )
 
     async def rabbitmqctl(self, *arguments: str) -> None:
-        """Run rabbitmqctl against the fleet's own broker. Raises CalledProcessError."""
+        """Run rabbitmqctl against the fleet's own broker, once it is there. Raises CalledProcessError."""
         home = self.stack.engines / "rabbitmq"
         ports = {name: self.layout.port(name) for name in PORT_OFFSETS}
         environment = {"PATH": os.environ["PATH"], **rabbitmq.environment(home, ports)}
         node = environment["RABBITMQ_NODENAME"]
         cookie = self.stack.credentials.words["erlang_cookie"]
         tool = rabbitmq.SERVER.with_name("rabbitmqctl")
-        await asyncio.to_thread(
-            subprocess.run,
-            [str(tool), "-n", node, "--erlang-cookie", cookie, "-q", *arguments],
-            env=environment,
-            check=True,
-            capture_output=True,
-            timeout=60,
+        await patiently(
+            lambda: asyncio.to_thread(
+                subprocess.run,
+                [str(tool), "-n", node, "--erlang-cookie", cookie, "-q", *arguments],
+                env=environment,
+                check=True,
+                capture_output=True,
+                timeout=60,
+            )
         )
 
     async def gateway(self, **rule: Any) -> None:

@@ -48,7 +48,8 @@ async def purchases(db: asyncpg.Connection, found: History) -> list[Purchase]:
     paid = set(found.paid_orders)
     asked = {made.payment_id: made.asked_at for made in found.created if made.by_load and made.order_id in paid}
     rows = await db.fetch(
-        "select source_id, min(created_at) as granted_at from wallet.wallet_transactions"
+        # A wallet whose clock is wrong may have written times to come.
+        "select source_id, least(min(created_at), now()) as granted_at from wallet.wallet_transactions"
         " where type = 'GRANT' and source_id = any($1) group by 1",
         list(asked),
     )

@@ -89,6 +89,9 @@ UNREADABLE = [
     entity(order_id=7),
     entity().replace(b"500", b"NaN"),
     entity().replace(b"500", b"1e400"),
+    entity()[:-1] + b',"order_amount":1.00}',
+    entity()[:-1] + b',"order_status":"PAID"}',
+    entity()[:-1] + b',"order_status" : "PAID"}',
 ]
 
 
@@ -265,10 +268,18 @@ def test_attempts(fields: dict[str, Any], status: AttemptStatus, reason: str) ->
         (b"{}", Unknown("unreadable")),
         (json.dumps([attempt(cf_payment_id=None)]).encode(), Unknown("unreadable")),
         (json.dumps([attempt(payment_amount=0.001)]).encode(), Unknown("unreadable")),
+        (b"[" + json.dumps(attempt()).encode()[:-1] + b',"payment_status":"SUCCESS"}]', Unknown("unreadable")),
     ],
 )
 def test_lists_of_attempts(body: bytes, found: object) -> None:
     assert cashfree.read_read_payments("ord_1", 200, body) == found
+
+
+def test_a_field_may_be_said_again_in_an_object_within() -> None:
+    """Only one object that says it twice is ambiguous."""
+    found = cashfree.read_read_order("ord_1", 200, entity(order_meta={"order_amount": 1, "order_status": "PAID"}))
+    assert isinstance(found, OrderView)
+    assert found.amount == Money(50_000)
 
 
 def hook(kind: str = "PAYMENT_SUCCESS_WEBHOOK", order_fields: Any = None, **fields: Any) -> bytes:

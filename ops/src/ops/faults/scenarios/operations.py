@@ -20,7 +20,7 @@ from common import envelopes
 from ops import crowd, fleet
 from ops.faults.ground import Ground
 from ops.faults.scenario import scenario
-from ops.faults.scenarios.webhooks import order, orders_paid
+from ops.faults.scenarios.webhooks import first_answer, order, orders_paid
 
 # Beyond the ports of services and proxies.
 SECOND_PORTS = 70
@@ -56,8 +56,7 @@ _UNKNOWN_FIELD = b"\xf8\x7f\x2a"
 async def _newer(ground: Ground, queue: str) -> int:
     """Put what waits in *queue* back as a newer producer would have sent it, and one event more; how many."""
     count = 0
-    async with await aio_pika.connect(ground.fleet.description["rabbitmq"]["url"], timeout=5) as connection:
-        channel = await connection.channel()
+    async with ground.broker() as channel:
         waiting = await channel.get_queue(queue)
         ends = (await channel.declare_queue(queue, passive=True)).declaration_result.message_count or 0
         for _ in range(ends):
@@ -108,13 +107,7 @@ async def _answered(ground: Ground) -> int:
     created = await order(ground, member)
     await crowd.pay_order(ground.fleet, created.order_id)
     ground.history.paid_orders.append(created.order_id)
-    for _ in range(50):
-        log = (await ground.fleet.sandbox("GET", f"/control/webhooks?order_id={created.order_id}")).data["webhooks"]
-        answers = [int(sent["status"]) for sent in log if sent["status"]]
-        if answers:
-            return answers[0]
-        await asyncio.sleep(0.1)
-    return 0
+    return await first_answer(ground, created.order_id)
 
 
 @scenario("N87-two-of-each", must="one runs each job, one reconciliation at a time; each effect once", random=False)

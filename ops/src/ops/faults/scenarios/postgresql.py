@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from ops.faults import disks
 from ops.faults.ground import Ground
+from ops.faults.patience import patiently
 from ops.faults.proxy import Weather
 from ops.faults.scenario import scenario
 
@@ -62,9 +63,14 @@ async def _quit(ground: Ground) -> None:
 async def _(ground: Ground) -> None:
     """pg_terminate_backend on every session of every service, five times within five seconds."""
     for _ in range(5):
-        async with ground.db() as db:
-            await db.fetch(SERVICE_SESSIONS)
+        await patiently(lambda: _execute(ground, SERVICE_SESSIONS))
         await asyncio.sleep(1)
+
+
+async def _execute(ground: Ground, *statements: str) -> None:
+    async with ground.db() as db:
+        for statement in statements:
+            await db.execute(statement)
 
 
 @scenario("P-stopped-20s", must="refused or unknown while it is away; all of it known and done once afterwards")
@@ -92,14 +98,13 @@ async def _(ground: Ground) -> None:
 
 @asynccontextmanager
 async def _aborting(ground: Ground) -> AsyncIterator[None]:
-    async with ground.db() as db:
-        for schema, table in ABORTED_TABLES:
-            await db.execute(ABORTS.format(schema=schema, table=table))
-        try:
-            yield
-        finally:
-            for schema, table in ABORTED_TABLES:
-                await db.execute(f"drop trigger abort_some on {schema}.{table}")
+    drops = [f"drop trigger if exists abort_some on {schema}.{table}" for schema, table in ABORTED_TABLES]
+    creates = [ABORTS.format(schema=schema, table=table) for schema, table in ABORTED_TABLES]
+    await patiently(lambda: _execute(ground, *drops, *creates))
+    try:
+        yield
+    finally:
+        await patiently(lambda: _execute(ground, *drops))
 
 
 @scenario("P-slow", must="slower, and nothing else")

@@ -23,7 +23,7 @@ async def crash(ground: Ground, service: str, point: str) -> None:
     note = death_note(ground.layout.run_dir, point)
     note.unlink(missing_ok=True)
     await ground.command(service, "-m", "ops.faults.sabotage", point, service)
-    for _ in range(100):
+    for _ in range(300):
         if note.exists():
             break
         await asyncio.sleep(0.2)

@@ -9,6 +9,7 @@ import aio_pika
 
 from ops import doctor
 from ops.faults.ground import Ground
+from ops.faults.patience import patiently
 from ops.faults.proxy import Weather
 from ops.faults.scenario import scenario
 
@@ -60,6 +61,7 @@ async def _(ground: Ground) -> None:
 @scenario(
     "R70-queue-deleted",
     must="other queues take them, so nothing is returned: doctor --fix, and the delivery check sends them again",
+    random=False,
 )
 async def _(ground: Ground) -> None:
     """The wallet's queue of successes is deleted; 6 s later `commdesk doctor --fix` declares it again."""
@@ -69,7 +71,9 @@ async def _(ground: Ground) -> None:
 
 
 @scenario(
-    "R70-only-queue-deleted", must="publishes are returned and stay in the outbox; doctor --fix, and all is delivered"
+    "R70-only-queue-deleted",
+    must="publishes are returned and stay in the outbox; doctor --fix, and all is delivered",
+    random=False,
 )
 async def _(ground: Ground) -> None:
     """The one queue that takes webhooks is deleted; 6 s later `commdesk doctor --fix` declares it again."""
@@ -83,25 +87,21 @@ async def _(ground: Ground) -> None:
 
 
 async def _mend(ground: Ground) -> None:
-    findings = await doctor.examine(ground.fleet, fix=True)
+    findings = await patiently(lambda: doctor.examine(ground.fleet, fix=True))
     wrong = [finding.what for finding in findings if finding.what == "queues and bindings" and not finding.ok]
     ground.expect(not wrong, "doctor --fix declares what is missing")
 
 
 async def _delete_queue(ground: Ground, name: str) -> None:
-    connection = await aio_pika.connect(ground.fleet.description["rabbitmq"]["url"], timeout=5)
-    async with connection:
-        channel = await connection.channel()
+    async with ground.broker() as channel:
         await channel.queue_delete(name)
 
 
-@scenario("R71-poison", must="it ends in the dead letters with a reason, its neighbours flow")
+@scenario("R71-poison", must="it ends in the dead letters with a reason, its neighbours flow", random=False)
 async def _(ground: Ground) -> AsyncIterator[None]:
     """Messages that nobody can read are put between the wallet's and the ledger's: no envelope, no type, no event."""
     queues = ("wallet.credit", "ledger.posting")
-    connection = await aio_pika.connect(ground.fleet.description["rabbitmq"]["url"], timeout=5)
-    async with connection:
-        channel = await connection.channel()
+    async with ground.broker() as channel:
         for queue in queues:
             for body, kind in ((b"\xff\xfe\xfd", "nobody.knows.This"), (b"", ""), (b"{}", "commdesk.payment.v1.X")):
                 message = aio_pika.Message(body, type=kind)

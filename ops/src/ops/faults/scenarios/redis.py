@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import redis.asyncio
+from redis.exceptions import RedisError
 
 from ops.faults.ground import Ground
+from ops.faults.patience import patiently
 from ops.faults.proxy import Weather
 from ops.faults.scenario import scenario
 
@@ -27,7 +29,8 @@ async def _(ground: Ground) -> None:
     """FLUSHALL every 100 ms for three seconds."""
     async with _client(ground) as client:
         for _ in range(30):
-            await client.flushall()
+            with suppress(RedisError):
+                await client.flushall()
             await asyncio.sleep(0.1)
 
 
@@ -60,7 +63,7 @@ async def _(ground: Ground) -> None:
 async def _(ground: Ground) -> None:
     """CLIENT PAUSE 5000."""
     async with _client(ground) as client:
-        await client.client_pause(5000)
+        await patiently(lambda: client.client_pause(5000))
         await asyncio.sleep(5)
 
 
@@ -75,12 +78,15 @@ async def _(ground: Ground) -> None:
 async def _(ground: Ground) -> None:
     """Redis has a megabyte: it forgets at random for 4 s, then refuses to write for 4 s."""
     async with _client(ground) as client:
-        before = await client.config_get("maxmemory*")
+        before = await patiently(lambda: client.config_get("maxmemory*"))
         try:
-            await client.config_set("maxmemory", "1mb")
             for policy in ("allkeys-random", "noeviction"):
-                await client.config_set("maxmemory-policy", policy)
+                await _limited(client, "1mb", policy)
                 await asyncio.sleep(4)
         finally:
-            await client.config_set("maxmemory-policy", str(before["maxmemory-policy"]))
-            await client.config_set("maxmemory", str(before["maxmemory"]))
+            await _limited(client, str(before["maxmemory"]), str(before["maxmemory-policy"]))
+
+
+async def _limited(client: redis.asyncio.Redis, bytes_max: str, policy: str) -> None:
+    await patiently(lambda: client.config_set("maxmemory", bytes_max))
+    await patiently(lambda: client.config_set("maxmemory-policy", policy))

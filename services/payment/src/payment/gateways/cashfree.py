@@ -24,6 +24,7 @@ from payment.domain import (
 )
 from payment.gateways import OrderRequest
 from payment.gateways.cashfree_attempts import attempts, exact, read_webhook
+from payment.gateways.said_twice import says_twice
 
 __all__ = [
     "METHOD_HINTS",
@@ -155,6 +156,8 @@ class _Error(msgspec.Struct):
 _read_order = msgspec.json.Decoder(_Order).decode
 _read_error = msgspec.json.Decoder(_Error).decode
 
+_DECISIVE = (b'"order_id"', b'"order_status"', b'"order_amount"', b'"order_currency"')
+
 _ORDER_STATUS = {
     "ACTIVE": OrderStatus.ACTIVE,
     "PAID": OrderStatus.PAID,
@@ -216,6 +219,8 @@ def _order(order_id: str, body: bytes) -> OrderView | Unknown:
             return Unknown("unknown_order_status")
         if order.order_id != order_id:
             return Unknown("foreign_order")
+        if says_twice(body, _DECISIVE, 1):
+            return Unknown("ambiguous")
         amount = exact(order.order_amount, order.order_currency)
     except (msgspec.MsgspecError, ValueError):
         return Unknown("unreadable")

@@ -11,6 +11,7 @@ from common.money import EXPONENTS, Money
 from payment.domain import AttemptStatus, Claim
 from payment.gateways import Heard, Parked, Unreadable
 from payment.gateways.cashfree_reasons import reason_of
+from payment.gateways.said_twice import says_twice
 
 
 class _ErrorDetails(msgspec.Struct):
@@ -37,6 +38,8 @@ class _Payment(msgspec.Struct):
 
 
 _read_payments = msgspec.json.Decoder(list[_Payment]).decode
+
+_DECISIVE = (b'"cf_payment_id"', b'"payment_status"', b'"payment_amount"', b'"payment_currency"', b'"is_captured"')
 
 _ATTEMPT_STATUS = {
     "SUCCESS": AttemptStatus.SUCCESS,
@@ -79,9 +82,12 @@ def exact(amount: Decimal, currency: str) -> Money:
 def attempts(order_id: str, body: bytes) -> Sequence[Claim] | None:
     """The claims of a list of payments; None when it cannot be read."""
     try:
+        payments = _read_payments(body)
+        if says_twice(body, _DECISIVE, len(payments)):
+            return None
         return [
             claim_of(order_id, payment, payment.error_details)
-            for payment in _read_payments(body)
+            for payment in payments
             if payment.order_id in ("", order_id)
         ]
     except (msgspec.MsgspecError, ValueError):

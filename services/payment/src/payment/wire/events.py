@@ -123,7 +123,8 @@ def _succeeded(happened: Moved, _: str) -> list[Message]:
             gateway=payment.gateway,
             method=payment.method,
             pack_id=payment.pack_id,
-            duration_micros=micros(at) - micros(payment.created_at),
+            # Clocks may be put back, and two processes' differ: no age is below zero.
+            duration_micros=max(0, micros(at) - micros(payment.created_at)),
         ),
         audit(payment, "payment.succeed", happened.before, at),
     ]
