@@ -8,6 +8,7 @@ written when it is over, from the times that were taken anyway.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -25,6 +26,8 @@ CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 # From 1 ms to the longest deadline anything here has.
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LABEL_SETS_MAX = 4096
+# Traces are not worth a process that comes back later.
+HAND_OVER_SECONDS = 2.0
 
 
 class Counter:
@@ -112,10 +115,12 @@ def setup_tracing(
 
 
 def shutdown_tracing() -> None:
-    """Hand over what is waiting, then stop exporting."""
+    """Hand over what is waiting, then stop exporting. A collector that does not take it holds nobody up for long."""
     processor, _tracing.processor = _tracing.processor, None
     if processor is not None:
-        processor.shutdown()
+        handing_over = threading.Thread(target=processor.shutdown, name="traces", daemon=True)
+        handing_over.start()
+        handing_over.join(HAND_OVER_SECONDS)
 
 
 def traceparent_for(received: str | None) -> str:

@@ -1,3 +1,5 @@
+import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -53,3 +55,12 @@ def test_a_door_within_a_trace_keeps_the_callers_decision():
     for sampled in (True, False):
         parent = context.new_traceparent(sampled)
         assert telemetry.traceparent_for(parent)[53:] == parent[53:]
+
+
+def test_a_collector_that_never_answers_does_not_hold_up_the_end():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        telemetry.setup_tracing(f"http://127.0.0.1:{silent.getsockname()[1]}", "wallet", 1.0)
+        telemetry.record_span("x", context.new_traceparent(sampled=True), 1, 2)
+        started = time.monotonic()
+        telemetry.shutdown_tracing()
+        assert time.monotonic() - started < telemetry.HAND_OVER_SECONDS + 1
