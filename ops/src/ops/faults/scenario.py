@@ -21,6 +21,8 @@ from ops.faults.quiet import until_done
 from ops.faults.recovery import Recovery
 from ops.faults.watching import watched
 
+__all__ = ["SCENARIOS", "Act", "Outcome", "Scenario", "add", "begin", "check", "run", "scenario", "until_done"]
+
 PER_SECOND = 10.0
 BEFORE_SECONDS = 2.0
 # The load goes on until purchases are prompt again, for so long at least and at most.
