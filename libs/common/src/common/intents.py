@@ -7,9 +7,11 @@ An effect may be carried out more than once (the process may die after it), so `
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain, repeat
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -219,18 +221,17 @@ class Intents(Generic[R]):
                     await self._settle(tx, fresh)
 
         # The effect has happened: to forget its outcome over a lost connection would be to carry it out again once
-        # the lease is over. So settling is tried again, and each intent is settled once.
-        for pause_seconds in SETTLE_PAUSES_SECONDS:
+        # the lease is over. So settling is tried again for as long as nobody else may, and each intent is settled once.
+        ours_until = time.monotonic() + self._lease.total_seconds()
+        for pause_seconds in chain(SETTLE_PAUSES_SECONDS, repeat(SETTLE_PAUSES_SECONDS[-1])):
             try:
                 await settle(self._db)
                 break
             except Exception as error:
-                if not is_transient(error):
+                if not is_transient(error) or time.monotonic() > ours_until:
                     raise
                 logger.bind(kind=self.kind).warning("outcomes wait: {}", type(error).__name__)
             await asyncio.sleep(pause_seconds)
-        else:
-            await settle(self._db)
         return [None] * len(outcomes)
 
     def _finished(self, task: asyncio.Task[None]) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from common import ids
+from common import intents as intents_module
 from common.database import Database, Tx
 from common.intents import Intent, Intents, Later
 
@@ -133,9 +134,13 @@ async def test_a_worker_that_dies_loses_its_lease_and_another_carries_on(db: Dat
     assert outside.settled == [(b"x", "attempt 2")]
 
 
-async def test_an_outcome_is_settled_although_the_database_was_away_for_a_moment(db: Database) -> None:
+@pytest.mark.parametrize("times", [2, 20])
+async def test_an_outcome_is_settled_although_the_database_was_away(
+    db: Database, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intents_module, "SETTLE_PAUSES_SECONDS", (0.01, 0.02))
     outside = Outside()
-    failures = iter([ConnectionResetError(), TimeoutError()])
+    failures = iter([ConnectionResetError(), TimeoutError()] * (times // 2))
 
     async def settle(tx: Tx, outcomes: Sequence[tuple[Intent, str]]) -> None:
         await outside.settle(tx, outcomes)
@@ -149,6 +154,21 @@ async def test_an_outcome_is_settled_although_the_database_was_away_for_a_moment
     assert await intents.carry_out(intent) == "attempt 1"
     assert await pending(db) == 0
     assert outside.done == [b"x"], "it is not carried out again"
+
+
+async def test_whoever_lost_the_lease_stops_settling(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intents_module, "SETTLE_PAUSES_SECONDS", (0.05,))
+
+    async def settle(tx: Tx, outcomes: Sequence[tuple[Intent, str]]) -> None:
+        raise ConnectionResetError
+
+    intents = Intents(db, "test", Outside().perform, settle, lease_seconds=0.3)
+    async with db.begin() as tx:
+        [intent] = await intents.record(tx, {ids.new(): b"x"}, leased=True)
+    with pytest.raises(ConnectionResetError):
+        async with asyncio.timeout(5):
+            await intents.carry_out(intent)
+    assert await pending(db) == 1
 
 
 async def test_what_was_done_long_ago_is_forgotten(db: Database) -> None:
