@@ -51,7 +51,10 @@ def test_a_process_is_told_the_wrong_time_where_the_library_is_there_or_nobody_c
     if clocks.why_not():
         assert clocks.library() is None
         return
-    told = "import time; a = time.monotonic(); time.sleep(0.1); print(time.time(), time.monotonic() - a)"
+    told = (
+        "import asyncio, time; a = time.monotonic(); asyncio.run(asyncio.sleep(0.1));"
+        " print(time.time(), time.monotonic() - a)"
+    )
     found = subprocess.run(
         [sys.executable, "-c", told], env=clocks.skewed(-600), capture_output=True, text=True, check=True
     )

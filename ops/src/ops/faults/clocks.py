@@ -16,7 +16,11 @@ def why_not() -> str:
 
 
 def skewed(seconds: int) -> dict[str, str]:
-    """What to put into a process's environment, so that its clock is *seconds* ahead. Its timers go on as they were."""
+    """What to put into a process's environment, so that its clock is *seconds* ahead. Its timers go on as they were.
+
+    `time.sleep` fails under it (libfaketime 0.9.10 knows no absolute waits on a clock that is left alone); nothing in
+    the services uses that.
+    """
     return {
         "LD_PRELOAD": str(library()),
         "FAKETIME": f"{seconds:+d}s",
