@@ -99,11 +99,12 @@ async def pay_order(fleet: FleetClient, order_id: str, **how: Any) -> None:
         raise StepFailed(f"the sandbox answered {answer.status}: {answer.body}")
 
 
-async def fault(fleet: FleetClient, **rule: Any) -> None:
-    """Put a rule of the sandbox in force. Raises StepFailed."""
+async def fault(fleet: FleetClient, **rule: Any) -> int:
+    """Put a rule of the sandbox in force; its number. Raises StepFailed."""
     answer = await fleet.sandbox("POST", "/control/faults", rule)
     if answer.status != 201:
         raise StepFailed(f"the sandbox answered {answer.status}: {answer.body}")
+    return int(answer.data["id"])
 
 
 async def granted(fleet: FleetClient, order_ids: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ SETTINGS = {
     "SWEEP_LONGEST_SECONDS": "20",
     "SANDBOX_WEBHOOK_RETRY_MS": "500,1000,2000,4000,8000,8000",
 }
+
+
+# The numbers of a scenario's own rules at the gateway; each of two that run at once is a task with a list of its own.
+_RULES: ContextVar[tuple[int, ...]] = ContextVar("rules", default=())
+
+
+def forget_rules() -> None:
+    """Begin a scenario without rules of its own."""
+    _RULES.set(())
 
 
 class _Quiet(Steps):
@@ -242,8 +252,15 @@ class Ground:
         )
 
     async def gateway(self, **rule: Any) -> None:
-        """Put a rule of the sandbox in force."""
-        await crowd.fault(self.fleet, **rule)
+        """Put a rule of the sandbox in force, until `lift`."""
+        number = await crowd.fault(self.fleet, **rule)
+        _RULES.set((*_RULES.get(), number))
+
+    async def lift(self) -> None:
+        """Lift the rules of the scenario that asks, and of no other that runs beside it."""
+        for number in _RULES.get():
+            await self.fleet.sandbox("DELETE", f"/control/faults/{number}")
+        forget_rules()
 
     async def heal(self) -> None:
         """Whatever a scenario left behind, gone."""

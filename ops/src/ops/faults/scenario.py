@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 
 from ops import invariants
 from ops.faults import history, recovery, resources
-from ops.faults.ground import Ground
+from ops.faults.ground import Ground, forget_rules
 from ops.faults.history import History
 from ops.faults.load import Load
 from ops.faults.quiet import until_done
@@ -150,8 +150,6 @@ async def _run(ground: Ground, chosen: Scenario, outcome: Outcome) -> None:
             await asyncio.sleep(BEFORE_SECONDS)
             began_at = datetime.now(UTC)
             afterwards = await begin(ground, chosen.act)
-            # Rules that nobody lifted would go on until the last client has its answer, and keep it from getting one.
-            await ground.fleet.sandbox("DELETE", "/control/faults")
             ended_at = datetime.now(UTC)
             await _until_prompt(ground, began_at, ended_at)
         finally:
@@ -177,12 +175,13 @@ async def _run(ground: Ground, chosen: Scenario, outcome: Outcome) -> None:
 
 async def begin(ground: Ground, act: Act) -> AsyncIterator[None] | None:
     """Have the fault happen; what is left to do when the fleet is quiet, if anything."""
+    forget_rules()
     doing = act(ground)
-    if isinstance(doing, AsyncIterator):
-        await anext(doing)
-        return doing
-    await doing
-    return None
+    afterwards = doing if isinstance(doing, AsyncIterator) else None
+    await (anext(afterwards) if afterwards is not None else cast(Awaitable[None], doing))
+    # Rules that nobody lifted would go on until the last client has its answer, and keep it from getting one.
+    await ground.lift()
+    return afterwards
 
 
 async def check(ground: Ground) -> list[str]:

@@ -30,7 +30,7 @@ async def order(ground: Ground, member: Member) -> Created:
 
 async def orders_paid(ground: Ground, count: int, outcome: str) -> list[Created]:
     """That many payments, each paid with *outcome* at the gateway."""
-    made = [await order(ground, member) for member in crowd.members(ground.fleet, count)]
+    made = await asyncio.gather(*(order(ground, member) for member in crowd.members(ground.fleet, count)))
     for created in made:
         await crowd.pay_order(ground.fleet, created.order_id, outcome=outcome)
     return made
@@ -103,7 +103,7 @@ async def _(ground: Ground) -> AsyncIterator[None]:
     await ground.gateway(action="bad_signature", operation="webhook", probability=0.33)
     await ground.gateway(action="alter_body", operation="webhook", probability=0.33)
     await asyncio.sleep(RULE_SECONDS)
-    await ground.fleet.sandbox("DELETE", "/control/faults")
+    await ground.lift()
     [member] = crowd.members(ground.fleet, 1)
     created = await order(ground, member)
     await ground.gateway(action="bad_signature", operation="webhook", order_id=created.order_id)
