@@ -179,11 +179,11 @@ class Intents(Generic[R]):
 
     async def forget(self, age: timedelta) -> None:
         """Delete what was done longer ago than *age*."""
-        async with self._db.begin() as tx:
+        async with self._db.autocommit() as tx:
             await tx.execute(_FORGET, age=age)
 
     async def _take(self, rows: int) -> list[Intent]:
-        async with self._db.begin() as tx:
+        async with self._db.autocommit() as tx:
             result = await tx.execute(_LEASE, kind=self.kind, lease=self._lease, rows=rows)
             return [Intent(row.intent_id, row.payload, row.attempts) for row in result]
 
@@ -204,7 +204,7 @@ class Intents(Generic[R]):
             seconds = pause_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
             code = error.code if isinstance(error, DomainError) else type(error).__name__
         try:
-            async with self._db.begin() as tx:
+            async with self._db.autocommit() as tx:
                 await tx.execute(_LATER, id=intent.id, pause=timedelta(seconds=seconds), error=code[:200])
         except Exception as failure:  # noqa: BLE001 - the lease runs out by itself
             logger.bind(kind=self.kind).warning("intent not put off: {}", type(failure).__name__)

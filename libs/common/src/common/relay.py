@@ -93,7 +93,7 @@ class Relay:
         """Publish what was left behind; how many were found."""
         found = 0
         while True:
-            async with self._db.begin() as tx:
+            async with self._db.autocommit() as tx:
                 result = await tx.execute(
                     _LEASE, lease=LEASE, before=ids.lower_bound(self._clock.now() - SWEEP_AFTER), rows=SWEEP_ROWS
                 )

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any
 
 import grpc
@@ -77,14 +78,15 @@ class Fraud(fraud_pb2_grpc.FraudServiceServicer):
 
     def __init__(self) -> None:
         self.decision = fraud_pb2.DECISION_ALLOW
-        self.delay_seconds = 0.0
-        self.calls: list[int] = []
-        self.request_keys: list[str] = []
+        self.delays_seconds: Iterator[float] = repeat(0.0)
+        self.calls = 0
+        # Payment id → the key of its request; a payment may be asked about twice.
+        self.request_keys: dict[str, str] = {}
 
     async def Score(self, request: fraud_pb2.ScoreRequest, context: Any) -> fraud_pb2.ScoreResponse:
-        self.calls.append(len(request.subjects))
-        self.request_keys.extend(subject.request_key for subject in request.subjects)
-        await asyncio.sleep(self.delay_seconds)
+        self.calls += 1
+        self.request_keys |= {subject.payment_id: subject.request_key for subject in request.subjects}
+        await asyncio.sleep(next(self.delays_seconds))
         score = fraud_pb2.Score(score=420, decision=self.decision, reasons=["velocity"])
         return fraud_pb2.ScoreResponse(scores=[score] * len(request.subjects))
 
