@@ -24,7 +24,7 @@ def main(
     payments: Annotated[int, typer.Option(envvar="PAYMENTS", help="Payments of a round.")] = 3_000,
     rounds: Annotated[int, typer.Option(envvar="ROUNDS", help="The median of them is told.")] = 3,
     warm_up: Annotated[int, typer.Option(envvar="WARM_UP", help="Payments before the first round.")] = 500,
-    clients: Annotated[int, typer.Option(envvar="CLIENTS", help="Closed model: clients that never pause.")] = 64,
+    clients: Annotated[int, typer.Option(envvar="CLIENTS", help="Closed model: clients that never pause.")] = 256,
     rate: Annotated[float, typer.Option(envvar="RATE", help="Open model: payments a second, come what may.")] = 0.0,
     floors: Annotated[bool, typer.Option(help="Measure the bare building blocks too.")] = True,
     readme: Annotated[bool, typer.Option("--readme", help="Only write the last result into the README.")] = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-PAYMENTS_MAX: Final = 100_000
+PAYMENTS_MAX: Final = 200_000
 ROUNDS_MAX: Final = 20
 CLIENTS_MAX: Final = 512
 RATE_MAX: Final = 5_000
@@ -39,7 +39,7 @@ class Plan:
     payments: int = 3_000
     rounds: int = 3
     warm_up: int = 500
-    clients: int = 64
+    clients: int = 256
     rate: float = 0.0
     floors: bool = True
 

@@ -89,7 +89,7 @@ def test_the_terminal_shows_every_table_and_what_is_wrong(found: dict[str, Any])
     console = Console(record=True, width=140, file=io.StringIO())
     report.show({**found, "problems": ["round 1: [creates] failed"]}, console)
     text = console.export_text()
-    for expected in ("Capacity (closed, 64 clients", "200", "webhook → credits granted", "payment", "60,000", "300×"):
+    for expected in ("Capacity (closed, 256 clients", "200", "webhook → credits granted", "payment", "60,000", "300×"):
         assert expected in text
     assert "FAILED  round 1: [creates] failed" in text
 
