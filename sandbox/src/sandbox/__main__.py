@@ -102,7 +102,7 @@ def main() -> None:
     app = application(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises what it was told
     gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS_MAX, 20, 20)
+    gc.set_threshold(_YOUNG_OBJECTS_MAX, 1_000, 1_000)
     uvicorn.run(
         app,
         host=settings.host,

@@ -1,4 +1,8 @@
-"""Doors that write: what arrives while one batch is being flushed is the next batch. No timer, bounded."""
+"""Doors that write: what arrives while one batch is being flushed is the next batch. Bounded.
+
+A flush costs its statements however few items it holds, so under load each lets a few milliseconds' worth of items
+gather. Who comes alone never waits.
+"""
 
 import asyncio
 import contextvars
@@ -19,6 +23,12 @@ R = TypeVar("R")
 _SIZE = Histogram("commdesk_batch_items", "Items of a flush", ["batcher"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
 # Integrity violations: one item contradicts what is stored, the others deserve their own try.
 _CONSTRAINT = "23"
+# While items come several at a time, flushes of one batcher start at least this far apart.
+PERIOD_SECONDS = 0.04
+# Or let those come that are known to be on their way, for no longer than this.
+LINGER_SECONDS = 0.01
+# So many share the cost of a flush well enough: nobody waits for more.
+ITEMS_ENOUGH = 32
 
 
 class DeadlinePassed(Unavailable):
@@ -47,6 +57,7 @@ class Batcher(Generic[T, R]):
     one call to a service of ours, never a call to a gateway. Two items with the same key fold into one. A constraint
     error makes the batch be tried singly; an infrastructure error fails all of it as OutcomeUnknown. A caller that goes
     away neither cancels the flush nor breaks it. The flush runs in an empty context: what it needs rides on the item.
+    *expected* tells how many items are on their way, where somebody knows.
     """
 
     def __init__(
@@ -56,6 +67,7 @@ class Batcher(Generic[T, R]):
         name: str,
         items_max: int = 128,
         waiting_max: int = 2000,
+        expected: Callable[[], int] | None = None,
     ) -> None:
         self._flush = flush
         self._name = name
@@ -64,6 +76,9 @@ class Batcher(Generic[T, R]):
         self._queue: list[_Waiting[T, R]] = []
         self._by_key: dict[Hashable, asyncio.Future[R]] = {}
         self._flusher: asyncio.Task[None] | None = None
+        self._expected = expected
+        self._arrived = asyncio.Event()
+        self._started, self._last_size = 0.0, 0
         self._size = _SIZE.labels(name)
 
     async def submit(self, item: T, *, key: Hashable = None, deadline: float | None = None) -> R:
@@ -71,6 +86,10 @@ class Batcher(Generic[T, R]):
 
         Raises the item's DomainError; Overloaded when too much waits; DeadlinePassed; OutcomeUnknown.
         """
+        return await asyncio.shield(self.offer(item, key=key, deadline=deadline))
+
+    def offer(self, item: T, *, key: Hashable = None, deadline: float | None = None) -> asyncio.Future[R]:
+        """As `submit`, for who does not wait: the result to come. Raises Overloaded when too much waits."""
         future = self._by_key.get(key) if key is not None else None
         if future is None:
             if len(self._queue) >= self._waiting_max:
@@ -82,11 +101,12 @@ class Batcher(Generic[T, R]):
                 self._by_key[key] = future
                 future.add_done_callback(lambda _: self._by_key.pop(key, None))
             self._queue.append(_Waiting(item, deadline, future))
+            self._arrived.set()
             if self._flusher is None:
                 self._flusher = asyncio.create_task(
                     self._run(), name=f"batcher:{self._name}", context=contextvars.Context()
                 )
-        return await asyncio.shield(future)
+        return future
 
     async def drain(self) -> None:
         """Wait until nothing waits."""
@@ -98,10 +118,28 @@ class Batcher(Generic[T, R]):
         await asyncio.sleep(0)
         try:
             while self._queue:
+                await self._gather()
                 batch, self._queue = self._queue[: self._items_max], self._queue[self._items_max :]
                 await self._flush_batch(self._in_time(batch))
         finally:
             self._flusher = None
+
+    async def _gather(self) -> None:
+        if self._expected is not None:
+            await self._linger(self._expected)
+        elif self._last_size > 1 and len(self._queue) < ITEMS_ENOUGH:
+            await asyncio.sleep(self._started + PERIOD_SECONDS - time.monotonic())
+        self._started = time.monotonic()
+        self._last_size = len(self._queue)
+
+    async def _linger(self, expected: Callable[[], int]) -> None:
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while expected() and len(self._queue) < ITEMS_ENOUGH:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            pass
 
     def _in_time(self, batch: list[_Waiting[T, R]]) -> list[_Waiting[T, R]]:
         now = time.monotonic()

@@ -24,13 +24,12 @@ __all__ = ["Climb", "Consumer", "Refused", "Subscription"]
 # Enough to fill a batch while another is worked; an envelope holds up to 128 events, so this bounds memory as well.
 PREFETCH_ENVELOPES = 256
 BATCH_EVENTS_MAX = 512
-# Batches start at least this far apart, so that under load each has time to gather. The first message of a queue that
-# was idle for as long never waits.
-BATCH_PERIOD_SECONDS = 0.02
-# The same for queues on which nobody waits (histories, figures): a batch costs its handful of statements however small.
-BATCH_PERIOD_UNHURRIED_SECONDS = 0.25
-# And while the service's own door is flooded: who knocks goes before what is queued.
-BATCH_PERIOD_FLOODED_SECONDS = 0.5
+# Batches start at least this far apart, so that under load each has time to gather: a batch costs its handful of
+# statements however small. The first message of a queue that was idle for as long never waits.
+BATCH_PERIOD_SECONDS = 0.1
+# The same for queues on which nobody waits (books, mails, histories, figures), and for every queue while the service's
+# own door is flooded: who knocks goes before what is queued.
+BATCH_PERIOD_UNHURRIED_SECONDS = 0.5
 # A queue that holds messages and delivers none for this long has a dead channel behind it.
 SILENCE_SECONDS = 20.0
 STOP_SECONDS = 20.0
@@ -118,7 +117,7 @@ class Consumer:
 
     async def _gather(self) -> None:
         now = time.monotonic()
-        period = BATCH_PERIOD_FLOODED_SECONDS if self._flooded() else 0.0 if self._behind else self._period_seconds
+        period = BATCH_PERIOD_UNHURRIED_SECONDS if self._flooded() else 0.0 if self._behind else self._period_seconds
         pause = self._started + period - now
         if pause > 0:
             await asyncio.sleep(pause)

@@ -103,7 +103,10 @@ class Intents(Generic[R]):
         self._concurrency = concurrency
         self._lease = timedelta(seconds=lease_seconds)
         self._pause_seconds_max = pause_seconds_max
-        self._settling: Batcher[tuple[Intent, R], None] = Batcher(self._settle_batch, name=f"intents:{kind}")
+        self._performing = 0
+        self._settling: Batcher[tuple[Intent, R], None] = Batcher(
+            self._settle_batch, name=f"intents:{kind}", expected=lambda: self._performing
+        )
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: set[asyncio.Task[None]] = set()
@@ -139,6 +142,7 @@ class Intents(Generic[R]):
 
     async def carry_out(self, intent: Intent) -> R:
         """Perform and settle; the result. Raises what `perform` raised, after putting the intent off."""
+        self._performing += 1
         try:
             result = await self._perform(intent)
         except asyncio.CancelledError:
@@ -146,6 +150,8 @@ class Intents(Generic[R]):
         except Exception as error:
             await self._put_off(intent, error)
             raise
+        finally:
+            self._performing -= 1
         await self._settling.submit((intent, result), key=intent.id)
         return result
 

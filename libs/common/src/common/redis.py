@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 import redis.asyncio
@@ -11,6 +11,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from common import telemetry
+from common.batching import Batcher
+from common.errors import DomainError
 
 TIMEOUT_SECONDS = 0.05
 CONNECTIONS_MAX = 64
@@ -43,3 +45,38 @@ async def hint(awaitable: Awaitable[T], default: D) -> T | D:
     except (RedisError, OSError, TimeoutError) as error:
         _failures.of(type(error).__name__).inc()
         return default
+
+
+class Hints:
+    """What is remembered by key for so many seconds. Those who ask at one moment share a round trip, so do writes."""
+
+    def __init__(self, redis: redis.asyncio.Redis, name: str, *, seconds: int) -> None:
+        self._redis = redis
+        self._seconds = seconds
+        self.reads: Batcher[str, bytes | None] = Batcher(self._read, name=f"{name}:read")
+        self.writes: Batcher[tuple[str, bytes], None] = Batcher(self._write, name=f"{name}:write")
+
+    async def get(self, key: str) -> bytes | None:
+        """The value, None when Redis has none or does not say."""
+        try:
+            return await self.reads.submit(key)
+        except DomainError:
+            return None
+
+    def set(self, key: str, value: bytes) -> None:
+        """Remember *value*, soon; nobody waits for it."""
+        try:
+            self.writes.offer((key, value))
+        except DomainError:
+            pass  # too much waits already: it is a hint
+
+    async def _read(self, keys: list[str]) -> Sequence[bytes | None]:
+        found = await hint(self._redis.mget(keys), [None] * len(keys))
+        return [value if isinstance(value, bytes) else None for value in found]
+
+    async def _write(self, entries: list[tuple[str, bytes]]) -> Sequence[None]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for key, value in entries:
+            pipeline.set(key, value, ex=self._seconds)
+        await hint(pipeline.execute(), None)
+        return [None] * len(entries)

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from common.batching import Batcher, DeadlinePassed, OutcomeUnknown
+from common.batching import (
+    ITEMS_ENOUGH,
+    LINGER_SECONDS,
+    PERIOD_SECONDS,
+    Batcher,
+    DeadlinePassed,
+    OutcomeUnknown,
+)
 from common.errors import DomainError, NotFound, Overloaded
 
 
@@ -38,6 +45,62 @@ async def test_what_arrives_during_a_flush_is_the_next_batch() -> None:
     recorder.gate.set()
     assert await asyncio.gather(first, *rest) == [number * 2 for number in range(16)]
     assert recorder.batches == [[0], list(range(1, 11)), list(range(11, 16))]
+
+
+async def spaced(batcher: Batcher[int, int], items: int, seconds: float) -> None:
+    """Submit *items*, one every so many seconds, and wait for all."""
+    waiting = []
+    for number in range(items):
+        waiting.append(asyncio.create_task(batcher.submit(number)))
+        await asyncio.sleep(seconds)
+    await asyncio.gather(*waiting)
+
+
+async def test_those_who_come_several_at_a_time_gather() -> None:
+    """Without the pause each of these would be a flush of its own."""
+    recorder = Recorder()
+    batcher = Batcher(recorder.flush, name="test")
+    await asyncio.gather(batcher.submit(-1), batcher.submit(-2), return_exceptions=True)
+    await spaced(batcher, 20, PERIOD_SECONDS / 10)
+    assert sum(map(len, recorder.batches)) == 22
+    assert len(recorder.batches) <= 8
+
+
+async def test_who_comes_alone_never_waits() -> None:
+    recorder = Recorder()
+    batcher = Batcher(recorder.flush, name="test")
+    started = time.monotonic()
+    for number in range(20):  # one caller, who asks again as soon as it is answered
+        await batcher.submit(number)
+    assert time.monotonic() - started < 10 * PERIOD_SECONDS
+    assert len(recorder.batches) == 20
+
+
+async def test_a_crowd_never_waits() -> None:
+    recorder = Recorder()
+    batcher = Batcher(recorder.flush, name="test", items_max=ITEMS_ENOUGH)
+    started = time.monotonic()
+    await asyncio.gather(*(batcher.submit(number) for number in range(20 * ITEMS_ENOUGH)))
+    assert len(recorder.batches) == 20
+    assert time.monotonic() - started < 10 * PERIOD_SECONDS
+
+
+async def test_those_who_are_expected_are_waited_for_a_little() -> None:
+    recorder = Recorder()
+    expected = 3
+    batcher = Batcher(recorder.flush, name="test", expected=lambda: expected)
+
+    async def come(number: int) -> int:
+        nonlocal expected
+        await asyncio.sleep(0.001 * number)
+        expected -= 1
+        return await batcher.submit(number)
+
+    assert await asyncio.gather(*(come(number) for number in (1, 2, 3))) == [2, 4, 6]
+    assert recorder.batches == [[1, 2, 3]]
+    expected = 1  # and never comes
+    async with asyncio.timeout(10 * LINGER_SECONDS):
+        assert await batcher.submit(4) == 8
 
 
 async def test_an_item_that_is_refused_fails_alone() -> None:

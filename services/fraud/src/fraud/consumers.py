@@ -14,9 +14,9 @@ QUEUE = "fraud.detection"
 def subscriptions(in_flight: InFlight, clock: Clock) -> tuple[Subscription, ...]:
     count = partial(use_cases.count_payments, in_flight, clock)
     return (
-        Subscription(QUEUE, pb.PaymentCreated, wire.created, count),
-        Subscription(QUEUE, pb.PaymentSucceeded, wire.succeeded, count),
-        Subscription(QUEUE, pb.PaymentFailed, wire.failed, count),
-        Subscription(QUEUE, pb.PaymentCancelled, wire.cancelled, count),
-        Subscription(QUEUE, pb.PaymentExpired, wire.expired, count),
+        Subscription(QUEUE, pb.PaymentCreated, wire.created, count, unhurried=True),
+        Subscription(QUEUE, pb.PaymentSucceeded, wire.succeeded, count, unhurried=True),
+        Subscription(QUEUE, pb.PaymentFailed, wire.failed, count, unhurried=True),
+        Subscription(QUEUE, pb.PaymentCancelled, wire.cancelled, count, unhurried=True),
+        Subscription(QUEUE, pb.PaymentExpired, wire.expired, count, unhurried=True),
     )

@@ -25,8 +25,8 @@ async def on_audit_recorded(tx: Tx, records: Sequence[AuditRecord]) -> None:
 
 def subscriptions() -> tuple[Subscription, ...]:
     return (
-        Subscription("ledger.posting", PaymentSucceeded, wire.payment_succeeded, on_financial_events),
-        Subscription("ledger.posting", WalletCredited, wire.wallet_credited, on_financial_events),
-        Subscription("ledger.posting", WalletDebited, wire.wallet_debited, on_financial_events),
+        Subscription("ledger.posting", PaymentSucceeded, wire.payment_succeeded, on_financial_events, unhurried=True),
+        Subscription("ledger.posting", WalletCredited, wire.wallet_credited, on_financial_events, unhurried=True),
+        Subscription("ledger.posting", WalletDebited, wire.wallet_debited, on_financial_events, unhurried=True),
         Subscription("audit.log", AuditRecorded, wire.audit_recorded, on_audit_recorded, unhurried=True),
     )

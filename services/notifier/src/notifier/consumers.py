@@ -11,7 +11,7 @@ QUEUE = "notifications.billing"
 
 def subscriptions(desk: Desk) -> tuple[Subscription, ...]:
     return (
-        Subscription(QUEUE, pb.EmailPaymentSucceeded, wire.payment_succeeded, desk.queue),
-        Subscription(QUEUE, pb.EmailPaymentFailed, wire.payment_failed, desk.queue),
-        Subscription(QUEUE, AdminAlertRaised, wire.alert, desk.take_alerts),
+        Subscription(QUEUE, pb.EmailPaymentSucceeded, wire.payment_succeeded, desk.queue, unhurried=True),
+        Subscription(QUEUE, pb.EmailPaymentFailed, wire.payment_failed, desk.queue, unhurried=True),
+        Subscription(QUEUE, AdminAlertRaised, wire.alert, desk.take_alerts, unhurried=True),
     )

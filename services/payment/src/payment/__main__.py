@@ -78,6 +78,8 @@ async def wire(rt: Runtime, settings: Settings, gateway: Gateway) -> None:
     rt.consume(consumers.subscriptions(db, clock, gateways, inquiry, policy, settings.invoice_prefix))
     rt.batcher(fraud.batcher)
     rt.batcher(creation.batcher)
+    rt.batcher(creation.answers.reads)
+    rt.batcher(creation.answers.writes)
     rt.work(creation.orders, cancellation.orders)
     rt.every(settings.sweep_seconds, "sweep", sweep.run)
     rt.every(60, "tariff", tariff.refresh)

@@ -53,7 +53,11 @@ def subscriptions(
         Subscription("payment.processing", FraudFlagged, flag, partial(note_opinions, clock=clock)),
         Subscription("payment.processing", FraudDecided, decision, partial(note_opinions, clock=clock)),
         Subscription(
-            "invoice.generate", PaymentSucceeded, success, partial(issue_invoices, clock=clock, prefix=invoice_prefix)
+            "invoice.generate",
+            PaymentSucceeded,
+            success,
+            partial(issue_invoices, clock=clock, prefix=invoice_prefix),
+            unhurried=True,
         ),
     )
 

@@ -210,6 +210,11 @@ class World:
         async with self.db.begin() as tx:
             return list((await tx.execute(sql, **params)).all())
 
+    async def forget_hints(self) -> None:
+        """Empty Redis, once it has been told everything."""
+        await self.creation.answers.writes.drain()
+        await self.redis.flushdb()
+
     async def work_intents(self) -> None:
         """Let everything that is left be due now, and carry it out as the workers do."""
         async with self.db.begin() as tx:
@@ -252,7 +257,7 @@ async def hooks() -> AsyncIterator[Hooks]:
 @pytest_asyncio.fixture
 async def world(db: Database, redis: Any, sandbox_url: str, hooks: Hooks) -> AsyncIterator[World]:
     world = World()
-    world.db, world.hooks, world.fraud, world.wallet = db, hooks.bodies, Fraud(), Wallet()
+    world.db, world.redis, world.hooks, world.fraud, world.wallet = db, redis, hooks.bodies, Fraud(), Wallet()
     # The sandbox lives in real time, so ours begins there; tests move it on.
     world.clock = FakeClock(datetime.now(UTC))
 

@@ -8,13 +8,13 @@ import msgspec
 from redis.asyncio import Redis
 
 from common import idempotency, ids, outbox
-from common import redis as redis_hint
 from common.batching import Batcher
 from common.clock import Clock
 from common.database import Database, Tx
 from common.errors import Unresolved
 from common.idempotency import Answered, Completion, Key
 from common.intents import Intent, Intents, Later
+from common.redis import Hints
 from payment import domain, store
 from payment.domain import (
     Decision,
@@ -73,7 +73,8 @@ class Creation:
         timeout_seconds: float,
     ) -> None:
         self._db = db
-        self._redis = redis
+        # The fast path, and a hint only: the answers of late; the table has the last word.
+        self.answers = Hints(redis, "answers", seconds=REPLAY_SECONDS)
         self._clock = clock
         self._gateway = gateway
         self._packs = packs
@@ -119,7 +120,7 @@ class Creation:
             return Answer(placed.status, placed.response, replayed=True)
         answer = await self._ordered(placed, started)
         if purchase.idempotency_key:
-            await self._remember(key, fingerprint, answer)
+            self.answers.set(_redis_key(key), fingerprint + answer.status.to_bytes(2, "big") + answer.body)
         return answer
 
     async def _ordered(self, placed: Placed, started: float) -> Answer:
@@ -196,19 +197,13 @@ class Creation:
             status, body = 201, views.created(payment, outcome.session_id, self._public_url)
         return Completion(_key(payment), payment.id, status, body)
 
-    # ── Redis: the fast path, and a hint only ────────────────────────────────────────────────────────────────────
-
     async def _remembered(self, key: Key, fingerprint: bytes) -> Answer | None:
-        """The stored answer, when Redis happens to have it for this very request; the table has the last word."""
-        found = await redis_hint.hint(self._redis.get(_redis_key(key)), None)
-        if not isinstance(found, bytes) or not found.startswith(fingerprint):
+        """The stored answer, when Redis happens to have it for this very request."""
+        found = await self.answers.get(_redis_key(key))
+        if found is None or not found.startswith(fingerprint):
             return None
         rest = found[len(fingerprint) :]
         return Answer(int.from_bytes(rest[:2], "big"), rest[2:], replayed=True)
-
-    async def _remember(self, key: Key, fingerprint: bytes, answer: Answer) -> None:
-        value = fingerprint + answer.status.to_bytes(2, "big") + answer.body
-        await redis_hint.hint(self._redis.set(_redis_key(key), value, ex=REPLAY_SECONDS), None)
 
 
 def _not_known(answer: Unknown) -> Exception:
