@@ -23,10 +23,18 @@ async def on_audit_recorded(tx: Tx, records: Sequence[AuditRecord]) -> None:
     await use_cases.keep_audit(tx, records)
 
 
+# An event brings rows of its own and shares none with others, but what a transaction costs whatever its size.
+EVENTS_MAX = 1024
+
+
 def subscriptions() -> tuple[Subscription, ...]:
     return (
-        Subscription("ledger.posting", PaymentSucceeded, wire.payment_succeeded, on_financial_events),
-        Subscription("ledger.posting", WalletCredited, wire.wallet_credited, on_financial_events),
-        Subscription("ledger.posting", WalletDebited, wire.wallet_debited, on_financial_events),
+        Subscription(
+            "ledger.posting", PaymentSucceeded, wire.payment_succeeded, on_financial_events, events_max=EVENTS_MAX
+        ),
+        Subscription(
+            "ledger.posting", WalletCredited, wire.wallet_credited, on_financial_events, events_max=EVENTS_MAX
+        ),
+        Subscription("ledger.posting", WalletDebited, wire.wallet_debited, on_financial_events, events_max=EVENTS_MAX),
         Subscription("audit.log", AuditRecorded, wire.audit_recorded, on_audit_recorded, unhurried=True),
     )
