@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 from google.protobuf.message import Message
 
-from commdesk.common.v1 import common_pb2
 from commdesk.ledger.v1 import events_pb2 as ledger_events
 from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.wallet.v1 import events_pb2
 from common import context, ids
 from common.money import Money
 from wallet.domain import Book, Consumption, Grant, Owner, Transaction, TransactionType
-from wallet.wire.messages import consumption, owner_message, unix_micros, wallet_text
+from wallet.wire.messages import consumption, money_message, owner_message, unix_micros, wallet_text
 
 
 def consume_requested(event: events_pb2.WalletConsumeRequested) -> Consumption:
@@ -64,7 +63,7 @@ def _debited(done: Transaction) -> events_pb2.WalletDebited:
         credits_bonus=-done.credits_bonus,
         purpose=done.source,
         source_id=done.source_id,
-        value=common_pb2.Money(minor=done.value_minor, currency=done.currency),
+        value=money_message(done.value_minor, done.currency),
         balance_after=done.balance_after,
     )
 

@@ -18,6 +18,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _TYPES = {type: f"TRANSACTION_TYPE_{type}" for type in TransactionType}
 
 
+@lru_cache(maxsize=4096)
 def unix_micros(time: datetime) -> int:
     return (time - _EPOCH) // _MICROSECOND
 
@@ -34,6 +35,12 @@ def consumption(message: wallet_pb2.Consumption) -> Consumption:
 def owner_message(owner: Owner) -> wallet_pb2.Owner:
     """One for all messages of a batch that are about the same wallet: whoever takes it in copies it."""
     return wallet_pb2.Owner(merchant_id=owner.merchant_id, kind=owner.kind, id=owner.id)
+
+
+@lru_cache(maxsize=4096)
+def money_message(minor: int, currency: str) -> common_pb2.Money:
+    """The same: small spends are worth few different amounts."""
+    return common_pb2.Money(minor=minor, currency=currency)
 
 
 def consume_response(results: Iterable[Result]) -> wallet_pb2.ConsumeCreditsResponse:
