@@ -37,12 +37,6 @@ def owner_message(owner: Owner) -> wallet_pb2.Owner:
     return wallet_pb2.Owner(merchant_id=owner.merchant_id, kind=owner.kind, id=owner.id)
 
 
-@lru_cache(maxsize=4096)
-def money_message(minor: int, currency: str) -> common_pb2.Money:
-    """The same: small spends are worth few different amounts."""
-    return common_pb2.Money(minor=minor, currency=currency)
-
-
 def consume_response(results: Iterable[Result]) -> wallet_pb2.ConsumeCreditsResponse:
     response = wallet_pb2.ConsumeCreditsResponse()
     for result in results:
