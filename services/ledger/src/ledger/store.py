@@ -248,9 +248,7 @@ async def take_snapshot(tx: Tx) -> bool:
         await tx.execute(statement, horizon=cut.horizon, last=cut.last)
     # What is below is used up, what is above was taken in another cluster's time and must not come to life later.
     for table in ("balance_snapshots", "journal_snapshots"):
-        await tx.execute(
-            f"delete from {table} where horizon <> cast(cast(:horizon as text) as xid8)", horizon=cut.horizon
-        )
+        await tx.execute(_FORGET.format(table=table), horizon=cut.horizon)
     return True
 
 
