@@ -17,13 +17,12 @@ from pamqp.commands import Basic
 
 from common.broker import BrokerConnection, BrokerUnavailable
 from common.envelopes import Delivery, opened
-from common.handling import Climb, Refused, Subscription
+from common.handling import BATCH_EVENTS_MAX, Climb, Refused, Subscription
 
 __all__ = ["Climb", "Consumer", "Refused", "Subscription"]
 
 # Enough to fill a batch while another is worked; an envelope holds up to 128 events, so this bounds memory as well.
 PREFETCH_ENVELOPES = 256
-BATCH_EVENTS_MAX = 512
 # Batches start at least this far apart, so that under load each has time to gather: a batch costs its handful of
 # statements however small. The first message of a queue that was idle for as long never waits.
 BATCH_PERIOD_SECONDS = 0.1
@@ -52,8 +51,10 @@ class Consumer:
         *,
         flooded: Callable[[], bool] = _never,
         unhurried: bool = False,
+        events_max: int = BATCH_EVENTS_MAX,
     ) -> None:
         self._connection = connection
+        self._events_max = events_max
         self._flooded = flooded
         self._period_seconds = BATCH_PERIOD_UNHURRIED_SECONDS if unhurried else BATCH_PERIOD_SECONDS
         # The last batch was full: more waits than one batch holds, and gathering would only hold it up.
@@ -128,12 +129,12 @@ class Consumer:
         deliveries: list[Delivery] = []
         events = 0
         for message in waiting:
-            if events >= BATCH_EVENTS_MAX:
+            if events >= self._events_max:
                 break
             delivery = opened(message)
             deliveries.append(delivery)
             events += len(delivery.bodies)
-        self._behind = events >= BATCH_EVENTS_MAX
+        self._behind = events >= self._events_max
         last = waiting[len(deliveries) - 1].delivery
         del waiting[: len(deliveries)]
         await self._work(deliveries)

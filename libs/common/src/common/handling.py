@@ -35,6 +35,8 @@ on conflict do nothing
 returning envelope_id
 """
 
+# A batch takes envelopes until it holds so many events; what a transaction costs whatever its size is little by then.
+BATCH_EVENTS_MAX = 512
 # From the second redelivery on, an envelope travels alone: whoever takes the process down must not take the rest along.
 REDELIVERIES_MAX = 2
 PAUSE_SECONDS_MAX = 5.0
@@ -90,6 +92,8 @@ class Subscription:
     on_climb: Callable[[Tx, Sequence[Climb]], Awaitable[None]] | None = None
     # Nobody waits for what comes of it: batches may gather for longer. A queue is so when all on it are.
     unhurried: bool = False
+    # More than the usual where events of one batch have much in common. A queue takes the most of what is on it.
+    events_max: int = BATCH_EVENTS_MAX
 
     @property
     def type(self) -> str:
@@ -171,7 +175,11 @@ class QueueHandler:
         return await insist(work, self._queue, self._metrics)
 
     async def _handle(self, subscription: Subscription, group: Sequence[Delivery]) -> int:
-        undecodable = [row for delivery in group for row in self._decode(subscription, delivery)]
+        undecodable = []
+        for delivery in group:
+            undecodable += self._decode(subscription, delivery)
+            # Nobody waits for this batch yet, but others may hold locks and wait for their turn of the loop.
+            await asyncio.sleep(0)
         events = [event for delivery in group for _, event in delivery.events]
         facts = [await subscription.ask(events)] if subscription.ask is not None and events else []
         count: int = await _in_transaction(self._db, partial(self._transact, subscription, group, undecodable, facts))

@@ -140,7 +140,14 @@ class Runtime:
             handler = QueueHandler(self.db, queue, group, ladder_ms)
             unhurried = all(subscription.unhurried for subscription in group)
             self._consumers.append(
-                Consumer(self._consuming, queue, handler.work, flooded=self._is_flooded, unhurried=unhurried)
+                Consumer(
+                    self._consuming,
+                    queue,
+                    handler.work,
+                    flooded=self._is_flooded,
+                    unhurried=unhurried,
+                    events_max=max(subscription.events_max for subscription in group),
+                )
             )
 
     def _is_flooded(self) -> bool:

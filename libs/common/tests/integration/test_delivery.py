@@ -304,3 +304,28 @@ async def test_a_consumer_gathers_longer_when_nobody_waits_or_the_door_is_floode
         flooded = await batches_of(flooded=lambda: True)
     assert len(flooded) <= 4 < len(calm)
     assert len(unhurried) <= 6
+
+
+async def test_a_batch_takes_no_more_events_than_its_queue_says(db: Database, broker_url: str) -> None:
+    batches: list[int] = []
+
+    async def work(deliveries: Sequence[Delivery]) -> None:
+        batches.append(sum(len(delivery.bodies) for delivery in deliveries))
+
+    async with BrokerConnection(broker_url, "test:publish") as publishing:
+        relay = Relay(db, Publisher(publishing), SystemClock())
+        db.on_commit = relay.announce
+        for number in range(20):
+            await announce(db, [f"pay_{number}"])
+        await relay.drain()
+
+    async def all_worked() -> bool:
+        return sum(batches) == 20
+
+    async with BrokerConnection(broker_url, "test:consume") as consuming:
+        consumer = Consumer(consuming, QUEUE, work, events_max=8)
+        task = asyncio.create_task(consumer.run())
+        await until(all_worked)
+        consumer.stop()
+        await task
+    assert max(batches) <= 8

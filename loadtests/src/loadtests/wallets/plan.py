@@ -21,7 +21,7 @@ SPEND_CREDITS_MAX: Final = 1_221
 # Transactions that were sent and are not in the ledger yet. It bounds queues and memory; a second's work or two.
 IN_FLIGHT_MAX: Final = 24_000
 GRPC_ITEMS: Final = 256
-GRPC_CALLS: Final = 4
+GRPC_CALLS: Final = 16
 ENVELOPE_EVENTS: Final = 128
 
 # Below this many the rate falls into tenths rather than millions.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from commdesk.ledger.v1.events_pb2 import AuditRecorded
 from commdesk.payment.v1.events_pb2 import PaymentSucceeded
@@ -23,10 +24,16 @@ async def on_audit_recorded(tx: Tx, records: Sequence[AuditRecord]) -> None:
     await use_cases.keep_audit(tx, records)
 
 
+# An event brings rows of its own and shares none with others, but what a transaction costs whatever its size.
+EVENTS_MAX = 1024
+
+
 def subscriptions() -> tuple[Subscription, ...]:
+    # Nobody waits for the books: what is asked at once (is it paid, what is left) others answer from their own tables.
+    posting = partial(Subscription, "ledger.posting", handle=on_financial_events, unhurried=True, events_max=EVENTS_MAX)
     return (
-        Subscription("ledger.posting", PaymentSucceeded, wire.payment_succeeded, on_financial_events, unhurried=True),
-        Subscription("ledger.posting", WalletCredited, wire.wallet_credited, on_financial_events, unhurried=True),
-        Subscription("ledger.posting", WalletDebited, wire.wallet_debited, on_financial_events, unhurried=True),
+        posting(message=PaymentSucceeded, decode=wire.payment_succeeded),
+        posting(message=WalletCredited, decode=wire.wallet_credited),
+        posting(message=WalletDebited, decode=wire.wallet_debited),
         Subscription("audit.log", AuditRecorded, wire.audit_recorded, on_audit_recorded, unhurried=True),
     )

@@ -25,9 +25,19 @@ async def on_consumption_requested(clock: Clock, tx: Tx, consumptions: Sequence[
 
 def subscriptions(clock: Clock) -> tuple[Subscription, ...]:
     return (
-        Subscription("wallet.credit", PaymentSucceeded, wire.payment_succeeded, partial(on_payments_succeeded, clock)),
         Subscription(
-            "wallet.debit", WalletConsumeRequested, wire.consume_requested, partial(on_consumption_requested, clock)
+            "wallet.credit",
+            PaymentSucceeded,
+            wire.payment_succeeded,
+            partial(on_payments_succeeded, clock),
+            events_max=use_cases.OPERATIONS_MAX,
+        ),
+        Subscription(
+            "wallet.debit",
+            WalletConsumeRequested,
+            wire.consume_requested,
+            partial(on_consumption_requested, clock),
+            events_max=use_cases.OPERATIONS_MAX,
         ),
     )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
+
+from google.protobuf.message import Message
 
 from common import ids, outbox
 from common.clock import Clock
@@ -14,9 +18,12 @@ from common.delivery import Story
 from wallet import domain, store, wire
 from wallet.domain import Book, Consumption, Grant, Operation, Result
 
-# What one transaction takes. Larger batches cost no less per item and hold their locks longer.
-OPERATIONS_MAX = 512
+# What one transaction takes. The more operations, the more of them meet on the same wallets, each of which is locked,
+# read and written once: 512 cost the database half as much again for each operation as 2,048, which hold their locks
+# for a tenth of a second.
+OPERATIONS_MAX = 2048
 STORY_LINES_MAX = 200
+EVENTS_IN_A_TURN = 64
 
 
 async def move_credits(tx: Tx, clock: Clock, operations: Sequence[Operation]) -> list[Result]:
@@ -42,24 +49,40 @@ async def _move(tx: Tx, now: datetime, operations: Sequence[Operation]) -> list[
     # The wallets are locked before the keys are looked up, and keys are inserted last: two operations with one key
     # meet at their wallet's lock, and a refused one has nothing to undo. (With one key on two wallets the second
     # insert is refused by the primary key: a lost race, and the batch that is tried again finds the key taken.)
+    #
+    # Nearly every batch holds the busiest wallets, so the service is as fast as the time between lock and commit is
+    # short: what can be made ready before is, and the events are spelt while the database writes.
     book = await _lock(tx, now, operations)
     results = domain.apply(book, operations, now, ids.new)
-    await store.save(tx, book, now)
-    await outbox.append(tx, wire.events(book))
+    saving = asyncio.create_task(store.save(tx, book, now))
+    try:
+        events = await _in_turns(wire.events(book))
+    finally:
+        await saving
+    await outbox.append(tx, events)
     return results
+
+
+async def _in_turns(events: Iterator[Message]) -> list[Message]:
+    """All of them; the loop has a turn after every few, so that what they are spelt beside is not held up."""
+    spelt: list[Message] = []
+    while some := list(islice(events, EVENTS_IN_A_TURN)):
+        spelt += some
+        await asyncio.sleep(0)
+    return spelt
 
 
 async def _lock(tx: Tx, now: datetime, operations: Sequence[Operation]) -> Book:
     currencies = {each.owner: each.value.currency for each in operations if isinstance(each, Grant)}
-    if currencies:
-        await store.open_wallets(tx, currencies, now)
-    wallets = await store.lock(tx, {each.owner for each in operations})
-    keys = {(each.owner.merchant_id, each.operation_key) for each in operations}
-    done = await store.done_before(tx, keys)
     needs: Counter[domain.Owner] = Counter()
     for each in operations:
         if isinstance(each, Consumption):
             needs[each.owner] += each.credits
+    keys = dict.fromkeys((each.owner.merchant_id, each.operation_key) for each in operations)
+    if currencies:
+        await store.open_wallets(tx, currencies, now)
+    wallets = await store.lock(tx, currencies.keys() | needs.keys())
+    done = await store.done_before(tx, keys)
     await store.load_lots(tx, wallets.values(), needs)
     return Book(wallets, done)
 

@@ -129,9 +129,8 @@ async def lock(tx: Tx, owners: Collection[Owner]) -> dict[Owner, Wallet]:
 
 async def done_before(tx: Tx, keys: Collection[ScopedKey]) -> dict[ScopedKey, Transaction]:
     """What these keys already stand for. Asked under the wallets' locks, in a statement of its own, it is final."""
-    asked = sorted(keys)
     rows = await tx.execute(
-        TAKEN_KEYS, merchant_ids=[merchant_id for merchant_id, _ in asked], keys=[key for _, key in asked]
+        TAKEN_KEYS, merchant_ids=[merchant_id for merchant_id, _ in keys], keys=[key for _, key in keys]
     )
     taken = rows.scalars()
     if not taken:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from google.protobuf.message import Message
 
-from commdesk.common.v1 import common_pb2
 from commdesk.ledger.v1 import events_pb2 as ledger_events
 from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.wallet.v1 import events_pb2
@@ -52,21 +51,25 @@ def _granted(done: Transaction) -> tuple[Message, ...]:
 
 def _debited(done: Transaction) -> events_pb2.WalletDebited:
     transaction_id = ids.encode("wtx", done.id)
-    return events_pb2.WalletDebited(
-        event_id="evt" + transaction_id[3:],
-        time_unix_micros=unix_micros(done.created_at),
-        owner=owner_message(done.owner),
-        wallet_id=wallet_text(done.wallet_id),
-        transaction_id=transaction_id,
-        operation_key=done.operation_key,
-        seq=done.seq,
-        credits_paid=-done.credits_paid,
-        credits_bonus=-done.credits_bonus,
-        purpose=done.source,
-        source_id=done.source_id,
-        value=common_pb2.Money(minor=done.value_minor, currency=done.currency),
-        balance_after=done.balance_after,
-    )
+    # Field by field: an event with its two messages inside costs a fifth less than in one call, and there is one of
+    # these for each spend.
+    event = events_pb2.WalletDebited()
+    event.event_id = "evt" + transaction_id[3:]
+    event.time_unix_micros = unix_micros(done.created_at)
+    owner = event.owner
+    owner.merchant_id, owner.kind, owner.id = done.owner
+    event.wallet_id = wallet_text(done.wallet_id)
+    event.transaction_id = transaction_id
+    event.operation_key = done.operation_key
+    event.seq = done.seq
+    event.credits_paid = -done.credits_paid
+    event.credits_bonus = -done.credits_bonus
+    event.purpose = done.source
+    event.source_id = done.source_id
+    value = event.value
+    value.minor, value.currency = done.value_minor, done.currency
+    event.balance_after = done.balance_after
+    return event
 
 
 def _credited(done: Transaction) -> events_pb2.WalletCredited:

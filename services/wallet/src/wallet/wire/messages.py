@@ -18,6 +18,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _TYPES = {type: f"TRANSACTION_TYPE_{type}" for type in TransactionType}
 
 
+@lru_cache(maxsize=4096)
 def unix_micros(time: datetime) -> int:
     return (time - _EPOCH) // _MICROSECOND
 
