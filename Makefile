@@ -47,9 +47,9 @@ load: install ## Locust journeys against the running stack, headless (USERS=10 S
 	@$(BIN)/locust -f loadtests/locustfile.py --headless --only-summary --stop-timeout 40s \
 	    --users $(or $(USERS),10) --spawn-rate $(or $(USERS),10) --run-time $(or $(SECONDS),30)s $(if $(HOST),--host $(HOST))
 
-faults: install ## Break a fleet of its own in every way, check that nothing is lost (NAMES='C* R68-*', or MINUTES=10 SEED=7)
+faults: install ## Break a fleet of its own in every way, check that nothing is lost (NAMES='C* R68-*', or MINUTES=10 SEED=7; LANES=3 fleets at once)
 	@ops/install.sh --clocks
-	@$(BIN)/commdesk faults $(foreach name,$(NAMES),'$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/commdesk faults $(foreach name,$(NAMES),'$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES))
 
 faults-controls: install ## Take out one guard at a time: the checks must go red
 	@$(BIN)/commdesk faults-controls $(foreach name,$(NAMES),'$(name)')

@@ -120,6 +120,8 @@ class Channel:
         self.connection = connection
         self.process = connection.process
         self.is_closed = False
+        # How calls end that were under way when it closed, see Connection.drop.
+        self._end: type[BaseException] = ChannelInvalidStateError
         self.close_callbacks: set[Callable[..., Any]] = set()
         self.on_consumer_cancel_callbacks: set[Callable[..., Any]] = set()
         self.unacked: dict[int, Message] = {}
@@ -136,11 +138,11 @@ class Channel:
     async def close(self) -> None:
         self.drop()
 
-    def drop(self) -> None:
+    def drop(self, end: type[BaseException] = ChannelInvalidStateError) -> None:
         """Closed, by whichever side: what was not acknowledged goes back."""
         if self.is_closed:
             return
-        self.is_closed = True
+        self.is_closed, self._end = True, end
         if not self._lost.done():
             self._lost.set_result(None)
         self.connection.channels.pop(self, None)
@@ -189,14 +191,14 @@ class Channel:
             self.connection.drop()
         # Shielded: one publisher's time-out must not cancel what the others wait for.
         await asyncio.shield(self._lost)
-        raise ChannelInvalidStateError("closed")
+        raise self._end("closed")
 
     async def _travel(self) -> None:
         if self.process.faults.strikes("channel_lost"):
             self.connection.drop()
         await self.process.pause()
         if self.is_closed:
-            raise ChannelInvalidStateError("closed")
+            raise self._end("closed")
 
     async def basic_qos(self, *, prefetch_count: int) -> None:
         self._prefetch = prefetch_count
@@ -218,7 +220,7 @@ class Channel:
             self.process.trace(self.process.name, "loses an ack")
             self.connection.drop()
         if self.is_closed:
-            raise ChannelInvalidStateError("closed")
+            raise self._end("closed")
         for known in [known for known in self.unacked if known <= tag and (multiple or known == tag)]:
             del self.unacked[known]
         await self.process.pause()
@@ -268,6 +270,7 @@ class Connection:
         self.broker = broker
         self.process = process
         self.channels: dict[Channel, None] = {}
+        self._drops = 0
         process.on_death.append(self.drop)
 
     async def channel(self, *, confirms: bool, timeout_seconds: float = 5.0) -> Channel:
@@ -279,5 +282,8 @@ class Connection:
         return channel
 
     def drop(self) -> None:
+        """Gone. Every other time it was stuck: the client library ends what waits on such a one with CancelledError."""
+        self._drops += 1
+        end = ChannelInvalidStateError if self._drops % 2 else asyncio.CancelledError
         for channel in list(self.channels):
-            channel.drop()
+            channel.drop(end)

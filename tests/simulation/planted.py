@@ -25,3 +25,5 @@ class Planted:
     short_lease: bool = False
     # Each attempt of an intent has a key of its own at the gateway.
     fresh_gateway_key: bool = False
+    # Who waits on a connection that the client library finds stuck is cancelled, and ends without a word.
+    silent_end: bool = False

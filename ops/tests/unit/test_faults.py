@@ -7,11 +7,11 @@ import pytest
 import typer
 
 from ops.credentials import load_or_generate
-from ops.faults import chance
+from ops.faults import chance, lanes, report
 from ops.faults.command import matching
 from ops.faults.provocations import CONTROLS
 from ops.faults.sabotage import SABOTAGE
-from ops.faults.scenario import SCENARIOS
+from ops.faults.scenario import SCENARIOS, Outcome
 from ops.fleet import description, service_environment
 from ops.layout import Layout
 
@@ -57,3 +57,53 @@ def test_only_services_take_the_detour(tmp_path: Path) -> None:
     known = description(layout, credentials, {})
     assert known["sandbox_url"] == "http://127.0.0.1:30010"
     assert known["postgresql"]["port"] == 30002  # type: ignore[index]
+
+
+def test_lanes_share_the_scenarios_among_them_and_leave_none_out() -> None:
+    assert lanes.deal(["a", "b", "c", "d", "e"], 3) == [["a", "d"], ["b", "e"], ["c"]]
+    assert lanes.deal(["a"], 3) == [["a"]]
+
+
+def _lanes_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """Have lanes run *program* in the place of `commdesk`."""
+    script = tmp_path / "harness.py"
+    script.write_text(program)
+    monkeypatch.setattr("sys.argv", [str(script)])
+
+
+async def test_what_lanes_found_comes_together_in_the_order_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _lanes_program(
+        tmp_path,
+        monkeypatch,
+        "import sys\n"
+        "from ops.faults import report\n"
+        "from ops.faults.scenario import Outcome\n"
+        "report.write([Outcome(name, '', '', held=True) for name in sys.argv[2:]], '', finished=True)\n",
+    )
+    first, second, third, *_ = SCENARIOS
+    found = await lanes.run([[third, first], [second]], tmp_path, 28000)
+    assert [outcome.name for outcome in found] == [first, second, third]
+    assert not report.broken(found)
+
+
+async def test_a_lane_that_ends_before_its_work_is_done_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _lanes_program(
+        tmp_path,
+        monkeypatch,
+        "import sys\n"
+        "from ops.faults import report\n"
+        "from ops.faults.scenario import Outcome\n"
+        "report.write([Outcome(sys.argv[2], '', '', held=True)], '')\n",
+    )
+    first, second, *_ = SCENARIOS
+    found = await lanes.run([[first, second]], tmp_path, 28000)
+    assert report.broken(found) == ["lane 1"]
+
+
+def test_the_table_for_a_page_has_a_row_for_each_scenario() -> None:
+    outcome = Outcome("C-x", "Does it.", "it holds", held=True, back_seconds=0.25)
+    lines = report.markdown([outcome]).splitlines()
+    assert len(lines) == 3
+    assert lines[2].startswith("| C-x | Does it. | it holds | yes | 0 | 0.0 s | 0.2 s | – |")

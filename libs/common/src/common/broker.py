@@ -6,7 +6,8 @@ One connection publishes and another consumes, so that a memory alarm, which blo
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -29,6 +30,22 @@ class BrokerUnavailable(Unavailable):
     """RabbitMQ cannot be reached or does not take messages now."""
 
     fix = "Nothing is lost: what was announced stays in the outbox and is sent when the broker is back."
+
+
+@contextmanager
+def stuck_is_lost() -> Iterator[None]:
+    """Have a call to the client library fail when its connection is given up.
+
+    The library ends whoever waits on a connection that it finds stuck with CancelledError. That would end the task that
+    called it without a word, a consumer or the sweeper for good, although nobody cancelled it.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise aio_pika.exceptions.AMQPConnectionError("the connection was stuck") from error
 
 
 class BrokerConnection:
@@ -62,7 +79,8 @@ class BrokerConnection:
             async with asyncio.timeout(timeout_seconds):
                 await self._open.wait()
                 assert self._connection is not None
-                return await self._connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+                with stuck_is_lost():
+                    return await self._connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
         except (TimeoutError, OSError, aio_pika.exceptions.AMQPError, RuntimeError) as error:
             raise BrokerUnavailable("no channel to the broker") from error
 
@@ -70,12 +88,13 @@ class BrokerConnection:
         pause_seconds = 0.1
         while True:
             try:
-                connection = await aio_pika.connect(
-                    self._url,
-                    timeout=10,
-                    heartbeat=HEARTBEAT_SECONDS,
-                    client_properties={"connection_name": self._name},
-                )
+                with stuck_is_lost():
+                    connection = await aio_pika.connect(
+                        self._url,
+                        timeout=10,
+                        heartbeat=HEARTBEAT_SECONDS,
+                        client_properties={"connection_name": self._name},
+                    )
             except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError) as error:
                 logger.warning("broker away: {} ({})", type(error).__name__, self._name)
                 await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
@@ -123,14 +142,15 @@ class Publisher:
         )
         async with self._window:
             try:
-                await channel.basic_publish(
-                    row.body,
-                    exchange=row.exchange,
-                    routing_key=row.routing_key,
-                    properties=properties,
-                    mandatory=row.mandatory,
-                    timeout=self._timeout_seconds,
-                )
+                with stuck_is_lost():
+                    await channel.basic_publish(
+                        row.body,
+                        exchange=row.exchange,
+                        routing_key=row.routing_key,
+                        properties=properties,
+                        mandatory=row.mandatory,
+                        timeout=self._timeout_seconds,
+                    )
             except PublishError:
                 # No queue is bound: the row stays unmarked until somebody mends the topology.
                 logger.error("unroutable: {} {}", row.exchange, row.routing_key)

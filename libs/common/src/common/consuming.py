@@ -15,7 +15,7 @@ from aiormq.abc import DeliveredMessage
 from loguru import logger
 from pamqp.commands import Basic
 
-from common.broker import BrokerConnection, BrokerUnavailable
+from common.broker import BrokerConnection, BrokerUnavailable, stuck_is_lost
 from common.envelopes import Delivery, opened
 from common.handling import BATCH_EVENTS_MAX, Climb, Refused, Subscription
 
@@ -79,7 +79,8 @@ class Consumer:
                 await self._pause(1.0)
                 continue
             try:
-                await self._consume(channel)
+                with stuck_is_lost():
+                    await self._consume(channel)
             except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError) as error:
                 logger.bind(queue=self._queue).warning("channel lost: {}", type(error).__name__)
                 await self._pause(1.0)

@@ -37,7 +37,7 @@ from common import (
 from common import redis as redis_hint
 from common import settings as service_settings
 from common.batching import Batcher
-from common.broker import BrokerConnection, BrokerUnavailable, Publisher
+from common.broker import BrokerConnection, BrokerUnavailable, Publisher, stuck_is_lost
 from common.clock import Clock, SystemClock
 from common.consuming import Consumer, Subscription
 from common.database import Database, connect, is_transient
@@ -209,6 +209,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Stop intake, flush, finish, mark; then everything may be closed."""
+        self._stopping.set()
         for consumer in self._consumers:
             consumer.stop()
         for intents in self._intents:
@@ -238,8 +239,14 @@ class Runtime:
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A role that dies takes the process along: it is started again whole."""
-        if not task.cancelled() and (error := task.exception()) is not None:
+        """A role that dies takes the process along: it is started again whole. So does one that somebody cancelled."""
+        if task.cancelled():
+            error: BaseException | None = (
+                None if self._stopping.is_set() else RuntimeError("cancelled by nobody of ours")
+            )
+        else:
+            error = task.exception()
+        if error is not None:
             logger.opt(exception=error).error("{} died", task.get_name())
             self._failed = self._failed or error
             self._stopping.set()
@@ -253,7 +260,8 @@ class Runtime:
             except BrokerUnavailable:
                 await asyncio.sleep(1)
         try:
-            await topology.check(channel, self.service, self.settings.retry_ladder_ms)
+            with stuck_is_lost():
+                await topology.check(channel, self.service, self.settings.retry_ladder_ms)
         except aio_pika.exceptions.AMQPError as error:
             logger.error("the broker lacks {}: `{} migrate` or `commdesk doctor --fix`", error, self.service)
         finally:
@@ -302,7 +310,8 @@ class Runtime:
             try:
                 depths = {}
                 for queue in CONTRACT.queues_of(self.service):
-                    found = await channel.declare_queue(queue.name, passive=True)
+                    with stuck_is_lost():
+                        found = await channel.declare_queue(queue.name, passive=True)
                     depths[queue.name] = found.declaration_result.message_count or 0
                 return {"depths": depths}
             finally:

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterator
 
-from ops.faults import command, scenario
+from ops.faults import report, scenario
 from ops.faults.ground import Ground
 from ops.faults.scenario import SCENARIOS, Outcome, Scenario
 
@@ -34,8 +34,8 @@ async def run(ground: Ground, minutes: float, seed: int) -> list[Outcome]:
         if time.monotonic() > ends:
             return outcomes
         outcomes.append(await scenario.run(ground, combined(apart_seconds, chosen)))
-        command.say(ground.steps, outcomes[-1])
-        command.write(outcomes, f"minutes={minutes:g} seed={seed}")
+        report.say(ground.steps, outcomes[-1])
+        report.write(outcomes, f"minutes={minutes:g} seed={seed}")
     return outcomes
 
 

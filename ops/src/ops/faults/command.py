@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from fnmatch import fnmatch
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ops import layout, stack
-from ops.faults import scenario, scenarios
+from ops.faults import lanes, report, scenario, scenarios
 from ops.faults.ground import Ground, open_ground
 from ops.faults.scenario import SCENARIOS, Outcome, Scenario
 from ops.steps import Steps
 
 PORT_BASE = 28000
-COLUMNS = (
-    *("scenario", "holds", "acknowledged", "fault"),
-    *("back after", "full rate after", "longest wait", "quiet after"),
-)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Scenarios, or patterns: 'C*', 'R68-*'. Without any, all.")]
 R = TypeVar("R")
@@ -45,12 +37,20 @@ def faults(
     list_only: Annotated[bool, typer.Option("--list", help="Say what there is, and run nothing.")] = False,
     minutes: Annotated[float, typer.Option(help="Random combinations for so long.")] = 0,
     seed: Annotated[int, typer.Option(help="The same seed, the same combinations.")] = 1,
+    fleets: Annotated[int, typer.Option("--lanes", help="So many fleets at once; of MINUTES, each a next seed.")] = 1,
 ) -> None:
     """Break a fleet of its own in every way there is, and check that nothing was lost or done twice."""
     chosen = matching(list(SCENARIOS.values()), names or [])
     if list_only:
         for each in chosen:
             typer.echo(f"{each.name}\n    {each.does}\n    → {each.must}")
+        return
+    if fleets > 1:
+        if minutes:
+            shares = [["--minutes", f"{minutes:g}", "--seed", str(seed + lane)] for lane in range(fleets)]
+        else:
+            shares = lanes.deal([each.name for each in chosen], fleets)
+        _finish(_in_lanes(shares), f"lanes={fleets}" + (f" minutes={minutes:g} seed={seed}" if minutes else ""))
         return
     if minutes:
         from ops.faults.chance import run as run_at_random
@@ -62,8 +62,8 @@ def faults(
         outcomes = []
         for each in chosen:
             outcomes.append(await scenario.run(ground, each))
-            say(ground.steps, outcomes[-1])
-            write(outcomes, "scenarios")
+            report.say(ground.steps, outcomes[-1])
+            report.write(outcomes, "scenarios")
         return outcomes
 
     _finish(_with_ground(one_by_one), "scenarios")
@@ -108,37 +108,6 @@ def matching(known: Sequence[Scenario], patterns: Sequence[str]) -> list[Scenari
     return [each for each in known if not patterns or any(fnmatch(each.name, pattern) for pattern in patterns)]
 
 
-def say(steps: Steps, outcome: Outcome) -> None:
-    """One line for a scenario, and one for each complaint."""
-    if outcome.skipped:
-        steps.note(f"{outcome.name}: not run here, {outcome.skipped}")
-        return
-    known = ", ".join(
-        (
-            f"{outcome.acknowledged} acknowledged",
-            f"back {_seconds(outcome.back_seconds)}",
-            f"full rate {_seconds(outcome.full_rate_seconds)}",
-            f"longest wait {_seconds(outcome.longest_seconds)}",
-            f"quiet {_seconds(outcome.quiet_seconds)}",
-        )
-    )
-    (steps.done if outcome.held else steps.failed)(f"{outcome.name}: {known}{_drained(outcome)}")
-    for complaint in outcome.complaints:
-        steps.failed(f"    {complaint[:600]}")
-
-
-def results_file() -> Path:
-    return layout.from_environment().run_dir / "faults.json"
-
-
-def write(outcomes: Sequence[Outcome], what: str) -> None:
-    """Keep what is known so far."""
-    file = results_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = {"what": what, "held": not _broken(outcomes), "outcomes": [vars(each) for each in outcomes]}
-    file.write_text(json.dumps(content, indent=2) + "\n")
-
-
 def _with_ground(work: Callable[[Ground], Awaitable[R]]) -> R:
     """Run *work* on a fresh fleet; interrupted or not, the fleet is taken down."""
 
@@ -149,14 +118,27 @@ def _with_ground(work: Callable[[Ground], Awaitable[R]]) -> R:
         async with open_ground(run_dir, base, Steps()) as ground:
             return await work(ground)
 
+    return _interruptible(run())
+
+
+def _interruptible(work: Coroutine[Any, Any, R]) -> R:
     try:
-        return asyncio.run(run())
+        return asyncio.run(work)
     except stack.StackFailed as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except asyncio.CancelledError:
-        typer.echo(f"interrupted; what is known so far is in {results_file()}", err=True)
+        typer.echo(f"interrupted; what is known so far is in {report.results_file()}", err=True)
         raise typer.Exit(130) from None
+
+
+def _in_lanes(shares: Sequence[Sequence[str]]) -> list[Outcome]:
+    async def run() -> list[Outcome]:
+        _cancelled_by_sigterm()
+        run_dir = layout.from_environment().run_dir
+        return await lanes.run(shares, run_dir, int(os.environ.get("PORT_BASE", PORT_BASE)))
+
+    return _interruptible(run())
 
 
 def _cancelled_by_sigterm() -> None:
@@ -173,49 +155,6 @@ def _cancelled_by_sigterm() -> None:
 
 
 def _finish(outcomes: Sequence[Outcome], what: str) -> None:
-    write(outcomes, what)
-    columns = (
-        "scenario",
-        "holds",
-        "acknowledged",
-        "fault",
-        "back after",
-        "full rate after",
-        "longest wait",
-        "quiet after",
-    )
-    table = Table(*columns, box=None, pad_edge=False)
-    for each in outcomes:
-        table.add_row(
-            each.name,
-            "not run" if each.skipped else "yes" if each.held else "NO",
-            str(each.acknowledged),
-            _seconds(each.fault_seconds),
-            _seconds(each.back_seconds),
-            _seconds(each.full_rate_seconds),
-            _seconds(each.longest_seconds),
-            _seconds(each.quiet_seconds),
-        )
-    console = Console()
-    (console if console.is_terminal else Console(width=160)).print(table)
-    for each in outcomes:
-        if each.drain_ratio is not None:
-            typer.echo(f"{each.name}{_drained(each)}")
-    broken, ran = _broken(outcomes), [each for each in outcomes if not each.skipped]
-    typer.echo(f"{len(ran) - len(broken)} of {len(ran)} hold; {results_file()}")
-    raise typer.Exit(1 if broken else 0)
-
-
-def _broken(outcomes: Sequence[Outcome]) -> list[str]:
-    return [each.name for each in outcomes if not each.held and not each.skipped]
-
-
-def _drained(outcome: Outcome) -> str:
-    if outcome.drain_ratio is None:
-        return ""
-    took = f"{_seconds(outcome.drained_seconds)} at {outcome.drain_ratio} times the arrival rate"
-    return f", a backlog of {outcome.backlog} drained in {took}"
-
-
-def _seconds(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{seconds:.1f} s"
+    report.write(outcomes, what, finished=True)
+    report.show(outcomes)
+    raise typer.Exit(1 if report.broken(outcomes) else 0)

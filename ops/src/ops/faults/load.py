@@ -17,6 +17,7 @@ import grpc.aio
 
 from ops import crowd, journey
 from ops.faults.history import Created, History
+from ops.faults.patience import patiently
 from ops.fleet_client import FleetClient
 from ops.journey import Member, StepFailed
 
@@ -76,7 +77,8 @@ class Load:
             payment_id = answer.data["paymentId"]
             self.history.created.append(Created(member, key, payment_id, order_id, answer.raw, asked_at, by_load=True))
             if self.pay:
-                await crowd.pay_order(self.fleet, order_id)
+                # The gateway may stand still as well; an order that is paid already stays so.
+                await patiently(lambda: crowd.pay_order(self.fleet, order_id), PATIENCE_SECONDS)
                 self.history.paid_orders.append(order_id)
         except (StepFailed, OSError, aiohttp.ClientError) as error:
             self.history.unknown.append(f"{key}: {error!r}")

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import aio_pika
+import aiohttp
 import asyncpg
 import grpc.aio
 import redis.exceptions
@@ -25,6 +26,7 @@ AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
+    aiohttp.ClientError,
     aio_pika.exceptions.AMQPError,
     grpc.aio.AioRpcError,
     redis.exceptions.RedisError,

@@ -131,9 +131,22 @@ def watch_database(counter: Counter) -> None:
     real_commit = transactions._Transaction__commit  # what the end of an `async with` calls
 
     async def fetch(self: Any, query: str, *args: Any, **kwargs: Any) -> Any:
-        if table := _WRITES.search(query):
-            written.setdefault(id(self), []).append(table[1])
+        table = _WRITES.search(query)
+        if table is None:
+            return await real_fetch(self, query, *args, **kwargs)
+        if not self.is_in_transaction():
+            return await alone(self, table[1], query, args, **kwargs)
+        written.setdefault(id(self), []).append(table[1])
         return await real_fetch(self, query, *args, **kwargs)
+
+    async def alone(
+        self: Any, table: str, query: str, args: Any, *, timeout: float | None = None, record_class: Any = None
+    ) -> Any:
+        """A statement that PostgreSQL commits by itself: what `fetch` does, and how many rows it changed."""
+        rows, tag, _ = await self._execute(query, args, 0, timeout, return_status=True, record_class=record_class)
+        if not tag.endswith(b" 0"):
+            counter.happened(f"commit {table}")
+        return rows
 
     async def copy(self: Any, table: str, **kwargs: Any) -> Any:
         written.setdefault(id(self), []).append(table)

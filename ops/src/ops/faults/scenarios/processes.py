@@ -128,3 +128,18 @@ async def _(ground: Ground) -> None:
 async def _(ground: Ground) -> None:
     """SIGKILL to Traefik."""
     await ground.kill("edge")
+
+
+@scenario(
+    "N-standstill-60s",
+    must="every connection is given up and made anew, nobody stays away; nothing acknowledged is lost or done twice",
+    random=False,
+)
+async def _(ground: Ground) -> None:
+    """Every process, the engines too, stands still for 60 s, as when the machine beneath is paused or moved."""
+    names = [state.name for state in await asyncio.to_thread(ground.stack.supervisor.states)]
+    await asyncio.gather(*(ground.signal(name, signal.SIGSTOP) for name in names))
+    try:
+        await asyncio.sleep(60)
+    finally:
+        await asyncio.gather(*(ground.signal(name, signal.SIGCONT) for name in names))
