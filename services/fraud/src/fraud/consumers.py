@@ -9,14 +9,17 @@ from fraud import use_cases, wire
 from fraud.in_flight import InFlight
 
 QUEUE = "fraud.detection"
+# Whoever asks for a score has 50 ms, on the same loop.
+EVENTS_MAX = 256
 
 
 def subscriptions(in_flight: InFlight, clock: Clock) -> tuple[Subscription, ...]:
     count = partial(use_cases.count_payments, in_flight, clock)
+    fed = partial(Subscription, QUEUE, handle=count, unhurried=True, events_max=EVENTS_MAX)
     return (
-        Subscription(QUEUE, pb.PaymentCreated, wire.created, count, unhurried=True),
-        Subscription(QUEUE, pb.PaymentSucceeded, wire.succeeded, count, unhurried=True),
-        Subscription(QUEUE, pb.PaymentFailed, wire.failed, count, unhurried=True),
-        Subscription(QUEUE, pb.PaymentCancelled, wire.cancelled, count, unhurried=True),
-        Subscription(QUEUE, pb.PaymentExpired, wire.expired, count, unhurried=True),
+        fed(message=pb.PaymentCreated, decode=wire.created),
+        fed(message=pb.PaymentSucceeded, decode=wire.succeeded),
+        fed(message=pb.PaymentFailed, decode=wire.failed),
+        fed(message=pb.PaymentCancelled, decode=wire.cancelled),
+        fed(message=pb.PaymentExpired, decode=wire.expired),
     )

@@ -23,6 +23,11 @@ from payment.use_cases.reviewing import Opinion, note_opinions
 from payment.use_cases.webhooks import Webhook
 
 
+# Those who buy wait for the same loop: what has piled up is worked in pieces that hold it for a few dozen milliseconds.
+WEBHOOKS_MAX = 128
+INVOICES_MAX = 256
+
+
 class SyncRequest(msgspec.Struct, frozen=True):
     """The command to ask the gateway about a payment."""
 
@@ -42,6 +47,7 @@ def subscriptions(
             partial(webhooks.process_webhooks, clock=clock, policy=policy),
             ask=partial(webhooks.ask_about, inquiry),
             on_climb=partial(webhooks.announce_climbs, clock=clock),
+            events_max=WEBHOOKS_MAX,
         ),
         Subscription(
             "payment.processing",
@@ -58,6 +64,7 @@ def subscriptions(
             success,
             partial(issue_invoices, clock=clock, prefix=invoice_prefix),
             unhurried=True,
+            events_max=INVOICES_MAX,
         ),
     )
 
