@@ -31,7 +31,7 @@ async def _mark(tx: Transaction, p: Params) -> None:
 
 async def _lease_rows(tx: Transaction, p: Params) -> Rows:
     found = Rows()
-    for key in sorted(key for key in tx.store.due.get("outbox", ()) if key < p["before"]):
+    for key in sorted(key for key in tx.store.due.get("outbox", ()) if p["after"] <= key < p["before"]):
         row = tx.get("outbox", key)
         if row is None or (row["leased_until"] is not None and row["leased_until"] >= tx.started):
             continue

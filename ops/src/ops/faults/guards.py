@@ -163,7 +163,8 @@ def no_outbox_lease() -> None:
 
     relay._LEASE = """
         select envelope_id, exchange, routing_key, mandatory, type, headers, body from outbox
-        where published_at is null and envelope_id < :before and cast(:lease as interval) > interval '0'
+        where published_at is null and envelope_id >= :after and envelope_id < :before
+          and cast(:lease as interval) > interval '0'
         order by envelope_id limit :rows
         """
     sweeper_only()
