@@ -19,9 +19,9 @@ RETRY_LADDER_MS = "30000,120000,600000,1800000"
 CALLEES = ("payment", "wallet", "ledger", "webhook-ingest", "notifier", "reconciler", "fraud", "identity")
 
 # Accepting goes before working off: how far a service steps back for the others when processor time is short. A flood
-# of webhooks is taken in first, fraud has 50 ms to answer, and who spends waits behind the wallets that another batch has
-# locked; then come those who buy; the others catch up afterwards. In Kubernetes `resources.requests.cpu` is what says
-# so: requests become shares.
+# of webhooks is taken in first, fraud has 50 ms to answer, who spends waits behind the wallets that a batch has locked;
+# then come those who buy; the others catch up afterwards. In Kubernetes `resources.requests.cpu` is what says so:
+# requests become shares.
 NICE = {"webhook-ingest": 0, "fraud": 0, "wallet": 0, "payment": 5}
 NICE_WORKING_OFF = 10
 

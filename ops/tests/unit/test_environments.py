@@ -67,7 +67,7 @@ def test_who_starts_the_stack_may_change_what_is_meant_to_be_changed(credentials
 
 def test_who_takes_webhooks_in_goes_before_who_works_them_off(credentials: Credentials) -> None:
     nice = {name: fleet.service(LAYOUT, credentials, name, {}).nice for name in SERVICES}
-    assert nice["webhook-ingest"] == nice["fraud"] == 0 < nice["payment"] < nice["wallet"]
+    assert nice["webhook-ingest"] == nice["fraud"] == nice["wallet"] == 0 < nice["payment"] < fleet.NICE_WORKING_OFF
     assert {nice[name] for name in set(nice) - set(fleet.NICE)} == {fleet.NICE_WORKING_OFF}
     assert fleet.service(LAYOUT, credentials, "payment", {"NICE_WORKING_OFF": "0"}).nice == 0
 

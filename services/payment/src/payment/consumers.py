@@ -22,7 +22,6 @@ from payment.use_cases.invoicing import Succeeded, issue_invoices
 from payment.use_cases.reviewing import Opinion, note_opinions
 from payment.use_cases.webhooks import Webhook
 
-
 # Those who buy wait for the same loop: what has piled up is worked in pieces that hold it for a few dozen milliseconds.
 WEBHOOKS_MAX = 128
 INVOICES_MAX = 256
