@@ -155,12 +155,12 @@ async def _(ground: Ground) -> AsyncIterator[None]:
 
 @use_case("expire", "payment", "webhook-ingest", "fraud", "notifier")
 async def _(ground: Ground) -> AsyncIterator[None]:
-    """An attempt fails, then the order closes unpaid."""
+    """An attempt fails, then the order closes unpaid: the payment has failed. Untried, it would have expired."""
     created = await _ready_to_pay(ground)
     yield
     await crowd.pay_order(ground.fleet, created.order_id, outcome="failure")
     await ground.fleet.sandbox("POST", f"/control/orders/{created.order_id}/expire", {})
-    await _until_status(ground, created, "EXPIRED")
+    await _until_status(ground, created, "FAILED")
     yield
 
 
