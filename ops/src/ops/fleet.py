@@ -149,8 +149,8 @@ def sandbox(layout: Layout, credentials: Credentials, given: Mapping[str, str]) 
             "CASHFREE_SECRET_KEY": credentials.words["cashfree_secret_key"],
             "PYTHONUNBUFFERED": "1",
         },
-        # It is asked by those who work off, and must not take from the door what they leave.
-        nice=_nice_working_off(given),
+        # Payment asks it, and goes before it for no longer than it takes to ask.
+        nice=min(NICE["payment"], _nice_working_off(given)),
     )
 
 
