@@ -71,10 +71,9 @@ def settings(
         "autovacuum_naptime": ("30s", "queues of rows (outbox, inbox) turn over quickly; each look costs all the same"),
         "autovacuum_vacuum_threshold": ("20000", "small tables that grow are not visited at every doubling"),
         "autovacuum_vacuum_insert_threshold": ("500000", "rows that never change only need their visibility noted"),
-        "autovacuum_analyze_threshold": (
-            "1000000",
-            "statements probe indexes whatever the statistics say; ten tables that reach it together are a stall",
-        ),
+        "autovacuum_analyze_threshold": ("2000", "a plan that was made on an empty table is made anew soon"),
+        "autovacuum_analyze_scale_factor": ("2", "and then each time it has tripled: the ways to probe stay the same"),
+        "autovacuum_max_workers": ("2", "a table at a time and a queue beside it: two cores have others to serve"),
         "log_min_duration_statement": ("1000", "what takes a second is worth a line"),
         "log_lock_waits": ("on", "the same for locks"),
         "log_parameter_max_length": ("0", "parameters are personal data"),

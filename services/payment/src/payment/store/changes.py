@@ -15,13 +15,14 @@ from payment.store import rows
 _LOCK = f"""
 select {rows.SELECT} from payments where id = any(cast(:ids as uuid[])) order by id for no key update
 """
-# The order ids are looked up first and the rows locked by their own ids: one order for everybody who locks.
+# The order ids are looked up first and the rows locked by their own ids: one order for everybody who locks. One probe
+# for each: a join planned while the table was small would read all of it for every batch, until somebody analyses it.
 _LOCK_ORDERS = f"""
 select {rows.SELECT} from payments
 where id = any(array(
-    select p.id from payments p
-    join unnest(cast(:merchants as text[]), cast(:orders as text[])) as asked (merchant_id, order_id)
-      on p.merchant_id = asked.merchant_id and p.order_id = asked.order_id))
+    select found.id from unnest(cast(:merchants as text[]), cast(:orders as text[])) as asked (merchant_id, order_id)
+    cross join lateral (select p.id from payments p
+                        where p.merchant_id = asked.merchant_id and p.order_id = asked.order_id limit 1) as found))
 order by id for no key update
 """
 _HISTORY = """
