@@ -6,10 +6,11 @@ import msgspec
 import pytest
 from asyncpg import PostgresError
 
-from common import ids
+from common import idempotency, ids
+from common.database import _compiled
 from payment import domain, store
 from payment.domain import CaptureStatus, Status, Transaction, Transition
-from payment.store import changes, queries
+from payment.store import changes, queries, rows
 
 
 async def stored(db: Any, build: Any, **fields: Any) -> Any:
@@ -112,6 +113,31 @@ PLANS: dict[str, tuple[str, dict[str, Any]]] = {
     "by_order": (queries._BY_ORDER, {"merchant_id": "mer_commdesk", "order_id": "x"}),
     "history_of": (queries._HISTORY_OF, {"id": ids.new()}),
 }
+
+
+HOT = PLANS | {
+    "save": (rows.SAVE, {}),
+    "known keys": (idempotency._READ, {}),
+    "completed keys": (idempotency._COMPLETE, {}),
+}
+# What the planner falls for while a table is small, and what reads all of it for every batch once it is not.
+SWEEPING = ("Seq Scan on", "Merge Join", "Hash Join", "Materialize")
+
+
+@pytest.mark.parametrize("population", [0, 300])
+@pytest.mark.parametrize("name", HOT)
+async def test_a_plan_made_early_probes_for_each_item(db: Any, build: Any, name: str, population: int) -> None:
+    """The plan that a connection keeps: made for any arguments, when there were few rows and no statistics."""
+    numbered, names = _compiled(HOT[name][0])
+    async with db.begin() as tx:
+        payments = [build.payment(Status.CREATED, id=ids.new(), order_id=f"o-{n}") for n in range(population)]
+        await store.insert(tx, payments)
+        await tx.connection.driver.execute(f"prepare hot as {numbered}")
+        arguments = f"({', '.join('null' for _ in names)})" if names else ""
+        kept = await tx.connection.driver.fetch(f"explain execute hot{arguments}")
+        await tx.connection.driver.execute("deallocate hot")
+    plan = "\n".join(row[0] for row in kept)
+    assert not any(each in plan for each in SWEEPING), plan
 
 
 @pytest.mark.parametrize("name", PLANS)
