@@ -138,6 +138,9 @@ async def test_a_plan_made_early_probes_for_each_item(db: Any, build: Any, name:
         await tx.connection.driver.execute("deallocate hot")
     plan = "\n".join(row[0] for row in kept)
     assert not any(each in plan for each in SWEEPING), plan
+    if name in ("lock_orders", "by_order"):
+        # An index that fits in part would read all payments of a merchant and throw them away.
+        assert "Filter:" not in plan, plan
 
 
 @pytest.mark.parametrize("name", PLANS)
