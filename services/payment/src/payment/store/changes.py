@@ -16,7 +16,7 @@ _LOCK = f"""
 select {rows.SELECT} from payments where id = any(cast(:ids as uuid[])) order by id for no key update
 """
 # The order ids are looked up first and the rows locked by their own ids: one order for everybody who locks. One probe
-# for each, and no other index begins with the merchant: there is no plan that reads more, whenever it was made.
+# for each, and no other index of all rows begins with the merchant: no plan reads more, whenever it was made.
 _LOCK_ORDERS = f"""
 select {rows.SELECT} from payments
 where id = any(array(
