@@ -24,7 +24,7 @@ _SIZE = Histogram("commdesk_batch_items", "Items of a flush", ["batcher"], bucke
 # Integrity violations: one item contradicts what is stored, the others deserve their own try.
 _CONSTRAINT = "23"
 # While items come several at a time, flushes of one batcher start at least this far apart.
-PERIOD_SECONDS = 0.04
+PERIOD_SECONDS = 0.06
 # Or let those come that are known to be on their way, for no longer than this.
 LINGER_SECONDS = 0.01
 # So many share the cost of a flush well enough: nobody waits for more.
@@ -57,7 +57,8 @@ class Batcher(Generic[T, R]):
     one call to a service of ours, never a call to a gateway. Two items with the same key fold into one. A constraint
     error makes the batch be tried singly; an infrastructure error fails all of it as OutcomeUnknown. A caller that goes
     away neither cancels the flush nor breaks it. The flush runs in an empty context: what it needs rides on the item.
-    *expected* tells how many items are on their way, where somebody knows.
+    *expected* tells how many items are on their way, where somebody knows. *period_seconds* is 0 for a batcher
+    behind another one: its items come together already and would wait a second time for hardly any company.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Batcher(Generic[T, R]):
         items_max: int = 128,
         waiting_max: int = 2000,
         expected: Callable[[], int] | None = None,
+        period_seconds: float = PERIOD_SECONDS,
     ) -> None:
         self._flush = flush
         self._name = name
@@ -77,6 +79,7 @@ class Batcher(Generic[T, R]):
         self._by_key: dict[Hashable, asyncio.Future[R]] = {}
         self._flusher: asyncio.Task[None] | None = None
         self._expected = expected
+        self._period_seconds = period_seconds
         self._arrived = asyncio.Event()
         self._started, self._last_size = 0.0, 0
         self._size = _SIZE.labels(name)
@@ -128,7 +131,7 @@ class Batcher(Generic[T, R]):
         if self._expected is not None:
             await self._linger(self._expected)
         elif self._last_size > 1 and len(self._queue) < ITEMS_ENOUGH:
-            await asyncio.sleep(self._started + PERIOD_SECONDS - time.monotonic())
+            await asyncio.sleep(self._started + self._period_seconds - time.monotonic())
         self._started = time.monotonic()
         self._last_size = len(self._queue)
 

@@ -76,6 +76,16 @@ async def test_who_comes_alone_never_waits() -> None:
     assert len(recorder.batches) == 20
 
 
+async def test_those_who_come_together_from_one_batcher_do_not_wait_at_the_next() -> None:
+    recorder = Recorder()
+    behind = Batcher(recorder.flush, name="test", period_seconds=0)
+    started = time.monotonic()
+    for _ in range(20):
+        await asyncio.gather(*(behind.submit(number) for number in range(5)))
+    assert list(map(len, recorder.batches)) == [5] * 20
+    assert time.monotonic() - started < 10 * PERIOD_SECONDS
+
+
 async def test_a_crowd_never_waits() -> None:
     recorder = Recorder()
     batcher = Batcher(recorder.flush, name="test", items_max=ITEMS_ENOUGH)

@@ -38,7 +38,9 @@ class FraudScores:
     def __init__(self, stub: FraudServiceStub, *, fail_open: bool) -> None:
         self._stub = stub
         self._fail_open = fail_open
-        self.batcher: Batcher[Payment, Verdict] = Batcher(self._score, name="fraud_scores", items_max=256)
+        self.batcher: Batcher[Payment, Verdict] = Batcher(
+            self._score, name="fraud_scores", items_max=256, period_seconds=0
+        )
 
     async def verdict(self, payment: Payment) -> Verdict:
         """Fraud's opinion; without one, by policy, a clean verdict or FraudUnavailable.

@@ -95,7 +95,7 @@ class Creation:
             pause_seconds_max=ORDER_PAUSE_SECONDS_MAX,
         )
         self.batcher: Batcher[Item, Placed | Answered] = Batcher(
-            lambda items: place_payments(db, self.orders, items, clock.now()), name="create_payments"
+            lambda items: place_payments(db, self.orders, items, clock.now()), name="create_payments", period_seconds=0
         )
 
     async def create(self, purchase: Purchase, fingerprint: bytes) -> Answer:
