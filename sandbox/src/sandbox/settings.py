@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         default="500,2000,5000,10000,20000,30000,60000", validation_alias="SANDBOX_WEBHOOK_RETRY_MS"
     )
     webhook_timeout_ms: int = Field(default=10_000, gt=0, validation_alias="SANDBOX_WEBHOOK_TIMEOUT_MS")
-    webhook_connections: int = Field(default=32, gt=0, validation_alias="SANDBOX_WEBHOOK_CONNECTIONS")
+    webhook_connections: int = Field(default=64, gt=0, validation_alias="SANDBOX_WEBHOOK_CONNECTIONS")
     webhook_pending_max: int = Field(default=200_000, gt=0, validation_alias="SANDBOX_WEBHOOK_PENDING_MAX")
     webhook_log_max: int = Field(default=10_000, gt=0, validation_alias="SANDBOX_WEBHOOK_LOG_MAX")
 

@@ -12,8 +12,6 @@ from webhook_ingest.gateways.cashfree import Cashfree
 from webhook_ingest.settings import Settings
 
 REFUSALS_ANNOUNCED_SECONDS = 10
-# No member waits for the answer to a webhook, and what follows it gathers for as long.
-STORE_PERIOD_SECONDS = 0.1
 
 
 async def service(settings: Settings) -> None:
@@ -22,9 +20,7 @@ async def service(settings: Settings) -> None:
         receiver = use_cases.Receiver(
             gateways={"cashfree": Cashfree(settings.cashfree_secrets)},
             batcher=rt.batcher(
-                Batcher[Webhook, Stored](
-                    partial(use_cases.store_webhooks, rt.db), name="store_webhooks", period_seconds=STORE_PERIOD_SECONDS
-                )
+                Batcher[Webhook, Stored](partial(use_cases.store_webhooks, rt.db), name="store_webhooks")
             ),
             refusals=refusals,
             clock=rt.clock,
