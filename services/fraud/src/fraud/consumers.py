@@ -10,7 +10,7 @@ from fraud.in_flight import InFlight
 
 QUEUE = "fraud.detection"
 # Whoever asks for a score has 50 ms, on the same loop.
-EVENTS_MAX = 256
+EVENTS_MAX = 128
 
 
 def subscriptions(in_flight: InFlight, clock: Clock) -> tuple[Subscription, ...]:

@@ -24,7 +24,7 @@ from payment.use_cases.webhooks import Webhook
 
 # Those who buy wait for the same loop: what has piled up is worked in pieces that hold it for a few dozen milliseconds.
 WEBHOOKS_MAX = 128
-INVOICES_MAX = 256
+INVOICES_MAX = 128
 
 
 class SyncRequest(msgspec.Struct, frozen=True):
