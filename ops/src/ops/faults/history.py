@@ -62,7 +62,7 @@ async def complaints(fleet: FleetClient, db: asyncpg.Connection, history: Histor
     found += _shown("acknowledged payment has no row of its own", await _payments(db, history))
     found += _shown("paid order was not granted exactly once", await _grants(db, history))
     found += _shown("acknowledged consumption is not one transaction", await _consumptions(db, history))
-    found += _shown("webhook answered 200 is not stored", await _webhooks(fleet, db))
+    found += _shown("acknowledged webhook is not stored", await _webhooks(fleet, db))
     found += _shown("key answered with other bytes", await _replays(fleet, history))
     return found
 
