@@ -22,7 +22,7 @@ CALLEES = ("payment", "wallet", "ledger", "webhook-ingest", "notifier", "reconci
 # of webhooks is taken in first, fraud has 50 ms to answer, who spends waits behind the wallets that a batch has locked;
 # then come those who buy; the others catch up afterwards. In Kubernetes `resources.requests.cpu` is what says so:
 # requests become shares.
-NICE = {"webhook-ingest": 0, "fraud": 0, "wallet": 0, "payment": 5}
+NICE = {"webhook-ingest": 0, "fraud": 0, "wallet": 0, "payment": 2}
 NICE_WORKING_OFF = 10
 
 # Settings that a caller of `up` may change through its own environment, for all services.
