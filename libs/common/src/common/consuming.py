@@ -26,9 +26,11 @@ PREFETCH_ENVELOPES = 256
 # Batches start at least this far apart, so that under load each has time to gather: a batch costs its handful of
 # statements however small. The first message of a queue that was idle for as long never waits.
 BATCH_PERIOD_SECONDS = 0.1
-# The same for queues on which nobody waits (books, mails, histories, figures), and for every queue while the service's
-# own door is flooded: who knocks goes before what is queued.
-BATCH_PERIOD_UNHURRIED_SECONDS = 0.5
+# The same for queues on which nobody waits (books, mails, histories, figures). Not longer: what gathers is worked at
+# one go, and several services at it take both processors from whoever stands at a door.
+BATCH_PERIOD_UNHURRIED_SECONDS = 0.2
+# The same for every queue while the service's own door is flooded: who knocks goes before what is queued.
+BATCH_PERIOD_FLOODED_SECONDS = 0.5
 # A queue that holds messages and delivers none for this long has a dead channel behind it.
 SILENCE_SECONDS = 20.0
 STOP_SECONDS = 20.0
@@ -119,7 +121,7 @@ class Consumer:
 
     async def _gather(self) -> None:
         now = time.monotonic()
-        period = BATCH_PERIOD_UNHURRIED_SECONDS if self._flooded() else 0.0 if self._behind else self._period_seconds
+        period = BATCH_PERIOD_FLOODED_SECONDS if self._flooded() else 0.0 if self._behind else self._period_seconds
         pause = self._started + period - now
         if pause > 0:
             await asyncio.sleep(pause)
