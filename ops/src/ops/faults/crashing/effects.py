@@ -70,6 +70,8 @@ class Counter:
             log.write(f"{os.getpid()} {named}\n")
         is_first = self._plan.pid == os.getpid()
         if named == self._plan.after if is_first else len(self._seen) == self._plan.again:
+            if not is_first:
+                self._plan_file.unlink(missing_ok=True)  # the one after it lives
             os.kill(os.getpid(), signal.SIGKILL)
 
     def soon(self, what: str) -> None:
