@@ -64,6 +64,20 @@ def test_the_effect_that_was_named_is_the_last(tmp_path: Path) -> None:
     assert [what for _, what in counted(tmp_path, "wallet")] == ["sent#1", "ack#1", "sent#2"]
 
 
+def test_the_process_that_follows_dies_too_and_the_third_lives(tmp_path: Path) -> None:
+    arm(tmp_path, "wallet", Plan(pid=os.getpid(), after="sent#1", again=2))
+    for outcome in (-signal.SIGKILL, 0):
+        process = subprocess.run(
+            [sys.executable, "-c", DIES, str(tmp_path)],
+            input="sent\nack\nsent\n",
+            text=True,
+            capture_output=True,
+            timeout=10,
+        )
+        assert process.returncode == outcome
+    assert [what for _, what in counted(tmp_path, "wallet")] == ["sent#1", "ack#1"]
+
+
 def test_tables_that_are_written_are_told_from_rows_that_are_locked() -> None:
     def first(sql: str) -> str | None:
         found = _WRITES.search(sql)
