@@ -170,6 +170,7 @@ class EarlyDatabase(Database):
         async with self.engine.begin() as connection:
             tx = Tx(connection, self.service)
             yield tx
+            await tx.flush()
             if tx.outgoing and self.on_commit is not None:
                 self.on_commit(tx.outgoing)
 

@@ -23,6 +23,7 @@ async def _append(tx: Transaction, p: Params) -> None:
 
 
 async def _mark(tx: Transaction, p: Params) -> None:
+    tx.asynchronous = True
     for envelope_id in p["ids"]:
         row = tx.get("outbox", envelope_id)
         if row is not None and row["published_at"] is None:
@@ -40,10 +41,6 @@ async def _lease_rows(tx: Transaction, p: Params) -> Rows:
             tx.writes["outbox", key] = leased
             found.append(Record(**leased))
     return found
-
-
-async def _asynchronous(tx: Transaction, p: Params) -> None:
-    tx.asynchronous = True
 
 
 async def _claim(tx: Transaction, p: Params) -> Rows:
@@ -131,7 +128,6 @@ STATEMENTS: dict[str, Statement] = {
     outbox._INSERT: _append,
     relay._MARK: _mark,
     relay._LEASE: _lease_rows,
-    "set local synchronous_commit = off": _asynchronous,
     handling._CLAIM: _claim,
     intents._RECORD: _record,
     intents._LEASE: _lease_intents,

@@ -5,7 +5,7 @@ does. Reads see what is committed and what the transaction itself wrote. Rows ar
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -89,6 +89,11 @@ class Transaction:
         await self.travel()
         rows = await self.store.statements[sql](self, params)
         return rows if isinstance(rows, Rows) else Rows(rows or ())
+
+    async def write(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        await self.travel()
+        for sql, params in statements:
+            await self.store.statements[sql](self, dict(params))
 
     async def travel(self) -> None:
         """The statement's way to the server; it may find the connection gone or lose a race."""

@@ -39,14 +39,34 @@ class DatabaseUnavailable(Unavailable):
 
 
 _PARAMETER = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)")
+_TARGET = re.compile(r"\s*(?:insert into|update|delete from)\s+(\w+)")
 
 
 @lru_cache(maxsize=1024)
-def _compiled(sql: str) -> tuple[str, tuple[str, ...]]:
-    """*sql* with `$1` for the first name and so on, and the names in that order."""
+def _compiled(sql: str, first: int = 1) -> tuple[str, tuple[str, ...]]:
+    """*sql* with `$first` for the first name and so on, and the names in that order."""
     names: dict[str, int] = {}
-    numbered = _PARAMETER.sub(lambda found: f"${names.setdefault(found[1], len(names) + 1)}", sql)
+    numbered = _PARAMETER.sub(lambda found: f"${names.setdefault(found[1], len(names) + first)}", sql)
     return numbered, tuple(names)
+
+
+@lru_cache(maxsize=1024)
+def _target(sql: str) -> str:
+    """The table that *sql* writes to."""
+    found = _TARGET.match(sql)
+    assert found, "a write inserts, updates or deletes"
+    return found[1]
+
+
+@lru_cache(maxsize=256)
+def _together(statements: tuple[str, ...]) -> str:
+    """One statement that does what all of them do, its parameters theirs one after the other."""
+    parts, first = [], 1
+    for number, sql in enumerate(statements):
+        numbered, names = _compiled(sql, first)
+        parts.append(f"write_{number} as ({numbered})")
+        first += len(names)
+    return f"with {', '.join(parts)} select"
 
 
 class Row(asyncpg.Record):
@@ -101,6 +121,14 @@ class Connection:
         numbered, names = _compiled(sql)
         return Rows(cast(list[Row], await self.driver.fetch(numbered, *[params[name] for name in names])))
 
+    async def write(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Run statements whose rows nobody reads in one round trip; none of them sees what the others do."""
+        if len(statements) == 1:
+            await self.execute(*statements[0])
+            return
+        values = [params[name] for sql, params in statements for name in _compiled(sql)[1]]
+        await self.driver.fetch(_together(tuple(sql for sql, _ in statements)), *values)
+
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         await self.driver.copy_records_to_table(table, columns=columns, records=rows)
 
@@ -128,20 +156,39 @@ class Engine:
 class Tx:
     """One open transaction. What `outbox.append` puts into `outgoing` is published after the commit."""
 
-    __slots__ = ("connection", "outgoing", "service")
+    __slots__ = ("_writes", "connection", "outgoing", "service")
 
     def __init__(self, connection: Connection, service: str) -> None:
         self.connection = connection
         self.service = service
         self.outgoing: list[Any] = []
+        # By table: what travels together sees one snapshot, so that two writes to one table would not see each other.
+        self._writes: dict[str, tuple[str, Mapping[str, Any]]] = {}
 
     async def execute(self, sql: str, **params: Any) -> Rows:
         """Run one statement. Parameters are `:name`; cast with `cast(:name as type)`, never `:name::type`."""
+        await self.flush()
         return await self.connection.execute(sql, params)
+
+    async def write(self, sql: str, **params: Any) -> None:
+        """Insert, update or delete, with its neighbours in one round trip: before the next statement of another kind,
+        the next write to the same table, or the commit. What it raises is raised there.
+        """
+        table = _target(sql)
+        if table in self._writes:
+            await self.flush()
+        self._writes[table] = (sql, params)
 
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Append *rows* to *table*: half the cost of an insert, on both sides, for rows that cannot be there yet."""
+        await self.flush()
         await self.connection.copy(table, columns, rows)
+
+    async def flush(self) -> None:
+        """Send the writes that wait for company."""
+        if self._writes:
+            writes, self._writes = list(self._writes.values()), {}
+            await self.connection.write(writes)
 
 
 class Database:
@@ -159,6 +206,7 @@ class Database:
         async with self.engine.begin() as connection:
             tx = Tx(connection, self.service)
             yield tx
+            await tx.flush()
         if tx.outgoing and self.on_commit is not None:
             self.on_commit(tx.outgoing)
 

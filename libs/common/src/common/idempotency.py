@@ -186,7 +186,7 @@ async def complete(tx: Tx, completions: Sequence[Completion]) -> None:
     """Store final answers."""
     if not completions:
         return
-    await tx.execute(
+    await tx.write(
         _COMPLETE,
         **_columns([done.key for done in completions]),
         subjects=[done.subject for done in completions],

@@ -129,7 +129,7 @@ class Intents(Generic[R]):
         return [Intent(intent_id, payload, 1) for intent_id, payload in payloads.items()]
 
     async def _insert(self, tx: Tx, intent_ids: Sequence[UUID], payloads: Mapping[UUID, bytes], leased: bool) -> None:
-        await tx.execute(
+        await tx.write(
             _RECORD,
             kind=self.kind,
             ids=intent_ids,

@@ -73,7 +73,7 @@ async def append_rows(tx: Tx, rows: Sequence[Outgoing]) -> None:
     """Put ready envelopes into the outbox: what the consumer uses for its hops."""
     if not rows:
         return
-    await tx.execute(
+    await tx.write(
         _INSERT,
         envelope_ids=[row.envelope_id for row in rows],
         exchanges=[row.exchange for row in rows],

@@ -31,7 +31,12 @@ LEASE = timedelta(seconds=30)
 # More than this in memory is left to the sweeper, so that a blocked broker does not fill the process.
 IN_FLIGHT_MAX = 2_000
 
-_MARK = "update outbox set published_at = now() where envelope_id = any(cast(:ids as uuid[])) and published_at is null"
+# A lost mark only means that the row is published again: nothing waits for the disk.
+_MARK = """
+with hurried as materialized (select set_config('synchronous_commit', 'off', true))
+update outbox set published_at = now() from hurried
+where envelope_id = any(cast(:ids as uuid[])) and published_at is null
+"""
 
 _LEASE = """
 update outbox set leased_until = now() + cast(:lease as interval)
@@ -86,9 +91,7 @@ class Relay:
         if not confirmed:
             return 0
         try:
-            async with self._db.begin() as tx:
-                # A lost mark only means that the row is published again.
-                await tx.execute("set local synchronous_commit = off")
+            async with self._db.autocommit() as tx:
                 await tx.execute(_MARK, ids=confirmed)
         except BaseException:
             self._confirmed.extend(confirmed)

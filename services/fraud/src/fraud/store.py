@@ -100,7 +100,7 @@ async def count(tx: Tx, tally: Mapping[tuple[UUID, int], Counts]) -> None:
     if not tally:
         return
     rows = sorted(tally.items(), key=lambda row: row[0])
-    await tx.execute(
+    await tx.write(
         """
         insert into velocity_buckets as bucket (key, minute, created, failed, succeeded, abandoned, amount_minor)
         select * from unnest(cast(:keys as uuid[]), cast(:minutes as integer[]), cast(:created as integer[]),
@@ -131,7 +131,7 @@ async def see(tx: Tx, events: Sequence[Happened]) -> None:
     if not seen:
         return
     rows = sorted(seen.items(), key=lambda row: (row[0].user_key, row[0].dimension, row[0].source_key))
-    await tx.execute(
+    await tx.write(
         """
         insert into user_sources as known (user_key, dimension, source_key, first_seen, last_seen)
         select * from unnest(cast(:user_keys as uuid[]), cast(:dimensions as text[]), cast(:source_keys as uuid[]),

@@ -84,10 +84,11 @@ async def count_payments(in_flight: InFlight, clock: Clock, tx: Tx, events: Sequ
     Each event counts, and flags, once because its envelope is claimed once.
     """
     now = clock.now()
-    await store.count(tx, domain.tally(events, now))
     created = [event for event in events if event.metric is Metric.CREATED]
+    reviews = await store.reviews(tx, {event.payment_id for event in created})
+    await store.count(tx, domain.tally(events, now))
     await store.see(tx, created)
-    await outbox.append(tx, wire.flagged(await store.reviews(tx, {event.payment_id for event in created}), now))
+    await outbox.append(tx, wire.flagged(reviews, now))
     in_flight.settle(event.payment_id for event in created)
 
 

@@ -102,7 +102,7 @@ _AUDIT_COLUMNS = (
 async def add_audit(tx: Tx, records: Sequence[AuditRecord]) -> None:
     """Keep *records*, sorted by id, each once."""
     if records:
-        await tx.execute(_ADD_AUDIT, **dict(zip(_AUDIT_COLUMNS, zip(*records, strict=True), strict=True)))
+        await tx.write(_ADD_AUDIT, **dict(zip(_AUDIT_COLUMNS, zip(*records, strict=True), strict=True)))
 
 
 # Horizons above the oldest running transaction are from before a restore into a younger cluster: not to be trusted.

@@ -77,7 +77,7 @@ async def insert(tx: Tx, entries: Sequence[Entry], now: datetime) -> set[UUID]:
 async def finish(tx: Tx, outcomes: Sequence[Outcome], now: datetime) -> None:
     """Record how mails ended; one that has ended already is left as it is."""
     ordered = sorted(outcomes, key=lambda outcome: outcome.email_id)
-    await tx.execute(
+    await tx.write(
         """
         update emails set status = row.status, reason = row.reason, attempts = row.attempts,
                           provider_code = row.provider_code, finished_at = :now
@@ -126,7 +126,7 @@ async def lock_closing(tx: Tx, now: datetime, limit: int) -> list[Digest]:
 async def save_digests(tx: Tx, digests: Mapping[str, Digest]) -> None:
     """Write *digests*, which are locked."""
     ordered = [digests[cause] for cause in sorted(digests)]
-    await tx.execute(
+    await tx.write(
         """
         update alert_digests set closes_at = row.closes_at, pending = row.pending, samples = cast(row.samples as jsonb),
                                  mails = row.mails, total = row.total

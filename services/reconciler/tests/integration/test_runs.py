@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -14,8 +15,10 @@ from common import ids
 from common.clock import FakeClock
 from common.database import Database
 from reconciler import store
-from reconciler.domain import BillingEvent, BillingKind, Run, RunInProgress, RunStatus, Scope
+from reconciler.domain import BillingEvent, BillingKind, Published, Run, RunInProgress, RunStatus, Scope
+from reconciler.gateways import PAGE
 from reconciler.use_cases import Reconciliation, keep_billing
+from reconciler.use_cases.deliveries import UNHURRIED_PAUSE
 
 HOUR = 3600.0
 
@@ -76,6 +79,39 @@ async def test_a_run_whose_caller_goes_away_gives_its_place_back(db: Database, c
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [run.status for run in await runs(db)] == [RunStatus.FAILED]
+
+
+@pytest.mark.parametrize("scheduled", [True, False])
+async def test_a_scheduled_run_lets_others_go_first_between_pages(
+    db: Database, clock: FakeClock, scheduled: bool
+) -> None:
+    answer_seconds = 0.1
+    pauses: list[float] = []
+
+    class Slow:
+        """A service with three pages of announcements that nobody listens to."""
+
+        answered_at = 0.0
+        pages = 3
+
+        async def published(self, since: datetime, until: datetime, after: UUID | None) -> list[Published]:
+            asked_at = time.monotonic()
+            if after:
+                pauses.append(asked_at - self.answered_at)
+            await asyncio.sleep(answer_seconds)
+            self.pages -= 1
+            self.answered_at = time.monotonic()
+            return [Published(ids.new(), "ledger.exchange", "ledger.block.sealed", True)] * (PAGE if self.pages else 1)
+
+    peers: dict[str, Any] = {"payment": Slow()}
+    reconciliation = Reconciliation(db, clock, peers, [], timedelta(0), timedelta(0), "mer_commdesk")
+    if scheduled:
+        await reconciliation.scheduled(Scope.DELIVERIES, HOUR)
+    else:
+        await reconciliation.run(Scope.DELIVERIES, "operator:test")
+    assert len(pauses) == 2
+    longest, shortest = max(pauses), min(pauses)
+    assert shortest >= UNHURRIED_PAUSE * answer_seconds if scheduled else longest < UNHURRIED_PAUSE * answer_seconds
 
 
 def billing(kind: BillingKind, day: int, amount: int = 100) -> BillingEvent:

@@ -35,6 +35,7 @@ def debited_at_once(db, clock, make, delivered):
         await delivered(make.grant())
         async with db.begin() as tx:
             [first] = await use_cases.move_credits(tx, clock, [make.consumption(3000)])
+            await tx.flush()
             second = asyncio.create_task(use_cases.consume_credits(db, clock, [make.consumption(3000)]))
             await asyncio.wait([second], timeout=0.3)
             assert not second.done(), "the second must still be waiting when the first commits"

@@ -87,7 +87,7 @@ async def save(tx: Tx, moved: Mapping[UUID, Progress], reports: Sequence[Report]
     """Write the webhooks that moved, and every report into the history."""
     if moved:
         progress = [moved[webhook_id] for webhook_id in sorted(moved)]
-        await tx.execute(
+        await tx.write(
             """
             update webhook_logs set processing_status = row.status, retry_count = row.retry_count,
                                     failure_reason = row.failure_reason, processed_at = row.processed_at
@@ -103,7 +103,7 @@ async def save(tx: Tx, moved: Mapping[UUID, Progress], reports: Sequence[Report]
             processed=[each.processed_at for each in progress],
         )
     if reports:
-        await tx.execute(
+        await tx.write(
             """
             insert into webhook_history (id, webhook_id, status, outcome, reason, attempt, payment_id, reported_at)
             select * from unnest(cast(:ids as uuid[]), cast(:webhook_ids as uuid[]), cast(:statuses as text[]),

@@ -124,12 +124,12 @@ async def lock_orders(tx: Tx, orders: Collection[tuple[str, str]]) -> dict[tuple
 
 async def save(tx: Tx, payments: Sequence[Payment]) -> None:
     if payments:
-        await tx.execute(rows.SAVE, **rows.saved(payments))
+        await tx.write(rows.SAVE, **rows.saved(payments))
 
 
 async def add_history(tx: Tx, lines: Sequence[Transition]) -> None:
     if lines:
-        await tx.execute(
+        await tx.write(
             _HISTORY,
             ids=[line.payment_id for line in lines],
             seqs=[line.seq for line in lines],
@@ -180,7 +180,7 @@ async def add_transactions(tx: Tx, taken: Sequence[tuple[Payment, Transaction]])
         return
     ordered = sorted(taken, key=lambda pair: (pair[0].gateway, pair[1].claim.gateway_payment_id))
     amounts = [transaction.claim.amount or payment.amount for payment, transaction in ordered]
-    await tx.execute(
+    await tx.write(
         _TRANSACTIONS,
         ids=[transaction.id for _, transaction in ordered],
         payment_ids=[payment.id for payment, _ in ordered],
@@ -216,7 +216,7 @@ async def lock_series(tx: Tx, names: Collection[tuple[str, str]]) -> dict[tuple[
 
 
 async def advance_series(tx: Tx, last_numbers: dict[tuple[str, str], int]) -> None:
-    await tx.execute(
+    await tx.write(
         _SERIES_ADVANCE,
         merchants=[merchant for merchant, _ in last_numbers],
         series=[series for _, series in last_numbers],
@@ -230,7 +230,7 @@ async def invoiced(tx: Tx, payment_ids: Collection[UUID]) -> set[UUID]:
 
 
 async def add_invoices(tx: Tx, invoices: Sequence[Invoice]) -> None:
-    await tx.execute(
+    await tx.write(
         _INVOICES,
         ids=[invoice.id for invoice in invoices],
         payment_ids=[invoice.payment_id for invoice in invoices],

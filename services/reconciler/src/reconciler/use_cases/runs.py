@@ -50,7 +50,8 @@ class Reconciliation:
         """Run now; returns the run and the cases that are open because of what it saw. Raises RunInProgress."""
         run = await self._begin(Run(ids.new(), scope, RunStatus.RUNNING, actor, self.clock.now()), not_since)
         try:
-            deliveries = await DeliveryCheck(self.db, self.peers, self.settle, self.overlap).run(run.started_at)
+            check = DeliveryCheck(self.db, self.peers, self.settle, self.overlap, unhurried=actor == SCHEDULE)
+            deliveries = await check.run(run.started_at)
             totals, unasked = await self._totals() if scope is Scope.ALL else ({}, set[str]())
             return await self._finish(run, deliveries, totals, unasked | deliveries.unasked | set(self.unknown))
         except BaseException:

@@ -210,7 +210,7 @@ def _lot_row(wallet: Wallet, lot: Lot, now: datetime) -> tuple[Any, ...]:
 async def _save_burnt_lots(tx: Tx, lots: Sequence[Lot]) -> None:
     if not lots:
         return
-    await tx.execute(
+    await tx.write(
         SAVE_BURNT_LOTS,
         ids=[lot.id for lot in lots],
         remaining=[lot.remaining for lot in lots],
@@ -219,7 +219,7 @@ async def _save_burnt_lots(tx: Tx, lots: Sequence[Lot]) -> None:
 
 
 async def _save_wallets(tx: Tx, wallets: Sequence[Wallet], now: datetime) -> None:
-    await tx.execute(
+    await tx.write(
         SAVE_WALLETS,
         ids=[wallet.id for wallet in wallets],
         available=[wallet.available for wallet in wallets],

@@ -1,0 +1,87 @@
+"""Writes of a transaction: they travel together, in the order that a reader would expect, or not at all."""
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from common import ids
+from common.database import Connection, Database, Tx
+
+INTENT = "insert into intents (intent_id, kind, payload, attempts, due_at) values (:id, :kind, '', 0, now())"
+KIND = "update intents set kind = :kind where intent_id = :id"
+KINDS = "select kind from intents where intent_id = any(cast(:ids as uuid[])) order by intent_id"
+KEY = """
+insert into idempotency_keys (merchant_id, user_id, route, key, fingerprint, subject, state, expires_at)
+values ('mer_a', 'usr_a', 'route', :key, '', :id, 'STARTED', now())
+"""
+KEYS = "select count(*) from idempotency_keys where merchant_id = 'mer_a'"
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many writes each round trip carried."""
+    counted: list[int] = []
+    write = Connection.write
+
+    async def counting(self: Connection, statements: Any) -> None:
+        counted.append(len(statements))
+        await write(self, statements)
+
+    monkeypatch.setattr(Connection, "write", counting)
+    return counted
+
+
+async def kinds(tx: Tx, *intent_ids: UUID) -> list[str]:
+    return (await tx.execute(KINDS, ids=list(intent_ids))).scalars()
+
+
+async def test_neighbours_travel_in_one_round_trip(db: Database, sent: list[int]) -> None:
+    intent_id = ids.new()
+    async with db.begin() as tx:
+        await tx.write(INTENT, id=intent_id, kind="new")
+        await tx.write(KEY, key="together", id=intent_id)
+    assert sent == [2]
+    async with db.begin() as tx:
+        assert await kinds(tx, intent_id) == ["new"]
+        assert (await tx.execute(KEYS)).scalar() == 1
+
+
+async def test_a_statement_sees_the_writes_before_it(db: Database, sent: list[int]) -> None:
+    intent_id = ids.new()
+    async with db.begin() as tx:
+        await tx.write(INTENT, id=intent_id, kind="new")
+        assert await kinds(tx, intent_id) == ["new"]
+    assert sent == [1]
+
+
+async def test_two_writes_to_one_table_see_each_other(db: Database) -> None:
+    intent_id = ids.new()
+    async with db.begin() as tx:
+        await tx.write(INTENT, id=intent_id, kind="new")
+        await tx.write(KIND, id=intent_id, kind="newer")
+        await tx.write(KIND, id=intent_id, kind="newest")
+    async with db.begin() as tx:
+        assert await kinds(tx, intent_id) == ["newest"]
+
+
+async def test_one_write_that_fails_takes_all_of_them_along_and_nothing_is_announced(db: Database) -> None:
+    intent_id, announced = ids.new(), []
+    db.on_commit = announced.append
+    with pytest.raises(asyncpg.UniqueViolationError):
+        async with db.begin() as tx:
+            await tx.execute(KEY, key="twice", id=intent_id)
+            await tx.write(INTENT, id=intent_id, kind="new")
+            await tx.write(KEY, key="twice", id=intent_id)
+            tx.outgoing.append("an envelope")
+    assert announced == []
+    async with db.begin() as tx:
+        assert await kinds(tx, intent_id) == []
+        assert (await tx.execute(KEYS)).scalar() == 0
+
+
+async def test_only_what_writes_may_wait(db: Database) -> None:
+    async with db.begin() as tx:
+        with pytest.raises(AssertionError):
+            await tx.write("select 1")
