@@ -74,8 +74,8 @@ def settings(
         "autovacuum_analyze_threshold": ("2000", "a plan that was made on an empty table is made anew soon"),
         "autovacuum_analyze_scale_factor": ("2", "and then each time it has tripled: the ways to probe stay the same"),
         "default_statistics_target": (
-            "10",
-            "a tenth of the rows: all tables took 1.3 s of a core; plans probe indexes whatever it says",
+            "2",
+            "a fiftieth of the rows: all tables took 1.3 s of a core; plans probe indexes whatever it says",
         ),
         "autovacuum_max_workers": ("2", "a table at a time and a queue beside it: two cores have others to serve"),
         "log_min_duration_statement": ("1000", "what takes a second is worth a line"),
