@@ -114,6 +114,30 @@ async def test_a_scheduled_run_lets_others_go_first_between_pages(
     assert shortest >= UNHURRIED_PAUSE * answer_seconds if scheduled else longest < UNHURRIED_PAUSE * answer_seconds
 
 
+async def test_a_run_that_failed_with_the_database_gives_its_place_back_before_the_next(
+    db: Database, clock: FakeClock, replica: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        """A service during whose answer the database goes away."""
+
+        async def published(self, since: datetime, until: datetime, after: UUID | None) -> Any:
+            monkeypatch.setattr(Database, "begin", gone)
+            raise ConnectionResetError
+
+    def gone(_: Database) -> Any:
+        raise ConnectionResetError
+
+    peers: dict[str, Any] = {"payment": Broken()}
+    reconciliation = Reconciliation(db, clock, peers, [], timedelta(0), timedelta(0), "mer_commdesk")
+    with pytest.raises(ConnectionResetError):
+        await reconciliation.run(Scope.DELIVERIES, "operator:test")
+    monkeypatch.undo()
+    assert [run.status for run in await runs(db)] == [RunStatus.RUNNING], "nobody could write that it failed"
+    peers.clear()
+    await reconciliation.run(Scope.DELIVERIES, "operator:test")
+    assert sorted(run.status for run in await runs(db)) == [RunStatus.FAILED, RunStatus.SUCCEEDED]
+
+
 def billing(kind: BillingKind, day: int, amount: int = 100) -> BillingEvent:
     micros = 1_767_225_600_000_000 + day * 86_400_000_000
     paid = kind is not BillingKind.WEBHOOK_FAILED

@@ -30,8 +30,10 @@ ENVELOPES_MAX = 200_000
 REPUBLISHED_MAX = 20_000
 # What was found again is history.
 REMEMBER = timedelta(days=7)
-# How long a run for which nobody waits lets the others go first after each page, in times that the page took.
+# How long a run for which nobody waits lets the others go first after each page: in times that the page took, and at
+# most, for other runs wait until it is over.
 UNHURRIED_PAUSE = 4
+PAUSE_SECONDS_MAX = 1.0
 
 OWNERS = {queue.name: queue.owner for queue in CONTRACT.queues}
 
@@ -95,7 +97,7 @@ class DeliveryCheck:
                 return
             after = page[-1].envelope_id
             if self.unhurried:
-                await asyncio.sleep(UNHURRIED_PAUSE * (time.monotonic() - started))
+                await asyncio.sleep(min(UNHURRIED_PAUSE * (time.monotonic() - started), PAUSE_SECONDS_MAX))
 
     async def _missing(
         self, producer: str, page: Sequence[Published], now: datetime, found: Deliveries

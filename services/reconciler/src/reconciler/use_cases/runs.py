@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from loguru import logger
 
@@ -37,6 +38,8 @@ class Reconciliation:
     settle: timedelta
     overlap: timedelta
     merchant_id: str
+    # Runs of this process that failed while the database was away, and hold the one place until that is written down.
+    _failed: dict[UUID, Run] = field(default_factory=dict)
 
     async def scheduled(self, scope: Scope, every_seconds: float) -> None:
         """Run unless another replica is at it or has just been."""
@@ -48,27 +51,41 @@ class Reconciliation:
 
     async def run(self, scope: Scope, actor: str, not_since: datetime | None = None) -> tuple[Run, list[Case]]:
         """Run now; returns the run and the cases that are open because of what it saw. Raises RunInProgress."""
-        run = await self._begin(Run(ids.new(), scope, RunStatus.RUNNING, actor, self.clock.now()), not_since)
+        run = Run(ids.new(), scope, RunStatus.RUNNING, actor, self.clock.now())
         try:
+            await self._begin(run, not_since)
             check = DeliveryCheck(self.db, self.peers, self.settle, self.overlap, unhurried=actor == SCHEDULE)
             deliveries = await check.run(run.started_at)
             totals, unasked = await self._totals() if scope is Scope.ALL else ({}, set[str]())
             return await self._finish(run, deliveries, totals, unasked | deliveries.unasked | set(self.unknown))
+        except RunInProgress:
+            raise
         except BaseException:
-            # The place is given back even when the caller has gone away.
+            # The place is given back even when the caller has gone away, or nobody knows whether it was taken.
             await asyncio.shield(self._fail(run))
             raise
 
-    async def _begin(self, run: Run, not_since: datetime | None) -> Run:
+    async def _begin(self, run: Run, not_since: datetime | None) -> None:
+        await self._close_failed()
         async with self.db.begin() as tx:
             await store.abandon_stale(tx, run.started_at)
             if not await store.begin_run(tx, run, run.started_at + LEASE, not_since):
                 raise RunInProgress("another run is at work")
-        return run
 
     async def _fail(self, run: Run) -> None:
+        """Give the place back; when the database is away, which may be why it failed, before the next run."""
+        self._failed[run.run_id] = replace(run, status=RunStatus.FAILED, finished_at=self.clock.now())
+        await self._close_failed()
+
+    async def _close_failed(self) -> None:
+        failed = list(self._failed.values())
+        if not failed:
+            return
         async with self.db.begin() as tx:
-            await store.finish_run(tx, replace(run, status=RunStatus.FAILED, finished_at=self.clock.now()))
+            for run in failed:
+                await store.finish_run(tx, run)
+        for run in failed:
+            self._failed.pop(run.run_id, None)
 
     async def _totals(self) -> tuple[dict[str, dict[str, int]], set[str]]:
         """The sums of those that keep books, asked at the same time, and who did not answer."""
