@@ -217,7 +217,9 @@ class Database:
         Nothing is announced from here: an announcement and what it announces are two statements.
         """
         async with self.engine.autocommit() as connection:
-            yield Tx(connection, self.service)
+            tx = Tx(connection, self.service)
+            yield tx
+            await tx.flush()
 
     async def ping(self) -> None:
         async with self.autocommit() as tx:

@@ -33,8 +33,8 @@ IN_FLIGHT_MAX = 2_000
 
 # A lost mark only means that the row is published again: nothing waits for the disk.
 _MARK = """
-with hurried as materialized (select set_config('synchronous_commit', 'off', true))
-update outbox set published_at = now() from hurried
+with without_flush as materialized (select set_config('synchronous_commit', 'off', true))
+update outbox set published_at = now() from without_flush
 where envelope_id = any(cast(:ids as uuid[])) and published_at is null
 """
 

@@ -48,6 +48,14 @@ async def test_neighbours_travel_in_one_round_trip(db: Database, sent: list[int]
         assert (await tx.execute(KEYS)).scalar() == 1
 
 
+async def test_a_write_without_a_transaction_is_sent_too(db: Database) -> None:
+    intent_id = ids.new()
+    async with db.autocommit() as tx:
+        await tx.write(INTENT, id=intent_id, kind="new")
+    async with db.begin() as tx:
+        assert await kinds(tx, intent_id) == ["new"]
+
+
 async def test_a_statement_sees_the_writes_before_it(db: Database, sent: list[int]) -> None:
     intent_id = ids.new()
     async with db.begin() as tx:

@@ -115,20 +115,22 @@ async def test_a_scheduled_run_lets_others_go_first_between_pages(
 
 
 async def test_a_run_that_failed_with_the_database_gives_its_place_back_before_the_next(
-    db: Database, clock: FakeClock, replica: Any, monkeypatch: pytest.MonkeyPatch
+    db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken:
         """A service during whose answer the database goes away."""
 
         async def published(self, since: datetime, until: datetime, after: UUID | None) -> Any:
             monkeypatch.setattr(Database, "begin", gone)
-            raise ConnectionResetError
+            raise asyncio.CancelledError
 
     def gone(_: Database) -> Any:
         raise ConnectionResetError
 
     peers: dict[str, Any] = {"payment": Broken()}
     reconciliation = Reconciliation(db, clock, peers, [], timedelta(0), timedelta(0), "mer_commdesk")
+    with pytest.raises(asyncio.CancelledError):
+        await reconciliation.run(Scope.DELIVERIES, "operator:test")
     with pytest.raises(ConnectionResetError):
         await reconciliation.run(Scope.DELIVERIES, "operator:test")
     monkeypatch.undo()

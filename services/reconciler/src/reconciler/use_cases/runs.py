@@ -16,7 +16,7 @@ from loguru import logger
 
 from common import ids, outbox
 from common.clock import Clock
-from common.database import Database, Tx
+from common.database import Database, Tx, is_transient
 from common.errors import DomainError
 from reconciler import domain, store, wire
 from reconciler.domain import Case, Finding, Run, RunInProgress, RunStatus, Scope
@@ -51,6 +51,7 @@ class Reconciliation:
 
     async def run(self, scope: Scope, actor: str, not_since: datetime | None = None) -> tuple[Run, list[Case]]:
         """Run now; returns the run and the cases that are open because of what it saw. Raises RunInProgress."""
+        await self._close_failed()
         run = Run(ids.new(), scope, RunStatus.RUNNING, actor, self.clock.now())
         try:
             await self._begin(run, not_since)
@@ -66,7 +67,6 @@ class Reconciliation:
             raise
 
     async def _begin(self, run: Run, not_since: datetime | None) -> None:
-        await self._close_failed()
         async with self.db.begin() as tx:
             await store.abandon_stale(tx, run.started_at)
             if not await store.begin_run(tx, run, run.started_at + LEASE, not_since):
@@ -75,7 +75,13 @@ class Reconciliation:
     async def _fail(self, run: Run) -> None:
         """Give the place back; when the database is away, which may be why it failed, before the next run."""
         self._failed[run.run_id] = replace(run, status=RunStatus.FAILED, finished_at=self.clock.now())
-        await self._close_failed()
+        try:
+            await self._close_failed()
+        except Exception as error:
+            # What the run itself raised is what its caller should hear.
+            if not is_transient(error):
+                raise
+            logger.warning("that a run failed is written down later: {}", type(error).__name__)
 
     async def _close_failed(self) -> None:
         failed = list(self._failed.values())
