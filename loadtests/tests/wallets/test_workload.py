@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from loadtests.wallets import workload
-from loadtests.wallets.plan import SPEND_CREDITS_MAX
+from loadtests.wallets.plan import CREDITS_PAID, SPEND_CREDITS_MAX
 from loadtests.wallets.workload import GRANTED, Step
 
 IN_FLIGHT = 500
@@ -35,12 +35,26 @@ def test_one_transaction_in_ten_is_a_grant() -> None:
     assert 0.09 < sum(not step.credits for step in steps) / len(steps) < 0.11
 
 
+def test_the_first_transactions_are_as_much_work_as_the_later_ones() -> None:
+    steps = islice(workload.steps(workload.shares(2_000, 0.0, seed=1), IN_FLIGHT, seed=1), 40_000)
+    grants = [sum(not step.credits for step in islice(steps, 4_000)) for _ in range(10)]
+    assert min(grants) > 0.8 * max(grants)
+
+
+@pytest.mark.parametrize("credits", [1, 4_999, 5_000, 5_001, 25_000, 3_362_634])
+def test_what_a_wallet_holds_lies_in_lots_as_grants_leave_them(credits: int) -> None:
+    begun, *whole = workload.lots(credits)
+    assert begun + sum(whole) == credits
+    assert 0 < begun <= CREDITS_PAID
+    assert set(whole) <= {CREDITS_PAID}
+
+
 @pytest.mark.parametrize(("wallets", "zipf"), [(10, 0.0), (300, 1.0)])
 def test_no_order_of_what_is_under_way_overdraws_a_wallet(wallets: int, zipf: float) -> None:
     """The worst order: for as long as may be, spends are carried out and grants are not."""
     shares = workload.shares(wallets, zipf, seed=1)
     steps = list(islice(workload.steps(shares, IN_FLIGHT, seed=3), 30_000))
-    done = [workload.opening(share, IN_FLIGHT) for share in shares]
+    done = workload.openings(shares, IN_FLIGHT, seed=3)
     late: list[Step] = []
     for number, step in enumerate(steps):
         if step.credits:

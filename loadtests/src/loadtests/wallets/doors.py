@@ -71,9 +71,9 @@ class Sender:
             else:
                 await self._spend(wallet, credits)
 
-    async def open(self, openings: Iterable[tuple[int, int]]) -> None:
+    async def open(self, grants: Iterable[tuple[int, int]]) -> None:
         """Grant (wallet, credits) to make the wallets."""
-        for wallet, credits in openings:
+        for wallet, credits in grants:
             await self._grant(wallet, credits, 0)
 
     async def finish(self) -> None:

@@ -56,15 +56,16 @@ class _Load:
         self.progress = Progress(description)
 
     async def open(self, shares: list[float]) -> None:
-        """Each wallet's first grant. Not on the clock: what is measured is wallets that exist."""
-        openings = ((wallet, workload.opening(share, plan.IN_FLIGHT_MAX)) for wallet, share in enumerate(shares))
+        """What the wallets hold at first. Not on the clock: what is measured is wallets that have been in use."""
+        held = workload.openings(shares, plan.IN_FLIGHT_MAX, SEED)
+        grants = [(wallet, lot) for wallet, credits in enumerate(held) for lot in workload.lots(credits)]
 
         async def send() -> None:
-            while chunk := list(islice(openings, CHUNK)):
-                await self.sender.open(chunk)
+            for start in range(0, len(grants), CHUNK):
+                await self.sender.open(grants[start : start + CHUNK])
                 await self.progress.until(self.sender.sent - plan.IN_FLIGHT_MAX)
 
-        await self._through(send(), len(shares), plan.QUIET_SECONDS_MAX + len(shares) / plan.RATE_MIN)
+        await self._through(send(), len(grants), plan.QUIET_SECONDS_MAX + len(grants) / plan.RATE_MIN)
 
     async def carry_out(self, run: Run, shares: list[float]) -> None:
         """*run*'s transactions, to the last journal."""

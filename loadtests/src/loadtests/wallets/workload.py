@@ -38,16 +38,27 @@ def reserve(share: float, in_flight: int) -> int:
     return math.ceil(min(in_flight, mean + 7 * math.sqrt(mean) + 8)) * SPEND_CREDITS_MAX
 
 
-def opening(share: float, in_flight: int) -> int:
-    """What a wallet holds before the clock starts: its reserve and a first grant's worth."""
-    return reserve(share, in_flight) + GRANTED
+def openings(shares: list[float], in_flight: int, seed: int) -> list[int]:
+    """What the wallets hold before the clock starts: what they would if they had been in use for long.
+
+    That is a reserve each and what the last spend left of the last grant, which may be anything: did all begin with a
+    whole grant, there would be few grants at first, and the first slice of a run would be less work than the last.
+    """
+    chance = random.Random(seed)  # noqa: S311
+    return [reserve(share, in_flight) + chance.randrange(GRANTED) - chance.choice(_SPENDS) for share in shares]
+
+
+def lots(credits: int) -> list[int]:
+    """The same in the lots that grants leave, the one that was begun first: a spend finds as many as it will later."""
+    whole, begun = divmod(credits, CREDITS_PAID)
+    return [begun] * (begun > 0) + [CREDITS_PAID] * whole
 
 
 def steps(shares: list[float], in_flight: int, seed: int) -> Iterator[Step]:
-    """Transactions without end."""
+    """Transactions without end, over wallets that hold their `openings` of the same *seed*."""
     chance = random.Random(seed)  # noqa: S311
     reserves = [reserve(share, in_flight) for share in shares]
-    holds = [opening(share, in_flight) for share in shares]
+    holds = openings(shares, in_flight, seed)
     cumulative = list(accumulate(shares))
     everybody = range(len(shares))
     while True:
