@@ -41,11 +41,11 @@ async def run_of(
     async with connection:
         channel = await publishing_channel(connection)
         load = _Load(client.description, Sender(client.channel("wallet"), channel, owners, grpc_share))
-        await load.open(shares)
+        opened = await load.open(shares)
         steps.done(f"{run.name}: {run.wallets:,} wallets are open")
         await invariants.until_quiet(client.description, plan.QUIET_SECONDS_MAX)
         await asyncio.sleep(STATISTICS_SETTLE_SECONDS)
-        return await _measured(client.description, db, load, run, shares, steps)
+        return {"grants_to_open": opened, **await _measured(client.description, db, load, run, shares, steps)}
 
 
 class _Load:
@@ -55,8 +55,11 @@ class _Load:
         self.sender = sender
         self.progress = Progress(description)
 
-    async def open(self, shares: list[float]) -> None:
-        """What the wallets hold at first. Not on the clock: what is measured is wallets that have been in use."""
+    async def open(self, shares: list[float]) -> int:
+        """Grant what the wallets hold at first, and tell in how many grants.
+
+        Not on the clock: what is measured is wallets that have been in use.
+        """
         held = workload.openings(shares, plan.IN_FLIGHT_MAX, SEED)
         grants = [(wallet, lot) for wallet, credits in enumerate(held) for lot in workload.lots(credits)]
 
@@ -66,6 +69,7 @@ class _Load:
                 await self.progress.until(self.sender.sent - plan.IN_FLIGHT_MAX)
 
         await self._through(send(), len(grants), plan.QUIET_SECONDS_MAX + len(grants) / plan.RATE_MIN)
+        return len(grants)
 
     async def carry_out(self, run: Run, shares: list[float]) -> None:
         """*run*'s transactions, to the last journal."""
