@@ -7,11 +7,12 @@ from typing import Annotated
 
 import asyncpg
 import grpc
+import psutil
 import typer
 import uvloop
 from rich.console import Console
 
-from loadtests import running
+from loadtests import running, warm_memory
 from loadtests.report import between, markdown_sheets, show_sheets
 from loadtests.wallets import plot, report
 from loadtests.wallets.bench import bench
@@ -55,8 +56,11 @@ def main(
                 f"{run.name}: {run.transactions:,} transactions over {run.wallets:,} wallets of the running stack"
             )
         steps.note("the rows stay" if plan.keep else "what is written is taken out again at the end")
-        running.say_what_it_writes(plan.disk_bytes, layout, steps)
-        found = uvloop.run(bench(layout, description, plan, steps))
+        unused = warm_memory.to_use(plan.disk_bytes, psutil.virtual_memory().free)
+        running.say_what_it_writes(plan.disk_bytes + unused, layout, steps)
+        with warm_memory.used(layout.run_dir, unused):
+            steps.done(f"{unused / 1e9:.0f} GB of unused memory used once")
+            found = uvloop.run(bench(layout, description, plan, steps))
     except (ValueError, RuntimeError, TimeoutError, OSError, asyncpg.PostgresError, grpc.aio.AioRpcError) as error:
         steps.failed(str(error) or type(error).__name__)
         raise typer.Exit(1) from None
