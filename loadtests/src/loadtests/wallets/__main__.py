@@ -59,7 +59,8 @@ def main(
         unused = warm_memory.to_use(plan.disk_bytes, psutil.virtual_memory().free)
         running.say_what_it_writes(plan.disk_bytes + unused, layout, steps)
         with warm_memory.used(layout.run_dir, unused):
-            steps.done(f"{unused / 1e9:.0f} GB of unused memory used once")
+            if unused:
+                steps.done(f"{unused / 1e9:.0f} GB of unused memory used once")
             found = uvloop.run(bench(layout, description, plan, steps))
     except (ValueError, RuntimeError, TimeoutError, OSError, asyncpg.PostgresError, grpc.aio.AioRpcError) as error:
         steps.failed(str(error) or type(error).__name__)
