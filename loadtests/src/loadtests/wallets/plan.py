@@ -15,8 +15,8 @@ PURPOSE: Final = "bench.spend"
 # A grant is what the ₹500 pack gives; its credits are given away, so a spend earns nothing and is one journal.
 CREDITS_PAID: Final = 5_000
 CREDITS_BONUS: Final = 500
-# Grants that open a wallet, on average; the few busy ones' hundreds hardly count.
-GRANTS_TO_OPEN: Final = 4
+# What a wallet holds at first comes in so many grants, on average; the few busy ones' hundreds hardly count.
+GRANTS_PER_OPENING: Final = 4
 # Nine spends use up a grant: one transaction in ten is a grant.
 SPEND_CREDITS_MAX: Final = 1_221
 
@@ -100,6 +100,6 @@ class Plan:
     @property
     def disk_bytes(self) -> int:
         """What will be on the disk at the most, roughly."""
-        written = sum(run.transactions + run.wallets * GRANTS_TO_OPEN for run in self.runs)
+        written = sum(run.transactions + run.wallets * GRANTS_PER_OPENING for run in self.runs)
         wal = min(WAL_BYTES_MAX, written * WAL_BYTES_PER_TRANSACTION)
         return written * (DISK_BYTES_PER_TRANSACTION + SORT_BYTES_PER_TRANSACTION) + wal

@@ -49,9 +49,10 @@ def openings(shares: list[float], in_flight: int, seed: int) -> list[int]:
 
 
 def lots(credits: int) -> list[int]:
-    """The same in the lots that grants leave, the one that was begun first: a spend finds as many as it will later."""
-    whole, begun = divmod(credits, CREDITS_PAID)
-    return [begun] * (begun > 0) + [CREDITS_PAID] * whole
+    """*credits* in lots of a grant's size, what is begun of one first: a spend then finds as many as it will later."""
+    count, begun = divmod(credits, CREDITS_PAID)
+    whole = [CREDITS_PAID] * count
+    return [begun, *whole] if begun else whole
 
 
 def steps(shares: list[float], in_flight: int, seed: int) -> Iterator[Step]:
