@@ -14,7 +14,7 @@ stop() { printf '\n%s\n' "$*" >&2; exit 1; }
 # ── System packages ──────────────────────────────────────────────────────────────────────────────────────────────
 
 # The distribution's own first: it is built with the compiler's profile, one from a version manager mostly is not, and
-# took 1.4 times the processor time for the same work (docs/performance.md).
+# took 1.4 times the processor time for the same work (docs/log/performance.md).
 find_python() {
     local name
     for name in /usr/bin/python3{.13,.12,.11,} python3{.13,.12,.11,}; do

@@ -27,16 +27,18 @@ def main(
     clients: Annotated[int, typer.Option(envvar="CLIENTS", help="Closed model: clients that never pause.")] = 256,
     rate: Annotated[float, typer.Option(envvar="RATE", help="Open model: payments a second, come what may.")] = 0.0,
     floors: Annotated[bool, typer.Option(help="Measure the bare building blocks too.")] = True,
-    readme: Annotated[bool, typer.Option("--readme", help="Only write the last result into the README.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Only write the last result into docs/log/numbers.md.")
+    ] = False,
 ) -> None:
     layout, steps = from_environment(), Steps()
     file = layout.run_dir / "bench.json"
-    if readme:
+    if record:
         if not file.is_file():
             steps.failed(f"no result in {file}: run the benchmark first")
             raise typer.Exit(1)
-        running.README.write_text(report.with_numbers(running.README.read_text(), json.loads(file.read_text())))
-        steps.done(f"numbers of {file} are in the README")
+        running.NUMBERS.write_text(report.with_numbers(running.NUMBERS.read_text(), json.loads(file.read_text())))
+        steps.done(f"numbers of {file} are in docs/log/numbers.md")
         return
     try:
         plan = Plan(payments, rounds, warm_up, clients, rate, floors)

@@ -1,4 +1,4 @@
-"""A bench's result for people: tables on the terminal and in the README. Both say the same rows."""
+"""A bench's result for people: tables on the terminal and in docs/log/numbers.md. Both say the same rows."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def show_sheets(shown: Sequence[Sheet], problems: Sequence[str], console: Consol
 
 
 def markdown(found: Mapping[str, Any]) -> str:
-    """The tables for the README, with the machine they belong to."""
+    """The tables for docs/log/numbers.md, with the machine they belong to."""
     rig, plan = found["rig"], found["plan"]
     parts = [
         f"Measured {found['measured_at'][:10]} on {rig['cores']} cores ({rig['cpu']}), {rig['memory_gib']} GiB,"
@@ -128,7 +128,7 @@ def markdown(found: Mapping[str, Any]) -> str:
 
 
 def markdown_sheets(shown: Sequence[Sheet], problems: Sequence[str]) -> list[str]:
-    """The parts of a README: what went wrong, then table after table."""
+    """The parts of that page: what went wrong, then table after table."""
     parts = []
     if problems:
         parts.append("\n".join(["This run **failed**:", "", *(f"- {problem}" for problem in problems)]))
@@ -138,17 +138,17 @@ def markdown_sheets(shown: Sequence[Sheet], problems: Sequence[str]) -> list[str
     return parts
 
 
-def with_numbers(readme: str, found: Mapping[str, Any]) -> str:
-    """*readme* with the part between the markers replaced. Raises ValueError without both markers, in order."""
-    return between(readme, BEGIN, END, markdown(found))
+def with_numbers(page: str, found: Mapping[str, Any]) -> str:
+    """*page* with the part between the markers replaced. Raises ValueError without both markers, in order."""
+    return between(page, BEGIN, END, markdown(found))
 
 
-def between(readme: str, begin: str, end: str, text: str) -> str:
-    """*readme* with *text* between the two markers. Raises ValueError without both of them, in order."""
-    before, found_begin, rest = readme.partition(begin)
+def between(page: str, begin: str, end: str, text: str) -> str:
+    """*page* with *text* between the two markers. Raises ValueError without both of them, in order."""
+    before, found_begin, rest = page.partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:
-        raise ValueError(f"the README has no {begin} … {end}")
+        raise ValueError(f"the page has no {begin} … {end}")
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 

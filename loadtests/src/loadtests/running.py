@@ -14,7 +14,7 @@ from ops.files import write_private
 from ops.layout import ROOT, Layout
 from ops.steps import Steps
 
-README = ROOT / "README.md"
+NUMBERS = ROOT / "docs" / "log" / "numbers.md"
 
 
 def stack_at(layout: Layout) -> dict[str, Any]:

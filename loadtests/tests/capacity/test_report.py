@@ -1,4 +1,4 @@
-"""The verdict, the tables and the README, from rounds that a test made up."""
+"""The verdict, the tables and the page of numbers, from rounds that a test made up."""
 
 import io
 from typing import Any
@@ -117,7 +117,7 @@ def test_the_readme_hides_no_failure(found: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("readme", ["nothing", report.BEGIN, f"{report.END} {report.BEGIN}"])
 def test_a_readme_without_its_markers_is_left_alone(readme: str, found: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="the README has no"):
+    with pytest.raises(ValueError, match="the page has no"):
         report.with_numbers(readme, found)
 
 

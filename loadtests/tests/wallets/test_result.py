@@ -1,4 +1,4 @@
-"""The plan's bounds, the verdict, the tables and the README, from runs that a test made up."""
+"""The plan's bounds, the verdict, the tables and the page of numbers, from runs that a test made up."""
 
 from typing import Any
 

@@ -35,18 +35,20 @@ def main(
     keep_rows: Annotated[
         bool, typer.Option("--keep", envvar="KEEP", help="Leave what was written in the stack.")
     ] = False,
-    readme: Annotated[bool, typer.Option("--readme", help="Only write the last result into the README.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Only write the last result into docs/log/numbers.md.")
+    ] = False,
 ) -> None:
     layout, steps = from_environment(), Steps()
     file = layout.run_dir / "bench-wallet.json"
-    if readme:
+    if record:
         if not file.is_file():
             steps.failed(f"no result in {file}: run the benchmark first")
             raise typer.Exit(1)
         found = json.loads(file.read_text())
         text = "\n\n".join([report.introduction(found), *markdown_sheets(report.sheets(found), found["problems"])])
-        running.README.write_text(between(running.README.read_text(), report.BEGIN, report.END, text))
-        steps.done(f"numbers of {file} are in the README")
+        running.NUMBERS.write_text(between(running.NUMBERS.read_text(), report.BEGIN, report.END, text))
+        steps.done(f"numbers of {file} are in docs/log/numbers.md")
         return
     try:
         plan = Plan(transactions, wallets, zipf, transactions // 10 if hot < 0 else hot, 10, grpc_share, keep_rows)

@@ -68,7 +68,7 @@ def _disk(found: Mapping[str, Any]) -> Sheet:
 
 
 def introduction(found: Mapping[str, Any]) -> str:
-    """One sentence before the README's tables: what was measured when, and on what."""
+    """One sentence before the tables: what was measured when, and on what."""
     rig = found["rig"]
     return (
         f"Measured {found['measured_at'][:10]} on {rig['cores']} cores ({rig['cpu']}), {rig['memory_gib']} GiB,"

@@ -25,18 +25,20 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     seconds: Annotated[int, typer.Option(envvar="SECONDS_OF_STORM", help="How long the storm lasts.")] = 60,
     rate: Annotated[int, typer.Option(envvar="RATE", help="Deliveries a second, come what may.")] = 2_000,
-    readme: Annotated[bool, typer.Option("--readme", help="Only write the last result into the README.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Only write the last result into docs/log/numbers.md.")
+    ] = False,
 ) -> None:
     layout, steps = from_environment(), Steps()
     file = layout.run_dir / "bench-webhooks.json"
-    if readme:
+    if record:
         if not file.is_file():
             steps.failed(f"no result in {file}: run the storm first")
             raise typer.Exit(1)
         found = json.loads(file.read_text())
         text = "\n\n".join([report.introduction(found), *markdown_sheets(report.sheets(found), found["problems"])])
-        running.README.write_text(between(running.README.read_text(), report.BEGIN, report.END, text))
-        steps.done(f"numbers of {file} are in the README")
+        running.NUMBERS.write_text(between(running.NUMBERS.read_text(), report.BEGIN, report.END, text))
+        steps.done(f"numbers of {file} are in docs/log/numbers.md")
         return
     try:
         plan = Plan(seconds, rate)

@@ -1,4 +1,4 @@
-"""A storm's result for people: the tables on the terminal and in the README, and the picture."""
+"""A storm's result for people: the tables on the terminal and in docs/log/numbers.md, and the picture."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _processes(found: Mapping[str, Any]) -> Sheet:
 
 
 def introduction(found: Mapping[str, Any]) -> str:
-    """One sentence before the README's tables: the machine and the storm."""
+    """One sentence before the tables: the machine and the storm."""
     rig, plan = found["rig"], found["plan"]
     return (
         f"Measured {found['measured_at'][:10]} on {rig['cores']} cores ({rig['cpu']}), {rig['memory_gib']} GiB,"
