@@ -63,8 +63,9 @@ lint: install ## Style, types, and the contract's rules
 	$(BIN)/mypy $(wildcard libs/*/src services/*/src sandbox/src ops/src loadtests/src)
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against '../.git#ref=$(BASE),subdir=protos'
 
-proto: install ## Regenerate protos/gen
+proto: install ## Regenerate protos/gen and the README's table of services
 	PATH="$(CURDIR)/$(BIN):$$PATH" protos/generate.sh
+	$(BIN)/python -m ops.service_table
 
 lock: ## Compile requirements.lock from the manifests
 	$(BIN)/python -m ops.compile_lock

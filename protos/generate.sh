@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Generate protos/gen from the .proto sources and copy the binding table beside it. `make proto` runs this.
+# Generate protos/gen from the .proto sources and copy the tables beside it. `make proto` runs this.
 set -euo pipefail
 cd "$(dirname "$0")"
 python="${PYTHON:-../.venv/bin/python}"
@@ -10,4 +10,4 @@ mkdir -p gen
 for stub in $(find gen -name '*_pb2_grpc.py'); do grep -q '^class .*Stub' "$stub" || rm "$stub"; done
 find gen/commdesk -type d -exec touch {}/__init__.py \;
 touch gen/commdesk/py.typed
-cp bindings.toml gen/commdesk/bindings.toml
+cp bindings.toml services.toml gen/commdesk/

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from common.services import SERVICES as LISTED
 from common.topology import CONTRACT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,8 +128,21 @@ def test_no_module_is_named_after_nothing() -> None:
             assert module.stem not in FORBIDDEN_NAMES, module
 
 
+def test_there_is_one_list_of_services() -> None:
+    assert {service.name for service in SERVICES} == set(LISTED)
+    with_migrations = {service.name for service in SERVICES if any(package(service).glob("migrations/0*.py"))}
+    assert with_migrations == {name for name, row in LISTED.items() if row.database}
+
+
+def test_the_readme_shows_the_list_of_services() -> None:
+    from ops import service_table
+
+    readme = (ROOT / "README.md").read_text()
+    assert service_table.with_table(readme, ROOT) == readme, "run `make proto`"
+
+
 def test_every_service_in_the_contract_exists() -> None:
-    folders = {service.name for service in SERVICES}
+    folders = set(LISTED)
     assert {queue.owner for queue in CONTRACT.queues} <= folders
     assert {producer for event in CONTRACT.events.values() for producer in event.producers} - {"*"} <= folders
 

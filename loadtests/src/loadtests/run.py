@@ -26,7 +26,6 @@ GENERATOR = "load generator"
 MEASURING = "measuring"
 SAMPLE_SECONDS = 1.0
 POLL_SECONDS = 0.1
-SERVICES_WITH_METRICS = ("payment", "wallet", "ledger", "webhook-ingest", "notifier", "reconciler", "fraud")
 # PostgreSQL hands a backend's row counts over at most once a second.
 STATISTICS_SETTLE_SECONDS = 1.2
 
@@ -51,8 +50,8 @@ class Watched:
 
     async def counted(self) -> Counted:
         samples: metrics.Samples = {}
-        for name in SERVICES_WITH_METRICS:
-            text = await fetch(f"{self.description['services'][name]['http']}/metrics")
+        for name, addresses in self.description["services"].items():
+            text = await fetch(f"{addresses['http']}/metrics")
             for (metric, labels), value in metrics.parse(text.decode()).items():
                 samples[metric, labels | {("service", name)}] = value
         webhooks = json.loads(await fetch(f"{self.description['sandbox_url']}/control/stats"))["webhooks"]

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from common.services import SCHEMAS, SERVICES
 from ops.files import write_private
-from ops.layout import SERVICES, WITHOUT_DATABASE, snake
 
 # Those who sign service tokens: every service, and the command line.
 OPERATOR = "operator"
@@ -56,8 +56,7 @@ def load_or_generate(path: Path) -> Credentials:
     """The credentials in `path`; whatever is missing is generated and saved, so that a new service finds its own."""
     known = json.loads(path.read_text()) if path.is_file() else {}
     found = Credentials(**{name: dict(known.get(name, {})) for name in ("database", "broker", "keys", "words")})
-    owners = [snake(service) for service in SERVICES if service not in WITHOUT_DATABASE]
-    _fill(found.database, [*owners, *(f"{owner}_owner" for owner in owners)], _password)
+    _fill(found.database, [*SCHEMAS, *(f"{schema}_owner" for schema in SCHEMAS)], _password)
     _fill(found.broker, ["migrator", *SERVICES], _password)
     _fill(found.keys, [*SERVICES, OPERATOR, "identity-tokens"], _key_pair)
     _fill(found.words, WORDS, _password)

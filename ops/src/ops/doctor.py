@@ -18,9 +18,9 @@ import redis.asyncio
 from commdesk.common.v1 import delivery_pb2
 from common import migrations, topology
 from common.grpc_client import errors_from
+from common.services import SERVICES
 from common.topology import CONTRACT
 from ops.fleet_client import FleetClient
-from ops.layout import WITHOUT_DATABASE, snake
 
 SKEW_SECONDS_MAX = 5.0
 
@@ -123,10 +123,10 @@ async def _redis(known: Mapping[str, Any]) -> AsyncIterator[Finding]:
 
 
 async def _migrations(fleet: FleetClient) -> AsyncIterator[Finding]:
-    for service in fleet.services:
-        if service in WITHOUT_DATABASE or importlib.util.find_spec(snake(service)) is None:
+    for service, row in SERVICES.items():
+        if not row.database or importlib.util.find_spec(row.package) is None:
             continue
-        schema = snake(service)
+        schema = row.package
         url = fleet.description["postgresql"]["superuser_url"].rpartition("/")[0] + "/commdesk"
         try:
             missing = await migrations.pending(schema, url, schema)

@@ -10,8 +10,9 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.services import SERVICES
 from ops.files import write_private
-from ops.layout import SERVICES, Layout, snake
+from ops.layout import Layout
 from ops.processes import Process
 
 # One load generator on one address stands for all customers here: limits that would be an attack from one client.
@@ -52,7 +53,7 @@ def static_values(layout: Layout, given: Mapping[str, str]) -> dict[str, str]:
 
 def environment(layout: Layout, given: Mapping[str, str]) -> dict[str, str]:
     """What traefik/dynamic.yml asks for, and two settings of Traefik's own runtime."""
-    services = {f"{snake(name).upper()}_URL": f"http://127.0.0.1:{layout.http_port(name)}" for name in SERVICES}
+    services = {row.url_variable: f"http://127.0.0.1:{layout.http_port(name)}" for name, row in SERVICES.items()}
     limits = {name: given.get(name, value) for name, value in LOCAL_LIMITS.items()}
     return {
         **services,

@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Mapping
 
+from common.services import SERVICES
 from ops.credentials import OPERATOR, Credentials
-from ops.layout import SERVICES, WITHOUT_DATABASE, Layout, snake
+from ops.layout import Layout
 from ops.processes import Process
 from ops.rabbitmq import ADMINISTRATOR, VHOST
 
@@ -15,14 +16,7 @@ DATABASE = "commdesk"
 CASHFREE_API_VERSION = "2025-01-01"
 RETRY_LADDER_MS = "30000,120000,600000,1800000"
 
-# Who is called over gRPC, by the variable that names the address.
-CALLEES = ("payment", "wallet", "ledger", "webhook-ingest", "notifier", "reconciler", "fraud", "identity")
-
-# Accepting goes before working off: how far a service steps back for the others when processor time is short. A flood
-# of webhooks is taken in first, fraud has 50 ms to answer, who spends waits behind the wallets that a batch has locked;
-# then come those who buy; the others catch up afterwards. In Kubernetes `resources.requests.cpu` is what says so:
-# requests become shares.
-NICE = {"webhook-ingest": 0, "fraud": 0, "wallet": 0, "payment": 2}
+# The nice values of protos/services.toml are at most this: accepting goes before working off (ADR 0013).
 NICE_WORKING_OFF = 10
 
 # Settings that a caller of `up` may change through its own environment, for all services.
@@ -83,13 +77,13 @@ def service_environment(
         "SERVICE_PUBLIC_KEYS": json.dumps(credentials.public_keys(), sort_keys=True),
         "IDENTITY_JWKS_URL": f"http://127.0.0.1:{layout.http_port('identity')}/.well-known/jwks.json",
         "JWT_SECRET": credentials.words["jwt_secret"],
-        **{f"{snake(callee).upper()}_ADDRESS": f"127.0.0.1:{layout.grpc_port(callee)}" for callee in CALLEES},
+        **{row.address_variable: f"127.0.0.1:{layout.grpc_port(callee)}" for callee, row in SERVICES.items()},
         # PostgreSQL, the broker and every small allocation share two cores: freed arenas go back, threads stay few.
         "MALLOC_ARENA_MAX": "2",
         "PYTHONUNBUFFERED": "1",
     }
-    if name not in WITHOUT_DATABASE:
-        role = snake(name)
+    if SERVICES[name].database:
+        role = SERVICES[name].package
         common["DATABASE_URL"] = database_url(layout, role, credentials.database[role])
         common["DATABASE_MIGRATION_URL"] = database_url(layout, f"{role}_owner", credentials.database[f"{role}_owner"])
     passed_on = {variable: given[variable] for variable in PASSED_ON if variable in given}
@@ -127,10 +121,10 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
 def service(layout: Layout, credentials: Credentials, name: str, given: Mapping[str, str]) -> Process:
     return Process(
         name=name,
-        command=(sys.executable, "-m", snake(name), "serve"),
+        command=(sys.executable, "-m", SERVICES[name].package, "serve"),
         environment=service_environment(layout, credentials, name, given),
         stop_wait_seconds=30,  # above the services' own grace period
-        nice=min(NICE.get(name, NICE_WORKING_OFF), _nice_working_off(given)),
+        nice=min(SERVICES[name].nice, _nice_working_off(given)),
     )
 
 
@@ -150,7 +144,7 @@ def sandbox(layout: Layout, credentials: Credentials, given: Mapping[str, str]) 
             "PYTHONUNBUFFERED": "1",
         },
         # Payment asks it, and goes before it for no longer than it takes to ask.
-        nice=min(NICE["payment"], _nice_working_off(given)),
+        nice=min(SERVICES["payment"].nice, _nice_working_off(given)),
     )
 
 
@@ -197,7 +191,6 @@ def description(layout: Layout, credentials: Credentials, given: Mapping[str, st
             name: {
                 "http": f"http://127.0.0.1:{layout.http_port(name)}",
                 "grpc": f"127.0.0.1:{layout.grpc_port(name)}",
-                "present": layout.has_service(name),
             }
             for name in SERVICES
         },

@@ -53,8 +53,8 @@ class FleetClient:
 
     @property
     def services(self) -> list[str]:
-        """The services that run in this stack and hold data."""
-        return [name for name, known in self.description["services"].items() if known["present"] and name != "console"]
+        """The services of this stack."""
+        return list(self.description["services"])
 
     # Generated stubs are not typed.
     def delivery(self, service: str) -> DeliveryServiceStub:

@@ -15,10 +15,10 @@ from typing import Any
 import aio_pika
 import asyncpg
 
+from common.services import SCHEMAS
 from common.topology import CONTRACT, matches, rung
 
 SHOWN = 5
-SCHEMAS = ("payment", "wallet", "ledger", "webhook_ingest", "notifier", "reconciler", "fraud", "identity")
 
 # Payments whose money is ours. Credits were bought by those with credits on them.
 _PAID = "select * from payment.payments where paid_at is not null"

@@ -1,4 +1,4 @@
-"""Where a stack lives: its folder, its ports, and the services found in this checkout."""
+"""Where a stack lives: its folder and its ports."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.services import SERVICES
+
 ROOT = Path(__file__).resolve().parents[3]
 
 DEFAULT_PORT_BASE = 18000
 
-# Offset of every port from PORT_BASE. 20 onwards belongs to the services, two each (HTTP, then gRPC).
+# Offset of every port from PORT_BASE. 20 to 59 belong to the services, by protos/services.toml.
 PORT_OFFSETS = {
     "edge": 0,
     "edge-metrics": 1,
@@ -27,27 +29,6 @@ PORT_OFFSETS = {
     "sandbox": 10,
     "rabbitmq-prometheus": 11,
 }
-
-# The order fixes the ports, so it only ever grows at the end.
-SERVICES = (
-    "payment",
-    "wallet",
-    "ledger",
-    "webhook-ingest",
-    "notifier",
-    "reconciler",
-    "fraud",
-    "identity",
-    "console",
-)
-
-# Services without tables of their own: they need no database role and no migration.
-WITHOUT_DATABASE = frozenset({"console"})
-
-
-def snake(name: str) -> str:
-    """The Python package, schema and role name of a service."""
-    return name.replace("-", "_")
 
 
 @dataclass(frozen=True)
@@ -68,7 +49,7 @@ class Layout:
         return _Detoured(**vars(self)) if self.detours else self
 
     def http_port(self, service: str) -> int:
-        return self.port_base + 20 + 2 * SERVICES.index(service)
+        return self.port_base + SERVICES[service].ports
 
     def grpc_port(self, service: str) -> int:
         return self.http_port(service) + 1
@@ -93,16 +74,6 @@ class Layout:
     def description(self) -> Path:
         """`stack.json`: what others need to know to talk to this stack."""
         return self.run_dir / "stack.json"
-
-    def has_service(self, name: str) -> bool:
-        return (self.root / "services" / name / "src" / snake(name) / "__main__.py").is_file()
-
-    def services(self) -> list[str]:
-        """The services that this checkout can run."""
-        return [name for name in SERVICES if self.has_service(name)]
-
-    def has_sandbox(self) -> bool:
-        return (self.root / "sandbox" / "src" / "sandbox" / "__main__.py").is_file()
 
     def all_ports(self) -> dict[int, str]:
         """Every port that this stack may open, with the name of what opens it."""

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import psutil
 
+from common.services import SERVICES
 from ops import edge, fleet, place, postgresql, rabbitmq, redis_server
 from ops.credentials import Credentials, load_or_generate
 from ops.files import write_private
-from ops.layout import PORT_OFFSETS, SERVICES, WITHOUT_DATABASE, Layout, snake
+from ops.layout import PORT_OFFSETS, Layout
 from ops.processes import Process
 from ops.steps import Steps
 from ops.supervision import State, Supervisor, end_orphans
@@ -70,12 +71,12 @@ class Stack:
         ]
 
     def fleet_processes(self) -> list[Process]:
-        """What runs on the engines, in the order of the table; what this checkout does not have is left out."""
-        found = [edge.prepare(self.layout)]
-        if self.layout.has_sandbox():
-            found.append(fleet.sandbox(self.layout, self.credentials, os.environ))
-        found += [fleet.service(self.layout, self.credentials, name, os.environ) for name in self.layout.services()]
-        return found
+        """What runs on the engines, in the order of the table."""
+        return [
+            edge.prepare(self.layout),
+            fleet.sandbox(self.layout, self.credentials, os.environ),
+            *(fleet.service(self.layout, self.credentials, name, os.environ) for name in SERVICES),
+        ]
 
     def ready(self, name: str) -> bool:
         """Whether the process `name` does its work, asked in its own protocol."""
@@ -140,11 +141,10 @@ def up(layout: Layout, *, engines_only: bool, steps: Steps, disposable: bool = F
         processes = stack.engine_processes(disposable=disposable)
         if not engines_only:
             processes += stack.fleet_processes()
-            _say_what_is_absent(layout, steps)
         steps.done("prepared folders, credentials and configurations")
         _supervise(stack, processes)
         names = [process.name for process in processes]
-        services = [name for name in names if name in layout.services()]
+        services = [name for name in names if name in SERVICES]
         doors = [name for name in names if name not in services]
         _start(stack, doors, steps)
         if services:
@@ -226,13 +226,6 @@ def _taken(layout: Layout) -> list[str]:
     return [f"{port} ({ours[port]})" for port in sorted(listening)]
 
 
-def _say_what_is_absent(layout: Layout, steps: Steps) -> None:
-    found = {name: layout.has_service(name) for name in SERVICES}
-    found["sandbox"] = layout.has_sandbox()
-    for name in (name for name, there in found.items() if not there):
-        steps.note(f"{name} is left out: this checkout has no {snake(name)}/__main__.py")
-
-
 def _supervise(stack: Stack, processes: list[Process]) -> None:
     """Hand the processes to supervisord, started if need be; those whose configuration changed are stopped."""
     supervisor = stack.supervisor
@@ -303,9 +296,14 @@ def _migrate(stack: Stack, services: Iterable[str], steps: Steps) -> None:
 
     def migrate(name: str) -> None:
         environment = fleet.service_environment(stack.layout, stack.credentials, name, os.environ)
-        _run(f"{name}-migrate", ["-m", snake(name), "migrate"], environment=environment, logs=stack.layout.logs)
+        _run(
+            f"{name}-migrate",
+            ["-m", SERVICES[name].package, "migrate"],
+            environment=environment,
+            logs=stack.layout.logs,
+        )
 
-    names = [name for name in services if name not in WITHOUT_DATABASE]
+    names = [name for name in services if SERVICES[name].database]
     with ThreadPoolExecutor(max_workers=MIGRATIONS_AT_ONCE) as pool:
         for _ in pool.map(migrate, names):
             pass

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from common.services import SERVICES
 from ops.faults.crashing import points
 from ops.faults.crashing.effects import _WRITES, Counter, Plan, arm, counted, disarm
-from ops.layout import SERVICES
 
 DIES = """
 import sys

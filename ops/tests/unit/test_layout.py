@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from common.services import SERVICES
 from ops import layout
-from ops.layout import SERVICES, Layout
+from ops.layout import Layout
 
 
 def test_no_port_is_given_twice() -> None:
@@ -29,12 +30,3 @@ def test_a_stack_keeps_its_port_base_and_the_environment_wins(tmp_path: Path, mo
     assert layout.from_environment().port_base == 22000
     monkeypatch.setenv("PORT_BASE", "23000")
     assert layout.from_environment().port_base == 23000
-
-
-def test_a_service_counts_once_it_can_be_run(tmp_path: Path) -> None:
-    found = Layout(tmp_path / ".run", 18000, root=tmp_path)
-    package = tmp_path / "services/webhook-ingest/src/webhook_ingest"
-    package.mkdir(parents=True)
-    assert found.services() == []
-    (package / "__main__.py").touch()
-    assert found.services() == ["webhook-ingest"]

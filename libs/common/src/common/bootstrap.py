@@ -3,8 +3,8 @@
     python -m common.bootstrap --database-url postgresql://postgres:…@host/postgres --database commdesk \\
         --management-url http://admin:…@host:15672 --vhost commdesk --secrets secrets.json
 
-Which services there are is read from the secrets, what a broker user may do from the contract. It may be run again
-at any time: it adds what is missing, sets passwords and rights to what they should be, and deletes nothing.
+Which services there are is read from protos/services.toml, what a broker user may do from the contract. It may be run
+again at any time: it adds what is missing, sets passwords and rights to what they should be, and deletes nothing.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import base64
 import json
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 import aiohttp
 import asyncpg
 
+from common.services import SCHEMAS, SERVICES
 from common.topology import CONTRACT, DEAD_LETTERS
 
 OWNER = "_owner"
@@ -188,9 +189,18 @@ def _quoted(name: str) -> str:
 
 async def _run(arguments: argparse.Namespace, secrets: Secrets) -> None:
     if arguments.database_url:
-        await database(arguments.database_url, arguments.database, secrets["database"])
+        roles = [role for schema in SCHEMAS for role in (schema, schema + OWNER)]
+        await database(arguments.database_url, arguments.database, _listed(secrets["database"], roles))
     if arguments.management_url:
-        await broker(arguments.management_url, arguments.vhost, secrets["broker"])
+        await broker(arguments.management_url, arguments.vhost, _listed(secrets["broker"], [MIGRATOR, *SERVICES]))
+
+
+def _listed(passwords: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """The passwords of *names*. Ends the process when one is missing."""
+    missing = [name for name in names if name not in passwords]
+    if missing:
+        sys.exit(f"the secrets lack a password for {', '.join(missing)}")
+    return {name: passwords[name] for name in names}
 
 
 def main() -> None:

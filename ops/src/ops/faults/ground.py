@@ -19,6 +19,7 @@ import aio_pika
 import asyncpg
 import psutil
 
+from common.services import SERVICES
 from ops import crowd, edge, fleet, fleet_client, invariants, rabbitmq, stack
 from ops.faults.history import History
 from ops.faults.patience import patiently
@@ -26,7 +27,7 @@ from ops.faults.proxy import CALM, FaultProxy, Weather
 from ops.faults.resources import Holding, held
 from ops.fleet_client import FleetClient
 from ops.journey import Member
-from ops.layout import PORT_OFFSETS, Layout, snake
+from ops.layout import PORT_OFFSETS, Layout
 from ops.processes import MARK, Process
 from ops.steps import Steps
 from ops.supervision import State
@@ -132,9 +133,8 @@ class Ground:
 
     async def holding(self) -> dict[str, Holding]:
         """What each service holds now."""
-        names = service_names(self.layout)
         states = await asyncio.to_thread(self.stack.supervisor.states)
-        return held({state.name: state.pid for state in states if state.name in names})
+        return held({state.name: state.pid for state in states if state.name in SERVICES})
 
     async def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process and to what it started."""
@@ -205,7 +205,7 @@ class Ground:
             "GRPC_PORT": str(http_port + 1),
             MARK: str(self.layout.run_dir),
         }
-        arguments = self.commands.get(name, ("-m", snake(name), "serve"))
+        arguments = self.commands.get(name, ("-m", SERVICES[name].package, "serve"))
         with (self.layout.logs / f"{name}-replica.log").open("w") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, *arguments, env=environment, cwd="/", stdout=log, stderr=log
@@ -222,7 +222,7 @@ class Ground:
 
     async def release(self, service: str) -> None:
         """End the leases of a service's work: nobody holds them any more, and nothing is shown by waiting for them."""
-        schema = snake(service)
+        schema = SERVICES[service].package
         async with self.db() as db:
             await db.execute(f"update {schema}.outbox set leased_until = null where published_at is null")
             await db.execute(f"update {schema}.intents set leased_until = null where done_at is null")
@@ -270,7 +270,7 @@ class Ground:
         for state in await asyncio.to_thread(self.stack.supervisor.states):
             if not state.pid:
                 await asyncio.to_thread(self.stack.supervisor.start, state.name)
-        for name in ("postgresql", "rabbitmq", "redis", "sandbox", *self.layout.services()):
+        for name in ("postgresql", "rabbitmq", "redis", "sandbox", *SERVICES):
             await self.until_ready(name)
 
 
@@ -308,8 +308,3 @@ async def _spenders(fleet: FleetClient) -> list[Member]:
         await crowd.pay_order(fleet, created.data["orderId"])
     await invariants.until_quiet(fleet.description, 60)
     return found
-
-
-def service_names(layout: Layout) -> list[str]:
-    """The services that hold data, in the order of the table."""
-    return [name for name in layout.services() if name != "console"]

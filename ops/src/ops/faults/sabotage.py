@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from common.services import SERVICES
 from ops.faults.guards import GUARDS
-from ops.layout import snake
 from ops.processes import MARK
 
 # The first so many times nothing happens, so that the point is reached in the middle of things.
@@ -110,7 +110,7 @@ def main() -> None:
     what, service = sys.argv[1:]
     SABOTAGE[what]()
     sys.argv = [service, "serve"]
-    importlib.import_module(f"{snake(service)}.__main__").main()
+    importlib.import_module(f"{SERVICES[service].package}.__main__").main()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import asyncpg
 
+from common.services import SCHEMAS
 from ops import invariants
 from ops.faults import history, recovery, resources
 from ops.faults.ground import Ground, forget_rules
@@ -135,7 +136,7 @@ async def run(ground: Ground, chosen: Scenario) -> Outcome:
 async def _forget_dead_letters(ground: Ground) -> None:
     """They were complained of; the next scenario begins without them."""
     async with ground.db() as db:
-        for schema in invariants.SCHEMAS:
+        for schema in SCHEMAS:
             await db.execute(
                 f"update {schema}.dead_letters set status = 'DISCARDED', settled_at = now(), actor = 'faults',"
                 " reason = 'left by a scenario' where status = 'OPEN'"

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.layout import snake
+from common.services import SERVICES
 from ops.processes import MARK
 
 # uvloop writes at the end of a turn: what was handed over has left the process by then.
@@ -267,7 +267,7 @@ def main() -> None:
     if service == "notifier":
         watch_mails(counter)
     sys.argv = [service, "serve"]
-    importlib.import_module(f"{snake(service)}.__main__").main()
+    importlib.import_module(f"{SERVICES[service].package}.__main__").main()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import grpc.aio
 from commdesk.common.v1 import delivery_pb2
 from commdesk.reconciler.v1 import reconciler_pb2
 from common import topology
+from common.services import SERVICES
 from ops import crowd, invariants, journey
 from ops.faults.ground import Ground
 from ops.faults.history import Created
@@ -31,7 +32,8 @@ T = TypeVar("T")
 Act = Callable[[Ground], AsyncIterator[None]]
 
 PATIENCE_SECONDS = 60.0
-ALL = ("payment", "webhook-ingest", "wallet", "ledger", "notifier", "fraud", "reconciler")
+# Those that have a part in a payment.
+ALL = tuple(name for name in SERVICES if name != "identity")
 
 
 @dataclass(frozen=True)

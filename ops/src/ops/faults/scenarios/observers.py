@@ -8,8 +8,9 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from common.services import SERVICES
 from ops.faults import disks
-from ops.faults.ground import Ground, service_names
+from ops.faults.ground import Ground
 from ops.faults.scenario import scenario
 
 UNAFFECTED = "whoever buys does not notice"
@@ -71,7 +72,7 @@ async def _(ground: Ground) -> None:
 async def _(ground: Ground) -> None:
     """Twenty scrapes of each service's metrics begin and never go on, for 8 s."""
     writers = []
-    for name in service_names(ground.layout):
+    for name in SERVICES:
         for _ in range(SCRAPES):
             with suppress(OSError):  # one that is away has nothing to be scraped
                 _, writer = await asyncio.open_connection("127.0.0.1", ground.layout.http_port(name))

@@ -6,10 +6,10 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 
+from common.services import SERVICES
 from ops.faults.ground import Ground
 from ops.faults.sabotage import death_note
 from ops.faults.scenario import Act, Scenario, add, scenario
-from ops.layout import SERVICES
 
 # Of any one process killed; and of all eight at once, which start side by side on two cores.
 ONE_BACK_SECONDS = 15.0
@@ -99,7 +99,7 @@ def frozen(service: str) -> Act:
     return act
 
 
-for _service in (name for name in SERVICES if name != "console"):
+for _service in SERVICES:
     add(
         Scenario(
             f"C-{_service}-killed",
@@ -117,7 +117,7 @@ for _service in ("payment", "wallet", "webhook-ingest", "ledger"):
 @scenario("C-all-services-killed", must=ONCE, full_rate_seconds_max=ALL_BACK_SECONDS)
 async def _(ground: Ground) -> None:
     """SIGKILL to every service at the same moment."""
-    await asyncio.gather(*(ground.kill(name) for name in SERVICES if name != "console"))
+    await asyncio.gather(*(ground.kill(name) for name in SERVICES))
 
 
 @scenario(
