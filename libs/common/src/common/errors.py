@@ -1,10 +1,9 @@
-"""Errors that a caller can act on: a kind decides the status at each door, a class name is the code.
+"""Errors that a caller can act on: a kind decides the status of each transport, a class name is the code.
 
-A service writes `class PaymentNotFound(NotFound): fix = "Check the payment id."` and is done. An exception that is
-not a `DomainError` is a bug: the doors answer it without a text and log it with its trace.
+A service writes `class PaymentNotFound(NotFound): fix = "Check the payment id."` and is done. Names are public API:
+`<thing>_<what is wrong>`, one spelling for one mistake. An exception that is not a `DomainError` is a bug: it is
+answered without a text and logged with its trace.
 """
-
-from __future__ import annotations
 
 import re
 from typing import ClassVar
@@ -105,13 +104,13 @@ class Unavailable(DomainError):
 
 
 class Overloaded(Unavailable):
-    """More is waiting, at a door or before a flush, than can be worked off in time."""
+    """More is waiting, in requests or before a flush, than can be worked off in time."""
 
     fix = "Send the same request again after Retry-After, with the same idempotency key."
 
 
 class TooLarge(DomainError):
-    """The request is bigger than the door takes."""
+    """The request is bigger than the endpoint takes."""
 
     fix = "Send a smaller request."
 
@@ -121,6 +120,18 @@ class Unresolved(DomainError):
 
     fix = "Do not start it anew: ask for its status until it is final."
     retry_after_seconds: int = 2
+
+
+class RequestInvalid(InvalidArgument):
+    """The request is malformed, out of range, or holds what does not go together; `fields` says where."""
+
+    fix = "Correct the fields that are named; the API description shows the expected shape."
+
+
+class LimitExceeded(InvalidArgument):
+    """One request asks for more items than one request may; `fields` says which and how many are allowed."""
+
+    fix = "Ask for fewer at once, in several requests."
 
 
 KINDS: tuple[type[DomainError], ...] = (
@@ -161,4 +172,4 @@ def catalogue() -> list[tuple[str, str, str]]:
 
 
 def _descendants(cls: type[DomainError]) -> list[type[DomainError]]:
-    return [found for child in cls.__subclasses__() for found in (child, *_descendants(child))]
+    return [each for child in cls.__subclasses__() for each in (child, *_descendants(child))]

@@ -15,18 +15,22 @@ from common.errors import KINDS, Conflict, DomainError, ResourceExhausted, Unava
 from common.http_server import (
     HTTP_STATUS,
     Body,
-    Door,
+    Call,
+    Encoded,
+    Query,
     Route,
+    ServerConfig,
     app,
     body,
     caller,
     query,
-    raw_body,
     reply,
     route,
     serve_http,
     status_of,
 )
+from common.http_server.requests import json_reader
+from common.pages import Page, PageQuery
 from common.tokens import Caller, TokenExpired, TokenInvalid
 
 
@@ -43,9 +47,20 @@ class Order(Body):
     ratio: float = 0.0
 
 
-class Page(Body):
+class OrdersQuery(Query):
     limit: int = 10
     done: bool = False
+
+
+class Made(msgspec.Struct):
+    minor: int
+    who: str
+
+
+class Read(msgspec.Struct):
+    id: str
+    user: str
+    ip: str
 
 
 class PackGone(Conflict):
@@ -61,71 +76,74 @@ class Auth:
         return Caller(f"usr_{token}", "mer_1", frozenset({token.upper()}))
 
 
-async def create(request: Request) -> Response:
-    order = await body(request, Order)
-    return reply({"minor": order.amount.minor, "who": caller(request).user_id}, 201)
+async def create(call: Call[Order]) -> Made:
+    return Made(call.body.amount.minor, call.caller.user_id)
 
 
-async def listed(request: Request) -> Response:
-    page = query(request, Page)
-    return reply({"limit": page.limit, "done": page.done})
+async def listed(call: Call[None, OrdersQuery]) -> dict[str, object]:
+    return {"limit": call.query.limit, "done": call.query.done}
 
 
-async def one(request: Request) -> Response:
-    return reply({"id": request.path_params["id"], "user": context.current().user_id, "ip": context.current().ip})
+async def one(call: Call) -> Read:
+    return Read(call.path["id"], call.context.user_id, call.context.ip)
 
 
-async def hook(request: Request) -> Response:
-    return reply({"bytes": len(await raw_body(request, 1_000))})
+async def hook(call: Call[bytes]) -> dict[str, int]:
+    return {"bytes": len(call.body)}
 
 
-async def fails(request: Request) -> Response:
+async def fails(call: Call) -> str:
     raise RuntimeError("secret detail: password=hunter2")
 
 
-async def refuses(request: Request) -> Response:
+async def refuses(call: Call) -> str:
     raise {
         "gone": PackGone("this pack is no longer sold", packId="is retired"),
         "busy": ResourceExhausted("slow down"),
         "away": Unavailable(),
         "unknown": Unresolved("not known yet"),
-    }[request.path_params["why"]]
+    }[call.path["why"]]
 
 
-async def anybody(request: Request) -> Response:
-    return reply({"who": caller(request).user_id})
+async def anybody(call: Call) -> str:
+    return call.caller.user_id
 
 
-async def erase(request: Request) -> Response:
-    return reply(request.path_params["order"])
+async def erase(call: Call) -> str:
+    return call.path["order"]
+
+
+async def headers(call: Call) -> Encoded:
+    return Encoded(b"<p>", 202, {"Cache-Control": "max-age=5", "X-Key": call.idempotency_key}, "text/html")
 
 
 def held_by(gate: asyncio.Event) -> Route:
     """A route that answers once *gate* is open."""
 
-    async def held(request: Request) -> Response:
+    async def held(call: Call) -> str:
         await gate.wait()
-        return reply("done")
+        return "done"
 
-    return route("GET", "/held", held, public=True)
+    return Route("GET", "/held", held, answer=str, public=True)
 
 
-ROUTES = [
-    route("POST", "/orders", create),
-    route("GET", "/orders", listed),
-    route("GET", "/orders/{id}", one),
-    route("DELETE", "/orders/{order}", erase, roles=("admin", "FINANCE")),
-    route("POST", "/hook", hook, public=True),
-    route("GET", "/fails", fails, public=True),
-    route("GET", "/refuses/{why}", refuses, public=True),
-    route("GET", "/anybody", anybody, public=True),
+ROUTES: list[Route] = [
+    Route("POST", "/orders", create, body=Order, answer=Made, status=201),
+    Route("GET", "/orders", listed, query=OrdersQuery, answer=dict[str, object]),
+    Route("GET", "/orders/{id}", one, answer=Read),
+    Route("DELETE", "/orders/{order}", erase, answer=str, roles=("admin", "FINANCE")),
+    Route("POST", "/hook", hook, body=bytes, body_bytes_max=1_000, answer=dict[str, int], public=True),
+    Route("GET", "/fails", fails, answer=str, public=True),
+    Route("GET", "/refuses/{why}", refuses, answer=str, public=True),
+    Route("GET", "/anybody", anybody, answer=str, public=True),
+    Route("GET", "/headers", headers, answer=bytes, media_type="text/html", public=True),
 ]
 USER = {"authorization": "Bearer user"}
 JSON = {"content-type": "application/json", **USER}
 
 
-def client(door: Door | None = None, *more: Route) -> httpx.AsyncClient:
-    application = app([*ROUTES, *more], door or Door("wallet", Auth()))
+def client(config: ServerConfig | None = None, *more: Route) -> httpx.AsyncClient:
+    application = app([*ROUTES, *more], config or ServerConfig("wallet", Auth()))
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(application, client=("192.0.2.9", 1)), base_url="http://wallet"
     )
@@ -192,8 +210,29 @@ DEEP = '{"amount": ' + "[" * 40 + "]" * 40 + "}"
 )
 async def test_bad_json_is_refused_with_its_field(content: bytes, field: str | None):
     response = await client().post("/orders", content=content, headers=JSON)
-    error = await refusal(response, 400, "invalid_request")
+    error = await refusal(response, 400, "request_invalid")
     assert list(error.get("fields", {})) == ([field] if field else [])
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ({"amount": {"minor": 1}, "note": "a\0b"}, "note"),
+        ({"amount": {"minor": 1}, "tags": ["a", "\0"]}, "tags[1]"),
+        ({"amount": {"minor": 1, "currency": "\0"}}, "amount.currency"),
+    ],
+)
+async def test_nul_is_nowhere_a_character(document: dict[str, object], field: str):
+    error = await refusal(await client().post("/orders", json=document, headers=USER), 400, "request_invalid")
+    assert list(error["fields"]) == [field]
+
+
+async def test_nul_is_refused_in_paths_and_queries_and_spelt_out_it_is_fine():
+    async with client() as http:
+        await refusal(await http.get("/orders/a%00b", headers=USER), 404, "route_not_found")
+        await refusal(await http.get("/orders?done=%00", headers=USER), 400, "request_invalid")
+        response = await http.post("/orders", json={"amount": {"minor": 1}, "note": "\\u0000"}, headers=USER)
+        assert response.status_code == 201
 
 
 async def test_brackets_inside_strings_are_not_depth():
@@ -242,7 +281,7 @@ async def test_a_streamed_body_over_the_limit_is_refused_early():
 
 
 async def test_a_slow_body_is_given_up(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("common.http_server.bodies.BODY_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("common.http_server.requests.BODY_SECONDS_MAX", 0.05)
 
     async def slow() -> AsyncIterator[bytes]:
         yield b"x"
@@ -257,11 +296,65 @@ async def test_the_query_is_read_and_refused_alike():
         good = await http.get("/orders?limit=5&done=true", headers=USER)
         assert good.json()["data"] == {"limit": 5, "done": True}
         for text, field in (("limit=1&limit=2", "limit"), ("limit=x", "limit"), ("limit=1.5", "limit"), ("x=1", "x")):
-            error = await refusal(await http.get(f"/orders?{text}", headers=USER), 400, "invalid_request")
+            error = await refusal(await http.get(f"/orders?{text}", headers=USER), 400, "request_invalid")
             assert list(error["fields"]) == [field]
-        await refusal(await http.get("/orders?limit=%ff", headers=USER), 400, "invalid_request")
+        await refusal(await http.get("/orders?limit=%ff", headers=USER), 400, "request_invalid")
         many = "&".join(f"a{n}=1" for n in range(100))
-        await refusal(await http.get(f"/orders?{many}", headers=USER), 400, "invalid_request")
+        await refusal(await http.get(f"/orders?{many}", headers=USER), 400, "request_invalid")
+
+
+async def test_an_encoded_answer_goes_out_as_it_is():
+    async with client() as http:
+        response = await http.get("/headers", headers={"Idempotency-Key": "k-1"})
+        assert (response.status_code, response.content) == (202, b"<p>")
+        assert response.headers["content-type"] == "text/html"
+        assert response.headers.get_list("cache-control") == ["max-age=5"]
+        assert response.headers["x-key"] == "k-1"
+        assert (await http.get("/headers")).headers["x-key"] == ""
+        for bad in ("", "a" * 256, "a\tb"):
+            response = await http.get("/headers", headers={"Idempotency-Key": bad})
+            await refusal(response, 400, "idempotency_key_invalid")
+
+
+async def wrong_answer(call: Call) -> Made: ...
+
+
+async def answer_or_bytes(call: Call) -> Read | Encoded: ...
+
+
+async def wrong_body(call: Call[Amount]) -> Read: ...
+
+
+async def wrong_query(call: Call[None, PageQuery]) -> Read: ...
+
+
+async def no_call(request: object) -> Read: ...
+
+
+async def one_of_many(call: Call) -> Page[Read]: ...
+
+
+def test_an_endpoint_takes_and_returns_what_its_row_says():
+    Route("GET", "/x", answer_or_bytes, answer=Read)
+    Route("GET", "/x", one_of_many, answer=Page[Read])
+    for endpoint in (wrong_answer, wrong_body, wrong_query, no_call, one_of_many):
+        with pytest.raises(TypeError, match=endpoint.__name__):
+            Route("GET", "/x", endpoint, answer=Read)
+    with pytest.raises(TypeError):
+        Route("GET", "/x", one, answer=Read, body=Order)
+
+
+async def test_endpoints_that_take_a_request_still_work():
+    async def create(request: Request) -> Response:
+        order = await body(request, Order)
+        return reply(
+            {"minor": order.amount.minor, "who": caller(request).user_id, "done": query(request, OrdersQuery).done}
+        )
+
+    async with client(None, route("POST", "/old", create)) as http:
+        response = await http.post("/old?done=true", json={"amount": {"minor": 5}}, headers=USER)
+        assert response.json()["data"] == {"minor": 5, "who": "usr_user", "done": True}
+        await refusal(await http.post("/old", json={}, headers=USER), 400, "request_invalid")
 
 
 async def test_tokens_are_asked_for_by_name():
@@ -286,7 +379,7 @@ async def test_roles_are_checked():
         await refusal(await http.delete("/orders/1", headers=USER), 403, "role_missing")
         assert (await http.delete("/orders/1", headers={"authorization": "Bearer admin"})).status_code == 200
     with pytest.raises(ValueError):
-        route("GET", "/x", one, public=True, roles=("ADMIN",))
+        Route("GET", "/x", one, answer=Read, public=True, roles=("ADMIN",))
 
 
 async def test_unknown_paths_and_methods_have_the_same_shape():
@@ -371,7 +464,7 @@ async def test_health_pages_tell_what_the_checks_say():
         return {}
 
     checks = {"database": well, "redis": ill, "queues": well}
-    async with client(Door("wallet", Auth(), checks)) as http:
+    async with client(ServerConfig("wallet", Auth(), checks)) as http:
         assert (await http.get("/health")).json()["data"] == {"status": "up", "service": "wallet"}
         ready = await http.get("/health/ready")
         assert ready.status_code == 200
@@ -402,13 +495,13 @@ async def test_metrics_name_the_template_and_never_the_path():
         assert 'http_requests_total{method="GET",route="unmatched",status="404"}' in text
         assert "very-special" not in text
         assert "ODD" not in text
-    off = client(Door("wallet", Auth(), metrics=False))
+    off = client(ServerConfig("wallet", Auth(), metrics=False))
     await refusal(await off.get("/metrics"), 404, "route_not_found")
 
 
 async def test_too_many_requests_at_once_are_told_to_wait_and_probes_are_not():
     gate = asyncio.Event()
-    async with client(Door("wallet", Auth(), in_flight_max=3), held_by(gate)) as http:
+    async with client(ServerConfig("wallet", Auth(), in_flight_max=3), held_by(gate)) as http:
         waiting = [asyncio.create_task(http.get("/held")) for _ in range(3)]
         await asyncio.sleep(0.05)
         response = await http.get("/anybody")
@@ -427,21 +520,19 @@ def test_a_type_that_lets_unknown_fields_pass_is_a_bug():
     class Holds(Body):
         inner: dict[str, list[Open | None]]
 
-    from common.http_server.bodies import _decoder
-
     for struct in (Open, Holds):
         with pytest.raises(TypeError, match="Open"):
-            _decoder(struct)
+            json_reader(struct)
 
 
 def test_a_route_is_given_once():
     with pytest.raises(ValueError, match="twice"):
-        app([route("GET", "/x", one), route("GET", "/x", one)], Door("wallet"))
+        app([Route("GET", "/x", one, answer=Read)] * 2, ServerConfig("wallet"))
 
 
 async def test_the_server_serves_and_stops_gracefully():
     gate = asyncio.Event()
-    server = await serve_http(app([held_by(gate)], Door("wallet")), 0)
+    server = await serve_http(app([held_by(gate)], ServerConfig("wallet")), 0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
         response = await http.get("/health")
         assert response.status_code == 200
@@ -459,7 +550,7 @@ async def test_the_server_serves_and_stops_gracefully():
 
 
 async def test_a_request_that_outlives_the_grace_period_is_told_so():
-    server = await serve_http(app([held_by(asyncio.Event())], Door("wallet")), 0)
+    server = await serve_http(app([held_by(asyncio.Event())], ServerConfig("wallet")), 0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
         stuck = asyncio.create_task(http.get("/held"))
         await asyncio.sleep(0.1)
@@ -468,7 +559,7 @@ async def test_a_request_that_outlives_the_grace_period_is_told_so():
 
 
 async def test_an_oversized_chunked_body_ends_the_connection():
-    server = await serve_http(app([route("POST", "/hook", hook, public=True)], Door("wallet")), 0)
+    server = await serve_http(app(ROUTES, ServerConfig("wallet")), 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001 + b"\r\n")
     answer = await asyncio.wait_for(reader.read(), 2)
@@ -483,4 +574,4 @@ async def test_a_taken_port_is_an_error():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(OSError):
-            await serve_http(app([], Door("wallet")), taken.getsockname()[1])
+            await serve_http(app([], ServerConfig("wallet")), taken.getsockname()[1])

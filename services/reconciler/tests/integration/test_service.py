@@ -224,7 +224,7 @@ async def test_finance_reads_runs_cases_and_figures(
             ("/api/v1/reconciliation/runs", other, 403, "not_the_platform"),
             ("/api/v1/reconciliation/cases?status=X", finance, 400, "case_status_unknown"),
             ("/api/v1/analytics/summary?from=2026-02-01&to=2026-01-01", finance, 400, "period_invalid"),
-            ("/api/v1/analytics/summary?from=yesterday", finance, 400, "invalid_request"),
+            ("/api/v1/analytics/summary?from=yesterday", finance, 400, "request_invalid"),
         ]:
             answer = await http.get(path, headers=headers)
             assert answer.status_code == status, path

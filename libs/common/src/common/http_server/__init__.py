@@ -1,9 +1,9 @@
-"""The HTTP door: routes in, one shape of answer out. See `app` for what stands between a request and its endpoint."""
+"""HTTP endpoints: typed rows, one shape of answer. `app` says what stands between a request and its endpoint."""
 
+from common.errors import RequestInvalid
 from common.http_server.application import app
-from common.http_server.bodies import Body, body, query, raw_body
-from common.http_server.door import Door, InFlight, Route, caller, route
-from common.http_server.refusals import (
+from common.http_server.configuration import Authenticator, Check, Door, InFlight, ServerConfig
+from common.http_server.error_responses import (
     HTTP_STATUS,
     BodyTooLarge,
     InvalidRequest,
@@ -13,25 +13,37 @@ from common.http_server.refusals import (
     error_reply,
     status_of,
 )
-from common.http_server.replies import Reply, reply
-from common.http_server.serving import HttpServer, serve_http
+from common.http_server.requests import Body, Query, body, query, raw_body
+from common.http_server.responses import Reply, encode, enveloped, reply
+from common.http_server.routing import Call, Empty, Encoded, Route, caller, route
+from common.http_server.server import HttpServer, serve_http
 
 __all__ = [
     "HTTP_STATUS",
+    "Authenticator",
     "Body",
     "BodyTooLarge",
+    "Call",
+    "Check",
     "Door",
+    "Empty",
+    "Encoded",
     "HttpServer",
     "InFlight",
     "InvalidRequest",
     "MethodNotAllowed",
+    "Query",
     "Reply",
+    "RequestInvalid",
     "Route",
     "RouteNotFound",
+    "ServerConfig",
     "UnsupportedMediaType",
     "app",
     "body",
     "caller",
+    "encode",
+    "enveloped",
     "error_reply",
     "query",
     "raw_body",

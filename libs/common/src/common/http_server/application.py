@@ -4,8 +4,6 @@ Request id and context, routing, authentication and roles, error rendering, metr
 dictionary for plain paths and Starlette's compiled patterns for those with parameters.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time
@@ -13,17 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from loguru import logger
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common import context, ids, logs, telemetry
 from common.context import Context
 from common.errors import DomainError, Overloaded
-from common.http_server.door import CALLER, Door, Route
-from common.http_server.health import operational_routes
-from common.http_server.refusals import (
+from common.http_server.configuration import ServerConfig
+from common.http_server.error_responses import (
     MethodNotAllowed,
     RoleMissing,
     RouteNotFound,
@@ -31,10 +27,12 @@ from common.http_server.refusals import (
     error_reply,
     internal_error_reply,
 )
+from common.http_server.health import operational_routes
+from common.http_server.routing import CALLER, Route
 from common.tokens import TokenMissing
 
 USER_AGENT_LENGTH_MAX = 256
-# The status of nobody's answer: the client went away first (nginx's number for it).
+# The client went away before the answer (nginx's number for it).
 _CLIENT_CLOSED = 499
 _TOO_MANY = Overloaded("too many requests at once")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -42,23 +40,21 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _request_id = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
 _ip = re.compile(r"[0-9A-Fa-f:.]{2,45}").fullmatch
 _requests = telemetry.counter("http_requests_total", "Requests answered", ["method", "route", "status"])
-_turned_away = telemetry.counter(
-    "http_requests_turned_away_total", "Requests answered 503 because too many were in hand"
-)
+_refused = telemetry.counter("http_requests_refused_total", "Requests answered 503 because too many were in flight")
 _seconds = telemetry.histogram("http_request_duration_seconds", "Time to answer", ["method", "route"])
 
 
-def app(routes: Sequence[Route], door: Door) -> ASGIApp:
+def app(routes: Sequence[Route[Any]], config: ServerConfig) -> ASGIApp:
     """The ASGI application of a service: *routes*, the health pages and /metrics."""
-    return _Application([*routes, *operational_routes(door)], door)
+    return _Application([*routes, *operational_routes(config)], config)
 
 
 class _Routes:
     """Method and path to route. A plain path wins over a pattern; patterns are tried in their order."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self._plain: dict[str, dict[str, Route]] = {}
-        self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Callable[[str], Any]], dict[str, Route]]] = {}
+    def __init__(self, routes: Sequence[Route[Any]]) -> None:
+        self._plain: dict[str, dict[str, Route[Any]]] = {}
+        self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Callable[[str], Any]], dict[str, Route[Any]]]] = {}
         self._operational = {entry.path for entry in routes if entry.operational}
         for entry in routes:
             pattern, _, convertors = compile_path(entry.path)
@@ -77,7 +73,7 @@ class _Routes:
         """Whether *path* is a probe's or a scraper's, who are always let in."""
         return path in self._operational
 
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, Any]]:
+    def find(self, method: str, path: str) -> tuple[Route[Any], dict[str, Any]]:
         """Raises RouteNotFound or MethodNotAllowed."""
         if method == "HEAD":
             method = "GET"
@@ -85,26 +81,26 @@ class _Routes:
             if method not in methods:
                 raise _method_not_allowed(methods)
             return methods[method], {}
-        others: dict[str, Route] = {}
+        others: dict[str, Route[Any]] = {}
         for pattern, readers, methods in self._patterns.values():
-            if (match := pattern.match(path)) is not None:
+            if (match := pattern.match(path)) is not None and "\0" not in path:
                 if method in methods:
                     return methods[method], {name: readers[name](text) for name, text in match.groupdict().items()}
                 others |= methods
         raise _method_not_allowed(others) if others else RouteNotFound("there is nothing at this path")
 
 
-def _method_not_allowed(methods: Mapping[str, Route]) -> MethodNotAllowed:
+def _method_not_allowed(methods: Mapping[str, Route[Any]]) -> MethodNotAllowed:
     error = MethodNotAllowed("the path does not take this method")
     error.allow = ", ".join(sorted(methods))
     return error
 
 
 class _Application:
-    def __init__(self, routes: Sequence[Route], door: Door) -> None:
+    def __init__(self, routes: Sequence[Route[Any]], config: ServerConfig) -> None:
         self._routes = _Routes(routes)
-        self._door = door
-        self._in_flight = door.in_flight
+        self._config = config
+        self._in_flight = config.in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -120,8 +116,8 @@ class _Application:
         request_id = headers.get(b"x-request-id", b"").decode("latin-1")
         if not _request_id(request_id):
             request_id = str(ids.new())
-        if self._in_flight.count >= self._door.in_flight_max and not self._routes.is_operational(scope["path"]):
-            await self._turn_away(scope, receive, send, request_id)
+        if self._in_flight.count >= self._config.in_flight_max and not self._routes.is_operational(scope["path"]):
+            await self._refuse(scope, receive, send, request_id)
             return
         correlation_id = headers.get(b"x-correlation-id", b"").decode("latin-1")
         parent = headers.get(b"traceparent", b"").decode("latin-1")
@@ -138,9 +134,11 @@ class _Application:
             code = ""
             try:
                 try:
-                    found, scope["path_params"] = self._routes.find(scope["method"], scope["path"])
-                    template, operational = found.path, found.operational
-                    response = await self._answer(found, scope, receive, headers)
+                    route, scope["path_params"] = self._routes.find(scope["method"], scope["path"])
+                    template, operational = route.path, route.operational
+                    if not operational and not route.public:
+                        await self._admit(route, scope, headers)
+                    response = await route.handle(scope, receive, headers)
                 except DomainError as error:
                     code = error.code
                     response = error_reply(error, request_id)
@@ -174,28 +172,23 @@ class _Application:
                         failed=status >= 500,
                     )
 
-    async def _answer(self, found: Route, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Response:
-        if not found.operational and not found.public:
-            await self._admit(found, scope, headers)
-        return await found.endpoint(Request(scope, receive))
-
-    async def _turn_away(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        """Before anything is read or made: in a flood, what is turned away must cost next to nothing."""
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        """Before anything is read or made: during overload, a refusal must cost next to nothing."""
         response = error_reply(_TOO_MANY, request_id)
         response.raw_headers.append((b"x-request-id", request_id.encode()))
         await response(scope, receive, send)
-        _turned_away.of().inc()
+        _refused.of().inc()
         if logs.enabled(logs.INFO):
             fields = {"status": response.status_code, "code": _TOO_MANY.code, "requestId": request_id}
-            logs.line(logs.INFO, "common.http_server", "turned away", fields)
+            logs.line(logs.INFO, "common.http_server", "too many requests in flight", fields)
 
-    async def _admit(self, found: Route, scope: Scope, headers: dict[bytes, bytes]) -> None:
+    async def _admit(self, route: Route[Any], scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Say who is calling, in the scope and in the context. Raises Unauthenticated or RoleMissing."""
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         token = token.strip()
-        if scheme.lower() != "bearer" or not token or self._door.user_tokens is None:
+        if scheme.lower() != "bearer" or not token or self._config.user_tokens is None:
             raise TokenMissing("this needs an access token")
-        who = await self._door.user_tokens.authenticate(token)
+        who = await self._config.user_tokens.authenticate(token)
         scope[CALLER] = who
         now = context.current()
         context.replace_current(
@@ -209,7 +202,7 @@ class _Application:
                 now.user_agent,
             )
         )
-        if found.roles and not found.roles & who.roles:
+        if route.roles and who.roles.isdisjoint(route.roles):
             raise RoleMissing("your roles do not allow this")
 
 

@@ -1,59 +1,111 @@
 """The pages for machines: is the process alive, is it ready, how are its parts, what are its figures."""
 
-from __future__ import annotations
-
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import msgspec
 from loguru import logger
-from starlette.requests import Request
-from starlette.responses import Response
 
 from common import telemetry
-from common.http_server.door import Check, Door, Endpoint, Route
-from common.http_server.refusals import Unhealthy
-from common.http_server.replies import Reply, reply
+from common.errors import Unavailable
+from common.http_server.configuration import Check, ServerConfig
+from common.http_server.routing import Call, Encoded, Route
 
 CHECK_SECONDS_MAX = 1.0
 # Parts that the service works without; their failing shows, and takes nothing out of rotation.
-HINTS = frozenset({"redis"})
-_METRICS_TYPE = (b"content-type", telemetry.CONTENT_TYPE.encode())
+BEST_EFFORT = frozenset({"redis"})
 
 
-def operational_routes(door: Door) -> list[Route]:
+class Unhealthy(Unavailable):
+    fix = "Look at the checks that are named in `fields`."
+
+
+class AliveView(msgspec.Struct, frozen=True):
+    status: str
+    service: str
+
+
+class ReadyView(msgspec.Struct, frozen=True):
+    """*checks* holds what each part says of itself, "status" included."""
+
+    status: str
+    service: str
+    checks: dict[str, dict[str, Any]]
+
+
+def operational_routes(config: ServerConfig) -> list[Route[Any]]:
     """/health (alive), /health/ready (all parts), /health/{database,redis,queues} (one part each), /metrics."""
 
-    async def alive(request: Request) -> Response:
-        return reply({"status": "up", "service": door.service})
+    async def read_health(call: Call) -> AliveView:
+        """Whether the process is alive."""
+        return AliveView("up", config.service)
 
-    async def ready(request: Request) -> Response:
-        names = list(door.checks)
-        results = await asyncio.gather(*(_run(name, door.checks[name]) for name in names))
+    async def read_readiness(call: Call) -> ReadyView:
+        """Whether all parts work that the service cannot do without."""
+        names = list(config.checks)
+        results = await asyncio.gather(*(_run(name, config.checks[name]) for name in names))
         described = dict(zip(names, results, strict=True))
-        failing = [name for name, result in described.items() if result["status"] == "down" and name not in HINTS]
+        failing = [name for name, result in described.items() if result["status"] == "down" and name not in BEST_EFFORT]
         if failing:
             raise Unhealthy("not ready", **{name: str(described[name].get("problem", "down")) for name in failing})
-        return reply({"status": "ready", "service": door.service, "checks": described})
+        return ReadyView("ready", config.service, described)
 
-    def part(name: str) -> Endpoint:
-        async def answer(request: Request) -> Response:
-            check = door.checks.get(name)
+    def part(name: str) -> Callable[[Call], Awaitable[dict[str, Any]]]:
+        async def read_part(call: Call) -> dict[str, Any]:
+            check = config.checks.get(name)
             if check is None:
-                return reply({"status": "absent", "service": door.service})
+                return {"status": "absent", "service": config.service}
             result = await _run(name, check)
             if result["status"] == "down":
                 raise Unhealthy(f"{name} is down", **{name: str(result["problem"])})
-            return reply(result)
+            return result
 
-        return answer
+        read_part.__doc__ = f"Whether the service's {name} works."
+        return read_part
 
-    async def metrics(request: Request) -> Response:
-        return Reply(telemetry.exposition(), content_type=_METRICS_TYPE)
+    async def read_metrics(call: Call) -> Encoded:
+        """Figures for Prometheus."""
+        return Encoded(telemetry.exposition(), media_type=telemetry.CONTENT_TYPE)
 
-    pages: dict[str, Endpoint] = {"/health": alive, "/health/ready": ready}
-    pages |= {f"/health/{name}": part(name) for name in ("database", "redis", "queues")}
-    if door.metrics:
-        pages["/metrics"] = metrics
-    return [Route("GET", path, page, public=True, operational=True) for path, page in pages.items()]
+    routes: list[Route[Any]] = [
+        Route("GET", "/health", read_health, answer=AliveView, public=True, operational=True),
+        Route(
+            "GET",
+            "/health/ready",
+            read_readiness,
+            answer=ReadyView,
+            public=True,
+            operational=True,
+            errors=[Unhealthy],
+        ),
+    ]
+    routes += [
+        Route(
+            "GET",
+            f"/health/{name}",
+            part(name),
+            answer=dict[str, Any],
+            public=True,
+            operational=True,
+            errors=[Unhealthy],
+            operation_id=f"read{name.title()}Health",
+        )
+        for name in ("database", "redis", "queues")
+    ]
+    if config.metrics:
+        routes.append(
+            Route(
+                "GET",
+                "/metrics",
+                read_metrics,
+                answer=bytes,
+                media_type="text/plain",
+                public=True,
+                operational=True,
+            )
+        )
+    return routes
 
 
 async def _run(name: str, check: Check) -> dict[str, object]:

@@ -1,6 +1,4 @@
-"""Refusals: which kind of error has which status, and how it is said. Domain code names no status."""
-
-from __future__ import annotations
+"""Error responses: which kind of error has which status, and its one shape. Domain code names no status."""
 
 from common.errors import (
     KINDS,
@@ -11,19 +9,17 @@ from common.errors import (
     KeyReused,
     NotFound,
     PermissionDenied,
+    RequestInvalid,
     ResourceExhausted,
     TooLarge,
     Unauthenticated,
     Unavailable,
     Unresolved,
 )
-from common.http_server.replies import Reply, encode
+from common.http_server.responses import Reply, encode
 
-
-class InvalidRequest(InvalidArgument):
-    """The request is not what the operation takes; `fields` says where."""
-
-    fix = "Correct the fields that are named; the API description shows the expected shape."
+# Until all services have moved.
+InvalidRequest = RequestInvalid
 
 
 class UnsupportedMediaType(InvalidArgument):
@@ -57,10 +53,6 @@ class Stopping(Unavailable):
     fix = "Send the same request again after Retry-After, with the same idempotency key."
 
 
-class Unhealthy(Unavailable):
-    fix = "Look at the checks that are named in `fields`."
-
-
 HTTP_STATUS: dict[type[DomainError], int] = {
     InvalidArgument: 400,
     NotFound: 404,
@@ -76,13 +68,13 @@ HTTP_STATUS: dict[type[DomainError], int] = {
 }
 assert HTTP_STATUS.keys() == set(KINDS), "every kind of error needs an HTTP status"
 
-# The two refusals of HTTP itself that have a status of their own.
-_OF_THE_TRANSPORT: dict[type[DomainError], int] = {UnsupportedMediaType: 415, MethodNotAllowed: 405, BodyTooSlow: 408}
+# The errors of HTTP itself that have a status of their own.
+_TRANSPORT_STATUS: dict[type[DomainError], int] = {UnsupportedMediaType: 415, MethodNotAllowed: 405, BodyTooSlow: 408}
 
 
 def status_of(error: DomainError) -> int:
     """The HTTP status of *error*, by the nearest class that has one."""
-    return next(status for cls in type(error).__mro__ if (status := _OF_THE_TRANSPORT.get(cls) or HTTP_STATUS.get(cls)))
+    return next(status for cls in type(error).__mro__ if (status := _TRANSPORT_STATUS.get(cls) or HTTP_STATUS.get(cls)))
 
 
 def error_reply(error: DomainError, request_id: str) -> Reply:

@@ -1,7 +1,5 @@
 """Runs an ASGI application on uvicorn inside the loop that is there, without its signals, logs and headers."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import Generator
@@ -19,7 +17,7 @@ GRACE_SECONDS = 10.0
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Signals are the runtime's, which stops the doors in its own order."""
+        """Signals are the runtime's, which stops the servers in its own order."""
         yield
 
 
@@ -32,7 +30,7 @@ class HttpServer:
         self.port = port
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Take no new connections, finish the requests in hand, cancel what is not done after *grace_seconds*."""
+        """Take no new connections, finish the requests in flight, cancel what is not done after *grace_seconds*."""
         self._server.config.timeout_graceful_shutdown = max(1, round(grace_seconds))
         self._server.should_exit = True
         await self._task

@@ -1,0 +1,41 @@
+"""What a service's HTTP server needs to know: its name, who verifies tokens, how its parts are doing."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from common.tokens import Caller
+
+Check = Callable[[], Awaitable[dict[str, object]]]
+
+IN_FLIGHT_MAX = 2_000
+
+
+class Authenticator(Protocol):
+    async def authenticate(self, token: str) -> Caller:
+        """The caller that *token* stands for. Raises Unauthenticated."""
+        ...
+
+
+class InFlight(msgspec.Struct):
+    """How many requests are being answered now. Mutable: the server counts in it, the consumers read it."""
+
+    count: int = 0
+
+
+class ServerConfig(msgspec.Struct, frozen=True):
+    """*checks* may be filled after the application is made; "redis" is a best-effort cache: failing, it leaves the
+    service ready. *metrics* off leaves /metrics out.
+    """
+
+    service: str
+    user_tokens: Authenticator | None = None
+    checks: Mapping[str, Check] = msgspec.field(default_factory=dict)
+    metrics: bool = True
+    in_flight_max: int = IN_FLIGHT_MAX
+    in_flight: InFlight = msgspec.field(default_factory=InFlight)
+
+
+# Until all services have moved.
+Door = ServerConfig

@@ -1,0 +1,295 @@
+"""Reading requests: bounded in size, depth and time, and refused as `request_invalid` with the field that is wrong."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import NoReturn, TypeAlias, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import inspect
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message, Receive
+
+from common.errors import RequestInvalid
+from common.http_server.error_responses import BodyTooLarge, BodyTooSlow, UnsupportedMediaType
+
+# As ASGI gives them, made a mapping: names in lower case.
+Headers: TypeAlias = Mapping[bytes, bytes]
+
+BODY_BYTES_MAX = 65_536
+BODY_SECONDS_MAX = 10.0
+# A peer that is still writing when we hang up loses our answer to the reset, so a body that is declared too large is
+# read away, up to this much and this long; whoever sends more has to live with the reset.
+DISCARDED_BYTES_MAX = 16 * 1024 * 1024
+DISCARDED_SECONDS_MAX = 3.0
+DEPTH_MAX = 16
+# What every JSON reader carries exactly; bigger numbers are somebody's mistake or somebody's attack.
+INTEGER_MAX = 2**53
+INTEGER_DIGITS_MAX = 17
+QUERY_PARAMETERS_MAX = 64
+_TEXT_LENGTH_MAX = 200
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+_PATH = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?", re.DOTALL)
+_NAMED = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename="camel"):
+    """What request types may start from: unknown fields are refused, JSON's camelCase is Python's snake_case."""
+
+
+class Query(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename="camel"):
+    """What the types of query strings may start from; numbers and booleans are read from text."""
+
+
+def bytes_reader(limit_bytes: int) -> Callable[[Receive, Headers], Awaitable[bytes]]:
+    """Reads a body's bytes. Raises BodyTooLarge before it holds more than *limit_bytes*, BodyTooSlow."""
+
+    async def read(receive: Receive, headers: Headers) -> bytes:
+        declared = headers.get(b"content-length")
+        if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
+            if int(declared) <= DISCARDED_BYTES_MAX:
+                await _discard(receive)
+            raise BodyTooLarge(f"the body is larger than {limit_bytes} bytes")
+        message = await _message(receive)
+        chunk: bytes = message.get("body", b"")
+        if len(chunk) > limit_bytes:
+            raise BodyTooLarge(f"the body is larger than {limit_bytes} bytes")
+        if not message.get("more_body", False):
+            return chunk
+        return await _rest(receive, chunk, limit_bytes)
+
+    return read
+
+
+def json_reader(struct: type[T], limit_bytes: int = BODY_BYTES_MAX) -> Callable[[Receive, Headers], Awaitable[T]]:
+    """Reads a JSON body as *struct*, whose unknown fields must be forbidden all the way down, else it is a TypeError.
+
+    The reader raises UnsupportedMediaType, BodyTooLarge, BodyTooSlow, or RequestInvalid with the fields that are wrong:
+    malformed JSON, unknown or repeated fields, wrong types, deeper than 16, integers beyond 2^53, NaN, a NUL character,
+    not UTF-8, not an object.
+    """
+    decode: Callable[[bytes], T] = _decoder(struct).decode
+    read_bytes = bytes_reader(limit_bytes)
+
+    async def read(receive: Receive, headers: Headers) -> T:
+        content_type = headers.get(b"content-type", b"")
+        if content_type != b"application/json" and not _is_json(content_type):
+            raise UnsupportedMediaType("the body must be application/json")
+        raw = await read_bytes(receive, headers)
+        _check(raw)
+        try:
+            return decode(raw)
+        except msgspec.ValidationError as error:
+            raise _invalid(error) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise RequestInvalid("the body is not valid JSON") from None
+
+    return read
+
+
+def query_reader(struct: type[T]) -> Callable[[bytes], T]:
+    """Reads a query string as *struct*. A repeated parameter is refused."""
+    _decoder(struct)  # only types that forbid unknown fields get past this
+
+    def read(raw: bytes) -> T:
+        try:
+            pairs = parse_qsl(
+                raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=QUERY_PARAMETERS_MAX
+            )
+        except ValueError:
+            raise RequestInvalid("the query string cannot be read") from None
+        values = dict(pairs)
+        if len(values) != len(pairs):
+            raise RequestInvalid("a parameter is repeated", **{_shown(_repeated(pairs)): "is given more than once"})
+        if b"%00" in raw:
+            field = next(name for name, value in pairs if "\0" in name + value)
+            raise RequestInvalid("a text holds a NUL character", **{_shown(field): "holds a NUL character"})
+        try:
+            return msgspec.convert(values, struct, strict=False)
+        except msgspec.ValidationError as error:
+            raise _invalid(error) from None
+
+    return read
+
+
+def _is_json(content_type: bytes) -> bool:
+    media_type = content_type.partition(b";")[0].strip().lower()
+    return media_type == b"application/json" or (
+        media_type.startswith(b"application/") and media_type.endswith(b"+json")
+    )
+
+
+async def _rest(receive: Receive, first: bytes, limit_bytes: int) -> bytes:
+    received = bytearray(first)
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            more = True
+            while more:
+                message = await _message(receive)
+                received += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(received) > limit_bytes:
+                    raise BodyTooLarge(f"the body is larger than {limit_bytes} bytes")
+    except TimeoutError:
+        raise BodyTooSlow(f"the body took longer than {BODY_SECONDS_MAX:.0f} seconds") from None
+    return bytes(received)
+
+
+async def _discard(receive: Receive) -> None:
+    """Read a body to its end and keep nothing of it."""
+    with suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(DISCARDED_SECONDS_MAX):
+            while (await _message(receive)).get("more_body", False):
+                pass
+
+
+async def _message(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message
+
+
+def _check(raw: bytes) -> None:
+    """What msgspec lets pass: duplicate keys (the last would win), numbers of any size, depth up to the stack's."""
+    if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX and _depth(raw) > DEPTH_MAX:
+        raise RequestInvalid(f"the body is nested deeper than {DEPTH_MAX}")
+    try:
+        document = _strict_json(raw.decode())
+    except UnicodeDecodeError:
+        raise RequestInvalid("the body is not UTF-8") from None
+    except (ValueError, RecursionError):
+        raise RequestInvalid("the body is not valid JSON") from None
+    if not isinstance(document, dict):
+        raise RequestInvalid("the body must be a JSON object")
+    if b"\\u0000" in raw and (field := _field_with_nul(document)) is not None:
+        raise RequestInvalid("a text holds a NUL character", **{_shown(field): "holds a NUL character"})
+
+
+def _depth(raw: bytes) -> int:
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", raw)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise RequestInvalid("a field is repeated", **{_shown(_repeated(pairs)): "is given more than once"})
+    return fields
+
+
+def _repeated(pairs: Sequence[tuple[str, object]]) -> str:
+    names = [name for name, _ in pairs]
+    return next(name for name in names if names.count(name) > 1)
+
+
+def _field_with_nul(value: object, path: str = "") -> str | None:
+    """Where a text holds NUL, which no column stores and nobody means."""
+    if isinstance(value, str):
+        return path if "\0" in value else None
+    if isinstance(value, list):
+        places = (_field_with_nul(item, f"{path}[{index}]") for index, item in enumerate(value))
+    elif isinstance(value, dict):
+        if (named := next((name for name in value if "\0" in name), None)) is not None:
+            return f"{path}.{named}" if path else named
+        places = (_field_with_nul(item, f"{path}.{name}" if path else name) for name, item in value.items())
+    else:
+        return None
+    return next((place for place in places if place is not None), None)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > INTEGER_DIGITS_MAX or not -INTEGER_MAX <= int(digits) <= INTEGER_MAX:
+        raise RequestInvalid("a number is too large: integers go up to 2^53")
+    return 0
+
+
+def _not_json(name: str) -> NoReturn:
+    raise RequestInvalid(f"{name} is not a JSON value")
+
+
+# The values are thrown away: floats are not read, and integers only measured.
+_strict_json = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_integer, parse_float=len, parse_constant=_not_json
+).decode
+
+
+@lru_cache(maxsize=1024)
+def _decoder(struct: type[T]) -> msgspec.json.Decoder[T]:
+    """Raises TypeError, which is a bug of ours, when an unknown field would be let pass somewhere inside."""
+    for inner in _structs(inspect.type_info(struct), set()):
+        if not inner.__struct_config__.forbid_unknown_fields:
+            raise TypeError(f"{inner.__name__} must forbid unknown fields to be read from a request")
+    return msgspec.json.Decoder(struct)
+
+
+def _structs(info: object, seen: set[type]) -> set[type[msgspec.Struct]]:
+    """Every Struct that a value of this type may hold."""
+    if isinstance(info, inspect.StructType):
+        if info.cls in seen:
+            return set()
+        seen.add(info.cls)
+        return {info.cls}.union(*(_structs(field.type, seen) for field in info.fields))
+    inner: list[object] = []
+    if isinstance(info, inspect.UnionType):
+        inner = list(info.types)
+    elif isinstance(info, inspect.DictType):
+        inner = [info.value_type]
+    elif isinstance(info, inspect.TupleType):
+        inner = list(info.item_types)
+    elif isinstance(info, inspect.CollectionType | inspect.VarTupleType):
+        inner = [info.item_type]
+    elif isinstance(info, inspect.Metadata):
+        inner = [info.type]
+    return set().union(*(_structs(item, seen) for item in inner))
+
+
+def _invalid(error: msgspec.ValidationError) -> RequestInvalid:
+    """msgspec's words with its path taken apart: "Expected `int`, got `str` - at `$.amount.minor`"."""
+    match = _PATH.fullmatch(str(error))
+    problem, path = (match["problem"], match["path"] or "") if match else (str(error), "")
+    named = _NAMED.fullmatch(problem)
+    if named is not None:
+        path = f"{path}.{named['name']}" if path else named["name"]
+        problem = "is required" if "missing" in problem else "is not known"
+    if not path:
+        return RequestInvalid(_shown(problem))
+    return RequestInvalid("the request has a field that is wrong", **{_shown(path): _shown(problem)})
+
+
+def _shown(text: str) -> str:
+    """What a client sent is shown back to a bounded length."""
+    return text if len(text) <= _TEXT_LENGTH_MAX else text[:_TEXT_LENGTH_MAX] + "…"
+
+
+# Until all services have moved: the same, asked for by an endpoint that takes a Starlette request.
+
+
+async def raw_body(request: Request, limit_bytes: int = BODY_BYTES_MAX) -> bytes:
+    """The body's bytes. Raises BodyTooLarge before it holds more than *limit_bytes*."""
+    return await bytes_reader(limit_bytes)(request.receive, dict(request.scope["headers"]))
+
+
+async def body(request: Request, struct: type[T], limit_bytes: int = BODY_BYTES_MAX) -> T:
+    """The JSON body as *struct*."""
+    read: Callable[[Receive, Headers], Awaitable[T]] = _json_reader(struct, limit_bytes)
+    return await read(request.receive, dict(request.scope["headers"]))
+
+
+def query(request: Request, struct: type[T]) -> T:
+    """The query string as *struct*."""
+    return query_reader(struct)(request.scope["query_string"])
+
+
+_json_reader = lru_cache(maxsize=1024)(json_reader)

@@ -1,0 +1,214 @@
+"""Routes as data: method, path, endpoint, what goes in and what comes out. The OpenAPI document is made of these rows.
+
+An endpoint is `async def name(resources…, call: Call[Body, Query]) -> View`: it takes a typed call, returns the view
+or raises a DomainError, and sees neither request nor response. A service's `routes(…) -> list[Route]` binds its
+resources with `functools.partial`. Decoders are made when the row is made, never during a request.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
+from types import NoneType, UnionType
+from typing import Any, Final, Generic, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+from typing_extensions import TypeVar
+
+from common import context, idempotency
+from common.context import Context
+from common.errors import DomainError
+from common.http_server import requests
+from common.http_server.requests import BODY_BYTES_MAX, Headers
+from common.http_server.responses import Reply, encode, enveloped
+from common.tokens import Caller, TokenMissing
+
+# Where, in a request's scope, the server leaves who is calling.
+CALLER: Final = "commdesk.caller"
+
+B = TypeVar("B", default=None)
+Q = TypeVar("Q", default=None)
+A = TypeVar("A", default=Any)
+
+# What answers a request once its caller is admitted.
+Handle = Callable[[Scope, Receive, Headers], Awaitable[Response]]
+# Which of the edge's rate limits holds: a password may be guessed less often than a payment read.
+RateLimit = Literal["api", "sign_in", "webhook"]
+
+
+class Call(msgspec.Struct, Generic[B, Q], frozen=True):
+    """One request, decoded. *body* and *query* are of the types that the row names, None where it names none."""
+
+    body: B
+    query: Q
+    # The values of the path's {parameters}, percent-decoded.
+    path: Mapping[str, str]
+    # Names are in lower case; of a repeated header, the last.
+    headers: Headers
+    scope: Scope
+
+    @property
+    def caller(self) -> Caller:
+        """Who sent this request. Raises TokenMissing on a public route, where nobody is authenticated."""
+        authenticated: Caller | None = self.scope.get(CALLER)
+        if authenticated is None:
+            raise TokenMissing("this needs an access token")
+        return authenticated
+
+    @property
+    def context(self) -> Context:
+        """Request id, correlation, trace, address and user agent."""
+        return context.current()
+
+    def header(self, name: str, default: str = "") -> str:
+        """The value of a header, *default* when it is absent."""
+        value = self.headers.get(name.lower().encode())
+        return default if value is None else value.decode("latin-1")
+
+    @property
+    def idempotency_key(self) -> str:
+        """The header Idempotency-Key, "" when it is absent. Raises IdempotencyKeyInvalid."""
+        value = self.headers.get(b"idempotency-key")
+        return "" if value is None else idempotency.validated(value.decode("latin-1"))
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """A whole answer as bytes, for what a view cannot say: a stored one that is repeated, a header, another format."""
+
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    media_type: str = "application/json"
+
+
+class Empty(msgspec.Struct, frozen=True):
+    """The answer of an operation that has nothing to tell but its success."""
+
+
+async def _unmade(scope: Scope, receive: Receive, headers: Headers) -> Response:
+    raise NotImplementedError
+
+
+class _Row(msgspec.Struct, Generic[A], frozen=True):
+    method: str
+    path: str
+    endpoint: Callable[..., Awaitable[A | Encoded]]
+
+
+class Route(_Row[A], Generic[A], frozen=True, kw_only=True):
+    """One method of one path, and all that is promised about it. A row that is wrong is a TypeError or ValueError.
+
+    *answer* is the type of the view, *body* and *query* the types of what is sent; `body=bytes` hands over raw bytes.
+    *roles*: any one of them suffices; none means that every signed-in caller may. *errors* are the DomainErrors that
+    the endpoint raises beyond those of HTTP, tokens, roles and, with *idempotent*, idempotency keys.
+    """
+
+    answer: type[A]
+    body: Any = None
+    query: Any = None
+    status: int = 200
+    public: bool = False
+    roles: Collection[str] = ()
+    errors: Sequence[type[DomainError]] = ()
+    # Takes the header Idempotency-Key: the same request under the same key gets the first answer again.
+    idempotent: bool = False
+    body_bytes_max: int = BODY_BYTES_MAX
+    # Off for documents whose shape is a standard's: no {"success": …, "data": …} around the view.
+    envelope: bool = True
+    media_type: str = "application/json"
+    rate_limit: RateLimit = "api"
+    # The OpenAPI operationId; by default the endpoint's name. One endpoint under several paths needs it.
+    operation_id: str = ""
+    deprecated: bool = False
+    # Health pages and metrics: always let in, not logged, not routed by the edge.
+    operational: bool = False
+    # Made of the rest.
+    handle: Handle = _unmade
+
+    def __post_init__(self) -> None:
+        if self.public and self.roles:
+            raise ValueError(f"{self.method} {self.path}: a public route has no roles")
+        msgspec.structs.force_setattr(self, "method", self.method.upper())
+        msgspec.structs.force_setattr(self, "roles", frozenset(role.upper() for role in self.roles))
+        if self.handle is _unmade:
+            _check_signature(self)
+            msgspec.structs.force_setattr(self, "handle", _handle(self))
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The endpoint without the resources that are bound to it."""
+        return unbound(self.endpoint)
+
+
+def unbound(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """The function inside any number of partials."""
+    while isinstance(endpoint, partial):
+        endpoint = endpoint.func
+    return endpoint
+
+
+def _handle(route: Route[Any]) -> Handle:
+    endpoint, status = route.endpoint, route.status
+    encode_view = enveloped if route.envelope else encode
+    read_query = requests.query_reader(route.query) if route.query is not None else None
+    read_body = None
+    if route.body is bytes:
+        read_body = requests.bytes_reader(route.body_bytes_max)
+    elif route.body is not None:
+        read_body = requests.json_reader(route.body, route.body_bytes_max)
+
+    async def handle(scope: Scope, receive: Receive, headers: Headers) -> Response:
+        query = read_query(scope["query_string"]) if read_query is not None else None
+        body = await read_body(receive, headers) if read_body is not None else None
+        result = await endpoint(Call(body, query, scope["path_params"], headers, scope))
+        if type(result) is Encoded:
+            return Reply(result.body, result.status, result.headers, (b"content-type", result.media_type.encode()))
+        return Reply(encode_view(result), status)
+
+    return handle
+
+
+def _check_signature(route: Route[Any]) -> None:
+    """An endpoint takes and returns what its row says: mypy cannot see through `partial`, so it is compared here."""
+    function = route.function
+    where = f"{route.method} {route.path}: {getattr(function, '__qualname__', function)}"
+    hints = get_type_hints(function)
+    returned = hints.pop("return", None)
+    views = set(get_args(returned)) if get_origin(returned) in (Union, UnionType) else {returned}
+    if views - {Encoded, route.answer}:
+        raise TypeError(f"{where} returns {returned}, its row promises {route.answer}")
+    calls = [hint for hint in hints.values() if hint is Call or get_origin(hint) is Call]
+    if len(calls) != 1:
+        raise TypeError(f"{where} needs one parameter of type Call")
+    body, query = (*get_args(calls[0]), None, None)[:2]
+    for name, taken, promised in (("body", body, route.body), ("query", query, route.query)):
+        if (None if taken is NoneType else taken) != promised:
+            raise TypeError(f"{where} takes a {name} of {taken}, its row promises {promised}")
+
+
+# Until all services have moved: endpoints that take a Starlette request.
+
+
+def route(
+    method: str,
+    path: str,
+    endpoint: Callable[[Request], Awaitable[Response]],
+    *,
+    public: bool = False,
+    roles: Sequence[str] = (),
+) -> Route[Any]:
+    """A route whose endpoint takes a request and returns a response."""
+
+    async def handle(scope: Scope, receive: Receive, headers: Headers) -> Response:
+        return await endpoint(Request(scope, receive))
+
+    return Route(method, path, endpoint, answer=object, public=public, roles=roles, handle=handle)
+
+
+def caller(request: Request) -> Caller:
+    """Who sent this request. Raises TokenMissing on a public route, where nobody is authenticated."""
+    authenticated: Caller | None = request.scope.get(CALLER)
+    if authenticated is None:
+        raise TokenMissing("this needs an access token")
+    return authenticated
