@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from commdesk.common.v1.common_pb2 import Money
-from commdesk.ledger.v1.events_pb2 import AuditRecorded
+from commdesk.common.v1.events_pb2 import AuditRecorded
 from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.wallet.v1.events_pb2 import WalletCredited, WalletDebited
 from common import ids

@@ -25,6 +25,11 @@ class Context:
     ip: str = ""
     user_agent: str = ""
 
+    @property
+    def trace_id(self) -> str:
+        """The trace's 32 hexadecimal digits, or nothing."""
+        return self.traceparent[3:35]
+
 
 EMPTY: Final = Context()
 _current: ContextVar[Context] = ContextVar("commdesk_context", default=EMPTY)

@@ -5,17 +5,17 @@ with a name and a reason, in a transaction. A replay goes to the home queue thro
 with fresh headers; the permanent business keys, not the inbox, keep its effect single.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
+from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from common import envelopes, ids, outbox
 from common.database import Database, Tx, retried
 from common.envelopes import Delivery
 from common.errors import InvalidArgument
+from common.events import alert, from_micros
 from common.handling import insist
 from common.metrics import QueueMetrics
 from common.outbox import Outgoing
@@ -82,7 +82,7 @@ async def keep(db: Database, queue: str, deliveries: Sequence[Delivery]) -> None
                 first_failed=[_moment(delivery.first_failed_unix_micros, now) for delivery, _ in rows],
                 dead=[now for _ in rows],
             )
-            await outbox.append(tx, [_alert(tx.service, row) for row in result])
+            await outbox.append(tx, [_alert(tx.service, row, now) for row in result])
 
     await insist(lambda: store(db), queue + DEAD_LETTERS, QueueMetrics(queue + DEAD_LETTERS))
 
@@ -143,15 +143,14 @@ def _source(delivery: Delivery, number: int) -> UUID:
 
 
 def _moment(unix_micros: int, otherwise: datetime) -> datetime:
-    return datetime.fromtimestamp(unix_micros / 1_000_000, UTC) if unix_micros else otherwise
+    return from_micros(unix_micros) if unix_micros else otherwise
 
 
-def _alert(service: str, row: Any) -> AdminAlertRaised:
-    return AdminAlertRaised(
-        event_id=ids.encode("evt", ids.new()),
-        time_unix_micros=time.time_ns() // 1000,
-        cause="dead_letter",
+def _alert(service: str, row: Any, now: datetime) -> AdminAlertRaised:
+    return alert(
+        "dead_letter",
+        f"{row.queue}: an event was dead-lettered with {row.error_code}",
         service=service,
-        summary=f"{row.queue}: an event was given up with {row.error_code}",
+        at=now,
         fields={"queue": row.queue, "error_code": row.error_code},
     )

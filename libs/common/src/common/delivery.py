@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from common import dead_letters, ids
 from common.broker import Publisher
 from common.database import Database, Tx
 from common.errors import InvalidArgument, Unavailable
+from common.events import from_micros, micros
 from common.outbox import Outgoing
 
 LIMIT_MAX = 1000
@@ -193,7 +194,7 @@ class DeliveryServicer(DeliveryServiceServicer):
         return pb.StoryResponse(
             entries=[
                 pb.StoryEntry(
-                    time_unix_micros=int(entry.time.timestamp() * 1_000_000),
+                    time_unix_micros=micros(entry.time),
                     kind=entry.kind,
                     summary=entry.summary,
                     fields=entry.fields,
@@ -229,8 +230,8 @@ def _dead_letter(row: Any) -> pb.DeadLetter:
         error_code=row.error_code,
         error_class=row.error_class,
         attempts=row.attempts,
-        first_failed_unix_micros=int(row.first_failed_at.timestamp() * 1_000_000),
-        dead_unix_micros=int(row.dead_at.timestamp() * 1_000_000),
+        first_failed_unix_micros=micros(row.first_failed_at),
+        dead_unix_micros=micros(row.dead_at),
         status=row.status,
         actor=row.actor or "",
         reason=row.reason or "",
@@ -258,6 +259,6 @@ def _uuid(raw: bytes) -> UUID:
 
 def _moment(unix_micros: int) -> datetime:
     try:
-        return datetime.fromtimestamp(unix_micros / 1_000_000, UTC)
-    except (ValueError, OverflowError, OSError):
+        return from_micros(unix_micros)
+    except OverflowError:
         raise InvalidArgument(time="not a moment in microseconds since 1970") from None

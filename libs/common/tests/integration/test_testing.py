@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from commdesk.ledger.v1.events_pb2 import AuditRecorded
+from commdesk.common.v1.events_pb2 import AuditRecorded
 from common import outbox
 from common.settings import ServiceSettings, read
 from common.testing import free_port, published

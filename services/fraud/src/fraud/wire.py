@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from commdesk.fraud.v1 import events_pb2, fraud_pb2
-from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
 from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.payment.v1.payment_pb2 import Payment
 from common import ids

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from commdesk.common.v1.events_pb2 import AuditRecorded
 from commdesk.identity.v1 import identity_pb2 as pb
-from commdesk.ledger.v1.events_pb2 import AuditRecorded
 from common import ids
 from common.context import Context
 from common.delivery import Story, StoryEntry

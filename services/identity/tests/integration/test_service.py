@@ -6,7 +6,7 @@ import aio_pika
 import pytest
 
 from commdesk.common.v1.common_pb2 import Envelope
-from commdesk.ledger.v1.events_pb2 import AuditRecorded
+from commdesk.common.v1.events_pb2 import AuditRecorded
 from common.testing import start
 
 

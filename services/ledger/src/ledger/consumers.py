@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from commdesk.ledger.v1.events_pb2 import AuditRecorded
+from commdesk.common.v1.events_pb2 import AuditRecorded
 from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.wallet.v1.events_pb2 import WalletCredited, WalletDebited
 from common.consuming import Refused, Subscription

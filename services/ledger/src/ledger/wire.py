@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from commdesk.common.v1 import common_pb2
-from commdesk.ledger.v1 import events_pb2 as ledger_events
+from commdesk.common.v1 import events_pb2 as common_events
 from commdesk.ledger.v1 import ledger_pb2 as pb
 from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.wallet.v1 import events_pb2 as wallet_events
@@ -108,7 +108,7 @@ def _minor(money: common_pb2.Money, currency: str) -> int:
     return money.minor
 
 
-def audit_recorded(message: ledger_events.AuditRecorded) -> AuditRecord:
+def audit_recorded(message: common_events.AuditRecorded) -> AuditRecord:
     record = AuditRecord(
         ids.decode("evt", message.event_id),
         message.time_unix_micros,

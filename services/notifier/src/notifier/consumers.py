@@ -1,6 +1,6 @@
 """The queue door: what is to be mailed."""
 
-from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
+from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from commdesk.payment.v1 import events_pb2 as pb
 from common.consuming import Subscription
 from notifier import wire

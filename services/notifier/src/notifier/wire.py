@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from commdesk.common.v1 import common_pb2
-from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
+from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from commdesk.payment.v1 import events_pb2 as pb
 from common import ids
 from common.delivery import Story, StoryEntry

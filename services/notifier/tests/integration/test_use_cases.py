@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
+from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from common.clock import FakeClock
 from common.database import Database
 from common.intents import Intents

@@ -10,8 +10,7 @@ from uuid import UUID
 import msgspec
 
 from commdesk.common.v1.common_pb2 import Money
-from commdesk.ledger.v1.events_pb2 import AuditRecorded
-from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
+from commdesk.common.v1.events_pb2 import AdminAlertRaised, AuditRecorded
 from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.reconciler.v1 import reconciler_pb2 as pb
 from commdesk.webhook_ingest.v1.events_pb2 import AnalyticsWebhookFailed

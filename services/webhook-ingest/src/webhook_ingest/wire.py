@@ -9,7 +9,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
+from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from commdesk.webhook_ingest.v1 import events_pb2 as pb
 from common import ids
 from common.delivery import Story, StoryEntry

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from commdesk.ledger.v1.events_pb2 import AuditRecorded
+from commdesk.common.v1.events_pb2 import AuditRecorded
 from common import outbox
 from common.clock import Clock
 from common.context import Context

@@ -9,8 +9,7 @@ import msgspec
 from google.protobuf.message import Message
 
 from commdesk.common.v1.common_pb2 import Money as MoneyMessage
-from commdesk.ledger.v1.events_pb2 import AuditRecorded
-from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
+from commdesk.common.v1.events_pb2 import AdminAlertRaised, AuditRecorded
 from commdesk.payment.v1 import events_pb2 as pb
 from commdesk.payment.v1 import payment_pb2
 from common import context, ids

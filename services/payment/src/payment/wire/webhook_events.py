@@ -5,7 +5,7 @@ from uuid import UUID
 
 from google.protobuf.message import Message
 
-from commdesk.notifier.v1.events_pb2 import AdminAlertRaised
+from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from commdesk.webhook_ingest.v1 import events_pb2 as hooks
 from common import ids
 from payment.wire.events import SERVICE, head

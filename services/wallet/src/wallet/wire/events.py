@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from google.protobuf.message import Message
 
-from commdesk.ledger.v1 import events_pb2 as ledger_events
+from commdesk.common.v1 import events_pb2 as common_events
 from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.wallet.v1 import events_pb2
 from common import context, ids
@@ -89,10 +89,10 @@ def _credited(done: Transaction) -> events_pb2.WalletCredited:
     )
 
 
-def _granted_audit(done: Transaction) -> ledger_events.AuditRecorded:
+def _granted_audit(done: Transaction) -> common_events.AuditRecorded:
     """Grants are audited one by one; a consumption is its own record: append-only here, and a journal in the ledger."""
     now = context.current()
-    return ledger_events.AuditRecorded(
+    return common_events.AuditRecorded(
         event_id=ids.encode("evt", ids.new()),
         time_unix_micros=unix_micros(done.created_at),
         merchant_id=done.owner.merchant_id,
