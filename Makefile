@@ -49,18 +49,19 @@ load: install ## Locust journeys against the running stack, headless (USERS=10 S
 
 faults: install ## Break a fleet of its own in every way, check that nothing is lost (NAMES='C* R68-*', or MINUTES=10 SEED=7; LANES=3 fleets at once)
 	@ops/install.sh --clocks
-	@$(BIN)/commdesk faults $(foreach name,$(NAMES),'$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES))
+	@$(BIN)/python -m tests.faults run $(foreach name,$(NAMES),'$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES))
 
 faults-controls: install ## Take out one guard at a time: the checks must go red
-	@$(BIN)/commdesk faults-controls $(foreach name,$(NAMES),'$(name)')
+	@$(BIN)/python -m tests.faults controls $(foreach name,$(NAMES),'$(name)')
 
 crash-points: install ## Kill each service after each effect that leaves it, and check (ONLY='settle consume:wallet', MINUTES=, PAIRS=20 SEED=7)
-	@$(BIN)/commdesk crash-points $(foreach name,$(ONLY),--only '$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.faults crash-points $(foreach name,$(ONLY),--only '$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED))
 
 lint: install ## Style, types, and the contract's rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(wildcard libs/*/src services/*/src sandbox/src ops/src loadtests/src)
+	MYPYPATH=ops/src:sandbox/src:loadtests/src $(BIN)/mypy --explicit-package-bases tests/faults
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against '../.git#ref=$(BASE),subdir=protos'
 
 proto: install ## Regenerate protos/gen and the README's table of services

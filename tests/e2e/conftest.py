@@ -10,7 +10,7 @@ import pytest
 
 from ops import fleet_client, invariants, stack
 from ops.fleet_client import FleetClient
-from ops.layout import ROOT, Layout
+from ops.ports import ROOT, Layout
 
 PORT_BASE = int(os.environ.get("COMMDESK_E2E_PORT_BASE", "20000"))
 # Short enough to walk the whole ladder in a test, long enough that a rung is told from the next.

@@ -12,8 +12,8 @@ import jwt
 import pytest
 
 from ops import journey
-from ops.crowd import create_patiently, fault, members, pay_order
 from ops.fleet_client import Answer, FleetClient
+from ops.virtual_users import create_patiently, fault, members, pay_order
 
 CREATE = "/api/v1/payments/create"
 NOW = b"2026-01-01T00:00:00+05:30"

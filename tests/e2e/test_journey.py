@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from ops import demo, journey
-from ops.crowd import create_patiently, fault, members, pay_order
 from ops.fleet_client import FleetClient
-from ops.layout import Layout
+from ops.ports import Layout
+from ops.virtual_users import create_patiently, fault, members, pay_order
 
 
 async def run_command(commdesk: Sequence[str], *arguments: str) -> tuple[int, str]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from ops.fleet_client import FleetClient
-from ops.layout import ROOT, Layout
+from ops.ports import ROOT, Layout
 
 JOURNEYS = {"member signs up, buys, spends", "impatient client retries everything", "webhook storm"}
 

@@ -7,9 +7,9 @@ import signal
 import pytest
 
 from ops import invariants, stack
-from ops.crowd import buy_all, fault, granted
 from ops.fleet_client import FleetClient
-from ops.layout import Layout
+from ops.ports import Layout
+from ops.virtual_users import buy_all, fault, granted
 
 RECOVERY_SECONDS = 120.0
 

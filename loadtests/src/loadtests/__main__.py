@@ -13,8 +13,8 @@ from rich.console import Console
 from loadtests import plot, report, running
 from loadtests.bench import bench
 from loadtests.config import Plan
-from ops.layout import from_environment
-from ops.steps import Steps
+from ops.ports import Layout
+from ops.progress import Progress
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -31,25 +31,27 @@ def main(
         bool, typer.Option("--record", help="Only write the last result into docs/log/numbers.md.")
     ] = False,
 ) -> None:
-    layout, steps = from_environment(), Steps()
+    layout, progress = Layout.from_environment(), Progress()
     file = layout.run_dir / "bench.json"
     if record:
         if not file.is_file():
-            steps.failed(f"no result in {file}: run the benchmark first")
+            progress.failed(f"no result in {file}: run the benchmark first")
             raise typer.Exit(1)
         running.NUMBERS.write_text(report.with_numbers(running.NUMBERS.read_text(), json.loads(file.read_text())))
-        steps.done(f"numbers of {file} are in docs/log/numbers.md")
+        progress.done(f"numbers of {file} are in docs/log/numbers.md")
         return
     try:
         plan = Plan(payments, rounds, warm_up, clients, rate, floors)
         description = running.stack_at(layout)
-        steps.note(f"{plan.model}: {plan.warm_up} + {plan.rounds} × {plan.payments} payments, all of them on 127.0.0.1")
-        running.say_what_it_writes(plan.disk_bytes, layout, steps)
-        found = uvloop.run(bench(description, plan, steps))
+        progress.note(
+            f"{plan.model}: {plan.warm_up} + {plan.rounds} × {plan.payments} payments, all of them on 127.0.0.1"
+        )
+        running.say_what_it_writes(plan.disk_bytes, layout, progress)
+        found = uvloop.run(bench(description, plan, progress))
     except (ValueError, RuntimeError, TimeoutError, OSError, asyncpg.PostgresError) as error:
-        steps.failed(str(error) or type(error).__name__)
+        progress.failed(str(error) or type(error).__name__)
         raise typer.Exit(1) from None
-    running.keep(found, file, plot.draw, steps)
+    running.keep(found, file, plot.draw, progress)
     report.show(found, Console())
     raise typer.Exit(1 if found["problems"] else 0)
 

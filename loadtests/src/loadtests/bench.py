@@ -17,39 +17,39 @@ from loadtests.generator import Generator
 from loadtests.percentiles import median_index
 from loadtests.run import Watched, round_of
 from ops import invariants
-from ops.steps import Steps
+from ops.progress import Progress
 
 
-async def bench(description: Mapping[str, Any], plan: Plan, steps: Steps) -> dict[str, Any]:
+async def bench(description: Mapping[str, Any], plan: Plan, progress: Progress) -> dict[str, Any]:
     """Everything that bench.json holds. Raises TimeoutError, RuntimeError when a round cannot be finished."""
     watched = Watched(description)
     tokens = members.tokens(description["jwt_secret"], plan.members)
-    steps.done(f"{len(tokens)} members hold tokens of an existing issuer (HS256, the stack's JWT_SECRET)")
-    floors = await measured_floors(description, steps) if plan.floors else {}
+    progress.done(f"{len(tokens)} members hold tokens of an existing issuer (HS256, the stack's JWT_SECRET)")
+    floors = await measured_floors(description, progress) if plan.floors else {}
     generator = Generator(description["edge_url"], description["sandbox_url"], tokens)
     if plan.warm_up:
         warm = await round_of(watched, generator, plan.warm_up, plan.clients, plan.rate)
-        steps.done(f"warm-up: {warm['completed']} of {plan.warm_up} complete")
+        progress.done(f"warm-up: {warm['completed']} of {plan.warm_up} complete")
     rounds = []
     for number in range(1, plan.rounds + 1):
         done = await round_of(watched, generator, plan.payments, plan.clients, plan.rate)
         rounds.append(done)
-        steps.done(
+        progress.done(
             f"round {number} of {plan.rounds}: {done['completed']} complete in {done['seconds']:.1f} s,"
             f" {done['payments_per_s']:.0f}/s at {done['cpu_ms_per_payment_total']:.2f} CPU-ms each,"
             f" others had {done['others_busy_share']:.0%} of the machine"
         )
     broken = await invariants.violations(description)
-    steps.done(f"invariants: {'all hold' if not broken else 'VIOLATED'}")
+    progress.done(f"invariants: {'all hold' if not broken else 'VIOLATED'}")
     return result(plan, rounds, floors, [str(violation) for violation in broken], len(invariants.CHECKS))
 
 
-async def measured_floors(description: Mapping[str, Any], steps: Steps) -> dict[str, dict[str, Any]]:
+async def measured_floors(description: Mapping[str, Any], progress: Progress) -> dict[str, dict[str, Any]]:
     """Every floor, one after the other."""
     found: dict[str, dict[str, Any]] = {}
     for name, measure in FLOORS.items():
         found |= await measure(description, SECONDS)
-        steps.done(f"floor measured: {name}")
+        progress.done(f"floor measured: {name}")
     return found
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from loadtests import config
 from ops import stack
-from ops.files import write_private
-from ops.layout import ROOT, Layout
-from ops.steps import Steps
+from ops.ports import ROOT, Layout
+from ops.private_files import write_private
+from ops.progress import Progress
 
 NUMBERS = ROOT / "docs" / "log" / "numbers.md"
 
@@ -32,20 +32,22 @@ def stack_at(layout: Layout) -> dict[str, Any]:
     return {**description, "pids": running}
 
 
-def say_what_it_writes(disk_bytes: int, layout: Layout, steps: Steps) -> None:
+def say_what_it_writes(disk_bytes: int, layout: Layout, progress: Progress) -> None:
     """Before it is written. Raises RuntimeError when the disk has not that much to spare."""
     free = shutil.disk_usage(layout.run_dir).free
-    steps.note(f"will write about {disk_bytes / 1e6:,.0f} MB below {layout.run_dir}, of {free / 1e9:,.0f} GB free")
+    progress.note(f"will write about {disk_bytes / 1e6:,.0f} MB below {layout.run_dir}, of {free / 1e9:,.0f} GB free")
     if free < disk_bytes + config.DISK_BYTES_SPARED:
         raise RuntimeError("that is too little room: ask for less, or `commdesk down --wipe` an old stack")
 
 
-def keep(found: dict[str, Any], file: Path, draw: Callable[[Mapping[str, Any], Path], None], steps: Steps) -> None:
+def keep(
+    found: dict[str, Any], file: Path, draw: Callable[[Mapping[str, Any], Path], None], progress: Progress
+) -> None:
     """Write what was found, and its picture where matplotlib is installed."""
     write_private(file, json.dumps(found, indent=2) + "\n")
-    steps.done(f"wrote {file}")
+    progress.done(f"wrote {file}")
     try:
         draw(found, file.with_suffix(".png"))
-        steps.done(f"drew {file.with_suffix('.png')}")
+        progress.done(f"drew {file.with_suffix('.png')}")
     except ImportError:
-        steps.note("no picture: matplotlib is not installed")
+        progress.note("no picture: matplotlib is not installed")

@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import commands, layout, stack
-from ops.steps import Steps
+from ops import commands, stack
+from ops.ports import Layout
+from ops.progress import Progress
 from ops.supervision import Supervisor
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -28,17 +29,17 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Start the local stack, or whatever of it does not run, and wait until it works."""
-    steps = Steps()
-    where = layout.from_environment()
+    progress = Progress()
+    where = Layout.from_environment()
     try:
-        described = stack.up(where, engines_only=engines_only, steps=steps)
+        described = stack.up(where, engines_only=engines_only, progress=progress)
     except (stack.StackFailed, FileNotFoundError, TimeoutError, RuntimeError) as error:
-        steps.failed(str(error))
+        progress.failed(str(error))
         raise typer.Exit(1) from None
     if as_json:
         print(json.dumps(described, indent=2))
         return
-    steps.done("up")
+    progress.done("up")
     print(f"\n  stack     {where.description}\n  mail      {where.mail_url}")
     if not engines_only:
         print(f"  edge      {where.edge_url}\n  sandbox   {where.sandbox_url}")
@@ -49,13 +50,13 @@ def down(
     wipe: Annotated[bool, typer.Option(help="Delete the stack's data as well.")] = False,
 ) -> None:
     """Stop the local stack: no process and no open port is left."""
-    stack.down(layout.from_environment(), wipe=wipe, steps=Steps())
+    stack.down(Layout.from_environment(), wipe=wipe, progress=Progress())
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """What runs, where, and whether it is ready. Exit code 1 when something is not."""
-    where = layout.from_environment()
+    where = Layout.from_environment()
     states = stack.states(where)
     if not states:
         print("[]" if as_json else f"nothing runs in {where.run_dir}")
@@ -91,7 +92,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=1)] = 50,
 ) -> None:
     """Show the end of the logs."""
-    where = layout.from_environment()
+    where = Layout.from_environment()
     files = sorted(where.logs.glob(f"{process or '*'}.log"))
     if not files:
         print(f"no log of {process or 'anything'} in {where.logs}", file=sys.stderr)
@@ -126,11 +127,11 @@ def test(context: typer.Context) -> None:
     """Run all tests on engines of their own; everything after `test` goes to pytest."""
     from ops import suite
 
-    raise typer.Exit(suite.run(context.args, Steps()))
+    raise typer.Exit(suite.run(context.args, Progress()))
 
 
 def _supervisor() -> Supervisor:
-    supervisor = stack.existing_supervisor(layout.from_environment())
+    supervisor = stack.existing_supervisor(Layout.from_environment())
     if supervisor is None:
         print("nothing runs here: `commdesk up` first", file=sys.stderr)
         raise typer.Exit(1)

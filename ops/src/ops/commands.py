@@ -24,9 +24,9 @@ from common.grpc_client import errors_from
 from common.topology import CONTRACT, message_type
 from ops import demo as demonstration
 from ops import doctor as examination
-from ops import fleet_client, journey, layout, stories
-from ops.faults import command as faults
+from ops import fleet_client, journey, timeline
 from ops.fleet_client import FleetClient
+from ops.ports import Layout
 
 T = TypeVar("T")
 
@@ -49,14 +49,13 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
     app.add_typer(dlq, name="dlq")
     app.add_typer(ledger, name="ledger")
-    faults.register(app)
 
 
 def with_fleet(work: Callable[[FleetClient], Awaitable[T]]) -> T:
     """Run *work* with a client of the running stack; what goes wrong is one line and exit code 1."""
 
     async def connected() -> T:
-        async with fleet_client.connect(layout.from_environment()) as fleet:
+        async with fleet_client.connect(Layout.from_environment()) as fleet:
             return await work(fleet)
 
     try:
@@ -107,7 +106,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """The whole story of a payment in time order: request, gateway calls, webhooks, events, journals, mails."""
-    told = with_fleet(lambda fleet: stories.told(fleet, reference))
+    told = with_fleet(lambda fleet: timeline.gathered(fleet, reference))
     if as_json:
         typer.echo(json.dumps(told, indent=2))
         return
@@ -131,7 +130,7 @@ def show(
 
 def demo() -> None:
     """Run one payment through the whole fleet and print the proof."""
-    with_fleet(lambda fleet: demonstration.run(fleet, layout.from_environment()))
+    with_fleet(lambda fleet: demonstration.run(fleet, Layout.from_environment()))
 
 
 def doctor(

@@ -11,7 +11,7 @@ import sysconfig
 import tomllib
 from pathlib import Path
 
-from ops.layout import ROOT
+from ops.ports import ROOT
 
 LOCAL = "commdesk"
 HEADER = """\

@@ -13,7 +13,7 @@ from typing import TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common.services import SCHEMAS, SERVICES
-from ops.files import write_private
+from ops.private_files import write_private
 
 # Those who sign service tokens: every service, and the command line.
 OPERATOR = "operator"

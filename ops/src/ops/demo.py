@@ -10,9 +10,9 @@ from typing import Any
 
 from commdesk.ledger.v1 import ledger_pb2
 from ops import invariants, journey
-from ops.files import write_private
 from ops.fleet_client import FleetClient
-from ops.layout import Layout
+from ops.ports import Layout
+from ops.private_files import write_private
 
 PACK = "pack_500"
 SPENT = 550

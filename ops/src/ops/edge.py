@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common.services import SERVICES
-from ops.files import write_private
-from ops.layout import Layout
+from ops.ports import Layout
+from ops.private_files import write_private
 from ops.processes import Process
 
 # One load generator on one address stands for all customers here: limits that would be an attack from one client.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from common.services import SERVICES
 from ops.credentials import OPERATOR, Credentials
-from ops.layout import Layout
+from ops.ports import Layout
 from ops.processes import Process
 from ops.rabbitmq import ADMINISTRATOR, VHOST
 

@@ -17,7 +17,7 @@ from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import grpc_client
 from common.tokens import ServiceTokens
-from ops.layout import Layout
+from ops.ports import Layout
 
 TIMEOUT_SECONDS = 10.0
 

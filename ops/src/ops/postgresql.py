@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from ops.files import give, private_folder, write_private
-from ops.place import account
+from ops.private_files import give, private_folder, write_private
 from ops.processes import Process
+from ops.run_directory import account
 
 OLDEST_VERSION = 14
 SUPERUSER = "postgres"

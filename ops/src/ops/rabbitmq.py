@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from ops.files import private_folder, write_private
-from ops.place import account
+from ops.private_files import private_folder, write_private
 from ops.processes import Process
+from ops.run_directory import account
 
 ADMINISTRATOR = "administrator"
 VHOST = "commdesk"

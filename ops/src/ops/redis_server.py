@@ -6,9 +6,9 @@ import shutil
 import socket
 from pathlib import Path
 
-from ops.files import private_folder, write_private
-from ops.place import account
+from ops.private_files import private_folder, write_private
 from ops.processes import Process
+from ops.run_directory import account
 
 
 def config(*, port: int, home: Path, password: str) -> str:

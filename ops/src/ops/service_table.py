@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from common.services import SERVICES, ListedService
-from ops.layout import ROOT
+from ops.ports import ROOT
 
 BEGIN, END = "<!-- services:begin -->", "<!-- services:end -->"
 # The module that a service has for each kind of interface.

@@ -16,12 +16,12 @@ from pathlib import Path
 import psutil
 
 from common.services import SERVICES
-from ops import edge, fleet, place, postgresql, rabbitmq, redis_server
+from ops import edge, fleet, postgresql, rabbitmq, redis_server, run_directory
 from ops.credentials import Credentials, load_or_generate
-from ops.files import write_private
-from ops.layout import PORT_OFFSETS, Layout
+from ops.ports import PORT_OFFSETS, Layout
+from ops.private_files import write_private
 from ops.processes import Process
-from ops.steps import Steps
+from ops.progress import Progress
 from ops.supervision import State, Supervisor, end_orphans
 
 ENGINES = ("postgresql", "epmd", "rabbitmq", "redis", "mail")
@@ -40,7 +40,7 @@ class Stack:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.engines = place.engines_folder(layout.run_dir)
+        self.engines = run_directory.engines_folder(layout.run_dir)
         self.credentials: Credentials = load_or_generate(layout.run_dir / "secrets.json")
         self.supervisor = Supervisor(layout.run_dir, self.engines)
 
@@ -133,47 +133,47 @@ class Stack:
         return described
 
 
-def up(layout: Layout, *, engines_only: bool, steps: Steps, disposable: bool = False) -> dict[str, object]:
+def up(layout: Layout, *, engines_only: bool, progress: Progress, disposable: bool = False) -> dict[str, object]:
     """Start whatever does not run yet and wait until all of it works. Raises StackFailed."""
     with _alone(layout.run_dir):
         stack = Stack(layout)
-        _restart_or_refuse(stack, steps)
+        _restart_or_refuse(stack, progress)
         processes = stack.engine_processes(disposable=disposable)
         if not engines_only:
             processes += stack.fleet_processes()
-        steps.done("prepared folders, credentials and configurations")
+        progress.done("prepared folders, credentials and configurations")
         _supervise(stack, processes)
         names = [process.name for process in processes]
         services = [name for name in names if name in SERVICES]
         doors = [name for name in names if name not in services]
-        _start(stack, doors, steps)
+        _start(stack, doors, progress)
         if services:
-            _bootstrap(stack, steps)
-            _migrate(stack, services, steps)
-            _start(stack, services, steps)
+            _bootstrap(stack, progress)
+            _migrate(stack, services, progress)
+            _start(stack, services, progress)
         return stack.describe(engines_only)
 
 
-def down(layout: Layout, *, wipe: bool, steps: Steps) -> None:
+def down(layout: Layout, *, wipe: bool, progress: Progress) -> None:
     """Stop everything that belongs to this stack; with `wipe`, delete its data too."""
     if not layout.run_dir.is_dir():
         return
     with _alone(layout.run_dir):
-        supervisor = Supervisor(layout.run_dir, place.engines_folder(layout.run_dir))
+        supervisor = Supervisor(layout.run_dir, run_directory.engines_folder(layout.run_dir))
         if supervisor.alive():
             running = [state.name for state in supervisor.states() if state.pid]
             # Services first, together: they still need the engines to finish what is in hand. The edge before them.
-            _stop(supervisor, [name for name in running if name in ("edge", "sandbox")], steps)
-            _stop(supervisor, [name for name in running if name not in (*ENGINES, "edge", "sandbox")], steps)
-            _stop(supervisor, [name for name in running if name in ENGINES], steps)
+            _stop(supervisor, [name for name in running if name in ("edge", "sandbox")], progress)
+            _stop(supervisor, [name for name in running if name not in (*ENGINES, "edge", "sandbox")], progress)
+            _stop(supervisor, [name for name in running if name in ENGINES], progress)
             supervisor.shutdown()
         orphans = end_orphans(layout.run_dir)
         if orphans:
-            steps.note(f"ended processes that had lost their supervisor: {', '.join(orphans)}")
+            progress.note(f"ended processes that had lost their supervisor: {', '.join(orphans)}")
         layout.description.unlink(missing_ok=True)
     if wipe:
-        place.remove(layout.run_dir)
-    steps.done("down" + (", data deleted" if wipe else ""))
+        run_directory.remove(layout.run_dir)
+    progress.done("down" + (", data deleted" if wipe else ""))
 
 
 def states(layout: Layout) -> list[State]:
@@ -199,7 +199,7 @@ def free_port_base(wanted: int) -> int:
     raise StackFailed(f"no free block of ports above {wanted}")
 
 
-def _restart_or_refuse(stack: Stack, steps: Steps) -> None:
+def _restart_or_refuse(stack: Stack, progress: Progress) -> None:
     """A running stack is taken over, orphans of a killed one are ended; ports in other hands are an error."""
     layout = stack.layout
     if stack.supervisor.alive():
@@ -210,7 +210,7 @@ def _restart_or_refuse(stack: Stack, steps: Steps) -> None:
         return
     orphans = end_orphans(layout.run_dir)
     if orphans:
-        steps.note(f"ended processes that had lost their supervisor: {', '.join(orphans)}")
+        progress.note(f"ended processes that had lost their supervisor: {', '.join(orphans)}")
     taken = _taken(layout)
     if taken:
         raise StackFailed(f"ports in use by others: {', '.join(taken)}. Choose another PORT_BASE.")
@@ -240,7 +240,7 @@ def _supervise(stack: Stack, processes: list[Process]) -> None:
         supervisor.stop(*sorted(changed & running))
 
 
-def _start(stack: Stack, names: list[str], steps: Steps) -> None:
+def _start(stack: Stack, names: list[str], progress: Progress) -> None:
     for name in names:
         stack.supervisor.start(name)
     with ThreadPoolExecutor(max_workers=len(names)) as pool:
@@ -248,7 +248,7 @@ def _start(stack: Stack, names: list[str], steps: Steps) -> None:
         for wait in as_completed(waits):
             wait.result()
             if waits[wait] != "epmd":
-                steps.done(f"{waits[wait]} is ready")
+                progress.done(f"{waits[wait]} is ready")
 
 
 def _wait_until_ready(stack: Stack, name: str) -> None:
@@ -264,13 +264,13 @@ def _wait_until_ready(stack: Stack, name: str) -> None:
         pause_seconds = min(pause_seconds * 1.5, 1.0)
 
 
-def _stop(supervisor: Supervisor, names: list[str], steps: Steps) -> None:
+def _stop(supervisor: Supervisor, names: list[str], progress: Progress) -> None:
     if names:
         supervisor.stop(*names)
-        steps.done(f"stopped {', '.join(names)}")
+        progress.done(f"stopped {', '.join(names)}")
 
 
-def _bootstrap(stack: Stack, steps: Steps) -> None:
+def _bootstrap(stack: Stack, progress: Progress) -> None:
     """Databases, roles, schemas, broker users: once per stack, and again without effect."""
     layout, secrets = stack.layout, stack.credentials
     _run(
@@ -288,10 +288,10 @@ def _bootstrap(stack: Stack, steps: Steps) -> None:
         environment={},
         logs=layout.logs,
     )
-    steps.done("database, roles and broker users are in place")
+    progress.done("database, roles and broker users are in place")
 
 
-def _migrate(stack: Stack, services: Iterable[str], steps: Steps) -> None:
+def _migrate(stack: Stack, services: Iterable[str], progress: Progress) -> None:
     """`<svc> migrate` for each: the schema as its owner, and its part of the broker's topology."""
 
     def migrate(name: str) -> None:
@@ -307,7 +307,7 @@ def _migrate(stack: Stack, services: Iterable[str], steps: Steps) -> None:
     with ThreadPoolExecutor(max_workers=MIGRATIONS_AT_ONCE) as pool:
         for _ in pool.map(migrate, names):
             pass
-    steps.done(f"migrated {', '.join(names)}")
+    progress.done(f"migrated {', '.join(names)}")
 
 
 def _run(name: str, arguments: list[str], *, environment: dict[str, str], logs: Path) -> None:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from ops import stack
-from ops.layout import ROOT, Layout
-from ops.steps import Steps
+from ops.ports import ROOT, Layout
+from ops.progress import Progress
 
 # Quick and close to the code first; the whole fleet last.
 ORDER = (
@@ -19,9 +19,9 @@ ORDER = (
     "sandbox",
     "ops",
     "loadtests",
-    "tests/architecture",
     "tests/test_architecture.py",
     "tests/simulation",
+    "tests/faults",
     "tests/contract",
     "tests/e2e",
 )
@@ -37,12 +37,12 @@ def targets(root: Path) -> list[str]:
     return [*(path for path in listed if path not in last), *extra, *last]
 
 
-def run(arguments: list[str], steps: Steps) -> int:
+def run(arguments: list[str], progress: Progress) -> int:
     """Run pytest over everything, or over the paths among `arguments`; its exit code."""
     layout = Layout(ROOT / ".run" / "test", stack.free_port_base(WANTED_PORT_BASE))
-    stack.down(layout, wipe=False, steps=steps)
+    stack.down(layout, wipe=False, progress=progress)
     try:
-        stack.up(layout, engines_only=True, steps=steps, disposable=True)
+        stack.up(layout, engines_only=True, progress=progress, disposable=True)
         chosen = [] if any((ROOT / argument.split("::")[0]).exists() for argument in arguments) else targets(ROOT)
         return subprocess.call(
             [sys.executable, "-m", "pytest", *chosen, *arguments],
@@ -50,4 +50,4 @@ def run(arguments: list[str], steps: Steps) -> int:
             env={**os.environ, "COMMDESK_TEST_STACK": str(layout.description)},
         )
     finally:
-        stack.down(layout, wipe=True, steps=steps)
+        stack.down(layout, wipe=True, progress=progress)

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from ops.files import private_folder, write_private
+from ops.private_files import private_folder, write_private
 from ops.processes import MARK, Process, start_script, start_script_path, supervisor_config
 
 FILES_WANTED = 65536

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ops import compile_lock, place, postgresql, rabbitmq
-from ops.layout import PORT_OFFSETS, ROOT
+from ops import compile_lock, postgresql, rabbitmq, run_directory
+from ops.ports import PORT_OFFSETS, ROOT
 
 GIB = 1024**3
 PORTS = {name: 18000 + offset for name, offset in PORT_OFFSETS.items()}
@@ -34,12 +34,12 @@ def test_the_broker_listens_on_this_machine_only_and_looks_nothing_up_elsewhere(
 
 def test_a_folder_with_a_long_path_gets_its_sockets_elsewhere(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 80)
-    engines = place.engines_folder(deep)
+    engines = run_directory.engines_folder(deep)
     try:
-        assert len(str(engines)) < place.LONGEST_FOLDER_BYTES
-        assert place.engines_folder(deep) == engines  # the same one the next time
+        assert len(str(engines)) < run_directory.LONGEST_FOLDER_BYTES
+        assert run_directory.engines_folder(deep) == engines  # the same one the next time
     finally:
-        place.remove(deep)
+        run_directory.remove(deep)
     assert not engines.exists()
     assert not deep.exists()
 

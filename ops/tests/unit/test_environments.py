@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from common.services import SERVICES
 from ops import edge, fleet
 from ops.credentials import Credentials, load_or_generate
-from ops.layout import ROOT, Layout
+from ops.ports import ROOT, Layout
 
 LAYOUT = Layout(Path("/srv/stack"), 18000)
 

@@ -11,11 +11,11 @@ import gevent
 from locust import FastHttpUser, between
 
 from loadtests.running import stack_at
-from ops.layout import from_environment
+from ops.ports import Layout
 
 T = TypeVar("T")
 
-DESCRIPTION = stack_at(from_environment())
+DESCRIPTION = stack_at(Layout.from_environment())
 SANDBOX_URL: str = DESCRIPTION["sandbox_url"]
 PACK_ID = "pack_500"
 PACK_CREDITS = 5_500

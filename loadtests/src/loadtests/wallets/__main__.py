@@ -17,8 +17,8 @@ from loadtests.report import between, markdown_sheets, show_sheets
 from loadtests.wallets import plot, report
 from loadtests.wallets.bench import bench
 from loadtests.wallets.plan import Plan
-from ops.layout import from_environment
-from ops.steps import Steps
+from ops.ports import Layout
+from ops.progress import Progress
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -39,35 +39,35 @@ def main(
         bool, typer.Option("--record", help="Only write the last result into docs/log/numbers.md.")
     ] = False,
 ) -> None:
-    layout, steps = from_environment(), Steps()
+    layout, progress = Layout.from_environment(), Progress()
     file = layout.run_dir / "bench-wallet.json"
     if record:
         if not file.is_file():
-            steps.failed(f"no result in {file}: run the benchmark first")
+            progress.failed(f"no result in {file}: run the benchmark first")
             raise typer.Exit(1)
         found = json.loads(file.read_text())
         text = "\n\n".join([report.introduction(found), *markdown_sheets(report.sheets(found), found["problems"])])
         running.NUMBERS.write_text(between(running.NUMBERS.read_text(), report.BEGIN, report.END, text))
-        steps.done(f"numbers of {file} are in docs/log/numbers.md")
+        progress.done(f"numbers of {file} are in docs/log/numbers.md")
         return
     try:
         plan = Plan(transactions, wallets, zipf, transactions // 10 if hot < 0 else hot, 10, grpc_share, keep_rows)
         description = running.stack_at(layout)
         for run in plan.runs:
-            steps.note(
+            progress.note(
                 f"{run.name}: {run.transactions:,} transactions over {run.wallets:,} wallets of the running stack"
             )
-        steps.note("the rows stay" if plan.keep else "what is written is taken out again at the end")
+        progress.note("the rows stay" if plan.keep else "what is written is taken out again at the end")
         unused = warm_memory.to_use(plan.disk_bytes, psutil.virtual_memory().free)
-        running.say_what_it_writes(plan.disk_bytes + unused, layout, steps)
+        running.say_what_it_writes(plan.disk_bytes + unused, layout, progress)
         with warm_memory.used(layout.run_dir, unused):
             if unused:
-                steps.done(f"{unused / 1e9:.0f} GB of unused memory used once")
-            found = uvloop.run(bench(layout, description, plan, steps))
+                progress.done(f"{unused / 1e9:.0f} GB of unused memory used once")
+            found = uvloop.run(bench(layout, description, plan, progress))
     except (ValueError, RuntimeError, TimeoutError, OSError, asyncpg.PostgresError, grpc.aio.AioRpcError) as error:
-        steps.failed(str(error) or type(error).__name__)
+        progress.failed(str(error) or type(error).__name__)
         raise typer.Exit(1) from None
-    running.keep(found, file, plot.draw, steps)
+    running.keep(found, file, plot.draw, progress)
     show_sheets(report.sheets(found), found["problems"], Console())
     raise typer.Exit(1 if found["problems"] else 0)
 

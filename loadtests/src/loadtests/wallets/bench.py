@@ -13,14 +13,14 @@ from loadtests.wallets import cleaning, watching
 from loadtests.wallets.plan import Plan
 from loadtests.wallets.run import run_of
 from ops import fleet_client, invariants
-from ops.layout import Layout
-from ops.steps import Steps
+from ops.ports import Layout
+from ops.progress import Progress
 
 LAST_TO_FIRST_MIN = 0.9
 HOT_TO_SPREAD_MIN = 0.5
 
 
-async def bench(layout: Layout, description: Mapping[str, Any], plan: Plan, steps: Steps) -> dict[str, Any]:
+async def bench(layout: Layout, description: Mapping[str, Any], plan: Plan, progress: Progress) -> dict[str, Any]:
     """Everything that bench-wallet.json holds. Raises TimeoutError, RuntimeError when a run cannot be finished."""
     async with fleet_client.connect(layout) as client, database.connect(description) as db:
         await invariants.until_quiet(description, 60)
@@ -28,20 +28,20 @@ async def bench(layout: Layout, description: Mapping[str, Any], plan: Plan, step
         try:
             runs = {}
             for run in plan.runs:
-                done = runs[run.name] = await run_of(client, db, run, plan.grpc_share, steps)
-                steps.done(
+                done = runs[run.name] = await run_of(client, db, run, plan.grpc_share, progress)
+                progress.done(
                     f"{run.name}: {done['transactions']:,} booked in {done['seconds']:.1f} s,"
                     f" {done['transactions_per_s']:,.0f}/s at {done['cpu_us_per_transaction_total']:.0f} CPU-µs each"
                 )
             expected = sum(done["grants_to_open"] + done["transactions"] for done in runs.values())
             counts = {name: count - rows_before[name] for name, count in (await watching.rows(db)).items()}
             wrong = await watching.problems(db, description, counts, expected)
-            steps.done(f"books: {'all adds up' if not wrong else 'WRONG'}")
+            progress.done(f"books: {'all adds up' if not wrong else 'WRONG'}")
         finally:
             if not plan.keep:
                 await invariants.until_quiet(description, 60)
                 await cleaning.clean(db, first_envelope)
-                steps.done("what the bench wrote is out of the stack again")
+                progress.done("what the bench wrote is out of the stack again")
         broken = [] if plan.keep else [str(violation) for violation in await invariants.violations(description)]
         return result(plan, runs, counts, wrong, broken)
 

@@ -19,10 +19,9 @@ from loadtests.wallets import plan, watching, workload
 from loadtests.wallets.course import rates
 from loadtests.wallets.doors import Sender, publishing_channel
 from loadtests.wallets.plan import Run
-from loadtests.wallets.watching import Progress
 from ops import invariants
 from ops.fleet_client import FleetClient
-from ops.steps import Steps
+from ops.progress import Progress
 
 SEED = 7
 # How many are sent between two looks at how much is under way.
@@ -31,7 +30,7 @@ TOLD_EVERY_SECONDS = 10.0
 
 
 async def run_of(
-    client: FleetClient, db: asyncpg.Connection, run: Run, grpc_share: float, steps: Steps
+    client: FleetClient, db: asyncpg.Connection, run: Run, grpc_share: float, progress: Progress
 ) -> dict[str, Any]:
     """Everything that is told of *run*. Raises TimeoutError, RuntimeError."""
     await invariants.until_quiet(client.description, plan.QUIET_SECONDS_MAX)
@@ -42,10 +41,10 @@ async def run_of(
         channel = await publishing_channel(connection)
         load = _Load(client.description, Sender(client.channel("wallet"), channel, owners, grpc_share))
         opened = await load.open(shares)
-        steps.done(f"{run.name}: {run.wallets:,} wallets are open")
+        progress.done(f"{run.name}: {run.wallets:,} wallets are open")
         await invariants.until_quiet(client.description, plan.QUIET_SECONDS_MAX)
         await asyncio.sleep(STATISTICS_SETTLE_SECONDS)
-        return {"grants_to_open": opened, **await _measured(client.description, db, load, run, shares, steps)}
+        return {"grants_to_open": opened, **await _measured(client.description, db, load, run, shares, progress)}
 
 
 class _Load:
@@ -53,7 +52,7 @@ class _Load:
 
     def __init__(self, description: Mapping[str, Any], sender: Sender) -> None:
         self.sender = sender
-        self.progress = Progress(description)
+        self.progress = watching.Progress(description)
 
     async def open(self, shares: list[float]) -> int:
         """Grant what the wallets hold at first, and tell in how many grants.
@@ -106,10 +105,10 @@ async def _measured(
     load: _Load,
     run: Run,
     shares: list[float],
-    steps: Steps,
+    progress: Progress,
 ) -> dict[str, Any]:
     peaks = Peaks(Processes({**description["pids"], GENERATOR: os.getpid()}))
-    beside = [asyncio.create_task(peaks.run()), asyncio.create_task(_told(load, run, steps))]
+    beside = [asyncio.create_task(peaks.run()), asyncio.create_task(_told(load, run, progress))]
     bytes_before, cpu_before = await watching.sizes(db), await watching.cpu(description, db)
     started_at = time.time()
     try:
@@ -152,13 +151,13 @@ async def _measured(
     }
 
 
-async def _told(load: _Load, run: Run, steps: Steps) -> None:
+async def _told(load: _Load, run: Run, progress: Progress) -> None:
     """A line every so often, until cancelled."""
     booked, at = 0, time.monotonic()
     while True:
         await asyncio.sleep(TOLD_EVERY_SECONDS)
         now, now_at = load.progress.booked, time.monotonic()
-        steps.note(
+        progress.note(
             f"{run.name}: {now:>12,} of {run.transactions:,} booked ({now / run.transactions:.0%}),"
             f" {(now - booked) / (now_at - at):,.0f}/s"
         )

@@ -15,8 +15,8 @@ from loadtests.report import between, markdown_sheets, show_sheets
 from loadtests.webhooks import report
 from loadtests.webhooks.bench import bench
 from loadtests.webhooks.config import Plan
-from ops.layout import from_environment
-from ops.steps import Steps
+from ops.ports import Layout
+from ops.progress import Progress
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -29,31 +29,33 @@ def main(
         bool, typer.Option("--record", help="Only write the last result into docs/log/numbers.md.")
     ] = False,
 ) -> None:
-    layout, steps = from_environment(), Steps()
+    layout, progress = Layout.from_environment(), Progress()
     file = layout.run_dir / "bench-webhooks.json"
     if record:
         if not file.is_file():
-            steps.failed(f"no result in {file}: run the storm first")
+            progress.failed(f"no result in {file}: run the storm first")
             raise typer.Exit(1)
         found = json.loads(file.read_text())
         text = "\n\n".join([report.introduction(found), *markdown_sheets(report.sheets(found), found["problems"])])
         running.NUMBERS.write_text(between(running.NUMBERS.read_text(), report.BEGIN, report.END, text))
-        steps.done(f"numbers of {file} are in docs/log/numbers.md")
+        progress.done(f"numbers of {file} are in docs/log/numbers.md")
         return
     try:
         plan = Plan(seconds, rate)
         description = running.stack_at(layout)
-        steps.note(f"{plan.deliveries:,} webhooks in {seconds} s, {plan.orders:,} orders before that, all on 127.0.0.1")
-        steps.note(f"the generator will hold about {plan.memory_bytes / 1e6:,.0f} MB of requests")
-        running.say_what_it_writes(plan.disk_bytes, layout, steps)
-        found = uvloop.run(bench(description, plan, steps))
+        progress.note(
+            f"{plan.deliveries:,} webhooks in {seconds} s, {plan.orders:,} orders before that, all on 127.0.0.1"
+        )
+        progress.note(f"the generator will hold about {plan.memory_bytes / 1e6:,.0f} MB of requests")
+        running.say_what_it_writes(plan.disk_bytes, layout, progress)
+        found = uvloop.run(bench(description, plan, progress))
     except (ValueError, RuntimeError, TimeoutError, OSError, asyncpg.PostgresError) as error:
-        steps.failed(str(error) or type(error).__name__)
+        progress.failed(str(error) or type(error).__name__)
         raise typer.Exit(1) from None
     except ExceptionGroup as group:
-        steps.failed("; ".join(str(error) or type(error).__name__ for error in group.exceptions))
+        progress.failed("; ".join(str(error) or type(error).__name__ for error in group.exceptions))
         raise typer.Exit(1) from None
-    running.keep(found, file, report.draw, steps)
+    running.keep(found, file, report.draw, progress)
     show_sheets(report.sheets(found), found["problems"], Console())
     raise typer.Exit(1 if found["problems"] else 0)
 

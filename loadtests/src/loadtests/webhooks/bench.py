@@ -23,36 +23,36 @@ from loadtests.webhooks.content import PATH, Storm, prepared
 from loadtests.webhooks.flood import Flood, Outcome
 from loadtests.webhooks.proof import losses, proof
 from ops import invariants
-from ops.steps import Steps
+from ops.progress import Progress
 
 INTRODUCED_AFTER_SHARE = 0.25
 INTRODUCED_AFTER_SECONDS_MAX = 15.0
 PROGRESS_SECONDS = 10.0
 
 
-async def bench(description: Mapping[str, Any], plan: Plan, steps: Steps) -> dict[str, Any]:
+async def bench(description: Mapping[str, Any], plan: Plan, progress: Progress) -> dict[str, Any]:
     """Everything that bench-webhooks.json holds. Raises TimeoutError, RuntimeError when it cannot be finished."""
     watched = Watched(description)
     await invariants.until_quiet(description, capacity.QUIET_SECONDS_MAX)
-    storm = await prepared(description, plan, steps)
+    storm = await prepared(description, plan, progress)
     await invariants.until_quiet(description, capacity.QUIET_SECONDS_MAX)
     await asyncio.sleep(STATISTICS_SETTLE_SECONDS)
     before, peaks = await watched.counted(), Peaks(watched.processes)
     looking = asyncio.create_task(peaks.run())
     flood = Flood(description["edge_url"], storm.requests, plan.rate)
     try:
-        async with _saying(steps, lambda: _storming(flood)), asyncio.TaskGroup() as group:
+        async with _saying(progress, lambda: _storming(flood)), asyncio.TaskGroup() as group:
             cpu = [watched.processes.snapshot()]
             group.create_task(_introduce(storm, plan, description))
             outcome = await flood.run()
             cpu.append(watched.processes.snapshot())
-        steps.done(
+        progress.done(
             f"the storm is over: {len(outcome.accepted_at):,} accepted, {len(outcome.shed_at):,} turned away,"
             f" {sum(outcome.failures.values()):,} failed"
         )
         await flood.redeliver()
-        steps.done(f"{len(outcome.left):,} delivered again until accepted")
-        async with _saying(steps, lambda: _waiting(description)):
+        progress.done(f"{len(outcome.left):,} delivered again until accepted")
+        async with _saying(progress, lambda: _waiting(description)):
             await invariants.until_quiet(description, config.DRAIN_SECONDS_MAX)
         quiet_at = time.time()
         cpu.append(watched.processes.snapshot())
@@ -62,9 +62,9 @@ async def bench(description: Mapping[str, Any], plan: Plan, steps: Steps) -> dic
     after = await watched.counted()
     async with database.connect(description) as db:
         proven = await proof(db, storm, outcome)
-    steps.done("every answer compared with what is stored and what came of it")
+    progress.done("every answer compared with what is stored and what came of it")
     broken = [str(violation) for violation in await invariants.violations(description)]
-    steps.done(f"invariants: {'all hold' if not broken else 'VIOLATED'}")
+    progress.done(f"invariants: {'all hold' if not broken else 'VIOLATED'}")
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "rig": rig(),
@@ -102,13 +102,13 @@ async def _introduce(storm: Storm, plan: Plan, description: Mapping[str, Any]) -
 
 
 @asynccontextmanager
-async def _saying(steps: Steps, say: Any) -> AsyncIterator[None]:
+async def _saying(progress: Progress, say: Any) -> AsyncIterator[None]:
     """A line every few seconds while the block runs."""
 
     async def talk() -> None:
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
-            steps.note(await say())
+            progress.note(await say())
 
     talking = asyncio.create_task(talk())
     try:

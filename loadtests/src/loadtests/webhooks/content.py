@@ -21,7 +21,7 @@ from loadtests.generator import CREATE_PATH, Generator
 from loadtests.http_client import Address, Connection, get, post
 from loadtests.webhooks import config
 from loadtests.webhooks.config import Plan
-from ops.steps import Steps
+from ops.progress import Progress
 
 PATH = "/api/v1/webhooks/cashfree"
 _EVENT_TIME = re.compile(rb'"event_time":"([^"]+)"')
@@ -124,7 +124,7 @@ class Simulator:
         self._connection.close()
 
 
-async def prepared(description: Mapping[str, Any], plan: Plan, steps: Steps) -> Storm:
+async def prepared(description: Mapping[str, Any], plan: Plan, progress: Progress) -> Storm:
     """Create and pay the orders, keep their webhooks back, and arrange all deliveries in time."""
     simulator = Simulator(description)
     storm = Storm()
@@ -136,7 +136,7 @@ async def prepared(description: Mapping[str, Any], plan: Plan, steps: Steps) -> 
         if outcome.failures:
             raise RuntimeError(f"orders could not be created: {dict(outcome.failures)}")
         storm.order_ids = outcome.order_ids
-        steps.done(f"{plan.orders:,} orders created through the edge, at {outcome.created_per_s:.0f}/s")
+        progress.done(f"{plan.orders:,} orders created through the edge, at {outcome.created_per_s:.0f}/s")
         sent = [
             (number / plan.attempts, webhook)
             for number in range(plan.attempts)
@@ -146,9 +146,9 @@ async def prepared(description: Mapping[str, Any], plan: Plan, steps: Steps) -> 
                 "success" if number == plan.attempts - 1 else "failure",
             )
         ]
-        steps.done(f"{len(sent):,} attempts to pay them at the gateway, all but the last of each order failed")
+        progress.done(f"{len(sent):,} attempts to pay them at the gateway, all but the last of each order failed")
         strangers = await _strangers(description, simulator, storm, plan, tokens)
-        steps.done(f"{plan.strangers} orders paid at the gateway that the fleet does not know yet")
+        progress.done(f"{plan.strangers} orders paid at the gateway that the fleet does not know yet")
     finally:
         await simulator.send_webhooks_again(rule)
         simulator.close()

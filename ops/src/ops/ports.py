@@ -1,0 +1,100 @@
+"""Where a stack lives: its folder and its ports."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.services import SERVICES
+
+ROOT = Path(__file__).resolve().parents[3]
+
+DEFAULT_PORT_BASE = 18000
+
+# Offset of every port from PORT_BASE. 20 to 59 belong to the services, by protos/services.toml.
+PORT_OFFSETS = {
+    "edge": 0,
+    "edge-metrics": 1,
+    "postgresql": 2,
+    "rabbitmq": 3,
+    "rabbitmq-distribution": 4,
+    "epmd": 5,
+    "rabbitmq-management": 6,
+    "redis": 7,
+    "smtp": 8,
+    "mail": 9,
+    "sandbox": 10,
+    "rabbitmq-prometheus": 11,
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One stack: everything it writes is below `run_dir`, everything it opens is at `port_base` plus an offset."""
+
+    run_dir: Path
+    port_base: int
+    root: Path = ROOT
+    detours: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Other ports at which the services, and they alone, reach an engine or the sandbox: those of a fault proxy."""
+
+    @classmethod
+    def from_environment(cls) -> Layout:
+        """The stack that RUN_DIR and PORT_BASE name; a stack that was started before keeps its own port base."""
+        run_dir = Path(os.environ.get("RUN_DIR") or ROOT / ".run").expanduser().absolute()
+        if os.environ.get("PORT_BASE"):
+            return cls(run_dir, int(os.environ["PORT_BASE"]))
+        try:
+            return cls(run_dir, int(json.loads((run_dir / "stack.json").read_text())["port_base"]))
+        except (OSError, ValueError, KeyError):
+            return cls(run_dir, DEFAULT_PORT_BASE)
+
+    def port(self, name: str) -> int:
+        return self.port_base + PORT_OFFSETS[name]
+
+    def for_services(self) -> Layout:
+        """The same stack as its services see it."""
+        return _Detoured(**vars(self)) if self.detours else self
+
+    def http_port(self, service: str) -> int:
+        return self.port_base + SERVICES[service].ports
+
+    def grpc_port(self, service: str) -> int:
+        return self.http_port(service) + 1
+
+    @property
+    def edge_url(self) -> str:
+        return f"http://127.0.0.1:{self.port('edge')}"
+
+    @property
+    def sandbox_url(self) -> str:
+        return f"http://127.0.0.1:{self.port('sandbox')}"
+
+    @property
+    def mail_url(self) -> str:
+        return f"http://127.0.0.1:{self.port('mail')}"
+
+    @property
+    def logs(self) -> Path:
+        return self.run_dir / "logs"
+
+    @property
+    def description(self) -> Path:
+        """`stack.json`: what others need to know to talk to this stack."""
+        return self.run_dir / "stack.json"
+
+    def all_ports(self) -> dict[int, str]:
+        """Every port that this stack may open, with the name of what opens it."""
+        ports = {self.port(name): name for name in PORT_OFFSETS}
+        for service in SERVICES:
+            ports[self.http_port(service)] = f"{service} HTTP"
+            ports[self.grpc_port(service)] = f"{service} gRPC"
+        return ports
+
+
+class _Detoured(Layout):
+    def port(self, name: str) -> int:
+        return self.detours.get(name, super().port(name))

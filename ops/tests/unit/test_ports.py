@@ -1,0 +1,31 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from common.services import SERVICES
+from ops.ports import DEFAULT_PORT_BASE, PORT_OFFSETS, Layout
+
+
+def test_no_port_is_given_twice() -> None:
+    ports = Layout(Path("/srv/stack"), 18000).all_ports()
+    assert len(ports) == len(PORT_OFFSETS) + 2 * len(SERVICES)
+    assert min(ports) == 18000
+    assert max(ports) < 18100  # blocks of a hundred, so that stacks stand side by side
+
+
+def test_ports_are_where_the_conventions_say() -> None:
+    found = Layout(Path("/srv/stack"), 18000)
+    assert found.edge_url == "http://127.0.0.1:18000"
+    assert (found.http_port("payment"), found.grpc_port("payment")) == (18020, 18021)
+    assert (found.http_port("webhook-ingest"), found.grpc_port("identity")) == (18026, 18035)
+
+
+def test_a_stack_keeps_its_port_base_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN_DIR", str(tmp_path))
+    monkeypatch.delenv("PORT_BASE", raising=False)
+    assert Layout.from_environment().port_base == DEFAULT_PORT_BASE
+    (tmp_path / "stack.json").write_text(json.dumps({"port_base": 22000}))
+    assert Layout.from_environment().port_base == 22000
+    monkeypatch.setenv("PORT_BASE", "23000")
+    assert Layout.from_environment().port_base == 23000

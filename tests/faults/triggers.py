@@ -1,0 +1,292 @@
+"""What provokes each guard: the smallest thing, on a real fleet, that goes wrong without it and goes right with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import aio_pika
+
+from commdesk.common.v1 import delivery_pb2
+from commdesk.common.v1.common_pb2 import Envelope
+from commdesk.wallet.v1 import wallet_pb2
+from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
+from common import envelopes, ids, topology
+from ops import invariants, journey
+from ops.journey import MERCHANT, Member
+from tests.faults.environment import Environment
+from tests.faults.proxy import NetworkConditions
+from tests.faults.scenario import Act
+from tests.faults.scenarios.webhooks import orders_paid
+
+
+@dataclass(frozen=True)
+class Control:
+    """A guard, how it is taken out, and what shows that it was needed."""
+
+    name: str
+    service: str
+    """Who loses it; "postgresql" for a setting of the server."""
+    without: str
+    """A name in tests.faults.mutate_and_run, or the setting."""
+    provoke: Act
+    expected: str
+    """What the checker must say without the guard, among others: a part of one of its complaints."""
+    within: str = ""
+    """What holds the same window open with the guard in: a name in tests.faults.mutate_and_run."""
+    second_guard: str = ""
+    """A statement that takes out, in both halves, what would make good for the lack of this one."""
+
+
+def consumption(member: Member, credits: int, key: str) -> wallet_pb2.Consumption:
+    """A request to spend a member's credits on the platform."""
+    owner = wallet_pb2.Owner(merchant_id=MERCHANT, kind="USER", id=member.user_id)
+    return wallet_pb2.Consumption(
+        operation_key=key, owner=owner, credits=credits, purpose="platform.boost", source_id=key
+    )
+
+
+def requested(*items: wallet_pb2.Consumption) -> tuple[UUID, bytes, str]:
+    """An envelope of requests to consume, as another system would send it: id, bytes, type."""
+    type_name = WalletConsumeRequested.DESCRIPTOR.full_name
+    events = [
+        WalletConsumeRequested(
+            event_id=ids.encode("evt", ids.new()), time_unix_micros=time.time_ns() // 1000, consumption=item
+        ).SerializeToString()
+        for item in items
+    ]
+    return *envelopes.seal("wallet", type_name, events), type_name
+
+
+async def send(channel: aio_pika.abc.AbstractChannel, queue: str, body: bytes, type_name: str, id: str | None) -> None:
+    """Put a message straight into a queue."""
+    message = aio_pika.Message(body, type=type_name, message_id=id, delivery_mode=2)
+    await channel.default_exchange.publish(message, routing_key=queue)
+
+
+async def _bought(environment: Environment, count: int) -> None:
+    """That many payments, paid, known to the history."""
+    made = await orders_paid(environment, count, "success")
+    environment.history.paid_orders += [created.order_id for created in made]
+
+
+async def _forge(environment: Environment) -> None:
+    """One webhook with a forged signature."""
+    await environment.gateway(action="bad_signature", operation="webhook", count=1, event="PAYMENT_SUCCESS_WEBHOOK")
+    [created] = await orders_paid(environment, 1, "success")
+    environment.history.paid_orders.append(created.order_id)
+    await asyncio.sleep(1)
+    log = (await environment.fleet.sandbox("GET", f"/control/webhooks?order_id={created.order_id}")).data["webhooks"]
+    environment.expect([sent for sent in log if sent["status"] == 401], "a forged webhook is answered 401")
+
+
+async def _success_again(environment: Environment) -> None:
+    """Successes come to the wallet again, in new envelopes: the inbox does not know them."""
+    await _bought(environment, 3)
+    await asyncio.sleep(1)
+    async with environment.broker() as channel:
+        for known in await _announced(environment, "commdesk.payment.v1.PaymentSucceeded"):
+            envelope_id, body = envelopes.seal(known.producer, known.type, list(known.events))
+            await send(channel, "wallet.credit", body, known.type, str(envelope_id))
+
+
+async def _creation_again(environment: Environment) -> None:
+    """Creations come to fraud again, in the same envelopes: nothing but the inbox knows them."""
+    await _bought(environment, 3)
+    await asyncio.sleep(1)
+    async with environment.broker() as channel:
+        for known in await _announced(environment, "commdesk.payment.v1.PaymentCreated"):
+            await send(channel, "fraud.detection", known.SerializeToString(), known.type, str(UUID(bytes=known.id)))
+
+
+async def _announced(environment: Environment, type_name: str) -> list[Envelope]:
+    """The newest envelopes of a type that payment announced."""
+    async with environment.db() as db:
+        rows = await db.fetch(
+            "select body from payment.outbox where type = $1 order by envelope_id desc limit 5", type_name
+        )
+    return [Envelope.FromString(row["body"]) for row in rows]
+
+
+async def _queue_away(environment: Environment) -> None:
+    """The queue of mails, the only one of its key, is missing while payments succeed."""
+    await invariants.until_quiet(environment.fleet.description, 20)
+    async with environment.broker() as channel:
+        await channel.queue_delete("notifications.billing")
+        await _bought(environment, 3)
+        await asyncio.sleep(3)
+        await topology.declare(channel, environment.fleet.description["retry_ladder_ms"])
+    await environment.release("payment")
+
+
+async def _kill_wallet(environment: Environment) -> None:
+    """SIGKILL to the wallet while successes lie in it."""
+    await _bought(environment, 5)
+    await asyncio.sleep(0.5)
+    await environment.kill("wallet")
+    await asyncio.sleep(0.5)
+    await environment.until_ready("wallet")
+
+
+async def _killed_without_broker(environment: Environment) -> None:
+    """Payments succeed while the broker cannot be reached; payment is killed before it can."""
+    with environment.conditions("rabbitmq", NetworkConditions(refuse=True)):
+        environment.proxies["rabbitmq"].reset()
+        made = await orders_paid(environment, 3, "success")
+        environment.history.paid_orders += [created.order_id for created in made]
+        for created in made:
+            body = {"orderId": created.order_id}
+            await environment.fleet.edge("POST", "/api/v1/payments/verify", body, token=created.member.token)
+        await environment.kill("payment")
+    await asyncio.sleep(0.5)
+    await environment.until_ready("payment")
+
+
+async def _one_wallet_twice(environment: Environment) -> None:
+    """Both doors of the wallet spend one member's credits at the same moment, three times."""
+    member = environment.spenders[0]
+    async with environment.broker() as channel:
+        for _ in range(3):
+            _, body, type_name = requested(consumption(member, 7, f"queue-{secrets.token_hex(8)}"))
+            await send(channel, "wallet.debit", body, type_name, None)
+            await _consume(environment, f"door-{secrets.token_hex(8)}", member)
+            await asyncio.sleep(0.5)
+
+
+async def _two_wallets_crosswise(environment: Environment) -> None:
+    """Both doors of the wallet spend two members' credits at the same moment, three times."""
+    one, other = environment.spenders[:2]
+    async with environment.broker() as channel:
+        for _ in range(3):
+            items = [consumption(member, 7, f"queue-{secrets.token_hex(8)}") for member in (one, other)]
+            _, body, type_name = requested(*items)
+            await send(channel, "wallet.debit", body, type_name, None)
+            await _consume(environment, f"door-{secrets.token_hex(8)}", one, other)
+            await asyncio.sleep(2)
+
+
+async def _consume(environment: Environment, key: str, *members: Member) -> None:
+    """Spend through the door, retry."""
+    items = [consumption(member, 7, f"{key}-{number}") for number, member in enumerate(members)]
+    for _ in range(20):
+        try:
+            request = wallet_pb2.ConsumeCreditsRequest(items=items)
+            answer = await environment.fleet.wallet().ConsumeCredits(request, timeout=10)
+        except Exception:  # noqa: BLE001 - the same keys again get the answer
+            await asyncio.sleep(0.3)
+            continue
+        for result in answer.results:
+            environment.history.consumed[result.transaction.operation_key] = result.transaction.transaction_id
+        return
+    environment.history.unknown.append(f"{key}: never answered")
+
+
+async def _crash_of_the_server(environment: Environment) -> None:
+    """PostgreSQL goes down with what it has not written: its WAL writer stands still, then all of it dies at once."""
+    async with environment.db() as db:
+        writer = await db.fetchval("select pid from pg_stat_activity where backend_type = 'walwriter'")
+    os.kill(writer, signal.SIGSTOP)
+    try:
+        await orders_paid(environment, 5, "success")
+        await _consume(environment, f"door-{secrets.token_hex(8)}", environment.spenders[0])
+        os.kill(environment.state("postgresql").pid, signal.SIGQUIT)
+    finally:
+        # It has been told to quit: that is the first thing it hears.
+        os.kill(writer, signal.SIGCONT)
+    await asyncio.sleep(1)
+    await environment.until_ready("postgresql")
+
+
+async def _two_sweepers(environment: Environment) -> AsyncIterator[None]:
+    """Two processes of payment sweep one outbox, and the broker's confirms take a second."""
+    copies: Counter[str] = Counter()
+    async with environment.broker() as channel, environment.replica("payment"):
+        tap = await channel.declare_queue(exclusive=True, auto_delete=True)
+        await tap.bind("payment.exchange", "#")
+
+        async def count(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+            copies[str(message.message_id)] += 1
+
+        await tap.consume(count, no_ack=True)
+        with environment.conditions("rabbitmq", NetworkConditions(latency_seconds=0.5)):
+            await _bought(environment, 3)
+            await asyncio.sleep(8)
+        environment.expect(
+            copies and set(copies.values()) == {1}, f"each envelope is published once (was {dict(copies)})"
+        )
+        yield
+
+
+async def _over_the_limit(environment: Environment) -> AsyncIterator[None]:
+    """A request that lacks credits, given up by the broker, is replayed and climbs the ladder till they are there."""
+    member, key = environment.spenders[0], f"limit-{secrets.token_hex(8)}"
+    available = (await journey.wallet(environment.fleet, member.user_id)).available
+    _, body, type_name = requested(consumption(member, available + 100, key))
+    await environment.stop("wallet")
+    async with environment.broker() as channel:
+        await send(channel, "wallet.debit", body, type_name, None)
+        queue = await channel.get_queue("wallet.debit")
+        for _ in range(topology.DELIVERY_LIMIT + 5):
+            if (message := await queue.get(fail=False)) is not None:
+                await message.nack(requeue=True)
+    await environment.start("wallet")
+    letters = await journey.until(lambda: _dead_letters(environment), "the dead letter")
+    request = delivery_pb2.ReplayDeadLettersRequest(ids=letters, actor="faults", reason="a control")
+    await environment.fleet.delivery("wallet").ReplayDeadLetters(request, timeout=10)
+    await asyncio.sleep(0.5)
+    made = await journey.create(environment.fleet, member, pack_id="pack_500", key=key)
+    await journey.pay(environment.fleet, made["orderId"])
+    yield
+    async with environment.db() as db:
+        spent = await db.fetchval("select count(*) from wallet.wallet_transactions where operation_key = $1", key)
+    environment.expect(spent == 1, f"the request is carried out once (was {spent})")
+
+
+async def _dead_letters(environment: Environment) -> list[str] | None:
+    answer = await environment.fleet.delivery("wallet").ListDeadLetters(
+        delivery_pb2.ListDeadLettersRequest(queue="wallet.debit"), timeout=10
+    )
+    return [letter.id for letter in answer.dead_letters] or None
+
+
+async def _mails(environment: Environment) -> AsyncIterator[None]:
+    """Mails take longer than the worker's next look."""
+    made = await orders_paid(environment, 3, "success")
+    environment.history.paid_orders += [created.order_id for created in made]
+    yield
+    for created in made:
+        taken = await environment.fleet.mails(to=created.member.email)
+        environment.expect(len(taken) == 1, f"one mail to each buyer (were {len(taken)})")
+
+
+GRANTED = "paid order was not granted exactly once"
+ONE_CHAIN = "alter table wallet.wallet_transactions drop constraint wallet_transactions_seq"
+
+CONTROLS = (
+    Control("signature", "webhook-ingest", "no-signature", _forge, "a forged webhook is answered 401"),
+    Control("inbox-claim", "fraud", "no-inbox-claim", _creation_again, "fraud counts a member's payments"),
+    Control("business-key", "wallet", "no-business-key", _success_again, GRANTED),
+    Control("row-lock", "wallet", "no-row-lock", _one_wallet_twice, "contiguous", "slow-lock", ONE_CHAIN),
+    Control("lock-order", "wallet", "no-lock-order", _two_wallets_crosswise, "deadlock", "locks-one-by-one"),
+    Control("commit-before-ack", "wallet", "ack-before-commit", _kill_wallet, GRANTED, "slow-work"),
+    Control(
+        "synchronous-commit",
+        "postgresql",
+        "synchronous_commit = off",
+        _crash_of_the_server,
+        "acknowledged ",
+    ),
+    Control("mandatory-flag", "payment", "not-mandatory", _queue_away, "exactly one mail that was sent"),
+    Control("outbox", "payment", "no-outbox", _killed_without_broker, GRANTED),
+    Control("sweeper", "payment", "no-sweeper", _killed_without_broker, GRANTED),
+    Control("outbox-lease", "payment", "no-outbox-lease", _two_sweepers, "published once", "sweeper-only"),
+    Control("intent-lease", "notifier", "no-intent-lease", _mails, "one mail to each buyer", "slow-mails"),
+    Control("fresh-headers", "wallet", "no-fresh-headers", _over_the_limit, "sent home arrived there"),
+)
