@@ -38,14 +38,12 @@ install_as_root() {
     local missing=("$@")
     if ! command -v apt-get >/dev/null; then
         stop "Missing: ${missing[*]}. This machine has no apt-get: install PostgreSQL 14 or newer, RabbitMQ 3.10 or newer," \
-            "Redis and Python 3.11 with venv, or run the fleet in containers: docker compose up"
+            "Redis and Python 3.11 with venv, then run this again"
     fi
     if [ "$(id -u)" = 0 ]; then
         "$BASH" ops/install.sh --packages "${missing[@]}"
     elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
         sudo "$BASH" ops/install.sh --packages "${missing[@]}"
-    elif command -v docker >/dev/null; then
-        stop "Missing: ${missing[*]}, and neither root nor sudo to install them. With Docker: docker compose up"
     else
         stop "Missing: ${missing[*]}, and neither root nor sudo to install them. Ask an administrator for" \
             "apt-get install ${missing[*]}"
