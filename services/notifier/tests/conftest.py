@@ -1,11 +1,12 @@
-"""A real SMTP server with the moods that servers have, and builders of the events that ask for mails."""
+"""A real SMTP server that replies as a test says, and builders of the events that ask for mails."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from typing import Protocol
 
+import msgspec
 import pytest
 import pytest_asyncio
 from aiosmtpd.controller import Controller
@@ -20,18 +21,17 @@ from notifier.gateways.smtp import Smtp
 from notifier.rendering import Renderer
 
 
-@dataclass
-class Inbox:
-    """What the server took. How it answers is written in the recipient's address."""
+class Inbox(msgspec.Struct):
+    """What the server accepted. How it replies is written in the recipient's address. Mutable: the server fills it."""
 
-    mails: list[EmailMessage] = field(default_factory=list)
-    raw: list[bytes] = field(default_factory=list)
+    mails: list[EmailMessage] = []
+    raw: list[bytes] = []
     connections: int = 0
     attempts: int = 0
     pipelining: bool = True
-    # Answers to the next mails' senders and contents, before all else.
-    sender_replies: list[str] = field(default_factory=list)
-    content_replies: list[str] = field(default_factory=list)
+    # Replies to the next mails' senders and contents, before all else.
+    sender_replies: list[str] = []
+    content_replies: list[str] = []
 
     async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -47,7 +47,7 @@ class Inbox:
         if self.sender_replies:
             return self.sender_replies.pop(0)
         envelope.mail_from = address
-        return "250 sender taken"
+        return "250 sender accepted"
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -57,22 +57,22 @@ class Inbox:
         if address.startswith("later"):
             return "451 try again"
         envelope.rcpt_tos.append(address)
-        return "250 recipient taken"
+        return "250 recipient accepted"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        reply = self.content_replies.pop(0) if self.content_replies else "250 taken"
+        reply = self.content_replies.pop(0) if self.content_replies else "250 accepted"
         assert isinstance(envelope.content, bytes)
-        if reply == "take and drop":
-            self._take(envelope.content)
+        if reply == "accept and drop":
+            self._accept(envelope.content)
         if reply.endswith("drop"):
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()
-            return "250 nobody hears this"
+            return "250 lost with the connection"
         if reply.startswith("250"):
-            self._take(envelope.content)
+            self._accept(envelope.content)
         return reply
 
-    def _take(self, content: bytes) -> None:
+    def _accept(self, content: bytes) -> None:
         self.raw.append(content)
         mail = message_from_bytes(content, policy=policy.default)
         assert isinstance(mail, EmailMessage)
@@ -93,20 +93,25 @@ def smtp_port(inbox: Inbox) -> Iterator[int]:
     controller.stop()
 
 
+class MakeSmtp(Protocol):
+    def __call__(self, connections: int = 2, port: int = ..., tls: str = "auto") -> Smtp:
+        """A gateway to the test's server, closed when the test ends."""
+
+
 @pytest_asyncio.fixture
-async def make_smtp(smtp_port: int) -> AsyncIterator[Callable[..., Smtp]]:
-    made: list[Smtp] = []
+async def make_smtp(smtp_port: int) -> AsyncIterator[MakeSmtp]:
+    gateways: list[Smtp] = []
 
     def make(connections: int = 2, port: int = smtp_port, tls: str = "auto") -> Smtp:
         smtp = Smtp(
             host="127.0.0.1", port=port, username="", password="", tls=tls, sender="billing@commdesk.example",
             connections=connections,
         )  # fmt: skip
-        made.append(smtp)
+        gateways.append(smtp)
         return smtp
 
     yield make
-    for smtp in made:
+    for smtp in gateways:
         await smtp.aclose()
     await asyncio.sleep(0)
 

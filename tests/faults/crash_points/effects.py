@@ -227,7 +227,7 @@ def watch_calls(counter: Counter) -> None:
 
 def watch_mails(counter: Counter) -> None:
     smtp: Any = importlib.import_module("notifier.gateways.smtp")
-    _after(smtp._Kept, "deliver", counter.happened, lambda *_, **__: "mail taken")
+    _after(smtp.Connection, "deliver", counter.happened, lambda *_, **__: "mail taken")
 
 
 def watch_answers(counter: Counter) -> None:

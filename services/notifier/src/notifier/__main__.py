@@ -5,18 +5,15 @@ from datetime import timedelta
 from functools import partial
 
 from common import runtime
-from common.database import Tx
-from common.delivery import Story
-from common.intents import Intents
-from notifier import consumers, store, wire
+from notifier import consumers
 from notifier.gateways.smtp import Smtp
 from notifier.rendering import Renderer
 from notifier.settings import Settings
-from notifier.use_cases import Desk, Result, Sender
+from notifier.use_cases import mail_history
+from notifier.use_cases.alert_digests import AlertDigests
+from notifier.use_cases.mail_queue import MailQueue
 
-WINDOWS_CLOSED_SECONDS = 5
-# Mails in hand; they wait for a connection, and their outcomes are recorded together.
-MAILS_AT_ONCE = 128
+CLOSE_WINDOWS_SECONDS = 5
 
 
 async def service(settings: Settings) -> None:
@@ -26,17 +23,14 @@ async def service(settings: Settings) -> None:
             sender_name=settings.sender_name,
             support_email=settings.support_email,
         )
-        sender = Sender(gateway, renderer, rt.clock)
-        mails: Intents[Result] = Intents(
-            rt.db, "mail", sender.perform, sender.settle, concurrency=MAILS_AT_ONCE, lease_seconds=120
-        )
+        queue = MailQueue(rt.db, gateway, renderer, rt.clock)
         window = timedelta(seconds=settings.alert_digest_seconds)
-        desk = Desk(mails, renderer, rt.clock, settings.admin_email, window)
-        rt.consume(consumers.subscriptions(desk))
-        rt.work(mails)
-        rt.every(WINDOWS_CLOSED_SECONDS, "close_windows", partial(desk.close_windows, rt.db))
-        rt.story(story)
-        rt.totals(store.totals)
+        digests = AlertDigests(queue, rt.clock, settings.admin_email, window)
+        rt.consume(consumers.subscriptions(queue, digests))
+        rt.work(queue.intents)
+        rt.every(CLOSE_WINDOWS_SECONDS, "close_windows", partial(digests.close_windows, rt.db))
+        rt.story(mail_history.timeline)
+        rt.totals(mail_history.totals)
         await rt.until_stopped()
 
 
@@ -51,11 +45,6 @@ def smtp(settings: Settings) -> Smtp:
         connections=settings.smtp_connections,
         ca_file=settings.smtp_ca_file,
     )
-
-
-async def story(tx: Tx, reference: str) -> Story:
-    payment_id = wire.payment_id(reference)
-    return wire.story(await store.lines(tx, payment_id)) if payment_id is not None else Story()
 
 
 def main() -> None:

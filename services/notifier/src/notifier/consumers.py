@@ -1,17 +1,42 @@
-"""The queue door: what is to be mailed."""
+"""Consumers of the queue notifications.billing: what is to be mailed."""
+
+from collections.abc import Sequence
+from functools import partial
 
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
-from commdesk.payment.v1 import events_pb2 as pb
+from commdesk.payment.v1.events_pb2 import EmailPaymentFailed, EmailPaymentSucceeded
 from common.consuming import Subscription
+from common.database import Tx
 from notifier import wire
-from notifier.use_cases import Desk
+from notifier.domain.alert_digests import Alert
+from notifier.domain.mails import FailedPayment, SucceededPayment
+from notifier.use_cases.alert_digests import AlertDigests
+from notifier.use_cases.mail_queue import MailQueue
 
 QUEUE = "notifications.billing"
 
 
-def subscriptions(desk: Desk) -> tuple[Subscription, ...]:
-    return (
-        Subscription(QUEUE, pb.EmailPaymentSucceeded, wire.payment_succeeded, desk.queue, unhurried=True),
-        Subscription(QUEUE, pb.EmailPaymentFailed, wire.payment_failed, desk.queue, unhurried=True),
-        Subscription(QUEUE, AdminAlertRaised, wire.alert, desk.take_alerts, unhurried=True),
-    )
+async def on_payments_succeeded(tx: Tx, events: Sequence[SucceededPayment], queue: MailQueue) -> None:
+    """Queue the mail about each payment that succeeded."""
+    await queue.queue_successes(tx, events)
+
+
+async def on_payments_failed(tx: Tx, events: Sequence[FailedPayment], queue: MailQueue) -> None:
+    """Queue the mail about each payment that failed."""
+    await queue.queue_failures(tx, events)
+
+
+async def on_alerts_raised(tx: Tx, events: Sequence[Alert], digests: AlertDigests) -> None:
+    """Mail or count each alert."""
+    await digests.absorb_alerts(tx, events)
+
+
+def subscriptions(queue: MailQueue, digests: AlertDigests) -> list[Subscription]:
+    succeeded = partial(on_payments_succeeded, queue=queue)
+    failed = partial(on_payments_failed, queue=queue)
+    raised = partial(on_alerts_raised, digests=digests)
+    return [
+        Subscription(QUEUE, EmailPaymentSucceeded, wire.payment_succeeded, succeeded, unhurried=True),
+        Subscription(QUEUE, EmailPaymentFailed, wire.payment_failed, failed, unhurried=True),
+        Subscription(QUEUE, AdminAlertRaised, wire.alert_raised, raised, unhurried=True),
+    ]

@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from common.settings import ServiceSettings
-from notifier.domain import is_address
+from notifier.domain.recipients import is_address
 
 
 class Settings(ServiceSettings):
@@ -18,7 +18,7 @@ class Settings(ServiceSettings):
     smtp_password: SecretStr = SecretStr("")
     # "auto" upgrades when the server offers it; "starttls" insists; "implicit" speaks TLS from the first byte.
     smtp_tls: Literal["auto", "starttls", "implicit", "none"] = "auto"
-    # Certificate authorities to trust instead of the system's, for a relay of one's own.
+    # Certificate authorities to trust instead of the system's, for a relay of our own.
     smtp_ca_file: str = ""
     smtp_connections: int = Field(8, ge=1, le=64)
     sender_email: str = "billing@commdesk.example"

@@ -1,32 +1,28 @@
-"""The pool of connections against a real SMTP server, in all its moods."""
+"""The pool of connections against a real SMTP server that accepts, refuses, closes and stops answering."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
+from services.notifier.tests.conftest import Inbox, MakeSmtp
 
 from common.intents import Later
 from common.testing import free_port
-from notifier.domain import ATTEMPTS_MAX, Refused, Sent
+from notifier.domain.smtp_replies import ATTEMPTS_MAX, MailRejected, MailSent
 from notifier.gateways import smtp as module
-from notifier.gateways.smtp import ConnectionBroke, MailServerUnreachable, Smtp
-
-if TYPE_CHECKING:
-    Make = Callable[..., Smtp]
+from notifier.gateways.smtp import MailConnectionLost, MailServerUnreachable
 
 MESSAGE = b"Subject: hello\r\nMessage-ID: <1@x>\r\n\r\n.a line that begins with a dot\r\n..\r\nthe end\r\n"
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
-async def test_a_mail_arrives_as_it_was_sent(inbox, make_smtp, pipelining: bool) -> None:
+async def test_a_mail_arrives_as_it_was_sent(inbox: Inbox, make_smtp: MakeSmtp, pipelining: bool) -> None:
     inbox.pipelining = pipelining
-    assert await make_smtp().send("asha@example.com", MESSAGE, 1) == Sent(250)
+    assert await make_smtp().send("asha@example.com", MESSAGE, 1) == MailSent(250)
     assert inbox.raw == [MESSAGE]
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
-async def test_connections_are_few_and_kept(inbox, make_smtp, pipelining: bool) -> None:
+async def test_connections_are_few_and_kept(inbox: Inbox, make_smtp: MakeSmtp, pipelining: bool) -> None:
     inbox.pipelining = pipelining
     smtp = make_smtp(connections=3)
     for _ in range(4):
@@ -36,63 +32,67 @@ async def test_connections_are_few_and_kept(inbox, make_smtp, pipelining: bool) 
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
-async def test_a_refusal_touches_no_other_mail(inbox, make_smtp, pipelining: bool) -> None:
+async def test_a_refusal_touches_no_other_mail(inbox: Inbox, make_smtp: MakeSmtp, pipelining: bool) -> None:
     inbox.pipelining = pipelining
     smtp = make_smtp(connections=1)
-    assert await smtp.send("gone@example.com", MESSAGE, 1) == Refused(550, "smtp_550")
+    assert await smtp.send("gone@example.com", MESSAGE, 1) == MailRejected(550, "smtp_550")
     with pytest.raises(Later) as later:
         await smtp.send("later@example.com", MESSAGE, 2)
     assert (later.value.code, later.value.seconds) == ("smtp_451", 60)
-    assert await smtp.send("asha@example.com", MESSAGE, 1) == Sent(250)
+    assert await smtp.send("asha@example.com", MESSAGE, 1) == MailSent(250)
     assert (len(inbox.mails), inbox.connections) == (1, 1)
 
 
-async def test_later_ends_some_day(inbox, make_smtp) -> None:
-    assert await make_smtp().send("later@example.com", MESSAGE, ATTEMPTS_MAX) == Refused(451, "smtp_451_for_too_long")
+async def test_temporary_refusals_end_some_day(inbox: Inbox, make_smtp: MakeSmtp) -> None:
+    assert await make_smtp().send("later@example.com", MESSAGE, ATTEMPTS_MAX) == MailRejected(
+        451, "smtp_451_for_too_long"
+    )
 
 
-async def test_content_may_be_refused(inbox, make_smtp) -> None:
+async def test_content_may_be_refused(inbox: Inbox, make_smtp: MakeSmtp) -> None:
     inbox.content_replies = ["554 looks like spam", "452 disk full"]
     smtp = make_smtp(connections=1)
-    assert await smtp.send("asha@example.com", MESSAGE, 1) == Refused(554, "smtp_554")
+    assert await smtp.send("asha@example.com", MESSAGE, 1) == MailRejected(554, "smtp_554")
     with pytest.raises(Later):
         await smtp.send("asha@example.com", MESSAGE, 1)
-    assert await smtp.send("asha@example.com", MESSAGE, 1) == Sent(250)
+    assert await smtp.send("asha@example.com", MESSAGE, 1) == MailSent(250)
     assert inbox.connections == 1
 
 
-async def test_a_refused_sender_is_ours_to_mend(inbox, make_smtp) -> None:
+async def test_a_refused_sender_is_ours_to_repair(inbox: Inbox, make_smtp: MakeSmtp) -> None:
     inbox.sender_replies = ["550 sender not allowed", "530 authentication required"]
     smtp = make_smtp(connections=1)
     for code in ("smtp_550", "smtp_530"):
         with pytest.raises(Later) as later:
             await smtp.send("asha@example.com", MESSAGE, 1)
         assert later.value.code == code
-    assert await smtp.send("asha@example.com", MESSAGE, 1) == Sent(250)
+    assert await smtp.send("asha@example.com", MESSAGE, 1) == MailSent(250)
 
 
-@pytest.mark.parametrize("mood", ["drop", "take and drop"])
-async def test_a_connection_lost_after_the_content_is_unknown(inbox, make_smtp, mood: str) -> None:
-    """The server may have taken it or not: both look the same from here, so it goes out again."""
-    inbox.content_replies = [mood]
+@pytest.mark.parametrize("reply", ["drop", "accept and drop"])
+async def test_a_connection_lost_after_the_content_is_unknown(inbox: Inbox, make_smtp: MakeSmtp, reply: str) -> None:
+    """The server may have accepted it or not: both look the same from here, so it goes out again."""
+    inbox.content_replies = [reply]
     smtp = make_smtp(connections=1)
-    with pytest.raises(ConnectionBroke):
+    with pytest.raises(MailConnectionLost):
         await smtp.send("asha@example.com", MESSAGE, 1)
-    assert await smtp.send("asha@example.com", MESSAGE, 2) == Sent(250)
+    assert await smtp.send("asha@example.com", MESSAGE, 2) == MailSent(250)
     assert inbox.connections == 2
     assert {mail["message-id"] for mail in inbox.mails} == {"<1@x>"}
 
 
-async def test_a_connection_that_was_closed_meanwhile_costs_nothing(inbox, make_smtp) -> None:
+async def test_a_connection_that_was_closed_meanwhile_costs_nothing(inbox: Inbox, make_smtp: MakeSmtp) -> None:
     smtp = make_smtp(connections=1)
     await smtp.send("asha@example.com", MESSAGE, 1)
     inbox.sender_replies = ["421 closing"]
-    assert await smtp.send("asha@example.com", MESSAGE, 1) == Sent(250)
+    assert await smtp.send("asha@example.com", MESSAGE, 1) == MailSent(250)
     assert (len(inbox.mails), inbox.connections) == (2, 2)
 
 
-async def test_a_silent_server_is_given_up(inbox, make_smtp, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_server_that_stops_answering_is_given_up(
+    inbox: Inbox, make_smtp: MakeSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 hello\r\n")
         await reader.readline()
         writer.write(b"250 fine\r\n")
@@ -100,14 +100,14 @@ async def test_a_silent_server_is_given_up(inbox, make_smtp, monkeypatch: pytest
         writer.close()
 
     monkeypatch.setattr(module, "REPLY_SECONDS_MAX", 0.2)
-    server = await asyncio.start_server(deaf, "127.0.0.1", 0)
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
     smtp = make_smtp(port=server.sockets[0].getsockname()[1])
-    with pytest.raises(ConnectionBroke):
+    with pytest.raises(MailConnectionLost):
         await smtp.send("asha@example.com", MESSAGE, 1)
     server.close()
 
 
-async def test_an_absent_server_is_not_stormed(make_smtp, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_absent_server_is_tried_rarely(make_smtp: MakeSmtp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.2)
     smtp = make_smtp(port=free_port())
     started = asyncio.get_running_loop().time()
@@ -117,7 +117,7 @@ async def test_an_absent_server_is_not_stormed(make_smtp, monkeypatch: pytest.Mo
     assert asyncio.get_running_loop().time() - started >= 0.4
 
 
-async def test_tls_that_is_demanded_is_not_done_without(inbox, make_smtp, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_required_tls_is_not_skipped(inbox: Inbox, make_smtp: MakeSmtp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0)
     with pytest.raises(MailServerUnreachable):
         await make_smtp(tls="starttls").send("asha@example.com", MESSAGE, 1)

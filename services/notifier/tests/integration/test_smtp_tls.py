@@ -16,8 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from services.notifier.tests.conftest import Inbox
 
-from notifier.domain import Sent
+from notifier.domain.smtp_replies import MailSent
 from notifier.gateways.smtp import MailServerUnreachable, Smtp
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
@@ -52,8 +53,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["starttls", "implicit"])
-def secured(request: pytest.FixtureRequest, inbox: Any, certificate: Path) -> Iterator[Callable[..., Smtp]]:
-    """A server that takes mails only over TLS and after a login; makes gateways to it."""
+def secured(request: pytest.FixtureRequest, inbox: Inbox, certificate: Path) -> Iterator[Callable[..., Smtp]]:
+    """A server that accepts mails only over TLS and after a login; makes gateways to it."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
 
@@ -95,12 +96,12 @@ def secured(request: pytest.FixtureRequest, inbox: Any, certificate: Path) -> It
 
 
 @pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
-def test_mails_go_over_tls_after_a_login(secured: Callable[..., Smtp], inbox: Any, new_loop: Any) -> None:
+def test_mails_go_over_tls_after_a_login(secured: Callable[..., Smtp], inbox: Inbox, new_loop: Any) -> None:
     async def send() -> None:
         smtp = secured()
         for _ in range(3):
             results = await asyncio.gather(*(smtp.send(f"u{number}@example.com", MESSAGE, 1) for number in range(4)))
-            assert results == [Sent(250)] * 4
+            assert results == [MailSent(250)] * 4
         await smtp.aclose()
         await asyncio.sleep(0.05)
 
@@ -110,7 +111,7 @@ def test_mails_go_over_tls_after_a_login(secured: Callable[..., Smtp], inbox: An
 
 
 @pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
-def test_strangers_and_wrong_passwords_get_nothing(secured: Callable[..., Smtp], inbox: Any, new_loop: Any) -> None:
+def test_strangers_and_wrong_passwords_get_nothing(secured: Callable[..., Smtp], inbox: Inbox, new_loop: Any) -> None:
     async def send() -> None:
         for smtp in (secured(ca_file=""), secured(password="wrong")):
             with pytest.raises(MailServerUnreachable):

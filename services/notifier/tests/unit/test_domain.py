@@ -1,5 +1,6 @@
 """Amounts, addresses and what SMTP's answers mean."""
 
+from datetime import UTC, datetime
 from itertools import product
 
 import pytest
@@ -7,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.money import Money
-from notifier import domain
-from notifier.domain import Stage, Verdict
+from notifier.domain import recipients, smtp_replies, text
+from notifier.domain.smtp_replies import ReplyMeaning, Stage
 
 
 @pytest.mark.parametrize(
-    ("amount", "shown"),
+    ("amount", "formatted"),
     [
         (Money(0), "₹0.00"),
         (Money(5), "₹0.05"),
@@ -25,25 +26,25 @@ from notifier.domain import Stage, Verdict
         (Money(123_456_789, "USD"), "USD 1,234,567.89"),
     ],
 )
-def test_amounts_are_written_as_in_india(amount: Money, shown: str) -> None:
-    assert domain.shown_amount(amount) == shown
+def test_amounts_are_written_as_in_india(amount: Money, formatted: str) -> None:
+    assert text.format_amount(amount) == formatted
 
 
 @given(st.integers(-(2**53), 2**53))
 def test_grouping_loses_no_digit(minor: int) -> None:
-    shown = domain.shown_amount(Money(minor))
-    assert int(shown.replace("₹", "").replace(",", "").replace(".", "")) == minor
+    formatted = text.format_amount(Money(minor))
+    assert int(formatted.replace("₹", "").replace(",", "").replace(".", "")) == minor
 
 
 def test_times_are_indian() -> None:
-    assert domain.shown_time(1_735_669_800_000_000) == "01 Jan 2025, 12:00 AM IST"
+    assert text.format_time(datetime(2024, 12, 31, 18, 30, tzinfo=UTC)) == "01 Jan 2025, 12:00 AM IST"
 
 
 @pytest.mark.parametrize(
     "address", ["a@b.in", "first.last+tag@sub.example.com", "o'neil@example.org", "x" * 64 + "@e.co"]
 )
 def test_plain_addresses(address: str) -> None:
-    assert domain.is_address(address)
+    assert recipients.is_address(address)
 
 
 @pytest.mark.parametrize(
@@ -53,37 +54,44 @@ def test_plain_addresses(address: str) -> None:
      "a@" + "b." * 126 + "in", "a\0@b.in"],
 )  # fmt: skip
 def test_everything_else_is_no_address(address: str) -> None:
-    assert not domain.is_address(address)
+    assert not recipients.is_address(address)
 
 
-@given(st.text(max_size=40).map(lambda text: text + "@example.com"))
-def test_an_address_never_breaks_a_line(text: str) -> None:
-    if domain.is_address(text):
-        assert text.isascii()
-        assert text.isprintable()
-        assert not set(text) & set(' <>,;:"\\()[]')
+@given(st.text(max_size=40).map(lambda local: local + "@example.com"))
+def test_an_address_never_breaks_a_line(address: str) -> None:
+    if recipients.is_address(address):
+        assert address.isascii()
+        assert address.isprintable()
+        assert not set(address) & set(' <>,;:"\\()[]')
 
 
 def test_answers_at_every_stage() -> None:
     for stage, code in product(Stage, range(200, 600)):
-        answer = domain.verdict(stage, code)
+        answer = smtp_replies.meaning(stage, code)
         if code < 400:
-            assert answer is Verdict.TAKEN
+            assert answer is ReplyMeaning.ACCEPTED
         elif code < 500 or stage is Stage.SENDER:
-            assert answer is Verdict.LATER
-    assert domain.verdict(Stage.RECIPIENT, 550) is Verdict.NEVER
-    assert domain.verdict(Stage.CONTENT, 554) is Verdict.NEVER
-    assert domain.verdict(Stage.RECIPIENT, 530) is Verdict.LATER
-    assert domain.verdict(Stage.RECIPIENT, 0) is Verdict.LATER
+            assert answer is ReplyMeaning.TEMPORARY
+    assert smtp_replies.meaning(Stage.RECIPIENT, 550) is ReplyMeaning.PERMANENT
+    assert smtp_replies.meaning(Stage.CONTENT, 554) is ReplyMeaning.PERMANENT
+    assert smtp_replies.meaning(Stage.RECIPIENT, 530) is ReplyMeaning.TEMPORARY
+    assert smtp_replies.meaning(Stage.RECIPIENT, 0) is ReplyMeaning.TEMPORARY
 
 
-def test_waiting_grows_and_ends() -> None:
-    waits = [domain.later_seconds(attempt) for attempt in range(1, 40)]
+def test_retries_grow_rarer_and_end() -> None:
+    waits = [smtp_replies.retry_seconds(attempt) for attempt in range(1, 40)]
     assert waits == sorted(waits)
     assert waits[-1] == 3600
 
 
 def test_web_addresses_only() -> None:
-    assert domain.safe_url("https://pay.example/a?b=c") == "https://pay.example/a?b=c"
-    for text in ("javascript:alert(1)", "https://a b", "https://a\nb", "data:text/html,x", "", "https://" + "x" * 3000):
-        assert domain.safe_url(text) == ""
+    assert text.safe_url("https://pay.example/a?b=c") == "https://pay.example/a?b=c"
+    for unsafe in (
+        "javascript:alert(1)",
+        "https://a b",
+        "https://a\nb",
+        "data:text/html,x",
+        "",
+        "https://" + "x" * 3000,
+    ):
+        assert text.safe_url(unsafe) == ""

@@ -5,14 +5,16 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commdesk.payment.v1 import events_pb2 as pb
+from commdesk.payment.v1.events_pb2 import EmailPaymentFailed, EmailPaymentSucceeded
+from common import ids
 from notifier import rendering, wire
-from notifier.domain import REASONS, Mail
-from notifier.domain.digest import Notice
+from notifier.domain.alert_digests import Notice, alert_mail
+from notifier.domain.mails import REASONS, Mail, failure_mail, message_id, success_mail
 from notifier.gateways.smtp import stuffed
 from notifier.rendering import Renderer
 
@@ -26,17 +28,28 @@ def _read(raw: bytes) -> EmailMessage:
     return mail
 
 
+def _success(event: EmailPaymentSucceeded) -> Mail:
+    return success_mail(wire.payment_succeeded(event), ids.new())
+
+
+def _failure(event: EmailPaymentFailed) -> Mail:
+    return failure_mail(wire.payment_failed(event), ids.new())
+
+
+def _alert(notice: Notice) -> Mail:
+    return alert_mail(notice, "ops@example.com", timedelta(minutes=5), ids.new())
+
+
 def _bodies(mail: EmailMessage) -> tuple[str, str]:
-    parts = [mail.get_body((kind,)) for kind in ("plain", "html")]
-    assert all(part is not None for part in parts)
-    return tuple(part.get_content() for part in parts if part is not None)  # type: ignore[return-value]
+    plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert isinstance(plain, EmailMessage)
+    assert isinstance(html, EmailMessage)
+    return plain.get_content(), html.get_content()
 
 
-def test_the_success_mail_says_everything(
-    renderer: Renderer, succeeded: Callable[..., pb.EmailPaymentSucceeded]
-) -> None:
+def test_the_success_mail_says_everything(renderer: Renderer, succeeded: Callable[..., EmailPaymentSucceeded]) -> None:
     event = succeeded(name="राहुल <b>")
-    raw = renderer.render(wire.payment_succeeded(event), NOW)
+    raw = renderer.render(_success(event), NOW)
     mail = _read(raw)
     assert mail["subject"] == "Payment received: ₹500.00"
     assert mail["to"] == "asha@example.com"
@@ -58,17 +71,15 @@ def test_the_success_mail_says_everything(
     assert b"\n" not in raw.replace(b"\r\n", b"")
 
 
-def test_the_failure_mail_has_words_and_a_way_on(
-    renderer: Renderer, failed: Callable[..., pb.EmailPaymentFailed]
-) -> None:
-    mail = _read(renderer.render(wire.payment_failed(failed(retry_url="https://pay.example/?a=1&b=2")), NOW))
+def test_the_failure_mail_has_words_and_a_way_on(renderer: Renderer, failed: Callable[..., EmailPaymentFailed]) -> None:
+    mail = _read(renderer.render(_failure(failed(retry_url="https://pay.example/?a=1&b=2")), NOW))
     text, html = _bodies(mail)
     assert mail["subject"] == "Your payment of ₹5,00,000.00 did not go through"
     assert REASONS["insufficient_funds"] in text
     assert "Try again: https://pay.example/?a=1&b=2" in text
     assert 'href="https://pay.example/?a=1&amp;b=2"' in html
     assert "support@commdesk.example" in text
-    unknown = _read(renderer.render(wire.payment_failed(failed(reason="XYZ-99", retry_url="javascript:x")), NOW))
+    unknown = _read(renderer.render(_failure(failed(reason="XYZ-99", retry_url="javascript:x")), NOW))
     for body in _bodies(unknown):
         assert REASONS["failed"] in body
         assert "XYZ" not in body
@@ -77,35 +88,35 @@ def test_the_failure_mail_has_words_and_a_way_on(
 
 def test_the_alert_mail_counts(renderer: Renderer) -> None:
     notice = Notice("dead_letter", 2, 1234, tuple(f"wallet: number {number}" for number in range(10)))
-    mail = _read(renderer.render(wire.alert_mail(notice, "ops@example.com", timedelta(minutes=5)), NOW))
+    mail = _read(renderer.render(_alert(notice), NOW))
     text, html = _bodies(mail)
     assert mail["subject"] == "[CommDesk Pay] dead_letter: 1,234 alert(s)"
     assert "… and 1,224 more" in text
     assert "<li>wallet: number 9</li>" in html
 
 
-def test_an_odd_key_still_makes_a_message_id(renderer: Renderer) -> None:
+def test_an_odd_key_still_makes_a_message_id() -> None:
     notice = Notice("strange cause <x>", 1, 1, ("a",))
-    mail = wire.alert_mail(notice, "ops@example.com", timedelta(minutes=5))
-    assert renderer.message_id(mail) == renderer.message_id(mail)
-    assert set(renderer.message_id(mail)) <= set("<>@abcdefghijklmnopqrstuvwxyz0123456789.")
+    mail = _alert(notice)
+    assert message_id(mail, "commdesk.example") == message_id(mail, "commdesk.example")
+    assert set(message_id(mail, "commdesk.example")) <= set("<>@abcdefghijklmnopqrstuvwxyz0123456789.")
 
 
 @pytest.mark.parametrize("evil", ["x\r\nBcc: a@b.in", "x\nBcc: a@b.in", "x\rBcc", "x\0"])
 def test_nothing_gets_into_the_headers(
-    renderer: Renderer, succeeded: Callable[..., pb.EmailPaymentSucceeded], evil: str
+    renderer: Renderer, succeeded: Callable[..., EmailPaymentSucceeded], evil: str
 ) -> None:
-    mail = wire.payment_succeeded(succeeded(name=evil))
+    mail = _success(succeeded(name=evil))
     assert _read(renderer.render(mail, NOW))["bcc"] is None
     for field in ("recipient", "subject"):
-        broken = Mail(**{name: getattr(mail, name) for name in mail.__struct_fields__} | {field: evil})
+        broken = msgspec.structs.replace(mail, **{field: evil})
         with pytest.raises(ValueError, match="one line"):
             renderer.render(broken, NOW)
 
 
 @given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=200))
 def test_subjects_survive(text: str) -> None:
-    raw = f"Subject: {rendering.header_words(text)}\r\n\r\n".encode("ascii")
+    raw = f"Subject: {rendering.encode_header(text)}\r\n\r\n".encode("ascii")
     assert message_from_bytes(raw, policy=policy.default)["subject"] == text
 
 
@@ -118,6 +129,12 @@ def test_dots_come_back(message: bytes) -> None:
     assert received == message.removesuffix(b"\r\n") if message.endswith(b"\r\n") else received == message
 
 
-def test_a_mail_survives_its_intent(succeeded: Callable[..., pb.EmailPaymentSucceeded]) -> None:
-    mail = wire.payment_succeeded(succeeded())
-    assert wire.unpacked(wire.packed(mail)) == mail
+@pytest.mark.parametrize("name", ['Comm "Desk", Pay', "कॉमडेस्क", "CommDesk Pay"])
+def test_the_name_of_the_sender_survives(succeeded: Callable[..., EmailPaymentSucceeded], name: str) -> None:
+    renderer = Renderer(
+        sender_email="billing@commdesk.example", sender_name=name, support_email="support@commdesk.example"
+    )
+    raw = renderer.render(_success(succeeded()), NOW)
+    [address] = _read(raw)["from"].addresses
+    assert (address.display_name, address.addr_spec) == (name, "billing@commdesk.example")
+    assert max(len(line) for line in raw.split(b"\r\n")) <= 200

@@ -1,37 +1,28 @@
-"""Mails: which there are, what they say, whom they may go to, and what an SMTP answer means. Pure."""
+"""The mails there are, what they say, and how they end."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from common import money
+from common import ids
 from common.money import Money
+from notifier.domain import recipients
+from notifier.domain.smtp_replies import MailRejected, MailSent
+from notifier.domain.text import format_amount, format_number, format_time, one_line, safe_url
 
-IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
-# A server that still says "later" after this many attempts, days by then, says no.
-ATTEMPTS_MAX: Final = 24
-_LATER_SECONDS: Final = (30, 60, 300, 900, 3600)
-_LINE_CHARACTERS_MAX: Final = 200
-
-# What RFC 5321 lets through without quoting, in ASCII, with a domain that has a dot. Anything odder is not worth the
-# ways in which mail servers differ about it. `fullmatch` leaves no room for a line break.
-_ADDRESS: Final = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-)
-_LOCAL_CHARACTERS_MAX: Final = 64
-_ADDRESS_CHARACTERS_MAX: Final = 254
-_URL: Final = re.compile(r"https?://[!-~]{1,2000}")
+RECIPIENT_INVALID: Final = "recipient_invalid"
+RECIPIENT_SUPPRESSED: Final = "recipient_suppressed"
+# The characters that a Message-ID takes without quoting.
+_ATOM: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
 class Template(StrEnum):
-    """The mails there are; each has a `.txt.j2` and a `.html.j2`."""
+    """Each has a `.txt.j2` and a `.html.j2`."""
 
     PAYMENT_SUCCESS = "payment_success"
     PAYMENT_FAILED = "payment_failed"
@@ -78,123 +69,47 @@ class Mail(msgspec.Struct, frozen=True):
     order_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The server took the mail."""
+class MailRecord(msgspec.Struct, frozen=True):
+    """A mail as it is first stored: queued, or with the reason why it never will be."""
 
-    code: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The server will not take this mail, now or ever."""
-
-    code: int
-    reason: str
+    mail: Mail
+    message_id: str
+    status: Status = Status.QUEUED
+    reason: str | None = None
 
 
-class Verdict(StrEnum):
-    """What an SMTP reply code tells us to do."""
-
-    TAKEN = "TAKEN"
-    LATER = "LATER"
-    NEVER = "NEVER"
-
-
-class Stage(StrEnum):
-    """Where in the conversation a reply came."""
-
-    SENDER = "SENDER"
-    RECIPIENT = "RECIPIENT"
-    DATA = "DATA"
-    CONTENT = "CONTENT"
-
-
-# The conversation is at fault, or our login: nothing is wrong with the mail.
-_OURS: Final = frozenset({421, 500, 501, 502, 503, 504, 530, 534, 535, 538})
-
-
-def verdict(stage: Stage, code: int) -> Verdict:
-    """4xx is later and 5xx never, except where 5xx speaks about us: a refused sender or login is ours to mend."""
-    if 200 <= code < 400:
-        return Verdict.TAKEN
-    if 500 <= code < 600 and stage is not Stage.SENDER and code not in _OURS:
-        return Verdict.NEVER
-    return Verdict.LATER
-
-
-def later_seconds(attempt: int) -> int:
-    """How long to wait after the *attempt*th "later", counting from 1."""
-    return _LATER_SECONDS[min(attempt, len(_LATER_SECONDS)) - 1]
-
-
-def is_address(text: str) -> bool:
-    """Whether mail may be sent to *text*: one plain ASCII address, nothing around it."""
-    return (
-        len(text) <= _ADDRESS_CHARACTERS_MAX
-        and text.find("@") <= _LOCAL_CHARACTERS_MAX
-        and _ADDRESS.fullmatch(text) is not None
-    )
-
-
-def folded(address: str) -> str:
-    """The spelling under which an address is suppressed: people do not write it the same way twice."""
-    return address.lower()
-
-
-def shown_amount(amount: Money) -> str:
-    """`₹5,00,000.00` as it is written in India; other currencies with their code and thousands."""
-    sign, digits = ("-", money.format(amount)[1:]) if amount.minor < 0 else ("", money.format(amount))
-    whole, dot, decimals = digits.partition(".")
-    if amount.currency == "INR":
-        return f"{sign}₹{_grouped(whole, 2)}{dot}{decimals}"
-    return f"{sign}{amount.currency} {_grouped(whole, 3)}{dot}{decimals}"
-
-
-def shown_number(number: int) -> str:
-    """`1,00,000`: an integer grouped as in India."""
-    return ("-" if number < 0 else "") + _grouped(str(abs(number)), 2)
-
-
-def _grouped(digits: str, group: int) -> str:
-    """The last three digits, then groups of *group*: lakh and crore have two."""
-    head, tail = digits[:-3], digits[-3:]
-    parts = []
-    while head:
-        parts.append(head[-group:])
-        head = head[:-group]
-    return ",".join([*reversed(parts), tail])
-
-
-def shown_time(unix_micros: int) -> str:
-    """`21 Nov 2026, 07:45 PM IST`."""
-    return datetime.fromtimestamp(unix_micros // 1_000_000, UTC).astimezone(IST).strftime("%d %b %Y, %I:%M %p IST")
-
-
-def one_line(text: str) -> str:
-    """*text* on one printable line of a bounded length."""
-    if not text.isprintable():
-        text = "".join(character if character.isprintable() else " " for character in text)
-    return text.strip()[:_LINE_CHARACTERS_MAX]
-
-
-def safe_url(text: str) -> str:
-    """*text* when it is a plain web address, else nothing."""
-    return text if _URL.fullmatch(text) else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """What a success mail tells."""
+class MailOutcome(msgspec.Struct, frozen=True):
+    """How a mail ended."""
 
     email_id: UUID
+    status: Status
+    reason: str | None
+    attempts: int
+    smtp_code: int
+
+
+class MailHistory(msgspec.Struct, frozen=True):
+    """A mail as operators see it: never to whom."""
+
+    template: str
+    status: Status
+    queued_at: datetime
+    finished_at: datetime | None
+    order_id: str
+    reason: str
+    attempts: int
+    smtp_code: int | None
+
+
+class SucceededPayment(msgspec.Struct, frozen=True):
+    """What a success mail tells."""
+
     merchant_id: str
     recipient: str
     name: str
     payment_id: UUID
-    payment: str
     order_id: str
-    transaction: str
+    transaction_id: str
     invoice_number: str
     amount: Money
     net: Money
@@ -202,78 +117,102 @@ class Paid:
     credits_paid: int
     credits_bonus: int
     method: str
-    paid_unix_micros: int
+    paid_at: datetime
 
 
-def success_mail(paid: Paid) -> Mail:
-    """The mail with the invoice; key `payment-success:<payment>`."""
-    lines = []
-    taxes = [(name, amount) for name, amount in paid.taxes if amount.minor]
-    if taxes:
-        lines = [("Price without tax", shown_amount(paid.net)), *((name, shown_amount(tax)) for name, tax in taxes)]
-    lines.append(("Total paid", shown_amount(paid.amount)))
-    values = {
-        "name": one_line(paid.name),
-        "payment_id": paid.payment,
-        "transaction_id": paid.transaction,
-        "order_id": one_line(paid.order_id),
-        "invoice_number": one_line(paid.invoice_number),
-        "amount": shown_amount(paid.amount),
-        "credits": shown_number(paid.credits_paid + paid.credits_bonus),
-        "credits_paid": shown_number(paid.credits_paid),
-        "credits_bonus": shown_number(paid.credits_bonus) if paid.credits_bonus else "",
-        "method": one_line(paid.method).replace("_", " "),
-        "paid_at": shown_time(paid.paid_unix_micros),
-    }
-    return Mail(
-        paid.email_id,
-        f"payment-success:{paid.payment}",
-        Template.PAYMENT_SUCCESS,
-        paid.merchant_id,
-        paid.recipient,
-        f"Payment received: {shown_amount(paid.amount)}",
-        values,
-        lines,
-        paid.payment_id,
-        paid.order_id,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class NotPaid:
+class FailedPayment(msgspec.Struct, frozen=True):
     """What a failure mail tells."""
 
-    email_id: UUID
     merchant_id: str
     recipient: str
     name: str
     payment_id: UUID
-    payment: str
     order_id: str
     amount: Money
     reason: str
     retry_url: str
 
 
-def failure_mail(failed: NotPaid) -> Mail:
-    """The mail with the reason and the way to try again; key `payment-failed:<payment>`."""
-    values = {
-        "name": one_line(failed.name),
-        "payment_id": failed.payment,
-        "order_id": one_line(failed.order_id),
-        "amount": shown_amount(failed.amount),
-        "reason": REASONS.get(failed.reason, _REASON_UNKNOWN),
-        "retry_url": safe_url(failed.retry_url),
-    }
+def success_mail(payment: SucceededPayment, email_id: UUID) -> Mail:
+    """The mail with the invoice; key `payment-success:<payment>`."""
+    lines = [(name, format_amount(tax)) for name, tax in payment.taxes if tax.minor]
+    if lines:
+        lines.insert(0, ("Price without tax", format_amount(payment.net)))
+    lines.append(("Total paid", format_amount(payment.amount)))
+    payment_id = ids.encode("pay", payment.payment_id)
     return Mail(
-        failed.email_id,
-        f"payment-failed:{failed.payment}",
-        Template.PAYMENT_FAILED,
-        failed.merchant_id,
-        failed.recipient,
-        f"Your payment of {shown_amount(failed.amount)} did not go through",
-        values,
-        [],
-        failed.payment_id,
-        failed.order_id,
+        email_id=email_id,
+        key=f"payment-success:{payment_id}",
+        template=Template.PAYMENT_SUCCESS,
+        merchant_id=payment.merchant_id,
+        recipient=payment.recipient,
+        subject=f"Payment received: {format_amount(payment.amount)}",
+        values={
+            "name": one_line(payment.name),
+            "payment_id": payment_id,
+            "transaction_id": payment.transaction_id,
+            "order_id": one_line(payment.order_id),
+            "invoice_number": one_line(payment.invoice_number),
+            "amount": format_amount(payment.amount),
+            "credits": format_number(payment.credits_paid + payment.credits_bonus),
+            "credits_paid": format_number(payment.credits_paid),
+            "credits_bonus": format_number(payment.credits_bonus) if payment.credits_bonus else "",
+            "method": one_line(payment.method).replace("_", " "),
+            "paid_at": format_time(payment.paid_at),
+        },
+        lines=lines,
+        payment_id=payment.payment_id,
+        order_id=payment.order_id,
     )
+
+
+def failure_mail(payment: FailedPayment, email_id: UUID) -> Mail:
+    """The mail with the reason and the way to try again; key `payment-failed:<payment>`."""
+    payment_id = ids.encode("pay", payment.payment_id)
+    return Mail(
+        email_id=email_id,
+        key=f"payment-failed:{payment_id}",
+        template=Template.PAYMENT_FAILED,
+        merchant_id=payment.merchant_id,
+        recipient=payment.recipient,
+        subject=f"Your payment of {format_amount(payment.amount)} did not go through",
+        values={
+            "name": one_line(payment.name),
+            "payment_id": payment_id,
+            "order_id": one_line(payment.order_id),
+            "amount": format_amount(payment.amount),
+            "reason": REASONS.get(payment.reason, _REASON_UNKNOWN),
+            "retry_url": safe_url(payment.retry_url),
+        },
+        lines=[],
+        payment_id=payment.payment_id,
+        order_id=payment.order_id,
+    )
+
+
+def message_id(mail: Mail, sender_domain: str) -> str:
+    """Made of the mail's key, so that a mail that goes out twice is recognised as the same."""
+    local = mail.key.replace(":", ".")
+    if not _ATOM.issuperset(local) or len(local) > 200:
+        local = sha256(mail.key.encode()).hexdigest()
+    return f"<{local}@{sender_domain}>"
+
+
+def first_of_each_key(mails: Sequence[Mail]) -> list[Mail]:
+    return list({mail.key: mail for mail in reversed(mails)}.values())
+
+
+def admit(mail: Mail, sender_domain: str, suppressed_keys: Collection[str]) -> MailRecord:
+    """Whether *mail* is queued, or stored with the reason why it is not."""
+    header = message_id(mail, sender_domain)
+    if not recipients.is_address(mail.recipient):
+        return MailRecord(mail, header, Status.FAILED, RECIPIENT_INVALID)
+    if recipients.suppression_key(mail.recipient) in suppressed_keys:
+        return MailRecord(mail, header, Status.SUPPRESSED, RECIPIENT_SUPPRESSED)
+    return MailRecord(mail, header)
+
+
+def outcome(email_id: UUID, attempts: int, result: MailSent | MailRejected) -> MailOutcome:
+    if isinstance(result, MailSent):
+        return MailOutcome(email_id, Status.SENT, None, attempts, result.code)
+    return MailOutcome(email_id, Status.FAILED, result.reason, attempts, result.code)

@@ -1,4 +1,4 @@
-"""SMTP over a few kept connections.
+"""SMTP over a small pool of connections.
 
 aiosmtplib opens them (TLS, login, EHLO). The mails themselves are pipelined (RFC 2920), which it does not do: sender,
 recipient and DATA in one write, a sixth of the CPU and half the round trips. A server that does not announce
@@ -8,15 +8,16 @@ PIPELINING gets the same commands one by one.
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, cast
 
 import aiosmtplib
+import msgspec
 from loguru import logger
 
 from common.errors import Unavailable
 from common.intents import Later
-from notifier.domain import ATTEMPTS_MAX, Refused, Sent, Stage, Verdict, later_seconds, verdict
+from notifier.domain import smtp_replies
+from notifier.domain.smtp_replies import ATTEMPTS_MAX, MailRejected, MailSent, ReplyMeaning, Stage
 
 CONNECT_SECONDS_MAX: Final = 10.0
 REPLY_SECONDS_MAX: Final = 30.0
@@ -25,7 +26,7 @@ WAIT_SECONDS_MAX: Final = 40.0
 # Servers close what is idle, and what has sent much.
 IDLE_SECONDS_MAX: Final = 20.0
 MAILS_PER_CONNECTION_MAX: Final = 500
-# After a connection could not be made, nobody tries for so long.
+# After a failed connection attempt, the next one waits.
 PAUSE_SECONDS: Final = 2.0
 _STAGES: Final = (Stage.SENDER, Stage.RECIPIENT, Stage.DATA)
 # The server is about to close the connection.
@@ -37,23 +38,23 @@ _REPLY_BYTES_MAX: Final = 65_536
 class MailServerUnreachable(Unavailable):
     """No connection, no TLS or no login."""
 
-    fix = "Check SMTP_HOST, SMTP_PORT, the login and the server; mails wait and go out by themselves."
+    fix = "Check SMTP_HOST, SMTP_PORT, the login and the server; mails wait and go out once it is reachable."
 
 
-class ConnectionBroke(Unavailable):
-    """The connection was lost, or fell silent, in the middle of a mail: it may have been taken."""
+class MailConnectionLost(Unavailable):
+    """The connection was lost, or the server stopped answering, in the middle of a mail: it may have been accepted."""
 
     fix = "Nothing to do: the mail goes out again with the same Message-ID."
 
 
-class _Conversation(asyncio.Protocol):
+class _Session(asyncio.Protocol):
     """Reads reply codes off a connection that has been opened already."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._buffer = b""
         self._codes: list[int] = []
-        self._wanted = 0
+        self._replies_due = 0
         self._waiter: asyncio.Future[list[int]] | None = None
         self.is_open = True
         transport.set_protocol(self)
@@ -67,7 +68,7 @@ class _Conversation(asyncio.Protocol):
                 self._codes.append(int(code) if code.isdigit() else 0)
         if len(self._buffer) > _REPLY_BYTES_MAX:
             self.close()
-        if self._waiter is not None and len(self._codes) >= self._wanted:
+        if self._waiter is not None and len(self._codes) >= self._replies_due:
             waiter, self._waiter = self._waiter, None
             codes, self._codes = self._codes, []
             if not waiter.done():
@@ -77,14 +78,14 @@ class _Conversation(asyncio.Protocol):
         self.is_open = False
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
-            waiter.set_exception(ConnectionBroke("the connection was lost"))
+            waiter.set_exception(MailConnectionLost("the connection was lost"))
 
-    async def ask(self, data: bytes, replies: int) -> list[int]:
-        """Write *data*, wait for so many replies. Raises ConnectionBroke."""
+    async def exchange(self, data: bytes, replies: int) -> list[int]:
+        """Write *data*, wait for *replies* replies. Raises MailConnectionLost."""
         if not self.is_open or self._codes:
-            # A reply that nobody waited for (421, "bye") means that the server is done with us.
-            raise ConnectionBroke("the connection was closed before")
-        self._wanted = replies
+            # A reply that no command waits for (421) means that the server is closing the connection.
+            raise MailConnectionLost("the connection is closed")
+        self._replies_due = replies
         waiter: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
         self._waiter = waiter
         self._transport.write(data)
@@ -93,71 +94,70 @@ class _Conversation(asyncio.Protocol):
                 return await waiter
         except TimeoutError:
             self.close()
-            raise ConnectionBroke("the server fell silent") from None
+            raise MailConnectionLost("the server stopped answering") from None
 
     def close(self) -> None:
         self.is_open = False
         self._transport.abort()
 
     def quit(self) -> None:
-        """Say good-bye without waiting for the answer."""
+        """Send QUIT without waiting for the reply."""
         if self.is_open:
             self.is_open = False
             self._transport.write(b"QUIT\r\n")
             self._transport.close()
 
 
-@dataclass(slots=True)
-class _Kept:
-    """A connection of the pool."""
+class Connection(msgspec.Struct):
+    """A connection of the pool. Mutable: it counts its mails."""
 
-    conversation: _Conversation
+    session: _Session
     pipelines: bool
     last_used: float
     mails: int = 0
-    # Of the mail in hand: from here on the server may have taken it.
+    # Of the current mail: from here on the server may have accepted it.
     content_sent: bool = False
 
     @property
     def is_fresh(self) -> bool:
         return (
-            self.conversation.is_open
+            self.session.is_open
             and self.mails < MAILS_PER_CONNECTION_MAX
             and time.monotonic() - self.last_used < IDLE_SECONDS_MAX
         )
 
     async def deliver(self, sender: str, recipient: str, message: bytes) -> tuple[Stage, int]:
-        """One mail: the reply that decided, and where it came. Raises ConnectionBroke."""
+        """One mail: the reply that decided, and the command it answers. Raises MailConnectionLost."""
         self.mails += 1
         self.content_sent = False
         commands = (f"MAIL FROM:<{sender}>\r\n".encode(), f"RCPT TO:<{recipient}>\r\n".encode(), b"DATA\r\n")
         codes = await self._open_mail(commands)
         for stage, code in zip(_STAGES, codes, strict=False):
-            if verdict(stage, code) is not Verdict.TAKEN:
-                await self._take_back(codes)
+            if smtp_replies.meaning(stage, code) is not ReplyMeaning.ACCEPTED:
+                await self._reset(codes)
                 return stage, code
         self.content_sent = True
-        [code] = await self.conversation.ask(stuffed(message) + _END, 1)
+        [code] = await self.session.exchange(stuffed(message) + _END, 1)
         return Stage.CONTENT, code
 
     async def _open_mail(self, commands: tuple[bytes, ...]) -> list[int]:
         if self.pipelines:
-            return await self.conversation.ask(b"".join(commands), len(commands))
+            return await self.session.exchange(b"".join(commands), len(commands))
         codes: list[int] = []
         for command in commands:
-            codes += await self.conversation.ask(command, 1)
+            codes += await self.session.exchange(command, 1)
             if codes[-1] >= 400:
                 break
         return codes
 
-    async def _take_back(self, codes: list[int]) -> None:
-        """Leave the connection as it was before the mail; a server may have said 354 although nobody is to get it."""
+    async def _reset(self, codes: list[int]) -> None:
+        """End the mail without sending it; a server may have said 354 although it refused sender or recipient."""
         if _CLOSING in codes:
-            self.conversation.close()
+            self.session.close()
             return
         if len(codes) == len(_STAGES) and codes[-1] == 354:
-            await self.conversation.ask(_END, 1)
-        await self.conversation.ask(b"RSET\r\n", 1)
+            await self.session.exchange(_END, 1)
+        await self.session.exchange(b"RSET\r\n", 1)
 
 
 class Smtp:
@@ -189,12 +189,12 @@ class Smtp:
             "local_hostname": sender.rpartition("@")[2],
         }
         self._sender = sender
-        self._idle: list[_Kept] = []
+        self._idle: list[Connection] = []
         self._free = asyncio.Semaphore(connections)
         self._try_again_at = 0.0
 
-    async def send(self, recipient: str, message: bytes, attempt: int) -> Sent | Refused:
-        """See MailGateway. A mail that may have been taken raises ConnectionBroke and is sent again, with its id."""
+    async def send(self, recipient: str, message: bytes, attempt: int) -> MailSent | MailRejected:
+        """See MailGateway. A mail that may have been accepted raises MailConnectionLost and is sent again."""
         try:
             async with asyncio.timeout(WAIT_SECONDS_MAX):
                 await self._free.acquire()
@@ -204,44 +204,44 @@ class Smtp:
             stage, code = await self._deliver(recipient, message)
         finally:
             self._free.release()
-        match verdict(stage, code):
-            case Verdict.TAKEN:
-                return Sent(code)
-            case Verdict.NEVER:
-                return Refused(code, f"smtp_{code}")
-            case Verdict.LATER if attempt >= ATTEMPTS_MAX:
-                return Refused(code, f"smtp_{code}_for_too_long")
-        raise Later(later_seconds(attempt), f"smtp_{code}")
+        match smtp_replies.meaning(stage, code):
+            case ReplyMeaning.ACCEPTED:
+                return MailSent(code)
+            case ReplyMeaning.PERMANENT:
+                return MailRejected(code, f"smtp_{code}")
+            case ReplyMeaning.TEMPORARY if attempt >= ATTEMPTS_MAX:
+                return MailRejected(code, f"smtp_{code}_for_too_long")
+        raise Later(smtp_replies.retry_seconds(attempt), f"smtp_{code}")
 
     async def _deliver(self, recipient: str, message: bytes) -> tuple[Stage, int]:
-        """On a kept connection, or a new one when those turn out to have been closed meanwhile."""
+        """On a pooled connection, or a new one when those turn out to have been closed meanwhile."""
         while self._idle:
-            kept = self._idle.pop()
-            if not kept.is_fresh:
-                kept.conversation.quit()
+            pooled = self._idle.pop()
+            if not pooled.is_fresh:
+                pooled.session.quit()
                 continue
             try:
-                stage, code = await self._deliver_on(kept, recipient, message)
-            except ConnectionBroke:
-                if kept.content_sent:
+                stage, code = await self._deliver_on(pooled, recipient, message)
+            except MailConnectionLost:
+                if pooled.content_sent:
                     raise
                 continue
-            if code != _CLOSING or kept.content_sent:
+            if code != _CLOSING or pooled.content_sent:
                 return stage, code
         return await self._deliver_on(await self._connect(), recipient, message)
 
-    async def _deliver_on(self, kept: _Kept, recipient: str, message: bytes) -> tuple[Stage, int]:
+    async def _deliver_on(self, pooled: Connection, recipient: str, message: bytes) -> tuple[Stage, int]:
         try:
-            outcome = await kept.deliver(self._sender, recipient, message)
+            outcome = await pooled.deliver(self._sender, recipient, message)
         except BaseException:
-            kept.conversation.close()
+            pooled.session.close()
             raise
-        if kept.conversation.is_open:
-            kept.last_used = time.monotonic()
-            self._idle.append(kept)
+        if pooled.session.is_open:
+            pooled.last_used = time.monotonic()
+            self._idle.append(pooled)
         return outcome
 
-    async def _connect(self) -> _Kept:
+    async def _connect(self) -> Connection:
         await asyncio.sleep(max(self._try_again_at - time.monotonic(), 0))
         client = aiosmtplib.SMTP(**self._options)  # type: ignore[arg-type]
         try:
@@ -257,13 +257,13 @@ class Smtp:
         if client.transport is None:
             raise MailServerUnreachable("the connection was lost while it was opened")
         pipelines = client.supports_extension("pipelining")
-        return _Kept(_Conversation(cast(asyncio.Transport, client.transport)), pipelines, time.monotonic())
+        return Connection(_Session(cast(asyncio.Transport, client.transport)), pipelines, time.monotonic())
 
     async def aclose(self) -> None:
-        """Say good-bye on the connections that are idle."""
+        """Send QUIT on the connections that are idle."""
         while self._idle:
             with suppress(OSError):
-                self._idle.pop().conversation.quit()
+                self._idle.pop().session.quit()
 
 
 def stuffed(message: bytes) -> bytes:

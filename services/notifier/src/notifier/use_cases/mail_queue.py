@@ -1,0 +1,74 @@
+"""Mails are queued within the transaction that asks for them, and sent by a leased worker after its commit."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from common import ids, telemetry
+from common.clock import Clock
+from common.database import Database, Tx
+from common.intents import Intent, Intents
+from notifier.domain import mails, recipients
+from notifier.domain.mails import FailedPayment, Mail, MailRecord, Status, SucceededPayment
+from notifier.domain.smtp_replies import MailRejected, MailSent
+from notifier.gateways import MailGateway
+from notifier.rendering import Renderer
+from notifier.store import commands, queries
+
+# They wait for a connection, and their outcomes are recorded together.
+MAILS_AT_ONCE = 128
+# Longer than the gateway's own limits for one mail, or a mail would go out twice.
+LEASE_SECONDS = 120
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Mail).decode
+_mails = telemetry.counter("notifier_mails_total", "Mails by what became of them", ["template", "outcome"])
+
+
+class MailQueue:
+    """Mails to be sent: one intent for each."""
+
+    def __init__(self, db: Database, gateway: MailGateway, renderer: Renderer, clock: Clock) -> None:
+        self._gateway = gateway
+        self._renderer = renderer
+        self._clock = clock
+        self.intents: Intents[MailSent | MailRejected] = Intents(
+            db, "mail", self.send_mail, self.record_outcomes, concurrency=MAILS_AT_ONCE, lease_seconds=LEASE_SECONDS
+        )
+
+    async def queue_successes(self, tx: Tx, payments: Sequence[SucceededPayment]) -> None:
+        """Queue the mail about each payment that succeeded."""
+        await self.queue_mails(tx, [mails.success_mail(payment, ids.new()) for payment in payments])
+
+    async def queue_failures(self, tx: Tx, payments: Sequence[FailedPayment]) -> None:
+        """Queue the mail about each payment that failed."""
+        await self.queue_mails(tx, [mails.failure_mail(payment, ids.new()) for payment in payments])
+
+    async def queue_mails(self, tx: Tx, batch: Sequence[Mail]) -> None:
+        """Queue each mail whose key is new; one that may not be sent is stored with the reason."""
+        unique = mails.first_of_each_key(batch)
+        if not unique:
+            return
+        addresses = {mail.recipient for mail in unique if recipients.is_address(mail.recipient)}
+        suppressed = await queries.suppressed(tx, addresses)
+        records = [mails.admit(mail, self._renderer.sender_domain, suppressed) for mail in unique]
+        inserted = await commands.insert_mails(tx, records, self._clock.now())
+        sendable = [record.mail for record in records if _is_sendable(record) and record.mail.email_id in inserted]
+        await self.intents.record(tx, {mail.email_id: _encode(mail) for mail in sendable})
+
+    async def send_mail(self, intent: Intent) -> MailSent | MailRejected:
+        """Render the mail and hand it over. Raises what the gateway raises when it must be tried again."""
+        mail = _decode(intent.payload)
+        message = self._renderer.render(mail, self._clock.now())
+        result = await self._gateway.send(mail.recipient, message, intent.attempt)
+        _mails.of(mail.template, "sent" if isinstance(result, MailSent) else "failed").inc()
+        return result
+
+    async def record_outcomes(self, tx: Tx, results: Sequence[tuple[Intent, MailSent | MailRejected]]) -> None:
+        """Record how each mail ended."""
+        outcomes = [mails.outcome(intent.id, intent.attempt, result) for intent, result in results]
+        await commands.record_outcomes(tx, outcomes, self._clock.now())
+
+
+def _is_sendable(record: MailRecord) -> bool:
+    return record.status is Status.QUEUED
