@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from common import contacts
+from common.errors import RequestInvalid
 from common.settings import ServiceSettings
-from notifier.domain.recipients import is_address
 
 
 class Settings(ServiceSettings):
@@ -34,9 +35,11 @@ class Settings(ServiceSettings):
 
     @model_validator(mode="after")
     def _addresses_are_addresses(self) -> Self:
-        wrong = [each for each in (self.sender_email, self.support_email, *self.admin_email) if not is_address(each)]
-        if wrong:
-            raise ValueError("SENDER_EMAIL, SUPPORT_EMAIL and ADMIN_EMAIL must be e-mail addresses")
+        try:
+            for address in (self.sender_email, self.support_email, *self.admin_email):
+                contacts.email_address(address, test_domains=self.environment != "production")
+        except RequestInvalid:
+            raise ValueError("SENDER_EMAIL, SUPPORT_EMAIL and ADMIN_EMAIL must be e-mail addresses") from None
         if not self.sender_name.isprintable():
             raise ValueError("SENDER_NAME must be one printable line")
         return self

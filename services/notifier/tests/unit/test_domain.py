@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.money import Money
-from notifier.domain import recipients, smtp_replies, text
+from notifier.domain import recipients, smtp_replies
+from notifier.domain import text as texts
 from notifier.domain.smtp_replies import ReplyMeaning, Stage
 
 
@@ -27,51 +28,55 @@ from notifier.domain.smtp_replies import ReplyMeaning, Stage
     ],
 )
 def test_amounts_are_written_as_in_india(amount: Money, formatted: str) -> None:
-    assert text.format_amount(amount) == formatted
+    assert texts.format_amount(amount) == formatted
 
 
 @given(st.integers(-(2**53), 2**53))
 def test_grouping_loses_no_digit(minor: int) -> None:
-    formatted = text.format_amount(Money(minor))
+    formatted = texts.format_amount(Money(minor))
     assert int(formatted.replace("₹", "").replace(",", "").replace(".", "")) == minor
 
 
 def test_times_are_indian() -> None:
-    assert text.format_time(datetime(2024, 12, 31, 18, 30, tzinfo=UTC)) == "01 Jan 2025, 12:00 AM IST"
+    assert texts.format_time(datetime(2024, 12, 31, 18, 30, tzinfo=UTC)) == "01 Jan 2025, 12:00 AM IST"
 
 
 @pytest.mark.parametrize(
     "address", ["a@b.in", "first.last+tag@sub.example.com", "o'neil@example.org", "x" * 64 + "@e.co"]
 )
 def test_plain_addresses(address: str) -> None:
-    assert recipients.is_address(address)
+    assert recipients.parse_address(address) == address
+
+
+def test_an_international_domain_goes_out_in_ascii() -> None:
+    assert recipients.parse_address("a@ब.in") == "a@xn--p2b.in"
 
 
 @pytest.mark.parametrize(
-    "address",
+    "text",
     ["", "a", "a@b", "@b.in", "a@", "a b@c.in", "a@b.in\n", "a@b.in\r\nBcc: x@y.in", "<a@b.in>", "a@b.in>", '"a"@b.in',
-     "a@b.in,c@d.in", "a@-b.in", "a@b-.in", "a..b@c.in", ".a@b.in", "आ@b.in", "a@ब.in", "x" * 65 + "@e.co",
+     "a@b.in,c@d.in", "a@-b.in", "a@b-.in", "a..b@c.in", ".a@b.in", "आ@b.in", "x" * 65 + "@e.co",
      "a@" + "b." * 126 + "in", "a\0@b.in"],
 )  # fmt: skip
-def test_everything_else_is_no_address(address: str) -> None:
-    assert not recipients.is_address(address)
+def test_everything_else_is_no_address(text: str) -> None:
+    assert recipients.parse_address(text) is None
 
 
 @given(st.text(max_size=40).map(lambda local: local + "@example.com"))
-def test_an_address_never_breaks_a_line(address: str) -> None:
-    if recipients.is_address(address):
+def test_an_address_never_breaks_a_line(text: str) -> None:
+    if (address := recipients.parse_address(text)) is not None:
         assert address.isascii()
         assert address.isprintable()
         assert not set(address) & set(' <>,;:"\\()[]')
 
 
-def test_answers_at_every_stage() -> None:
+def test_replies_at_every_stage() -> None:
     for stage, code in product(Stage, range(200, 600)):
-        answer = smtp_replies.meaning(stage, code)
+        meaning = smtp_replies.meaning(stage, code)
         if code < 400:
-            assert answer is ReplyMeaning.ACCEPTED
+            assert meaning is ReplyMeaning.ACCEPTED
         elif code < 500 or stage is Stage.SENDER:
-            assert answer is ReplyMeaning.TEMPORARY
+            assert meaning is ReplyMeaning.TEMPORARY
     assert smtp_replies.meaning(Stage.RECIPIENT, 550) is ReplyMeaning.PERMANENT
     assert smtp_replies.meaning(Stage.CONTENT, 554) is ReplyMeaning.PERMANENT
     assert smtp_replies.meaning(Stage.RECIPIENT, 530) is ReplyMeaning.TEMPORARY
@@ -85,7 +90,7 @@ def test_retries_grow_rarer_and_end() -> None:
 
 
 def test_web_addresses_only() -> None:
-    assert text.safe_url("https://pay.example/a?b=c") == "https://pay.example/a?b=c"
+    assert texts.safe_url("https://pay.example/a?b=c") == "https://pay.example/a?b=c"
     for unsafe in (
         "javascript:alert(1)",
         "https://a b",
@@ -94,4 +99,4 @@ def test_web_addresses_only() -> None:
         "",
         "https://" + "x" * 3000,
     ):
-        assert text.safe_url(unsafe) == ""
+        assert texts.safe_url(unsafe) == ""

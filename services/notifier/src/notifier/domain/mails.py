@@ -205,9 +205,11 @@ def first_of_each_key(mails: Sequence[Mail]) -> list[Mail]:
 def admit(mail: Mail, sender_domain: str, suppressed_keys: Collection[str]) -> MailRecord:
     """Whether *mail* is queued, or stored with the reason why it is not."""
     header = message_id(mail, sender_domain)
-    if not recipients.is_address(mail.recipient):
+    address = recipients.parse_address(mail.recipient)
+    if address is None:
         return MailRecord(mail, header, Status.FAILED, RECIPIENT_INVALID)
-    if recipients.suppression_key(mail.recipient) in suppressed_keys:
+    mail = msgspec.structs.replace(mail, recipient=address)
+    if recipients.suppression_key(address) in suppressed_keys:
         return MailRecord(mail, header, Status.SUPPRESSED, RECIPIENT_SUPPRESSED)
     return MailRecord(mail, header)
 

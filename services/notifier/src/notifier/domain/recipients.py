@@ -1,25 +1,15 @@
 """Whom a mail may go to."""
 
-import re
-from typing import Final
-
-# What RFC 5321 lets through without quoting, in ASCII, with a domain that has a dot. Anything odder is not worth the
-# ways in which mail servers differ about it. `fullmatch` leaves no room for a line break.
-_ADDRESS: Final = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-)
-_LOCAL_CHARACTERS_MAX: Final = 64
-_ADDRESS_CHARACTERS_MAX: Final = 254
+from common import contacts
+from common.errors import RequestInvalid
 
 
-def is_address(text: str) -> bool:
-    """Whether mail may be sent to *text*: one plain ASCII address, nothing around it."""
-    return (
-        len(text) <= _ADDRESS_CHARACTERS_MAX
-        and text.find("@") <= _LOCAL_CHARACTERS_MAX
-        and _ADDRESS.fullmatch(text) is not None
-    )
+def parse_address(text: str) -> str | None:
+    """The address as SMTP takes it, in ASCII on one line; None when *text* is not an address."""
+    try:
+        return contacts.email_address(text)
+    except RequestInvalid:
+        return None
 
 
 def suppression_key(address: str) -> str:

@@ -49,7 +49,7 @@ class MailQueue:
         unique = mails.first_of_each_key(batch)
         if not unique:
             return
-        addresses = {mail.recipient for mail in unique if recipients.is_address(mail.recipient)}
+        addresses = [address for mail in unique if (address := recipients.parse_address(mail.recipient)) is not None]
         suppressed = await queries.suppressed(tx, addresses)
         records = [mails.admit(mail, self._renderer.sender_domain, suppressed) for mail in unique]
         inserted = await commands.insert_mails(tx, records, self._clock.now())
