@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import grpc
 import pytest
-from services.notifier.tests.conftest import Inbox
 
 from commdesk.common.v1 import delivery_pb2
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
@@ -15,6 +14,7 @@ from common.database import Database
 from common.testing import Announce, public_key, until
 from common.tokens import ServiceTokens
 from notifier.use_cases import mail_history
+from services.notifier.tests.conftest import Inbox
 
 pytestmark = pytest.mark.usefixtures("running_service")
 

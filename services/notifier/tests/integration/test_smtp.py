@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
-from services.notifier.tests.conftest import Inbox, MakeSmtp
 
 from common.intents import Later
 from common.testing import free_port
 from notifier.domain.smtp_replies import ATTEMPTS_MAX, MailRejected, MailSent
 from notifier.gateways import smtp as module
 from notifier.gateways.smtp import MailConnectionLost, MailServerUnreachable
+from services.notifier.tests.conftest import Inbox, MakeSmtp
 
 MESSAGE = b"Subject: hello\r\nMessage-ID: <1@x>\r\n\r\n.a line that begins with a dot\r\n..\r\nthe end\r\n"
 

@@ -16,10 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from services.notifier.tests.conftest import Inbox
 
 from notifier.domain.smtp_replies import MailSent
 from notifier.gateways.smtp import MailServerUnreachable, Smtp
+from services.notifier.tests.conftest import Inbox
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 MESSAGE = b"Subject: hello\r\n\r\n.body\r\n"

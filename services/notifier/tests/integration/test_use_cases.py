@@ -9,7 +9,6 @@ from typing import Protocol
 
 import pytest
 from google.protobuf.message import Message
-from services.notifier.tests.conftest import Inbox, MakeSmtp
 
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from commdesk.payment.v1.events_pb2 import EmailPaymentFailed, EmailPaymentSucceeded
@@ -21,6 +20,7 @@ from notifier.rendering import Renderer
 from notifier.use_cases import mail_history
 from notifier.use_cases.alert_digests import AlertDigests
 from notifier.use_cases.mail_queue import MailQueue
+from services.notifier.tests.conftest import Inbox, MakeSmtp
 
 WINDOW = timedelta(minutes=5)
 
