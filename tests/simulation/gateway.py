@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from common.money import Money
-from payment.domain import AttemptStatus, Claim, OrderStatus, OrderView, Unknown
+from payment.domain import AttemptStatus, OrderSnapshot, OrderStatus, PaymentAttempt, Unknown
 
 from .faults import Faults
 from .loop import EPOCH_SECONDS, OwnedTask, VirtualLoop
@@ -23,7 +23,7 @@ class Order:
     gateway_order_id: str
     amount: Money
     status: OrderStatus = OrderStatus.ACTIVE
-    claims: dict[str, Claim] = field(default_factory=dict)
+    claims: dict[str, PaymentAttempt] = field(default_factory=dict)
     # Until then the order is shown as it was before it was paid.
     shown_from: float = 0.0
 
@@ -31,7 +31,7 @@ class Order:
 @dataclass(frozen=True)
 class Webhook:
     event_id: str
-    claim: Claim
+    claim: PaymentAttempt
 
 
 Send = Callable[[Webhook], Awaitable[None]]
@@ -50,7 +50,7 @@ class Gateway:
         self.overlaps: list[str] = []
         self.running: set[asyncio.Task[None]] = set()
 
-    async def create_order(self, process: Process, key: str, order_id: str, amount: Money) -> OrderView:
+    async def create_order(self, process: Process, key: str, order_id: str, amount: Money) -> OrderSnapshot:
         """Make the order, once for each *key*. Raises GatewayTimeout, whether or not it happened."""
         await self._hear(process)
         others = [each for each in self.calling.setdefault(key, []) if not each.dead]
@@ -70,7 +70,7 @@ class Gateway:
             self.calling[key].remove(process)
         return self.view(self.orders[order_id])
 
-    async def read_order(self, process: Process, order_id: str) -> OrderView | Unknown:
+    async def read_order(self, process: Process, order_id: str) -> OrderSnapshot | Unknown:
         await self._hear(process)
         if self.faults.strikes("gateway_before") or order_id not in self.orders:
             return Unknown("5xx")
@@ -78,15 +78,15 @@ class Gateway:
         await process.pause(0.05)
         return view
 
-    async def read_payments(self, process: Process, order_id: str) -> tuple[Claim, ...] | Unknown:
+    async def read_payments(self, process: Process, order_id: str) -> tuple[PaymentAttempt, ...] | Unknown:
         await self._hear(process)
         if self.faults.strikes("gateway_before"):
             return Unknown("5xx")
         return tuple(self.orders[order_id].claims.values())
 
-    def view(self, order: Order) -> OrderView:
+    def view(self, order: Order) -> OrderSnapshot:
         shown = order.status if self.loop.time() >= order.shown_from else OrderStatus.ACTIVE
-        return OrderView(order.order_id, order.gateway_order_id, shown, order.amount, session_id="session")
+        return OrderSnapshot(order.order_id, order.gateway_order_id, shown, order.amount, session_id="session")
 
     def _open(self, order_id: str, amount: Money) -> None:
         rng = self.faults.rng
@@ -122,7 +122,7 @@ class Gateway:
 
     async def _attempt(self, order: Order, status: AttemptStatus, *, must: bool = False) -> None:
         rng = self.faults.rng
-        claim = Claim(
+        claim = PaymentAttempt(
             order.order_id, f"{order.gateway_order_id}_{len(order.claims)}", status, order.amount, order.amount, "upi",
             reason="declined" if status is AttemptStatus.FAILED else "",
             at=datetime.fromtimestamp(EPOCH_SECONDS + self.loop.time(), UTC),

@@ -16,7 +16,7 @@ from common.handling import Refused, Subscription
 from common.intents import Intent, Intents
 from common.money import Money
 from payment import domain
-from payment.domain import AttemptStatus, Claim, Decision, Facts, FactsUnknown, OrderView, Payment, Unknown
+from payment.domain import AttemptStatus, Decision, Facts, FactsUnknown, OrderSnapshot, Payment, PaymentAttempt, Unknown
 from payment.wire import events
 
 from .gateway import Gateway
@@ -28,7 +28,7 @@ SWEEP_SECONDS = 3.0
 # Longer than the slowest answer of the gateway.
 LEASE_SECONDS = 6.0
 _TAX = domain.TaxRule(1800, True, "29")
-_claim_of = msgspec.json.Decoder(Claim).decode
+_claim_of = msgspec.json.Decoder(PaymentAttempt).decode
 _claim_text = msgspec.json.Encoder().encode
 
 
@@ -44,7 +44,7 @@ def placed(number: int, owner_id: str, amount: Money, clock: Clock) -> Payment:
     )  # fmt: skip
 
 
-def webhook_body(claim: Claim) -> bytes:
+def webhook_body(claim: PaymentAttempt) -> bytes:
     return _claim_text(claim)
 
 
@@ -58,7 +58,9 @@ class Payments:
         self._process = process
         self._planted = planted
         lease = 0.3 if planted.short_lease else LEASE_SECONDS
-        self.intents: Intents[OrderView] = Intents(db, "order", self._create_order, self._settle, lease_seconds=lease)
+        self.intents: Intents[OrderSnapshot] = Intents(
+            db, "order", self._create_order, self._settle, lease_seconds=lease
+        )
 
     async def create(self, payment: Payment, *, waits: bool) -> None:
         """The door: a payment once for each order id, and the intent to make its order; made at once if one *waits*."""
@@ -90,17 +92,17 @@ class Payments:
         if wanted:
             await _sync(self._db, wanted, await self._facts(dict.fromkeys(wanted, ()), False), self._clock)
 
-    async def _ask_about(self, claims: Sequence[Claim]) -> Mapping[str, Facts]:
-        told: dict[str, tuple[Claim, ...]] = {}
+    async def _ask_about(self, claims: Sequence[PaymentAttempt]) -> Mapping[str, Facts]:
+        told: dict[str, tuple[PaymentAttempt, ...]] = {}
         for claim in claims:
             told[claim.order_id] = (*told.get(claim.order_id, ()), claim)
         return await self._facts(told, True)
 
-    async def _webhooks(self, tx: Tx, claims: Sequence[Claim], facts: Mapping[str, Facts]) -> list[Refused]:
+    async def _webhooks(self, tx: Tx, claims: Sequence[PaymentAttempt], facts: Mapping[str, Facts]) -> list[Refused]:
         waiting = await apply_facts(tx, [claim.order_id for claim in claims], facts, self._clock)
         return [Refused(claim, waiting[claim.order_id]) for claim in claims if claim.order_id in waiting]
 
-    async def _facts(self, told: Mapping[str, tuple[Claim, ...]], webhook: bool) -> dict[str, Facts]:
+    async def _facts(self, told: Mapping[str, tuple[PaymentAttempt, ...]], webhook: bool) -> dict[str, Facts]:
         found = {}
         for order_id, claims in told.items():
             view = await self._gateway.read_order(self._process, order_id)
@@ -115,13 +117,13 @@ class Payments:
             found[order_id] = Facts(view, claims, webhook)
         return found
 
-    async def _create_order(self, intent: Intent) -> OrderView:
+    async def _create_order(self, intent: Intent) -> OrderSnapshot:
         order_id = intent.payload.decode()
         row = self._db.engine.store.table("payments")[order_id]  # type: ignore[attr-defined]
         key = f"{intent.id}:{intent.attempt}" if self._planted.fresh_gateway_key else str(intent.id)
         return await self._gateway.create_order(self._process, key, order_id, row["payment"].amount)
 
-    async def _settle(self, tx: Tx, outcomes: Sequence[tuple[Intent, OrderView]]) -> None:
+    async def _settle(self, tx: Tx, outcomes: Sequence[tuple[Intent, OrderSnapshot]]) -> None:
         connection: Any = tx.connection
         await connection.travel()
         decisions = []
@@ -180,7 +182,7 @@ async def _history(tx: Tx, lines: Iterable[domain.Transition]) -> None:
         await connection.insert("history", (line.payment_id, line.seq), {"line": line})
 
 
-def _read(event: WebhookReceived) -> Claim:
+def _read(event: WebhookReceived) -> PaymentAttempt:
     return _claim_of(event.body)
 
 

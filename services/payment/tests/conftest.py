@@ -9,14 +9,14 @@ import pytest
 from common.money import Money
 from payment.domain import (
     AttemptStatus,
-    Claim,
     Credits,
     Customer,
     Facts,
+    OrderSnapshot,
     OrderStatus,
-    OrderView,
     Origin,
     Payment,
+    PaymentAttempt,
     Status,
     TaxRule,
     split_tax,
@@ -62,7 +62,7 @@ class Builders:
         return Payment(**usual | fields)
 
     @staticmethod
-    def claim(status: AttemptStatus = AttemptStatus.SUCCESS, **fields: Any) -> Claim:
+    def claim(status: AttemptStatus = AttemptStatus.SUCCESS, **fields: Any) -> PaymentAttempt:
         usual: dict[str, Any] = {
             "order_id": ORDER_ID,
             "gateway_payment_id": "cf_1",
@@ -73,11 +73,13 @@ class Builders:
             "group": "upi",
             "at": NOW,
         }
-        return Claim(**usual | fields)
+        return PaymentAttempt(**usual | fields)
 
     @staticmethod
-    def facts(status: OrderStatus, *claims: Claim, amount: Money = INR_500, from_webhook: bool = True) -> Facts:
-        return Facts(OrderView(ORDER_ID, "2149460581", status, amount, "session_1"), claims, from_webhook)
+    def facts(
+        status: OrderStatus, *claims: PaymentAttempt, amount: Money = INR_500, from_webhook: bool = True
+    ) -> Facts:
+        return Facts(OrderSnapshot(ORDER_ID, "2149460581", status, amount, "session_1"), claims, from_webhook)
 
 
 @pytest.fixture(scope="session")

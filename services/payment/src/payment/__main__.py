@@ -8,9 +8,9 @@ from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import runtime
 from common.clock import SystemClock
 from common.runtime import Runtime
+from gateways import Gateway
+from gateways.registry import open_gateways
 from payment import consumers, store
-from payment.gateways import Gateway
-from payment.gateways.cashfree_client import Account, CashfreeGateway
 from payment.gateways.fraud import FraudScores
 from payment.gateways.packs import Packs
 from payment.routes import Routes
@@ -23,9 +23,10 @@ async def service(settings: Settings) -> None:
     calls = CallLog(SystemClock())
     # The gateway outlives the runtime, whose workers call it until the last of them has finished.
     async with (
-        CashfreeGateway(account(settings), calls.heard) as gateway,
+        open_gateways(settings.gateway_accounts, calls.heard) as gateways,
         runtime.start(settings, "payment") as rt,
     ):
+        [gateway] = gateways.values()
         await wire(rt, settings, gateway)
         rt.every(1, "gateway_calls", partial(calls.flush, rt.db))
         rt.every(3600, "forget_gateway_calls", partial(calls.forget, rt.db))
@@ -56,7 +57,7 @@ async def wire(rt: Runtime, settings: Settings, gateway: Gateway) -> None:
         gateway,
         Packs(wallets),
         fraud,
-        settings.terms(gateway.name),
+        settings.terms(gateway.account.gateway),
         tariff.rules,
         cancellation.orders,
         public_url=settings.public_url,
@@ -74,7 +75,7 @@ async def wire(rt: Runtime, settings: Settings, gateway: Gateway) -> None:
     routes = Routes(db, creation, verification, cancellation, phone_fallback=settings.customer_phone_fallback)
     rt.serve_http(routes.all())
     rt.serve_grpc((add_PaymentServiceServicer_to_server, PaymentServicer(db)))
-    gateways = {gateway.name: gateway}
+    gateways = {gateway.account.gateway: gateway}
     rt.consume(consumers.subscriptions(db, clock, gateways, inquiry, policy, settings.invoice_prefix))
     rt.batcher(fraud.batcher)
     rt.batcher(creation.batcher)
@@ -85,16 +86,6 @@ async def wire(rt: Runtime, settings: Settings, gateway: Gateway) -> None:
     rt.every(60, "tariff", tariff.refresh)
     rt.story(reading.story)
     rt.totals(store.totals)
-
-
-def account(settings: Settings) -> Account:
-    return Account(
-        settings.cashfree_base_url,
-        settings.cashfree_app_id,
-        settings.cashfree_secret_key.get_secret_value(),
-        settings.cashfree_api_version,
-        settings.cashfree_notify_url,
-    )
 
 
 def main() -> None:

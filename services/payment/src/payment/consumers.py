@@ -14,8 +14,8 @@ from common import ids
 from common.clock import Clock
 from common.consuming import Refused, Subscription
 from common.database import Database, Tx
+from gateways import Gateway, IgnoredWebhook
 from payment.domain import Review
-from payment.gateways import Gateway, Parked
 from payment.use_cases import Inquiry, Policy, syncing, webhooks
 from payment.use_cases.deciding import Found
 from payment.use_cases.invoicing import Succeeded, issue_invoices
@@ -69,8 +69,8 @@ def subscriptions(
 
 
 def webhook(gateways: dict[str, Gateway], message: WebhookReceived) -> Webhook:
-    reader: Callable[[bytes], object] | None = getattr(gateways.get(message.gateway), "read_webhook", None)
-    read = reader(message.body) if reader else Parked("unsupported_gateway")
+    reader: Callable[[bytes], object] | None = getattr(gateways.get(message.gateway), "parse_webhook", None)
+    read = reader(message.body) if reader else IgnoredWebhook("unsupported_gateway")
     received_at = datetime.fromtimestamp(message.time_unix_micros / 1_000_000, UTC)
     return Webhook(message.event_id, message.merchant_id, message.gateway, received_at, read)  # type: ignore[arg-type]
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from common import context
 from common.database import Database
 from common.http_server import Reply, Route, body, caller, query, reply, route
-from payment.gateways.cashfree import METHOD_HINTS
+from gateways import REQUESTABLE_METHODS
 from payment.use_cases import Cancellation, Creation, Verification, reading
 from payment.wire import requests, views
 
@@ -43,7 +43,7 @@ class Routes:
             key=requests.idempotency_key(wanted, request.headers.get("idempotency-key")),
             device_id=request.headers.get("x-device-id", ""),
             phone_fallback=self._phone_fallback,
-            method_hints=METHOD_HINTS,
+            method_hints=REQUESTABLE_METHODS,
         )
         answer = await self._creation.create(asked.purchase, asked.fingerprint)
         return Reply(answer.body, answer.status, {"idempotent-replayed": "true"} if answer.replayed else None)

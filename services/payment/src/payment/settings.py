@@ -2,23 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import NoDecode
 
-from common.settings import ServiceSettings
+from gateways.registry import GatewaySettings
 from payment.domain import TaxRule, Terms
 
 
-class Settings(ServiceSettings):
+class Settings(GatewaySettings):
     wallet_address: str = "127.0.0.1:18023"
     fraud_address: str = "127.0.0.1:18033"
 
-    cashfree_base_url: str = "https://sandbox.cashfree.com/pg"
-    cashfree_app_id: str = ""
-    cashfree_secret_key: SecretStr = SecretStr("")
-    cashfree_api_version: str = "2025-01-01"
-    # Where Cashfree sends webhooks; empty leaves it to the account's dashboard.
-    cashfree_notify_url: str = ""
     gateway_timeout_seconds: float = Field(10.0, gt=0, le=30)
     # How long a webhook's batch waits for the gateway's view before it climbs the ladder.
     gateway_ask_timeout_seconds: float = Field(5.0, gt=0, le=20)

@@ -28,9 +28,10 @@ from common.envelopes import Delivery
 from common.handling import QueueHandler
 from common.testing import free_port, published
 from common.tokens import UserTokens
+from gateways import Gateway, GatewayAccount
+from gateways.registry import open_gateways
 from payment import consumers
 from payment.domain import TaxRule, Terms
-from payment.gateways.cashfree_client import Account, CashfreeGateway
 from payment.gateways.fraud import FraudScores
 from payment.gateways.packs import Packs
 from payment.routes import Routes
@@ -119,7 +120,7 @@ class World:
     cancellation: Cancellation
     sweep: Sweep
     calls: CallLog
-    gateway: CashfreeGateway
+    gateway: Gateway
     handlers: dict[str, QueueHandler]
     fraud: Fraud
     wallet: Wallet
@@ -267,16 +268,25 @@ async def world(db: Database, redis: Any, sandbox_url: str, hooks: Hooks) -> Asy
     grpc_port = neighbours.add_insecure_port("127.0.0.1:0")
     await neighbours.start()
     world.calls = CallLog(world.clock)
-    account = Account(f"{sandbox_url}/pg", APP_ID, SECRET, "2025-01-01", hooks.url)
+    account = GatewayAccount(
+        id="gwa_cashfree",
+        gateway="cashfree",
+        base_url=f"{sandbox_url}/pg",
+        key_id=APP_ID,
+        key_secret=SECRET,
+        api_version="2025-01-01",
+        notify_url=hooks.url,
+    )
     tokens = UserTokens("", JWT_SECRET)
     tariff = Tariff(db)
     await tariff.refresh()
     async with (
-        CashfreeGateway(account, world.calls.heard) as gateway,
+        open_gateways([account], world.calls.heard) as gateways,
         grpc.aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
         httpx.AsyncClient(base_url=sandbox_url) as sandbox,
     ):
         await channel.channel_ready()
+        gateway = gateways[account.id]
         world.gateway, world.sandbox = gateway, sandbox
         await sandbox.post("/control/reset", json={})
         policy = Policy("fulfil", "http://127.0.0.1:18000")

@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from common import ids
-from payment.gateways.limiter import RETRY_SECONDS_DEFAULT
+from gateways.limiter import RETRY_SECONDS_DEFAULT
 
 
 async def test_a_pack_is_ordered_at_the_gateway(world: Any) -> None:

@@ -28,8 +28,8 @@ from payment.domain import (
     IllegalMove,
     Moved,
     OrderRefused,
+    OrderSnapshot,
     OrderStatus,
-    OrderView,
     Review,
     Status,
 )
@@ -216,14 +216,14 @@ def test_an_open_payment_follows_its_attempt(build: Any, attempt: AttemptStatus,
 
 
 def test_the_answer_to_create_order_makes_the_payment_pending(build: Any) -> None:
-    view = OrderView("ord_1", "21", OrderStatus.ACTIVE, Money(50_000), "session_9")
+    view = OrderSnapshot("ord_1", "21", OrderStatus.ACTIVE, Money(50_000), "session_9")
     decision = domain.order_answered(build.payment(Status.CREATED), view, build.now)
     assert (decision.payment.status, decision.payment.session_id) == (Status.PENDING, "session_9")
     assert [type(told) for told in decision.announcements] == [Created]
 
 
 def test_a_create_answer_that_comes_after_the_success_only_brings_the_session(build: Any) -> None:
-    view = OrderView("ord_1", "21", OrderStatus.PAID, Money(50_000), "session_9")
+    view = OrderSnapshot("ord_1", "21", OrderStatus.PAID, Money(50_000), "session_9")
     decision = domain.order_answered(build.payment(Status.SUCCESS), view, build.now)
     assert (decision.payment.status, decision.payment.session_id) == (Status.SUCCESS, "session_9")
     assert (decision.transitions, decision.announcements) == ([], [])

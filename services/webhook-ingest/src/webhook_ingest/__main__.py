@@ -6,9 +6,9 @@ from common import runtime
 from common.batching import Batcher
 from common.database import Tx
 from common.delivery import Story
+from gateways.registry import ADAPTERS
 from webhook_ingest import consumers, routes, store, use_cases, wire
 from webhook_ingest.domain import Stored, Webhook
-from webhook_ingest.gateways.cashfree import Cashfree
 from webhook_ingest.settings import Settings
 
 REFUSALS_ANNOUNCED_SECONDS = 10
@@ -18,7 +18,8 @@ async def service(settings: Settings) -> None:
     async with runtime.start(settings, "webhook-ingest") as rt:
         refusals = use_cases.Refusals()
         receiver = use_cases.Receiver(
-            gateways={"cashfree": Cashfree(settings.cashfree_secrets)},
+            accounts={account.gateway: account for account in settings.gateway_accounts},
+            adapters=ADAPTERS,
             batcher=rt.batcher(
                 Batcher[Webhook, Stored](partial(use_cases.store_webhooks, rt.db), name="store_webhooks")
             ),
@@ -26,7 +27,6 @@ async def service(settings: Settings) -> None:
             clock=rt.clock,
             merchant_id=settings.webhook_merchant_id,
             window=settings.webhook_window,
-            allowed={"cashfree": settings.cashfree_webhook_ips},
             proxy_hops=settings.trusted_proxy_hops,
         )
         rt.serve_http(routes.routes(receiver))

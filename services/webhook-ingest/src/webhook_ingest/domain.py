@@ -4,40 +4,22 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from itertools import islice
 from typing import Final
 from uuid import UUID
 
-from common.errors import NotFound, PermissionDenied, Unauthenticated, Unavailable
+from common.errors import NotFound, PermissionDenied, Unavailable
+from gateways import WebhookSummary
+from gateways.verification import WebhookSignatureInvalid, WebhookTimestampInvalid, WebhookTooOld
 
 # Gateways' payloads are 1–4 kB; what is larger is not a webhook.
 BODY_BYTES_MAX: Final = 256 * 1024
-# How far a gateway's clock may run ahead of ours.
-FUTURE_SKEW_MAX: Final = timedelta(minutes=5)
 HEADERS_MAX: Final = 64
 HEADER_CHARACTERS_MAX: Final = 1024
 SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
-
-
-class WebhookSignatureInvalid(Unauthenticated):
-    """The signature is absent, malformed, or not made with a secret that we share with the gateway."""
-
-    fix = "Sign the raw body with the account's webhook secret; check that the secret here is the one that signs."
-
-
-class WebhookTimestampInvalid(Unauthenticated):
-    """The signed time is absent, is not epoch milliseconds, or lies in the future."""
-
-    fix = "Send the time of signing in epoch milliseconds; check both clocks."
-
-
-class WebhookTooOld(Unauthenticated):
-    """The signed time is outside the window: a replay, or a delivery that was held up for too long."""
-
-    fix = "Let the gateway send the webhook again; a resend is signed afresh."
 
 
 class WebhookSourceRefused(PermissionDenied):
@@ -89,25 +71,6 @@ FAILURES: Final = frozenset({Status.PARKED, Status.FAILED, Status.DEAD})
 FINAL: Final = FAILURES | {Status.SUCCESS}
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a body says of itself: enough to find it again and to know it again, no more.
-
-    *type* is empty when the body cannot be read. *identity* is the same for every rendering of one event (another API
-    version, white space, a resend) and empty when the event has no id of its own.
-    """
-
-    type: str = ""
-    event_time: datetime | None = None
-    order_id: str | None = None
-    gateway_payment_id: str | None = None
-    gateway_refund_id: str | None = None
-    gateway_status: str | None = None
-    identity: str = ""
-    # The gateway's "is anybody there": stored, answered, not announced.
-    is_test: bool = False
-
-
 @dataclass(frozen=True)
 class Webhook:
     """A webhook with a good signature, on its way into the store."""
@@ -115,7 +78,7 @@ class Webhook:
     webhook_id: UUID
     merchant_id: str
     gateway: str
-    reading: Reading
+    summary: WebhookSummary
     version: str
     attempt: int
     body: bytes
@@ -129,7 +92,7 @@ class Webhook:
 
     @property
     def is_announced(self) -> bool:
-        return bool(self.reading.type) and not self.reading.is_test
+        return bool(self.summary.type) and not self.summary.is_test
 
     @property
     def status(self) -> Status:
@@ -138,9 +101,9 @@ class Webhook:
     @cached_property
     def unique_keys(self) -> tuple[bytes, ...]:
         """What must be unique within the gateway: the raw body and, where the event names itself, the event."""
-        if not self.reading.identity:
+        if not self.summary.identity:
             return (self.body_hash,)
-        return (self.body_hash, hashlib.sha256(b"event\0" + self.reading.identity.encode()).digest())
+        return (self.body_hash, hashlib.sha256(b"event\0" + self.summary.identity.encode()).digest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +164,6 @@ def check_source(address: str, allowed: Sequence[ipaddress.IPv4Network | ipaddre
         parsed = None
     if parsed is None or not any(parsed in network for network in allowed):
         raise WebhookSourceRefused("this address is not one of the gateway's")
-
-
-def check_window(signed_at: datetime, now: datetime, window: timedelta) -> None:
-    """Raises WebhookTooOld or WebhookTimestampInvalid when *signed_at* is outside the window; its edges are inside."""
-    if now - signed_at > window:
-        raise WebhookTooOld("signed too long ago")
-    if signed_at - now > FUTURE_SKEW_MAX:
-        raise WebhookTimestampInvalid("signed in the future")
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,11 +59,11 @@ async def insert(tx: Tx, webhooks: Sequence[Webhook]) -> None:
 
 
 def _log_row(webhook: Webhook) -> tuple[object, ...]:
-    reading = webhook.reading
+    summary = webhook.summary
     return (
-        webhook.webhook_id, webhook.merchant_id, webhook.gateway, reading.type or None, webhook.version,
-        webhook.attempt, reading.event_time, reading.order_id, reading.gateway_payment_id, reading.gateway_refund_id,
-        reading.gateway_status, webhook.body, _encode(webhook.headers).decode(), webhook.signature, webhook.body_hash,
+        webhook.webhook_id, webhook.merchant_id, webhook.gateway, summary.type or None, webhook.version,
+        webhook.attempt, summary.event_time, summary.order_id, summary.gateway_payment_id, summary.gateway_refund_id,
+        summary.gateway_status, webhook.body, _encode(webhook.headers).decode(), webhook.signature, webhook.body_hash,
         webhook.status, webhook.received_at,
     )  # fmt: skip
 

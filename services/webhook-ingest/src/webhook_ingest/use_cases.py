@@ -13,10 +13,10 @@ from common.clock import Clock
 from common.consuming import Refused
 from common.database import Database, Tx, retried
 from common.errors import DomainError, Unresolved
+from gateways import Adapter, GatewayAccount
+from gateways.verification import verify_webhook
 from webhook_ingest import domain, store, wire
 from webhook_ingest.domain import REFUSALS, Report, Stored, Webhook
-from webhook_ingest.gateways import Gateway
-from webhook_ingest.settings import Network
 
 # In one tally of this many refusals somebody is forging or a secret is wrong: a person should look.
 REFUSALS_ALARMING = 20
@@ -91,13 +91,14 @@ class Refusals:
 class Receiver:
     """The door's one question: let this delivery in, and answer when it is safe to say so."""
 
-    gateways: Mapping[str, Gateway]
+    # By the gateway's name.
+    accounts: Mapping[str, GatewayAccount]
+    adapters: Mapping[str, Adapter]
     batcher: "Batcher[Webhook, Stored]"
     refusals: Refusals
     clock: Clock
     merchant_id: str
     window: timedelta
-    allowed: Mapping[str, Sequence[Network]]
     proxy_hops: int
 
     async def receive(self, delivery: wire.Delivery) -> Stored:
@@ -119,16 +120,17 @@ class Receiver:
 
     def admit(self, delivery: wire.Delivery) -> Webhook:
         """The webhook in *delivery*, proven to be the gateway's own and of late. Raises one of REFUSALS."""
-        gateway = self.gateways[delivery.gateway]
+        account = self.accounts[delivery.gateway]
         address = domain.client_address(delivery.peer, delivery.headers.get("x-forwarded-for", ""), self.proxy_hops)
-        domain.check_source(address, self.allowed.get(delivery.gateway, ()))
+        domain.check_source(address, account.webhook_networks)
         now = self.clock.now()
-        signed = gateway.verify(delivery.headers, delivery.body, now, self.window)
+        adapter = self.adapters[account.gateway]
+        signed = verify_webhook(adapter, account, delivery.headers, delivery.body, now, self.window)
         return Webhook(
             webhook_id=ids.new(),
             merchant_id=self.merchant_id,
             gateway=delivery.gateway,
-            reading=gateway.read(delivery.body),
+            summary=adapter.summarise_webhook(delivery.body),
             version=signed.version,
             attempt=signed.attempt,
             body=delivery.body,

@@ -58,7 +58,7 @@ def received_events(webhooks: Iterable[Webhook]) -> list[pb.WebhookReceived]:
             time_unix_micros=micros(webhook.received_at),
             merchant_id=webhook.merchant_id,
             gateway=webhook.gateway,
-            type=webhook.reading.type,
+            type=webhook.summary.type,
             version=webhook.version,
             body=webhook.body,
         )
@@ -69,7 +69,7 @@ def received_events(webhooks: Iterable[Webhook]) -> list[pb.WebhookReceived]:
 
 def unreadable_alerts(webhooks: Iterable[Webhook]) -> list[AdminAlertRaised]:
     """Well signed and yet unreadable: the gateway changed its format, or somebody has the secret."""
-    unreadable = [webhook for webhook in webhooks if not webhook.reading.type]
+    unreadable = [webhook for webhook in webhooks if not webhook.summary.type]
     if not unreadable:
         return []
     return [
@@ -93,7 +93,7 @@ def failure_figures(reports: Iterable[Report]) -> list[pb.AnalyticsWebhookFailed
 
 def unreadable_figures(webhooks: Iterable[Webhook]) -> list[pb.AnalyticsWebhookFailed]:
     return [
-        _figure(webhook.gateway, UNREADABLE, webhook.received_at) for webhook in webhooks if not webhook.reading.type
+        _figure(webhook.gateway, UNREADABLE, webhook.received_at) for webhook in webhooks if not webhook.summary.type
     ]
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 
 import httpx
+import msgspec
 import pytest
 
 from common import http_server
@@ -18,24 +19,25 @@ from common.clock import FakeClock
 from common.database import Database
 from common.errors import DomainError
 from common.testing import published
+from gateways import GatewayAccount
+from gateways.registry import ADAPTERS
 from webhook_ingest import routes, use_cases
 from webhook_ingest.domain import BODY_BYTES_MAX, Stored, Webhook
-from webhook_ingest.gateways.cashfree import Cashfree
 
 PATH = "/api/v1/webhooks/cashfree"
 Post = Callable[..., "asyncio.Future[httpx.Response]"]
 
 
 @pytest.fixture
-def receiver(db: Database, clock: FakeClock, cashfree: Cashfree) -> use_cases.Receiver:
+def receiver(db: Database, clock: FakeClock, account: GatewayAccount) -> use_cases.Receiver:
     return use_cases.Receiver(
-        gateways={"cashfree": cashfree},
+        accounts={"cashfree": account},
+        adapters=ADAPTERS,
         batcher=Batcher(partial(use_cases.store_webhooks, db), name="test"),
         refusals=use_cases.Refusals(),
         clock=clock,
         merchant_id="mer_commdesk",
         window=timedelta(days=1),
-        allowed={},
         proxy_hops=1,
     )
 
@@ -188,10 +190,15 @@ async def test_a_commit_in_doubt_is_no_success(
 
 
 async def test_the_allow_list_believes_only_our_proxy(
-    db: Database, receiver: use_cases.Receiver, serve: Callable, payment_body: Callable, signed: Callable
+    db: Database,
+    receiver: use_cases.Receiver,
+    account: GatewayAccount,
+    serve: Callable,
+    payment_body: Callable,
+    signed: Callable,
 ) -> None:
-    allowed = {"cashfree": [ipaddress.ip_network("52.66.101.190")]}
-    client = await serve(replace(receiver, allowed=allowed))
+    strict = msgspec.structs.replace(account, webhook_networks=(ipaddress.ip_network("52.66.101.190"),))
+    client = await serve(replace(receiver, accounts={"cashfree": strict}))
     body = payment_body()
     for forwarded, status in (("52.66.101.190", 200), ("52.66.101.190, 6.6.6.6", 403), ("6.6.6.6", 403)):
         headers = signed(body) | {"x-forwarded-for": forwarded}

@@ -1,5 +1,17 @@
 """Payments: states, rules, events, errors. Pure: no clock, no randomness, no I/O."""
 
+from gateways import (
+    FAILURE_REASONS,
+    AttemptStatus,
+    Customer,
+    GatewayUnsupported,
+    OrderMissing,
+    OrderRefused,
+    OrderSnapshot,
+    OrderStatus,
+    PaymentAttempt,
+    Unknown,
+)
 from payment.domain.deciding import (
     ACTOR,
     Alerted,
@@ -17,7 +29,6 @@ from payment.domain.errors import (
     FactsUnknown,
     FieldInvalid,
     GatewayRefused,
-    GatewayUnsupported,
     IllegalMove,
     OrderIdTaken,
     OrderUnknown,
@@ -30,10 +41,10 @@ from payment.domain.errors import (
     PaymentUnresolved,
     WebhookUnreadable,
 )
-from payment.domain.facts import REASONS, Claim, Facts, OrderMissing, OrderRefused, OrderView, Unknown, strongest
+from payment.domain.facts import Facts, strongest
 from payment.domain.invoicing import IST, Invoice, financial_year, number_text, series
 from payment.domain.orders import ORDER_ID, Purchase, Terms, first_line, flagged, next_check, order_answered, place
-from payment.domain.payment import Customer, Origin, Payment, Transition, move, reference_id
+from payment.domain.payment import Origin, Payment, Transition, move, reference_id
 from payment.domain.pricing import (
     CREDIT_MINOR,
     Credits,
@@ -51,9 +62,7 @@ from payment.domain.states import (
     MOVES,
     PAID,
     UNRESOLVED,
-    AttemptStatus,
     CaptureStatus,
-    OrderStatus,
     Review,
     Status,
 )
@@ -63,18 +72,17 @@ __all__ = [
     "ATTEMPT_RANK",
     "CLOSED_UNPAID",
     "CREDIT_MINOR",
+    "FAILURE_REASONS",
     "IST",
     "MOVES",
     "ORDER_ID",
     "PAID",
-    "REASONS",
     "UNRESOLVED",
     "Alerted",
     "AmountNotAllowed",
     "Announcement",
     "AttemptStatus",
     "CaptureStatus",
-    "Claim",
     "Created",
     "Credits",
     "CurrencyNotEnabled",
@@ -92,15 +100,16 @@ __all__ = [
     "OrderIdTaken",
     "OrderMissing",
     "OrderRefused",
+    "OrderSnapshot",
     "OrderStatus",
     "OrderUnknown",
-    "OrderView",
     "Origin",
     "Pack",
     "PackOrAmountNeeded",
     "PackUnknown",
     "PacksUnavailable",
     "Payment",
+    "PaymentAttempt",
     "PaymentBlocked",
     "PaymentNotCancellable",
     "PaymentNotFound",

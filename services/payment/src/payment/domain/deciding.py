@@ -7,15 +7,14 @@ from uuid import UUID
 
 import msgspec
 
+from gateways import AttemptStatus, OrderSnapshot, OrderStatus, PaymentAttempt
 from payment.domain.errors import FactsUnknown
-from payment.domain.facts import Claim, Facts, OrderView, strongest
+from payment.domain.facts import Facts, strongest
 from payment.domain.payment import Payment, Transition, move
 from payment.domain.states import (
     PAID,
     UNRESOLVED,
-    AttemptStatus,
     CaptureStatus,
-    OrderStatus,
     Review,
     Status,
 )
@@ -29,7 +28,7 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
 
     id: UUID
     payment_id: UUID
-    claim: Claim
+    claim: PaymentAttempt
     status: CaptureStatus
     created_at: datetime
 
@@ -67,7 +66,7 @@ class Decision(msgspec.Struct):
     """What came of the facts for one payment; `save` and `announce` take it from here."""
 
     payment: Payment
-    claims: list[Claim] = []
+    claims: list[PaymentAttempt] = []
     transitions: list[Transition] = []
     transactions: list[Transaction] = []
     announcements: list[Announcement] = []
@@ -132,7 +131,7 @@ def decide(
 
 def _capture(
     decision: Decision,
-    claim: Claim,
+    claim: PaymentAttempt,
     now: datetime,
     new_id: Callable[[], UUID],
     captures: Collection[str],
@@ -176,7 +175,7 @@ def _capture(
     decision.moved(Status.SUCCESS, "verified" if payment.status in UNRESOLVED else "late_success", now, transaction_id)
 
 
-def _differs(payment: Payment, claim: Claim) -> bool:
+def _differs(payment: Payment, claim: PaymentAttempt) -> bool:
     """A surcharge may make the paid amount higher than the order's; less, or another currency, may not be."""
     if claim.order_amount is not None and claim.order_amount != payment.amount:
         return True
@@ -184,7 +183,9 @@ def _differs(payment: Payment, claim: Claim) -> bool:
     return paid is not None and (paid.currency != payment.amount.currency or paid.minor < payment.amount.minor)
 
 
-def _quarantine(decision: Decision, cause: str, detail: str, now: datetime, claim: Claim | None = None) -> None:
+def _quarantine(
+    decision: Decision, cause: str, detail: str, now: datetime, claim: PaymentAttempt | None = None
+) -> None:
     """No success, no grant: the attempt stays UNKNOWN and a person is told, once for each payment and cause."""
     payment = decision.payment
     doubtful = {claim.gateway_payment_id} if claim else {c.gateway_payment_id for c in decision.claims}
@@ -200,7 +201,7 @@ def _quarantine(decision: Decision, cause: str, detail: str, now: datetime, clai
     decision.announcements.append(Alerted(decision.payment, cause, detail, now))
 
 
-def _without_success(decision: Decision, view: OrderView, now: datetime) -> None:
+def _without_success(decision: Decision, view: OrderSnapshot, now: datetime) -> None:
     """Nobody has paid: note the attempts, and close the payment when the order is closed."""
     payment = decision.payment
     if payment.status not in UNRESOLVED:

@@ -63,10 +63,6 @@ class GatewayRefused(FailedPrecondition):
     fix = "Correct what the reason names and create a new payment; nothing was charged."
 
 
-class GatewayUnsupported(InvalidArgument):
-    fix = "Send the ids of a payment that was made through an enabled gateway."
-
-
 class PaymentUnresolved(Unresolved):
     """The gateway's answer is not known yet; we keep asking, and it is never started twice."""
 

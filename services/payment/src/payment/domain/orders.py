@@ -9,10 +9,10 @@ import msgspec
 
 from common import ids
 from common.money import Money
+from gateways import Customer, OrderRefused, OrderSnapshot
 from payment.domain.deciding import ACTOR, Created, Decision
 from payment.domain.errors import AmountNotAllowed, CurrencyNotEnabled, FieldInvalid, PackOrAmountNeeded
-from payment.domain.facts import OrderRefused, OrderView
-from payment.domain.payment import Customer, Origin, Payment, Transition, move
+from payment.domain.payment import Origin, Payment, Transition, move
 from payment.domain.pricing import Credits, FeeRule, Pack, TaxRule, credits_for, platform_fee, split_tax
 from payment.domain.states import Review, Status
 
@@ -114,7 +114,7 @@ def first_line(payment: Payment) -> Transition:
     return Transition(payment.id, 1, None, Status.CREATED, "requested", payment.origin.actor_id, payment.created_at)
 
 
-def order_answered(payment: Payment, answer: OrderView | OrderRefused, now: datetime) -> Decision:
+def order_answered(payment: Payment, answer: OrderSnapshot | OrderRefused, now: datetime) -> Decision:
     """What the gateway's answer to create order means. A webhook that came first has moved the payment already."""
     decision = Decision(payment)
     if isinstance(answer, OrderRefused):

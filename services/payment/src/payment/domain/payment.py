@@ -7,17 +7,10 @@ import msgspec
 
 from common import ids
 from common.money import Money
+from gateways import Customer
 from payment.domain.errors import IllegalMove
 from payment.domain.pricing import Credits, Tax
 from payment.domain.states import MOVES, UNRESOLVED, Review, Status
-
-
-class Customer(msgspec.Struct, frozen=True, gc=False):
-    """Who pays; personal data, which leaves this service in mails and to the gateway only."""
-
-    email: str = ""
-    phone: str = ""
-    name: str = ""
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):

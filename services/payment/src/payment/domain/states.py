@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from gateways import AttemptStatus
+
 
 class Status(StrEnum):
     CREATED = "CREATED"
@@ -50,31 +52,8 @@ CLOSED_UNPAID = frozenset({S.FAILED, S.EXPIRED, S.CANCELLED})
 PAID = frozenset(Status) - UNRESOLVED - CLOSED_UNPAID
 
 
-class AttemptStatus(StrEnum):
-    """One try of the customer to pay an order."""
-
-    STARTED = "STARTED"
-    AUTHORIZING = "AUTHORIZING"
-    PENDING = "PENDING"
-    # The gateway's word is not one we may act on: amounts differ, or a word nobody knows.
-    UNKNOWN = "UNKNOWN"
-    DROPPED = "DROPPED"
-    FAILED = "FAILED"
-    SUCCESS = "SUCCESS"
-
-
 # Webhooks come in any order, so an attempt only ever climbs. A failed one may still succeed, never the reverse.
 ATTEMPT_RANK: dict[AttemptStatus, int] = {status: rank for rank, status in enumerate(AttemptStatus)}
-
-
-class OrderStatus(StrEnum):
-    """The gateway's own view of an order, in one vocabulary for all gateways."""
-
-    ACTIVE = "ACTIVE"
-    PAID = "PAID"
-    EXPIRED = "EXPIRED"
-    TERMINATING = "TERMINATING"
-    TERMINATED = "TERMINATED"
 
 
 class CaptureStatus(StrEnum):

@@ -9,7 +9,7 @@ import msgspec
 from common import ids
 from common.database import Tx
 from common.idempotency import Key
-from payment.domain import ATTEMPT_RANK, Claim, Invoice, Payment, Transaction, Transition
+from payment.domain import ATTEMPT_RANK, Invoice, Payment, PaymentAttempt, Transaction, Transition
 from payment.store import rows
 
 _LOCK = f"""
@@ -141,7 +141,7 @@ async def add_history(tx: Tx, lines: Sequence[Transition]) -> None:
         )
 
 
-async def climb_attempts(tx: Tx, attempts: Iterable[tuple[Payment, Claim]], now: datetime) -> set[str]:
+async def climb_attempts(tx: Tx, attempts: Iterable[tuple[Payment, PaymentAttempt]], now: datetime) -> set[str]:
     """Record attempts, or move them up; the gateway payment ids of those that are new or changed."""
     unique = {(payment.gateway, claim.gateway_payment_id): (payment, claim) for payment, claim in attempts}
     if not unique:

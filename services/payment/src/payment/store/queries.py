@@ -139,7 +139,7 @@ async def fee_rules(tx: Tx) -> list[FeeRule]:
 
 
 async def add_calls(tx: Tx, calls: Sequence[tuple[datetime, Any]]) -> None:
-    """Keep what gateway calls came to; see gateways.CallMade."""
+    """Keep what gateway calls came to; see gateways.GatewayCall."""
     await tx.execute(
         _CALLS,
         ids=[ids.new() for _ in calls],

@@ -10,6 +10,7 @@ from common.clock import Clock
 from common.database import Database, Tx, retried
 from common.errors import Unresolved
 from common.intents import Intent, Intents, Later
+from gateways import Gateway, OrderReference
 from payment import store
 from payment.domain import (
     Facts,
@@ -21,7 +22,6 @@ from payment.domain import (
     Status,
     Unknown,
 )
-from payment.gateways import Gateway
 from payment.use_cases.deciding import Inquiry, Policy, Question, apply_facts
 from payment.wire import events
 
@@ -86,7 +86,7 @@ class Cancellation:
     async def _terminate(self, intent: Intent) -> Facts:
         """Close the order and say what it is then. Raises when nobody knows."""
         wanted = _termination(intent.payload)
-        view = await self._gateway.terminate_order(wanted.order_id, self._timeout_seconds)
+        view = await self._gateway.close_order(OrderReference(wanted.order_id), self._timeout_seconds)
         if isinstance(view, OrderMissing):
             raise Later(ORDER_MISSING_SECONDS, "order_missing")
         if isinstance(view, Unknown):

@@ -15,13 +15,14 @@ from common.errors import Unresolved
 from common.idempotency import Answered, Completion, Key
 from common.intents import Intent, Intents, Later
 from common.redis import Hints
+from gateways import Gateway, OrderRequest
 from payment import domain, store
 from payment.domain import (
     Decision,
     FeeRule,
     GatewayRefused,
     OrderRefused,
-    OrderView,
+    OrderSnapshot,
     Payment,
     PaymentUnresolved,
     Purchase,
@@ -29,7 +30,6 @@ from payment.domain import (
     Terms,
     Unknown,
 )
-from payment.gateways import Gateway, OrderRequest
 from payment.gateways.fraud import FraudScores
 from payment.gateways.packs import Packs
 from payment.use_cases import measures
@@ -148,8 +148,8 @@ class Creation:
         """Make the order, or find it made by an attempt whose answer was lost. Raises when nobody knows."""
         request = _order_request(intent.payload)
         if intent.attempt > 1:
-            there = await self._gateway.read_order(request.order_id, self._timeout_seconds)
-            if isinstance(there, OrderView):
+            there = await self._gateway.read_order(request.reference, self._timeout_seconds)
+            if isinstance(there, OrderSnapshot):
                 return ours(request, there)
             if isinstance(there, Unknown):
                 raise _not_known(there)
@@ -157,7 +157,7 @@ class Creation:
         answer = await self._gateway.create_order(request, self._timeout_seconds)
         if isinstance(answer, Unknown):
             raise _not_known(answer)
-        return ours(request, answer) if isinstance(answer, OrderView) else answer
+        return ours(request, answer) if isinstance(answer, OrderSnapshot) else answer
 
     async def _record_outcomes(self, tx: Tx, outcomes: Sequence[tuple[Intent, OrderOutcome]]) -> None:
         """PENDING with its session, or FAILED; what is announced; the answer for the idempotency key."""
@@ -213,7 +213,7 @@ def _not_known(answer: Unknown) -> Exception:
     return PaymentUnresolved(f"the gateway's answer is not known: {answer.reason}")
 
 
-def ours(request: OrderRequest, found: OrderView) -> OrderOutcome:
+def ours(request: OrderRequest, found: OrderSnapshot) -> OrderOutcome:
     """The order, unless somebody else made it under this id: merchants that share a gateway account may collide."""
     if found.payment_id != request.payment_id and (found.payment_id or found.amount != request.amount):
         return OrderRefused("order_already_exists")

@@ -12,20 +12,20 @@ from google.protobuf.message import Message
 from common import ids
 from common.clock import Clock
 from common.database import Tx
+from gateways import Gateway, OrderReference
 from payment import domain, store
 from payment.domain import (
     AttemptStatus,
-    Claim,
     Decision,
     Facts,
     FactsUnknown,
     OrderMissing,
+    OrderSnapshot,
     OrderStatus,
-    OrderView,
     Payment,
+    PaymentAttempt,
     Unknown,
 )
-from payment.gateways import Gateway
 from payment.use_cases import measures
 from payment.wire import events
 
@@ -36,7 +36,7 @@ class Question(msgspec.Struct, frozen=True):
     """One order to ask about, with what a webhook claims of it already."""
 
     order_id: str
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[PaymentAttempt, ...] = ()
     # Read the attempts of an open order too: somebody waits, and wants to see it move.
     attempts: bool = False
     from_webhook: bool = False
@@ -67,17 +67,17 @@ class Inquiry:
 
     async def _ask(self, question: Question) -> Found:
         async with self._turns:
-            view = await self._gateway.read_order(question.order_id, self._timeout_seconds)
-            return view if not isinstance(view, OrderView) else await self.complete(view, question)
+            view = await self._gateway.read_order(OrderReference(question.order_id), self._timeout_seconds)
+            return view if not isinstance(view, OrderSnapshot) else await self.complete(view, question)
 
-    async def complete(self, view: OrderView, question: Question) -> Facts | Unknown:
+    async def complete(self, view: OrderSnapshot, question: Question) -> Facts | Unknown:
         """The facts around *view*: attempts are read only when the question's own claims do not say who paid."""
         told = question.claims
         paid_by_nobody = view.status is OrderStatus.PAID and not any(
             claim.status is AttemptStatus.SUCCESS for claim in told
         )
         if paid_by_nobody or question.attempts:
-            attempts = await self._gateway.read_payments(question.order_id, self._timeout_seconds)
+            attempts = await self._gateway.read_attempts(OrderReference(question.order_id), self._timeout_seconds)
             if isinstance(attempts, Unknown):
                 return attempts
             told = (*told, *attempts)
@@ -142,10 +142,10 @@ def known(found: Mapping[str, Found]) -> dict[str, Facts]:
 
 
 def questions(
-    claims: Iterable[tuple[str, Claim]],
+    claims: Iterable[tuple[str, PaymentAttempt]],
 ) -> list[Question]:
     """One question for each order that webhooks speak of, with all that they claim."""
-    by_order: dict[str, list[Claim]] = {}
+    by_order: dict[str, list[PaymentAttempt]] = {}
     for order_id, claim in claims:
         by_order.setdefault(order_id, []).append(claim)
     return [Question(order_id, tuple(told), from_webhook=True) for order_id, told in by_order.items()]

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from common.clock import Clock
 from common.database import Database
+from gateways import GatewayCall
 from payment import store
 from payment.domain import FeeRule
-from payment.gateways.cashfree_client import CallMade
 from payment.use_cases import measures
 
 CALLS_WAITING_MAX = 50_000
@@ -21,9 +21,9 @@ class CallLog:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waiting: deque[tuple[datetime, CallMade]] = deque(maxlen=CALLS_WAITING_MAX)
+        self._waiting: deque[tuple[datetime, GatewayCall]] = deque(maxlen=CALLS_WAITING_MAX)
 
-    def heard(self, call: CallMade) -> None:
+    def heard(self, call: GatewayCall) -> None:
         measures.called(call.operation, call.http_status, call.outcome, call.ms)
         self._waiting.append((self._clock.now(), call))
 

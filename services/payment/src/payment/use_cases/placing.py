@@ -13,13 +13,13 @@ from common.database import Database, Tx, retried
 from common.errors import DomainError
 from common.idempotency import Answered, Completion, Fresh, IdempotencyKeyReused, Key, Resumed
 from common.intents import Intent, Intents
+from gateways import OrderRequest
 from payment import domain, store
-from payment.domain import OrderIdTaken, OrderRefused, OrderView, Payment, PaymentBlocked, PaymentUnresolved
-from payment.gateways import OrderRequest
+from payment.domain import OrderIdTaken, OrderRefused, OrderSnapshot, Payment, PaymentBlocked, PaymentUnresolved
 from payment.gateways.fraud import Verdict
 from payment.wire import events, views
 
-OrderOutcome: TypeAlias = OrderView | OrderRefused
+OrderOutcome: TypeAlias = OrderSnapshot | OrderRefused
 _encode = msgspec.json.Encoder().encode
 
 

@@ -11,9 +11,9 @@ from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
 from common.handling import Climb, Refused
+from gateways import IgnoredWebhook, MalformedWebhook, PaymentWebhook
 from payment import store
 from payment.domain import FactsUnknown, OrderUnknown, Payment, Status, WebhookUnreadable
-from payment.gateways import Heard, Parked, Unreadable
 from payment.use_cases import measures
 from payment.use_cases.deciding import Applied, Found, Inquiry, Policy, apply_facts, known, questions
 from payment.wire import webhook_events
@@ -26,12 +26,12 @@ class Webhook(msgspec.Struct, frozen=True):
     merchant_id: str
     gateway: str
     received_at: datetime
-    read: Heard | Parked | Unreadable
+    read: PaymentWebhook | IgnoredWebhook | MalformedWebhook
 
 
 async def ask_about(inquiry: Inquiry, webhooks: Sequence[Webhook]) -> dict[str, Found]:
     """The gateway's own view of every order that the webhooks speak of; each order is asked about once."""
-    claims = [(hook.read.order_id, hook.read.claim) for hook in webhooks if isinstance(hook.read, Heard)]
+    claims = [(hook.read.order_id, hook.read.attempt) for hook in webhooks if isinstance(hook.read, PaymentWebhook)]
     return await inquiry.ask(questions(claims))
 
 
@@ -40,16 +40,16 @@ async def process_webhooks(
 ) -> list[Refused]:
     """Apply what is settled; refuse for now what is not: an order unknown to us, facts unknown to the gateway."""
     now = clock.now()
-    heard = {(hook.merchant_id, hook.read.order_id) for hook in webhooks if isinstance(hook.read, Heard)}
+    heard = {(hook.merchant_id, hook.read.order_id) for hook in webhooks if isinstance(hook.read, PaymentWebhook)}
     payments = await store.lock_orders(tx, heard)
     applied = await apply_facts(tx, payments.values(), known(found), clock, policy)
     refused: list[Refused] = []
     messages: list[Message] = list(applied.messages)
     for hook in webhooks:
-        if isinstance(hook.read, Parked):
+        if isinstance(hook.read, IgnoredWebhook):
             messages.append(webhook_events.processed(hook.gateway, hook.id, "PARKED", hook.read.reason, None, now))
             continue
-        if isinstance(hook.read, Unreadable):
+        if isinstance(hook.read, MalformedWebhook):
             refused.append(Refused(hook, WebhookUnreadable(hook.read.reason), for_good=True))
             continue
         payment = payments.get((hook.merchant_id, hook.read.order_id))
@@ -91,20 +91,20 @@ def _must_wait(payment: Payment | None, applied: Applied) -> DomainError | None:
     return applied.unknown.get(payment.id) or FactsUnknown("the gateway does not tell the order's state now")
 
 
-def _outcome(heard: Heard, before: Payment, applied: Applied) -> tuple[str, str]:
+def _outcome(heard: PaymentWebhook, before: Payment, applied: Applied) -> tuple[str, str]:
     """APPLIED when it changed something, NO_EFFECT with the reason otherwise."""
     decision = applied.decisions[before.id]
     if decision.payment.review == "QUARANTINED" and decision.payment.status not in (Status.SUCCESS,):
         return "NO_EFFECT", decision.payment.review_reason
-    if decision.transitions or heard.claim.gateway_payment_id in applied.climbed:
+    if decision.transitions or heard.attempt.gateway_payment_id in applied.climbed:
         return "APPLIED", decision.transitions[-1].to_status.lower() if decision.transitions else "attempt"
     return "NO_EFFECT", "duplicate"
 
 
-def _brought_success(heard: Heard, before: Payment, applied: Applied) -> bool:
+def _brought_success(heard: PaymentWebhook, before: Payment, applied: Applied) -> bool:
     after = applied.decisions[before.id].payment
     return (
         after.status is Status.SUCCESS
         and before.paid_at is None
-        and (after.gateway_payment_id == heard.claim.gateway_payment_id)
+        and (after.gateway_payment_id == heard.attempt.gateway_payment_id)
     )

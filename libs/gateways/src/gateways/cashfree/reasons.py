@@ -1,7 +1,7 @@
 """Cashfree's error reasons → the catalogue of ours; a bank's free text never leaves the adapter."""
 
 # Looked for in error_reason, then in error_code; the first word that occurs decides.
-_WORDS = (
+WORDS = (
     ("insufficient", "insufficient_funds"),
     ("limit", "limit_exceeded"),
     ("cancel", "dropped_by_customer"),
@@ -28,7 +28,7 @@ def reason_of(*codes: str) -> str:
     """The catalogue's word for the first code that says something; "failed" when none does."""
     for code in codes:
         lowered = code.lower()
-        for word, reason in _WORDS:
+        for word, reason in WORDS:
             if word in lowered:
                 return reason
     return "failed"

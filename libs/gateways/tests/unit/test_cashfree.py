@@ -1,8 +1,6 @@
-"""Cashfree's adapter, as tables: what is sent, and what each answer is taken for. Unknown is not failed."""
+"""Cashfree's orders and attempts, as tables: what is sent, and what each answer is taken for. Unknown is not failed."""
 
-import asyncio
 import json
-import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,19 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.money import Money
-from payment.domain import (
-    REASONS,
+from gateways import (
+    FAILURE_REASONS,
     AttemptStatus,
     Customer,
+    IgnoredWebhook,
+    MalformedWebhook,
     OrderMissing,
     OrderRefused,
+    OrderRequest,
+    OrderSnapshot,
     OrderStatus,
-    OrderView,
+    PaymentWebhook,
     Unknown,
 )
-from payment.gateways import Heard, OrderRequest, Parked, Unreadable, cashfree
-from payment.gateways.cashfree_reasons import _WORDS, reason_of
-from payment.gateways.limiter import Limiter, QuotaExhaustedError
+from gateways.cashfree import attempts, orders, reasons, webhooks
+from gateways.cashfree.amounts import parse_rupees
 
 
 def order(**fields: Any) -> OrderRequest:
@@ -62,7 +63,7 @@ def error(code: str, message: str = "no") -> bytes:
     return json.dumps({"message": message, "code": code, "type": "invalid_request_error"}).encode()
 
 
-VIEW = OrderView("ord_1", "2149460581", OrderStatus.ACTIVE, Money(50_000), "session_x")
+SNAPSHOT = OrderSnapshot("ord_1", "2149460581", OrderStatus.ACTIVE, Money(50_000), "session_x")
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 # What nobody can read, whatever the status.
@@ -96,13 +97,13 @@ UNREADABLE = [
 
 
 def test_create_order_is_written_exactly() -> None:
-    call = cashfree.build_create_order(
+    call = orders.build_create_order(
         order(
             amount=Money(17_005), return_url="https://x.in/r?o={order_id}", note="Pack", method_hint="card", attempt=3
         ),
         "https://pay.example/api/v1/webhooks/cashfree",
     )
-    assert (call.method, call.path, call.idempotency_key) == ("POST", "/orders", "ord_1:3")
+    assert (call.method, call.path, call.headers["x-idempotency-key"]) == ("POST", "/orders", "ord_1:3")
     assert b'"order_amount":170.05,' in call.body
     assert json.loads(call.body, parse_float=Decimal) == {
         "order_id": "ord_1",
@@ -126,7 +127,7 @@ def test_create_order_is_written_exactly() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    body = json.loads(cashfree.build_create_order(order(customer=Customer(phone="9876543210", name="Al")), "").body)
+    body = json.loads(orders.build_create_order(order(customer=Customer(phone="9876543210", name="Al")), "").body)
     assert body["customer_details"] == {"customer_id": "usr_01J", "customer_phone": "9876543210"}
     assert "order_meta" not in body
     assert "order_note" not in body
@@ -134,31 +135,31 @@ def test_what_is_not_known_is_left_out() -> None:
 
 @given(st.integers(1, 50_000_000))
 def test_amounts_survive_the_wire(minor: int) -> None:
-    body = cashfree.build_create_order(order(amount=Money(minor)), "").body
+    body = orders.build_create_order(order(amount=Money(minor)), "").body
     amount = json.loads(body, parse_float=Decimal, parse_int=Decimal)["order_amount"]
-    assert cashfree.exact(amount, "INR") == Money(minor)
+    assert parse_rupees(amount, "INR") == Money(minor)
 
 
 @given(st.text(max_size=80))
 def test_a_customer_id_is_always_one_that_cashfree_takes(user_id: str) -> None:
-    made = cashfree.customer_id(user_id)
+    made = orders.customer_id(user_id)
     assert 3 <= len(made) <= 50
     assert all(c.isascii() and (c.isalnum() or c in "_-") for c in made)
-    assert made == cashfree.customer_id(user_id)
+    assert made == orders.customer_id(user_id)
 
 
 @pytest.mark.parametrize(
     ("status", "body", "answer"),
     [
-        (200, entity(), VIEW),
-        (200, entity(order_amount=500.0), VIEW),
-        (200, entity(order_tags={"payment_id": "pay_1"}), msgspec.structs.replace(VIEW, payment_id="pay_1")),
-        (200, entity(order_tags={"payment_id": 7}), VIEW),
-        (200, entity(order_tags=["payment_id"]), VIEW),
-        (200, entity(order_amount="500.00"), VIEW),
-        (200, entity().replace(b"500", b"500.00"), VIEW),
-        (409, error("order_already_exists"), cashfree.Exists()),
-        (422, error("request_invalid"), cashfree.Exists()),
+        (200, entity(), SNAPSHOT),
+        (200, entity(order_amount=500.0), SNAPSHOT),
+        (200, entity(order_tags={"payment_id": "pay_1"}), msgspec.structs.replace(SNAPSHOT, payment_id="pay_1")),
+        (200, entity(order_tags={"payment_id": 7}), SNAPSHOT),
+        (200, entity(order_tags=["payment_id"]), SNAPSHOT),
+        (200, entity(order_amount="500.00"), SNAPSHOT),
+        (200, entity().replace(b"500", b"500.00"), SNAPSHOT),
+        (409, error("order_already_exists"), orders.ReadInstead()),
+        (422, error("request_invalid"), orders.ReadInstead()),
         (400, error("order_amount_invalid"), OrderRefused("order_amount_invalid")),
         (404, error("request_failed"), OrderRefused("request_failed")),
         (400, HTML, Unknown("http_400")),
@@ -173,23 +174,23 @@ def test_a_customer_id_is_always_one_that_cashfree_takes(user_id: str) -> None:
     ],
 )
 def test_answers_to_create_order(status: int, body: bytes, answer: object) -> None:
-    assert cashfree.read_create_order("ord_1", status, body) == answer
+    assert orders.parse_create_order("ord_1", status, body) == answer
 
 
 @pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: body[:30].decode("latin-1"))
 def test_what_cannot_be_read_is_unknown(body: bytes) -> None:
-    assert isinstance(cashfree.read_create_order("ord_1", 200, body), Unknown)
-    assert isinstance(cashfree.read_read_order("ord_1", 200, body), Unknown)
-    assert isinstance(cashfree.read_terminate_order("ord_1", 200, body), Unknown)
+    assert isinstance(orders.parse_create_order("ord_1", 200, body), Unknown)
+    assert isinstance(orders.parse_get_order("ord_1", 200, body), Unknown)
+    assert isinstance(orders.parse_terminate_order("ord_1", 200, body), Unknown)
 
 
 @given(st.integers(100, 599), st.binary(max_size=200))
 def test_no_answer_makes_the_adapter_raise(status: int, body: bytes) -> None:
-    cashfree.read_create_order("ord_1", status, body)
-    cashfree.read_read_order("ord_1", status, body)
-    cashfree.read_read_payments("ord_1", status, body)
-    cashfree.read_terminate_order("ord_1", status, body)
-    cashfree.read_webhook(body)
+    orders.parse_create_order("ord_1", status, body)
+    orders.parse_get_order("ord_1", status, body)
+    attempts.parse_get_payments("ord_1", status, body)
+    orders.parse_terminate_order("ord_1", status, body)
+    webhooks.parse_webhook(body)
 
 
 @pytest.mark.parametrize(
@@ -207,13 +208,13 @@ def test_no_answer_makes_the_adapter_raise(status: int, body: bytes) -> None:
     ],
 )
 def test_answers_to_read_order(status: int, body: bytes, answer: object) -> None:
-    read = cashfree.read_read_order("ord_1", status, body)
-    assert (read.status if isinstance(read, OrderView) else read) == answer
+    read = orders.parse_get_order("ord_1", status, body)
+    assert (read.status if isinstance(read, OrderSnapshot) else read) == answer
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, "order_already_paid"), (409, "x"), (422, "x")])
 def test_an_order_that_may_not_be_terminated_is_read(status: int, code: str) -> None:
-    assert cashfree.read_terminate_order("ord_1", status, error(code)) == cashfree.Exists()
+    assert orders.parse_terminate_order("ord_1", status, error(code)) == orders.ReadInstead()
 
 
 def attempt(**fields: Any) -> dict[str, Any]:
@@ -255,7 +256,7 @@ def attempt(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_attempts(fields: dict[str, Any], status: AttemptStatus, reason: str) -> None:
-    [claim] = cashfree.read_read_payments("ord_1", 200, json.dumps([attempt(**fields)]).encode())  # type: ignore[misc]
+    [claim] = attempts.parse_get_payments("ord_1", 200, json.dumps([attempt(**fields)]).encode())  # type: ignore[misc]
     assert (claim.status, claim.reason, claim.amount, claim.method) == (status, reason, Money(50_000), "upi")
     assert claim.at == datetime(2026, 4, 1, 10, 0, tzinfo=UTC)
 
@@ -272,13 +273,13 @@ def test_attempts(fields: dict[str, Any], status: AttemptStatus, reason: str) ->
     ],
 )
 def test_lists_of_attempts(body: bytes, found: object) -> None:
-    assert cashfree.read_read_payments("ord_1", 200, body) == found
+    assert attempts.parse_get_payments("ord_1", 200, body) == found
 
 
 def test_a_field_may_be_said_again_in_an_object_within() -> None:
     """Only one object that says it twice is ambiguous."""
-    found = cashfree.read_read_order("ord_1", 200, entity(order_meta={"order_amount": 1, "order_status": "PAID"}))
-    assert isinstance(found, OrderView)
+    found = orders.parse_get_order("ord_1", 200, entity(order_meta={"order_amount": 1, "order_status": "PAID"}))
+    assert isinstance(found, OrderSnapshot)
     assert found.amount == Money(50_000)
 
 
@@ -294,62 +295,37 @@ def hook(kind: str = "PAYMENT_SUCCESS_WEBHOOK", order_fields: Any = None, **fiel
 
 
 def test_a_payment_webhook_is_a_claim_without_personal_data() -> None:
-    heard = cashfree.read_webhook(hook(cf_payment_id=1453002795))
-    assert isinstance(heard, Heard)
-    assert (heard.order_id, heard.claim.gateway_payment_id) == ("ord_1", "1453002795")
-    assert (heard.claim.order_amount, heard.claim.status) == (Money(50_000), AttemptStatus.SUCCESS)
-    assert "asha" not in repr(heard)
+    claimed = webhooks.parse_webhook(hook(cf_payment_id=1453002795))
+    assert isinstance(claimed, PaymentWebhook)
+    assert (claimed.order_id, claimed.attempt.gateway_payment_id) == ("ord_1", "1453002795")
+    assert (claimed.attempt.order_amount, claimed.attempt.status) == (Money(50_000), AttemptStatus.SUCCESS)
+    assert "asha" not in repr(claimed)
 
 
 @pytest.mark.parametrize(
     ("body", "read"),
     [
-        (hook("PAYMENT_CHARGES_WEBHOOK"), Parked("unsupported_type")),
-        (hook("REFUND_STATUS_WEBHOOK"), Parked("unsupported_type")),
-        (b'{"data":{"test_object":{"test_key":"test_value"}},"type":"WEBHOOK"}', Parked("unsupported_type")),
-        (b'{"data":{}}', Parked("no_type")),
-        (b'{"data":{},"type":"PAYMENT_FAILED_WEBHOOK"}', Unreadable("incomplete")),
-        (b"not json", Unreadable("unreadable")),
-        (b"", Unreadable("unreadable")),
-        (b'{"type":7}', Unreadable("unreadable")),
-        (hook()[:-30], Unreadable("unreadable")),
-        (hook(order_fields={"order_id": 5}), Unreadable("unreadable")),
-        (hook(order_fields={"order_amount": "lots"}), Unreadable("unreadable")),
-        (hook(payment_amount=1.005), Unreadable("unreadable")),
+        (hook("PAYMENT_CHARGES_WEBHOOK"), IgnoredWebhook("unsupported_type")),
+        (hook("REFUND_STATUS_WEBHOOK"), IgnoredWebhook("unsupported_type")),
+        (b'{"data":{"test_object":{"test_key":"test_value"}},"type":"WEBHOOK"}', IgnoredWebhook("unsupported_type")),
+        (b'{"data":{}}', IgnoredWebhook("no_type")),
+        (b'{"data":{},"type":"PAYMENT_FAILED_WEBHOOK"}', MalformedWebhook("incomplete")),
+        (b"not json", MalformedWebhook("unreadable")),
+        (b"", MalformedWebhook("unreadable")),
+        (b'{"type":7}', MalformedWebhook("unreadable")),
+        (hook()[:-30], MalformedWebhook("unreadable")),
+        (hook(order_fields={"order_id": 5}), MalformedWebhook("unreadable")),
+        (hook(order_fields={"order_amount": "lots"}), MalformedWebhook("unreadable")),
+        (hook(payment_amount=1.005), MalformedWebhook("unreadable")),
     ],
 )
-def test_other_webhooks_are_parked_and_broken_ones_told_apart(body: bytes, read: object) -> None:
-    assert cashfree.read_webhook(body) == read
+def test_other_webhooks_are_ignored_and_broken_ones_are_malformed(body: bytes, read: object) -> None:
+    assert webhooks.parse_webhook(body) == read
 
 
 def test_reasons_come_from_the_catalogue() -> None:
-    assert {reason for _, reason in _WORDS} | {reason_of(""), reason_of("zzz")} <= REASONS
-    assert reason_of("", "OTP_EXPIRED") == "authentication_failed"
-
-
-async def test_a_spent_quota_is_waited_for() -> None:
-    limiter = Limiter()
-    await limiter.turn(0.01)
-    limiter.learn(429, {"x-ratelimit-limit": "600", "x-ratelimit-remaining": "0", "x-ratelimit-retry": "1"})
-    with pytest.raises(QuotaExhaustedError) as refused:
-        await limiter.turn(0.5)
-    assert 0.5 < refused.value.retry_after_seconds <= 1
-    started = time.monotonic()
-    await asyncio.gather(*(limiter.turn(5) for _ in range(3)))
-    # After the pause one call in each tenth of a second: 600 a minute.
-    assert time.monotonic() - started >= 1.19
-
-
-async def test_calls_are_paced_near_the_end_of_the_quota() -> None:
-    limiter = Limiter()
-    limiter.learn(200, {"x-ratelimit-limit": "1200", "x-ratelimit-remaining": "100"})
-    started = time.monotonic()
-    await asyncio.gather(*(limiter.turn(5) for _ in range(5)))
-    assert time.monotonic() - started >= 0.19
-
-
-@pytest.mark.parametrize("nonsense", ["", "-1", "1e9", "x", "٣", "99999999999999"])
-async def test_nonsense_in_the_headers_is_ignored(nonsense: str) -> None:
-    limiter = Limiter()
-    limiter.learn(200, {"x-ratelimit-limit": nonsense, "x-ratelimit-remaining": nonsense})
-    await limiter.turn(0.001)
+    assert {reason for _, reason in reasons.WORDS} | {
+        reasons.reason_of(""),
+        reasons.reason_of("zzz"),
+    } <= FAILURE_REASONS
+    assert reasons.reason_of("", "OTP_EXPIRED") == "authentication_failed"

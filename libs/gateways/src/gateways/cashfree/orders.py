@@ -1,4 +1,4 @@
-"""Cashfree PG, API version 2025-01-01: build the request, read the answer, read a webhook. All pure.
+"""Cashfree's orders, API version 2025-01-01: build the request, parse the answer. Pure.
 
 Amounts are rupees as JSON numbers there and are written and parsed as exact decimals; unknown fields are ignored and
 unknown words are never errors. Nothing but an explicit yes or no of a well-formed answer is taken for one.
@@ -6,81 +6,43 @@ unknown words are never errors. Nothing but an explicit yes or no of a well-form
 
 import hashlib
 import re
-from collections.abc import Sequence
 from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from common.money import format as money_text
-from payment.domain import (
-    Claim,
-    OrderMissing,
-    OrderRefused,
-    OrderStatus,
-    OrderView,
-    Unknown,
-)
-from payment.gateways import OrderRequest
-from payment.gateways.cashfree_attempts import attempts, exact, read_webhook
-from payment.gateways.said_twice import says_twice
+from common.money import format as format_money
+from gateways import OrderMissing, OrderRefused, OrderRequest, OrderSnapshot, OrderStatus, PaymentMethod, Unknown
+from gateways.cashfree.amounts import parse_rupees
+from gateways.client import HttpRequest
+from gateways.json_duplicates import has_duplicate_keys
 
-__all__ = [
-    "METHOD_HINTS",
-    "NAME",
-    "Call",
-    "Exists",
-    "build_create_order",
-    "build_read_order",
-    "build_read_payments",
-    "build_terminate_order",
-    "customer_id",
-    "exact",
-    "read_create_order",
-    "read_read_order",
-    "read_read_payments",
-    "read_terminate_order",
-    "read_webhook",
-]
-
-NAME = "cashfree"
 # The order tag that carries our payment id.
 TAG = "payment_id"
 NOTE_LENGTH_MIN, NOTE_LENGTH_MAX = 3, 200
 
 
-class Call(msgspec.Struct, frozen=True):
-    """One HTTP request, without host and credentials."""
-
-    operation: str
-    method: str
-    path: str
-    body: bytes = b""
-    idempotency_key: str = ""
-
-
-class Exists(msgspec.Struct, frozen=True):
-    """409 or 422: an order of ours with this id is there already; read it."""
+class ReadInstead(msgspec.Struct, frozen=True):
+    """The call was refused because of the state of an order that exists: read it."""
 
 
 # ── Requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
-_METHODS = {
-    "upi": "upi",
-    "card": "cc,dc",
-    "credit_card": "cc",
-    "debit_card": "dc",
-    "netbanking": "nb",
-    "wallet": "app",
-    "paylater": "paylater",
+_METHODS: dict[str, str] = {
+    PaymentMethod.UPI: "upi",
+    PaymentMethod.CARD: "cc,dc",
+    PaymentMethod.CREDIT_CARD: "cc",
+    PaymentMethod.DEBIT_CARD: "dc",
+    PaymentMethod.NETBANKING: "nb",
+    PaymentMethod.WALLET: "app",
+    PaymentMethod.PAYLATER: "paylater",
 }
-METHOD_HINTS = frozenset(_METHODS)
 
 
-def build_create_order(order: OrderRequest, notify_url: str) -> Call:
+def build_create_order(order: OrderRequest, notify_url: str) -> HttpRequest:
     """POST /orders. The idempotency key changes with the attempt: Cashfree replays even a stored 500 for a used key."""
     customer: dict[str, Any] = {
         "customer_id": customer_id(order.customer_id),
@@ -99,7 +61,7 @@ def build_create_order(order: OrderRequest, notify_url: str) -> Call:
         meta["payment_methods"] = _METHODS[order.method_hint]
     body: dict[str, Any] = {
         "order_id": order.order_id,
-        "order_amount": Decimal(money_text(order.amount)),
+        "order_amount": Decimal(format_money(order.amount)),
         "order_currency": order.amount.currency,
         "customer_details": customer,
         "order_tags": {TAG: order.payment_id},
@@ -109,19 +71,16 @@ def build_create_order(order: OrderRequest, notify_url: str) -> Call:
         body["order_meta"] = meta
     if len(order.note) >= NOTE_LENGTH_MIN:
         body["order_note"] = order.note[:NOTE_LENGTH_MAX]
-    return Call("create_order", "POST", "/orders", _encode(body), f"{order.order_id}:{order.attempt}")
+    headers = {"x-idempotency-key": f"{order.order_id}:{order.attempt}"}
+    return HttpRequest("create_order", "POST", "/orders", _encode(body), headers)
 
 
-def build_read_order(order_id: str) -> Call:
-    return Call("read_order", "GET", f"/orders/{order_id}")
+def build_get_order(order_id: str) -> HttpRequest:
+    return HttpRequest("read_order", "GET", f"/orders/{order_id}")
 
 
-def build_read_payments(order_id: str) -> Call:
-    return Call("read_payments", "GET", f"/orders/{order_id}/payments")
-
-
-def build_terminate_order(order_id: str) -> Call:
-    return Call("terminate_order", "PATCH", f"/orders/{order_id}", b'{"order_status":"TERMINATED"}')
+def build_terminate_order(order_id: str) -> HttpRequest:
+    return HttpRequest("close_order", "PATCH", f"/orders/{order_id}", b'{"order_status":"TERMINATED"}')
 
 
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]")
@@ -153,8 +112,8 @@ class _Error(msgspec.Struct):
     type: str = ""
 
 
-_read_order = msgspec.json.Decoder(_Order).decode
-_read_error = msgspec.json.Decoder(_Error).decode
+_decode_order = msgspec.json.Decoder(_Order).decode
+_decode_error = msgspec.json.Decoder(_Error).decode
 
 _DECISIVE = (b'"order_id"', b'"order_status"', b'"order_amount"', b'"order_currency"')
 
@@ -169,7 +128,7 @@ _ORDER_STATUS = {
 _REFUSALS = frozenset({400, 404, 405, 413})
 
 
-def read_create_order(order_id: str, status: int, body: bytes) -> OrderView | OrderRefused | Exists | Unknown:
+def parse_create_order(order_id: str, status: int, body: bytes) -> OrderSnapshot | OrderRefused | ReadInstead | Unknown:
     """The answer to POST /orders.
 
     401 and 403 are Unknown on purpose: our keys are wrong, which says nothing about the payment; it waits until they
@@ -178,63 +137,60 @@ def read_create_order(order_id: str, status: int, body: bytes) -> OrderView | Or
     if status == 200:
         return _order(order_id, body)
     if status in (409, 422):
-        return Exists()
+        return ReadInstead()
     error = _error(body)
     if status in _REFUSALS and error is not None:
         return OrderRefused(error.code[:80])
-    return _unknown(status)
+    return unanswered(status)
 
 
-def read_read_order(order_id: str, status: int, body: bytes) -> OrderView | OrderMissing | Unknown:
+def parse_get_order(order_id: str, status: int, body: bytes) -> OrderSnapshot | OrderMissing | Unknown:
     """The answer to GET /orders/{id}; a 404 counts only with Cashfree's own error body (proxies say 404 too)."""
     if status == 200:
         return _order(order_id, body)
     error = _error(body)
     if status == 404 and error is not None and error.code.endswith("not_found"):
         return OrderMissing(order_id)
-    return _unknown(status)
+    return unanswered(status)
 
 
-def read_read_payments(order_id: str, status: int, body: bytes) -> Sequence[Claim] | Unknown:
-    """The answer to GET /orders/{id}/payments."""
-    if status != 200:
-        return _unknown(status)
-    claims = attempts(order_id, body)
-    return Unknown("unreadable") if claims is None else claims
-
-
-def read_terminate_order(order_id: str, status: int, body: bytes) -> OrderView | OrderMissing | Exists | Unknown:
+def parse_terminate_order(
+    order_id: str, status: int, body: bytes
+) -> OrderSnapshot | OrderMissing | ReadInstead | Unknown:
     """The answer to PATCH /orders/{id}. A 4xx means that it may not be terminated (paid, for example): read it."""
-    answer = read_read_order(order_id, status, body)
+    answer = parse_get_order(order_id, status, body)
     if isinstance(answer, Unknown) and status in (400, 409, 422):
-        return Exists()
+        return ReadInstead()
     return answer
 
 
-def _order(order_id: str, body: bytes) -> OrderView | Unknown:
+def _order(order_id: str, body: bytes) -> OrderSnapshot | Unknown:
     try:
-        order = _read_order(body)
+        order = _decode_order(body)
         status = _ORDER_STATUS.get(order.order_status)
         if status is None:
             return Unknown("unknown_order_status")
         if order.order_id != order_id:
             return Unknown("foreign_order")
-        if says_twice(body, _DECISIVE, 1):
+        if has_duplicate_keys(body, _DECISIVE, 1):
             return Unknown("ambiguous")
-        amount = exact(order.order_amount, order.order_currency)
-    except (msgspec.MsgspecError, ValueError):
+        amount = parse_rupees(order.order_amount, order.order_currency)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return Unknown("unreadable")
     tag = order.order_tags.get(TAG) if isinstance(order.order_tags, dict) else None
     session_id = order.payment_session_id or ""
-    return OrderView(order_id, str(order.cf_order_id), status, amount, session_id, tag if isinstance(tag, str) else "")
+    return OrderSnapshot(
+        order_id, str(order.cf_order_id), status, amount, session_id, tag if isinstance(tag, str) else ""
+    )
 
 
 def _error(body: bytes) -> _Error | None:
     try:
-        return _read_error(body)
-    except (msgspec.MsgspecError, ValueError):
+        return _decode_error(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
-def _unknown(status: int) -> Unknown:
+def unanswered(status: int) -> Unknown:
+    """A status that says neither yes nor no."""
     return Unknown("rate_limited" if status == 429 else f"http_{status}")

@@ -1,0 +1,213 @@
+"""Cashfree's webhooks: base64(HMAC-SHA256(client secret, x-webhook-timestamp + raw body)), epoch milliseconds. Pure.
+
+What a body is about (`summarise_webhook`) and what it claims of a payment (`parse_webhook`) are read with the same
+structs.
+"""
+
+import base64
+import hmac
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from gateways import (
+    IgnoredWebhook,
+    MalformedWebhook,
+    PaymentWebhook,
+    WebhookContent,
+    WebhookSignature,
+    WebhookSummary,
+)
+from gateways.cashfree.attempts import ErrorDetails, Payment, attempt_of
+from gateways.verification import WebhookTimestampInvalid
+
+_TEXT_CHARACTERS_MAX: Final = 128
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Milliseconds until the year 2286; more digits are no time that we could meet.
+_TIMESTAMP_DIGITS_MAX: Final = 13
+# The dashboard's "test this endpoint".
+_TEST_TYPE: Final = "WEBHOOK"
+# PAYMENT_CHARGES_WEBHOOK repeats a SUCCESS and is about fees: it must never count as a payment.
+_PAYMENT_TYPES: Final = frozenset({"PAYMENT_SUCCESS_WEBHOOK", "PAYMENT_FAILED_WEBHOOK", "PAYMENT_USER_DROPPED_WEBHOOK"})
+
+_ABSENT: Final = msgspec.Raw(b"null")
+
+# Ids are strings since 2023-08-01 and numbers before.
+Id = str | int | None
+
+
+# ── Signatures ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_signature(headers: Mapping[str, str]) -> WebhookSignature:
+    timestamp = headers.get("x-webhook-timestamp", "")
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _TIMESTAMP_DIGITS_MAX):
+        raise WebhookTimestampInvalid("expected epoch milliseconds in x-webhook-timestamp")
+    return WebhookSignature(
+        headers.get("x-webhook-signature", ""),
+        _EPOCH + timedelta(milliseconds=int(timestamp)),
+        timestamp,
+        _bounded(headers.get("x-webhook-version")) or "",
+        _attempt(headers),
+    )
+
+
+def sign(secret: bytes, given: WebhookSignature, body: bytes) -> str:
+    """The signature that Cashfree makes for *body* at the given time."""
+    return base64.b64encode(hmac.digest(secret, given.timestamp.encode() + body, "sha256")).decode()
+
+
+def _attempt(headers: Mapping[str, str]) -> int:
+    """The delivery's number; a header that is absent or odd counts as the first."""
+    text = headers.get("x-webhook-attempt", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 1
+
+
+# ── Bodies ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Envelope(msgspec.Struct):
+    type: str = ""
+    event_time: msgspec.Raw = _ABSENT
+    data: msgspec.Raw = _ABSENT
+
+
+class _Order(msgspec.Struct):
+    order_id: str | None = None
+    order_amount: Decimal | None = None
+    order_currency: str | None = None
+    cf_payment_id: Id = None
+
+
+class _Refund(msgspec.Struct):
+    cf_refund_id: Id = None
+    refund_id: str | None = None
+    cf_payment_id: Id = None
+    order_id: str | None = None
+    refund_status: str | None = None
+
+
+class _Settlement(msgspec.Struct):
+    settlement_id: Id = None
+    status: str | None = None
+
+
+class _Dispute(msgspec.Struct):
+    dispute_id: Id = None
+    dispute_status: str | None = None
+    dispute_update: str | None = None
+    updated_at: str | None = None
+
+
+class _Data(msgspec.Struct):
+    order: _Order | None = None
+    order_details: _Order | None = None
+    payment: Payment | None = None
+    refund: _Refund | None = None
+    auto_refund: _Refund | None = None
+    settlement: _Settlement | None = None
+    dispute: _Dispute | None = None
+    error_details: ErrorDetails | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_data = msgspec.json.Decoder(_Data | None).decode
+_decode_text = msgspec.json.Decoder(str).decode
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+def summarise_webhook(body: bytes) -> WebhookSummary:
+    """What *body* says of itself. Never raises: what cannot be read is an empty summary."""
+    try:
+        envelope = _decode_envelope(body)
+    except _UNREADABLE:
+        return WebhookSummary()
+    type_ = _bounded(envelope.type)
+    if type_ is None:
+        return WebhookSummary()
+    event_time = _event_time(envelope.event_time)
+    try:
+        data = _decode_data(envelope.data) or _Data()
+    except _UNREADABLE:
+        # The type is known, the rest is of a shape that we have not met: the body's hash alone identifies it.
+        return WebhookSummary(type_, event_time, is_test=type_ == _TEST_TYPE)
+    return _summary(type_, event_time, data)
+
+
+def parse_webhook(body: bytes) -> WebhookContent:
+    """What a payment webhook claims; another kind of event is ignored, what cannot be read is malformed."""
+    try:
+        envelope = _decode_envelope(body)
+        if envelope.type not in _PAYMENT_TYPES:
+            return IgnoredWebhook("unsupported_type" if envelope.type else "no_type")
+        data = _decode_data(envelope.data)
+        if data is None or data.order is None or data.order.order_id is None or data.payment is None:
+            return MalformedWebhook("incomplete")
+        order, payment = data.order, data.payment
+        payment.order_amount, payment.order_currency = order.order_amount, order.order_currency
+        return PaymentWebhook(data.order.order_id, attempt_of(data.order.order_id, payment, data.error_details))
+    except _UNREADABLE:
+        return MalformedWebhook("unreadable")
+
+
+def _summary(type_: str, event_time: datetime | None, data: _Data) -> WebhookSummary:
+    refund = data.refund or data.auto_refund or _Refund()
+    payment = data.payment or Payment()
+    order = data.order or data.order_details or _Order()
+    payment_id = _id(payment.cf_payment_id) or _id(refund.cf_payment_id) or _id(order.cf_payment_id)
+    subject, status = _subject(data)
+    return WebhookSummary(
+        type=type_,
+        event_time=event_time,
+        order_id=_bounded(order.order_id) or _bounded(refund.order_id),
+        gateway_payment_id=payment_id,
+        gateway_refund_id=_id(refund.cf_refund_id),
+        gateway_status=status,
+        identity=f"{type_}|{subject}|{status}" if subject and status else "",
+        is_test=type_ == _TEST_TYPE,
+    )
+
+
+def _subject(data: _Data) -> tuple[str, str | None]:
+    """The thing that the event is about and its status: together with the type they name one event.
+
+    Payment ids and statuses separate what is really new: another attempt has another cf_payment_id, and PENDING before
+    SUCCESS another status. A dispute may say the same status twice (a comment, a changed type), hence its time.
+    Subscriptions and links come back to a status that they had, so their bodies alone identify them.
+    """
+    if data.refund or data.auto_refund:
+        refund = data.refund or data.auto_refund or _Refund()
+        refund_id = _id(refund.cf_refund_id) or _bounded(refund.refund_id)
+        return (f"refund:{refund_id}" if refund_id else "", _bounded(refund.refund_status))
+    if data.payment:
+        payment_id = _id(data.payment.cf_payment_id)
+        return (f"payment:{payment_id}" if payment_id else "", _bounded(data.payment.payment_status))
+    if data.settlement:
+        settlement_id = _id(data.settlement.settlement_id)
+        return (f"settlement:{settlement_id}" if settlement_id else "", _bounded(data.settlement.status))
+    if data.dispute and (dispute_id := _id(data.dispute.dispute_id)) and data.dispute.updated_at:
+        return (
+            f"dispute:{dispute_id}:{data.dispute.updated_at}:{data.dispute.dispute_update}",
+            _bounded(data.dispute.dispute_status),
+        )
+    return "", None
+
+
+def _event_time(raw: msgspec.Raw) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(_decode_text(raw))
+    except _UNREADABLE:
+        return None
+    return moment if moment.tzinfo is not None and 1971 < moment.year < 9998 else None
+
+
+def _id(value: Id) -> str | None:
+    return _bounded(str(value)) if value is not None else None
+
+
+def _bounded(text: str | None) -> str | None:
+    """*text* if a column can hold it: short, printable, not empty."""
+    return text if text and len(text) <= _TEXT_CHARACTERS_MAX and text.isprintable() else None

@@ -1,0 +1,55 @@
+"""The only place that knows the providers: name → adapter, account id → gateway, environment → accounts.
+
+A provider is a row in ADAPTERS and in GatewaySettings.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Self
+
+from pydantic import model_validator
+
+from gateways import Adapter, Gateway, GatewayAccount, GatewayCall, Gateways, GatewayUnsupported
+from gateways.cashfree.adapter import ADAPTER as CASHFREE
+from gateways.cashfree.settings import CashfreeSettings
+from gateways.client import GatewayClient
+
+ADAPTERS: Mapping[str, Adapter] = {row.name: row for row in (CASHFREE,)}
+
+
+class GatewaySettings(CashfreeSettings):
+    """What a service that deals with gateways reads from its environment; its Settings inherit it."""
+
+    @model_validator(mode="after")
+    def _has_an_account(self) -> Self:
+        if not self.gateway_accounts:
+            raise ValueError("no gateway account: CASHFREE_SECRET_KEY or CASHFREE_WEBHOOK_SECRET is needed")
+        return self
+
+    @property
+    def gateway_accounts(self) -> tuple[GatewayAccount, ...]:
+        """The platform's own accounts, at most one for each gateway."""
+        accounts = (self.cashfree_account(),)
+        return tuple(account for account in accounts if account is not None)
+
+
+def adapter(name: str) -> Adapter:
+    """Raises GatewayUnsupported."""
+    row = ADAPTERS.get(name)
+    if row is None:
+        raise GatewayUnsupported(f"there is no gateway {name[:32]!r}")
+    return row
+
+
+@asynccontextmanager
+async def open_gateways(
+    accounts: Iterable[GatewayAccount], on_call: Callable[[GatewayCall], None]
+) -> AsyncIterator[Gateways]:
+    """The gateways of *accounts* by account id, each with a connection pool and quotas of its own."""
+    async with AsyncExitStack() as clients:
+        gateways: dict[str, Gateway] = {}
+        for account in accounts:
+            row = adapter(account.gateway)
+            client = await clients.enter_async_context(GatewayClient(account, row.headers(account), on_call))
+            gateways[account.id] = row.connect(account, client)
+        yield gateways

@@ -1,0 +1,1 @@
+"""What every gateway adapter must do."""

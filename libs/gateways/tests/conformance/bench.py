@@ -1,0 +1,142 @@
+"""An adapter beside its provider's simulator, and how each simulator is moved.
+
+A new gateway adds its row to SIMULATORS; the tests stay as they are.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import httpx
+
+from common import ids
+from common.money import Money
+from gateways import Adapter, Customer, Gateway, GatewayAccount, GatewayCall, OrderReference, OrderRequest
+from gateways.registry import ADAPTERS
+
+
+class Simulator(Protocol):
+    """One provider's simulator, as the conformance tests move it."""
+
+    # What the simulator process needs in its environment.
+    environment: Mapping[str, str]
+    # The name of "create an order" in the simulator's fault rules.
+    create_operation: str
+
+    def account(self, simulator_url: str, notify_url: str) -> GatewayAccount: ...
+
+    async def reset(self, http: httpx.AsyncClient) -> None:
+        """Forget all orders and faults."""
+        ...
+
+    async def pay(self, http: httpx.AsyncClient, order: OrderReference, outcome: str) -> None:
+        """Let the customer try to pay; *outcome* is success or failure. Returns after the webhook was delivered."""
+        ...
+
+    async def fault(self, http: httpx.AsyncClient, operation: str, rule: Mapping[str, Any]) -> None:
+        """Make calls fail: {"action": "error", "status": 500}, {"action": "timeout", "delay_ms": 2000} …"""
+        ...
+
+    def refused(self, order: Callable[..., OrderRequest]) -> OrderRequest:
+        """An order that the provider refuses."""
+        ...
+
+    def other_event(self) -> bytes:
+        """A webhook's body of a kind that is not about a payment."""
+        ...
+
+
+class CashfreeSimulator:
+    environment: Mapping[str, str] = {
+        "CASHFREE_APP_ID": "TEST_conformance",
+        "CASHFREE_SECRET_KEY": "cfsk_ma_test_conformance",
+        "SANDBOX_WEBHOOK_RETRY_MS": "200",
+    }
+    create_operation = "create_order"
+
+    def account(self, simulator_url: str, notify_url: str) -> GatewayAccount:
+        secret = self.environment["CASHFREE_SECRET_KEY"]
+        return GatewayAccount(
+            id="gwa_conformance",
+            gateway="cashfree",
+            base_url=f"{simulator_url}/pg",
+            key_id=self.environment["CASHFREE_APP_ID"],
+            key_secret=secret,
+            api_version="2025-01-01",
+            notify_url=notify_url,
+            webhook_secrets=(secret,),
+        )
+
+    async def reset(self, http: httpx.AsyncClient) -> None:
+        (await http.post("/control/reset", json={})).raise_for_status()
+
+    async def pay(self, http: httpx.AsyncClient, order: OrderReference, outcome: str) -> None:
+        command = {"outcome": outcome, "wait": True}
+        response = await http.post(f"/control/orders/{order.order_id}/pay", json=command)
+        assert response.status_code == 200, response.text
+
+    async def fault(self, http: httpx.AsyncClient, operation: str, rule: Mapping[str, Any]) -> None:
+        response = await http.post("/control/faults", json={"operation": operation, **rule})
+        assert response.status_code == 201, response.text
+
+    def refused(self, order: Callable[..., OrderRequest]) -> OrderRequest:
+        return order(expires_at=datetime.now(UTC))
+
+    def other_event(self) -> bytes:
+        return b'{"type":"SETTLEMENT_SUCCESS","data":{},"event_time":"2026-04-01T15:30:00+05:30"}'
+
+
+SIMULATORS: Mapping[str, Simulator] = {"cashfree": CashfreeSimulator()}
+assert SIMULATORS.keys() == ADAPTERS.keys(), "every adapter needs its simulator here"
+
+
+class Webhook:
+    """One delivery as it came; header names are lower case."""
+
+    def __init__(self, headers: Mapping[str, str], body: bytes) -> None:
+        self.headers = headers
+        self.body = body
+
+
+class Bench:
+    """An adapter, an account of it, and the levers of its simulator."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        gateway: Gateway,
+        simulator: Simulator,
+        http: httpx.AsyncClient,
+        webhooks: list[Webhook],
+        calls: list[GatewayCall],
+    ) -> None:
+        self.adapter = adapter
+        self.gateway = gateway
+        self.account = gateway.account
+        self.simulator = simulator
+        self.http = http
+        self.webhooks = webhooks
+        self.calls = calls
+
+    def order(self, **fields: Any) -> OrderRequest:
+        payment_id = ids.new()
+        usual: dict[str, Any] = {
+            "order_id": ids.encode("ord", payment_id),
+            "payment_id": ids.encode("pay", payment_id),
+            "amount": Money(12_345),
+            "customer_id": "usr_1",
+            "customer": Customer("asha@example.in", "9876543210", "Asha"),
+            "expires_at": datetime.now(UTC) + timedelta(minutes=30),
+        }
+        return OrderRequest(**usual | fields)
+
+    async def pay(self, order: OrderReference, outcome: str = "success") -> None:
+        before = len(self.webhooks)
+        await self.simulator.pay(self.http, order, outcome)
+        async with asyncio.timeout(5):
+            while len(self.webhooks) == before:
+                await asyncio.sleep(0.01)
+
+    async def fault(self, operation: str = "*", **rule: Any) -> None:
+        await self.simulator.fault(self.http, operation, rule)
