@@ -1,4 +1,4 @@
-"""Builders: payments about to be made, and what happened to payments."""
+"""Builders: payments about to be made, and what became of payments."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -10,8 +10,10 @@ from common import ids
 from common.clock import FakeClock
 from common.database import Database, connect
 from common.money import Money
-from fraud.domain import Action, Dimension, Happened, Metric, Mode, Rule, Subject
-from fraud.in_flight import InFlight
+from fraud.domain.rules import Action, Mode, Rule
+from fraud.domain.subjects import Dimension, Subject
+from fraud.domain.velocity import Metric, PaymentActivity
+from fraud.in_flight import InFlightRequests
 
 
 @pytest.fixture
@@ -30,9 +32,9 @@ def subject() -> Callable[..., Subject]:
 
 
 @pytest.fixture
-def happened(clock: FakeClock) -> Callable[..., Happened]:
-    def build(metric: Metric, subject: Subject, seconds_ago: float = 0) -> Happened:
-        return Happened(
+def activity(clock: FakeClock) -> Callable[..., PaymentActivity]:
+    def build(metric: Metric, subject: Subject, seconds_ago: float = 0) -> PaymentActivity:
+        return PaymentActivity(
             metric,
             subject.payment_id,
             subject.merchant_id,
@@ -64,8 +66,8 @@ def rule() -> Callable[..., Rule]:
 
 
 @pytest.fixture
-def in_flight() -> InFlight:
-    return InFlight(timedelta(seconds=10))
+def in_flight() -> InFlightRequests:
+    return InFlightRequests(timedelta(seconds=10))
 
 
 @pytest_asyncio.fixture

@@ -1,25 +1,43 @@
-"""The queue door: what becomes of payments feeds the counters."""
+"""The queue consumers: what becomes of payments feeds the counters."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
+
+from google.protobuf.message import Message
 
 from commdesk.payment.v1 import events_pb2 as pb
 from common.clock import Clock
 from common.consuming import Subscription
-from fraud import use_cases, wire
-from fraud.in_flight import InFlight
+from common.database import Tx
+from fraud.domain.velocity import PaymentActivity
+from fraud.in_flight import InFlightRequests
+from fraud.use_cases import payment_activity
+from fraud.wire import requests
 
 QUEUE = "fraud.detection"
-# Whoever asks for a score has 50 ms, on the same loop.
+# A caller of Score has 50 ms, on the same event loop.
 EVENTS_MAX = 128
 
+_DECODERS: dict[type[Message], Callable[[Any], PaymentActivity]] = {
+    pb.PaymentCreated: requests.payment_created,
+    pb.PaymentSucceeded: requests.payment_succeeded,
+    pb.PaymentFailed: requests.payment_failed,
+    pb.PaymentCancelled: requests.payment_cancelled,
+    pb.PaymentExpired: requests.payment_expired,
+}
 
-def subscriptions(in_flight: InFlight, clock: Clock) -> tuple[Subscription, ...]:
-    count = partial(use_cases.count_payments, in_flight, clock)
-    fed = partial(Subscription, QUEUE, handle=count, unhurried=True, events_max=EVENTS_MAX)
-    return (
-        fed(message=pb.PaymentCreated, decode=wire.created),
-        fed(message=pb.PaymentSucceeded, decode=wire.succeeded),
-        fed(message=pb.PaymentFailed, decode=wire.failed),
-        fed(message=pb.PaymentCancelled, decode=wire.cancelled),
-        fed(message=pb.PaymentExpired, decode=wire.expired),
-    )
+
+async def on_payment_activities(
+    tx: Tx, activities: Sequence[PaymentActivity], in_flight: InFlightRequests, clock: Clock
+) -> None:
+    """Feed the counters; none is ever refused."""
+    await payment_activity.count_activities(tx, activities, in_flight, clock)
+
+
+def subscriptions(in_flight: InFlightRequests, clock: Clock) -> list[Subscription]:
+    handle = partial(on_payment_activities, in_flight=in_flight, clock=clock)
+    return [
+        Subscription(QUEUE, message, decode=decode, handle=handle, unhurried=True, events_max=EVENTS_MAX)
+        for message, decode in _DECODERS.items()
+    ]

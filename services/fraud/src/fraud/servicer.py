@@ -1,4 +1,4 @@
-"""The gRPC door."""
+"""The gRPC endpoints."""
 
 from typing import Any
 
@@ -8,9 +8,10 @@ from commdesk.fraud.v1 import fraud_pb2 as pb
 from commdesk.fraud.v1.fraud_pb2_grpc import FraudServiceServicer
 from common.clock import Clock
 from common.database import Database
-from fraud import use_cases, wire
-from fraud.in_flight import InFlight
-from fraud.use_cases import RuleBook
+from fraud.in_flight import InFlightRequests
+from fraud.use_cases import fraud_events, scores
+from fraud.use_cases.rules import RuleCache
+from fraud.wire import requests, views
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -18,17 +19,19 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class FraudServicer(FraudServiceServicer):
     """See protos/commdesk/fraud/v1/fraud.proto."""
 
-    def __init__(self, db: Database, book: RuleBook, in_flight: InFlight, clock: Clock) -> None:
+    def __init__(self, db: Database, rule_cache: RuleCache, in_flight: InFlightRequests, clock: Clock) -> None:
         self._db = db
-        self._book = book
+        self._rule_cache = rule_cache
         self._in_flight = in_flight
         self._clock = clock
 
     async def Score(self, request: pb.ScoreRequest, context: Context) -> pb.ScoreResponse:
-        scores = await use_cases.score_subjects(
-            self._db, self._book.rules, self._in_flight, self._clock, wire.subjects(request)
+        subjects = requests.subjects(request)
+        rules = self._rule_cache.rules
+        return views.score_response(
+            await scores.score_subjects(self._db, rules, self._in_flight, self._clock, subjects)
         )
-        return wire.score_response(scores)
 
     async def ListFraudEvents(self, request: pb.ListFraudEventsRequest, context: Context) -> pb.ListFraudEventsResponse:
-        return wire.events_response(await use_cases.list_events(self._db, wire.events_asked(request)))
+        filter = requests.fraud_events_filter(request)
+        return views.fraud_events_response(await fraud_events.list_fraud_events(self._db, filter))

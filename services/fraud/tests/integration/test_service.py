@@ -30,7 +30,7 @@ async def test_events_decide_the_next_score(
 
     async def counted() -> bool:
         async with db.begin() as tx:
-            return (await tx.execute("select sum(failed) from velocity_buckets")).scalar_one() == 10
+            return bool((await tx.execute("select sum(failed) from velocity_buckets")).scalar_one() == 10)
 
     await until(counted)
     public = {name: public_key(key) for name, key in service_keys.items()}
@@ -39,7 +39,8 @@ async def test_events_decide_the_next_score(
     subject = fraud_pb2.Subject(
         payment_id=ids.encode("pay", ids.new()), merchant_id="mer_1", user_id="usr_1", ip="1.2.3.4", amount=amount
     )
-    answer = await FraudServiceStub(channel).Score(fraud_pb2.ScoreRequest(subjects=[subject]), timeout=2)
+    stub = FraudServiceStub(channel)  # type: ignore[no-untyped-call]
+    answer = await stub.Score(fraud_pb2.ScoreRequest(subjects=[subject]), timeout=2)
     await channel.close(None)
     assert answer.scores[0].decision == fraud_pb2.DECISION_REVIEW
     assert list(answer.scores[0].reasons) == ["user_failures_10m"]
@@ -61,7 +62,7 @@ async def test_events_decide_the_next_score(
 
     async def all_counted() -> bool:
         async with db.begin() as tx:
-            return (await tx.execute("select sum(failed) from velocity_buckets")).scalar_one() == 12
+            return bool((await tx.execute("select sum(failed) from velocity_buckets")).scalar_one() == 12)
 
     await until(all_counted)
     assert await flags() == [True]

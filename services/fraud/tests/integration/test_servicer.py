@@ -1,7 +1,7 @@
-"""The gRPC door over a real channel, with real service tokens."""
+"""The gRPC endpoints over a real channel, with real service tokens."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import grpc
 import pytest
@@ -12,29 +12,32 @@ from commdesk.fraud.v1.fraud_pb2_grpc import FraudServiceStub, add_FraudServiceS
 from common import grpc_client, grpc_server, ids
 from common.clock import FakeClock
 from common.database import Database
+from common.errors import InvalidArgument
 from common.testing import public_key
 from common.tokens import ServiceTokens
-from fraud.in_flight import InFlight
+from fraud.in_flight import InFlightRequests
 from fraud.servicer import FraudServicer
-from fraud.use_cases import RuleBook
+from fraud.use_cases.rules import RuleCache
+
+StubAs = Callable[[str], AbstractAsyncContextManager[FraudServiceStub]]
 
 
 @pytest.fixture
 async def stub_as(
-    db: Database, in_flight: InFlight, clock: FakeClock, service_keys: dict[str, str]
-) -> AsyncIterator[Callable]:
+    db: Database, in_flight: InFlightRequests, clock: FakeClock, service_keys: dict[str, str]
+) -> AsyncIterator[StubAs]:
     public = {name: public_key(key) for name, key in service_keys.items()}
-    book = RuleBook()
-    await book.refresh(db)
-    registration = (add_FraudServiceServicer_to_server, FraudServicer(db, book, in_flight, clock))
+    rule_cache = RuleCache()
+    await rule_cache.refresh(db)
+    registration = (add_FraudServiceServicer_to_server, FraudServicer(db, rule_cache, in_flight, clock))
     server = await grpc_server.serve_grpc(0, [registration], ServiceTokens("fraud", service_keys["fraud"], public))
 
     @asynccontextmanager
     async def stub(caller: str) -> AsyncIterator[FraudServiceStub]:
         tokens = ServiceTokens(caller, service_keys[caller], public)
         channel = grpc_client.channel(f"127.0.0.1:{server.port}", tokens, "fraud")
-        yield FraudServiceStub(channel)
-        await channel.close()
+        yield FraudServiceStub(channel)  # type: ignore[no-untyped-call]
+        await channel.close(None)
 
     yield stub
     await server.stop()
@@ -51,7 +54,7 @@ def _subject(**changes: object) -> pb.Subject:
     return pb.Subject(**(fields | changes))  # type: ignore[arg-type]
 
 
-async def test_scores_come_back_in_order(stub_as: Callable) -> None:
+async def test_scores_come_back_in_order(stub_as: StubAs) -> None:
     async with stub_as("payment") as stub:
         subjects = [_subject(user_id="usr_1") for _ in range(11)] + [_subject(user_id="usr_2", device_id="a\0b")]
         answer = await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
@@ -60,7 +63,7 @@ async def test_scores_come_back_in_order(stub_as: Callable) -> None:
     assert list(answer.scores[10].reasons) == ["user_creates_1m"]
 
 
-async def test_tries_of_one_request_count_once(stub_as: Callable) -> None:
+async def test_tries_of_one_request_count_once(stub_as: StubAs) -> None:
     long = "k" * 255
     async with stub_as("payment") as stub:
         for keys in (["key-1"] * 15, [long + str(number) for number in range(15)]):
@@ -69,7 +72,7 @@ async def test_tries_of_one_request_count_once(stub_as: Callable) -> None:
             assert {score.decision for score in answer.scores} == {pb.DECISION_ALLOW}
 
 
-async def test_events_are_listed_by_whatever_is_known(stub_as: Callable) -> None:
+async def test_events_are_listed_by_whatever_is_known(stub_as: StubAs) -> None:
     subjects = [_subject() for _ in range(12)]
     async with stub_as("payment") as stub:
         await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
@@ -82,7 +85,7 @@ async def test_events_are_listed_by_whatever_is_known(stub_as: Callable) -> None
     assert limited.events[0].decision == pb.DECISION_REVIEW
 
 
-async def test_who_may_ask_and_what_is_refused(stub_as: Callable) -> None:
+async def test_who_may_ask_and_what_is_refused(stub_as: StubAs) -> None:
     async with stub_as("wallet") as stub:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.Score(pb.ScoreRequest(subjects=[_subject()]), timeout=2)
@@ -92,4 +95,13 @@ async def test_who_may_ask_and_what_is_refused(stub_as: Callable) -> None:
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
             assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert isinstance(grpc_client.errors_from(refused.value), InvalidArgument)
         assert len((await stub.Score(pb.ScoreRequest(), timeout=2)).scores) == 0
+
+
+@pytest.mark.parametrize("limit", [-1, 501])
+async def test_a_list_is_bounded(stub_as: StubAs, limit: int) -> None:
+    async with stub_as("operator") as stub:
+        with pytest.raises(grpc.aio.AioRpcError, match="between 1 and 500") as refused:
+            await stub.ListFraudEvents(pb.ListFraudEventsRequest(limit=limit), timeout=2)
+    assert grpc_client.errors_from(refused.value).code == "limit_exceeded"

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -13,148 +13,158 @@ from common import ids
 from common.clock import FakeClock
 from common.database import Database
 from common.testing import published
-from fraud import domain, store, use_cases
-from fraud.domain import Decision, Dimension, Happened, Metric, Score, Subject
-from fraud.in_flight import InFlight
-from fraud.use_cases import RuleBook
+from fraud.domain.rules import Decision
+from fraud.domain.scores import Score
+from fraud.domain.subjects import Dimension, Subject, key_of, subject_keys
+from fraud.domain.velocity import Metric, PaymentActivity
+from fraud.in_flight import InFlightRequests
+from fraud.use_cases import fraud_events, payment_activity, scores
+from fraud.use_cases.rules import RuleCache
+
+ScoreThem = Callable[..., Awaitable[list[Score]]]
+Count = Callable[..., Awaitable[None]]
+BuildSubject = Callable[..., Subject]
+BuildActivity = Callable[..., PaymentActivity]
 
 
 @pytest.fixture
-async def book(db: Database) -> RuleBook:
-    book = RuleBook()
-    await book.refresh(db)
-    return book
+async def rule_cache(db: Database) -> RuleCache:
+    rule_cache = RuleCache()
+    await rule_cache.refresh(db)
+    return rule_cache
 
 
 @pytest.fixture
-def score(db: Database, book: RuleBook, in_flight: InFlight, clock: FakeClock) -> Callable:
+def score(db: Database, rule_cache: RuleCache, in_flight: InFlightRequests, clock: FakeClock) -> ScoreThem:
     async def score(*subjects: Subject) -> list[Score]:
-        return await use_cases.score_subjects(db, book.rules, in_flight, clock, subjects)
+        return await scores.score_subjects(db, rule_cache.rules, in_flight, clock, subjects)
 
     return score
 
 
 @pytest.fixture
-def count(db: Database, in_flight: InFlight, clock: FakeClock) -> Callable:
-    async def count(*events: Happened) -> None:
+def count(db: Database, in_flight: InFlightRequests, clock: FakeClock) -> Count:
+    async def count(*activities: PaymentActivity) -> None:
         async with db.begin() as tx:
-            await use_cases.count_payments(in_flight, clock, tx, events)
+            await payment_activity.count_activities(tx, activities, in_flight, clock)
 
     return count
 
 
 async def test_a_user_who_pays_too_often_is_reviewed_then_blocked(
-    db: Database, score: Callable, count: Callable, subject: Callable, happened: Callable
+    db: Database, score: ScoreThem, count: Count, subject: BuildSubject, activity: BuildActivity
 ) -> None:
     decisions = []
     for _ in range(35):
         one = subject()
         [answer] = await score(one)
         decisions.append(answer.decision)
-        await count(happened(Metric.CREATED, one))
+        await count(activity(Metric.CREATED, one))
     assert decisions == [Decision.ALLOW] * 10 + [Decision.REVIEW] * 20 + [Decision.BLOCK] * 5
     events = await published(db)
     assert Counter(key for key, _ in events) == {"fraud.flagged": 20, "email.admin.alert": 25}
     flag = next(message for key, message in events if key == "fraud.flagged")
     assert flag.reasons == ["user_creates_1m"]  # type: ignore[attr-defined]
     async with db.begin() as tx:
-        assert await store.totals(tx) == {"fraud.reviews": 20, "fraud.blocks": 5}
+        assert await fraud_events.totals(tx) == {"fraud.reviews": 20, "fraud.blocks": 5}
 
 
-async def test_a_burst_counts_before_its_events_come_round(score: Callable, subject: Callable) -> None:
+async def test_a_burst_counts_before_its_events_are_counted(score: ScoreThem, subject: BuildSubject) -> None:
     answers = await asyncio.gather(*(score(subject()) for _ in range(12)))
     assert Counter(answer.decision for [answer] in answers) == {Decision.ALLOW: 10, Decision.REVIEW: 2}
     batch = await score(*(subject("usr_2") for _ in range(12)))
     assert Counter(answer.decision for answer in batch) == {Decision.ALLOW: 10, Decision.REVIEW: 2}
 
 
-async def test_a_payment_is_flagged_once_and_when_it_is_there(
-    db: Database, score: Callable, count: Callable, subject: Callable, happened: Callable
+async def test_a_payment_is_flagged_once_and_when_it_exists(
+    db: Database, score: ScoreThem, count: Count, subject: BuildSubject, activity: BuildActivity
 ) -> None:
     await score(*(subject() for _ in range(10)))
     one, never_made = subject(), subject()
     for _ in range(3):
         assert [answer.decision for answer in await score(one, never_made)] == [Decision.REVIEW] * 2
-    await count(happened(Metric.FAILED, one), happened(Metric.CREATED, subject()))
+    await count(activity(Metric.FAILED, one), activity(Metric.CREATED, subject()))
     assert await published(db, "fraud.flagged") == []
     assert len(await published(db, "email.admin.alert")) == 1
-    await count(happened(Metric.CREATED, one), happened(Metric.CREATED, subject()))
+    await count(activity(Metric.CREATED, one), activity(Metric.CREATED, subject()))
     [(_, flag)] = await published(db, "fraud.flagged")
     assert flag.payment_id == ids.encode("pay", one.payment_id)  # type: ignore[attr-defined]
     assert (flag.merchant_id, flag.score, flag.reasons) == ("mer_1", 500, ["user_creates_1m"])  # type: ignore[attr-defined]
-    await count(happened(Metric.SUCCEEDED, one))
+    await count(activity(Metric.SUCCEEDED, one))
     assert len(await published(db, "fraud.flagged")) == 1
 
 
 async def test_a_blocked_payment_is_never_flagged(
-    db: Database, score: Callable, count: Callable, subject: Callable, happened: Callable
+    db: Database, score: ScoreThem, count: Count, subject: BuildSubject, activity: BuildActivity
 ) -> None:
     await score(*(subject() for _ in range(30)))
     one = subject()
     assert (await score(one))[0].decision is Decision.BLOCK
-    await count(happened(Metric.CREATED, one))
+    await count(activity(Metric.CREATED, one))
     assert await published(db, "fraud.flagged") == []
 
 
 async def test_a_client_that_tries_one_request_for_long_is_allowed(
-    db: Database, score: Callable, count: Callable, subject: Callable, happened: Callable
+    db: Database, score: ScoreThem, count: Count, subject: BuildSubject, activity: BuildActivity
 ) -> None:
     tries = [subject(request_key="key-1") for _ in range(40)]
     answers = [*await score(*tries[:20]), *await asyncio.gather(*(_first(score, each) for each in tries[20:]))]
     assert {answer.decision for answer in answers} == {Decision.ALLOW}
-    await count(happened(Metric.CREATED, tries[7]))
+    await count(activity(Metric.CREATED, tries[7]))
     others = await score(*(subject(request_key=f"key-{number}") for number in range(2, 13)))
     assert Counter(answer.decision for answer in others) == {Decision.ALLOW: 9, Decision.REVIEW: 2}
     assert len(await published(db)) == 1
 
 
-async def _first(score: Callable, subject: Subject) -> Score:
+async def _first(score: ScoreThem, subject: Subject) -> Score:
     [answer] = await score(subject)
     return answer
 
 
-async def test_repeated_failures(score: Callable, count: Callable, subject: Callable, happened: Callable) -> None:
+async def test_repeated_failures(
+    score: ScoreThem, count: Count, subject: BuildSubject, activity: BuildActivity
+) -> None:
     one = subject()
     for seconds_ago in (500, 300, 200, 100):
-        await count(happened(Metric.FAILED, one, seconds_ago))
+        await count(activity(Metric.FAILED, one, seconds_ago))
     assert (await score(subject()))[0].decision is Decision.ALLOW
-    await count(happened(Metric.FAILED, one))
+    await count(activity(Metric.FAILED, one))
     [answer] = await score(subject())
     assert (answer.decision, answer.reasons) == (Decision.REVIEW, ("user_failures_10m",))
 
 
 async def test_windows_pass(
-    score: Callable, count: Callable, subject: Callable, happened: Callable, clock: FakeClock
+    score: ScoreThem, count: Count, subject: BuildSubject, activity: BuildActivity, clock: FakeClock
 ) -> None:
-    await count(*(happened(Metric.CREATED, subject()) for _ in range(40)))
+    await count(*(activity(Metric.CREATED, subject()) for _ in range(40)))
     assert (await score(subject()))[0].decision is Decision.BLOCK
     clock.advance(125)
     assert (await score(subject()))[0].decision is Decision.ALLOW
 
 
 async def test_one_address_with_thousands_of_users_is_not_stopped(
-    db: Database, score: Callable, count: Callable, subject: Callable, happened: Callable
+    db: Database, score: ScoreThem, count: Count, subject: BuildSubject, activity: BuildActivity
 ) -> None:
     """What a load run looks like: it is seen, by the rules that watch, and goes through."""
     subjects = [subject(f"usr_{number}") for number in range(1000)]
-    await count(*(happened(Metric.CREATED, each) for each in subjects))
+    await count(*(activity(Metric.CREATED, each) for each in subjects))
     answers = await score(*(subject(f"usr_{number}") for number in range(500)))
     assert {answer.decision for answer in answers} == {Decision.ALLOW}
     assert "ip_creates_1m" in answers[0].shadow
     assert await published(db) == []
 
 
-async def test_the_same_amount_again_is_seen(score: Callable, subject: Callable) -> None:
+async def test_the_same_amount_again_is_seen(score: ScoreThem, subject: BuildSubject) -> None:
     assert "duplicate_payment" not in (await score(subject(paise=15_000)))[0].shadow
     assert "duplicate_payment" in (await score(subject(paise=15_000)))[0].shadow
     assert "duplicate_payment" not in (await score(subject(paise=30_000)))[0].shadow
 
 
 async def test_a_new_device_of_a_user_with_history(
-    score: Callable, count: Callable, subject: Callable, happened: Callable
+    score: ScoreThem, count: Count, subject: BuildSubject, activity: BuildActivity
 ) -> None:
     assert "device_new_for_user" not in (await score(subject(device_id="phone")))[0].shadow
-    await count(happened(Metric.CREATED, subject(device_id="phone")))
+    await count(activity(Metric.CREATED, subject(device_id="phone")))
     assert "device_new_for_user" not in (await score(subject(device_id="phone")))[0].shadow
     assert "device_new_for_user" in (await score(subject(device_id="other")))[0].shadow
     assert "ip_new_for_user" in (await score(subject(ip="9.9.9.9")))[0].shadow
@@ -171,7 +181,7 @@ async def test_a_new_device_of_a_user_with_history(
     ],
 )
 async def test_lists(
-    db: Database, score: Callable, subject: Callable, clock: FakeClock, verdict: str, dimension: str, value: str,
+    db: Database, score: ScoreThem, subject: BuildSubject, clock: FakeClock, verdict: str, dimension: str, value: str,
     expires: int | None, decision: Decision,
 ) -> None:  # fmt: skip
     async with db.begin() as tx:
@@ -195,27 +205,28 @@ async def test_the_database_and_the_code_agree_on_keys(db: Database, value: str)
             key = (
                 await tx.execute("select subject_key(:dimension, 'mer_1', :value)", dimension=dimension, value=value)
             ).scalar_one()
-            assert key == domain.key_of(dimension, "mer_1", value)
+            assert key == key_of(dimension, "mer_1", value)
 
 
-async def test_rules_are_data(db: Database, book: RuleBook, score: Callable, subject: Callable) -> None:
+async def test_rules_are_data(db: Database, rule_cache: RuleCache, score: ScoreThem, subject: BuildSubject) -> None:
     async with db.begin() as tx:
         await tx.execute("update rules set threshold = 0 where name = 'user_creates_1m'")
     assert (await score(subject()))[0].decision is Decision.ALLOW
-    await book.refresh(db)
-    in_force = await use_cases.score_subjects(db, book.rules, InFlight(timedelta(seconds=1)), FakeClock(), [subject()])
+    await rule_cache.refresh(db)
+    nothing_in_flight = InFlightRequests(timedelta(seconds=1))
+    in_force = await scores.score_subjects(db, rule_cache.rules, nothing_in_flight, FakeClock(), [subject()])
     assert in_force[0].reasons == ("user_creates_1m",)
 
 
 async def test_counters_lose_nothing_to_parallel_consumers(
-    db: Database, count: Callable, subject: Callable, happened: Callable
+    db: Database, count: Count, subject: BuildSubject, activity: BuildActivity
 ) -> None:
     """Many transactions over the same keys, in different orders: no deadlock, every event counted."""
     subjects = [subject(f"usr_{number}", ip=f"10.0.0.{number % 3}") for number in range(20)]
     orders = [subjects, subjects[::-1], subjects[10:] + subjects[:10]] * 5
-    await asyncio.gather(*(count(*(happened(Metric.CREATED, each) for each in order)) for order in orders))
+    await asyncio.gather(*(count(*(activity(Metric.CREATED, each) for each in order)) for order in orders))
     async with db.begin() as tx:
-        keys = [domain.subject_keys(each)[Dimension.USER] for each in subjects]
+        keys = [subject_keys(each)[Dimension.USER] for each in subjects]
         created = await tx.execute(
             "select sum(created) from velocity_buckets where key = any(cast(:keys as uuid[]))", keys=keys
         )
@@ -223,11 +234,11 @@ async def test_counters_lose_nothing_to_parallel_consumers(
 
 
 async def test_history_keeps_first_and_last(
-    db: Database, count: Callable, subject: Callable, happened: Callable
+    db: Database, count: Count, subject: BuildSubject, activity: BuildActivity
 ) -> None:
     one = subject(device_id="phone")
-    await count(happened(Metric.CREATED, one, 7200))
-    await count(happened(Metric.CREATED, one), happened(Metric.CREATED, one, 9000))
+    await count(activity(Metric.CREATED, one, 7200))
+    await count(activity(Metric.CREATED, one), activity(Metric.CREATED, one, 9000))
     async with db.begin() as tx:
         rows = (await tx.execute("select dimension, last_seen - first_seen as span from user_sources")).all()
     assert {row.dimension: row.span for row in rows} == {
@@ -236,16 +247,16 @@ async def test_history_keeps_first_and_last(
 
 
 async def test_partitions_come_and_go(
-    db: Database, owner_db: Database, happened: Callable, count: Callable, subject: Callable
+    db: Database, owner_db: Database, activity: BuildActivity, count: Count, subject: BuildSubject
 ) -> None:
     """Counters of FakeClock's day lie in the default partition here; the days around today have their own."""
-    await count(happened(Metric.CREATED, subject()))
+    await count(activity(Metric.CREATED, subject()))
     async with owner_db.begin() as tx:
         await tx.execute(
             "create table velocity_buckets_100 partition of velocity_buckets for values from (144000) to (145440)"
         )
-    await use_cases.keep_partitions(db)
-    await use_cases.keep_partitions(db)
+    await payment_activity.keep_partitions(db)
+    await payment_activity.keep_partitions(db)
     async with db.begin() as tx:
         days = (
             await tx.execute("select count(*) from pg_inherits where inhparent = cast('velocity_buckets' as regclass)")
@@ -263,11 +274,11 @@ async def test_decisions_cannot_be_rewritten(db: Database) -> None:
 
 
 async def test_a_call_is_well_within_its_deadline(
-    score: Callable, count: Callable, subject: Callable, happened: Callable
+    score: ScoreThem, count: Count, subject: BuildSubject, activity: BuildActivity
 ) -> None:
     """64 subjects at an address that has been busy for an hour; the caller waits for 50 ms at most."""
     for minutes_ago in range(60):
-        await count(*(happened(Metric.CREATED, subject(f"usr_{n}"), minutes_ago * 60) for n in range(50)))
+        await count(*(activity(Metric.CREATED, subject(f"usr_{n}"), minutes_ago * 60) for n in range(50)))
     await score(subject())
     seconds = []
     for call in range(40):

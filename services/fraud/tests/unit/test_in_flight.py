@@ -1,4 +1,4 @@
-"""What counts before its event comes round: each request once, however often it is tried, and nothing for ever."""
+"""What counts before its event is counted: each request once, however often it is tried, and never without end."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 
 from common import ids
 from common.money import Money
-from fraud import domain
-from fraud import in_flight as module
-from fraud.domain import Counts, Decision, Dimension, Facts, Rule, Subject
-from fraud.in_flight import InFlight
+from fraud.domain import scores
+from fraud.domain.rules import Decision, Rule
+from fraud.domain.scores import Snapshot
+from fraud.domain.subjects import Dimension, Subject, key_of, subject_keys
+from fraud.domain.velocity import Counts
+from fraud.in_flight import InFlightRequests
 
 NOW = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
-USER = domain.key_of(Dimension.USER, "mer_1", "usr_1")
+USER = key_of(Dimension.USER, "mer_1", "usr_1")
 Build = Callable[..., Subject]
 
 
@@ -23,48 +25,46 @@ def after(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def nothing_is_left(in_flight: InFlight) -> bool:
-    return not (in_flight._tries or in_flight._entries or in_flight._counts)
-
-
-def test_it_counts_until_settled_or_expired(subject: Build, in_flight: InFlight) -> None:
+def test_it_counts_until_counted_elsewhere_or_expired(subject: Build, in_flight: InFlightRequests) -> None:
     subjects = [subject() for _ in range(3)]
     for each in (*subjects, subjects[0]):
         in_flight.add(each, NOW)
-    assert in_flight.of(USER) == Counts(created=3, amount=150_000)
-    in_flight.settle([subjects[0].payment_id, subjects[0].payment_id, ids.new()])
-    assert in_flight.of(USER).created == 2
+    assert in_flight.counts(USER) == Counts(created=3, amount=150_000)
+    in_flight.remove_counted([subjects[0].payment_id, subjects[0].payment_id, ids.new()])
+    assert in_flight.counts(USER).created == 2
     in_flight.expire(after(9))
-    assert in_flight.of(USER).created == 2
+    assert in_flight.counts(USER).created == 2
     in_flight.expire(after(10))
-    assert (in_flight.of(USER), len(in_flight)) == (Counts(), 0)
-    assert nothing_is_left(in_flight)
+    assert (in_flight.counts(USER), len(in_flight)) == (Counts(), 0)
+    assert in_flight.is_empty
 
 
-def test_ten_tries_of_a_request_count_once(subject: Build, in_flight: InFlight) -> None:
+def test_ten_tries_of_a_request_count_once(subject: Build, in_flight: InFlightRequests) -> None:
     for second in range(10):
         in_flight.add(subject(request_key="key-1"), after(second))
-    assert in_flight.of(USER) == Counts(created=1, amount=50_000)
+    assert in_flight.counts(USER) == Counts(created=1, amount=50_000)
 
 
-def test_requests_and_users_and_tenants_are_apart(subject: Build, in_flight: InFlight) -> None:
+def test_requests_and_users_and_tenants_are_apart(subject: Build, in_flight: InFlightRequests) -> None:
     for _ in range(3):
         for key in ("key-1", "key-2"):
             in_flight.add(subject(request_key=key), NOW)
         in_flight.add(subject("usr_2", request_key="key-1"), NOW)
         in_flight.add(subject(merchant_id="mer_2", request_key="key-1"), NOW)
-    assert in_flight.of(USER).created == 2
+    assert in_flight.counts(USER).created == 2
     assert len(in_flight) == 4
 
 
 def test_a_patient_client_is_allowed_and_an_impatient_one_is_not(
-    subject: Build, rule: Callable[..., Rule], in_flight: InFlight
+    subject: Build, rule: Callable[..., Rule], in_flight: InFlightRequests
 ) -> None:
     def tries(*keys: str) -> list[Decision]:
         decisions = []
         for key in keys:
             one = subject(request_key=key)
-            decisions.append(domain.judge([rule(threshold=1)], one, Facts(NOW), in_flight.besides(one)).decision)
+            decisions.append(
+                scores.score_subject([rule(threshold=1)], one, Snapshot(NOW), in_flight.counts_without(one)).decision
+            )
             in_flight.add(one, NOW)
         return decisions
 
@@ -74,53 +74,53 @@ def test_a_patient_client_is_allowed_and_an_impatient_one_is_not(
     assert tries("", "", "") == [Decision.ALLOW, Decision.REVIEW, Decision.REVIEW]
 
 
-def test_the_latest_try_is_the_one_that_counts(subject: Build, in_flight: InFlight) -> None:
+def test_the_latest_try_is_the_one_that_counts(subject: Build, in_flight: InFlightRequests) -> None:
     first, second = subject(paise=100, request_key="key-1"), subject(paise=300, ip="9.9.9.9", request_key="key-1")
     in_flight.add(first, NOW)
-    assert in_flight.besides(second)(USER) == Counts()
+    assert in_flight.counts_without(second)(USER) == Counts()
     in_flight.add(second, NOW)
-    assert in_flight.of(USER) == Counts(created=1, amount=300)
-    assert in_flight.of(domain.subject_keys(first)[Dimension.IP]) == Counts()
-    assert in_flight.of(domain.subject_keys(second)[Dimension.IP]).created == 1
+    assert in_flight.counts(USER) == Counts(created=1, amount=300)
+    assert in_flight.counts(subject_keys(first)[Dimension.IP]) == Counts()
+    assert in_flight.counts(subject_keys(second)[Dimension.IP]).created == 1
 
 
 @pytest.mark.parametrize("which", [0, 4, 9])
-def test_any_try_settles_its_request(subject: Build, in_flight: InFlight, which: int) -> None:
+def test_any_try_removes_its_request(subject: Build, in_flight: InFlightRequests, which: int) -> None:
     tries = [subject(request_key="key-1") for _ in range(10)]
     for each in tries:
         in_flight.add(each, NOW)
-    in_flight.settle([tries[which].payment_id])
-    assert in_flight.of(USER) == Counts()
-    assert nothing_is_left(in_flight)
+    in_flight.remove_counted([tries[which].payment_id])
+    assert in_flight.counts(USER) == Counts()
+    assert in_flight.is_empty
 
 
-def test_a_request_stays_until_its_last_try_has_been_here_too_long(subject: Build, in_flight: InFlight) -> None:
+def test_a_request_stays_until_its_last_try_has_been_here_too_long(subject: Build, in_flight: InFlightRequests) -> None:
     first, second = subject(request_key="key-1"), subject(request_key="key-1")
     in_flight.add(first, NOW)
     in_flight.add(second, after(6))
     in_flight.expire(after(12))
-    assert (in_flight.of(USER).created, set(in_flight._tries)) == (1, {second.payment_id})
-    in_flight.settle([first.payment_id])
-    assert in_flight.of(USER).created == 1
+    assert (in_flight.counts(USER).created, in_flight.payment_ids) == (1, frozenset({second.payment_id}))
+    in_flight.remove_counted([first.payment_id])
+    assert in_flight.counts(USER).created == 1
     in_flight.expire(after(16))
-    assert nothing_is_left(in_flight)
+    assert in_flight.is_empty
 
 
-def test_tries_without_end_are_bounded(subject: Build, in_flight: InFlight, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TRIES_MAX", 50)
+def test_tries_without_end_are_bounded(subject: Build) -> None:
+    in_flight = InFlightRequests(timedelta(seconds=10), tries_max=50)
     for number in range(200):
         in_flight.expire(NOW)
         in_flight.add(subject(request_key="key-1"), NOW)
         in_flight.add(subject(f"usr_{number}"), NOW)
     in_flight.expire(NOW)
-    assert len(in_flight._tries) == sum(len(entry.tries) for entry in in_flight._entries.values()) == 50
-    assert in_flight.of(USER).created == 1
+    assert len(in_flight.payment_ids) == sum(len(tries) for tries in in_flight.tries) == 50
+    assert in_flight.counts(USER).created == 1
 
 
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.integers(0, 5), st.sampled_from(["", "a", "b"])),
-        st.tuples(st.just("settle"), st.integers(0, 5), st.just("")),
+        st.tuples(st.just("counted"), st.integers(0, 5), st.just("")),
         st.tuples(st.just("expire"), st.integers(0, 12), st.just("")),
     ),
     max_size=40,
@@ -130,7 +130,7 @@ OPERATIONS = st.lists(
 @given(OPERATIONS)
 def test_counts_are_those_of_the_entries_and_nothing_leaks(operations: list[tuple[str, int, str]]) -> None:
     """Whatever the order, and even where one payment id comes with several keys."""
-    in_flight = InFlight(timedelta(seconds=10))
+    in_flight = InFlightRequests(timedelta(seconds=10))
     payment_ids = [ids.new() for _ in range(6)]
     now = NOW
     for what, number, key in operations:
@@ -138,13 +138,13 @@ def test_counts_are_those_of_the_entries_and_nothing_leaks(operations: list[tupl
             case "add":
                 one = Subject(payment_ids[number], "mer_1", "usr_1", "", "", Money(100 + number), key)
                 in_flight.add(one, now)
-            case "settle":
-                in_flight.settle([payment_ids[number]])
+            case "counted":
+                in_flight.remove_counted([payment_ids[number]])
             case "expire":
                 now += timedelta(seconds=number)
                 in_flight.expire(now)
-        counted = [entry.subject.amount.minor for entry in in_flight._entries.values()]
-        assert in_flight.of(USER) == Counts(created=len(counted), amount=sum(counted))
-        assert {each for entry in in_flight._entries.values() for each in entry.tries} == set(in_flight._tries)
+        amounts = [each.amount.minor for each in in_flight.subjects]
+        assert in_flight.counts(USER) == Counts(created=len(amounts), amount=sum(amounts))
+        assert {each for tries in in_flight.tries for each in tries} == in_flight.payment_ids
     in_flight.expire(now + timedelta(seconds=10))
-    assert nothing_is_left(in_flight)
+    assert in_flight.is_empty

@@ -1,0 +1,121 @@
+"""The decision about one payment: lists first, then the rules over its counters."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct, field
+
+from fraud.domain.rules import Action, Decision, Mode, Rule
+from fraud.domain.subjects import Dimension, Source, Subject, subject_keys
+from fraud.domain.velocity import Counts, Metric, counted_amount, window_counts
+
+SUBJECTS_MAX: Final = 500
+SCORE_MAX: Final = 1000
+# Weak signals that add up to this deserve a person's look.
+SCORE_REVIEW: Final = 700
+LIST_BLOCK: Final = "list_block"
+LIST_ALLOW: Final = "list_allow"
+SCORE_SUM: Final = "score_sum"
+
+_DECISION: Final[Mapping[Action, Decision]] = {
+    Action.SCORE: Decision.ALLOW,
+    Action.REVIEW: Decision.REVIEW,
+    Action.BLOCK: Decision.BLOCK,
+}
+assert _DECISION.keys() == set(Action), "every action needs its decision"
+
+_COUNT: Final[Mapping[Metric, Callable[[Counts], int]]] = {
+    Metric.CREATED: attrgetter("created"),
+    Metric.FAILED: attrgetter("failed"),
+    Metric.SUCCEEDED: attrgetter("succeeded"),
+    Metric.ABANDONED: attrgetter("abandoned"),
+    Metric.AMOUNT: attrgetter("amount"),
+}
+assert _COUNT.keys() | {Metric.NEW_SOURCE} == set(Metric), "every metric needs its measurement"
+_NO_COUNTS: Final = Counts()
+
+# What was scored a moment ago and has not been counted yet, by key.
+InFlightCounts = Callable[[UUID], Counts]
+
+
+class Snapshot(Struct, frozen=True):
+    """What is stored about the keys of one call, read at one moment."""
+
+    at: datetime
+    # Key → minute since 1970 → what happened in it.
+    velocity: Mapping[UUID, Mapping[int, Counts]] = field(default_factory=dict)
+    blocked: frozenset[UUID] = frozenset()
+    allowed: frozenset[UUID] = frozenset()
+    # Sources that are new to their user, who has others.
+    new_sources: frozenset[Source] = frozenset()
+    # Computed once for each key and window: many subjects of one call may share an address.
+    window_totals: dict[tuple[UUID, int], Counts] = field(default_factory=dict)
+
+    def within(self, key: UUID, window_seconds: int) -> Counts:
+        """What happened to *key* in the window that ended when this was read."""
+        buckets = self.velocity.get(key)
+        if buckets is None:
+            return _NO_COUNTS
+        total = self.window_totals.get((key, window_seconds))
+        if total is None:
+            total = self.window_totals[key, window_seconds] = window_counts(buckets, self.at, window_seconds)
+        return total
+
+
+class Score(Struct, frozen=True):
+    """The result for one subject.
+
+    *reasons* names the rules that decided, *shadow* the SHADOW rules that fired, *measured* what each of them saw.
+    """
+
+    subject: Subject
+    score: int
+    decision: Decision
+    reasons: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
+    measured: Mapping[str, int] = field(default_factory=dict)
+
+
+def score_subject(rules: Sequence[Rule], subject: Subject, snapshot: Snapshot, in_flight: InFlightCounts) -> Score:
+    """Score one subject, which counts itself."""
+    keys = subject_keys(subject)
+    if not snapshot.blocked.isdisjoint(keys.values()):
+        return Score(subject, SCORE_MAX, Decision.BLOCK, (LIST_BLOCK,))
+    if not snapshot.allowed.isdisjoint(keys.values()):
+        return Score(subject, 0, Decision.ALLOW, (LIST_ALLOW,))
+    measured = {
+        rule.name: value
+        for rule in rules
+        if (value := _measure(rule, keys, subject, snapshot, in_flight)) > rule.threshold
+    }
+    fired = [rule for rule in rules if rule.name in measured]
+    active = [rule for rule in fired if rule.mode is Mode.ACTIVE]
+    score = min(sum(rule.score for rule in active), SCORE_MAX)
+    decision = max((_DECISION[rule.action] for rule in active), default=Decision.ALLOW)
+    reasons = tuple(rule.name for rule in active)
+    if score >= SCORE_REVIEW and decision is Decision.ALLOW:
+        decision, reasons = Decision.REVIEW, (*reasons, SCORE_SUM)
+    shadow = tuple(rule.name for rule in fired if rule.mode is Mode.SHADOW)
+    return Score(subject, score, decision, reasons, shadow, measured)
+
+
+def _measure(
+    rule: Rule, keys: Mapping[Dimension, UUID], subject: Subject, snapshot: Snapshot, in_flight: InFlightCounts
+) -> int:
+    key = keys.get(rule.dimension)
+    if key is None:
+        return 0
+    if rule.metric is Metric.NEW_SOURCE:
+        user_key = keys.get(Dimension.USER)
+        return int(user_key is not None and Source(user_key, rule.dimension, key) in snapshot.new_sources)
+    count = _COUNT[rule.metric]
+    value = count(snapshot.within(key, rule.window_seconds)) + count(in_flight(key))
+    match rule.metric:
+        case Metric.CREATED:
+            value += 1
+        case Metric.AMOUNT:
+            value += counted_amount(subject.amount)
+    return value

@@ -1,0 +1,71 @@
+"""Who pays: what a payment is counted and listed under."""
+
+import hashlib
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import lru_cache
+from uuid import UUID
+
+from msgspec import Struct
+
+from common.money import Money
+
+
+class Dimension(StrEnum):
+    """What payments are counted by."""
+
+    USER = "USER"
+    IP = "IP"
+    DEVICE = "DEVICE"
+    # One user paying one amount: a double click, or a card being tried.
+    USER_AMOUNT = "USER_AMOUNT"
+
+
+class Subject(Struct, frozen=True):
+    """A payment about to be made. Empty strings stand for "not known"."""
+
+    payment_id: UUID
+    merchant_id: str
+    user_id: str
+    ip: str
+    device_id: str
+    amount: Money
+    # The same for every try of one request, though each try has a payment id of its own.
+    request_key: str
+
+
+class Source(Struct, frozen=True):
+    """A user at an address or on a device."""
+
+    user_key: UUID
+    dimension: Dimension
+    source_key: UUID
+
+
+@lru_cache(maxsize=16_384)
+def key_of(dimension: Dimension, merchant_id: str, value: str) -> UUID:
+    """The key that a value is counted under: 16 bytes of a hash, so that counters hold no personal data.
+
+    `subject_key` in the database computes the same.
+    """
+    return UUID(bytes=hashlib.sha256(f"{dimension}|{merchant_id}|{value}".encode()).digest()[:16])
+
+
+def keys_of(merchant_id: str, user_id: str, ip: str, device_id: str, amount: Money | None) -> dict[Dimension, UUID]:
+    """The keys under which a payment is counted; what is not known has none."""
+    values = {Dimension.USER: user_id, Dimension.IP: ip, Dimension.DEVICE: device_id}
+    if user_id and amount is not None:
+        values[Dimension.USER_AMOUNT] = f"{user_id}|{amount.minor}|{amount.currency}"
+    return {dimension: key_of(dimension, merchant_id, value) for dimension, value in values.items() if value}
+
+
+def subject_keys(subject: Subject) -> dict[Dimension, UUID]:
+    return keys_of(subject.merchant_id, subject.user_id, subject.ip, subject.device_id, subject.amount)
+
+
+def sources_of(keys: Mapping[Dimension, UUID]) -> list[Source]:
+    """The address and the device that the user of *keys* comes with."""
+    user_key = keys.get(Dimension.USER)
+    if user_key is None:
+        return []
+    return [Source(user_key, each, keys[each]) for each in (Dimension.IP, Dimension.DEVICE) if each in keys]

@@ -1,0 +1,1 @@
+"""Tables, commands and queries: the only SQL."""

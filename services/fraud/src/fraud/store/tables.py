@@ -1,0 +1,106 @@
+"""The tables, described once; a test compares them with what the migrations make. Functions are the migrations' own."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+rules = Table(
+    "rules",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("dimension", Text, CheckConstraint("dimension in ('USER', 'IP', 'DEVICE', 'USER_AMOUNT')"), nullable=False),
+    Column(
+        "metric",
+        Text,
+        CheckConstraint("metric in ('CREATED', 'FAILED', 'SUCCEEDED', 'ABANDONED', 'AMOUNT', 'NEW_SOURCE')"),
+        nullable=False,
+    ),
+    Column("window_seconds", Integer, CheckConstraint("window_seconds between 60 and 86400"), nullable=False),
+    Column("threshold", BigInteger, CheckConstraint("threshold >= 0"), nullable=False),
+    Column("score", Integer, CheckConstraint("score between 0 and 1000"), nullable=False),
+    Column("action", Text, CheckConstraint("action in ('SCORE', 'REVIEW', 'BLOCK')"), nullable=False),
+    Column("mode", Text, CheckConstraint("mode in ('ACTIVE', 'SHADOW')"), nullable=False, server_default="ACTIVE"),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    CheckConstraint("metric <> 'NEW_SOURCE' or dimension in ('IP', 'DEVICE')"),
+)
+
+velocity_buckets = Table(
+    "velocity_buckets",
+    metadata,
+    Column("key", Uuid, primary_key=True),
+    # Minutes since 1970, UTC.
+    Column("minute", Integer, primary_key=True, autoincrement=False),
+    Column("created", Integer, CheckConstraint("created >= 0"), nullable=False, server_default=text("0")),
+    Column("failed", Integer, CheckConstraint("failed >= 0"), nullable=False, server_default=text("0")),
+    Column("succeeded", Integer, CheckConstraint("succeeded >= 0"), nullable=False, server_default=text("0")),
+    Column("abandoned", Integer, CheckConstraint("abandoned >= 0"), nullable=False, server_default=text("0")),
+    Column("amount_minor", BigInteger, CheckConstraint("amount_minor >= 0"), nullable=False, server_default=text("0")),
+    postgresql_partition_by="RANGE (minute)",
+)
+
+user_sources = Table(
+    "user_sources",
+    metadata,
+    Column("user_key", Uuid, primary_key=True),
+    Column("dimension", Text, CheckConstraint("dimension in ('IP', 'DEVICE')"), primary_key=True),
+    Column("source_key", Uuid, primary_key=True),
+    Column("first_seen", DateTime(timezone=True), nullable=False),
+    # Exact to the hour.
+    Column("last_seen", DateTime(timezone=True), CheckConstraint("last_seen >= first_seen"), nullable=False),
+    postgresql_with={"fillfactor": 85},
+)
+
+subject_lists = Table(
+    "subject_lists",
+    metadata,
+    Column("key", Uuid, Computed("subject_key(dimension, merchant_id, value)", persisted=True), primary_key=True),
+    Column("verdict", Text, CheckConstraint("verdict in ('BLOCK', 'ALLOW')"), nullable=False),
+    Column("dimension", Text, CheckConstraint("dimension in ('USER', 'IP', 'DEVICE')"), nullable=False),
+    Column("merchant_id", Text, nullable=False),
+    Column("value", Text, CheckConstraint("value <> ''"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("expires_at", DateTime(timezone=True)),
+)
+
+fraud_events = Table(
+    "fraud_events",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("merchant_id", Text, nullable=False),
+    Column("payment_id", Uuid, nullable=False, unique=True),
+    Column("user_id", Text, nullable=False),
+    Column("ip", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("score", Integer, CheckConstraint("score between 0 and 1000"), nullable=False),
+    Column("decision", Text, CheckConstraint("decision in ('REVIEW', 'BLOCK')"), nullable=False),
+    Column("reasons", ARRAY(Text), CheckConstraint("cardinality(reasons) > 0"), nullable=False),
+    Column("shadow_reasons", ARRAY(Text), nullable=False),
+    # Rule → what it saw.
+    Column("measured", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Index("fraud_events_by_user", "user_id"),
+    Index("fraud_events_by_ip", "ip"),
+    Index("fraud_events_by_device", "device_id", postgresql_where=text("device_id <> ''")),
+)

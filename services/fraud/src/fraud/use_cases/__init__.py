@@ -1,0 +1,1 @@
+"""Score payments, count what becomes of them, show what was decided."""

@@ -1,0 +1,33 @@
+"""Show what was decided: lists, timelines, totals."""
+
+from collections.abc import Mapping
+
+from common.database import Database, Tx
+from common.delivery import Story
+from common.errors import LimitExceeded
+from fraud.domain.fraud_events import FRAUD_EVENTS_MAX, FraudEvent, FraudEventsFilter
+from fraud.domain.rules import Decision
+from fraud.store import queries
+from fraud.wire import requests, views
+
+TIMELINE_EVENTS_MAX = 100
+
+
+async def list_fraud_events(db: Database, filter: FraudEventsFilter) -> list[FraudEvent]:
+    """The newest decisions about a payment, user, address or device. Raises LimitExceeded."""
+    if not 1 <= filter.limit <= FRAUD_EVENTS_MAX:
+        raise LimitExceeded(f"limit is {filter.limit}; it lies between 1 and {FRAUD_EVENTS_MAX}")
+    async with db.begin() as tx:
+        return await queries.fraud_events(tx, filter)
+
+
+async def timeline(tx: Tx, reference: str) -> Story:
+    """What was decided about a payment, a user, an address or a device."""
+    filter = FraudEventsFilter(reference, requests.payment_id(reference), TIMELINE_EVENTS_MAX)
+    return views.timeline(await queries.fraud_events(tx, filter))
+
+
+async def totals(tx: Tx) -> Mapping[str, int]:
+    """How many payments were held and refused."""
+    counts = await queries.decision_counts(tx)
+    return {"fraud.reviews": counts.get(Decision.REVIEW, 0), "fraud.blocks": counts.get(Decision.BLOCK, 0)}

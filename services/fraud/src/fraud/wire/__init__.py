@@ -1,0 +1,1 @@
+"""Domain ⇄ protobuf. No decisions."""

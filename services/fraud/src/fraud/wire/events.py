@@ -1,0 +1,49 @@
+"""What fraud announces."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from commdesk.common.v1.events_pb2 import AdminAlertRaised
+from commdesk.fraud.v1.events_pb2 import FraudFlagged
+from common import ids
+from common.events import alert, head
+from fraud.domain.fraud_events import FraudEvent
+from fraud.domain.rules import Decision
+from fraud.domain.scores import Score
+
+SERVICE = "fraud"
+_ALERT_IDS_MAX = 5
+
+
+def fraud_flagged(reviews: Iterable[FraudEvent], now: datetime) -> list[FraudFlagged]:
+    """One for each payment to be held."""
+    return [
+        FraudFlagged(
+            **head(now),
+            merchant_id=review.merchant_id,
+            payment_id=ids.encode("pay", review.payment_id),
+            score=review.score,
+            reasons=review.reasons,
+        )
+        for review in reviews
+    ]
+
+
+def fraud_anomalies(scores: Sequence[Score], now: datetime) -> list[AdminAlertRaised]:
+    """One alert for all decisions of a batch; none when there are none."""
+    if not scores:
+        return []
+    blocks = sum(score.decision is Decision.BLOCK for score in scores)
+    payment_ids = [ids.encode("pay", score.subject.payment_id) for score in scores[:_ALERT_IDS_MAX]]
+    return [
+        alert(
+            "fraud_anomaly",
+            f"{len(scores) - blocks} payment(s) to review, {blocks} blocked",
+            service=SERVICE,
+            at=now,
+            fields={
+                "paymentIds": ", ".join(payment_ids),
+                "reasons": ", ".join(sorted({reason for score in scores for reason in score.reasons})),
+            },
+        )
+    ]
