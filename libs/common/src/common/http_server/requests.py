@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import NoReturn, TypeAlias, TypeVar
+from typing import NoReturn, TypeAlias, TypeVar, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -229,7 +229,7 @@ _strict_json = json.JSONDecoder(
 def _decoder(struct: type[T]) -> msgspec.json.Decoder[T]:
     """Raises TypeError, which is a bug of ours, when an unknown field would be let pass somewhere inside."""
     for inner in _structs(inspect.type_info(struct), set()):
-        if not inner.__struct_config__.forbid_unknown_fields:
+        if not (get_origin(inner) or inner).__struct_config__.forbid_unknown_fields:
             raise TypeError(f"{inner.__name__} must forbid unknown fields to be read from a request")
     return msgspec.json.Decoder(struct)
 

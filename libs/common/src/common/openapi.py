@@ -1,0 +1,418 @@
+"""The OpenAPI 3.1 document of the whole edge, made of the services' route rows: the types that decode and encode.
+
+`document` is pure. What the rows say is in it: parameters, bodies, views, errors by status with their codes and fixes,
+security, Retry-After. What holds for every row (the envelope, the errors of HTTP itself, the edge's limits) is added.
+"""
+
+import inspect as python_inspect
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final, get_origin
+
+import msgspec
+from msgspec import inspect
+
+from common.batching import DeadlinePassed
+from common.database import DatabaseUnavailable
+from common.errors import DomainError, Overloaded, RequestInvalid
+from common.grpc_client import CalleeFailed, CalleeUnavailable
+from common.http_server import BodyTooLarge, Route, RouteNotFound, UnsupportedMediaType, status_of
+from common.http_server.error_responses import BodyTooSlow, RoleMissing, Stopping
+from common.http_server.requests import INTEGER_MAX
+from common.idempotency import (
+    KEY_LENGTH_MAX,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
+)
+from common.tokens import TokenExpired, TokenInvalid, TokenMissing
+
+VERSION: Final = "1"
+_REFERENCE = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
+
+Json = dict[str, Any]
+
+# What every endpoint may answer whatever it does.
+_ALWAYS: Sequence[type[DomainError]] = (
+    Overloaded,
+    Stopping,
+    DatabaseUnavailable,
+    DeadlinePassed,
+    CalleeUnavailable,
+    CalleeFailed,
+)
+_RETRY_AFTER: Json = {
+    "description": "Seconds to wait before the same request is sent again.",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 0},
+}
+_REQUEST_ID: Json = {"description": "The id of this request, for logs and support.", "schema": {"type": "string"}}
+_IDEMPOTENCY_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": (
+        "The same request under the same key gets the first answer again, for 24 hours; another request under it is "
+        "refused. Without it, every request is a new one."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX, "pattern": r"^[\x20-\x7e]+$"},
+}
+_ERROR: Json = {
+    "type": "object",
+    "description": "Every error has this shape.",
+    "required": ["success", "error"],
+    "properties": {
+        "success": {"const": False},
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "requestId"],
+            "properties": {
+                "code": {"type": "string", "description": "For programs; docs/reference/errors.md lists all."},
+                "message": {"type": "string", "description": "For people."},
+                "fields": {
+                    "type": "object",
+                    "description": "What is wrong, by the name of the field or parameter.",
+                    "additionalProperties": {"type": "string"},
+                },
+                "requestId": {"type": "string"},
+            },
+        },
+    },
+}
+# What the edge answers itself, in plain text, before or instead of a service.
+_EDGE: Mapping[str, Json] = {
+    "502": {"description": "The service cannot be reached. What was asked may have happened: ask for its status."},
+    "504": {"description": "The request or its answer took too long. What was asked may have happened."},
+}
+_RATE_LIMITED = (
+    "More requests than the edge lets through from one address, as plain text, or a limit of the service's own as JSON."
+)
+
+
+def document(services: Mapping[str, Sequence[Route[Any]]], title: str = "CommDesk Pay") -> Json:
+    """The document for the routes of each service. Raises ValueError where two rows have one operationId."""
+    components, schema_of = _schemas([route for routes in services.values() for route in routes])
+    paths: dict[str, Json] = {}
+    operations: set[str] = set()
+    for service, routes in sorted(services.items()):
+        for route in routes:
+            operation = _operation(service, route, schema_of)
+            name = operation["operationId"]
+            if name in operations:
+                raise ValueError(f"{route.method} {route.path}: operationId {name} is taken; give `operation_id=`")
+            operations.add(name)
+            paths.setdefault(_path(route), {})[route.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": title,
+            "version": VERSION,
+            "description": (
+                'Every answer is `{"success": true, "data": …}` or `{"success": false, "error": {"code", "message", '
+                '"fields?", "requestId"}}`. Amounts are integers in the smallest unit of their currency (paise). Times '
+                "are RFC 3339. Unknown fields and parameters are refused. Under `/v1/api/` the same paths answer."
+            ),
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name, routes in sorted(services.items()) if routes],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": dict(sorted({**components, "Error": _ERROR}.items())),
+            "securitySchemes": {
+                "accessToken": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "The `token` of signing up, logging in or refreshing.",
+                }
+            },
+        },
+    }
+
+
+def encoded(openapi: Json) -> bytes:
+    """As it is kept in the repository and served."""
+    return msgspec.json.format(msgspec.json.encode(openapi), indent=1) + b"\n"
+
+
+def errors_of(route: Route[Any]) -> list[type[DomainError]]:
+    """Every DomainError that *route* may answer with: the row's own and those that its other columns imply."""
+    errors: list[type[DomainError]] = [*_ALWAYS]
+    if not route.public:
+        errors += [TokenMissing, TokenInvalid, TokenExpired]
+    if route.roles:
+        errors.append(RoleMissing)
+    if _PARAMETER.search(route.path):
+        errors.append(RouteNotFound)
+    if route.body is not None:
+        errors += [BodyTooLarge, BodyTooSlow]
+        if route.body is not bytes:
+            errors += [RequestInvalid, UnsupportedMediaType]
+    if route.query is not None:
+        errors.append(RequestInvalid)
+    if route.idempotent:
+        errors += [IdempotencyKeyInvalid, IdempotencyKeyReused, IdempotencyKeyInFlight]
+    return [*dict.fromkeys([*errors, *route.errors])]
+
+
+def _operation(service: str, route: Route[Any], schema_of: Mapping[Any, Json]) -> Json:
+    summary, description = _described(route)
+    operation: Json = {
+        "operationId": route.operation_id or _camel(getattr(route.function, "__name__", "")),
+        "tags": [service],
+        "summary": summary,
+    }
+    if route.roles:
+        description = f"{description}\n\nNeeds one of the roles {', '.join(sorted(route.roles))}.".strip()
+        operation["x-roles"] = sorted(route.roles)
+    if description:
+        operation["description"] = description
+    if route.deprecated:
+        operation["deprecated"] = True
+    operation["security"] = [] if route.public else [{"accessToken": []}]
+    if parameters := _parameters(route, schema_of):
+        operation["parameters"] = parameters
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema_of[route.body]}},
+        }
+    operation["responses"] = _responses(route, schema_of)
+    return operation
+
+
+def _described(route: Route[Any]) -> tuple[str, str]:
+    text = python_inspect.getdoc(route.function) or ""
+    first, _, rest = text.partition("\n\n")
+    return " ".join(first.split()).rstrip("."), " ".join(rest.split())
+
+
+def _parameters(route: Route[Any], schema_of: Mapping[Any, Json]) -> list[Json]:
+    parameters: list[Json] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for name in _PARAMETER.findall(route.path)
+    ]
+    if route.query is not None:
+        query = schema_of[route.query]
+        required = set(query.get("required", []))
+        for name, schema in query.get("properties", {}).items():
+            parameter: Json = {"name": name, "in": "query", "required": name in required}
+            if "description" in schema:
+                parameter["description"] = schema["description"]
+            parameters.append({**parameter, "schema": _without_null(schema)})
+    if route.idempotent:
+        parameters.append(_IDEMPOTENCY_KEY)
+    return parameters
+
+
+def _without_null(schema: Json) -> Json:
+    """A query parameter cannot be null: it is absent."""
+    schema = {name: value for name, value in schema.items() if name not in ("description", "default")} | (
+        {"default": schema["default"]} if schema.get("default") is not None else {}
+    )
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) == 1 and len(kinds) < len(schema["anyOf"]):
+        schema = {**{name: value for name, value in schema.items() if name != "anyOf"}, **kinds[0]}
+        schema.pop("description", None)
+    return schema
+
+
+def _responses(route: Route[Any], schema_of: Mapping[Any, Json]) -> Json:
+    headers: Json = {"X-Request-Id": _REQUEST_ID}
+    view: Json = {} if route.answer is bytes else schema_of[route.answer]
+    if route.envelope and route.answer is not bytes:
+        view = {
+            "type": "object",
+            "required": ["success", "data"],
+            "properties": {"success": {"const": True}, "data": view},
+        }
+    answered: Json = {"description": HTTPStatus(route.status).phrase, "headers": dict(headers)}
+    if route.idempotent:
+        answered["headers"]["Idempotent-Replayed"] = {
+            "description": "`true` when this is the first request's answer again.",
+            "schema": {"type": "string"},
+        }
+    answered["content"] = {route.media_type: {"schema": view}}
+    responses: Json = {str(route.status): answered}
+    by_status: dict[int, list[type[DomainError]]] = {}
+    for error in errors_of(route):
+        by_status.setdefault(status_of(error()), []).append(error)
+    for status, errors in by_status.items():
+        refused = _error_response(errors, headers)
+        if str(status) in responses:  # a 202 that says "not known yet" beside one that says "accepted"
+            content = responses[str(status)]["content"]["application/json"]
+            content["schema"] = {"oneOf": [content["schema"], refused["content"]["application/json"]["schema"]]}
+            responses[str(status)]["description"] += f", or: {refused['description']}"
+        else:
+            responses[str(status)] = refused
+    responses["500"] = {
+        "description": "`internal_error`: a mistake of ours, which is logged under the request id.",
+        "headers": headers,
+        "content": {"application/json": {"schema": _error_schema(["internal_error"])}},
+    }
+    limited = responses.setdefault("429", {"description": "", "headers": {}, "content": {}})
+    limited["description"] = "\n".join(filter(None, [_RATE_LIMITED, limited["description"]]))
+    limited["headers"] = {"Retry-After": _RETRY_AFTER}
+    limited["content"]["text/plain"] = {"schema": {"type": "string"}}
+    return dict(sorted({**responses, **_EDGE}.items()))
+
+
+def _error_response(errors: Sequence[type[DomainError]], headers: Json) -> Json:
+    ordered = sorted(errors, key=lambda error: error.code)
+    response: Json = {
+        "description": "\n".join(f"- `{error.code}`: {error.fix}" for error in ordered),
+        "headers": dict(headers),
+        "content": {"application/json": {"schema": _error_schema([error.code for error in ordered])}},
+    }
+    if any(getattr(error, "retry_after_seconds", None) is not None for error in ordered):
+        # Beside one that waiting does not help, it is not always there.
+        every = all(getattr(error, "retry_after_seconds", None) is not None for error in ordered)
+        response["headers"]["Retry-After"] = {**_RETRY_AFTER, "required": every}
+    return response
+
+
+def _error_schema(codes: Sequence[str]) -> Json:
+    code = {"enum": list(codes)}
+    return {
+        "allOf": [
+            {"$ref": _REFERENCE.format(name="Error")},
+            {"properties": {"error": {"properties": {"code": code}}}},
+        ]
+    }
+
+
+def _path(route: Route[Any]) -> str:
+    return _PARAMETER.sub(r"{\1}", route.path)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
+# Schemas: msgspec writes them; what it leaves out or cannot know is added.
+
+
+def _schemas(routes: Iterable[Route[Any]]) -> tuple[dict[str, Json], dict[Any, Json]]:
+    """The components, and the schema of each type that a row names; one call tells equal names apart."""
+    asked: dict[Any, None] = {}
+    answered: dict[Any, None] = {}
+    queried: set[Any] = set()
+    for route in routes:
+        asked |= {each: None for each in (route.body, route.query) if each not in (None, bytes)}
+        queried |= {route.query} - {None}
+        if route.answer is not bytes:
+            answered[route.answer] = None
+    types = [*dict.fromkeys([*asked, *answered])]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    schema_of: dict[Any, Json] = dict(zip(types, schemas, strict=True))
+    for each in types:
+        _complete(inspect.type_info(each), schema_of[each], components, each in answered, set())
+    if both := _names(schema_of, components, asked) & _names(schema_of, components, answered):
+        raise ValueError(f"{', '.join(sorted(both))}: what is sent and what is answered need types of their own")
+    schema_of[bytes] = {"description": "Any bytes; their signature is verified as they are."}
+    for query in queried:
+        schema_of[query] = components[_name(schema_of[query])]
+    for query in queried:  # shown as parameters
+        components.pop(query.__name__, None)
+    for name in [name for name, schema in components.items() if "enum" in schema and "type" not in schema]:
+        components[name] = _typed(components[name])
+    return components, schema_of
+
+
+def _names(schema_of: Mapping[Any, Json], components: Mapping[str, Json], types: Iterable[Any]) -> set[str]:
+    """The components with fields that the schemas of *types* lead to, where it matters who sends them."""
+    reached: set[str] = set()
+
+    def visit(schema: Any) -> None:
+        if isinstance(schema, list):
+            for each in schema:
+                visit(each)
+        elif isinstance(schema, dict):
+            if "$ref" in schema and (name := _name(schema)) not in reached:
+                reached.add(name)
+                visit(components[name])
+            for each in schema.values():
+                visit(each)
+
+    for each in types:
+        visit(schema_of[each])
+    return {name for name in reached if "properties" in components[name]}
+
+
+def _complete(info: Any, schema: Json, components: dict[str, Json], answered: bool, seen: set[str]) -> None:
+    """Fill in *schema*, which msgspec made of *info*: times, types of enumerations, for answers what is required."""
+    if isinstance(info, inspect.Metadata):
+        _complete(info.type, schema, components, answered, seen)
+        return
+    if "$ref" in schema:
+        name = _name(schema)
+        if name not in seen:
+            _complete(info, components[name], components, answered, seen | {name})
+        return
+    if "anyOf" in schema:
+        kinds = list(info.types) if isinstance(info, inspect.UnionType) else [info]
+        for branch in schema["anyOf"]:
+            for kind in kinds:
+                if _matches(kind, branch):
+                    _complete(kind, branch, components, answered, seen)
+        return
+    if isinstance(info, inspect.DateTimeType | inspect.TimeType):
+        schema.setdefault("format", "date-time" if isinstance(info, inspect.DateTimeType) else "time")
+    elif isinstance(info, inspect.IntType):
+        if not answered:
+            if "exclusiveMinimum" not in schema:
+                schema.setdefault("minimum", -INTEGER_MAX)
+            if "exclusiveMaximum" not in schema:
+                schema.setdefault("maximum", INTEGER_MAX)
+    elif isinstance(info, inspect.LiteralType | inspect.EnumType):
+        schema.update(_typed(schema))
+    elif isinstance(info, inspect.CollectionType | inspect.VarTupleType):
+        _complete(info.item_type, schema["items"], components, answered, seen)
+    elif isinstance(info, inspect.DictType):
+        if isinstance(schema.get("additionalProperties"), dict):
+            _complete(info.value_type, schema["additionalProperties"], components, answered, seen)
+    elif isinstance(info, inspect.StructType):
+        for field in info.fields:
+            _complete(field.type, schema["properties"][field.encode_name], components, answered, seen)
+        if answered:
+            _require_all(info, schema)
+
+
+def _require_all(info: inspect.StructType, schema: Json) -> None:
+    """An answer holds all its fields, defaults included, unless the view leaves out what is default or unset."""
+    for field in info.fields:
+        schema["properties"][field.encode_name].pop("default", None)
+    struct = get_origin(info.cls) or info.cls
+    if not struct.__struct_config__.omit_defaults:
+        schema["required"] = [field.encode_name for field in info.fields if field.default is not msgspec.UNSET]
+
+
+def _matches(info: Any, schema: Json) -> bool:
+    """Whether *schema* may be what msgspec made of *info*, a branch of a union."""
+    if isinstance(info, inspect.Metadata):
+        return _matches(info.type, schema)
+    if isinstance(info, inspect.StructType | inspect.EnumType):
+        return "$ref" in schema and _name(schema).rpartition(".")[2] == info.cls.__name__
+    if isinstance(info, inspect.LiteralType):
+        return "enum" in schema
+    kinds: dict[type, str] = {
+        inspect.DateTimeType: "string",
+        inspect.IntType: "integer",
+        inspect.CollectionType: "array",
+        inspect.VarTupleType: "array",
+        inspect.DictType: "object",
+    }
+    kind = next((name for cls, name in kinds.items() if isinstance(info, cls)), None)
+    return kind is not None and schema.get("type") == kind
+
+
+def _typed(schema: Json) -> Json:
+    """An enumeration with its JSON type."""
+    kinds = {"integer" if isinstance(value, int) else "string" for value in schema["enum"]}
+    return {**schema, "type": kinds.pop()} if len(kinds) == 1 and "type" not in schema else schema
+
+
+def _name(schema: Json) -> str:
+    return str(schema["$ref"]).rpartition("/")[2]
