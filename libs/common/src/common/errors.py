@@ -8,6 +8,8 @@ answered without a text and logged with its trace.
 import re
 from typing import ClassVar
 
+import msgspec
+
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -166,9 +168,29 @@ def revived(code: str, kind: str, message: str = "", fields: dict[str, str] | No
     return error
 
 
-def catalogue() -> list[tuple[str, str, str]]:
-    """Every (code, kind, fix) of the classes imported so far, sorted by code."""
-    return sorted({(error.code, error.kind, error.fix) for error in _descendants(DomainError)})
+class Entry(msgspec.Struct, frozen=True, order=True):
+    """One error of the catalogue. *meaning* is the class's docstring, *source* the package that has it."""
+
+    code: str
+    kind: str
+    fix: str
+    meaning: str
+    source: str
+
+
+def catalogue() -> list[Entry]:
+    """Every error whose class is imported so far, sorted by code."""
+    return sorted(
+        {
+            Entry(error.code, error.kind, error.fix, _first_paragraph(error), error.__module__.partition(".")[0])
+            for error in _descendants(DomainError)
+        }
+    )
+
+
+def _first_paragraph(error: type[DomainError]) -> str:
+    text = error.__dict__.get("__doc__") or ""
+    return " ".join(text.partition("\n\n")[0].split())
 
 
 def _descendants(cls: type[DomainError]) -> list[type[DomainError]]:

@@ -10,6 +10,7 @@ from typing import Any
 Json = dict[str, Any]
 
 _NO_LIMIT = float("inf")
+_LEAST = {"minLength": 0, "minItems": 0, "minProperties": 0}
 
 
 def breaking_changes(old: Json, new: Json) -> list[str]:
@@ -107,15 +108,14 @@ def _not_covered(
             if all(choices):
                 yield min(choices, key=len)[0]
         return
-    if lost := _types(narrow) - _types(wide):
+    if (types := _types(wide)) and (lost := _types(narrow) - types):
         yield f"{at}{'may be' if answer else 'may not be'} {' or '.join(sorted(lost))}"
         return
-    if (
-        not answer
-        and "enum" in wide
-        and (gone := _values(narrow) - _values(wide) or ("enum" not in narrow and {"others"}))
-    ):
-        yield f"{at}does not take {', '.join(sorted(map(str, gone)))}"
+    if not answer and "enum" in wide:
+        if gone := _values(narrow) - _values(wide):
+            yield f"{at}does not take {', '.join(sorted(map(str, gone)))}"
+        elif not _values(narrow):
+            yield f"{at}takes only {', '.join(sorted(map(str, _values(wide))))}"
     yield from (f"{at}{problem}" for problem in _limits(wide, narrow))
     for name in wide.get("required", []):
         if name not in narrow.get("required", []):
@@ -137,9 +137,7 @@ def _not_covered(
 
 def _limits(wide: Json, narrow: Json) -> Iterator[str]:
     for name in ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"):
-        if wide.get(name, -_NO_LIMIT) > narrow.get(
-            name, 0 if name.startswith("min") and name != "minimum" else -_NO_LIMIT
-        ):
+        if wide.get(name, -_NO_LIMIT) > narrow.get(name, _LEAST.get(name, -_NO_LIMIT)):
             yield f"has a {name} of {wide[name]}"
     for name in ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"):
         if wide.get(name, _NO_LIMIT) < narrow.get(name, _NO_LIMIT):
@@ -175,15 +173,18 @@ def _values(schema: Json) -> set[Any]:
 def _codes(document: Json) -> set[str]:
     """Every error code in the document."""
     codes: set[str] = set()
+
+    def visit(schema: Any) -> None:
+        if isinstance(schema, list):
+            for each in schema:
+                visit(each)
+        elif isinstance(schema, dict):
+            error = schema.get("properties", {}).get("error", {})
+            codes.update(error.get("properties", {}).get("code", {}).get("enum", []))
+            visit([schema.get("allOf", []), schema.get("oneOf", [])])
+
     for operations in document["paths"].values():
         for operation in operations.values():
             for response in operation["responses"].values():
-                for content in response.get("content", {}).values():
-                    schema = content["schema"]
-                    for part in [
-                        *schema.get("allOf", []),
-                        *(p for b in schema.get("oneOf", []) for p in b.get("allOf", [])),
-                    ]:
-                        error = part.get("properties", {}).get("error", {})
-                        codes |= set(error.get("properties", {}).get("code", {}).get("enum", []))
+                visit([content["schema"] for content in response.get("content", {}).values()])
     return codes

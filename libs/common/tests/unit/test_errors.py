@@ -26,8 +26,10 @@ def test_every_kind_is_a_direct_subclass_and_explains_itself():
 
 
 def test_the_catalogue_lists_codes_kinds_and_fixes():
-    assert ("gst_number_unknown", "NotFound", "Check the number.") in errors.catalogue()
-    assert {kind.code for kind in KINDS} <= {code for code, _, _ in errors.catalogue()}
+    entries = {entry.code: entry for entry in errors.catalogue()}
+    assert (entries["gst_number_unknown"].kind, entries["gst_number_unknown"].fix) == ("NotFound", "Check the number.")
+    assert entries["not_found"].meaning == "The thing is not there, or not the caller's to see."
+    assert {kind.code for kind in KINDS} <= {*entries}
 
 
 def test_fields_may_have_any_name():
