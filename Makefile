@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points lint proto lock install
+.PHONY: help demo up down status logs test simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points lint reference proto lock install
 
 BIN := .venv/bin
 # What the wire is compared with: it may only be added to.
@@ -63,6 +63,10 @@ lint: install ## Style, types, and the contract's rules
 	$(BIN)/mypy $(wildcard libs/*/src services/*/src sandbox/src ops/src loadtests/src)
 	MYPYPATH=ops/src:sandbox/src:loadtests/src $(BIN)/mypy --explicit-package-bases tests/faults
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against '../.git#ref=$(BASE),subdir=protos'
+	$(BIN)/commdesk openapi --against $(BASE)
+
+reference: install ## Write docs/reference (API, OpenAPI, errors) anew from the code
+	$(BIN)/commdesk openapi
 
 proto: install ## Regenerate protos/gen and the README's table of services
 	PATH="$(CURDIR)/$(BIN):$$PATH" protos/generate.sh

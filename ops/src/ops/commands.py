@@ -24,7 +24,7 @@ from common.grpc_client import errors_from
 from common.topology import CONTRACT, message_type
 from ops import demo as demonstration
 from ops import doctor as examination
-from ops import fleet_client, journey, timeline
+from ops import fleet_client, journey, reference, timeline
 from ops.fleet_client import FleetClient
 from ops.ports import Layout
 
@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
     app.command()(show)
     app.command()(demo)
     app.command()(doctor)
+    app.command()(openapi)
     app.add_typer(dlq, name="dlq")
     app.add_typer(ledger, name="ledger")
 
@@ -73,6 +74,21 @@ def with_fleet(work: Callable[[FleetClient], Awaitable[T]]) -> T:
         problem = str(errors_from(error))
     typer.echo(f"error: {problem}", err=True)
     raise typer.Exit(1)
+
+
+def openapi(
+    against: Annotated[str, typer.Option(help="Only compare with this Git revision: exit code 1 for a breach.")] = "",
+) -> None:
+    """Write the API and error reference anew from the code, or find what would break a client."""
+    if not against:
+        for path in reference.write():
+            typer.echo(f"wrote {path}")
+        return
+    problems = reference.breaking_changes(against)
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        raise typer.Exit(1)
 
 
 def pay(

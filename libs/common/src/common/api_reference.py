@@ -41,9 +41,10 @@ def service_routes() -> dict[str, list[Route[Any]]]:
     for service, listed in SERVICES.items():
         if find_spec(listed.package) is None or find_spec(f"{listed.package}.routes") is None:
             continue
-        routes = import_module(f"{listed.package}.routes").routes
-        placeholders = {name: _Placeholder() for name in inspect.signature(routes).parameters}
-        rows[service] = [*routes(**placeholders)]
+        routes = getattr(import_module(f"{listed.package}.routes"), "routes", None)
+        if routes is not None:  # until all services have moved
+            placeholders = {name: _Placeholder() for name in inspect.signature(routes).parameters}
+            rows[service] = [route for route in routes(**placeholders) if route.answer is not object]
     rows["health"] = [route for route in operational_routes(ServerConfig(_HEALTH)) if route.path != "/metrics"]
     return rows
 
@@ -76,10 +77,10 @@ def errors_page(entries: list[Entry]) -> str:
         "",
         "<!-- Generated from the code by `commdesk openapi`; a test compares. -->",
         "",
-        'An error answers over HTTP as `{"success": false, "error": {code, message, fields?, requestId}}` and over gRPC',
-        "as a status with the code in the trailer `error-code`. The kind decides the status; the code is for programs.",
-        "Where waiting helps, `Retry-After` says how long. The HTTP layer has three statuses of its own: 405",
-        "`method_not_allowed`, 408 `body_too_slow`, 415 `unsupported_media_type`; `internal_error` (500) is a mistake of ours.",
+        'Over HTTP an error is `{"success": false, "error": {code, message, fields?, requestId}}`, over gRPC a status',
+        "with the code in the trailer `error-code`. The kind decides the status; the code is for programs. Where waiting",
+        "helps, `Retry-After` says how long. HTTP itself has three statuses more: 405 `method_not_allowed`, 408",
+        "`body_too_slow` and 415 `unsupported_media_type`. `internal_error` (500) is a mistake of ours.",
     ]
     for kind in KINDS:
         of_kind = [entry for entry in entries if KIND_BY_NAME[entry.kind] is kind]
@@ -103,8 +104,8 @@ def api_page(document: Json) -> str:
         "",
         "<!-- Generated from the code by `commdesk openapi`; a test compares. -->",
         "",
-        "The same as [openapi.json](openapi.json), to read. A running stack serves it at `/openapi.json` and, to try it out,",
-        "at `/docs`. Codes are explained in [errors.md](errors.md).",
+        "The same as [openapi.json](openapi.json), to read. A running stack serves it at `/openapi.json` and, to",
+        "try it out, at `/docs`. [errors.md](errors.md) explains the codes.",
         "",
         document["info"]["description"],
         "",

@@ -1,0 +1,41 @@
+"""Where the generated reference lies in the repository, and what it was in an earlier revision."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from common import api_reference, openapi, openapi_changes
+from ops.ports import ROOT
+
+# Packaged with the service that serves it; docs/reference/openapi.json is a link to it.
+OPENAPI = "services/identity/src/identity/openapi.json"
+
+
+def pages() -> Mapping[str, bytes]:
+    """The generated files by their path in the repository."""
+    document = api_reference.document()
+    return {
+        OPENAPI: openapi.encoded(document),
+        "docs/reference/api.md": api_reference.api_page(document).encode(),
+        "docs/reference/errors.md": api_reference.errors_page(api_reference.errors()).encode(),
+    }
+
+
+def write(root: Path = ROOT) -> list[str]:
+    """Write them; returns the paths."""
+    files = pages()
+    for path, content in files.items():
+        (root / path).write_bytes(content)
+    return [*files]
+
+
+def breaking_changes(revision: str, root: Path = ROOT) -> list[str]:
+    """What the document takes away from clients of *revision*; nothing where that had none."""
+    shown = subprocess.run(["git", "-C", str(root), "show", f"{revision}:{OPENAPI}"], check=False, capture_output=True)
+    if shown.returncode != 0:
+        return []
+    before: dict[str, Any] = msgspec.json.decode(shown.stdout)
+    return openapi_changes.breaking_changes(before, api_reference.document())
