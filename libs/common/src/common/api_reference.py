@@ -78,8 +78,8 @@ def errors_page(entries: list[Entry]) -> str:
         "<!-- Generated from the code by `commdesk openapi`; a test compares. -->",
         "",
         'Over HTTP an error is `{"success": false, "error": {code, message, fields?, requestId}}`, over gRPC a status',
-        "with the code in the trailer `error-code`. The kind decides the status; the code is for programs. Where waiting",
-        "helps, `Retry-After` says how long. HTTP itself has three statuses more: 405 `method_not_allowed`, 408",
+        "with the code in the trailer `error-code`. The kind decides the status, the code is for programs. Where",
+        "waiting helps, `Retry-After` says how long. HTTP itself has three statuses more: 405 `method_not_allowed`, 408",
         "`body_too_slow` and 415 `unsupported_media_type`. `internal_error` (500) is a mistake of ours.",
     ]
     for kind in KINDS:
