@@ -90,8 +90,8 @@ def die_before_answer() -> None:
 
 
 def die_inside_batch() -> None:
-    moving = importlib.import_module("wallet.store.moving")
-    _before(moving, "_save_wallets", _Death("die-inside-batch"))
+    commands = importlib.import_module("wallet.store.commands")
+    _before(commands, "_save_wallets", _Death("die-inside-batch"))
 
 
 MUTATIONS_AND_CRASHES: dict[str, Callable[[], None]] = {

@@ -33,44 +33,42 @@ def no_inbox_claim() -> None:
 
 def no_business_key() -> None:
     """The wallet neither looks a key up nor minds that it is taken."""
-    store: Any
-    moving: Any
-    store, moving = importlib.import_module("wallet.store"), importlib.import_module("wallet.store.moving")
+    commands: Any = importlib.import_module("wallet.store.commands")
 
-    async def done_before(tx: Any, keys: Any) -> dict[Any, Any]:
+    async def transactions_by_key(tx: Any, keys: Any) -> dict[Any, Any]:
         return {}
 
     async def save_no_keys(tx: Any, done: Any) -> None:
         """As if they were not unique."""
 
-    store.done_before = done_before
-    moving._save_keys = save_no_keys
+    commands.transactions_by_key = transactions_by_key
+    commands._save_keys = save_no_keys
 
 
 def slow_lock() -> None:
     """The wallets are looked at for a while once they are locked."""
-    store: Any = importlib.import_module("wallet.store")
-    real = store.lock
+    commands: Any = importlib.import_module("wallet.store.commands")
+    real = commands.lock_wallets
 
     async def lock(tx: Any, owners: Collection[Any]) -> Any:
         wallets = await real(tx, owners)
         await asyncio.sleep(LOCK_SECONDS)
         return wallets
 
-    store.lock = lock
+    commands.lock_wallets = lock
 
 
 def no_row_lock() -> None:
     """The wallets are read without a lock, and then looked at for a while."""
-    moving: Any = importlib.import_module("wallet.store.moving")
-    assert "for no key update" in moving.LOCK_WALLETS
-    moving.LOCK_WALLETS = moving.LOCK_WALLETS.replace("for no key update", "")
+    commands: Any = importlib.import_module("wallet.store.commands")
+    assert "for no key update" in commands._LOCK_WALLETS
+    commands._LOCK_WALLETS = commands._LOCK_WALLETS.replace("for no key update", "")
     slow_lock()
 
 
 def _one_by_one(order: Callable[[list[Any]], list[Any]]) -> None:
-    store: Any = importlib.import_module("wallet.store")
-    real = store.lock
+    commands: Any = importlib.import_module("wallet.store.commands")
+    real = commands.lock_wallets
 
     async def lock(tx: Any, owners: Collection[Any]) -> Any:
         wallets: dict[Any, Any] = {}
@@ -79,7 +77,7 @@ def _one_by_one(order: Callable[[list[Any]], list[Any]]) -> None:
             await asyncio.sleep(LOCK_SECONDS)
         return wallets
 
-    store.lock = lock
+    commands.lock_wallets = lock
 
 
 def locks_one_by_one() -> None:

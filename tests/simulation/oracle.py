@@ -9,7 +9,7 @@ from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
 from common import ids
 from payment.domain import MOVES, AttemptStatus, CaptureStatus, OrderStatus, Review, Status
-from wallet.domain import TransactionType
+from wallet.domain.wallets import TransactionType
 
 from .fleet import LADDER_MS, OWNERS, Fleet
 

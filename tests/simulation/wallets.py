@@ -1,10 +1,10 @@
 """The wallet's and the ledger's consumers: the real domain and wire of wallet, on simulated tables."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.message import Message
+from msgspec.structs import replace
 
 from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested, WalletCredited, WalletDebited
@@ -13,8 +13,11 @@ from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
 from common.handling import Refused, Subscription
-from wallet import domain, wire
-from wallet.domain import Book, Grant, Operation, Owner, Wallet, WalletInsufficientCredits
+from wallet.domain.batch import WalletBatch, apply
+from wallet.domain.errors import WalletInsufficientCredits
+from wallet.domain.operations import Grant, Operation
+from wallet.domain.wallets import Owner, Wallet
+from wallet.wire import events as wire
 
 from .planted import Planted
 
@@ -41,17 +44,17 @@ class Wallets:
         if not self.mended and any(getattr(each, "purpose", "") == POISON for each in operations):
             raise ZeroDivisionError(POISON)
         now = self._clock.now()
-        book = await self._lock(tx, operations)
-        results = domain.apply(book, operations, now, ids.new)
-        await _save(tx, book)
-        await outbox.append(tx, _told(book))
+        batch = await self._lock(tx, operations)
+        results = apply(batch, operations, now, ids.new)
+        await _save(tx, batch)
+        await outbox.append(tx, _told(batch))
         return [
             Refused(operation, result, for_good=not isinstance(result, WalletInsufficientCredits))
             for operation, result in zip(operations, results, strict=True)
             if isinstance(result, DomainError)
         ]
 
-    async def _lock(self, tx: Tx, operations: Sequence[Operation]) -> Book:
+    async def _lock(self, tx: Tx, operations: Sequence[Operation]) -> WalletBatch:
         connection: Any = tx.connection
         await connection.travel()
         currencies = {each.owner: each.value.currency for each in operations if isinstance(each, Grant)}
@@ -64,27 +67,27 @@ class Wallets:
                 row = {"wallet": Wallet(ids.new(), owner, currencies[owner])}
             if row is not None:
                 wallet = row["wallet"]
-                lots = [dataclasses.replace(lot) for lot in wallet.lots]
-                wallets[owner] = dataclasses.replace(wallet, lots=lots)
+                lots = [replace(lot) for lot in wallet.lots]
+                wallets[owner] = replace(wallet, lots=lots)
         await connection.travel()
         keys = [(each.owner.merchant_id, each.operation_key) for each in operations]
         known = {key: connection.get("operations", key) for key in keys} if not self._planted.business_key else {}
-        return Book(wallets, {key: row["transaction"] for key, row in known.items() if row})
+        return WalletBatch(wallets, {key: row["transaction"] for key, row in known.items() if row})
 
 
-async def _save(tx: Tx, book: Book) -> None:
+async def _save(tx: Tx, batch: WalletBatch) -> None:
     connection: Any = tx.connection
     await connection.travel()
-    for owner, wallet in sorted(book.moved.items()):
+    for owner, wallet in sorted(batch.changed_wallets.items()):
         await connection.put("wallets", owner, {"wallet": wallet})
-    for done in book.transactions:
+    for done in batch.transactions:
         await connection.put("transactions", done.id, {"transaction": done})
         await connection.put("operations", (done.owner.merchant_id, done.operation_key), {"transaction": done})
 
 
-def _told(book: Book) -> list[Message]:
+def _told(batch: WalletBatch) -> list[Message]:
     """What the ledger hears; the audit log is not simulated."""
-    return [event for event in wire.events(book) if isinstance(event, WalletCredited | WalletDebited)]
+    return [event for event in wire.announcements(batch) if isinstance(event, WalletCredited | WalletDebited)]
 
 
 class Ledger:

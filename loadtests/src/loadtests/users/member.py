@@ -41,7 +41,7 @@ class Member(Journey):
             self.until_available(token, PACK_CREDITS)
             spend(user_id, SPENT)
             self.until_available(token, PACK_CREDITS - SPENT)
-            found = self.step("GET", "/api/v1/wallet/transactions", {200}, token=token).data["transactions"]
+            found = self.step("GET", "/api/v1/wallet/transactions", {200}, token=token).data["items"]
             if len(found) != 2:
                 raise StepFailed(f"{len(found)} transactions instead of a grant and a consumption")
 

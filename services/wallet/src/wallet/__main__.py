@@ -2,7 +2,7 @@
 
 from commdesk.wallet.v1.wallet_pb2_grpc import add_WalletServiceServicer_to_server
 from common import runtime
-from wallet import consumers, routes, store, use_cases
+from wallet import consumers, routes, use_cases
 from wallet.servicer import WalletServicer, consumptions
 from wallet.settings import Settings
 
@@ -13,8 +13,8 @@ async def service(settings: Settings) -> None:
         rt.serve_grpc((add_WalletServiceServicer_to_server, WalletServicer(rt.db, rt.clock, waiting)))
         rt.serve_http(routes.routes(rt.db, rt.clock, settings.default_merchant_id))
         rt.consume(consumers.subscriptions(rt.clock))
-        rt.story(use_cases.story)
-        rt.totals(store.totals)
+        rt.story(use_cases.timeline)
+        rt.totals(use_cases.totals)
         await rt.until_stopped()
 
 

@@ -1,9 +1,9 @@
-"""The gRPC door."""
-
-from __future__ import annotations
+"""gRPC endpoints."""
 
 from collections.abc import Sequence
 from typing import Any
+
+import grpc
 
 from commdesk.wallet.v1 import wallet_pb2 as pb
 from commdesk.wallet.v1 import wallet_pb2_grpc
@@ -11,9 +11,12 @@ from common import ids
 from common.batching import Batcher
 from common.clock import Clock
 from common.database import Database
-from common.errors import InvalidArgument
-from wallet import store, use_cases, wire
-from wallet.domain import Consumption, Result
+from common.errors import LimitExceeded
+from wallet import use_cases
+from wallet.domain.batch import Result
+from wallet.domain.operations import Consumption
+from wallet.domain.wallets import TransactionFilter
+from wallet.wire import messages
 
 CONSUMPTIONS_MAX = 1000
 WALLETS_MAX = 500
@@ -23,11 +26,7 @@ TRANSACTIONS_MAX = 200
 Consumptions = Batcher[Sequence[Consumption], Sequence[Result]]
 REQUESTS_MAX = 256
 
-
-class TooManyItems(InvalidArgument):
-    """The request holds more items than one call takes."""
-
-    fix = "Split the request."
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def consumptions(db: Database, clock: Clock) -> Consumptions:
@@ -48,36 +47,33 @@ class WalletServicer(wallet_pb2_grpc.WalletServiceServicer):
         self._clock = clock
         self._consumptions = consumptions
 
-    async def ConsumeCredits(self, request: pb.ConsumeCreditsRequest, call: Any) -> pb.ConsumeCreditsResponse:
+    async def ConsumeCredits(self, request: pb.ConsumeCreditsRequest, context: Context) -> pb.ConsumeCreditsResponse:
         _at_most(CONSUMPTIONS_MAX, items=len(request.items))
-        results = await self._consumptions.submit([wire.consumption(item) for item in request.items])
-        return wire.consume_response(results)
+        results = await self._consumptions.submit([messages.consumption(item) for item in request.items])
+        return messages.consume_response(results)
 
-    async def GetWallets(self, request: pb.GetWalletsRequest, call: Any) -> pb.GetWalletsResponse:
+    async def GetWallets(self, request: pb.GetWalletsRequest, context: Context) -> pb.GetWalletsResponse:
         _at_most(WALLETS_MAX, owners=len(request.owners), wallet_ids=len(request.wallet_ids))
-        owners = [wire.owner(owner) for owner in request.owners]
+        owners = [messages.owner(owner) for owner in request.owners]
         wallet_ids = [ids.decode("wal", wallet_id) for wallet_id in request.wallet_ids]
-        async with self._db.begin() as tx:
-            of_owners = await store.wallets_of(tx, owners)
-            by_id = await store.wallets_by_id(tx, wallet_ids)
-        return wire.wallets_response(owners, of_owners, by_id)
+        of_owners, by_id = await use_cases.read_wallets(self._db, owners, wallet_ids)
+        return messages.wallets_response(owners, of_owners, by_id)
 
-    async def ListTransactions(self, request: pb.ListTransactionsRequest, call: Any) -> pb.ListTransactionsResponse:
+    async def ListTransactions(
+        self, request: pb.ListTransactionsRequest, context: Context
+    ) -> pb.ListTransactionsResponse:
         _at_most(TRANSACTIONS_MAX, limit=request.limit)
-        async with self._db.begin() as tx:
-            found = await store.transactions_page(
-                tx, wire.owner(request.owner), request.limit or TRANSACTIONS_MAX, before_seq=request.before_seq or None
-            )
-        return pb.ListTransactionsResponse(transactions=map(wire.transaction_message, found))
+        filter = TransactionFilter(request.limit or TRANSACTIONS_MAX, before_seq=request.before_seq or None)
+        transactions = await use_cases.list_transactions(self._db, messages.owner(request.owner), filter)
+        return pb.ListTransactionsResponse(transactions=map(messages.transaction_message, transactions))
 
-    async def ListPacks(self, request: pb.ListPacksRequest, call: Any) -> pb.ListPacksResponse:
-        async with self._db.begin() as tx:
-            packs = await store.packs_on_sale(tx, request.merchant_id, self._clock.now())
-        return pb.ListPacksResponse(packs=map(wire.pack_message, packs))
+    async def ListPacks(self, request: pb.ListPacksRequest, context: Context) -> pb.ListPacksResponse:
+        packs = await use_cases.list_packs(self._db, self._clock, request.merchant_id)
+        return pb.ListPacksResponse(packs=map(messages.pack_message, packs))
 
 
 def _at_most(most: int, /, **counts: int) -> None:
-    """Raises TooManyItems, naming the fields whose count is above *most* or below zero."""
+    """Raises LimitExceeded, naming the fields whose count is above *most* or below zero."""
     wrong = {name: f"0 to {most}" for name, count in counts.items() if not 0 <= count <= most}
     if wrong:
-        raise TooManyItems(f"at most {most}", **wrong)
+        raise LimitExceeded(f"at most {most}", **wrong)

@@ -1,7 +1,6 @@
-"""The queue door: envelopes in, wallets moved, refusals on their way."""
+"""Queue consumers: envelopes in, wallets moved, refusals on their way."""
 
-from __future__ import annotations
-
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -11,12 +10,20 @@ from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.payment.v1 import payment_pb2
 from commdesk.wallet.v1 import events_pb2, wallet_pb2
 from common import ids
+from common.clock import FakeClock
+from common.database import Database
 from common.envelopes import ERROR_CODE, Delivery
 from common.handling import QueueHandler
 from common.testing import published
-from wallet import consumers, store
+from wallet import consumers
+from wallet.store import queries
 
-LADDER_MS = (100, 200)
+from .. import builders as make
+from ..oracle import violations
+
+Arrives = Callable[..., Awaitable[None]]
+
+RETRY_SCHEDULE_MS = (100, 200)
 
 
 def paid(payment_id: str | None = None, credits: tuple[int, int] = (5000, 500), net: int = 42_373) -> Any:
@@ -35,7 +42,7 @@ def paid(payment_id: str | None = None, credits: tuple[int, int] = (5000, 500), 
     )
 
 
-def wanted(credits: int, key: str, **changes: str) -> Any:
+def requested(credits: int, key: str, **changes: str) -> Any:
     return events_pb2.WalletConsumeRequested(
         event_id=ids.encode("evt", ids.new()),
         consumption=wallet_pb2.Consumption(
@@ -49,12 +56,12 @@ def wanted(credits: int, key: str, **changes: str) -> Any:
 
 
 @pytest.fixture
-def arrives(db, clock):
+def arrives(db: Database, clock: FakeClock) -> Arrives:
     """Each list of events arrives as one envelope, all of them as one batch."""
 
     async def arrive(queue: str, *lists: list[Any]) -> None:
         wired = [each for each in consumers.subscriptions(clock) if each.queue == queue]
-        handler = QueueHandler(db, queue, wired, LADDER_MS)
+        handler = QueueHandler(db, queue, wired, RETRY_SCHEDULE_MS)
         await handler.work([delivery(events) for events in lists])
 
     return arrive
@@ -76,68 +83,72 @@ def delivery(events: list[Any]) -> Delivery:
     )
 
 
-async def balance(db, make) -> int | None:
+async def balance(db: Database) -> int | None:
     async with db.begin() as tx:
-        wallet = (await store.wallets_of(tx, [make.owner()])).get(make.owner())
+        wallet = (await queries.wallets_of(tx, [make.owner()])).get(make.owner())
     return wallet.available if wallet else None
 
 
-async def hops(db) -> list[tuple[str, str, str]]:
-    """(exchange, routing key, error code) of what is on its way to a rung or to the dead letters."""
+async def hops(db: Database) -> list[tuple[str, str, str]]:
+    """(exchange, routing key, error code) of what is on its way to a retry tier or to the dead letters."""
     async with db.begin() as tx:
         rows = await tx.execute("select exchange, routing_key, headers from outbox where headers is not null")
         return sorted((row.exchange, row.routing_key, dict(row.headers)[ERROR_CODE]) for row in rows)
 
 
-async def test_a_payment_is_granted_once_however_often_it_is_announced(arrives, db, make, violations) -> None:
+async def test_a_payment_is_granted_once_however_often_it_is_announced(arrives: Arrives, db: Database) -> None:
     event = paid()
     await arrives("wallet.credit", [event, event], [event])
     await arrives("wallet.credit", [event])
-    assert await balance(db, make) == 5500
+    assert await balance(db) == 5500
     assert len(await published(db, "wallet.credited")) == 1
     assert await hops(db) == []
     assert not await violations(db)
 
 
-async def test_a_payment_without_credits_is_worked_and_has_no_effect(arrives, db, make) -> None:
+async def test_a_payment_without_credits_is_worked_and_has_no_effect(arrives: Arrives, db: Database) -> None:
     await arrives("wallet.credit", [paid(credits=(0, 0), net=0)])
-    assert await balance(db, make) is None
+    assert await balance(db) is None
     assert await published(db) == []
 
 
-async def test_what_can_never_be_granted_is_a_dead_letter_and_holds_nobody_up(arrives, db, make) -> None:
+async def test_what_can_never_be_granted_is_a_dead_letter_and_holds_nobody_up(arrives: Arrives, db: Database) -> None:
     await arrives("wallet.credit", [paid("pay_nonsense"), paid(net=0), paid(), paid(credits=(-5, 10))])
-    assert await balance(db, make) == 5500
+    assert await balance(db) == 5500
     assert await hops(db) == [
-        ("", "wallet.credit.dlq", "invalid_grant"),
+        ("", "wallet.credit.dlq", "grant_invalid"),
         ("", "wallet.credit.dlq", "invalid_id"),
         ("", "wallet.credit.dlq", "unknown_currency"),
     ]
 
 
-async def test_a_requested_consumption_is_checked_and_debited(arrives, db, make, violations) -> None:
+async def test_a_requested_consumption_is_checked_and_debited(arrives: Arrives, db: Database) -> None:
     await arrives("wallet.credit", [paid()])
-    await arrives("wallet.debit", [wanted(550, "a"), wanted(550, "a")], [wanted(50, "b")])
-    assert await balance(db, make) == 4900
+    await arrives("wallet.debit", [requested(550, "a"), requested(550, "a")], [requested(50, "b")])
+    assert await balance(db) == 4900
     assert [event.seq for _, event in await published(db, "wallet.debited")] == [2, 3]
     assert not await violations(db)
 
 
-async def test_a_consumption_that_comes_before_its_credits_waits_on_the_ladder(arrives, db, make) -> None:
-    early = wanted(550, "a")
+async def test_a_consumption_that_comes_before_its_credits_is_retried_on_the_schedule(
+    arrives: Arrives, db: Database
+) -> None:
+    early = requested(550, "a")
     await arrives("wallet.debit", [early])
     assert await hops(db) == [("retry.100ms", "wallet.debit", "wallet_insufficient_credits")]
     await arrives("wallet.credit", [paid()])
     await arrives("wallet.debit", [early])
-    assert await balance(db, make) == 4950
+    assert await balance(db) == 4950
 
 
-async def test_what_waiting_cannot_heal_is_refused_for_good(arrives, db, make) -> None:
+async def test_what_waiting_cannot_heal_goes_to_the_dead_letters(arrives: Arrives, db: Database) -> None:
     await arrives("wallet.credit", [paid()])
-    await arrives("wallet.debit", [wanted(5, "a"), wanted(6, "a"), wanted(0, "b"), wanted(5, "c", kind="ROBOT")])
-    assert await balance(db, make) == 5495
+    await arrives(
+        "wallet.debit", [requested(5, "a"), requested(6, "a"), requested(0, "b"), requested(5, "c", kind="ROBOT")]
+    )
+    assert await balance(db) == 5495
     assert await hops(db) == [
-        ("", "wallet.debit.dlq", "invalid_consumption"),
-        ("", "wallet.debit.dlq", "invalid_consumption"),
+        ("", "wallet.debit.dlq", "consumption_invalid"),
+        ("", "wallet.debit.dlq", "consumption_invalid"),
         ("", "wallet.debit.dlq", "operation_key_reused"),
     ]

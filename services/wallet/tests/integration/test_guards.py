@@ -1,26 +1,36 @@
 """Each guard of the money path carries weight: beside the test with the guard stands one without it, in which the
 oracle sees what the guard is there for."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 
 import pytest
 from asyncpg import IntegrityConstraintViolationError
 
-from common.database import LostRace
+from common.clock import FakeClock
+from common.database import Database, LostRace
 from wallet import use_cases
-from wallet.domain import Result, Transaction, WalletInsufficientCredits
-from wallet.store import moving
+from wallet.domain.batch import Result
+from wallet.domain.errors import WalletInsufficientCredits
+from wallet.domain.operations import Grant
+from wallet.domain.wallets import Transaction
+from wallet.store import commands
 
-NO_KEY_IS_TAKEN = moving.TAKEN_KEYS + " where false"
-UNLOCKED = moving.LOCK_WALLETS.replace("for no key update", "offset 0")
+from .. import builders as make
+from ..oracle import violations
+
+AsOwner = Callable[[str], Awaitable[str]]
+Deliver = Callable[[Grant], Awaitable[list[Result | None]]]
+Debit = Callable[[], Awaitable[list[Result | BaseException]]]
+
+NO_KEY_IS_TAKEN = commands._TAKEN_KEYS + " where false"
+UNLOCKED = commands._LOCK_WALLETS.replace("for no key update", "offset 0")
 
 
 @pytest.fixture
-def delivered(db, clock):
-    async def deliver(grant) -> list[Result | None]:
+def delivered(db: Database, clock: FakeClock) -> Deliver:
+    async def deliver(grant: Grant) -> list[Result | None]:
         async with db.begin() as tx:
             return await use_cases.grant_credits(tx, clock, [grant])
 
@@ -28,7 +38,7 @@ def delivered(db, clock):
 
 
 @pytest.fixture
-def debited_at_once(db, clock, make, delivered):
+def debited_at_once(db: Database, clock: FakeClock, delivered: Deliver) -> Debit:
     """Two debits of one wallet that overlap for sure; each fits its balance, together they do not."""
 
     async def debit() -> list[Result | BaseException]:
@@ -48,15 +58,17 @@ def debited_at_once(db, clock, make, delivered):
 # ── The business key ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_with_the_key_a_payment_grants_once(delivered, db, make, violations) -> None:
+async def test_with_the_key_a_payment_grants_once(delivered: Deliver, db: Database) -> None:
     bought = make.grant()
     [first], [again] = [await delivered(bought) for _ in range(2)]
     assert first.id == again.id
     assert await violations(db) == []
 
 
-async def test_without_the_look_up_the_primary_key_still_refuses(delivered, db, make, violations, monkeypatch) -> None:
-    monkeypatch.setattr(moving, "TAKEN_KEYS", NO_KEY_IS_TAKEN)
+async def test_without_the_look_up_the_primary_key_still_refuses(
+    delivered: Deliver, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_TAKEN_KEYS", NO_KEY_IS_TAKEN)
     bought = make.grant()
     await delivered(bought)
     with pytest.raises(LostRace) as lost:
@@ -65,8 +77,10 @@ async def test_without_the_look_up_the_primary_key_still_refuses(delivered, db, 
     assert await violations(db) == []
 
 
-async def test_without_the_key_a_payment_grants_twice(delivered, db, make, violations, monkeypatch, as_owner) -> None:
-    monkeypatch.setattr(moving, "TAKEN_KEYS", NO_KEY_IS_TAKEN)
+async def test_without_the_key_a_payment_grants_twice(
+    delivered: Deliver, db: Database, monkeypatch: pytest.MonkeyPatch, as_owner: AsOwner
+) -> None:
+    monkeypatch.setattr(commands, "_TAKEN_KEYS", NO_KEY_IS_TAKEN)
     await as_owner("alter table operation_keys drop constraint operation_keys_pkey")
     bought = make.grant()
     for _ in range(2):
@@ -77,16 +91,16 @@ async def test_without_the_key_a_payment_grants_twice(delivered, db, make, viola
 # ── The row lock ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_with_the_lock_exactly_one_of_two_debits_succeeds(debited_at_once, db, violations) -> None:
+async def test_with_the_lock_exactly_one_of_two_debits_succeeds(debited_at_once: Debit, db: Database) -> None:
     results = await debited_at_once()
     assert Counter(map(type, results)) == {Transaction: 1, WalletInsufficientCredits: 1}
     assert await violations(db) == []
 
 
 async def test_without_the_lock_a_debit_fails_instead_of_being_refused(
-    debited_at_once, db, violations, monkeypatch
+    debited_at_once: Debit, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moving, "LOCK_WALLETS", UNLOCKED)
+    monkeypatch.setattr(commands, "_LOCK_WALLETS", UNLOCKED)
     first, second = await debited_at_once()
     assert isinstance(first, Transaction)
     # The schema's word on it: a wallet's seq is given once.
@@ -96,9 +110,9 @@ async def test_without_the_lock_a_debit_fails_instead_of_being_refused(
 
 
 async def test_without_lock_and_seq_credits_are_spent_twice(
-    debited_at_once, db, violations, monkeypatch, as_owner
+    debited_at_once: Debit, db: Database, monkeypatch: pytest.MonkeyPatch, as_owner: AsOwner
 ) -> None:
-    monkeypatch.setattr(moving, "LOCK_WALLETS", UNLOCKED)
+    monkeypatch.setattr(commands, "_LOCK_WALLETS", UNLOCKED)
     await as_owner("alter table wallet_transactions drop constraint wallet_transactions_seq")
     results = await debited_at_once()
     assert Counter(map(type, results)) == {Transaction: 2}

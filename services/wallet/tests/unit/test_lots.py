@@ -1,28 +1,28 @@
 """What credits are worth, and in which order they burn."""
 
-from __future__ import annotations
-
 import random
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wallet import domain
-from wallet.domain import Book, Lot, LotKind, TransactionType
+from wallet.domain.batch import WalletBatch, apply, lots_of
+from wallet.domain.operations import CREDITS_MAX
+from wallet.domain.wallets import Lot, LotKind, Transaction, TransactionType, burn_order
 
-CREDITS = st.integers(min_value=0, max_value=domain.CREDITS_MAX)
+from .. import builders as make
+
+CREDITS = st.integers(min_value=0, max_value=CREDITS_MAX)
 
 
 @given(paid=CREDITS, bonus=CREDITS, net=st.integers(min_value=0, max_value=2**53), data=st.data())
 def test_the_worth_released_is_the_net_price_whatever_the_burn_pattern(
-    make: SimpleNamespace, paid: int, bonus: int, net: int, data: st.DataObject
+    paid: int, bonus: int, net: int, data: st.DataObject
 ) -> None:
     if not paid + bonus:
         return
-    lots = domain.lots_of(make.grant(paid=paid, bonus=bonus, net=net), make.id)
+    lots = lots_of(make.grant(paid=paid, bonus=bonus, net=net), make.new_id)
     assert sum(lot.value_minor for lot in lots) == net
     released = 0
     for lot in lots:
@@ -38,26 +38,26 @@ def test_the_worth_released_is_the_net_price_whatever_the_burn_pattern(
 
 
 @given(granted=st.integers(1, 10_000), value=st.integers(0, 10**7), data=st.data())
-def test_what_has_left_a_lot_does_not_depend_on_the_slices(
-    make: SimpleNamespace, granted: int, value: int, data: st.DataObject
-) -> None:
+def test_what_has_left_a_lot_does_not_depend_on_the_slices(granted: int, value: int, data: st.DataObject) -> None:
     burnt = data.draw(st.integers(0, granted))
     cut = data.draw(st.integers(0, burnt))
-    at_once = Lot(make.id(), LotKind.PAID, None, granted, granted, value, value)
-    in_two = Lot(make.id(), LotKind.PAID, None, granted, granted, value, value)
+    at_once = Lot(make.new_id(), LotKind.PAID, None, granted, granted, value, value)
+    in_two = Lot(make.new_id(), LotKind.PAID, None, granted, granted, value, value)
     assert at_once.burn(burnt) == in_two.burn(cut) + in_two.burn(burnt - cut)
     assert at_once.value_left_minor == in_two.value_left_minor
 
 
-def test_the_net_price_is_spread_over_bonus_credits_as_well(make: SimpleNamespace) -> None:
-    paid, bonus = domain.lots_of(make.grant(paid=5000, bonus=500, net=42_373), make.id)
+def test_the_net_price_is_spread_over_bonus_credits_as_well() -> None:
+    paid, bonus = lots_of(make.grant(paid=5000, bonus=500, net=42_373), make.new_id)
     assert (paid.kind, paid.value_minor) == (LotKind.PAID, 38_521)
     assert (bonus.kind, bonus.value_minor) == (LotKind.BONUS, 3_852)
 
 
-def test_550_credits_from_a_fresh_pack_are_500_bonus_and_50_paid(make: SimpleNamespace, now: datetime) -> None:
-    book = Book({make.owner(): make.wallet()}, {})
-    granted, spent = domain.apply(book, [make.grant(), make.consumption(550)], now, make.id)
+def test_550_credits_from_a_fresh_pack_are_500_bonus_and_50_paid(now: datetime) -> None:
+    batch = WalletBatch({make.owner(): make.wallet()}, {})
+    granted, spent = apply(batch, [make.grant(), make.consumption(550)], now, make.new_id)
+    assert isinstance(granted, Transaction)
+    assert isinstance(spent, Transaction)
     assert (granted.type, granted.credits_paid, granted.credits_bonus) == (TransactionType.GRANT, 5000, 500)
     assert (spent.type, spent.credits_paid, spent.credits_bonus) == (TransactionType.CONSUME, -50, -500)
     assert (spent.balance_before, spent.balance_after, spent.seq) == (5500, 4950, 2)
@@ -81,4 +81,4 @@ def test_the_published_burn_order() -> None:
         lot(3, LotKind.PAID),
     ]
     shuffled = random.Random(7).sample(in_order, len(in_order))
-    assert sorted(shuffled, key=domain.burn_order) == in_order
+    assert sorted(shuffled, key=burn_order) == in_order

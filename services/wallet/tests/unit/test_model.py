@@ -1,7 +1,5 @@
 """A naive wallet beside the real rules: whatever is done, both agree, and a batch is its items one by one."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from datetime import UTC, datetime
 from itertools import count
@@ -11,11 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from common import ids
 from common.errors import DomainError
 from common.money import Money
-from wallet import domain
-from wallet.domain import Book, Consumption, Grant, LotKind, Operation, Owner, Wallet
+from wallet.domain.batch import WalletBatch, apply
+from wallet.domain.operations import Consumption, Grant, Operation
+from wallet.domain.wallets import LotKind, Owner, Wallet
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 OWNERS = [Owner("mer_commdesk", "USER", name) for name in ("usr_asha", "usr_ravi")]
@@ -23,9 +21,7 @@ OWNERS = [Owner("mer_commdesk", "USER", name) for name in ("usr_asha", "usr_ravi
 _owners = st.sampled_from(OWNERS)
 # Few keys and payments, so that they often come again, with the same content or another.
 _grants = st.builds(
-    lambda to, number, paid, bonus, net: Grant(
-        to, UUID(int=number), ids.encode("pay", UUID(int=number)), paid, bonus, Money(net)
-    ),
+    lambda to, number, paid, bonus, net: Grant(to, UUID(int=number), paid, bonus, Money(net)),
     _owners, st.integers(1, 6), st.integers(1, 30), st.integers(0, 10), st.integers(0, 500),
 )  # fmt: skip
 _consumptions = st.builds(
@@ -71,29 +67,29 @@ class WalletMachine(RuleBasedStateMachine):
         numbers = count(1)
         self.new_id = lambda: UUID(int=next(numbers))
         wallets = {owner: Wallet(UUID(int=2**100 + n), owner, "INR") for n, owner in enumerate(OWNERS)}
-        self.book = Book(wallets, {})
+        self.batch = WalletBatch(wallets, {})
         self.naive = Naive()
 
     @rule(operations=_operations)
     def carry_out(self, operations: list[Operation]) -> None:
-        known = set(self.book.done)
-        singly = deepcopy(self.book)
-        results = domain.apply(self.book, operations, NOW, self.new_id)
+        existing = set(self.batch.transactions_by_key)
+        singly = deepcopy(self.batch)
+        results = apply(self.batch, operations, NOW, self.new_id)
         for operation, result in zip(operations, results, strict=True):
             expected = self.naive.carry_out(operation)
             if isinstance(result, DomainError):
                 assert result.code == expected
             else:
                 key = (operation.owner.merchant_id, operation.operation_key)
-                assert expected == ("again" if key in known else "done")
-                known.add(key)
+                assert expected == ("again" if key in existing else "done")
+                existing.add(key)
         self._one_by_one_is_the_same(singly, operations)
 
-    def _one_by_one_is_the_same(self, book: Book, operations: list[Operation]) -> None:
+    def _one_by_one_is_the_same(self, batch: WalletBatch, operations: list[Operation]) -> None:
         for operation in operations:
-            domain.apply(book, [operation], NOW, self.new_id)
-        for owner, wallet in self.book.wallets.items():
-            other = book.wallets[owner]
+            apply(batch, [operation], NOW, self.new_id)
+        for owner, wallet in self.batch.wallets.items():
+            other = batch.wallets[owner]
             assert (other.available, other.seq) == (wallet.available, wallet.seq)
             assert [(lot.kind, lot.remaining, lot.value_left_minor) for lot in other.lots] == [
                 (lot.kind, lot.remaining, lot.value_left_minor) for lot in wallet.lots
@@ -102,7 +98,7 @@ class WalletMachine(RuleBasedStateMachine):
     @invariant()
     def both_hold_the_same(self) -> None:
         for owner, bag in self.naive.credits.items():
-            wallet = self.book.wallets[owner]
+            wallet = self.batch.wallets[owner]
             assert wallet.available == len(bag) == sum(lot.remaining for lot in wallet.lots)
             for kind in LotKind:
                 held = sum(lot.remaining for lot in wallet.lots if lot.kind is kind)
@@ -110,15 +106,15 @@ class WalletMachine(RuleBasedStateMachine):
 
     @invariant()
     def worth_is_neither_made_nor_lost(self) -> None:
-        granted = sum(done.value_minor for done in self.book.transactions if done.type == "GRANT")
-        released = sum(done.value_minor for done in self.book.transactions if done.type == "CONSUME")
-        left = sum(lot.value_left_minor for wallet in self.book.wallets.values() for lot in wallet.lots)
+        granted = sum(done.value_minor for done in self.batch.transactions if done.type == "GRANT")
+        released = sum(done.value_minor for done in self.batch.transactions if done.type == "CONSUME")
+        left = sum(lot.value_left_minor for wallet in self.batch.wallets.values() for lot in wallet.lots)
         assert granted == released + left
 
     @invariant()
     def every_wallet_is_a_chain(self) -> None:
-        for wallet in self.book.wallets.values():
-            chain = [done for done in self.book.transactions if done.wallet_id == wallet.id]
+        for wallet in self.batch.wallets.values():
+            chain = [done for done in self.batch.transactions if done.wallet_id == wallet.id]
             assert [done.seq for done in chain] == list(range(1, wallet.seq + 1))
             balance = 0
             for done in chain:

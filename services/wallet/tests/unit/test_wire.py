@@ -1,8 +1,7 @@
 """What comes off the wire, and what goes onto it."""
 
-from __future__ import annotations
-
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -11,13 +10,16 @@ from commdesk.payment.v1 import events_pb2, payment_pb2
 from common import ids
 from common.ids import InvalidId
 from common.money import Money, UnknownCurrency
-from wallet import domain, wire
-from wallet.domain import Book, Owner
+from wallet.domain.batch import WalletBatch, apply
+from wallet.domain.wallets import Owner
+from wallet.wire import events
+
+from .. import builders as make
 
 NET = payment_pb2.Tax(net=common_pb2.Money(minor=42_373, currency="INR"))
 
 
-def succeeded(**fields) -> events_pb2.PaymentSucceeded:
+def succeeded(**fields: Any) -> events_pb2.PaymentSucceeded:
     of_the_pack = {
         "payment_id": ids.encode("pay", ids.new()),
         "merchant_id": "mer_commdesk",
@@ -30,34 +32,34 @@ def succeeded(**fields) -> events_pb2.PaymentSucceeded:
 
 
 def test_a_payment_grants_to_its_user_unless_it_names_an_owner() -> None:
-    assert wire.payment_succeeded(succeeded()).owner == Owner("mer_commdesk", "USER", "usr_asha")
+    assert events.payment_succeeded(succeeded()).owner == Owner("mer_commdesk", "USER", "usr_asha")
     community = succeeded(owner_kind="COMMUNITY", owner_id="com_chess")
-    assert wire.payment_succeeded(community).owner == Owner("mer_commdesk", "COMMUNITY", "com_chess")
+    assert events.payment_succeeded(community).owner == Owner("mer_commdesk", "COMMUNITY", "com_chess")
 
 
 def test_the_worth_of_the_credits_is_the_net_price() -> None:
-    grant = wire.payment_succeeded(succeeded())
+    grant = events.payment_succeeded(succeeded())
     assert grant.value == Money(42_373, "INR")
     assert grant.operation_key == f"grant:{grant.source_id}"
 
 
 def test_credits_without_a_net_price_cannot_be_granted_but_no_credits_can_be_ignored() -> None:
     with pytest.raises(UnknownCurrency):
-        wire.payment_succeeded(succeeded(tax=None))
-    assert wire.payment_succeeded(succeeded(tax=None, credits_paid=0, credits_bonus=0)).value == Money(0)
+        events.payment_succeeded(succeeded(tax=None))
+    assert events.payment_succeeded(succeeded(tax=None, credits_paid=0, credits_bonus=0)).value == Money(0)
 
 
 def test_a_payment_id_is_one_of_ours() -> None:
     with pytest.raises(InvalidId):
-        wire.payment_succeeded(succeeded(payment_id="ord_123"))
+        events.payment_succeeded(succeeded(payment_id="ord_123"))
 
 
-def test_events_come_in_order_and_carry_their_transactions_id(make, now: datetime) -> None:
-    book = Book({make.owner(): make.wallet()}, {})
-    domain.apply(book, [make.grant(), make.consumption(550), make.consumption(1)], now, make.id)
-    credited, audit, *debited = wire.events(book)
+def test_events_come_in_order_and_carry_their_transactions_id(now: datetime) -> None:
+    batch = WalletBatch({make.owner(): make.wallet()}, {})
+    apply(batch, [make.grant(), make.consumption(550), make.consumption(1)], now, make.new_id)
+    credited, audit, *debited = events.announcements(batch)
     assert [event.seq for event in (credited, *debited)] == [1, 2, 3]
     assert {event.event_id[4:] == event.transaction_id[4:] for event in (credited, *debited)} == {True}
     assert audit.event_id[4:] != credited.event_id[4:]
-    assert (audit.before_json, audit.merchant_id) == ('{"available": 0, "seq": 0}', "mer_commdesk")
+    assert (audit.before_json, audit.merchant_id) == ('{"available":0,"seq":0}', "mer_commdesk")
     assert [(event.credits_paid, event.credits_bonus) for event in debited] == [(50, 500), (1, 0)]

@@ -9,8 +9,8 @@ class WalletInsufficientCredits(FailedPrecondition):
     fix = "Top the wallet up, or ask for fewer credits."
 
 
-class WalletCurrencyMismatch(FailedPrecondition):
-    """A wallet counts the worth of its credits in one currency."""
+class WalletCurrencyMismatch(InvalidArgument):
+    """A wallet counts the worth of its credits in one currency for ever, so that no later state accepts another."""
 
     fix = "Use a wallet of another owner for payments in another currency."
 
@@ -21,9 +21,9 @@ class OperationKeyReused(KeyReused):
     fix = "Use a new operation key for a new operation; repeat a request with exactly the same content."
 
 
-class InvalidConsumption(InvalidArgument):
+class ConsumptionInvalid(InvalidArgument):
     """The consumption cannot be carried out in any state of the wallet."""
 
 
-class InvalidGrant(InvalidArgument):
+class GrantInvalid(InvalidArgument):
     """The grant cannot be carried out in any state of the wallet."""

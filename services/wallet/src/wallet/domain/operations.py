@@ -1,15 +1,15 @@
 """What may be asked of a wallet, and what is wrong with it whatever the wallet holds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
+from msgspec import Struct
+
+from common import ids
 from common.errors import DomainError
 from common.money import Money
-from wallet.domain.errors import InvalidConsumption, InvalidGrant
+from wallet.domain.errors import ConsumptionInvalid, GrantInvalid
 from wallet.domain.wallets import OWNER_KINDS, Owner
 
 # One operation moves at most this many credits; sums over a wallet's life stay far below 2^63.
@@ -22,25 +22,35 @@ PURPOSE_CHARACTERS_MAX = 64
 GRANT_KEY = "grant:"
 
 
-@dataclass(slots=True)
-class Grant:
+class Grant(Struct, frozen=True, gc=False):
     """Credits that a payment bought; `value` is its net price."""
 
     owner: Owner
     payment_id: UUID
-    source_id: str
     credits_paid: int
     credits_bonus: int
     value: Money
 
     @property
+    def source_id(self) -> str:
+        """The payment's id as the world sees it."""
+        return _payment_id_text(self.payment_id)
+
+    @property
     def operation_key(self) -> str:
-        """A payment grants once, whoever says so and however often."""
-        return GRANT_KEY + self.source_id
+        return grant_key(self.payment_id)
 
 
-@dataclass(slots=True)
-class Consumption:
+def grant_key(payment_id: UUID) -> str:
+    """A payment grants once, whoever says so and however often."""
+    return GRANT_KEY + _payment_id_text(payment_id)
+
+
+# Each grant of a batch needs it several times.
+_payment_id_text = lru_cache(maxsize=4096)(partial(ids.encode, "pay"))
+
+
+class Consumption(Struct, frozen=True, gc=False):
     operation_key: str
     owner: Owner
     credits: int
@@ -53,13 +63,17 @@ Operation = Grant | Consumption
 ScopedKey = tuple[str, str]
 
 
+def scoped_key(operation: Operation) -> ScopedKey:
+    return operation.owner.merchant_id, operation.operation_key
+
+
 def refusal_of(operation: Operation) -> DomainError | None:
     """Why *operation* is wrong whatever its wallet holds, or None. What passes is safe to send to the database."""
     if isinstance(operation, Consumption):
         wrong = {**_wrong_owner(operation.owner), **_wrong_consumption(operation)}
-        return InvalidConsumption("the consumption is malformed", **wrong) if wrong else None
+        return ConsumptionInvalid("the consumption is malformed", **wrong) if wrong else None
     wrong = {**_wrong_owner(operation.owner), **_wrong_grant(operation)}
-    return InvalidGrant("the grant is malformed", **wrong) if wrong else None
+    return GrantInvalid("the grant is malformed", **wrong) if wrong else None
 
 
 @lru_cache(maxsize=4096)
@@ -74,17 +88,17 @@ def _wrong_owner(owner: Owner) -> Mapping[str, str]:
     return wrong
 
 
-def _wrong_consumption(asked: Consumption) -> dict[str, str]:
+def _wrong_consumption(consumption: Consumption) -> dict[str, str]:
     wrong = {}
-    if not _is_word(asked.operation_key, KEY_CHARACTERS_MAX):
+    if not _is_word(consumption.operation_key, KEY_CHARACTERS_MAX):
         wrong["operation_key"] = f"1 to {KEY_CHARACTERS_MAX} printable characters"
-    elif asked.operation_key.startswith(GRANT_KEY):
+    elif consumption.operation_key.startswith(GRANT_KEY):
         wrong["operation_key"] = f"keys that begin with {GRANT_KEY!r} are ours"
-    if not 0 < asked.credits <= CREDITS_MAX:
+    if not 0 < consumption.credits <= CREDITS_MAX:
         wrong["credits"] = f"1 to {CREDITS_MAX}"
-    if asked.purpose and not _is_word(asked.purpose, PURPOSE_CHARACTERS_MAX):
+    if consumption.purpose and not _is_word(consumption.purpose, PURPOSE_CHARACTERS_MAX):
         wrong["purpose"] = f"at most {PURPOSE_CHARACTERS_MAX} printable characters"
-    if asked.source_id and not _is_word(asked.source_id, ID_CHARACTERS_MAX):
+    if consumption.source_id and not _is_word(consumption.source_id, ID_CHARACTERS_MAX):
         wrong["source_id"] = f"at most {ID_CHARACTERS_MAX} printable characters"
     return wrong
 

@@ -1,13 +1,14 @@
-"""What a wallet is made of: credits in lots, and the transactions that moved them."""
+"""What a wallet is made of: credits in lots, and the transactions that moved them.
 
-from __future__ import annotations
+A record says `gc=False` where thousands are made per batch and none can be part of a cycle: the collector skips them.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
 from uuid import UUID
+
+from msgspec import Struct, field
 
 from common.money import Money
 
@@ -26,22 +27,17 @@ class TransactionType(StrEnum):
 
     GRANT = "GRANT"
     CONSUME = "CONSUME"
-    LOCK = "LOCK"
-    RELEASE = "RELEASE"
-    REFUND = "REFUND"
-    BONUS = "BONUS"
-    TRANSFER = "TRANSFER"
-    EXPIRE = "EXPIRE"
-    ADJUST = "ADJUST"
 
 
-class Owner(NamedTuple):
+class Owner(Struct, frozen=True, order=True, cache_hash=True, gc=False):
+    """Whose wallet it is. Sorted as wallets are locked; every step of a batch looks wallets up by it."""
+
     merchant_id: str
     kind: str
     id: str
 
 
-class Pack(NamedTuple):
+class Pack(Struct, frozen=True):
     """So many credits at a price; a changed pack is a new version."""
 
     pack_id: str
@@ -55,10 +51,12 @@ class Pack(NamedTuple):
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(slots=True)
-class Lot:
+class Lot(Struct, gc=False):
     """Credits that came together and are worth the same. `value_minor` is what all of them were worth, in the wallet's
-    currency; `value_left_minor` what the remaining ones still carry."""
+    currency; `value_left_minor` what the remaining ones still carry.
+
+    Mutable: a batch burns the lots that its transaction holds locked, one operation after the other.
+    """
 
     id: UUID
     kind: LotKind
@@ -87,9 +85,11 @@ def burn_order(lot: Lot) -> tuple[int, datetime, str, int]:
     return lot.priority, lot.expires_at or _NEVER, lot.kind, lot.id.int
 
 
-@dataclass(slots=True)
-class Wallet:
-    """Credits of one owner. `lots` are open ones in burn order: at least as many as the batch can burn."""
+class Wallet(Struct):
+    """Credits of one owner. `lots` are open ones in burn order: at least as many as the batch can burn.
+
+    Mutable: its balance runs through the operations of a batch; the row is locked meanwhile.
+    """
 
     id: UUID
     owner: Owner
@@ -102,7 +102,7 @@ class Wallet:
     lots: list[Lot] = field(default_factory=list)
 
 
-class Burn(NamedTuple):
+class Burn(Struct, frozen=True, gc=False):
     """What one transaction took out of one lot."""
 
     lot_id: UUID
@@ -110,9 +110,8 @@ class Burn(NamedTuple):
     value_minor: int
 
 
-@dataclass(slots=True)
-class Transaction:
-    """A change of one wallet's available balance; never changed itself. Credits are signed, the worth is not."""
+class Transaction(Struct, frozen=True, gc=False):
+    """A change of one wallet's available balance. Credits are signed, the worth is not."""
 
     id: UUID
     wallet_id: UUID
@@ -136,9 +135,35 @@ class Transaction:
         return self.credits_paid + self.credits_bonus
 
 
-class LotSum(NamedTuple):
+class LotSum(Struct, frozen=True):
     """Open credits of one wallet that expire at one time."""
 
     expires_at: datetime | None
     paid: int
     bonus: int
+
+
+class WalletContents(Struct, frozen=True):
+    """A wallet as its owner sees it; no wallet while the owner has never been granted anything."""
+
+    wallet: Wallet | None
+    lots: Sequence[LotSum]
+
+
+class TransactionFilter(Struct, frozen=True):
+    """Which of an owner's transactions, newest first: *since* is included, *until* is not."""
+
+    limit: int
+    before_seq: int | None = None
+    type: TransactionType | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class TimelineSubject(Struct, frozen=True):
+    """What a timeline is about: exactly one of these."""
+
+    payment_id: UUID | None = None
+    wallet_id: UUID | None = None
+    transaction_id: UUID | None = None
+    owner_id: str | None = None

@@ -1,9 +1,6 @@
 """What travels by gRPC."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
 
@@ -11,16 +8,16 @@ from commdesk.common.v1 import common_pb2
 from commdesk.wallet.v1 import wallet_pb2
 from common import grpc_client, ids
 from common.errors import DomainError
-from wallet.domain import Consumption, Owner, Pack, Result, Transaction, TransactionType, Wallet
+from common.events import micros
+from wallet.domain.batch import Result
+from wallet.domain.operations import Consumption
+from wallet.domain.wallets import Owner, Pack, Transaction, TransactionType, Wallet
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _TYPES = {type: f"TRANSACTION_TYPE_{type}" for type in TransactionType}
 
 
-@lru_cache(maxsize=4096)
-def unix_micros(time: datetime) -> int:
-    return (time - _EPOCH) // _MICROSECOND
+# The transactions of a batch are of one moment.
+unix_micros = lru_cache(maxsize=64)(micros)
 
 
 def owner(message: wallet_pb2.Owner) -> Owner:
@@ -47,30 +44,30 @@ def consume_response(results: Iterable[Result]) -> wallet_pb2.ConsumeCreditsResp
     return response
 
 
-def transaction_message(done: Transaction) -> wallet_pb2.WalletTransaction:
+def transaction_message(transaction: Transaction) -> wallet_pb2.WalletTransaction:
     return wallet_pb2.WalletTransaction(
-        transaction_id=ids.encode("wtx", done.id),
-        wallet_id=wallet_text(done.wallet_id),
-        type=_TYPES[done.type],
-        credits=done.credits,
-        balance_before=done.balance_before,
-        balance_after=done.balance_after,
-        seq=done.seq,
-        source=done.source,
-        source_id=done.source_id,
-        operation_key=done.operation_key,
-        created_unix_micros=unix_micros(done.created_at),
+        transaction_id=ids.encode("wtx", transaction.id),
+        wallet_id=wallet_id_text(transaction.wallet_id),
+        type=_TYPES[transaction.type],
+        credits=transaction.credits,
+        balance_before=transaction.balance_before,
+        balance_after=transaction.balance_after,
+        seq=transaction.seq,
+        source=transaction.source,
+        source_id=transaction.source_id,
+        operation_key=transaction.operation_key,
+        created_unix_micros=unix_micros(transaction.created_at),
     )
 
 
 @lru_cache(maxsize=4096)
-def wallet_text(id: UUID) -> str:
+def wallet_id_text(id: UUID) -> str:
     return ids.encode("wal", id)
 
 
 def wallet_message(wallet: Wallet) -> wallet_pb2.Wallet:
     return wallet_pb2.Wallet(
-        wallet_id=wallet_text(wallet.id),
+        wallet_id=wallet_id_text(wallet.id),
         owner=owner_message(wallet.owner),
         available=wallet.available,
         locked=wallet.locked,
@@ -83,7 +80,7 @@ def wallet_message(wallet: Wallet) -> wallet_pb2.Wallet:
 def wallets_response(
     owners: Iterable[Owner], of_owners: Mapping[Owner, Wallet], by_id: Iterable[Wallet]
 ) -> wallet_pb2.GetWalletsResponse:
-    """One for each owner, then those asked for by id. An owner has nothing, under no id, before the first use."""
+    """One for each owner, then those by id. An owner has nothing, under no id, before the first use."""
     messages = [
         wallet_message(of_owners[owner]) if owner in of_owners else wallet_pb2.Wallet(owner=owner_message(owner))
         for owner in owners

@@ -1,6 +1,4 @@
-"""The gRPC and the HTTP door, over real sockets."""
-
-from __future__ import annotations
+"""The gRPC and HTTP endpoints."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,13 +12,18 @@ import pytest_asyncio
 
 from commdesk.wallet.v1 import wallet_pb2 as pb
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub, add_WalletServiceServicer_to_server
-from common import grpc_client
+from common import grpc_client, ids
+from common.clock import FakeClock
+from common.database import Database
 from common.grpc_server import serve_grpc
-from common.http_server import Door, app
+from common.http_server import ServerConfig, app
 from common.testing import public_key
 from common.tokens import Caller, ServiceTokens, TokenInvalid
 from wallet import routes, use_cases
 from wallet.servicer import WalletServicer, consumptions
+
+from .. import builders as make
+from ..oracle import violations
 
 ASHA = pb.Owner(merchant_id="mer_commdesk", kind="USER", id="usr_asha")
 
@@ -30,13 +33,13 @@ def item(credits: int, key: str, owner: pb.Owner = ASHA) -> pb.Consumption:
 
 
 @pytest_asyncio.fixture
-async def granted(db, clock, make) -> None:
+async def granted(db: Database, clock: FakeClock) -> None:
     async with db.begin() as tx:
         await use_cases.grant_credits(tx, clock, [make.grant()])
 
 
 @pytest_asyncio.fixture
-async def stub(db, clock, service_keys) -> AsyncIterator[Any]:
+async def stub(db: Database, clock: FakeClock, service_keys: dict[str, str]) -> AsyncIterator[Any]:
     known = {name: public_key(key) for name, key in service_keys.items()}
     servicer = WalletServicer(db, clock, consumptions(db, clock))
     server = await serve_grpc(
@@ -48,7 +51,7 @@ async def stub(db, clock, service_keys) -> AsyncIterator[Any]:
     await server.stop(0)
 
 
-async def test_each_consumption_has_its_own_result(stub, granted) -> None:
+async def test_each_consumption_has_its_own_result(stub: WalletServiceStub, granted: None) -> None:
     asked = pb.ConsumeCreditsRequest(
         items=[item(550, "a"), item(9000, "b"), item(0, "c"), item(550, "a"), item(1, "a")]
     )
@@ -59,13 +62,15 @@ async def test_each_consumption_has_its_own_result(stub, granted) -> None:
     assert results[3].transaction == results[0].transaction
     assert [(result.error.code, result.error.kind) for result in results if result.HasField("error")] == [
         ("wallet_insufficient_credits", "FailedPrecondition"),
-        ("invalid_consumption", "InvalidArgument"),
+        ("consumption_invalid", "InvalidArgument"),
         ("operation_key_reused", "KeyReused"),
     ]
     assert dict(results[2].error.fields) == {"credits": "1 to 2147483648"}
 
 
-async def test_requests_at_once_share_batches_and_keep_their_results_apart(stub, granted, db, violations) -> None:
+async def test_requests_at_once_share_batches_and_keep_their_results_apart(
+    stub: WalletServiceStub, granted: None, db: Database
+) -> None:
     requests = [pb.ConsumeCreditsRequest(items=[item(n, f"{n}-x"), item(n, f"{n}-y")]) for n in range(1, 41)]
     answers = await asyncio.gather(*(stub.ConsumeCredits(request, timeout=10) for request in requests))
     for n, answer in enumerate(answers, 1):
@@ -74,7 +79,7 @@ async def test_requests_at_once_share_batches_and_keep_their_results_apart(stub,
     assert not await violations(db)
 
 
-async def test_a_thousand_consumptions_are_one_request_and_no_more(stub, granted) -> None:
+async def test_a_thousand_consumptions_are_one_request_and_no_more(stub: WalletServiceStub, granted: None) -> None:
     full = pb.ConsumeCreditsRequest(items=[item(1, f"k{n}") for n in range(1000)])
     results = (await stub.ConsumeCredits(full, timeout=10)).results
     assert [result.transaction.seq for result in results] == list(range(2, 1002))
@@ -84,7 +89,7 @@ async def test_a_thousand_consumptions_are_one_request_and_no_more(stub, granted
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_wallets_transactions_and_packs_can_be_read(stub, granted) -> None:
+async def test_wallets_transactions_and_packs_can_be_read(stub: WalletServiceStub, granted: None) -> None:
     await stub.ConsumeCredits(pb.ConsumeCreditsRequest(items=[item(550, "a")]), timeout=5)
     nobody = pb.Owner(merchant_id="mer_commdesk", kind="USER", id="usr_nobody")
     found = (await stub.GetWallets(pb.GetWalletsRequest(owners=[ASHA, nobody]), timeout=5)).wallets
@@ -121,8 +126,8 @@ class NamesAreTokens:
 
 
 @pytest_asyncio.fixture
-async def http(db, clock) -> AsyncIterator[httpx.AsyncClient]:
-    asgi = app(routes.routes(db, clock, "mer_commdesk"), Door("wallet", NamesAreTokens()))
+async def http(db: Database, clock: FakeClock) -> AsyncIterator[httpx.AsyncClient]:
+    asgi = app(routes.routes(db, clock, "mer_commdesk"), ServerConfig("wallet", NamesAreTokens()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(asgi), base_url="http://wallet") as client:
         yield client
 
@@ -131,7 +136,7 @@ def as_(user: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {user}"}
 
 
-async def test_callers_see_their_own_wallet(http, granted) -> None:
+async def test_callers_see_their_own_wallet(http: httpx.AsyncClient, granted: None) -> None:
     body = (await http.get("/api/v1/wallet", headers=as_("usr_asha"))).json()
     assert body["success"]
     assert body["data"].pop("walletId").startswith("wal_")
@@ -147,7 +152,9 @@ async def test_callers_see_their_own_wallet(http, granted) -> None:
     assert (await http.get("/api/v1/wallet")).status_code == 401
 
 
-async def test_transactions_come_in_pages_newest_first(http, granted, db, clock, make) -> None:
+async def test_transactions_come_in_pages_newest_first(
+    http: httpx.AsyncClient, granted: None, db: Database, clock: FakeClock
+) -> None:
     clock.advance(3600)
     await use_cases.consume_credits(db, clock, [make.consumption(credits) for credits in (1, 2, 3)])
     seen, cursor = [], None
@@ -156,7 +163,7 @@ async def test_transactions_come_in_pages_newest_first(http, granted, db, clock,
         page = (await http.get("/api/v1/wallet/transactions", params=parameters, headers=as_("usr_asha"))).json()[
             "data"
         ]
-        seen += [done["credits"] for done in page["transactions"]]
+        seen += [done["credits"] for done in page["items"]]
         cursor = page["nextCursor"]
         if cursor is None:
             break
@@ -173,29 +180,33 @@ async def test_transactions_come_in_pages_newest_first(http, granted, db, clock,
         ({"from": "2026-01-01T01:00:00Z", "to": "2026-01-01T01:00:00Z"}, []),
     ],
 )
-async def test_transactions_can_be_filtered(http, granted, db, clock, make, filters, credits) -> None:
+async def test_transactions_can_be_filtered(
+    http: httpx.AsyncClient, granted: None, db: Database, clock: FakeClock, filters: dict[str, str], credits: list[int]
+) -> None:
     clock.advance(3600)
     await use_cases.consume_credits(db, clock, [make.consumption(1)])
     page = (await http.get("/api/v1/wallet/transactions", params=filters, headers=as_("usr_asha"))).json()["data"]
-    assert [done["credits"] for done in page["transactions"]] == credits
+    assert [done["credits"] for done in page["items"]] == credits
 
 
 @pytest.mark.parametrize(
     "wrong",
     [{"limit": "0"}, {"limit": "201"}, {"cursor": "x"}, {"type": "STEAL"}, {"from": "yesterday"}, {"user": "x"}],
 )
-async def test_a_wrong_filter_is_named(http, wrong: dict[str, str]) -> None:
+async def test_a_wrong_filter_is_named(http: httpx.AsyncClient, wrong: dict[str, str]) -> None:
     answer = await http.get("/api/v1/wallet/transactions", params=wrong, headers=as_("usr_asha"))
     assert answer.status_code == 400
     assert list(answer.json()["error"]["fields"]) == list(wrong)
 
 
-async def test_packs_are_public_and_a_withdrawn_version_is_gone(http, db, clock) -> None:
+async def test_packs_are_public_and_a_withdrawn_version_is_gone(
+    http: httpx.AsyncClient, db: Database, clock: FakeClock
+) -> None:
     clock.advance(86_400)
     async with db.begin() as tx:
         await tx.execute("update packs set active_to = '2026-01-02T00:00:00Z' where pack_id = 'pack_150'")
     packs = (await http.get("/api/v1/packs")).json()["data"]
-    assert [(pack["packId"], pack["priceMinor"], pack["creditsTotal"]) for pack in packs] == [
+    assert [(pack["packId"], pack["amount"], pack["creditsTotal"]) for pack in packs] == [
         ("pack_300", 30_000, 3200),
         ("pack_500", 50_000, 5500),
         ("pack_1000", 100_000, 12_000),
@@ -203,10 +214,10 @@ async def test_packs_are_public_and_a_withdrawn_version_is_gone(http, db, clock)
     assert (await http.get("/api/v1/packs", params={"merchantId": "mer_other"})).json()["data"] == []
 
 
-# ── Stories ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Timelines ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_payment_a_wallet_and_a_user_have_their_stories(db, clock, make) -> None:
+async def test_a_payment_a_wallet_and_a_user_have_their_timelines(db: Database, clock: FakeClock) -> None:
     first, second = make.grant(paid=100, bonus=0, net=100), make.grant(paid=100, bonus=0, net=100)
     async with db.begin() as tx:
         for each in (first, second):
@@ -214,18 +225,18 @@ async def test_a_payment_a_wallet_and_a_user_have_their_stories(db, clock, make)
     await use_cases.consume_credits(db, clock, [make.consumption(100, "all of the first")])
     [last] = await use_cases.consume_credits(db, clock, [make.consumption(1, "of the second")])
 
-    async def told(reference: str) -> SimpleNamespace:
+    async def timeline_of(reference: str) -> SimpleNamespace:
         async with db.begin() as tx:
-            story = await use_cases.story(tx, reference)
-        return SimpleNamespace(keys=[entry.fields["operationKey"] for entry in story.entries], also=story.references)
+            timeline = await use_cases.timeline(tx, reference)
+        return SimpleNamespace(
+            keys=[entry.fields["operationKey"] for entry in timeline.entries], also=timeline.references
+        )
 
-    paid = await told(first.source_id)
+    paid = await timeline_of(first.source_id)
     assert paid.keys == [first.operation_key, "all of the first"]
     [wallet_id] = [reference for reference in paid.also if reference.startswith("wal_")]
     for reference in (wallet_id, "usr_asha"):
-        assert len((await told(reference)).keys) == 4
-    assert (await told(wallet_id)).also == sorted([wallet_id, "usr_asha", first.source_id, second.source_id])
-    from common import ids
-
-    assert (await told(ids.encode("wtx", last.id))).keys == ["of the second"]
-    assert (await told("ord_of_somebody_else")).keys == []
+        assert len((await timeline_of(reference)).keys) == 4
+    assert (await timeline_of(wallet_id)).also == sorted([wallet_id, "usr_asha", first.source_id, second.source_id])
+    assert (await timeline_of(ids.encode("wtx", last.id))).keys == ["of the second"]
+    assert (await timeline_of("ord_of_somebody_else")).keys == []

@@ -1,25 +1,22 @@
-"""Questions: doors that read, stories, totals and the check of balances. None of them locks."""
-
-from __future__ import annotations
+"""What is read: wallets, pages of transactions, packs, timelines, totals and the check of balances. Nothing locks."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import asyncpg
+
 from common.database import Tx
-from common.money import Money
-from wallet.domain import GRANT_KEY, LotSum, Owner, Pack, Transaction, TransactionType, Wallet
-from wallet.store.moving import owner_columns, transaction_of, wallet_of
+from wallet.domain.operations import grant_key
+from wallet.domain.wallets import LotSum, Owner, Pack, TimelineSubject, Transaction, TransactionFilter, Wallet
+from wallet.store import rows
+from wallet.store.tables import wallet_transactions as t
+from wallet.store.tables import wallets as w
 
 _WALLET = """
 w.wallet_id, w.merchant_id, w.owner_kind, w.owner_id, w.currency, w.available, w.locked, w.pending,
 w.lifetime_purchased, w.seq
-"""
-
-_TRANSACTION = """
-t.transaction_id, t.wallet_id, w.merchant_id, w.owner_kind, w.owner_id, t.type, t.credits_paid, t.credits_bonus,
-t.value_minor, w.currency, t.balance_before, t.balance_after, t.seq, t.source, t.source_id, t.operation_key,
-t.created_at
 """
 
 _WALLETS_OF = f"""
@@ -38,17 +35,6 @@ from credit_lots where wallet_id = :wallet_id and is_open
 group by expires_at order by expires_at
 """
 
-_TRANSACTIONS_PAGE = f"""
-select {_TRANSACTION}
-from wallets w join wallet_transactions t using (wallet_id)
-where w.owner_id = :owner_id and w.owner_kind = :kind and w.merchant_id = :merchant_id
-  and (cast(:before_seq as bigint) is null or t.seq < :before_seq)
-  and (cast(:type as text) is null or t.type = :type)
-  and (cast(:since as timestamptz) is null or t.created_at >= :since)
-  and (cast(:until as timestamptz) is null or t.created_at < :until)
-order by t.seq desc limit :rows
-"""
-
 _PACKS_ON_SALE = """
 select pack_id, version, name, price_minor, currency, credits_paid, credits_bonus
 from packs
@@ -56,10 +42,10 @@ where merchant_id = :merchant_id and active_from <= :now and (active_to is null 
 order by price_minor, pack_id
 """
 
-# A payment's story is its grant and every spend that burnt one of its lots.
-_STORY = f"""
+# A payment's timeline is its grant and every spend that burnt one of its lots.
+_TIMELINE = f"""
 with bought as (select wallet_id, lot_id from credit_lots where payment_id = :payment_id)
-select {_TRANSACTION}
+select {rows.TRANSACTION}
 from wallets w join wallet_transactions t using (wallet_id)
 where w.wallet_id in (
         select wallet_id from bought
@@ -72,7 +58,7 @@ where w.wallet_id in (
 order by t.created_at desc, t.seq desc limit :rows
 """
 
-# What a wallet should hold, twice: by its transactions, which count from 1 without a gap, each beginning with the
+# What a wallet should hold, twice over: by its transactions, which count from 1 without a gap, each beginning with the
 # balance that the one before left; and by its lots.
 _MISMATCHED = """
 select w.wallet_id
@@ -130,89 +116,70 @@ from wallets w full join moved m on m.wallet_id = w.wallet_id left join held h o
 
 async def wallets_of(tx: Tx, owners: Collection[Owner]) -> dict[Owner, Wallet]:
     """The wallets of those owners that have one, without their lots."""
-    rows = await tx.execute(_WALLETS_OF, **owner_columns(list(owners)))
-    return {wallet.owner: wallet for wallet in map(wallet_of, rows)}
+    existing = await tx.execute(_WALLETS_OF, **rows.owner_columns(list(owners)))
+    return {wallet.owner: wallet for wallet in map(rows.wallet, existing)}
 
 
 async def wallets_by_id(tx: Tx, ids: Collection[UUID]) -> list[Wallet]:
-    rows = await tx.execute(_WALLETS_BY_ID, ids=list(ids))
-    return [wallet_of(row) for row in rows]
+    return [rows.wallet(row) for row in await tx.execute(_WALLETS_BY_ID, ids=list(ids))]
 
 
 async def lot_sums(tx: Tx, wallet_id: UUID) -> list[LotSum]:
     """Open credits by expiry, soonest first, never last."""
-    rows = await tx.execute(_LOT_SUMS, wallet_id=wallet_id)
-    return [LotSum(row.expires_at, int(row.paid), int(row.bonus)) for row in rows]
+    sums = await tx.execute(_LOT_SUMS, wallet_id=wallet_id)
+    return [LotSum(row["expires_at"], int(row["paid"]), int(row["bonus"])) for row in sums]
 
 
-async def transactions_page(
-    tx: Tx,
-    owner: Owner,
-    limit: int,
-    *,
-    before_seq: int | None = None,
-    type: TransactionType | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> list[Transaction]:
-    """Newest first; *since* is included, *until* is not."""
-    rows = await tx.execute(
-        _TRANSACTIONS_PAGE,
-        merchant_id=owner.merchant_id,
-        kind=owner.kind,
-        owner_id=owner.id,
-        rows=limit,
-        before_seq=before_seq,
-        type=type,
-        since=since,
-        until=until,
-    )
-    return [transaction_of(row) for row in rows]
+async def transactions_of(tx: Tx, owner: Owner, filter: TransactionFilter) -> list[Transaction]:
+    """An owner's transactions, newest first."""
+    statement = (
+        select(
+            t.c.transaction_id, t.c.wallet_id, w.c.merchant_id, w.c.owner_kind, w.c.owner_id, t.c.type,
+            t.c.credits_paid, t.c.credits_bonus, t.c.value_minor, w.c.currency, t.c.balance_before, t.c.balance_after,
+            t.c.seq, t.c.source, t.c.source_id, t.c.operation_key, t.c.created_at,
+        )
+        .join_from(w, t, w.c.wallet_id == t.c.wallet_id)
+        .where(w.c.owner_id == owner.id, w.c.owner_kind == owner.kind, w.c.merchant_id == owner.merchant_id)
+        .order_by(t.c.seq.desc())
+        .limit(filter.limit)
+    )  # fmt: skip
+    if filter.before_seq is not None:
+        statement = statement.where(t.c.seq < filter.before_seq)
+    if filter.type is not None:
+        statement = statement.where(t.c.type == filter.type)
+    if filter.since is not None:
+        statement = statement.where(t.c.created_at >= filter.since)
+    if filter.until is not None:
+        statement = statement.where(t.c.created_at < filter.until)
+    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    return [rows.transaction(row) for row in await tx.execute(compiled.string, **compiled.params)]
+
+
+_DIALECT = asyncpg.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 
 
 async def packs_on_sale(tx: Tx, merchant_id: str, now: datetime) -> list[Pack]:
     """Cheapest first."""
-    rows = await tx.execute(_PACKS_ON_SALE, merchant_id=merchant_id, now=now)
-    return [
-        Pack(
-            row.pack_id,
-            row.version,
-            row.name,
-            Money(row.price_minor, row.currency),
-            row.credits_paid,
-            row.credits_bonus,
-        )
-        for row in rows
-    ]
+    return [rows.pack(row) for row in await tx.execute(_PACKS_ON_SALE, merchant_id=merchant_id, now=now)]
 
 
-async def story_transactions(
-    tx: Tx,
-    limit: int,
-    *,
-    reference: str,
-    payment_id: UUID | None = None,
-    wallet_id: UUID | None = None,
-    transaction_id: UUID | None = None,
-    owner_id: str | None = None,
-) -> Sequence[Transaction]:
+async def timeline_transactions(tx: Tx, subject: TimelineSubject, limit: int) -> Sequence[Transaction]:
     """What belongs to one payment, wallet, transaction or owner: the newest *limit*, oldest first."""
-    rows = await tx.execute(
-        _STORY,
-        payment_id=payment_id,
-        wallet_id=wallet_id,
-        transaction_id=transaction_id,
-        owner_id=owner_id,
-        grant_key=GRANT_KEY + reference,
+    newest = await tx.execute(
+        _TIMELINE,
+        payment_id=subject.payment_id,
+        wallet_id=subject.wallet_id,
+        transaction_id=subject.transaction_id,
+        owner_id=subject.owner_id,
+        grant_key=grant_key(subject.payment_id) if subject.payment_id else None,
         rows=limit,
     )
-    return [transaction_of(row) for row in rows][::-1]
+    return [rows.transaction(row) for row in newest][::-1]
 
 
-async def mismatched(tx: Tx, wallet_ids: Collection[UUID]) -> list[UUID]:
+async def mismatched_wallets(tx: Tx, wallet_ids: Collection[UUID]) -> list[UUID]:
     """Those wallets whose balance is not what their transactions and their lots come to."""
-    rows = await tx.execute(_MISMATCHED, ids=list(wallet_ids))
-    return list(rows.scalars())
+    return list((await tx.execute(_MISMATCHED, ids=list(wallet_ids))).scalars())
 
 
 async def totals(tx: Tx) -> dict[str, int]:

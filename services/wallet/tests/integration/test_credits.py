@@ -1,7 +1,5 @@
 """Grants and consumption against a real Postgres."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections import Counter
@@ -9,24 +7,32 @@ from collections import Counter
 import pytest
 from asyncpg import IntegrityConstraintViolationError, PostgresError
 
+from common.clock import FakeClock
 from common.database import Database, connect, sqlstate
 from common.testing import published
-from wallet import store, use_cases
-from wallet.domain import OperationKeyReused, Owner, Transaction, WalletInsufficientCredits
+from wallet import use_cases
+from wallet.domain.batch import Result
+from wallet.domain.errors import OperationKeyReused, WalletInsufficientCredits
+from wallet.domain.operations import Grant
+from wallet.domain.wallets import Owner, Transaction
+from wallet.store import queries
+
+from .. import builders as make
+from ..oracle import violations
 
 
-async def granted(db: Database, clock, *grants):
+async def granted(db: Database, clock: FakeClock, *grants: Grant) -> list[Result | None]:
     async with db.begin() as tx:
         return await use_cases.grant_credits(tx, clock, grants)
 
 
 async def available(db: Database, *owners: Owner) -> list[int]:
     async with db.begin() as tx:
-        wallets = await store.wallets_of(tx, owners)
+        wallets = await queries.wallets_of(tx, owners)
     return [wallets[owner].available for owner in owners]
 
 
-async def test_a_payment_grants_its_pack_and_says_so(db, clock, make, violations) -> None:
+async def test_a_payment_grants_its_pack_and_says_so(db: Database, clock: FakeClock) -> None:
     bought = make.grant()
     [done] = await granted(db, clock, bought)
     assert (done.credits_paid, done.credits_bonus, done.balance_after, done.seq) == (5000, 500, 5500, 1)
@@ -40,7 +46,7 @@ async def test_a_payment_grants_its_pack_and_says_so(db, clock, make, violations
     assert not await violations(db)
 
 
-async def test_a_second_delivery_under_another_envelope_changes_nothing(db, clock, make, violations) -> None:
+async def test_a_second_delivery_under_another_envelope_changes_nothing(db: Database, clock: FakeClock) -> None:
     bought = make.grant()
     [first] = await granted(db, clock, bought)
     results = await granted(db, clock, bought, make.grant(make.owner("usr_ravi")), bought)
@@ -50,14 +56,14 @@ async def test_a_second_delivery_under_another_envelope_changes_nothing(db, cloc
     assert not await violations(db)
 
 
-async def test_a_payment_without_credits_has_no_effect(db, clock, make) -> None:
+async def test_a_payment_without_credits_has_no_effect(db: Database, clock: FakeClock) -> None:
     assert await granted(db, clock, make.grant(paid=0, bonus=0, net=0)) == [None]
     assert await published(db) == []
     async with db.begin() as tx:
-        assert await store.wallets_of(tx, [make.owner()]) == {}
+        assert await queries.wallets_of(tx, [make.owner()]) == {}
 
 
-async def test_550_credits_burn_500_bonus_and_50_paid(db, clock, make, violations) -> None:
+async def test_550_credits_burn_500_bonus_and_50_paid(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant())
     [spent] = await use_cases.consume_credits(db, clock, [make.consumption(550)])
     assert (spent.credits_paid, spent.credits_bonus) == (-50, -500)
@@ -67,7 +73,7 @@ async def test_550_credits_burn_500_bonus_and_50_paid(db, clock, make, violation
     assert not await violations(db)
 
 
-async def test_the_whole_worth_leaves_with_the_last_credit(db, clock, make, violations) -> None:
+async def test_the_whole_worth_leaves_with_the_last_credit(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant(), make.grant(net=12_711, paid=1500, bonus=0))
     while (left := (await available(db, make.owner()))[0]) > 0:
         await use_cases.consume_credits(db, clock, [make.consumption(min(left, 617)) for _ in range(2)])
@@ -75,11 +81,11 @@ async def test_the_whole_worth_leaves_with_the_last_credit(db, clock, make, viol
     assert sum(values) == 42_373 + 12_711
     assert not await violations(db)
     async with db.begin() as tx:
-        totals = await store.totals(tx)
+        totals = await use_cases.totals(tx)
     assert (totals["lots.value_minor"], totals["consumed.value_minor"]) == (0, 42_373 + 12_711)
 
 
-async def test_one_batch_credits_then_debits_and_burns_in_the_published_order(db, clock, make, violations) -> None:
+async def test_one_batch_credits_then_debits_and_burns_in_the_published_order(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant(paid=100, bonus=0, net=100))
     async with db.begin() as tx:
         _, spent = await use_cases.move_credits(
@@ -93,7 +99,7 @@ async def test_one_batch_credits_then_debits_and_burns_in_the_published_order(db
     assert not await violations(db)
 
 
-async def test_each_item_is_judged_by_itself(db, clock, make, violations) -> None:
+async def test_each_item_is_judged_by_itself(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant())
     results = await use_cases.consume_credits(
         db,
@@ -111,8 +117,8 @@ async def test_each_item_is_judged_by_itself(db, clock, make, violations) -> Non
     codes = [getattr(result, "code", "done") for result in results]
     assert codes == [
         "done",
-        "invalid_consumption",
-        "invalid_consumption",
+        "consumption_invalid",
+        "consumption_invalid",
         "wallet_insufficient_credits",
         "done",
         "operation_key_reused",
@@ -123,7 +129,7 @@ async def test_each_item_is_judged_by_itself(db, clock, make, violations) -> Non
     assert not await violations(db)
 
 
-async def test_a_key_answers_with_its_first_result_for_ever(db, clock, make, violations) -> None:
+async def test_a_key_answers_with_its_first_result_for_ever(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant(), make.grant(make.owner("usr_ravi")))
     [first] = await use_cases.consume_credits(db, clock, [make.consumption(10, "a")])
     clock.advance(86_400)
@@ -146,11 +152,7 @@ async def test_a_key_answers_with_its_first_result_for_ever(db, clock, make, vio
 
 
 async def test_twenty_parallel_debits_over_two_pools_spend_every_credit_once(
-    db,
-    database_url,
-    clock,
-    make,
-    violations,
+    db: Database, database_url: str, clock: FakeClock
 ) -> None:
     await granted(db, clock, make.grant(paid=1000, bonus=0))
     async with connect(database_url, service="wallet") as other:
@@ -163,7 +165,7 @@ async def test_twenty_parallel_debits_over_two_pools_spend_every_credit_once(
     assert not await violations(db)
 
 
-async def test_one_key_at_once_from_everywhere_spends_once(db, database_url, clock, make, violations) -> None:
+async def test_one_key_at_once_from_everywhere_spends_once(db: Database, database_url: str, clock: FakeClock) -> None:
     await granted(db, clock, make.grant())
     async with connect(database_url, service="wallet") as other:
         results = await asyncio.gather(
@@ -174,7 +176,7 @@ async def test_one_key_at_once_from_everywhere_spends_once(db, database_url, clo
     assert not await violations(db)
 
 
-async def test_one_key_at_once_on_two_wallets_is_the_firsts(db, clock, make, violations) -> None:
+async def test_one_key_at_once_on_two_wallets_is_the_firsts(db: Database, clock: FakeClock) -> None:
     ravi = make.owner("usr_ravi")
     await granted(db, clock, make.grant(), make.grant(ravi))
     async with db.begin() as tx:
@@ -193,11 +195,7 @@ async def test_one_key_at_once_on_two_wallets_is_the_firsts(db, clock, make, vio
 
 
 async def test_one_grant_at_once_from_everywhere_opens_one_wallet_and_grants_once(
-    db,
-    database_url,
-    clock,
-    make,
-    violations,
+    db: Database, database_url: str, clock: FakeClock
 ) -> None:
     bought = make.grant()
     async with connect(database_url, service="wallet") as other:
@@ -207,7 +205,9 @@ async def test_one_grant_at_once_from_everywhere_opens_one_wallet_and_grants_onc
     assert not await violations(db)
 
 
-async def test_opposite_orders_and_new_wallets_do_not_deadlock(db, database_url, clock, make, violations) -> None:
+async def test_opposite_orders_and_new_wallets_do_not_deadlock(
+    db: Database, database_url: str, clock: FakeClock
+) -> None:
     owners = [make.owner(f"usr_{number:02}") for number in range(12)]
 
     async def batch(pool: Database, seed: int) -> None:
@@ -223,7 +223,7 @@ async def test_opposite_orders_and_new_wallets_do_not_deadlock(db, database_url,
     assert not await violations(db)
 
 
-async def test_many_small_lots_burn_across_batches(db, clock, make, violations) -> None:
+async def test_many_small_lots_burn_across_batches(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, *(make.grant(paid=7, bonus=3, net=11) for _ in range(40)))
     await use_cases.consume_credits(db, clock, [make.consumption(each) for each in (1, 95, 24, 33)])
     await use_cases.consume_credits(db, clock, [make.consumption(247)])
@@ -233,7 +233,9 @@ async def test_many_small_lots_burn_across_batches(db, clock, make, violations) 
 
 @pytest.mark.parametrize("table", ["wallet_transactions", "operation_keys"])
 @pytest.mark.parametrize("statement", ["delete from {}", "update {} set merchant_id = 'x'", "truncate {}"])
-async def test_history_cannot_be_rewritten_by_the_service(db, clock, make, table: str, statement: str) -> None:
+async def test_history_cannot_be_rewritten_by_the_service(
+    db: Database, clock: FakeClock, table: str, statement: str
+) -> None:
     await granted(db, clock, make.grant())
     with pytest.raises(PostgresError) as refused:
         async with db.begin() as tx:
@@ -252,30 +254,30 @@ async def test_history_cannot_be_rewritten_by_the_service(db, clock, make, table
         "delete from wallets",
     ],
 )
-async def test_the_schema_itself_refuses_the_impossible(db, clock, make, statement: str) -> None:
+async def test_the_schema_itself_refuses_the_impossible(db: Database, clock: FakeClock, statement: str) -> None:
     await granted(db, clock, make.grant())
     with pytest.raises(IntegrityConstraintViolationError):
         async with db.begin() as tx:
             await tx.execute(statement)
 
 
-async def test_a_balance_that_was_tampered_with_is_found(db, clock, make) -> None:
+async def test_a_balance_that_was_tampered_with_is_found(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant(), make.grant(make.owner("usr_ravi")))
     async with db.begin() as tx:
-        wallets = await store.wallets_of(tx, [make.owner(), make.owner("usr_ravi")])
+        wallets = await queries.wallets_of(tx, [make.owner(), make.owner("usr_ravi")])
         ids = [wallet.id for wallet in wallets.values()]
         assert await use_cases.check_balances(tx, ids) == []
-        assert (await store.totals(tx))["wallets.mismatched"] == 0
+        assert (await use_cases.totals(tx))["wallets.mismatched"] == 0
         await tx.execute("update wallets set available = available + 1 where owner_id = 'usr_ravi'")
         assert await use_cases.check_balances(tx, ids) == [wallets[make.owner("usr_ravi")].id]
-        assert (await store.totals(tx))["wallets.mismatched"] == 1
+        assert (await use_cases.totals(tx))["wallets.mismatched"] == 1
 
 
-async def test_the_totals_add_up(db, clock, make) -> None:
+async def test_the_totals_add_up(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant(), make.grant(make.owner("usr_ravi"), paid=1500, bonus=0, net=12_712))
     await use_cases.consume_credits(db, clock, [make.consumption(550), make.consumption(50)])
     async with db.begin() as tx:
-        totals = await store.totals(tx)
+        totals = await use_cases.totals(tx)
     released = totals.pop("consumed.value_minor")
     assert totals == {
         "wallets.count": 2,
