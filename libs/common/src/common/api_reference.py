@@ -27,6 +27,28 @@ _LIBRARIES = ("common", "gateways")
 # Modules that do something when they are imported, or are no part of a running service.
 _NOT_IMPORTED = frozenset({"__main__", "migrations", "alembic", "testing"})
 
+_ERRORS_INTRODUCTION = """\
+# Errors
+
+<!-- Generated from the code by `commdesk openapi`; a test compares. -->
+
+Over HTTP an error is `{"success": false, "error": {code, message, fields?, requestId}}`, over gRPC a status with the
+code in the trailer `error-code`. The kind decides the status; the code is for programs. Where waiting helps,
+`Retry-After` says how long. HTTP itself has three statuses more: 405 `method_not_allowed`, 408 `body_too_slow` and 415
+`unsupported_media_type`. `internal_error` (500) is a mistake of ours."""
+_API_INTRODUCTION = """\
+# API
+
+<!-- Generated from the code by `commdesk openapi`; a test compares. -->
+
+The same as [openapi.json](openapi.json), to read. A running stack serves it at `/openapi.json` and, to try it out, at
+`/docs`. [errors.md](errors.md) explains the codes.
+
+{description}
+
+Every endpoint may also answer 429 (rate limit), 500 `internal_error`, 502 and 504 (the edge), and 503 with
+`Retry-After`. Those that need an access token (`Authorization: Bearer …`) answer 401 without a valid one."""
+
 
 class _Placeholder:
     """Stands for a resource of an endpoint that is never called."""
@@ -72,16 +94,7 @@ def _modules(package: str) -> Iterator[str]:
 
 def errors_page(entries: list[Entry]) -> str:
     """docs/reference/errors.md."""
-    lines = [
-        "# Errors",
-        "",
-        "<!-- Generated from the code by `commdesk openapi`; a test compares. -->",
-        "",
-        'Over HTTP an error is `{"success": false, "error": {code, message, fields?, requestId}}`, over gRPC a status',
-        "with the code in the trailer `error-code`. The kind decides the status, the code is for programs. Where",
-        "waiting helps, `Retry-After` says how long. HTTP itself has three statuses more: 405 `method_not_allowed`, 408",
-        "`body_too_slow` and 415 `unsupported_media_type`. `internal_error` (500) is a mistake of ours.",
-    ]
+    lines = [_ERRORS_INTRODUCTION]
     for kind in KINDS:
         of_kind = [entry for entry in entries if KIND_BY_NAME[entry.kind] is kind]
         lines += [
@@ -99,19 +112,7 @@ def errors_page(entries: list[Entry]) -> str:
 
 def api_page(document: Json) -> str:
     """docs/reference/api.md."""
-    lines = [
-        "# API",
-        "",
-        "<!-- Generated from the code by `commdesk openapi`; a test compares. -->",
-        "",
-        "The same as [openapi.json](openapi.json), to read. A running stack serves it at `/openapi.json` and, to",
-        "try it out, at `/docs`. [errors.md](errors.md) explains the codes.",
-        "",
-        document["info"]["description"],
-        "",
-        "Every endpoint may also answer 429 (rate limit), 500 `internal_error`, 502 and 504 (the edge), and 503 with",
-        "`Retry-After`. Those that need an access token (`Authorization: Bearer …`) answer 401 without a valid one.",
-    ]
+    lines = [_API_INTRODUCTION.format(description=document["info"]["description"])]
     for tag in document["tags"]:
         lines += ["", f"## {tag['name']}"]
         for path, operations in document["paths"].items():
