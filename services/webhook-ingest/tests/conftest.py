@@ -75,15 +75,15 @@ def signed(clock: FakeClock) -> Headers:
 
 
 @pytest.fixture
-def webhook(signed: Headers, clock: FakeClock) -> Callable[[bytes], Webhook]:
+def webhook(signed: Headers, clock: FakeClock) -> Callable[..., Webhook]:
     """A verified webhook with this body."""
 
-    def build(body: bytes) -> Webhook:
+    def build(body: bytes, account_id: str = "gwa_cashfree") -> Webhook:
         headers = signed(body)
         return Webhook(
             webhook_id=ids.new(),
-            merchant_id="mer_commdesk",
             gateway="cashfree",
+            account_id=account_id,
             summary=adapter("cashfree").summarise_webhook(body),
             version="2025-01-01",
             attempt=1,

@@ -13,6 +13,7 @@ from gateways import Adapter, Gateway, GatewayAccount, GatewayCall, Gateways, Ga
 from gateways.cashfree.adapter import ADAPTER as CASHFREE
 from gateways.cashfree.settings import CashfreeSettings
 from gateways.client import GatewayClient
+from gateways.verification import WebhookSource
 
 ADAPTERS: Mapping[str, Adapter] = {row.name: row for row in (CASHFREE,)}
 
@@ -39,6 +40,11 @@ def adapter(name: str) -> Adapter:
     if row is None:
         raise GatewayUnsupported(f"there is no gateway {name[:32]!r}")
     return row
+
+
+def webhook_sources(accounts: Iterable[GatewayAccount]) -> Mapping[str, WebhookSource]:
+    """Who sends webhooks here, by account id."""
+    return {account.id: WebhookSource(account, adapter(account.gateway)) for account in accounts}
 
 
 @asynccontextmanager

@@ -4,8 +4,10 @@ import hmac
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+import msgspec
+
 from common.errors import Unauthenticated
-from gateways import Adapter, GatewayAccount, WebhookSignature
+from gateways import Adapter, GatewayAccount, WebhookSignature, WebhookSummary
 
 # How far a gateway's clock may run ahead of ours.
 FUTURE_SKEW_MAX = timedelta(minutes=5)
@@ -29,24 +31,36 @@ class WebhookTooOld(Unauthenticated):
     fix = "Let the gateway send the webhook again; a resend is signed afresh."
 
 
-def verify_webhook(
-    adapter: Adapter,
-    account: GatewayAccount,
-    headers: Mapping[str, str],
-    body: bytes,
-    now: datetime,
-    window: timedelta,
-) -> WebhookSignature:
-    """Prove that the account's gateway sent exactly *body*, within *window*. Header names are lower case.
+class WebhookSource(msgspec.Struct, frozen=True):
+    """One account whose webhooks come in, with the adapter that reads them."""
 
-    Raises WebhookSignatureInvalid, WebhookTimestampInvalid or WebhookTooOld.
-    """
-    given = adapter.read_signature(headers)
-    if given.signed_at is not None:
-        _check_window(given.signed_at, now, window)
-    if not _matches(adapter, account.webhook_secrets, given, body):
-        raise WebhookSignatureInvalid("the signature does not match the body")
-    return given
+    account: GatewayAccount
+    adapter: Adapter
+
+    def verify(self, headers: Mapping[str, str], body: bytes, now: datetime, window: timedelta) -> WebhookSignature:
+        """Prove that the account's gateway sent exactly *body*, within *window*. Header names are lower case.
+
+        Raises WebhookSignatureInvalid, WebhookTimestampInvalid or WebhookTooOld.
+        """
+        given = self.adapter.read_signature(headers)
+        if given.signed_at is not None:
+            _check_window(given.signed_at, now, window)
+        if not self._is_signed(given, body):
+            raise WebhookSignatureInvalid("the signature does not match the body")
+        return given
+
+    def summarise(self, body: bytes) -> WebhookSummary:
+        """What *body* says of itself. Never raises: what cannot be read is an empty summary."""
+        return self.adapter.summarise_webhook(body)
+
+    def _is_signed(self, given: WebhookSignature, body: bytes) -> bool:
+        """Compares with every secret and in constant time, so that the answer's delay tells nothing."""
+        signature = given.signature.encode("utf-8", "surrogateescape")
+        matches = [
+            hmac.compare_digest(self.adapter.sign(secret.encode(), given, body).encode(), signature)
+            for secret in self.account.webhook_secrets
+        ]
+        return any(matches)
 
 
 def _check_window(signed_at: datetime, now: datetime, window: timedelta) -> None:
@@ -55,12 +69,3 @@ def _check_window(signed_at: datetime, now: datetime, window: timedelta) -> None
         raise WebhookTooOld("signed too long ago")
     if signed_at - now > FUTURE_SKEW_MAX:
         raise WebhookTimestampInvalid("signed in the future")
-
-
-def _matches(adapter: Adapter, secrets: tuple[str, ...], given: WebhookSignature, body: bytes) -> bool:
-    """Compares with every secret and in constant time, so that the answer's delay tells nothing."""
-    signature = given.signature.encode("utf-8", "surrogateescape")
-    matches = [
-        hmac.compare_digest(adapter.sign(secret.encode(), given, body).encode(), signature) for secret in secrets
-    ]
-    return any(matches)

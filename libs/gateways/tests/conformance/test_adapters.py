@@ -24,7 +24,7 @@ from gateways import (
     Unknown,
 )
 from gateways.registry import open_gateways
-from gateways.verification import WebhookSignatureInvalid, WebhookTimestampInvalid, WebhookTooOld, verify_webhook
+from gateways.verification import WebhookSignatureInvalid, WebhookSource, WebhookTimestampInvalid, WebhookTooOld
 
 from .bench import Bench, Webhook
 
@@ -220,7 +220,7 @@ async def delivered(bench: Bench, outcome: str = "success") -> tuple[OrderSnapsh
 
 def verified(bench: Bench, webhook: Webhook, **changes: object) -> object:
     account = msgspec.structs.replace(bench.account, **changes)
-    return verify_webhook(bench.adapter, account, webhook.headers, webhook.body, SystemClock().now(), DAY)
+    return WebhookSource(account, bench.adapter).verify(webhook.headers, webhook.body, SystemClock().now(), DAY)
 
 
 async def test_a_webhook_of_the_gateway_verifies(bench: Bench) -> None:
@@ -246,12 +246,12 @@ async def test_a_forged_webhook_is_rejected(bench: Bench) -> None:
 async def test_an_old_webhook_is_rejected_where_the_time_is_signed(bench: Bench) -> None:
     _, webhook = await delivered(bench)
     late = SystemClock().now() + DAY + timedelta(minutes=1)
-    arguments = (bench.adapter, bench.account, webhook.headers, webhook.body, late, DAY)
+    source = WebhookSource(bench.account, bench.adapter)
     if bench.gateway.capabilities.signs_time:
         with pytest.raises(WebhookTooOld):
-            verify_webhook(*arguments)
+            source.verify(webhook.headers, webhook.body, late, DAY)
     else:
-        assert verify_webhook(*arguments).signed_at is None
+        assert source.verify(webhook.headers, webhook.body, late, DAY).signed_at is None
 
 
 @pytest.mark.parametrize("outcome", ["success", "failure"])

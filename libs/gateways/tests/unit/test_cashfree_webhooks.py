@@ -15,7 +15,7 @@ from common.clock import FakeClock
 from gateways import GatewayAccount, WebhookSignature, WebhookSummary
 from gateways.cashfree.webhooks import summarise_webhook
 from gateways.registry import adapter
-from gateways.verification import WebhookSignatureInvalid, WebhookTimestampInvalid, WebhookTooOld, verify_webhook
+from gateways.verification import WebhookSignatureInvalid, WebhookSource, WebhookTimestampInvalid, WebhookTooOld
 
 DAY = timedelta(days=1)
 V1 = (
@@ -55,7 +55,7 @@ def account_with(*secrets: str) -> GatewayAccount:
 def verify(
     account: GatewayAccount, headers: dict[str, str], body: bytes, now: datetime, window: timedelta
 ) -> WebhookSignature:
-    return verify_webhook(adapter("cashfree"), account, headers, body, now, window)
+    return WebhookSource(account, adapter("cashfree")).verify(headers, body, now, window)
 
 
 def _at(timestamp: str) -> datetime:

@@ -1,18 +1,19 @@
-"""What a webhook is, when it may come in, when we know it already, and where its processing stands. Pure."""
+"""What a webhook is, who may send it, when it is a duplicate, and where its processing stands. Pure."""
 
 import hashlib
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from itertools import islice
 from typing import Final
 from uuid import UUID
 
-from common.errors import NotFound, PermissionDenied, Unavailable
-from gateways import WebhookSummary
+import msgspec
+
+from common.errors import FailedPrecondition, PermissionDenied, Unavailable
+from gateways import GatewayAccountNotFound, Network, WebhookSummary
 from gateways.verification import WebhookSignatureInvalid, WebhookTimestampInvalid, WebhookTooOld
 
 # Gateways' payloads are 1–4 kB; what is larger is not a webhook.
@@ -25,13 +26,13 @@ SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cook
 class WebhookSourceRefused(PermissionDenied):
     """The sender's address is not on the allow-list."""
 
-    fix = "Add the gateway's addresses to CASHFREE_WEBHOOK_IPS, or leave it empty."
+    fix = "Add the gateway's addresses to the account's list (CASHFREE_WEBHOOK_IPS), or leave the list empty."
 
 
-class WebhookNotFound(NotFound):
-    """A status came for a webhook that is not stored here."""
+class WebhookUnknown(FailedPrecondition):
+    """A report came for a webhook that is not stored here (yet)."""
 
-    fix = "Check the webhook's id; after a restore from a backup, discard the status."
+    fix = "Check the webhook's id; after a restore from a backup, discard the report."
 
 
 class WebhookNotStored(Unavailable):
@@ -40,7 +41,22 @@ class WebhookNotStored(Unavailable):
     fix = "Send the same webhook again; if it was stored after all, it has no second effect."
 
 
-REFUSALS: Final = (WebhookSignatureInvalid, WebhookTimestampInvalid, WebhookTooOld, WebhookSourceRefused)
+REFUSALS: Final = (
+    GatewayAccountNotFound,
+    WebhookSignatureInvalid,
+    WebhookTimestampInvalid,
+    WebhookTooOld,
+    WebhookSourceRefused,
+)
+
+
+class SourcePolicy(msgspec.Struct, frozen=True):
+    """How far a delivery's age and its sender's address are believed."""
+
+    # How long ago a webhook may have been signed.
+    window: timedelta
+    # How many proxies of ours stand in front, each appending the address that it saw.
+    proxy_hops: int
 
 
 class Status(StrEnum):
@@ -71,13 +87,12 @@ FAILURES: Final = frozenset({Status.PARKED, Status.FAILED, Status.DEAD})
 FINAL: Final = FAILURES | {Status.SUCCESS}
 
 
-@dataclass(frozen=True)
-class Webhook:
+class Webhook(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A webhook with a good signature, on its way into the store."""
 
     webhook_id: UUID
-    merchant_id: str
     gateway: str
+    account_id: str
     summary: WebhookSummary
     version: str
     attempt: int
@@ -100,15 +115,14 @@ class Webhook:
 
     @cached_property
     def unique_keys(self) -> tuple[bytes, ...]:
-        """What must be unique within the gateway: the raw body and, where the event names itself, the event."""
+        """What must be unique within the account: the raw body and, where the event names itself, the event."""
         if not self.summary.identity:
             return (self.body_hash,)
         return (self.body_hash, hashlib.sha256(b"event\0" + self.summary.identity.encode()).digest())
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The answer to a delivery: the id that its event is stored under, and whether it was known before."""
+class Stored(msgspec.Struct, frozen=True):
+    """The answer to a delivery: the id that its event is stored under, and whether it was stored before."""
 
     webhook_id: UUID
     duplicate: bool
@@ -120,7 +134,7 @@ def fold(webhooks: Sequence[Webhook]) -> tuple[list[Webhook], dict[UUID, Webhook
     distinct: list[Webhook] = []
     repeats: dict[UUID, Webhook] = {}
     for webhook in webhooks:
-        keys = [(webhook.gateway, key) for key in webhook.unique_keys]
+        keys = [(webhook.account_id, key) for key in webhook.unique_keys]
         original = next((first[key] for key in keys if key in first), None)
         for key in keys:
             first.setdefault(key, original or webhook)
@@ -146,15 +160,15 @@ def _storable(value: str) -> str:
 
 
 def client_address(peer: str, forwarded_for: str, proxy_hops: int) -> str:
-    """Who really called, when *proxy_hops* proxies of ours stand in front and each appends the peer that it saw.
+    """The caller's address, when *proxy_hops* proxies of ours stand in front and each appends the peer that it saw.
 
     What stands further left in X-Forwarded-For was written by the caller and proves nothing.
     """
-    seen = [part.strip() for part in forwarded_for.split(",") if part.strip()] + [peer]
-    return seen[max(len(seen) - 1 - proxy_hops, 0)]
+    addresses = [part.strip() for part in forwarded_for.split(",") if part.strip()] + [peer]
+    return addresses[max(len(addresses) - 1 - proxy_hops, 0)]
 
 
-def check_source(address: str, allowed: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> None:
+def check_source(address: str, allowed: Sequence[Network]) -> None:
     """Raises WebhookSourceRefused unless *address* is in one of the *allowed* networks; none means anybody."""
     if not allowed:
         return
@@ -166,8 +180,7 @@ def check_source(address: str, allowed: Sequence[ipaddress.IPv4Network | ipaddre
         raise WebhookSourceRefused("this address is not one of the gateway's")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """What payment says about a webhook: one row of its history."""
 
     event_id: UUID
@@ -182,8 +195,7 @@ class Report:
     payment_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """The mutable part of a stored webhook."""
 
     webhook_id: UUID
@@ -195,13 +207,13 @@ class Progress:
 
 def follow(progress: Progress, report: Report) -> Progress:
     """*progress* after *report*. Commutes: the same reports in any order lead to the same place."""
-    moved = replace(progress, retry_count=max(progress.retry_count, report.attempt))
-    here, there = RANK[progress.status], RANK[report.status]
+    moved = msgspec.structs.replace(progress, retry_count=max(progress.retry_count, report.attempt))
+    rank, reported_rank = RANK[progress.status], RANK[report.status]
     at = report.at if report.status in FINAL else None
     is_earlier = at is not None and (progress.processed_at is None or at < progress.processed_at)
-    if there > here or (there == here and is_earlier):
+    if reported_rank > rank or (reported_rank == rank and is_earlier):
         reason = report.reason if report.status in FAILURES else None
-        return replace(moved, status=report.status, failure_reason=reason or None, processed_at=at)
+        return msgspec.structs.replace(moved, status=report.status, failure_reason=reason or None, processed_at=at)
     return moved
 
 

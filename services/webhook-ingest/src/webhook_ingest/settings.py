@@ -11,11 +11,9 @@ class Settings(GatewaySettings):
     webhook_window_seconds: int = Field(86_400, ge=60, le=7 * 86_400)
     # How many proxies of ours stand in front: Traefik.
     trusted_proxy_hops: int = Field(1, ge=0, le=8)
-    # Two batches, one being written and one that gathers: more would only wait longer, and who would wait for a quarter
-    # of a second is better told to come back.
+    # Two batches, one that is written and one that fills. A caller beyond them would wait for a quarter of a second and
+    # is better told to come back.
     in_flight_max: int = Field(96, ge=1)
-    # The account whose webhooks come in here.
-    webhook_merchant_id: str = "mer_commdesk"
 
     @property
     def webhook_window(self) -> timedelta:

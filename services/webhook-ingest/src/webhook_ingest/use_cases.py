@@ -1,42 +1,43 @@
-"""Receive webhooks, follow what becomes of them, and make a flood of bad ones known without letting it in."""
+"""Receive webhooks, follow what becomes of them, and announce refusals without letting a flood of them in."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from uuid import UUID
 
 from loguru import logger
 
 from common import ids, outbox, telemetry
 from common.batching import Batcher
 from common.clock import Clock
-from common.consuming import Refused
 from common.database import Database, Tx, retried
+from common.delivery import Story, StoryEntry
 from common.errors import DomainError, Unresolved
-from gateways import Adapter, GatewayAccount
-from gateways.verification import verify_webhook
-from webhook_ingest import domain, store, wire
-from webhook_ingest.domain import REFUSALS, Report, Stored, Webhook
+from gateways import GatewayAccountNotFound
+from gateways.verification import WebhookSource
+from webhook_ingest import domain
+from webhook_ingest.domain import REFUSALS, Report, SourcePolicy, Status, Stored, Webhook
+from webhook_ingest.store import commands, queries
+from webhook_ingest.store.queries import Moment
+from webhook_ingest.wire import events
+from webhook_ingest.wire.requests import Delivery
 
-# In one tally of this many refusals somebody is forging or a secret is wrong: a person should look.
+# So many refusals between two announcements: somebody forges, or a secret is wrong, and a person should look.
 REFUSALS_ALARMING = 20
-# At most so many webhook ids in an alert.
-ALERT_IDS_MAX = 5
 
 _received = telemetry.counter("webhooks_received_total", "Webhooks with a good signature", ["gateway", "outcome"])
-_refused = telemetry.counter("webhooks_refused_total", "Webhooks refused at the door", ["gateway", "reason"])
+_refused = telemetry.counter("webhooks_refused_total", "Webhooks that were refused", ["gateway", "reason"])
 
 
 @retried
 async def store_webhooks(db: Database, webhooks: Sequence[Webhook]) -> list[Stored | DomainError]:
-    """Store each webhook that is new and announce it; one that is known has no second effect."""
+    """Store each webhook that is new and announce it; a duplicate has no second effect."""
     distinct, repeats = domain.fold(webhooks)
     async with db.begin() as tx:
-        claimed = await store.claim(tx, distinct)
+        claimed = await commands.claim(tx, distinct)
         fresh = [webhook for webhook in distinct if claimed[webhook.webhook_id] == webhook.webhook_id]
-        await store.insert(tx, fresh)
+        await commands.insert(tx, fresh)
         await outbox.append(
-            tx, [*wire.received_events(fresh), *wire.unreadable_figures(fresh), *wire.unreadable_alerts(fresh)]
+            tx, [*events.received(fresh), *events.unreadable_analytics(fresh), *events.unreadable_alerts(fresh)]
         )
     for webhook in fresh:
         _received.of(webhook.gateway, "announced" if webhook.is_announced else "parked").inc()
@@ -51,90 +52,137 @@ async def store_webhooks(db: Database, webhooks: Sequence[Webhook]) -> list[Stor
     return results
 
 
-async def follow_reports(tx: Tx, reports: Sequence[Report]) -> list[Refused]:
+async def follow_reports(tx: Tx, reports: Sequence[Report]) -> list[DomainError | None]:
     """Move each webhook to where its reports say, and keep the reports; refuse those about webhooks not stored here."""
-    progress = await store.lock(tx, {report.webhook_id for report in reports})
-    known = [report for report in reports if report.webhook_id in progress]
-    moved = domain.follow_all(progress, known)
-    await store.save(tx, moved, known)
-    await outbox.append(tx, [*wire.failure_figures(known), *wire.failure_alerts(known, ALERT_IDS_MAX)])
-    return [
-        Refused(report, domain.WebhookNotFound("no such webhook"))
-        for report in reports
-        if report.webhook_id not in progress
-    ]
+    progress = await commands.lock(tx, {report.webhook_id for report in reports})
+    accepted = [report for report in reports if report.webhook_id in progress]
+    await commands.save(tx, domain.follow_all(progress, accepted), accepted)
+    await outbox.append(tx, [*events.failure_analytics(accepted), *events.failure_alerts(accepted)])
+    return [None if report.webhook_id in progress else domain.WebhookUnknown("no such webhook") for report in reports]
 
 
-@dataclass(slots=True)
 class Refusals:
     """Counts refusals between two announcements: a flood of forgeries costs memory for its reasons, not its size."""
 
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
 
     def add(self, gateway: str, error: DomainError) -> None:
         reason = error.code.removeprefix("webhook_")
         _refused.of(gateway, reason).inc()
-        self.counts[gateway, reason] += 1
+        self._counts[gateway, reason] += 1
 
     async def announce(self, db: Database, clock: Clock) -> None:
-        """One figure per gateway and reason for what was refused since the last time; an alert when it is much."""
-        counts, self.counts = self.counts, Counter()
+        """One event per gateway and reason for what was refused since the last time; an alert when it is much."""
+        counts, self._counts = self._counts, Counter()
         if not counts:
             return
         now = clock.now()
         alarming = {key: count for key, count in counts.items() if count >= REFUSALS_ALARMING}
         async with db.begin() as tx:
-            await outbox.append(tx, [*wire.refusal_figures(counts, now), *wire.refusal_alerts(alarming, now)])
+            await outbox.append(tx, [*events.refusal_analytics(counts, now), *events.refusal_alerts(alarming, now)])
 
 
-@dataclass(frozen=True, slots=True)
 class Receiver:
-    """The door's one question: let this delivery in, and answer when it is safe to say so."""
+    """Verifies deliveries and stores them in batches. *sources*: who may send webhooks, by account id."""
 
-    # By the gateway's name.
-    accounts: Mapping[str, GatewayAccount]
-    adapters: Mapping[str, Adapter]
-    batcher: "Batcher[Webhook, Stored]"
-    refusals: Refusals
-    clock: Clock
-    merchant_id: str
-    window: timedelta
-    proxy_hops: int
+    def __init__(
+        self,
+        batcher: Batcher[Webhook, Stored],
+        clock: Clock,
+        sources: Mapping[str, WebhookSource],
+        policy: SourcePolicy,
+        refusals: Refusals,
+    ) -> None:
+        self._batcher = batcher
+        self._clock = clock
+        self._sources = sources
+        self._policy = policy
+        self._refusals = refusals
 
-    async def receive(self, delivery: wire.Delivery) -> Stored:
+    async def receive(self, delivery: Delivery) -> Stored:
         """Verify, then store and announce; returns after the commit.
 
         Raises one of REFUSALS, and Unavailable when too much waits or the commit is in doubt.
         """
         try:
-            webhook = self.admit(delivery)
+            webhook = self._admit(delivery)
         except REFUSALS as error:
-            self.refusals.add(delivery.gateway, error)
-            logger.bind(gateway=delivery.gateway, reason=error.code).debug("webhook refused")
+            # The name in the path is the sender's: only names of ours may become labels of a metric.
+            gateway = delivery.gateway if not isinstance(error, GatewayAccountNotFound) else "unknown"
+            self._refusals.add(gateway, error)
+            logger.bind(gateway=gateway, reason=error.code).debug("webhook refused")
             raise
         try:
-            return await self.batcher.submit(webhook)
+            return await self._batcher.submit(webhook)
         except Unresolved:
             # Any 2xx would tell the gateway that it is done.
             raise domain.WebhookNotStored("it is not known whether the webhook was stored") from None
 
-    def admit(self, delivery: wire.Delivery) -> Webhook:
-        """The webhook in *delivery*, proven to be the gateway's own and of late. Raises one of REFUSALS."""
-        account = self.accounts[delivery.gateway]
-        address = domain.client_address(delivery.peer, delivery.headers.get("x-forwarded-for", ""), self.proxy_hops)
-        domain.check_source(address, account.webhook_networks)
-        now = self.clock.now()
-        adapter = self.adapters[account.gateway]
-        signed = verify_webhook(adapter, account, delivery.headers, delivery.body, now, self.window)
+    def _admit(self, delivery: Delivery) -> Webhook:
+        """The webhook in *delivery*, proven to be the account's own and recent. Raises one of REFUSALS."""
+        source = self._sources.get(delivery.account_id)
+        if source is None or source.account.gateway != delivery.gateway:
+            raise GatewayAccountNotFound("no such account at this gateway")
+        forwarded_for = delivery.headers.get("x-forwarded-for", "")
+        address = domain.client_address(delivery.peer, forwarded_for, self._policy.proxy_hops)
+        domain.check_source(address, source.account.webhook_networks)
+        now = self._clock.now()
+        signature = source.verify(delivery.headers, delivery.body, now, self._policy.window)
         return Webhook(
             webhook_id=ids.new(),
-            merchant_id=self.merchant_id,
             gateway=delivery.gateway,
-            summary=adapter.summarise_webhook(delivery.body),
-            version=signed.version,
-            attempt=signed.attempt,
+            account_id=delivery.account_id,
+            summary=source.summarise(delivery.body),
+            version=signature.version,
+            attempt=signature.attempt,
             body=delivery.body,
             headers=domain.kept_headers(delivery.headers),
-            signature=signed.signature,
+            signature=signature.signature,
             received_at=now,
         )
+
+
+# ── For operators ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def story(tx: Tx, reference: str) -> Story:
+    """What happened to the webhooks about *reference*, and the order and payment that they are about."""
+    moments = await queries.moments(
+        tx, reference=reference, webhook_id=_id("evt", reference), payment_id=_id("pay", reference)
+    )
+    orders = {moment.order_id for moment in moments if moment.order_id}
+    payments = {ids.encode("pay", moment.payment_id) for moment in moments if moment.payment_id}
+    return Story([_entry(moment) for moment in moments], sorted(orders | payments))
+
+
+def _entry(moment: Moment) -> StoryEntry:
+    fields = {
+        "webhookId": ids.encode("evt", moment.webhook_id),
+        "orderId": moment.order_id,
+        "gatewayPaymentId": moment.gateway_payment_id,
+        "paymentId": ids.encode("pay", moment.payment_id) if moment.payment_id else "",
+        "detail": moment.detail,
+        "duplicates": str(moment.duplicates) if moment.duplicates else "",
+    }
+    summary = f"{moment.event_type or 'unreadable'} {moment.status.lower()}"
+    return StoryEntry(moment.at, "webhook", summary, {name: value for name, value in fields.items() if value})
+
+
+def _id(prefix: str, text: str) -> UUID | None:
+    try:
+        return ids.decode(prefix, text)
+    except ids.InvalidId:
+        return None
+
+
+async def totals(tx: Tx) -> dict[str, int]:
+    """How many webhooks came in, and where they stand."""
+    counts = await queries.counts(tx)
+    return {
+        "webhooks.received": sum(counts.values()),
+        "webhooks.processed": counts.get(Status.SUCCESS, 0),
+        "webhooks.parked": counts.get(Status.PARKED, 0),
+        "webhooks.failed": counts.get(Status.FAILED, 0) + counts.get(Status.DEAD, 0),
+        "webhooks.pending": counts.get(Status.RECEIVED, 0) + counts.get(Status.PROCESSING, 0),
+    }

@@ -9,12 +9,13 @@ from commdesk.webhook_ingest.v1 import events_pb2 as pb
 from common import ids
 from common.database import Database
 from common.testing import published
-from webhook_ingest import consumers, store, use_cases, wire
-from webhook_ingest.domain import Stored, Webhook, WebhookNotFound
+from webhook_ingest import consumers, use_cases
+from webhook_ingest.domain import Stored, Webhook, WebhookUnknown
+from webhook_ingest.wire import events
 
 
 @pytest.fixture
-async def stored(db: Database, webhook: Callable[[bytes], Webhook], payment_body: Callable[..., bytes]) -> Stored:
+async def stored(db: Database, webhook: Callable[..., Webhook], payment_body: Callable[..., bytes]) -> Stored:
     [one] = await use_cases.store_webhooks(db, [webhook(payment_body())])
     assert isinstance(one, Stored)
     return one
@@ -56,8 +57,10 @@ async def test_from_received_to_success(db: Database, stored: Stored) -> None:
     await _deliver(db, pb.WebhookFailed(**_common(key, 4), reason="late"))
     assert await _status(db, key) == ("SUCCESS", 2, None, True)
     async with db.begin() as tx:
-        lines = await store.lines(tx, reference=payment, **wire.reference_ids(payment))
-    assert [line.status for line in lines] == ["RECEIVED", "PROCESSING", "PROCESSING", "SUCCESS", "FAILED"]
+        story = await use_cases.story(tx, payment)
+    assert [entry.summary.split()[-1] for entry in story.entries] == [
+        "received", "processing", "processing", "success", "failed",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -83,10 +86,12 @@ async def test_every_ending(db: Database, stored: Stored, message: object, statu
         assert (await tx.execute("select count(*) from webhook_history")).scalar_one() == 1
 
 
-async def test_a_report_about_an_unknown_webhook_climbs(db: Database, stored: Stored) -> None:
-    known = wire.failed(pb.WebhookFailed(**_common(stored.webhook_id, 1), reason="x"))  # type: ignore[arg-type]
-    stray = wire.failed(pb.WebhookFailed(**_common(ids.new(), 1), reason="x"))  # type: ignore[arg-type]
+async def test_a_report_about_an_unknown_webhook_is_refused_and_the_others_are_not(
+    db: Database, stored: Stored
+) -> None:
+    report = events.failed(pb.WebhookFailed(**_common(stored.webhook_id, 1), reason="x"))  # type: ignore[arg-type]
+    stray = events.failed(pb.WebhookFailed(**_common(ids.new(), 1), reason="x"))  # type: ignore[arg-type]
     async with db.begin() as tx:
-        refused = await use_cases.follow_reports(tx, [stray, known])
-    assert [(each.event, type(each.error)) for each in refused] == [(stray, WebhookNotFound)]
+        errors = await use_cases.follow_reports(tx, [stray, report])
+    assert [type(error) for error in errors] == [WebhookUnknown, type(None)]
     assert (await _status(db, stored.webhook_id))[0] == "FAILED"

@@ -1,17 +1,18 @@
-"""The public door, over a real socket and a real Postgres."""
+"""The public endpoints, over a real socket and a real Postgres."""
 
 import asyncio
 import ipaddress
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Protocol
 
 import httpx
 import msgspec
 import pytest
+import pytest_asyncio
 
 from common import http_server
 from common.batching import Batcher, OutcomeUnknown
@@ -20,50 +21,54 @@ from common.database import Database
 from common.errors import DomainError
 from common.testing import published
 from gateways import GatewayAccount
-from gateways.registry import ADAPTERS
+from gateways.registry import webhook_sources
 from webhook_ingest import routes, use_cases
-from webhook_ingest.domain import BODY_BYTES_MAX, Stored, Webhook
+from webhook_ingest.domain import BODY_BYTES_MAX, SourcePolicy, Stored, Webhook
+from webhook_ingest.use_cases import Receiver, Refusals
 
 PATH = "/api/v1/webhooks/cashfree"
-Post = Callable[..., "asyncio.Future[httpx.Response]"]
+
+Body = Callable[..., bytes]
+Headers = Callable[..., dict[str, str]]
+
+
+class Serve(Protocol):
+    """Serves the endpoints of a replica with these accounts, the first being the platform's own."""
+
+    async def __call__(
+        self, *accounts: GatewayAccount, batcher: Batcher[Webhook, Stored] | None = None
+    ) -> httpx.AsyncClient: ...
 
 
 @pytest.fixture
-def receiver(db: Database, clock: FakeClock, account: GatewayAccount) -> use_cases.Receiver:
-    return use_cases.Receiver(
-        accounts={"cashfree": account},
-        adapters=ADAPTERS,
-        batcher=Batcher(partial(use_cases.store_webhooks, db), name="test"),
-        refusals=use_cases.Refusals(),
-        clock=clock,
-        merchant_id="mer_commdesk",
-        window=timedelta(days=1),
-        proxy_hops=1,
-    )
+def refusals() -> Refusals:
+    return Refusals()
 
 
-@pytest.fixture
-async def serve() -> AsyncIterator[Callable[[use_cases.Receiver], "asyncio.Future[httpx.AsyncClient]"]]:
-    """Opens the door of a receiver; the client that comes back talks to it."""
-    opened: list[tuple[http_server.HttpServer, httpx.AsyncClient]] = []
+@pytest_asyncio.fixture
+async def serve(db: Database, clock: FakeClock, refusals: Refusals) -> AsyncIterator[Serve]:
+    replicas: list[tuple[http_server.HttpServer, httpx.AsyncClient]] = []
 
-    async def start(receiver: use_cases.Receiver) -> httpx.AsyncClient:
-        door = http_server.Door("webhook-ingest")
-        server = await http_server.serve_http(http_server.app(routes.routes(receiver), door), 0)
+    async def start(*accounts: GatewayAccount, batcher: Batcher[Webhook, Stored] | None = None) -> httpx.AsyncClient:
+        batcher = batcher or Batcher(partial(use_cases.store_webhooks, db), name="test")
+        policy = SourcePolicy(timedelta(days=1), proxy_hops=1)
+        receiver = Receiver(batcher, clock, webhook_sources(accounts), policy, refusals)
+        rows = routes.routes(receiver, {accounts[0].gateway: accounts[0].id})
+        server = await http_server.serve_http(http_server.app(rows, http_server.Door("webhook-ingest")), 0)
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10)
-        opened.append((server, client))
+        replicas.append((server, client))
         return client
 
-    yield start  # type: ignore[misc]
-    for server, client in opened:
+    yield start
+    for server, client in replicas:
         await client.aclose()
         await server.stop(1)
 
 
 async def test_a_good_webhook_is_answered_after_the_commit(
-    db: Database, receiver: use_cases.Receiver, serve: Callable, payment_body: Callable, signed: Callable
+    db: Database, account: GatewayAccount, serve: Serve, payment_body: Body, signed: Headers
 ) -> None:
-    client = await serve(receiver)
+    client = await serve(account)
     body = payment_body()
     answers = [await client.post(PATH, content=body, headers=signed(body)) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
@@ -76,11 +81,10 @@ async def test_a_good_webhook_is_answered_after_the_commit(
 
 
 async def test_the_same_webhook_twenty_times_at_once(
-    db: Database, receiver: use_cases.Receiver, serve: Callable, payment_body: Callable, signed: Callable
+    db: Database, account: GatewayAccount, serve: Serve, payment_body: Body, signed: Headers
 ) -> None:
     """Two replicas, each with its own batcher, over one database."""
-    other = replace(receiver, batcher=Batcher(partial(use_cases.store_webhooks, db), name="test"))
-    clients = [await serve(receiver), await serve(other)]
+    clients = [await serve(account), await serve(account)]
     body = payment_body()
     answers = await asyncio.gather(
         *(clients[number % 2].post(PATH, content=body, headers=signed(body)) for number in range(20))
@@ -92,13 +96,13 @@ async def test_the_same_webhook_twenty_times_at_once(
 
 async def test_refusals_say_why_and_store_nothing(
     db: Database,
-    receiver: use_cases.Receiver,
-    serve: Callable,
-    payment_body: Callable,
-    signed: Callable,
+    account: GatewayAccount,
+    serve: Serve,
+    payment_body: Body,
+    signed: Headers,
     clock: FakeClock,
 ) -> None:
-    client = await serve(receiver)
+    client = await serve(account)
     body = payment_body()
     good = signed(body)
     for headers, code in (
@@ -116,21 +120,22 @@ async def test_refusals_say_why_and_store_nothing(
         assert (await tx.execute("select count(*) from webhook_logs")).scalar_one() == 0
 
 
-async def test_a_flood_of_forgeries_leaves_a_figure_and_one_alert(
+async def test_a_flood_of_forgeries_leaves_one_event_and_one_alert(
     db: Database,
-    receiver: use_cases.Receiver,
-    serve: Callable,
-    payment_body: Callable,
-    signed: Callable,
+    account: GatewayAccount,
+    serve: Serve,
+    payment_body: Body,
+    signed: Headers,
+    refusals: Refusals,
     clock: FakeClock,
 ) -> None:
-    client = await serve(receiver)
+    client = await serve(account)
     body = payment_body()
     forged = signed(body) | {"x-webhook-signature": "x" * 44}
     await asyncio.gather(*(client.post(PATH, content=body, headers=forged) for _ in range(50)))
     await client.post(PATH, content=body, headers=signed(body, at=clock.now() - timedelta(days=2)))
-    await receiver.refusals.announce(db, clock)
-    await receiver.refusals.announce(db, clock)
+    await refusals.announce(db, clock)
+    await refusals.announce(db, clock)
     events = await published(db)
     assert Counter(key for key, _ in events) == {"analytics.webhook.failure": 2, "email.admin.alert": 1}
     assert {event.reason for key, event in events if key.startswith("analytics")} == {"signature_invalid", "too_old"}  # type: ignore[attr-defined]
@@ -138,10 +143,59 @@ async def test_a_flood_of_forgeries_leaves_a_figure_and_one_alert(
     assert alert.fields["count"] == "50"  # type: ignore[attr-defined]
 
 
-async def test_bodies_are_bounded_and_odd_ones_are_parked(
-    db: Database, receiver: use_cases.Receiver, serve: Callable, signed: Callable
+async def test_each_account_has_its_own_path_and_secret(
+    db: Database, account: GatewayAccount, serve: Serve, payment_body: Body, signed: Headers
 ) -> None:
-    client = await serve(receiver)
+    other = GatewayAccount(id="gwa_other", gateway="cashfree", webhook_secrets=("another-secret",))
+    client = await serve(account, other)
+    body = payment_body()
+    mine, theirs = signed(body), signed(body, secret="another-secret")
+    for path, headers, status in (
+        (PATH, theirs, 401),
+        (f"{PATH}/gwa_cashfree", theirs, 401),
+        (f"{PATH}/gwa_other", mine, 401),
+        (f"{PATH}/gwa_other", theirs, 200),
+        (PATH, mine, 200),
+        (f"{PATH}/gwa_cashfree", mine, 200),
+    ):
+        assert (await client.post(path, content=body, headers=headers)).status_code == status, path
+    accounts = [event.gateway_account_id for _, event in await published(db)]  # type: ignore[attr-defined]
+    assert accounts == ["gwa_other", "gwa_cashfree"]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        (f"{PATH}/gwa_nobody", "gateway_account_not_found"),
+        ("/api/v1/webhooks/razorpay/gwa_cashfree", "gateway_account_not_found"),
+        ("/api/v1/webhooks/nobody/gwa_cashfree", "gateway_account_not_found"),
+        ("/api/v1/webhooks/razorpay", "route_not_found"),
+    ],
+)
+async def test_a_webhook_of_nobody_is_not_found(
+    db: Database,
+    account: GatewayAccount,
+    serve: Serve,
+    refusals: Refusals,
+    clock: FakeClock,
+    payment_body: Body,
+    signed: Headers,
+    path: str,
+    code: str,
+) -> None:
+    client = await serve(account)
+    body = payment_body()
+    answer = await client.post(path, content=body, headers=signed(body))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, code)
+    await refusals.announce(db, clock)
+    # The name in the path is anybody's text: it becomes no label and no event.
+    assert {event.gateway for _, event in await published(db)} <= {"unknown"}  # type: ignore[attr-defined]
+
+
+async def test_bodies_are_bounded_and_odd_ones_are_parked(
+    db: Database, account: GatewayAccount, serve: Serve, signed: Headers
+) -> None:
+    client = await serve(account)
     large = b"x" * (BODY_BYTES_MAX + 1)
     assert (await client.post(PATH, content=large, headers=signed(large))).status_code == 413
     for odd in (b"garbage", b"", b"[" * 200_000, json.dumps({"type": "WEBHOOK"}).encode(), b"x" * BODY_BYTES_MAX):
@@ -154,7 +208,7 @@ async def test_bodies_are_bounded_and_odd_ones_are_parked(
 
 
 async def test_more_than_can_wait_is_shed_before_it_is_taken(
-    receiver: use_cases.Receiver, serve: Callable, payment_body: Callable, signed: Callable, db: Database
+    account: GatewayAccount, serve: Serve, payment_body: Body, signed: Headers, db: Database
 ) -> None:
     gate = asyncio.Event()
 
@@ -162,7 +216,7 @@ async def test_more_than_can_wait_is_shed_before_it_is_taken(
         await gate.wait()
         return await use_cases.store_webhooks(db, webhooks)
 
-    client = await serve(replace(receiver, batcher=Batcher(slow, name="test", items_max=1, waiting_max=2)))
+    client = await serve(account, batcher=Batcher(slow, name="test", items_max=1, waiting_max=2))
     bodies = [payment_body(str(number)) for number in range(8)]
     pending = [asyncio.create_task(client.post(PATH, content=body, headers=signed(body))) for body in bodies]
     done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED, timeout=5)
@@ -177,12 +231,12 @@ async def test_more_than_can_wait_is_shed_before_it_is_taken(
 
 
 async def test_a_commit_in_doubt_is_no_success(
-    receiver: use_cases.Receiver, serve: Callable, payment_body: Callable, signed: Callable
+    account: GatewayAccount, serve: Serve, payment_body: Body, signed: Headers
 ) -> None:
     async def doubtful(webhooks: list[Webhook]) -> Sequence[Stored | DomainError]:
         raise OutcomeUnknown
 
-    client = await serve(replace(receiver, batcher=Batcher(doubtful, name="test")))
+    client = await serve(account, batcher=Batcher(doubtful, name="test"))
     body = payment_body()
     answer = await client.post(PATH, content=body, headers=signed(body))
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "webhook_not_stored")
@@ -191,14 +245,13 @@ async def test_a_commit_in_doubt_is_no_success(
 
 async def test_the_allow_list_believes_only_our_proxy(
     db: Database,
-    receiver: use_cases.Receiver,
     account: GatewayAccount,
-    serve: Callable,
-    payment_body: Callable,
-    signed: Callable,
+    serve: Serve,
+    payment_body: Body,
+    signed: Headers,
 ) -> None:
     strict = msgspec.structs.replace(account, webhook_networks=(ipaddress.ip_network("52.66.101.190"),))
-    client = await serve(replace(receiver, accounts={"cashfree": strict}))
+    client = await serve(strict)
     body = payment_body()
     for forwarded, status in (("52.66.101.190", 200), ("52.66.101.190, 6.6.6.6", 403), ("6.6.6.6", 403)):
         headers = signed(body) | {"x-forwarded-for": forwarded}

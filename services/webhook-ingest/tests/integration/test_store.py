@@ -8,14 +8,15 @@ from asyncpg import IntegrityConstraintViolationError, PostgresError
 
 from common.database import Database
 from common.testing import published
-from webhook_ingest import store, use_cases, wire
+from webhook_ingest import use_cases
 from webhook_ingest.domain import Stored, Webhook
+from webhook_ingest.wire import views
 
 RECEIVED = "webhook.cashfree.received"
 
 
 async def test_a_webhook_is_stored_raw_and_announced(
-    db: Database, webhook: Callable[[bytes], Webhook], payment_body: Callable[..., bytes]
+    db: Database, webhook: Callable[..., Webhook], payment_body: Callable[..., bytes]
 ) -> None:
     sent = webhook(payment_body())
     assert await use_cases.store_webhooks(db, [sent]) == [Stored(sent.webhook_id, duplicate=False)]
@@ -29,10 +30,11 @@ async def test_a_webhook_is_stored_raw_and_announced(
     [(key, event)] = await published(db)
     assert key == RECEIVED
     assert (event.body, event.type, event.gateway) == (sent.body, "PAYMENT_SUCCESS_WEBHOOK", "cashfree")  # type: ignore[attr-defined]
+    assert event.gateway_account_id == row.gateway_account_id == "gwa_cashfree"  # type: ignore[attr-defined]
 
 
 async def test_duplicates_have_no_second_effect(
-    db: Database, webhook: Callable[[bytes], Webhook], payment_body: Callable[..., bytes]
+    db: Database, webhook: Callable[..., Webhook], payment_body: Callable[..., bytes]
 ) -> None:
     body = payment_body("77")
     first, again = webhook(body), webhook(body)
@@ -53,8 +55,24 @@ async def test_duplicates_have_no_second_effect(
         assert (await tx.execute("select sum(duplicates) from webhook_keys")).scalar_one() > 0
 
 
+async def test_two_accounts_may_see_the_same_event(
+    db: Database, webhook: Callable[..., Webhook], payment_body: Callable[..., bytes]
+) -> None:
+    """A gateway numbers the payments of each account by itself: what one account has seen says nothing of another."""
+    body = payment_body("77")
+    both = [webhook(body), webhook(body, account_id="gwa_other")]
+    results = await use_cases.store_webhooks(db, both)
+    assert results == [Stored(each.webhook_id, duplicate=False) for each in both]
+    again = [webhook(body, account_id="gwa_other"), webhook(body)]
+    assert await use_cases.store_webhooks(db, again) == [
+        Stored(each.webhook_id, duplicate=True) for each in reversed(both)
+    ]
+    accounts = [event.gateway_account_id for _, event in await published(db, RECEIVED)]  # type: ignore[attr-defined]
+    assert sorted(accounts) == ["gwa_cashfree", "gwa_other"]
+
+
 async def test_a_newer_event_of_the_same_payment_is_announced(
-    db: Database, webhook: Callable[[bytes], Webhook], payment_body: Callable[..., bytes]
+    db: Database, webhook: Callable[..., Webhook], payment_body: Callable[..., bytes]
 ) -> None:
     bodies = [
         payment_body("1", "PAYMENT_FAILED_WEBHOOK", "FAILED"),
@@ -69,7 +87,7 @@ async def test_a_newer_event_of_the_same_payment_is_announced(
 
 
 async def test_the_same_webhook_in_twenty_transactions_at_once(
-    db: Database, webhook: Callable[[bytes], Webhook], payment_body: Callable[..., bytes]
+    db: Database, webhook: Callable[..., Webhook], payment_body: Callable[..., bytes]
 ) -> None:
     """In different orders and batches, as two replicas would have them."""
     bodies = [payment_body(str(number)) for number in range(8)]
@@ -83,7 +101,7 @@ async def test_the_same_webhook_in_twenty_transactions_at_once(
 
 
 async def test_without_the_unique_key_duplicates_would_get_through(
-    db: Database, owner_db: Database, webhook: Callable[[bytes], Webhook], payment_body: Callable[..., bytes]
+    db: Database, owner_db: Database, webhook: Callable[..., Webhook], payment_body: Callable[..., bytes]
 ) -> None:
     """A control: the table's key is what keeps duplicates out, and nothing else would hide its absence."""
     async with owner_db.begin() as tx:
@@ -92,13 +110,13 @@ async def test_without_the_unique_key_duplicates_would_get_through(
         await use_cases.store_webhooks(db, [webhook(payment_body())])
 
 
-async def test_what_cannot_be_read_is_parked_with_an_alert(db: Database, webhook: Callable[[bytes], Webhook]) -> None:
+async def test_what_cannot_be_read_is_parked_with_an_alert(db: Database, webhook: Callable[..., Webhook]) -> None:
     ping = webhook(b'{"data":{"test_object":{"test_key":"test_value"}},"type":"WEBHOOK","event_time":"x"}')
     garbage = webhook(b"\x00\xffgarbage")
     await use_cases.store_webhooks(db, [ping, garbage])
     async with db.begin() as tx:
         rows = (await tx.execute("select payload, processing_status from webhook_logs order by id")).all()
-        assert await store.totals(tx) == {
+        assert await use_cases.totals(tx) == {
             "webhooks.received": 2, "webhooks.processed": 0, "webhooks.parked": 2, "webhooks.failed": 0,
             "webhooks.pending": 0,
         }  # fmt: skip
@@ -122,13 +140,12 @@ async def test_history_is_append_only_and_belongs_to_a_webhook(db: Database) -> 
 
 
 async def test_the_story_of_an_order(
-    db: Database, webhook: Callable[[bytes], Webhook], payment_body: Callable[..., bytes]
+    db: Database, webhook: Callable[..., Webhook], payment_body: Callable[..., bytes]
 ) -> None:
     sent = webhook(payment_body("55", order_id="ord_story"))
     await use_cases.store_webhooks(db, [sent, webhook(payment_body("56", order_id="ord_other"))])
     async with db.begin() as tx:
-        for reference in ("ord_story", "55", *(wire.stored_json(Stored(sent.webhook_id, False))["eventId"],)):
-            lines = await store.lines(tx, reference=str(reference), **wire.reference_ids(str(reference)))
-            story = wire.story(lines)
+        for reference in ("ord_story", "55", views.stored(Stored(sent.webhook_id, False)).event_id):
+            story = await use_cases.story(tx, reference)
             assert [entry.summary for entry in story.entries] == ["PAYMENT_SUCCESS_WEBHOOK received"]
             assert story.references == ["ord_story"]

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'commdesk/webhook_ingest/v1/events.proto\x12\x1a\x63ommdesk.webhook_ingest.v1\"\x90\x01\n\x0fWebhookReceived\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x0f\n\x07gateway\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x0c\n\x04\x62ody\x18\x07 \x01(\x0c\"t\n\x11WebhookProcessing\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x12\n\nwebhook_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\x98\x01\n\x10WebhookProcessed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x12\n\nwebhook_id\x18\x04 \x01(\t\x12\x0f\n\x07outcome\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\npayment_id\x18\x07 \x01(\t\"\x82\x01\n\x0eWebhookRetried\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x12\n\nwebhook_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\x05\"p\n\rWebhookFailed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x12\n\nwebhook_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"v\n\x13WebhookDeadLettered\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x12\n\nwebhook_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"e\n\x16\x41nalyticsWebhookFailed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'commdesk/webhook_ingest/v1/events.proto\x12\x1a\x63ommdesk.webhook_ingest.v1\"\xac\x01\n\x0fWebhookReceived\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x0f\n\x07gateway\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x0c\n\x04\x62ody\x18\x07 \x01(\x0c\x12\x1a\n\x12gateway_account_id\x18\x08 \x01(\t\"t\n\x11WebhookProcessing\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x12\n\nwebhook_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\x98\x01\n\x10WebhookProcessed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x12\n\nwebhook_id\x18\x04 \x01(\t\x12\x0f\n\x07outcome\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\npayment_id\x18\x07 \x01(\t\"\x82\x01\n\x0eWebhookRetried\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x12\n\nwebhook_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\x05\"p\n\rWebhookFailed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x12\n\nwebhook_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"v\n\x13WebhookDeadLettered\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x12\n\nwebhook_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"e\n\x16\x41nalyticsWebhookFailed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,17 +32,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'commdesk.webhook_ingest.v1.
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WEBHOOKRECEIVED']._serialized_start=72
-  _globals['_WEBHOOKRECEIVED']._serialized_end=216
-  _globals['_WEBHOOKPROCESSING']._serialized_start=218
-  _globals['_WEBHOOKPROCESSING']._serialized_end=334
-  _globals['_WEBHOOKPROCESSED']._serialized_start=337
-  _globals['_WEBHOOKPROCESSED']._serialized_end=489
-  _globals['_WEBHOOKRETRIED']._serialized_start=492
-  _globals['_WEBHOOKRETRIED']._serialized_end=622
-  _globals['_WEBHOOKFAILED']._serialized_start=624
-  _globals['_WEBHOOKFAILED']._serialized_end=736
-  _globals['_WEBHOOKDEADLETTERED']._serialized_start=738
-  _globals['_WEBHOOKDEADLETTERED']._serialized_end=856
-  _globals['_ANALYTICSWEBHOOKFAILED']._serialized_start=858
-  _globals['_ANALYTICSWEBHOOKFAILED']._serialized_end=959
+  _globals['_WEBHOOKRECEIVED']._serialized_end=244
+  _globals['_WEBHOOKPROCESSING']._serialized_start=246
+  _globals['_WEBHOOKPROCESSING']._serialized_end=362
+  _globals['_WEBHOOKPROCESSED']._serialized_start=365
+  _globals['_WEBHOOKPROCESSED']._serialized_end=517
+  _globals['_WEBHOOKRETRIED']._serialized_start=520
+  _globals['_WEBHOOKRETRIED']._serialized_end=650
+  _globals['_WEBHOOKFAILED']._serialized_start=652
+  _globals['_WEBHOOKFAILED']._serialized_end=764
+  _globals['_WEBHOOKDEADLETTERED']._serialized_start=766
+  _globals['_WEBHOOKDEADLETTERED']._serialized_end=884
+  _globals['_ANALYTICSWEBHOOKFAILED']._serialized_start=886
+  _globals['_ANALYTICSWEBHOOKFAILED']._serialized_end=987
 # @@protoc_insertion_point(module_scope)

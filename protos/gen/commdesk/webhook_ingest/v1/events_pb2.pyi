@@ -5,7 +5,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class WebhookReceived(_message.Message):
-    __slots__ = ("event_id", "time_unix_micros", "merchant_id", "gateway", "type", "version", "body")
+    __slots__ = ("event_id", "time_unix_micros", "merchant_id", "gateway", "type", "version", "body", "gateway_account_id")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -13,6 +13,7 @@ class WebhookReceived(_message.Message):
     TYPE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     BODY_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     time_unix_micros: int
     merchant_id: str
@@ -20,7 +21,8 @@ class WebhookReceived(_message.Message):
     type: str
     version: str
     body: bytes
-    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., gateway: _Optional[str] = ..., type: _Optional[str] = ..., version: _Optional[str] = ..., body: _Optional[bytes] = ...) -> None: ...
+    gateway_account_id: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., gateway: _Optional[str] = ..., type: _Optional[str] = ..., version: _Optional[str] = ..., body: _Optional[bytes] = ..., gateway_account_id: _Optional[str] = ...) -> None: ...
 
 class WebhookProcessing(_message.Message):
     __slots__ = ("event_id", "time_unix_micros", "gateway", "webhook_id", "reason")

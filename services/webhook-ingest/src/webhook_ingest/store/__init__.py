@@ -1,0 +1,1 @@
+"""The tables of webhook-ingest and the only SQL."""

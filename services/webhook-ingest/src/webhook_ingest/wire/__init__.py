@@ -1,0 +1,1 @@
+"""Domain ⇄ HTTP and protobuf. No decisions."""
