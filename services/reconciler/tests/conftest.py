@@ -1,12 +1,10 @@
 """A second service to reconcile with: payment's name, common's tables, its own announcements and totals."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+import msgspec
 import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
@@ -16,18 +14,19 @@ from commdesk.payment.v1.events_pb2 import AnalyticsPaymentSucceeded
 from common import bootstrap, ids, migrations, outbox, runtime
 from common.database import Database, Tx
 from common.settings import ServiceSettings
-from common.testing import free_port
+from common.testing import Stack, free_port
 
 # A schema and its roles beside the reconciler's in the test's database.
 PEER = {"peer": "of-peer-in-tests", "peer_owner": "of-peer_owner-in-tests"}
 MICROS = 1_767_225_600_000_000  # 2026-01-01 00:00 UTC
 
 
-@dataclass
-class Peer:
+class Peer(msgspec.Struct):
+    """The other service, running. Mutable: a test says what its totals are."""
+
     db: Database
     address: str
-    totals: dict[str, int] = field(default_factory=dict)
+    totals: dict[str, int] = {}
 
     async def announce(self, events: Sequence[Message]) -> None:
         """Commit the announcement and wait for the broker to have it."""
@@ -44,7 +43,7 @@ class Peer:
 
 @pytest_asyncio.fixture
 async def peer(
-    stack: Any,
+    stack: Stack,
     database_name: str,
     broker_admin_url: str,
     settings_env: dict[str, str],
@@ -82,9 +81,13 @@ async def peer(
     await asyncio.gather(task, return_exceptions=True)
 
 
+class Successes(Protocol):
+    def __call__(self, count: int, amount_minor: int = 50_000, merchant_id: str = "mer_commdesk") -> list[Message]:
+        """Analytics events of successful payments."""
+
+
 @pytest.fixture
-def successes() -> Any:
-    """Builds analytics events of successful payments."""
+def successes() -> Successes:
 
     def build(count: int, amount_minor: int = 50_000, merchant_id: str = "mer_commdesk") -> list[Message]:
         return [

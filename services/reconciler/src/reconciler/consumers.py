@@ -1,6 +1,4 @@
-"""Door from the queue analytics.billing."""
-
-from __future__ import annotations
+"""Consumer of the queue analytics.billing."""
 
 from collections.abc import Sequence
 
@@ -8,20 +6,22 @@ from commdesk.payment.v1.events_pb2 import AnalyticsPaymentCreated, AnalyticsPay
 from commdesk.webhook_ingest.v1.events_pb2 import AnalyticsWebhookFailed
 from common.consuming import Subscription
 from common.database import Tx
-from reconciler import use_cases, wire
-from reconciler.domain import BillingEvent
+from reconciler.domain.billing import BillingEvent
+from reconciler.use_cases import billing
+from reconciler.wire import events
 
 QUEUE = "analytics.billing"
 
 
-async def on_billing_events(tx: Tx, events: Sequence[BillingEvent]) -> None:
-    await use_cases.keep_billing(tx, events)
+async def on_billing_events(tx: Tx, batch: Sequence[BillingEvent]) -> None:
+    """Count each event."""
+    await billing.record_billing_events(tx, batch)
 
 
-def subscriptions() -> tuple[Subscription, ...]:
-    return (
-        Subscription(QUEUE, AnalyticsPaymentCreated, wire.payment_created, on_billing_events, unhurried=True),
-        Subscription(QUEUE, AnalyticsPaymentSucceeded, wire.payment_succeeded, on_billing_events, unhurried=True),
-        Subscription(QUEUE, AnalyticsPaymentFailed, wire.payment_failed, on_billing_events, unhurried=True),
-        Subscription(QUEUE, AnalyticsWebhookFailed, wire.webhook_failed, on_billing_events, unhurried=True),
-    )
+def subscriptions() -> list[Subscription]:
+    return [
+        Subscription(QUEUE, AnalyticsPaymentCreated, events.payment_created, on_billing_events, unhurried=True),
+        Subscription(QUEUE, AnalyticsPaymentSucceeded, events.payment_succeeded, on_billing_events, unhurried=True),
+        Subscription(QUEUE, AnalyticsPaymentFailed, events.payment_failed, on_billing_events, unhurried=True),
+        Subscription(QUEUE, AnalyticsWebhookFailed, events.webhook_failed, on_billing_events, unhurried=True),
+    ]

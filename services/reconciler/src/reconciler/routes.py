@@ -1,96 +1,82 @@
-"""Door: HTTP. For the platform's finance people; a merchant's own see their own figures only."""
+"""HTTP endpoints: runs and cases for the platform's finance staff, a summary of billing for every merchant's own."""
 
-from __future__ import annotations
+from functools import partial
 
-from collections.abc import Sequence
-from datetime import date, timedelta
-from typing import Annotated
-
-import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
-
-from common.clock import Clock
-from common.database import Database
-from common.errors import InvalidArgument, PermissionDenied
-from common.http_server import Body, Route, caller, query, reply, route
-from reconciler import store, use_cases, wire
-from reconciler.domain import Scope
-from reconciler.use_cases import Reconciliation
+from common.http_server import Call, Route
+from common.pages import CursorInvalid, Page
+from reconciler.domain.access import MerchantNotPlatform
+from reconciler.domain.billing import PeriodInvalid
+from reconciler.domain.runs import CaseStatusUnknown, RunInProgress, parse_case_status
+from reconciler.use_cases.billing import BillingReports
+from reconciler.use_cases.listings import Listings
+from reconciler.use_cases.reconciliation import Reconciliation
+from reconciler.wire import requests, views
+from reconciler.wire.requests import CasesQuery, RunsQuery, SummaryQuery
+from reconciler.wire.views import CaseView, RunReportView, RunView, SummaryView
 
 ROLES = ("FINANCE", "ADMIN")
-DAYS_DEFAULT, DAYS_MAX = 30, 366
 
 
-class NotThePlatform(PermissionDenied):
-    """Runs and cases are about all merchants together."""
+def routes(reconciliation: Reconciliation, listings: Listings, reports: BillingReports) -> list[Route]:
+    return [
+        Route(
+            "GET",
+            "/api/v1/reconciliation/runs",
+            partial(list_runs, listings),
+            query=RunsQuery,
+            answer=Page[RunView],
+            roles=ROLES,
+            errors=[MerchantNotPlatform, CursorInvalid],
+        ),
+        Route(
+            "POST",
+            "/api/v1/reconciliation/runs",
+            partial(start_run, reconciliation),
+            answer=RunReportView,
+            roles=ROLES,
+            errors=[MerchantNotPlatform, RunInProgress],
+        ),
+        Route(
+            "GET",
+            "/api/v1/reconciliation/cases",
+            partial(list_cases, listings),
+            query=CasesQuery,
+            answer=Page[CaseView],
+            roles=ROLES,
+            errors=[MerchantNotPlatform, CaseStatusUnknown, CursorInvalid],
+        ),
+        Route(
+            "GET",
+            "/api/v1/analytics/summary",
+            partial(summarise_billing, reports),
+            query=SummaryQuery,
+            answer=SummaryView,
+            roles=ROLES,
+            errors=[PeriodInvalid],
+        ),
+    ]
 
-    fix = "Ask somebody of the platform's own finance team."
+
+async def list_runs(listings: Listings, call: Call[None, RunsQuery]) -> Page[RunView]:
+    """The runs of reconciliation, newest first."""
+    query = call.query
+    runs = await listings.list_runs(call.caller.merchant_id, query.limit + 1, requests.position(query))
+    return views.runs(runs, query.limit)
 
 
-class PeriodInvalid(InvalidArgument):
-    """The period ends before it begins, or is too long."""
-
-    fix = f"Ask for at most {DAYS_MAX} days, the first before the last."
-
-
-class RunsQuery(Body, frozen=True):
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+async def start_run(reconciliation: Reconciliation, call: Call) -> RunReportView:
+    """Compare deliveries and books now; answered when the run has finished."""
+    return views.run_report(await reconciliation.run_for(call.caller.merchant_id, call.caller.user_id))
 
 
-class CasesQuery(Body, frozen=True):
-    status: str = ""
-    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+async def list_cases(listings: Listings, call: Call[None, CasesQuery]) -> Page[CaseView]:
+    """What is or was wrong, newest first."""
+    query = call.query
+    status = parse_case_status(query.status)
+    cases = await listings.list_cases(call.caller.merchant_id, status, query.limit + 1, requests.position(query))
+    return views.cases(cases, query.limit)
 
 
-class SummaryQuery(Body, frozen=True):
-    """Both days are included; UTC."""
-
-    first: date | None = msgspec.field(name="from", default=None)
-    last: date | None = msgspec.field(name="to", default=None)
-
-
-def routes(db: Database, reconciliation: Reconciliation, clock: Clock, platform_merchant_id: str) -> Sequence[Route]:
-    def admit(request: Request) -> str:
-        """The caller's id. Raises NotThePlatform."""
-        asking = caller(request)
-        if asking.merchant_id != platform_merchant_id:
-            raise NotThePlatform("this is for the platform's own people")
-        return asking.user_id
-
-    async def runs(request: Request) -> Response:
-        admit(request)
-        asked = query(request, RunsQuery)
-        async with db.begin() as tx:
-            found = await store.runs(tx, asked.limit)
-        return reply({"runs": [wire.run_json(run) for run in found]})
-
-    async def start(request: Request) -> Response:
-        run, cases = await reconciliation.run(Scope.ALL, admit(request))
-        return reply({"run": wire.run_json(run), "cases": [wire.case_json(case) for case in cases]})
-
-    async def cases(request: Request) -> Response:
-        admit(request)
-        asked = query(request, CasesQuery)
-        async with db.begin() as tx:
-            found = await store.cases(tx, wire.case_status(asked.status), asked.limit)
-        return reply({"cases": [wire.case_json(case) for case in found]})
-
-    async def summary(request: Request) -> Response:
-        asked = query(request, SummaryQuery)
-        merchant_id = caller(request).merchant_id
-        last = asked.last or clock.now().date()
-        first = asked.first or last - timedelta(days=DAYS_DEFAULT - 1)
-        if not timedelta(0) <= last - first < timedelta(days=DAYS_MAX):
-            raise PeriodInvalid("the period is not one that can be asked for")
-        days, failures = await use_cases.summarise(
-            db, merchant_id, first, last, with_webhooks=merchant_id == platform_merchant_id
-        )
-        return reply({"from": first, "to": last, **wire.summary_json(days, failures)})
-
-    return (
-        route("GET", "/api/v1/reconciliation/runs", runs, roles=ROLES),
-        route("POST", "/api/v1/reconciliation/runs", start, roles=ROLES),
-        route("GET", "/api/v1/reconciliation/cases", cases, roles=ROLES),
-        route("GET", "/api/v1/analytics/summary", summary, roles=ROLES),
-    )
+async def summarise_billing(reports: BillingReports, call: Call[None, SummaryQuery]) -> SummaryView:
+    """The merchant's payments by day and currency; the platform also sees how many webhooks were refused."""
+    return views.summary(await reports.summarise(call.caller.merchant_id, call.query.first, call.query.last))

@@ -1,30 +1,30 @@
-"""Door: gRPC."""
-
-from __future__ import annotations
+"""gRPC endpoints, for the operator and the console: which callers may use them stands in the contract."""
 
 from typing import Any
 
+import grpc
+
 from commdesk.reconciler.v1 import reconciler_pb2 as pb
 from commdesk.reconciler.v1 import reconciler_pb2_grpc
-from common.database import Database
-from reconciler import store, wire
-from reconciler.domain import Scope
-from reconciler.use_cases import Reconciliation
+from reconciler.domain.runs import Scope, parse_case_status
+from reconciler.use_cases.listings import Listings
+from reconciler.use_cases.reconciliation import Reconciliation
+from reconciler.wire import messages, requests
 
-LIMIT_MAX = 500
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ReconcilerServicer(reconciler_pb2_grpc.ReconcilerServiceServicer):
-    def __init__(self, db: Database, reconciliation: Reconciliation) -> None:
-        self._db = db
+    """Callers act for the platform."""
+
+    def __init__(self, reconciliation: Reconciliation, listings: Listings) -> None:
         self._reconciliation = reconciliation
+        self._listings = listings
 
-    async def Run(self, request: pb.RunRequest, context: Any) -> pb.RunResponse:
-        run, cases = await self._reconciliation.run(Scope.ALL, request.actor or "operator")
-        return wire.run_message(run, cases)
+    async def Run(self, request: pb.RunRequest, context: Context) -> pb.RunResponse:
+        return messages.run_response(await self._reconciliation.run(Scope.ALL, request.actor or "operator"))
 
-    async def ListCases(self, request: pb.ListCasesRequest, context: Any) -> pb.ListCasesResponse:
-        limit = min(request.limit, LIMIT_MAX) if request.limit > 0 else LIMIT_MAX
-        async with self._db.begin() as tx:
-            found = await store.cases(tx, wire.case_status(request.status), limit)
-        return pb.ListCasesResponse(cases=[wire.case_message(case) for case in found])
+    async def ListCases(self, request: pb.ListCasesRequest, context: Context) -> pb.ListCasesResponse:
+        status, limit = parse_case_status(request.status), requests.cases_limit(request.limit)
+        cases = await self._listings.list_cases(self._listings.platform_merchant_id, status, limit)
+        return pb.ListCasesResponse(cases=[messages.case(case) for case in cases])

@@ -1,42 +1,46 @@
 """What reconciler reads from its environment."""
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Any
 
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+
+from common.services import SERVICES
 from common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    # A full run: deliveries and books. Comparing books adds up whole tables in the services that are asked.
+    # A full run: deliveries and books. Comparing books adds up whole tables in the other services.
     reconciliation_seconds: float = Field(900, gt=0)
-    # A run that looks at deliveries only.
+    # A run that checks deliveries only.
     delivery_check_seconds: float = Field(60, gt=0)
-    # How long an envelope may be on its way before it counts as lost, and a difference stand before it counts.
-    settle_seconds: float = Field(60, ge=0)
+    # How long an envelope may be on its way before it counts as lost, and a difference stay the same before it counts.
+    tolerance_seconds: float = Field(60, ge=0, validation_alias=AliasChoices("TOLERANCE_SECONDS", "SETTLE_SECONDS"))
     # How far back a window reaches into the one before: an envelope may be committed that long after its id was made.
     overlap_seconds: float = Field(120, ge=0)
-    # Runs and cases are about the whole platform: only this merchant's people may see them.
+    # Runs and cases are about the whole platform: only this merchant's staff may see them.
     platform_merchant_id: str = "mer_commdesk"
+    # host:port of the gRPC endpoint of each listed service, from <SERVICE>_ADDRESS; "" for one that is not checked,
+    # which each run names.
+    addresses: Mapping[str, str] = {}
 
-    # host:port of each service's gRPC door. A service without an address is not looked at, and each run says so.
-    payment_address: str = ""
-    wallet_address: str = ""
-    ledger_address: str = ""
-    webhook_ingest_address: str = ""
-    notifier_address: str = ""
-    reconciler_address: str = ""
-    fraud_address: str = ""
-    identity_address: str = ""
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _Addresses(settings_cls), env_settings
 
-    @property
-    def addresses(self) -> dict[str, str]:
-        """By service; "" for one that is not looked at."""
+
+class _Addresses(EnvSettingsSource):
+    """One variable for each service of protos/services.toml."""
+
+    def __call__(self) -> dict[str, Any]:
         return {
-            "payment": self.payment_address,
-            "wallet": self.wallet_address,
-            "ledger": self.ledger_address,
-            "webhook-ingest": self.webhook_ingest_address,
-            "notifier": self.notifier_address,
-            "reconciler": self.reconciler_address,
-            "fraud": self.fraud_address,
-            "identity": self.identity_address,
+            "addresses": {name: self.env_vars.get(row.address_variable.lower()) or "" for name, row in SERVICES.items()}
         }

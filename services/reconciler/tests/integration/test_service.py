@@ -1,11 +1,9 @@
 """The whole service, beside another, on real engines: what is lost is announced again, what is wrong becomes a case."""
 
-from __future__ import annotations
-
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
 
 import aio_pika
 import grpc
@@ -23,26 +21,32 @@ from common.testing import free_port, published, until
 from common.tokens import ServiceTokens
 from reconciler.__main__ import service
 from reconciler.settings import Settings
+from services.reconciler.tests.conftest import Peer, Successes
 
 TIMEOUT = 15.0
 
 
+class Start(Protocol):
+    def __call__(self, with_settings: Settings = ...) -> Any:
+        """Start the service; returns its stub, which is not typed."""
+
+
 @pytest.fixture
-def settings(settings_env: dict[str, str], peer: Any, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(settings_env: dict[str, str], peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Schedules far away: the tests say when to run."""
     for name, value in {
         "PAYMENT_ADDRESS": peer.address,
         "RECONCILER_ADDRESS": f"127.0.0.1:{settings_env['GRPC_PORT']}",
         "RECONCILIATION_SECONDS": "3600",
         "DELIVERY_CHECK_SECONDS": "3600",
-        "SETTLE_SECONDS": "0",
+        "TOLERANCE_SECONDS": "0",
     }.items():
         monkeypatch.setenv(name, value)
     return read(Settings)
 
 
 @pytest_asyncio.fixture
-async def start(settings: Settings, service_keys: dict[str, str]) -> AsyncIterator[Callable[..., Any]]:
+async def start(settings: Settings, service_keys: dict[str, str]) -> AsyncIterator[Start]:
     """Starts the service when told to; returns its stub."""
     tasks: list[asyncio.Task[None]] = []
     tokens = ServiceTokens("operator", service_keys["operator"], settings.service_public_keys)
@@ -50,7 +54,7 @@ async def start(settings: Settings, service_keys: dict[str, str]) -> AsyncIterat
 
     def started(with_settings: Settings = settings) -> Any:
         tasks.append(asyncio.create_task(service(with_settings)))
-        return ReconcilerServiceStub(channel)
+        return ReconcilerServiceStub(channel)  # type: ignore[no-untyped-call]
 
     yield started
     await channel.close(None)
@@ -70,12 +74,12 @@ async def count(db: Database, what: str) -> int:
 
 async def purge(broker_admin_url: str, queue: str) -> int:
     async with await aio_pika.connect(broker_admin_url) as connection:
-        found = await (await (await connection.channel()).get_queue(queue)).purge()
-    return found.message_count or 0
+        purged = await (await (await connection.channel()).get_queue(queue)).purge()
+    return purged.message_count or 0
 
 
 async def test_what_was_purged_is_announced_again_and_counted_once(
-    db: Database, peer: Any, successes: Any, start: Any, broker_admin_url: str
+    db: Database, peer: Peer, successes: Successes, start: Start, broker_admin_url: str
 ) -> None:
     for _ in range(3):
         await peer.announce(successes(2))
@@ -104,29 +108,29 @@ async def test_what_was_purged_is_announced_again_and_counted_once(
 
 
 @pytest.mark.parametrize("exchange", ["", "retry.100ms"])
-async def test_a_lost_hop_is_announced_again(
-    db: Database, peer: Any, successes: Any, start: Any, broker_admin_url: str, exchange: str
+async def test_a_lost_redelivery_is_announced_again(
+    db: Database, peer: Peer, successes: Successes, start: Start, broker_admin_url: str, exchange: str
 ) -> None:
-    """Events that climb the ladder or were exploded travel alone and straight to their queue: they get lost as well."""
+    """Events that are retried or were split travel alone and straight to their queue: they get lost as well."""
     event = successes(1)[0]
     envelope_id, body = envelopes.seal("payment", event.DESCRIPTOR.full_name, [event.SerializeToString()])
-    hop = outbox.Outgoing(envelope_id, exchange, "analytics.billing", True, event.DESCRIPTOR.full_name, body)
+    redelivery = outbox.Outgoing(envelope_id, exchange, "analytics.billing", True, event.DESCRIPTOR.full_name, body)
     async with peer.db.begin() as tx:
-        await outbox.append_rows(tx, [hop])
+        await outbox.append_rows(tx, [redelivery])
     purged = 0
     async with asyncio.timeout(10):
         while not purged:
             purged = await purge(broker_admin_url, "analytics.billing")
             await asyncio.sleep(0.05)
     stub = start()
-    found = await run(stub)
+    report = await run(stub)
     async with asyncio.timeout(10):
-        # On a rung it is left alone until its time there is over: see the unit tests for that moment.
-        while not found.envelopes_republished:
+        # In a retry tier it is left alone until its time there is over: see the unit tests for that moment.
+        while not report.envelopes_republished:
             assert exchange
             await asyncio.sleep(0.05)
-            found = await run(stub)
-    assert (found.envelopes_republished, len(found.cases)) == (1, 1)
+            report = await run(stub)
+    assert (report.envelopes_republished, len(report.cases)) == (1, 1)
 
     async def counted() -> bool:
         return await count(db, "billing_events") == 1
@@ -135,7 +139,9 @@ async def test_a_lost_hop_is_announced_again(
     assert len((await run(stub)).cases) == 0
 
 
-async def test_what_arrives_late_is_not_announced_again(db: Database, peer: Any, successes: Any, start: Any) -> None:
+async def test_what_arrives_late_is_not_announced_again(
+    db: Database, peer: Peer, successes: Successes, start: Start
+) -> None:
     stub = start()
     await peer.announce(successes(5))
 
@@ -143,24 +149,26 @@ async def test_what_arrives_late_is_not_announced_again(db: Database, peer: Any,
         return await count(db, "billing_events") == 5
 
     await until(counted)
-    found = await run(stub)
-    assert (found.envelopes_checked, found.envelopes_republished, len(found.cases)) == (1, 0, 0)
+    report = await run(stub)
+    assert (report.envelopes_checked, report.envelopes_republished, len(report.cases)) == (1, 0, 0)
 
 
-async def test_a_mismatch_that_stands_becomes_a_case_until_it_is_mended(db: Database, peer: Any, start: Any) -> None:
-    peer.totals = {"payments.success.count": 2, "invoices.count": 1}
+async def test_a_mismatch_that_stays_becomes_a_case_until_it_is_repaired(
+    db: Database, peer: Peer, start: Start
+) -> None:
+    peer.totals = {"payments.paid.count": 2, "invoices.count": 1}
     stub = start()
     first = await run(stub)
     assert first.totals["payment.invoices.count"] == 1
     assert len(first.cases) == 0, "it may be on its way"
-    peer.totals = {"payments.success.count": 3, "invoices.count": 2}
+    peer.totals = {"payments.paid.count": 3, "invoices.count": 2}
     assert len((await run(stub)).cases) == 0, "it moves: it may be on its way"
     for _ in range(2):
-        found = await run(stub)
-        assert [(case.kind, case.reference, case.status) for case in found.cases] == [
+        report = await run(stub)
+        assert [(case.kind, case.reference, case.status) for case in report.cases] == [
             ("payment_invoice_mismatch", "count", "OPEN")
         ]
-    assert "off by 1" in found.cases[0].detail
+    assert "off by 1" in report.cases[0].detail
     assert len(await published(db, "email.admin.alert")) == 1, "one alert for one case"
     peer.totals["invoices.count"] = 3
     assert len((await run(stub)).cases) == 0
@@ -169,9 +177,11 @@ async def test_a_mismatch_that_stands_becomes_a_case_until_it_is_mended(db: Data
 
 
 async def test_a_service_that_is_away_leaves_the_rest_checked(
-    db: Database, peer: Any, successes: Any, settings: Settings, start: Any
+    db: Database, peer: Peer, successes: Successes, settings: Settings, start: Start
 ) -> None:
-    stub = start(settings.model_copy(update={"wallet_address": f"127.0.0.1:{free_port()}"}))
+    stub = start(
+        settings.model_copy(update={"addresses": {**settings.addresses, "wallet": f"127.0.0.1:{free_port()}"}})
+    )
     await peer.announce(successes(1))
     assert (await run(stub)).envelopes_checked == 1
     async with db.begin() as tx:
@@ -188,7 +198,7 @@ def token(settings: Settings, *roles: str, merchant_id: str = "mer_commdesk") ->
 
 
 async def test_finance_reads_runs_cases_and_figures(
-    db: Database, peer: Any, successes: Any, start: Any, settings: Settings
+    db: Database, peer: Peer, successes: Successes, start: Start, settings: Settings
 ) -> None:
     stub = start()
     await peer.announce([*successes(2), *successes(1, merchant_id="mer_other")])
@@ -201,28 +211,30 @@ async def test_finance_reads_runs_cases_and_figures(
     finance = token(settings, "FINANCE")
     period = {"from": "2026-01-01", "to": "2026-01-31"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.http_port}") as http:
-        runs = (await http.get("/api/v1/reconciliation/runs", headers=finance)).json()["data"]["runs"]
+        runs = (await http.get("/api/v1/reconciliation/runs", headers=finance)).json()["data"]["items"]
         assert [(each["actor"], each["scope"], each["envelopesChecked"]) for each in runs] == [
             ("operator:test", "ALL", 1)
         ]
         again = (await http.post("/api/v1/reconciliation/runs", headers=finance)).json()["data"]
         assert again["run"]["actor"] == "usr_1"
         cases = await http.get("/api/v1/reconciliation/cases", params={"status": "ANY"}, headers=finance)
-        assert cases.json()["data"] == {"cases": []}
+        assert cases.json()["data"] == {"items": [], "nextCursor": None}
 
         own = (await http.get("/api/v1/analytics/summary", params=period, headers=finance)).json()["data"]
-        assert own["totals"]["INR"]["succeededMinor"] == 100_000
+        assert [(each["currency"], each["succeededAmount"]) for each in own["totals"]] == [("INR", 100_000)]
         assert own["webhookFailures"] == 0
         other = token(settings, "ADMIN", merchant_id="mer_other")
         theirs = (await http.get("/api/v1/analytics/summary", params=period, headers=other)).json()["data"]
-        assert theirs["totals"]["INR"]["succeededMinor"] == 50_000
+        assert [each["succeededAmount"] for each in theirs["totals"]] == [50_000]
         assert "webhookFailures" not in theirs
 
         for path, headers, status, code in [
             ("/api/v1/reconciliation/runs", {}, 401, "token_missing"),
             ("/api/v1/reconciliation/runs", token(settings, "USER"), 403, None),
-            ("/api/v1/reconciliation/runs", other, 403, "not_the_platform"),
+            ("/api/v1/reconciliation/runs", other, 403, "merchant_not_platform"),
             ("/api/v1/reconciliation/cases?status=X", finance, 400, "case_status_unknown"),
+            ("/api/v1/reconciliation/runs?cursor=x", finance, 400, "cursor_invalid"),
+            ("/api/v1/reconciliation/runs?limit=201", finance, 400, "request_invalid"),
             ("/api/v1/analytics/summary?from=2026-02-01&to=2026-01-01", finance, 400, "period_invalid"),
             ("/api/v1/analytics/summary?from=yesterday", finance, 400, "request_invalid"),
         ]:
@@ -231,7 +243,7 @@ async def test_finance_reads_runs_cases_and_figures(
             assert code is None or answer.json()["error"]["code"] == code, path
 
 
-async def test_one_run_at_a_time(start: Any) -> None:
+async def test_one_run_at_a_time(start: Start) -> None:
     stub = start()
     await run(stub)
     results = await asyncio.gather(*(run(stub) for _ in range(4)), return_exceptions=True)

@@ -1,9 +1,6 @@
 """When books disagree, when that counts, and which queues an envelope must have reached."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,19 +8,20 @@ from hypothesis import strategies as st
 
 from common import ids
 from common.topology import CONTRACT
-from reconciler import domain
-from reconciler.domain import CHECKS, Comparison, Difference, Published
+from reconciler.domain import books, deliveries
+from reconciler.domain.books import CHECKS, Comparison, Difference
+from reconciler.domain.deliveries import Destination, PublishedEnvelope, Unclaimed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SETTLE = timedelta(seconds=60)
+TOLERANCE = timedelta(seconds=60)
 
 # What the services say after one ₹500 pack was sold and 550 of its credits were spent.
 AGREEING: dict[str, dict[str, int]] = {
     "payment": {
-        "payments.success.count": 1,
-        "payments.success.minor": 50_000,
-        "payments.success.credits": 5_500,
-        "payments.success.gst_minor": 7_627,
+        "payments.paid.count": 1,
+        "payments.paid.minor": 50_000,
+        "payments.paid.credits": 5_500,
+        "payments.paid.gst_minor": 7_627,
         "payments.failed.count": 3,
         "invoices.count": 1,
     },
@@ -64,18 +62,17 @@ def changed(service: str, name: str, by: int) -> dict[str, dict[str, int]]:
 
 
 def test_books_that_agree_agree_in_everything() -> None:
-    comparisons = domain.compare(AGREEING)
+    comparisons = books.compare(AGREEING)
     assert [(each.kind, each.reference) for each in comparisons] == [(each.kind, each.reference) for each in CHECKS]
     assert [each for each in comparisons if not each.agrees] == []
 
 
 # Every total that is compared, and what its being wrong must show as.
 SHOWS_AS = [
-    ("payment", "payments.success.credits", {"payment_grant_mismatch"}),
-    ("payment", "payments.success.count", {"payment_grant_mismatch", "payment_invoice_mismatch"}),
-    ("payment", "payments.refunded.count", {"payment_grant_mismatch", "payment_invoice_mismatch"}),
-    ("payment", "payments.success.minor", {"payment_ledger_mismatch"}),
-    ("payment", "payments.success.gst_minor", {"payment_ledger_mismatch"}),
+    ("payment", "payments.paid.credits", {"payment_grant_mismatch"}),
+    ("payment", "payments.paid.count", {"payment_grant_mismatch", "payment_invoice_mismatch"}),
+    ("payment", "payments.paid.minor", {"payment_ledger_mismatch"}),
+    ("payment", "payments.paid.gst_minor", {"payment_ledger_mismatch"}),
     ("payment", "invoices.count", {"payment_invoice_mismatch"}),
     ("payment", "payments.failed.count", set()),
     ("wallet", "grants.credits", {"payment_grant_mismatch"}),
@@ -97,56 +94,56 @@ SHOWS_AS = [
 @pytest.mark.parametrize(("service", "name", "kinds"), SHOWS_AS, ids=[name for _, name, _ in SHOWS_AS])
 @pytest.mark.parametrize("by", [1, -1])
 def test_one_off_shows(service: str, name: str, kinds: set[str], by: int) -> None:
-    comparisons = domain.compare(changed(service, name, by))
+    comparisons = books.compare(changed(service, name, by))
     assert {each.kind for each in comparisons if not each.agrees} == kinds
 
 
-def test_what_was_not_answered_is_not_judged() -> None:
+def test_what_no_service_answered_is_not_judged() -> None:
     totals = {service: sums for service, sums in AGREEING.items() if service != "wallet"}
-    assert {each.kind for each in domain.compare(totals)} == {
+    assert {each.kind for each in books.compare(totals)} == {
         "payment_invoice_mismatch",
         "payment_ledger_mismatch",
         "ledger_unbalanced",
     }
-    assert domain.compare({}) == []
+    assert books.compare({}) == []
 
 
 def seen(left: int, right: int, since: datetime) -> Difference:
-    return Difference("k", "r", left, right, since)
+    return Difference(Comparison("k", "r", left, right), since)
 
 
-def test_a_difference_counts_once_it_has_stood_still() -> None:
+def test_a_difference_counts_once_it_has_not_moved() -> None:
     comparison = Comparison("k", "r", 1, 2)
-    first = domain.standing([comparison], [], NOW)
+    first = books.unchanged_since([comparison], [], NOW)
     assert first == [seen(1, 2, NOW)]
-    assert domain.mismatches(first, NOW, timedelta(0)) == [], "one look is never enough"
-    later = domain.standing([comparison], first, NOW + SETTLE)
+    assert books.mismatches(first, NOW, timedelta(0)) == [], "one look is never enough"
+    later = books.unchanged_since([comparison], first, NOW + TOLERANCE)
     assert later == first
-    assert domain.mismatches(later, NOW + SETTLE, SETTLE) == first
-    assert domain.mismatches(later, NOW + SETTLE / 2, SETTLE) == []
+    assert books.mismatches(later, NOW + TOLERANCE, TOLERANCE) == first
+    assert books.mismatches(later, NOW + TOLERANCE / 2, TOLERANCE) == []
 
 
 def test_a_difference_that_moves_begins_anew() -> None:
     before = [seen(1, 2, NOW)]
-    moved = domain.standing([Comparison("k", "r", 2, 3)], before, NOW + SETTLE)
-    assert moved == [seen(2, 3, NOW + SETTLE)]
-    assert domain.mismatches(moved, NOW + SETTLE, SETTLE) == []
+    moved = books.unchanged_since([Comparison("k", "r", 2, 3)], before, NOW + TOLERANCE)
+    assert moved == [seen(2, 3, NOW + TOLERANCE)]
+    assert books.mismatches(moved, NOW + TOLERANCE, TOLERANCE) == []
 
 
 def test_a_difference_that_is_gone_is_forgotten() -> None:
-    assert domain.standing([Comparison("k", "r", 2, 2)], [seen(1, 2, NOW)], NOW + SETTLE) == []
+    assert books.unchanged_since([Comparison("k", "r", 2, 2)], [seen(1, 2, NOW)], NOW + TOLERANCE) == []
 
 
 def test_a_mismatch_says_what_is_off_and_by_how_much() -> None:
-    wrong = next(each for each in domain.compare(changed("wallet", "grants.credits", -500)) if not each.agrees)
-    [finding] = domain.disagreements([Difference(*wrong, NOW)])
+    wrong = next(each for each in books.compare(changed("wallet", "grants.credits", -500)) if not each.agrees)
+    [finding] = books.findings([Difference(wrong, NOW)])
     assert (finding.kind, finding.reference) == ("payment_grant_mismatch", "credits")
     assert "wallet.grants.credits is 5000" in finding.detail
     assert finding.detail.endswith("off by 500")
 
 
-def published(exchange: str, key: str) -> Published:
-    return Published(ids.new(), exchange, key, True)
+def published(exchange: str, key: str) -> PublishedEnvelope:
+    return PublishedEnvelope(ids.new(), exchange, key, True)
 
 
 def test_an_envelope_is_expected_wherever_the_contract_says() -> None:
@@ -155,38 +152,44 @@ def test_an_envelope_is_expected_wherever_the_contract_says() -> None:
         published("webhook.exchange", "webhook.x.received"),
     )
     nobody = published("payment.exchange", "payment.processing")
-    assert domain.expected(CONTRACT, [paid, received, nobody]) == {
-        ("payment", "invoice.generate"): [paid],
-        ("wallet", "wallet.credit"): [paid],
-        ("ledger", "ledger.posting"): [paid],
-        ("fraud", "fraud.detection"): [paid],
-        ("payment", "webhook.processing"): [received],
+    assert deliveries.by_destination(CONTRACT, [paid, received, nobody]) == {
+        Destination("payment", "invoice.generate"): [paid],
+        Destination("wallet", "wallet.credit"): [paid],
+        Destination("ledger", "ledger.posting"): [paid],
+        Destination("fraud", "fraud.detection"): [paid],
+        Destination("payment", "webhook.processing"): [received],
     }
 
 
-def test_a_hop_is_expected_at_its_home_queue_alone() -> None:
-    home, rung = published("", "wallet.credit"), published("retry.30000ms", "wallet.credit")
-    buried, elsewhere = published("", "wallet.credit.dlq"), published("", "gone.queue")
-    assert domain.expected(CONTRACT, [home, rung, buried, elsewhere]) == {("wallet", "wallet.credit"): [home, rung]}
+def test_a_redelivery_is_expected_at_its_home_queue_alone() -> None:
+    home, tier = published("", "wallet.credit"), published("retry.30000ms", "wallet.credit")
+    dead, elsewhere = published("", "wallet.credit.dlq"), published("", "gone.queue")
+    assert deliveries.by_destination(CONTRACT, [home, tier, dead, elsewhere]) == {
+        Destination("wallet", "wallet.credit"): [home, tier]
+    }
 
 
 def test_what_has_to_wait_is_not_lost_yet() -> None:
-    assert domain.lost_at(published("payment.exchange", "payment.success"), NOW, SETTLE) == NOW
-    assert domain.lost_at(published("retry.30000ms", "wallet.credit"), NOW, SETTLE) == NOW + timedelta(seconds=90)
-    unconfirmed = Published(ids.new(), "payment.exchange", "payment.success", False)
-    assert domain.lost_at(unconfirmed, NOW, SETTLE) == NOW + SETTLE
+    assert deliveries.lost_at(published("payment.exchange", "payment.success"), NOW, TOLERANCE) == NOW
+    assert deliveries.lost_at(published("retry.30000ms", "wallet.credit"), NOW, TOLERANCE) == NOW + timedelta(
+        seconds=90
+    )
+    unconfirmed = PublishedEnvelope(ids.new(), "payment.exchange", "payment.success", False)
+    assert deliveries.lost_at(unconfirmed, NOW, TOLERANCE) == NOW + TOLERANCE
 
 
 @given(st.integers(0, 10_000), st.integers(0, 600))
-def test_gaps_between_announcements_grow_to_an_hour(attempts: int, settle_seconds: int) -> None:
-    settle = timedelta(seconds=settle_seconds)
-    gap = domain.next_attempt(attempts, NOW, settle) - NOW
-    longer = domain.next_attempt(attempts + 1, NOW, settle) - NOW
+def test_gaps_between_announcements_grow_to_an_hour(attempts: int, tolerance_seconds: int) -> None:
+    tolerance = timedelta(seconds=tolerance_seconds)
+    gap = deliveries.next_attempt(attempts, NOW, tolerance) - NOW
+    longer = deliveries.next_attempt(attempts + 1, NOW, tolerance) - NOW
     assert timedelta(0) < gap <= longer <= timedelta(hours=1)
 
 
 def test_only_pairs_that_miss_something_are_findings() -> None:
-    findings = domain.lost({("payment", "wallet.credit"): 2, ("payment", "ledger.posting"): 0})
+    findings = deliveries.findings(
+        [Unclaimed("payment", "wallet.credit", 2), Unclaimed("payment", "ledger.posting", 0)]
+    )
     assert [(each.kind, each.reference) for each in findings] == [("delivery_lost", "payment > wallet.credit")]
 
 
@@ -194,5 +197,5 @@ def test_only_pairs_that_miss_something_are_findings() -> None:
     ("service", "name", "expected"),
     [("wallet", "grants.count", "wallet.grants.count"), ("ledger", "ledger.INR.difference", "ledger.INR.difference")],
 )
-def test_totals_are_named_among_all(service: str, name: str, expected: Any) -> None:
-    assert domain.qualified(service, name) == expected
+def test_totals_are_named_among_all(service: str, name: str, expected: str) -> None:
+    assert books.qualified(service, name) == expected

@@ -1,17 +1,22 @@
-"""Analytics events as they come, summaries as they go."""
+"""Analytics events in, requests in, summaries out."""
 
-from __future__ import annotations
-
+from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from commdesk.common.v1.common_pb2 import Money
 from commdesk.payment.v1.events_pb2 import AnalyticsPaymentSucceeded
 from commdesk.webhook_ingest.v1.events_pb2 import AnalyticsWebhookFailed
 from common import ids
-from reconciler import wire
-from reconciler.domain import BillingDay, BillingKind, CaseStatus
+from common.errors import LimitExceeded
+from common.pages import encode_cursor
+from reconciler.domain import billing
+from reconciler.domain.billing import BillingDay, BillingFiguresInvalid, BillingKind, Figures, Period, PeriodInvalid
+from reconciler.domain.runs import CaseStatus, CaseStatusUnknown, Position, parse_case_status
+from reconciler.wire import events, requests, views
+from reconciler.wire.requests import RunsQuery
 
 
 def succeeded(**fields: Any) -> AnalyticsPaymentSucceeded:
@@ -24,13 +29,13 @@ def succeeded(**fields: Any) -> AnalyticsPaymentSucceeded:
 
 
 def test_a_success_keeps_its_figures() -> None:
-    event = wire.payment_succeeded(succeeded(method="upi", pack_id="pack_500", merchant_id="mer_1"))
+    event = events.payment_succeeded(succeeded(method="upi", pack_id="pack_500", merchant_id="mer_1"))
     assert (event.kind, event.amount_minor, event.currency) == (BillingKind.PAYMENT_SUCCEEDED, 50_000, "INR")
     assert (event.method, event.pack_id, event.duration_micros, event.merchant_id) == ("upi", "pack_500", 7, "mer_1")
 
 
 def test_a_webhook_failure_names_no_merchant() -> None:
-    event = wire.webhook_failed(
+    event = events.webhook_failed(
         AnalyticsWebhookFailed(event_id=ids.encode("evt", ids.new()), gateway="cashfree", reason="signature_invalid")
     )
     assert (event.merchant_id, event.currency, event.reason) == ("", "", "signature_invalid")
@@ -38,8 +43,8 @@ def test_a_webhook_failure_names_no_merchant() -> None:
 
 @pytest.mark.parametrize("fields", [{"amount": Money(minor=-1, currency="INR")}, {"duration_micros": -1}])
 def test_figures_below_zero_are_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(wire.BillingFiguresWrong):
-        wire.payment_succeeded(succeeded(**fields))
+    with pytest.raises(BillingFiguresInvalid):
+        events.payment_succeeded(succeeded(**fields))
 
 
 @pytest.mark.parametrize(
@@ -47,32 +52,63 @@ def test_figures_below_zero_are_refused(fields: dict[str, Any]) -> None:
     [("", CaseStatus.OPEN), ("OPEN", CaseStatus.OPEN), ("RESOLVED", CaseStatus.RESOLVED), ("ANY", None)],
 )
 def test_statuses_to_ask_for(text: str, status: CaseStatus | None) -> None:
-    assert wire.case_status(text) is status
+    assert parse_case_status(text) is status
 
 
 def test_an_unknown_status_is_refused() -> None:
-    with pytest.raises(wire.CaseStatusUnknown):
-        wire.case_status("CLOSED")
+    with pytest.raises(CaseStatusUnknown):
+        parse_case_status("CLOSED")
+
+
+def test_a_list_without_pages_has_a_limit() -> None:
+    assert [requests.cases_limit(asked) for asked in (0, 1, 500)] == [500, 1, 500]
+    with pytest.raises(LimitExceeded):
+        requests.cases_limit(501)
+
+
+def test_a_cursor_comes_back_as_the_position() -> None:
+    at, run_id = datetime(2026, 1, 1, 12, 30, 0, 123, tzinfo=UTC), ids.new()
+    assert requests.position(RunsQuery(cursor=encode_cursor(at, run_id))) == Position(at, run_id)
+    assert requests.position(RunsQuery()) is None
+
+
+TODAY = date(2026, 3, 1)
+
+
+def test_a_period_is_30_days_unless_it_is_given() -> None:
+    assert billing.parse_period(None, None, TODAY) == Period(date(2026, 1, 31), TODAY)
+    assert billing.parse_period(TODAY, TODAY, TODAY) == Period(TODAY, TODAY)
+    assert billing.parse_period(None, date(2026, 1, 30), TODAY) == Period(date(2026, 1, 1), date(2026, 1, 30))
+
+
+@pytest.mark.parametrize(("first", "last"), [(TODAY, date(2026, 2, 28)), (date(2025, 2, 28), TODAY)])
+def test_a_period_is_bounded(first: date, last: date) -> None:
+    with pytest.raises(PeriodInvalid):
+        billing.parse_period(first, last, TODAY)
 
 
 def test_a_summary_adds_up_by_currency_in_whole_numbers() -> None:
     days = [
-        BillingDay("2026-01-01", "INR", 3, 1, 2, 300, 100, 200, 11),
-        BillingDay("2026-01-02", "INR", 1, 1, 0, 100, 100, 0, 10),
-        BillingDay("2026-01-02", "USD", 1, 0, 0, 5, 0, 0, 0),
+        BillingDay(date(2026, 1, 1), "INR", Figures(3, 1, 2, 300, 100, 200, 11)),
+        BillingDay(date(2026, 1, 2), "INR", Figures(1, 1, 0, 100, 100, 0, 10)),
+        BillingDay(date(2026, 1, 2), "USD", Figures(1, 0, 0, 5, 0, 0, 0)),
     ]
-    summary: Any = wire.summary_json(days, 4)
-    assert summary["totals"]["INR"] == {
+    period = Period(date(2026, 1, 1), date(2026, 1, 2))
+    summary = msgspec.to_builtins(views.summary(billing.summarise(period, days, 4)))
+    assert (summary["from"], summary["to"]) == ("2026-01-01", "2026-01-02")
+    rupees, dollars = summary["totals"]
+    assert rupees == {
+        "currency": "INR",
         "paymentsCreated": 4,
         "paymentsSucceeded": 2,
         "paymentsFailed": 2,
-        "createdMinor": 400,
-        "succeededMinor": 200,
-        "failedMinor": 200,
+        "createdAmount": 400,
+        "succeededAmount": 200,
+        "failedAmount": 200,
         "successRateBasisPoints": 5_000,
         "averageDurationMicros": 10,
     }
-    assert summary["totals"]["USD"]["successRateBasisPoints"] is None
+    assert dollars["successRateBasisPoints"] is None
     assert [day["day"] for day in summary["days"]] == ["2026-01-01", "2026-01-02", "2026-01-02"]
     assert summary["webhookFailures"] == 4
-    assert "webhookFailures" not in wire.summary_json(days, None)
+    assert "webhookFailures" not in msgspec.to_builtins(views.summary(billing.summarise(period, days, None)))

@@ -1,16 +1,15 @@
 """What the services must agree on, and when a difference counts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from reconciler.domain.runs import Finding
 
 
-class Term(NamedTuple):
+class Term(Struct, frozen=True):
     """A service's total, or all whose names match when *name* holds a `*`; *sign* is 1 or -1."""
 
     service: str
@@ -18,7 +17,7 @@ class Term(NamedTuple):
     sign: int = 1
 
 
-class Check(NamedTuple):
+class Check(Struct, frozen=True):
     """Two sums that must be the same."""
 
     kind: str
@@ -27,16 +26,13 @@ class Check(NamedTuple):
     right: tuple[Term, ...]
 
 
-# A payment that was once paid is in one of these states.
-_PAID = ("success", "settled", "partially_refunded", "refunded", "disputed")
-
-
 def _paid(total: str) -> tuple[Term, ...]:
-    return tuple(Term("payment", f"payments.{status}.{total}") for status in _PAID)
+    """Over all payments whose money is or was ours; which states those are, payment decides."""
+    return (Term("payment", f"payments.paid.{total}"),)
 
 
 def _balance(account: str, normal: str = "credit") -> tuple[Term, ...]:
-    """What an account stands at: its normal side less the other."""
+    """The balance of an account: its normal side less the other."""
     other = {"credit": "debit", "debit": "credit"}[normal]
     return (Term("ledger", f"ledger.{account}.{normal}"), Term("ledger", f"ledger.{account}.{other}", -1))
 
@@ -79,7 +75,9 @@ BOOK_KEEPERS = tuple(sorted({term.service for check in CHECKS for term in check.
 Totals = Mapping[str, Mapping[str, int]]
 
 
-class Comparison(NamedTuple):
+class Comparison(Struct, frozen=True):
+    """A check with the two sums of one moment."""
+
     kind: str
     reference: str
     left: int
@@ -109,45 +107,46 @@ def _matches(name: str, pattern: str) -> bool:
     return name == pattern or ("*" in pattern and fnmatchcase(name, pattern))
 
 
-class Difference(NamedTuple):
-    """A comparison that did not agree, and since when it has stood at the same two values."""
+class Difference(Struct, frozen=True):
+    """A comparison that did not agree, and since when it has had the same two sums."""
 
-    kind: str
-    reference: str
-    left: int
-    right: int
+    comparison: Comparison
     since: datetime
 
 
-def standing(comparisons: Iterable[Comparison], before: Iterable[Difference], now: datetime) -> list[Difference]:
+def unchanged_since(
+    comparisons: Iterable[Comparison], earlier: Iterable[Difference], now: datetime
+) -> list[Difference]:
     """The differences there are now; one that has not moved since an earlier run keeps its beginning.
 
-    What is still on its way makes differences that move; one that stands still while time passes is a mismatch.
+    What is still on its way makes differences that move; one that stays the same while time passes is a mismatch.
     """
-    known = {Comparison(each.kind, each.reference, each.left, each.right): each.since for each in before}
-    return [Difference(*comparison, known.get(comparison, now)) for comparison in comparisons if not comparison.agrees]
-
-
-def mismatches(differences: Iterable[Difference], now: datetime, settle: timedelta) -> list[Difference]:
-    """Those that have stood still over an earlier run at least *settle* ago."""
-    return [difference for difference in differences if difference.since < now and now - difference.since >= settle]
-
-
-def disagreements(found: Iterable[Difference]) -> list[Finding]:
+    beginnings = {difference.comparison: difference.since for difference in earlier}
     return [
-        Finding(
-            each.kind,
-            each.reference,
-            f"{_said(each, 'left')} is {each.left}, {_said(each, 'right')} is {each.right}:"
-            f" off by {each.left - each.right}",
-        )
-        for each in found
+        Difference(comparison, beginnings.get(comparison, now)) for comparison in comparisons if not comparison.agrees
     ]
 
 
-def _said(each: Difference, side: str) -> str:
-    check = next(check for check in CHECKS if (check.kind, check.reference) == (each.kind, each.reference))
-    terms: tuple[Term, ...] = getattr(check, side)
+def mismatches(differences: Iterable[Difference], now: datetime, tolerance: timedelta) -> list[Difference]:
+    """Those that were there in an earlier run and have been the same for *tolerance* or longer."""
+    return [difference for difference in differences if difference.since < now and now - difference.since >= tolerance]
+
+
+def findings(differences: Iterable[Difference]) -> list[Finding]:
+    return [_finding(difference.comparison) for difference in differences]
+
+
+def _finding(comparison: Comparison) -> Finding:
+    check = next(check for check in CHECKS if (check.kind, check.reference) == (comparison.kind, comparison.reference))
+    return Finding(
+        comparison.kind,
+        comparison.reference,
+        f"{_names(check.left)} is {comparison.left}, {_names(check.right)} is {comparison.right}:"
+        f" off by {comparison.left - comparison.right}",
+    )
+
+
+def _names(terms: tuple[Term, ...]) -> str:
     if not terms:
         return "what it must be"
     names = [f"{'-' if term.sign < 0 else ''}{qualified(term.service, term.name)}" for term in terms]

@@ -1,18 +1,24 @@
 """Which queues an announcement must have reached, and when it counts as lost."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from common.topology import Contract
 from reconciler.domain.runs import Finding
 
+DELIVERY_LOST: Final = "delivery_lost"
+# Announced once more at once, then ever more rarely: a consumer that is down has its queue, and needs no second one.
+GAP_SECONDS_MAX: Final = 3600
 
-class Published(NamedTuple):
+_RETRY_TIER: Final = re.compile(r"retry\.(\d+)ms")
+
+
+class PublishedEnvelope(Struct, frozen=True):
     """An envelope that a producer has announced."""
 
     envelope_id: UUID
@@ -21,36 +27,14 @@ class Published(NamedTuple):
     confirmed: bool
 
 
-_RUNG = re.compile(r"retry\.(\d+)ms")
+class Destination(Struct, frozen=True, order=True):
+    """A queue and the service that consumes it."""
+
+    owner: str
+    queue: str
 
 
-def expected(contract: Contract, envelopes: Iterable[Published]) -> dict[tuple[str, str], list[Published]]:
-    """(owner, queue) → the envelopes that it must have claimed: by the binding table, or addressed to it alone."""
-    homes = {queue.name: queue for queue in contract.queues}
-    found: dict[tuple[str, str], list[Published]] = {}
-    for envelope in envelopes:
-        if envelope.exchange and not _RUNG.fullmatch(envelope.exchange):
-            queues = contract.listeners(envelope.exchange, envelope.routing_key)
-        else:
-            # A hop of one event back to its home queue. What goes to the dead letters is claimed by no consumer.
-            queues = tuple(homes[key] for key in (envelope.routing_key,) if key in homes)
-        for queue in queues:
-            found.setdefault((queue.owner, queue.name), []).append(envelope)
-    return found
-
-
-def lost_at(envelope: Published, now: datetime, settle: timedelta) -> datetime:
-    """From when on an unclaimed *envelope* counts as lost.
-
-    One that is not confirmed is its producer's sweeper's to publish, one on a retry rung has to wait there.
-    """
-    if not envelope.confirmed:
-        return now + settle
-    rung = _RUNG.fullmatch(envelope.exchange)
-    return now + timedelta(milliseconds=int(rung[1])) + settle if rung else now
-
-
-class Missing(NamedTuple):
+class MissingDelivery(Struct, frozen=True):
     """An envelope that a queue's owner had not claimed when it should have."""
 
     envelope_id: UUID
@@ -60,37 +44,65 @@ class Missing(NamedTuple):
     next_at: datetime
 
 
-def due(missing: Iterable[Missing], now: datetime) -> list[Missing]:
+class Unclaimed(Struct, frozen=True):
+    """How many envelopes of a producer were announced again to a queue and are not claimed; 0 when all were since."""
+
+    producer: str
+    queue: str
+    count: int
+
+    @property
+    def reference(self) -> str:
+        """Of the delivery case."""
+        return f"{self.producer} > {self.queue}"
+
+
+def by_destination(
+    contract: Contract, envelopes: Iterable[PublishedEnvelope]
+) -> dict[Destination, list[PublishedEnvelope]]:
+    """The envelopes that each queue's owner must have claimed: by the contract, or addressed to that queue alone."""
+    queues_by_name = {queue.name: queue for queue in contract.queues}
+    groups: dict[Destination, list[PublishedEnvelope]] = {}
+    for envelope in envelopes:
+        if envelope.exchange and not _RETRY_TIER.fullmatch(envelope.exchange):
+            queues = contract.listeners(envelope.exchange, envelope.routing_key)
+        else:
+            # A redelivery of one event to its home queue. Dead letters are claimed by no consumer.
+            queues = tuple(queues_by_name[key] for key in (envelope.routing_key,) if key in queues_by_name)
+        for queue in queues:
+            groups.setdefault(Destination(queue.owner, queue.name), []).append(envelope)
+    return groups
+
+
+def lost_at(envelope: PublishedEnvelope, now: datetime, tolerance: timedelta) -> datetime:
+    """From when on an unclaimed *envelope* counts as lost.
+
+    One that is not confirmed is still its producer's sweeper's to publish, one in a retry tier has to wait there.
+    """
+    if not envelope.confirmed:
+        return now + tolerance
+    tier = _RETRY_TIER.fullmatch(envelope.exchange)
+    return now + timedelta(milliseconds=int(tier[1])) + tolerance if tier else now
+
+
+def due(missing: Iterable[MissingDelivery], now: datetime) -> list[MissingDelivery]:
     """Those whose time has come to be announced once more."""
-    return [each for each in missing if each.next_at <= now]
+    return [delivery for delivery in missing if delivery.next_at <= now]
 
 
-# Announced once more at once, then ever more rarely: a consumer that is down has its queue, and needs no second one.
-GAP_SECONDS_MAX = 3600
-
-
-def next_attempt(attempts: int, now: datetime, settle: timedelta) -> datetime:
+def next_attempt(attempts: int, now: datetime, tolerance: timedelta) -> datetime:
     """When to announce it again after *attempts* times."""
-    seconds = max(settle.total_seconds(), 1) * 2 ** min(attempts, 16)
+    seconds = max(tolerance.total_seconds(), 1) * 2 ** min(attempts, 16)
     return now + timedelta(seconds=min(seconds, GAP_SECONDS_MAX))
 
 
-DELIVERY_LOST = "delivery_lost"
-
-
-def pair(producer: str, queue: str) -> str:
-    """The reference of a delivery case."""
-    return f"{producer} > {queue}"
-
-
-def lost(unclaimed: Mapping[tuple[str, str], int]) -> list[Finding]:
-    """(producer, queue) → how many → what to open."""
+def findings(unclaimed: Iterable[Unclaimed]) -> list[Finding]:
     return [
         Finding(
             DELIVERY_LOST,
-            pair(producer, queue),
-            f"{count} envelopes of {producer} are not claimed by {queue}; they are announced again",
+            each.reference,
+            f"{each.count} envelopes of {each.producer} are not claimed by {each.queue}; they are announced again",
         )
-        for (producer, queue), count in sorted(unclaimed.items())
-        if count
+        for each in sorted(unclaimed, key=lambda each: (each.producer, each.queue))
+        if each.count
     ]

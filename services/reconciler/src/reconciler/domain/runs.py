@@ -1,15 +1,13 @@
 """Runs, what they find, and the cases that findings become."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
 from uuid import UUID
 
-from common.errors import Conflict
+from msgspec import Struct
+
+from common.errors import Conflict, InvalidArgument
 
 
 class Scope(StrEnum):
@@ -20,7 +18,7 @@ class Scope(StrEnum):
 class RunStatus(StrEnum):
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
-    # Some services did not answer: what they would have said is not known.
+    # Some services did not answer.
     PARTIAL = "PARTIAL"
     FAILED = "FAILED"
 
@@ -36,7 +34,19 @@ class RunInProgress(Conflict):
     fix = "Wait for the run that is at work, then start another if it is still needed."
 
 
-class Finding(NamedTuple):
+class RunAbandoned(Conflict):
+    """The run lost its lease to another: its process stood still, or could not reach the database, for too long."""
+
+    fix = "Nothing to do: the run that took over finds the same."
+
+
+class CaseStatusUnknown(InvalidArgument):
+    """There is no such status of a case."""
+
+    fix = "Ask for OPEN, RESOLVED or ANY."
+
+
+class Finding(Struct, frozen=True):
     """What must be an open case while it is so."""
 
     kind: str
@@ -44,8 +54,7 @@ class Finding(NamedTuple):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     case_id: UUID
     run_id: UUID
     kind: str
@@ -56,9 +65,8 @@ class Case:
     resolved_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run as it is kept: what was looked at, what came of it, and who could not be asked."""
+class Run(Struct, frozen=True):
+    """One run as it is stored: what was compared, the result, and which services did not answer."""
 
     run_id: UUID
     scope: Scope
@@ -70,9 +78,33 @@ class Run:
     envelopes_republished: int = 0
     cases_opened: int = 0
     cases_resolved: int = 0
-    totals: Mapping[str, int] = field(default_factory=dict)
-    unasked: Sequence[str] = ()
+    totals: Mapping[str, int] = {}
+    unavailable: Sequence[str] = ()
 
 
-def outcome(unasked: Collection[str]) -> RunStatus:
-    return RunStatus.PARTIAL if unasked else RunStatus.SUCCEEDED
+class RunReport(Struct, frozen=True):
+    """A finished run, and the cases that are open because of what it found."""
+
+    run: Run
+    cases: Sequence[Case]
+
+
+class Position(Struct, frozen=True):
+    """Where a page of runs or cases begins: after the one of this time and id, newest first."""
+
+    at: datetime
+    id: UUID
+
+
+def final_status(unavailable: Collection[str]) -> RunStatus:
+    return RunStatus.PARTIAL if unavailable else RunStatus.SUCCEEDED
+
+
+def parse_case_status(text: str) -> CaseStatus | None:
+    """The status asked for: OPEN when nothing is said, None for any. Raises CaseStatusUnknown."""
+    if text == "ANY":
+        return None
+    try:
+        return CaseStatus(text or CaseStatus.OPEN)
+    except ValueError:
+        raise CaseStatusUnknown("there is no such status", status="is OPEN, RESOLVED or ANY") from None

@@ -1,13 +1,11 @@
 """The services of the fleet, as reconciliation sees them: what was announced, what was claimed, what it adds up to."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from reconciler.domain import Published
+from reconciler.domain.deliveries import PublishedEnvelope
 
 # At most so many ids or envelopes in one call.
 PAGE = 1000
@@ -16,7 +14,7 @@ PAGE = 1000
 class Peer(Protocol):
     """One service. Every method raises DomainError when the service does not answer or refuses."""
 
-    async def published(self, since: datetime, until: datetime, after: UUID | None) -> Sequence[Published]:
+    async def published(self, since: datetime, until: datetime, after: UUID | None) -> Sequence[PublishedEnvelope]:
         """Envelopes announced in [since, until), oldest first, at most a page; those after *after*."""
         ...
 

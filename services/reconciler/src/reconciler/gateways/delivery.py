@@ -1,7 +1,5 @@
 """A service through its common delivery service."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,9 +9,9 @@ import grpc
 
 from commdesk.common.v1 import delivery_pb2 as pb
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
+from common.events import micros
 from common.grpc_client import verdicts
-from reconciler import wire
-from reconciler.domain import Published
+from reconciler.domain.deliveries import PublishedEnvelope
 from reconciler.gateways import PAGE
 
 LIST_SECONDS = 10.0
@@ -26,17 +24,17 @@ class DeliveryPeer:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: Any = DeliveryServiceStub(channel)  # type: ignore[no-untyped-call]
 
-    async def published(self, since: datetime, until: datetime, after: UUID | None) -> Sequence[Published]:
+    async def published(self, since: datetime, until: datetime, after: UUID | None) -> Sequence[PublishedEnvelope]:
         request = pb.ListPublishedRequest(
-            from_unix_micros=wire.unix_micros(since),
-            to_unix_micros=wire.unix_micros(until),
+            from_unix_micros=micros(since),
+            to_unix_micros=micros(until),
             limit=PAGE,
             after_id=after.bytes if after else b"",
         )
         with verdicts():
             response = await self._stub.ListPublished(request, timeout=LIST_SECONDS)
         return [
-            Published(UUID(bytes=each.id), each.exchange, each.routing_key, each.confirmed)
+            PublishedEnvelope(UUID(bytes=each.id), each.exchange, each.routing_key, each.confirmed)
             for each in response.envelopes
         ]
 

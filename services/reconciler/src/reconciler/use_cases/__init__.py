@@ -1,6 +1,1 @@
-"""Run a reconciliation; keep billing figures."""
-
-from reconciler.use_cases.billing import keep_billing, summarise
-from reconciler.use_cases.runs import Reconciliation, totals
-
-__all__ = ["Reconciliation", "keep_billing", "summarise", "totals"]
+"""Run a reconciliation, list its runs and cases, store billing events and sum them up."""

@@ -1,0 +1,133 @@
+"""Reads of reconciliation and billing analytics. Pages are built with Core, the rest is text."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Select, Table, select, tuple_
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+
+from common.database import Tx
+from reconciler.domain.billing import BillingDay
+from reconciler.domain.books import Comparison, Difference
+from reconciler.domain.deliveries import MissingDelivery, Unclaimed
+from reconciler.domain.runs import Case, CaseStatus, Position, Run
+from reconciler.store import rows, tables
+
+MISSING_MAX = 20_000
+
+_DIALECT = dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+
+_CURSOR = "select checked_until from delivery_cursors where producer = :producer"
+
+_UNCLAIMED = """
+select envelope_id, queue, producer, attempts, next_at from missing_deliveries where claimed_at is null
+order by next_at, envelope_id limit :limit
+"""
+
+_UNCLAIMED_COUNTS = """
+select producer, queue, count(*) filter (where claimed_at is null and attempts > 0) as number
+from missing_deliveries group by producer, queue
+"""
+
+_DIFFERENCES = "select kind, reference, left_value, right_value, since from reconciliation_differences"
+
+_OPEN_CASES = "select count(*) from reconciliation_cases where status = 'OPEN'"
+
+_BILLING_DAYS = """
+select day, currency, created, succeeded, failed, created_minor, succeeded_minor, failed_minor, duration_micros
+from billing_daily
+where merchant_id = :merchant_id and day between :first and :last and currency <> ''
+order by day, currency
+"""
+
+_WEBHOOK_FAILURES = """
+select coalesce(sum(webhook_failures), 0) from billing_daily where day between :first and :last
+"""
+
+_BILLING_COUNTS = """
+select coalesce(sum(created), 0) as created, coalesce(sum(succeeded), 0) as succeeded,
+       coalesce(sum(failed), 0) as failed, coalesce(sum(webhook_failures), 0) as webhooks
+from billing_daily
+"""
+
+
+async def runs(tx: Tx, limit: int, after: Position | None = None) -> list[Run]:
+    """At most *limit* runs, newest first, those after *after*."""
+    columns = [column for column in tables.runs.c if column.name != "leased_until"]
+    statement = _page(select(*columns), tables.runs, "started_at", "run_id", limit, after)
+    return [rows.run(row) for row in await _fetch(tx, statement)]
+
+
+async def cases(tx: Tx, status: CaseStatus | None, limit: int, after: Position | None = None) -> list[Case]:
+    """At most *limit* cases, newest first, those after *after*."""
+    columns = [tables.cases.c[name] for name in rows.CASE_COLUMNS.split(", ")]
+    statement = _page(select(*columns), tables.cases, "opened_at", "case_id", limit, after)
+    if status is not None:
+        statement = statement.where(tables.cases.c.status == status)
+    return [rows.case(row) for row in await _fetch(tx, statement)]
+
+
+def _page(statement: Select[Any], table: Table, time: str, key: str, limit: int, after: Position | None) -> Select[Any]:
+    order = (table.c[time], table.c[key])
+    if after is not None:
+        statement = statement.where(tuple_(*order) < tuple_(after.at, after.id))
+    return statement.order_by(*(column.desc() for column in order)).limit(limit)
+
+
+async def _fetch(tx: Tx, statement: Select[Any]) -> Sequence[Any]:
+    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    return (await tx.execute(compiled.string, **compiled.params)).all()
+
+
+async def open_cases_count(tx: Tx) -> int:
+    return int((await tx.execute(_OPEN_CASES)).scalar_one())
+
+
+async def differences(tx: Tx) -> list[Difference]:
+    """What did not agree in the last comparison."""
+    return [
+        Difference(Comparison(row.kind, row.reference, row.left_value, row.right_value), row.since)
+        for row in await tx.execute(_DIFFERENCES)
+    ]
+
+
+async def cursor(tx: Tx, producer: str) -> datetime | None:
+    """Up to when everything that *producer* announced has been checked."""
+    checked_until: datetime | None = (await tx.execute(_CURSOR, producer=producer)).scalar()
+    return checked_until
+
+
+async def unclaimed(tx: Tx) -> list[MissingDelivery]:
+    """What was missing when it was last checked, those that are due first, at most 20,000."""
+    return [
+        MissingDelivery(row.envelope_id, row.queue, row.producer, row.attempts, row.next_at)
+        for row in await tx.execute(_UNCLAIMED, limit=MISSING_MAX)
+    ]
+
+
+async def unclaimed_counts(tx: Tx) -> list[Unclaimed]:
+    """Of each producer and queue, how many are lost: announced again, and still not claimed."""
+    return [Unclaimed(row.producer, row.queue, row.number) for row in await tx.execute(_UNCLAIMED_COUNTS)]
+
+
+async def billing_days(tx: Tx, merchant_id: str, first: date, last: date) -> list[BillingDay]:
+    """A merchant's days, both ends included, oldest first."""
+    result = await tx.execute(_BILLING_DAYS, merchant_id=merchant_id, first=first, last=last)
+    return [rows.billing_day(row) for row in result]
+
+
+async def webhook_failures(tx: Tx, first: date, last: date) -> int:
+    """Webhooks that were refused; they name no merchant that could be believed."""
+    return int((await tx.execute(_WEBHOOK_FAILURES, first=first, last=last)).scalar_one())
+
+
+async def billing_counts(tx: Tx) -> dict[str, int]:
+    """How many events of each kind there are, from the counters."""
+    row = (await tx.execute(_BILLING_COUNTS)).one()
+    return {
+        "billing.payments.created": int(row.created),
+        "billing.payments.success": int(row.succeeded),
+        "billing.payments.failed": int(row.failed),
+        "billing.webhooks.failed": int(row.webhooks),
+    }

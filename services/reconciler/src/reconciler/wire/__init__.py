@@ -1,0 +1,1 @@
+"""Messages and JSON in and out. No decisions."""

@@ -1,0 +1,8 @@
+"""What the code knows of the tables is what the migrations made."""
+
+from common.testing import schema
+from reconciler.store import tables
+
+
+async def test_the_tables_are_those_of_the_migrations(superuser_url: str) -> None:
+    await schema.assert_matches(tables.metadata, superuser_url, "reconciler")
