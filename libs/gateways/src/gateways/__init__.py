@@ -41,10 +41,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     # An unpaid order can be closed by a call.
     closes_orders: bool
-    # An order takes an end of its validity and is closed by the gateway then.
-    expires_orders: bool
     # A webhook's signature covers the time of signing.
     signs_time: bool
+    # No order is made without the customer's phone number.
+    needs_customer_phone: bool
 
 
 class GatewayAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +150,7 @@ class Customer(msgspec.Struct, frozen=True, gc=False):
     """Who pays; personal data, which leaves the fleet in mails and to the gateway only."""
 
     email: str = ""
+    # E.164.
     phone: str = ""
     name: str = ""
 
@@ -201,6 +202,7 @@ class OrderSnapshot(msgspec.Struct, frozen=True, gc=False):
 class PaymentAttempt(msgspec.Struct, frozen=True, gc=False):
     """One attempt at an order, as a webhook or the gateway's list of payments tells it. No personal data."""
 
+    # Ours; "" in a webhook that carries the gateway's own order id only.
     order_id: str
     gateway_payment_id: str
     status: AttemptStatus

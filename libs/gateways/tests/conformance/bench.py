@@ -126,7 +126,7 @@ class Bench:
             "payment_id": ids.encode("pay", payment_id),
             "amount": Money(12_345),
             "customer_id": "usr_1",
-            "customer": Customer("asha@example.in", "9876543210", "Asha"),
+            "customer": Customer("asha@example.in", "+919876543210", "Asha"),
             "expires_at": datetime.now(UTC) + timedelta(minutes=30),
         }
         return OrderRequest(**usual | fields)

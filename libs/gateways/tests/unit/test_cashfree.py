@@ -133,6 +133,25 @@ def test_what_is_not_known_is_left_out() -> None:
     assert "order_note" not in body
 
 
+@pytest.mark.parametrize(
+    ("phone", "written"),
+    [
+        ("+919876543210", "9876543210"),
+        ("9876543210", "9876543210"),
+        ("+14155552671", "+14155552671"),
+        ("+9198765432", "+9198765432"),
+    ],
+)
+def test_an_indian_number_is_written_as_its_ten_digits(phone: str, written: str) -> None:
+    body = json.loads(orders.build_create_order(order(customer=Customer(phone=phone)), "").body)
+    assert body["customer_details"]["customer_phone"] == written
+
+
+def test_no_number_is_invented() -> None:
+    body = json.loads(orders.build_create_order(order(customer=Customer()), "").body)
+    assert "customer_phone" not in body["customer_details"]
+
+
 @given(st.integers(1, 50_000_000))
 def test_amounts_survive_the_wire(minor: int) -> None:
     body = orders.build_create_order(order(amount=Money(minor)), "").body

@@ -20,7 +20,7 @@ from gateways.cashfree.orders import ReadInstead
 from gateways.client import GatewayClient
 
 NAME = "cashfree"
-CAPABILITIES = Capabilities(closes_orders=True, expires_orders=True, signs_time=True)
+CAPABILITIES = Capabilities(closes_orders=True, signs_time=True, needs_customer_phone=True)
 
 
 class CashfreeGateway:

@@ -44,10 +44,9 @@ _METHODS: dict[str, str] = {
 
 def build_create_order(order: OrderRequest, notify_url: str) -> HttpRequest:
     """POST /orders. The idempotency key changes with the attempt: Cashfree replays even a stored 500 for a used key."""
-    customer: dict[str, Any] = {
-        "customer_id": customer_id(order.customer_id),
-        "customer_phone": order.customer.phone,
-    }
+    customer: dict[str, Any] = {"customer_id": customer_id(order.customer_id)}
+    if order.customer.phone:
+        customer["customer_phone"] = customer_phone(order.customer.phone)
     if order.customer.email:
         customer["customer_email"] = order.customer.email
     if 3 <= len(order.customer.name) <= 100:
@@ -91,6 +90,12 @@ def customer_id(user_id: str) -> str:
     if 3 <= len(user_id) <= 50 and not _NOT_PLAIN.search(user_id):
         return user_id
     return "cus_" + hashlib.sha256(user_id.encode()).hexdigest()[:40]
+
+
+def customer_phone(phone: str) -> str:
+    """Cashfree takes Indian numbers as their ten digits and others in E.164."""
+    national = phone.removeprefix("+91")
+    return national if len(national) == 10 else phone
 
 
 # ── Answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
