@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from common import ids
 from common.pages import Page, encode_cursor, page
@@ -77,8 +77,8 @@ class SummaryView(Struct, frozen=True, rename={"first": "from", "last": "to", "w
     last: date
     totals: Sequence[FiguresView]
     days: Sequence[DayView]
-    # The platform's own alone.
-    webhook_failures: int | UnsetType = UNSET
+    # Refused webhooks name no merchant that could be believed: null for all but the platform.
+    webhook_failures: int | None
 
 
 def runs(rows: Sequence[Run], limit: int) -> Page[RunView]:
@@ -129,7 +129,7 @@ def summary(summary: BillingSummary) -> SummaryView:
         last=summary.period.last,
         totals=[_figures(currency, figures) for currency, figures in summary.totals.items()],
         days=[DayView(day.day, _figures(day.currency, day.figures)) for day in summary.days],
-        webhook_failures=UNSET if summary.webhook_failures is None else summary.webhook_failures,
+        webhook_failures=summary.webhook_failures,
     )
 
 
