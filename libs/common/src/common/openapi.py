@@ -92,6 +92,7 @@ _RATE_LIMITED = (
 
 def document(services: Mapping[str, Sequence[Route[Any]]], title: str = "CommDesk Pay") -> Json:
     """The document for the routes of each service. Raises ValueError where two rows have one operationId."""
+    services = {name: [row for row in routes if row.documented] for name, routes in services.items()}
     components, schema_of = _schemas([route for routes in services.values() for route in routes])
     paths: dict[str, Json] = {}
     operations: set[str] = set()

@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from common.errors import NotFound
 from common.http_server import Call, Encoded, Route
 
 CONTENT_SECURITY_POLICY: Final = (
@@ -53,10 +52,6 @@ _FILES = {
 }
 
 
-class PageNotFound(NotFound):
-    fix = "Open /docs, which names its files itself."
-
-
 def routes(openapi: Callable[[], bytes]) -> list[Route[Any]]:
     """The rows for *openapi*, which gives the document as it is kept in the repository."""
     return [
@@ -70,14 +65,17 @@ def routes(openapi: Callable[[], bytes]) -> list[Route[Any]]:
             public=True,
         ),
         Route("GET", "/docs", read_reference, answer=bytes, media_type="text/html", public=True),
-        Route(
-            "GET",
-            "/docs/{file}",
-            read_reference_file,
-            answer=bytes,
-            media_type="*/*",
-            public=True,
-            errors=[PageNotFound],
+        *(
+            Route(
+                "GET",
+                f"/docs/{name}",
+                partial(read_reference_file, name),
+                answer=bytes,
+                media_type=media_type,
+                public=True,
+                documented=False,
+            )
+            for name, media_type in _FILES.items()
         ),
     ]
 
@@ -97,11 +95,8 @@ async def read_reference(call: Call) -> Encoded:
     )
 
 
-async def read_reference_file(call: Call) -> Encoded:
+async def read_reference_file(name: str, call: Call) -> Encoded:
     """A script or style of the reference page."""
-    name = call.path["file"]
-    if name not in _FILES:
-        raise PageNotFound("the reference has no such file")
     return _answer(call, _file(name), _FILES[name])
 
 

@@ -121,6 +121,8 @@ class Route(_Row[A], Generic[A], frozen=True, kw_only=True):
     # The OpenAPI operationId; by default the endpoint's name. One endpoint under several paths needs it.
     operation_id: str = ""
     deprecated: bool = False
+    # Off for the parts of a page, which nobody calls by themselves.
+    documented: bool = True
     # Health pages and metrics: always let in, not logged, not routed by the edge.
     operational: bool = False
     # Made of the rest.
