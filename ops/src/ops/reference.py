@@ -33,8 +33,15 @@ def write(root: Path = ROOT) -> list[str]:
 
 
 def breaking_changes(revision: str, root: Path = ROOT) -> list[str]:
-    """What the document takes away from clients of *revision*; nothing where that had none."""
-    shown = subprocess.run(["git", "-C", str(root), "show", f"{revision}:{OPENAPI}"], check=False, capture_output=True)
+    """What the document takes away from clients of *revision*; nothing where that had none.
+
+    Raises CalledProcessError when there is no such revision.
+    """
+    git = ["git", "-C", str(root)]
+    subprocess.run(
+        [*git, "rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}"], check=True, capture_output=True
+    )
+    shown = subprocess.run([*git, "show", f"{revision}:{OPENAPI}"], check=False, capture_output=True)
     if shown.returncode != 0:
         return []
     before: dict[str, Any] = msgspec.json.decode(shown.stdout)
