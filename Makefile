@@ -68,9 +68,10 @@ lint: install ## Style, types, and the contract's rules
 reference: install ## Write docs/reference (API, OpenAPI, errors) anew from the code
 	$(BIN)/commdesk openapi
 
-proto: install ## Regenerate protos/gen and the README's table of services
+proto: install ## Regenerate what is derived: protos/gen, the README's table of services, traefik/routes.yml
 	PATH="$(CURDIR)/$(BIN):$$PATH" protos/generate.sh
 	$(BIN)/python -m ops.service_table
+	$(BIN)/python -m ops.edge_routes
 
 lock: ## Compile requirements.lock from the manifests
 	$(BIN)/python -m ops.compile_lock

@@ -1,7 +1,8 @@
-"""Traefik, from its wheel: the only public door of the stack."""
+"""Traefik, from its wheel: the only public entry point of the stack."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import string
 import sysconfig
@@ -11,9 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common.services import SERVICES
+from ops import edge_routes
 from ops.ports import Layout
-from ops.private_files import write_private
+from ops.private_files import private_folder, write_private
 from ops.processes import Process
+
+# The folder in the run directory with what Traefik reads: routes, middlewares.
+DYNAMIC = "traefik"
 
 # One load generator on one address stands for all customers here: limits that would be an attack from one client.
 # The names are those of traefik/dynamic.yml; what the caller's environment sets wins.
@@ -30,15 +35,23 @@ LOCAL_LIMITS = {
 
 
 def prepare(layout: Layout) -> Process:
-    """Fill in the static configuration and say how to run it; raises FileNotFoundError without the wheel."""
+    """Write the configuration and say how to run it; raises FileNotFoundError without the wheel."""
     program = Path(sysconfig.get_path("scripts")) / "traefik"
     if not program.is_file():
         raise FileNotFoundError(f"{program} is missing: run `make install`")
     template = string.Template((layout.root / "traefik" / "static.yml").read_text())
     static = layout.run_dir / "traefik.yml"
     write_private(static, template.substitute(static_values(layout, os.environ)))
+    dynamic = private_folder(layout.run_dir / DYNAMIC)
+    texts = (edge_routes.configuration(), (layout.root / "traefik" / "dynamic.yml").read_text())
+    for name, text in zip(("routes.yml", "dynamic.yml"), texts, strict=True):
+        write_private(dynamic / name, text)
+    # Traefik reads its routes when it starts: with other routes it has another environment, so it is started again.
+    digest = {"EDGE_ROUTES_SHA256": hashlib.sha256("".join(texts).encode()).hexdigest()}
     return Process(
-        name="edge", command=(str(program), f"--configFile={static}"), environment=environment(layout, os.environ)
+        name="edge",
+        command=(str(program), f"--configFile={static}"),
+        environment={**environment(layout, os.environ), **digest},
     )
 
 
@@ -46,13 +59,13 @@ def static_values(layout: Layout, given: Mapping[str, str]) -> dict[str, str]:
     return {
         "EDGE_ADDRESS": f"127.0.0.1:{layout.port('edge')}",
         "EDGE_METRICS_ADDRESS": f"127.0.0.1:{layout.port('edge-metrics')}",
-        "EDGE_DYNAMIC_FILE": str(layout.root / "traefik" / "dynamic.yml"),
+        "EDGE_DYNAMIC_DIRECTORY": str(layout.run_dir / DYNAMIC),
         "EDGE_LOG_LEVEL": given.get("EDGE_LOG_LEVEL", "WARN"),
     }
 
 
 def environment(layout: Layout, given: Mapping[str, str]) -> dict[str, str]:
-    """What traefik/dynamic.yml asks for, and two settings of Traefik's own runtime."""
+    """What the templates ask for, and two settings of Traefik's own runtime."""
     services = {row.url_variable: f"http://127.0.0.1:{layout.http_port(name)}" for name, row in SERVICES.items()}
     limits = {name: given.get(name, value) for name, value in LOCAL_LIMITS.items()}
     return {

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common.services import SERVICES
-from ops import edge, fleet
+from ops import edge, edge_routes, fleet
 from ops.credentials import Credentials, load_or_generate
 from ops.ports import ROOT, Layout
 
@@ -75,7 +75,8 @@ def test_who_takes_webhooks_in_goes_before_who_works_them_off(credentials: Crede
 
 
 def test_the_edge_is_given_every_variable_that_its_configuration_asks_for() -> None:
-    asked = set(re.findall(r'env "([A-Z_]+)"', (ROOT / "traefik/dynamic.yml").read_text()))
+    text = (ROOT / "traefik/dynamic.yml").read_text() + edge_routes.configuration()
+    asked = set(re.findall(r'env "([A-Z_]+)"', text))
     assert asked
     assert asked <= edge.environment(LAYOUT, {}).keys()
     named = set(re.findall(r"\$\{([A-Z_]+)\}", (ROOT / "traefik/static.yml").read_text()))
