@@ -13,7 +13,7 @@ import pytest
 
 from ops import journey
 from ops.fleet_client import Answer, FleetClient
-from ops.virtual_users import create_patiently, fault, members, pay_order
+from ops.virtual_users import create_with_retries, fault, members, pay_order
 
 CREATE = "/api/v1/payments/create"
 NOW = b"2026-01-01T00:00:00+05:30"
@@ -70,7 +70,7 @@ async def test_tokens_that_are_missing_expired_or_forged_are_refused(fleet: Flee
 
 async def test_other_peoples_payments_do_not_exist(fleet: FleetClient) -> None:
     owner, stranger = members(fleet, 2)
-    created = (await create_patiently(fleet, owner, "mine")).data
+    created = (await create_with_retries(fleet, owner, "mine")).data
     for path in (created["paymentId"], f"status/{created['orderId']}"):
         mine = await fleet.edge("GET", f"/api/v1/payments/{path}", token=owner.token)
         theirs = await fleet.edge("GET", f"/api/v1/payments/{path}", token=stranger.token)
@@ -151,7 +151,7 @@ async def test_a_gateway_that_times_out_on_create_is_asked_and_never_given_a_sec
     headers = {"Idempotency-Key": "unknown"}
     first = await fleet.edge("POST", CREATE, {"packId": "pack_500"}, token=member.token, headers=headers)
     assert first.status == 202, first.body
-    answer = await create_patiently(fleet, member, "unknown")
+    answer = await create_with_retries(fleet, member, "unknown")
     assert answer.status == 201
     assert (await fleet.sandbox("GET", "/control/stats")).data["orders"] == orders_before + 1
     await pay_order(fleet, answer.data["orderId"])
@@ -160,7 +160,7 @@ async def test_a_gateway_that_times_out_on_create_is_asked_and_never_given_a_sec
 
 async def test_a_wrong_amount_at_the_gateway_grants_nothing(fleet: FleetClient) -> None:
     [member] = members(fleet, 1)
-    created = (await create_patiently(fleet, member, "quarantine")).data
+    created = (await create_with_retries(fleet, member, "quarantine")).data
     order = created["orderId"]
     for operation in ("get_order", "get_payments", "webhook"):
         rule: dict[str, Any] = {"action": "wrong_amount", "operation": operation, "amount_paise": 100}
@@ -178,7 +178,7 @@ async def test_a_wrong_amount_at_the_gateway_grants_nothing(fleet: FleetClient) 
 
 async def test_a_failed_attempt_then_a_good_one_on_the_same_order(fleet: FleetClient) -> None:
     [member] = members(fleet, 1)
-    created = (await create_patiently(fleet, member, "twice")).data
+    created = (await create_with_retries(fleet, member, "twice")).data
     await journey.pay(fleet, created["orderId"], outcome="failure")
     assert (await journey.status(fleet, member, created["paymentId"]))["status"] != "FAILED"
     await journey.pay(fleet, created["orderId"])
@@ -187,13 +187,13 @@ async def test_a_failed_attempt_then_a_good_one_on_the_same_order(fleet: FleetCl
 
 async def test_cancelling_closes_the_order_and_a_paid_one_cannot_be_cancelled(fleet: FleetClient) -> None:
     [member] = members(fleet, 1)
-    created = (await create_patiently(fleet, member, "cancel")).data
+    created = (await create_with_retries(fleet, member, "cancel")).data
     path = f"/api/v1/payments/{created['paymentId']}/cancel"
     answer = await fleet.edge("POST", path, {}, token=member.token)
     assert (answer.status, answer.data["status"]) == (200, "CANCELLED")
     refused = await fleet.sandbox("POST", f"/control/orders/{created['orderId']}/pay", {})
     assert refused.status == 400
-    paid = (await create_patiently(fleet, member, "cancel-paid")).data
+    paid = (await create_with_retries(fleet, member, "cancel-paid")).data
     await pay_order(fleet, paid["orderId"])
     await journey.until_success(fleet, member, paid["paymentId"])
     late = await fleet.edge("POST", f"/api/v1/payments/{paid['paymentId']}/cancel", {}, token=member.token)

@@ -11,7 +11,7 @@ import pytest
 from ops import demo, journey
 from ops.fleet_client import FleetClient
 from ops.ports import Layout
-from ops.virtual_users import create_patiently, fault, members, pay_order
+from ops.virtual_users import create_with_retries, fault, members, pay_order
 
 
 async def run_command(commdesk: Sequence[str], *arguments: str) -> tuple[int, str]:
@@ -41,7 +41,7 @@ async def test_one_payment_through_the_whole_fleet_with_its_proof(fleet: FleetCl
 
 async def test_the_operators_tools_tell_the_story_and_the_books(fleet: FleetClient, commdesk: Sequence[str]) -> None:
     [member] = members(fleet, 1)
-    created = (await create_patiently(fleet, member, "story-1")).data
+    created = (await create_with_retries(fleet, member, "story-1")).data
     await pay_order(fleet, created["orderId"])
     await journey.until_success(fleet, member, created["paymentId"])
 
@@ -77,7 +77,7 @@ async def test_a_webhook_for_an_order_that_nobody_knows_waits_dies_and_is_healed
 ) -> None:
     [member] = members(fleet, 1)
     await fault(fleet, action="drop", operation="webhook")
-    created = (await create_patiently(fleet, member, "stranger-1")).data
+    created = (await create_with_retries(fleet, member, "stranger-1")).data
     await pay_order(fleet, created["orderId"])
 
     async def sent() -> Any:
@@ -101,7 +101,7 @@ async def test_a_webhook_for_an_order_that_nobody_knows_waits_dies_and_is_healed
     assert letter["attempts"] == 5
 
     # The order becomes ours under the caller's own reference; the replay now finds it.
-    answer = await create_patiently(fleet, member, "stranger-2", orderId=stranger)
+    answer = await create_with_retries(fleet, member, "stranger-2", orderId=stranger)
     assert answer.status == 201, answer.body
     code, output = await run_command(commdesk, "dlq", "replay", letter["id"], "--reason", "the order is known now")
     assert code == 0, output

@@ -26,7 +26,7 @@ async def put_back(environment: Environment) -> None:
     """The books as they were when they were copied, queues and gateway empty; services connect anew by themselves."""
     await environment.fleet.sandbox("POST", "/control/reset", {})
     async with environment.broker() as channel:
-        await topology.declare(channel, environment.fleet.description["retry_ladder_ms"])
+        await topology.declare(channel, environment.fleet.description["retry_schedule_ms"])
         for name in _queues(environment):
             await (await channel.get_queue(name)).purge()
     url = environment.fleet.description["postgresql"]["superuser_url"]
@@ -64,5 +64,5 @@ async def _server(environment: Environment) -> AsyncIterator[asyncpg.Connection]
 
 
 def _queues(environment: Environment) -> list[str]:
-    rungs = [topology.rung(ttl_ms) for ttl_ms in environment.fleet.description["retry_ladder_ms"]]
+    rungs = [topology.rung(ttl_ms) for ttl_ms in environment.fleet.description["retry_schedule_ms"]]
     return [name for queue in CONTRACT.queues for name in (queue.name, queue.dead_letters)] + rungs

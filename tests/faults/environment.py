@@ -308,7 +308,7 @@ async def _spenders(fleet: FleetClient) -> list[Member]:
     """Members with credits in their wallets."""
     found = virtual_users.members(fleet, SPENDERS)
     for number, member in enumerate(found):
-        created = await virtual_users.create_patiently(fleet, member, f"spender-{number}-{member.user_id}")
+        created = await virtual_users.create_with_retries(fleet, member, f"spender-{number}-{member.user_id}")
         await virtual_users.pay_order(fleet, created.data["orderId"])
     await invariants.until_quiet(fleet.description, 60)
     return found

@@ -121,7 +121,7 @@ async def _webhooks(fleet: FleetClient, db: asyncpg.Connection) -> list[str]:
 
 async def _replays(fleet: FleetClient, history: History) -> list[str]:
     async def differs(created: Created) -> str | None:
-        answer = await virtual_users.create_patiently(fleet, created.member, created.key)
+        answer = await virtual_users.create_with_retries(fleet, created.member, created.key)
         return None if (answer.status, answer.raw) == (201, created.raw) else created.key
 
     step = max(1, len(history.created) // REPLAYED)

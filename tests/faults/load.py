@@ -21,7 +21,7 @@ from ops.journey import Member, StepFailed
 from tests.faults.history import Created, History
 from tests.faults.retry import retry
 
-PATIENCE_SECONDS = virtual_users.PATIENCE_SECONDS
+RETRY_SECONDS_MAX = virtual_users.RETRY_SECONDS_MAX
 # One request in so many is a member who spends.
 SPENDING_SHARE = 4
 
@@ -69,7 +69,9 @@ class Load:
         key = f"fault-{secrets.token_hex(12)}"
         asked_at = datetime.now(UTC)
         try:
-            answer = await virtual_users.create_patiently(self.fleet, member, key, patience_seconds=PATIENCE_SECONDS)
+            answer = await virtual_users.create_with_retries(
+                self.fleet, member, key, retry_seconds_max=RETRY_SECONDS_MAX
+            )
             if answer.status != 201:
                 self.history.unknown.append(f"{key} was answered {answer.status} {answer.raw[:200]!r}")
                 return
@@ -78,14 +80,14 @@ class Load:
             self.history.created.append(Created(member, key, payment_id, order_id, answer.raw, asked_at, by_load=True))
             if self.pay:
                 # The gateway may stand still as well; an order that is paid already stays so.
-                await retry(lambda: virtual_users.pay_order(self.fleet, order_id), PATIENCE_SECONDS)
+                await retry(lambda: virtual_users.pay_order(self.fleet, order_id), RETRY_SECONDS_MAX)
                 self.history.paid_orders.append(order_id)
         except (StepFailed, OSError, aiohttp.ClientError) as error:
             self.history.unknown.append(f"{key}: {error!r}")
 
     async def _spend(self) -> None:
         member, key = random.choice(self.spenders), f"fault-{secrets.token_hex(12)}"
-        ends = time.monotonic() + PATIENCE_SECONDS
+        ends = time.monotonic() + RETRY_SECONDS_MAX
         while True:
             try:
                 done = await journey.consume(self.fleet, member.user_id, 1, key)

@@ -14,7 +14,7 @@ import asyncpg
 import grpc.aio
 import redis.exceptions
 
-PATIENCE_SECONDS = 60.0
+RETRY_SECONDS_MAX = 60.0
 PAUSE_SECONDS = 0.5
 
 AWAY = (
@@ -35,7 +35,7 @@ AWAY = (
 T = TypeVar("T")
 
 
-async def retry(work: Callable[[], Awaitable[T]], seconds: float = PATIENCE_SECONDS) -> T:
+async def retry(work: Callable[[], Awaitable[T]], seconds: float = RETRY_SECONDS_MAX) -> T:
     """What *work* returns, tried again while what it needs is away. Raises what it raised last."""
     ends = time.monotonic() + seconds
     while True:

@@ -122,7 +122,7 @@ async def _queue_away(environment: Environment) -> None:
         await channel.queue_delete("notifications.billing")
         await _bought(environment, 3)
         await asyncio.sleep(3)
-        await topology.declare(channel, environment.fleet.description["retry_ladder_ms"])
+        await topology.declare(channel, environment.fleet.description["retry_schedule_ms"])
     await environment.release("payment")
 
 

@@ -61,15 +61,15 @@ def status(as_json: AsJson = False) -> None:
     if not states:
         print("[]" if as_json else f"nothing runs in {where.run_dir}")
         raise typer.Exit(1)
-    known = stack.Stack(where)
+    stack_here = stack.Stack(where)
     rows = [
         {
             "name": state.name,
             "state": state.state,
-            "ready": bool(state.pid) and known.ready(state.name),
+            "ready": bool(state.pid) and stack_here.ready(state.name),
             "pid": state.pid,
             "up_seconds": state.up_seconds,
-            "url": known.health_url(state.name),
+            "url": stack_here.health_url(state.name),
         }
         for state in states
     ]
@@ -111,7 +111,7 @@ def start(names: Names) -> None:
 
 @app.command()
 def stop(names: Names) -> None:
-    """Stop processes of a running stack; they stay stopped until told otherwise."""
+    """Stop processes of a running stack; they stay stopped until started."""
     _supervisor().stop(*names)
 
 

@@ -1,4 +1,4 @@
-"""What an operator does with a running fleet: pay, show a story, settle dead letters, read the books."""
+"""What an operator does with a running fleet: pay, show a timeline, close dead letters, read the books."""
 
 from __future__ import annotations
 
@@ -104,33 +104,33 @@ def pay(
         created = await journey.create(fleet, member, pack_id=pack)
         paid = await journey.pay(fleet, created["orderId"], method=method, outcome=outcome)
         if outcome == "success":
-            found = await journey.until_success(fleet, member, created["paymentId"])
+            payment = await journey.until_success(fleet, member, created["paymentId"])
         else:
-            found = await journey.status(fleet, member, created["paymentId"])
-        return {"userId": member.user_id, **found, "gateway": paid}
+            payment = await journey.status(fleet, member, created["paymentId"])
+        return {"userId": member.user_id, **payment, "gateway": paid}
 
-    found = with_fleet(work)
+    payment = with_fleet(work)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps(payment, indent=2))
         return
-    typer.echo(f"{found['paymentId']}  {found['orderId']}  {found['status']}  of {found['userId']}")
-    typer.echo(f"its story: commdesk show {found['paymentId']}")
+    typer.echo(f"{payment['paymentId']}  {payment['orderId']}  {payment['status']}  of {payment['userId']}")
+    typer.echo(f"its timeline: commdesk show {payment['paymentId']}")
 
 
 def show(
     reference: Annotated[str, typer.Argument(help="A payment, order, invoice, wallet or user id.")],
     as_json: AsJson = False,
 ) -> None:
-    """The whole story of a payment in time order: request, gateway calls, webhooks, events, journals, mails."""
-    told = with_fleet(lambda fleet: timeline.gathered(fleet, reference))
+    """The timeline of a payment: request, gateway calls, webhooks, events, journals, mails."""
+    shown = with_fleet(lambda fleet: timeline.gathered(fleet, reference))
     if as_json:
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(json.dumps(shown, indent=2))
         return
-    if not told["entries"]:
-        typer.echo(f"nothing is known of {reference}", err=True)
+    if not shown["entries"]:
+        typer.echo(f"no service knows {reference}", err=True)
         raise typer.Exit(1)
     table = Table("time (UTC)", "ms", "service", "what", "", box=None, pad_edge=False)
-    for entry in told["entries"]:
+    for entry in shown["entries"]:
         fields = "  ".join(f"{name}={value}" for name, value in entry["fields"].items() if value)
         table.add_row(
             entry["time"][11:26],
@@ -140,7 +140,7 @@ def show(
             fields,
         )
     _print(table)
-    for service in told["silent"]:
+    for service in shown["silent"]:
         typer.echo(f"({service} did not answer: its part is missing)", err=True)
 
 
@@ -217,16 +217,16 @@ def show_dead_letter(dead_letter_id: Annotated[str, typer.Argument()], as_json: 
 def replay(
     reason: Reason, ids: Ids = None, everything: Everything = False, queue: QueueFilter = "", code: CodeFilter = ""
 ) -> None:
-    """Send dead letters home once more; their effects stay single."""
-    _settle("replay", reason, ids, everything, queue, code)
+    """Send dead letters to their queue again; their effects stay single."""
+    _close("replay", reason, ids, everything, queue, code)
 
 
 @dlq.command()
 def discard(
     reason: Reason, ids: Ids = None, everything: Everything = False, queue: QueueFilter = "", code: CodeFilter = ""
 ) -> None:
-    """Settle dead letters without effect."""
-    _settle("discard", reason, ids, everything, queue, code)
+    """Close dead letters without effect."""
+    _close("discard", reason, ids, everything, queue, code)
 
 
 @ledger.command("trial-balance")
@@ -270,42 +270,42 @@ async def _find(
     limit: int = 500,
     ids: list[str] | None = None,
 ) -> list[tuple[str, delivery_pb2.DeadLetter]]:
-    owners = {known.owner for known in CONTRACT.queues if queue in ("", known.name)}
+    owners = {each.owner for each in CONTRACT.queues if queue in ("", each.name)}
     statuses = ("OPEN", "REPLAYED", "DISCARDED") if ids else (status.upper(),)
-    found = []
+    letters = []
     for service in (service for service in fleet.services if service in owners):
-        for wanted in statuses:
+        for letter_status in statuses:
             request = delivery_pb2.ListDeadLettersRequest(
-                queue=queue, error_code=code, status=wanted, limit=limit, ids=ids or []
+                queue=queue, error_code=code, status=letter_status, limit=limit, ids=ids or []
             )
             answer = await fleet.delivery(service).ListDeadLetters(request, timeout=10)
-            found += [(service, letter) for letter in answer.dead_letters]
-    return sorted(found, key=lambda pair: pair[1].dead_unix_micros)
+            letters += [(service, letter) for letter in answer.dead_letters]
+    return sorted(letters, key=lambda pair: pair[1].dead_unix_micros)
 
 
-def _settle(verb: str, reason: str, ids: list[str] | None, everything: bool, queue: str, code: str) -> None:
+def _close(verb: str, reason: str, ids: list[str] | None, everything: bool, queue: str, code: str) -> None:
     if bool(ids) == everything:
         typer.echo("name the ids, or use --all with filters", err=True)
         raise typer.Exit(2)
     actor = f"operator:{getpass.getuser()}"
 
     async def work(fleet: FleetClient) -> int:
-        settled = 0
+        closed = 0
         letters = await _find(fleet, queue=queue, code=code, ids=ids)
         for service in sorted({service for service, _ in letters}):
             mine = [letter.id for owner, letter in letters if owner == service and letter.status == "OPEN"]
             stub = fleet.delivery(service)
             if verb == "replay":
                 request = delivery_pb2.ReplayDeadLettersRequest(ids=mine, actor=actor, reason=reason)
-                settled += (await stub.ReplayDeadLetters(request, timeout=10)).replayed
+                closed += (await stub.ReplayDeadLetters(request, timeout=10)).replayed
             else:
                 discarding = delivery_pb2.DiscardDeadLettersRequest(ids=mine, actor=actor, reason=reason)
-                settled += (await stub.DiscardDeadLetters(discarding, timeout=10)).discarded
-        return settled
+                closed += (await stub.DiscardDeadLetters(discarding, timeout=10)).discarded
+        return closed
 
-    settled = with_fleet(work)
-    typer.echo(f"{settled} {verb}ed" if verb == "discard" else f"{settled} replayed")
-    raise typer.Exit(0 if settled else 1)
+    closed = with_fleet(work)
+    typer.echo(f"{closed} {verb}ed" if verb == "discard" else f"{closed} replayed")
+    raise typer.Exit(0 if closed else 1)
 
 
 def _letter(service: str, letter: delivery_pb2.DeadLetter) -> dict[str, Any]:

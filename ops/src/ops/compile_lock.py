@@ -22,20 +22,20 @@ HEADER = """\
 def manifests(root: Path) -> list[Path]:
     """The root's manifest and those of all workspace members."""
     members = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
-    found = [path for member in members for path in sorted(root.glob(f"{member}/pyproject.toml"))]
-    return [root / "pyproject.toml", *found]
+    members_manifests = [path for member in members for path in sorted(root.glob(f"{member}/pyproject.toml"))]
+    return [root / "pyproject.toml", *members_manifests]
 
 
 def requirements(root: Path) -> list[str]:
     """Everything that some manifest names, without the local packages."""
-    wanted: set[str] = set()
+    names: set[str] = set()
     for path in manifests(root):
         manifest = tomllib.loads(path.read_text())
-        wanted.update(manifest["project"].get("dependencies", []))
-        wanted.update(manifest.get("build-system", {}).get("requires", []))
+        names.update(manifest["project"].get("dependencies", []))
+        names.update(manifest.get("build-system", {}).get("requires", []))
         for group in manifest.get("dependency-groups", {}).values():
-            wanted.update(group)
-    return sorted(name for name in wanted if not name.startswith(LOCAL))
+            names.update(group)
+    return sorted(name for name in names if not name.startswith(LOCAL))
 
 
 def main() -> None:

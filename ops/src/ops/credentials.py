@@ -54,15 +54,15 @@ class Credentials:
 
 def load_or_generate(path: Path) -> Credentials:
     """The credentials in `path`; whatever is missing is generated and saved, so that a new service finds its own."""
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    found = Credentials(**{name: dict(known.get(name, {})) for name in ("database", "broker", "keys", "words")})
-    _fill(found.database, [*SCHEMAS, *(f"{schema}_owner" for schema in SCHEMAS)], _password)
-    _fill(found.broker, ["migrator", *SERVICES], _password)
-    _fill(found.keys, [*SERVICES, OPERATOR, "identity-tokens"], _key_pair)
-    _fill(found.words, WORDS, _password)
-    _fill(found.words, ["cashfree_app_id"], lambda: f"TEST{secrets.token_hex(8)}")
-    write_private(path, json.dumps(asdict(found), indent=2) + "\n")
-    return found
+    saved = json.loads(path.read_text()) if path.is_file() else {}
+    credentials = Credentials(**{name: dict(saved.get(name, {})) for name in ("database", "broker", "keys", "words")})
+    _fill(credentials.database, [*SCHEMAS, *(f"{schema}_owner" for schema in SCHEMAS)], _password)
+    _fill(credentials.broker, ["migrator", *SERVICES], _password)
+    _fill(credentials.keys, [*SERVICES, OPERATOR, "identity-tokens"], _key_pair)
+    _fill(credentials.words, WORDS, _password)
+    _fill(credentials.words, ["cashfree_app_id"], lambda: f"TEST{secrets.token_hex(8)}")
+    write_private(path, json.dumps(asdict(credentials), indent=2) + "\n")
+    return credentials
 
 
 def _fill(into: dict[str, T], names: Iterable[str], make: Callable[[], T]) -> None:

@@ -82,14 +82,14 @@ async def _buy(fleet: FleetClient, proof: Proof, member: journey.Member, payment
     )
     _must(200 in paid["webhook"], f"the webhook was answered {paid['webhook']}")
     proof.step("webhook accepted", f"HTTP {paid['webhook'][0]}", answers=paid["webhook"])
-    found = await journey.until_success(fleet, member, payment_id)
+    payment = await journey.until_success(fleet, member, payment_id)
     proof.step(
         "verified with gateway",
-        f"{found['status']} by {found['paymentMethod']}",
-        status=found["status"],
-        gateway_payment_id=found["gatewayPaymentId"],
+        f"{payment['status']} by {payment['paymentMethod']}",
+        status=payment["status"],
+        gateway_payment_id=payment["gatewayPaymentId"],
     )
-    _must(found["gatewayPaymentId"] == paid["cf_payment_id"], "the payment names another gateway payment")
+    _must(payment["gatewayPaymentId"] == paid["cf_payment_id"], "the payment names another gateway payment")
 
     async def granted() -> Any:
         held = await journey.wallet(fleet, member.user_id)
@@ -114,8 +114,8 @@ async def _buy(fleet: FleetClient, proof: Proof, member: journey.Member, payment
         return next(iter(await fleet.mails(to=member.email, contains=payment_id)), None)
 
     mail = await journey.until(mailed, "the success mail")
-    story = await fleet.delivery("payment").Story(_story(payment_id), timeout=5)
-    number = next((entry.fields.get("number", "") for entry in story.entries if entry.kind == "invoice"), "")
+    timeline = await fleet.delivery("payment").Story(_story(payment_id), timeout=5)
+    number = next((entry.fields.get("number", "") for entry in timeline.entries if entry.kind == "invoice"), "")
     _must(number != "" and number in mail["text"], f"the mail does not carry the invoice's number {number}")
     proof.step("invoice recorded", number, number=number)
     proof.step("mail received", f"“{mail['subject']}” by the local inbox", subject=mail["subject"], mail_id=mail["id"])
@@ -170,8 +170,8 @@ async def _state(fleet: FleetClient, member: journey.Member) -> dict[str, Any]:
 async def _journals(fleet: FleetClient, proof: Proof, name: str, reference: str, expected: int) -> None:
     async def posted() -> Any:
         request = ledger_pb2.ListJournalsRequest(reference=reference, limit=20)
-        found = (await fleet.ledger().ListJournals(request, timeout=5)).journals
-        return found if len(found) >= expected else None
+        journals = (await fleet.ledger().ListJournals(request, timeout=5)).journals
+        return journals if len(journals) >= expected else None
 
     journals = await journey.until(posted, f"the journals of {reference}")
     facts = [

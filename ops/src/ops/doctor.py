@@ -1,4 +1,4 @@
-"""Names what is wrong with a stack and how to mend it; `--fix` mends what can be mended without a decision."""
+"""Names what is wrong with a stack and how to repair it; `--fix` repairs what needs no decision."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ class Finding:
 
 
 async def examine(fleet: FleetClient, *, fix: bool = False) -> list[Finding]:
-    """Everything that can be wrong with a stack, looked at in the order in which it is mended."""
+    """Everything that can be wrong with a stack, checked in the order in which it is repaired."""
     findings: list[Finding] = []
-    known = fleet.description
+    description = fleet.description
     for check in (
-        _postgres(known),
-        _broker(known, fix),
-        _redis(known),
+        _postgres(description),
+        _broker(description, fix),
+        _redis(description),
         _migrations(fleet),
         _services(fleet),
         _keys(fleet),
     ):
         findings += [finding async for finding in check]
-    findings += [finding async for finding in _clocks(known)]
+    findings += [finding async for finding in _clocks(description)]
     return findings
 
 
-async def _postgres(known: Mapping[str, Any]) -> AsyncIterator[Finding]:
+async def _postgres(description: Mapping[str, Any]) -> AsyncIterator[Finding]:
     try:
-        connection = await asyncpg.connect(known["postgresql"]["superuser_url"], timeout=3)
+        connection = await asyncpg.connect(description["postgresql"]["superuser_url"], timeout=3)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         yield Finding("PostgreSQL", False, type(error).__name__, "start it: `commdesk start postgresql`, or `make up`")
         return
@@ -71,18 +71,18 @@ async def _postgres(known: Mapping[str, Any]) -> AsyncIterator[Finding]:
         await connection.close()
 
 
-async def _broker(known: Mapping[str, Any], fix: bool) -> AsyncIterator[Finding]:
+async def _broker(description: Mapping[str, Any], fix: bool) -> AsyncIterator[Finding]:
     try:
-        connection = await aio_pika.connect(known["rabbitmq"]["url"], timeout=3)
+        connection = await aio_pika.connect(description["rabbitmq"]["url"], timeout=3)
     except (OSError, TimeoutError, aio_pika.exceptions.AMQPError) as error:
         yield Finding("RabbitMQ", False, type(error).__name__, "start it: `commdesk start rabbitmq`, or `make up`")
         return
     async with connection:
         yield Finding("RabbitMQ", True)
         if fix:
-            await topology.declare(await connection.channel(), known["retry_ladder_ms"])
+            await topology.declare(await connection.channel(), description["retry_schedule_ms"])
         missing = [name async for name in _missing_queues(connection)]
-        bindings = [] if missing else [name async for name in _missing_bindings(known)]
+        bindings = [] if missing else [name async for name in _missing_bindings(description)]
         detail = ", ".join(missing + bindings)
         yield Finding("queues and bindings", not detail, detail, "`commdesk doctor --fix` declares what is missing")
 
@@ -99,19 +99,19 @@ async def _missing_queues(connection: aio_pika.abc.AbstractConnection) -> AsyncI
                 yield f"queue {name}"
 
 
-async def _missing_bindings(known: Mapping[str, Any]) -> AsyncIterator[str]:
-    vhost = known["rabbitmq"]["vhost"]
-    url = f"{known['rabbitmq']['management_url']}/api/bindings/{vhost}"
+async def _missing_bindings(description: Mapping[str, Any]) -> AsyncIterator[str]:
+    vhost = description["rabbitmq"]["vhost"]
+    url = f"{description['rabbitmq']['management_url']}/api/bindings/{vhost}"
     async with aiohttp.ClientSession() as http, http.get(url) as response:
-        found = {(row["source"], row["routing_key"], row["destination"]) for row in await response.json()}
+        declared = {(row["source"], row["routing_key"], row["destination"]) for row in await response.json()}
     for queue in CONTRACT.queues:
         for exchange, key in queue.bindings:
-            if (exchange, key, queue.name) not in found:
+            if (exchange, key, queue.name) not in declared:
                 yield f"binding {exchange} {key} → {queue.name}"
 
 
-async def _redis(known: Mapping[str, Any]) -> AsyncIterator[Finding]:
-    client = redis.asyncio.Redis.from_url(known["redis"]["url"], socket_connect_timeout=2, socket_timeout=2)
+async def _redis(description: Mapping[str, Any]) -> AsyncIterator[Finding]:
+    client = redis.asyncio.Redis.from_url(description["redis"]["url"], socket_connect_timeout=2, socket_timeout=2)
     try:
         await client.ping()
         yield Finding("Redis", True)
@@ -131,7 +131,7 @@ async def _migrations(fleet: FleetClient) -> AsyncIterator[Finding]:
         try:
             missing = await migrations.pending(schema, url, schema)
         except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-            yield Finding(f"migrations of {service}", False, type(error).__name__, "mend PostgreSQL first")
+            yield Finding(f"migrations of {service}", False, type(error).__name__, "repair PostgreSQL first")
             continue
         yield Finding(f"migrations of {service}", not missing, ", ".join(missing), f"`{service} migrate`, or `make up`")
 
@@ -158,17 +158,17 @@ async def _keys(fleet: FleetClient) -> AsyncIterator[Finding]:
             refused = error.code() is grpc.StatusCode.UNAUTHENTICATED
             fix = "SERVICE_PRIVATE_KEY and SERVICE_PUBLIC_KEYS do not belong together: `make down up` renders them anew"
             yield Finding(
-                f"keys of {service}", False, str(errors_from(error)), fix if refused else "mend the service first"
+                f"keys of {service}", False, str(errors_from(error)), fix if refused else "repair the service first"
             )
             continue
         detail = f"{backlog.dead_letters_open} open" if backlog.dead_letters_open else ""
         yield Finding(f"dead letters of {service}", not detail, detail, "`commdesk dlq list`")
 
 
-async def _clocks(known: Mapping[str, Any]) -> AsyncIterator[Finding]:
+async def _clocks(description: Mapping[str, Any]) -> AsyncIterator[Finding]:
     """The gateway judges our timestamps by its own clock."""
     try:
-        timeout, url = aiohttp.ClientTimeout(total=3), known["sandbox_url"] + "/health"
+        timeout, url = aiohttp.ClientTimeout(total=3), description["sandbox_url"] + "/health"
         async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url) as response:
             date = response.headers.get("Date")
     except (aiohttp.ClientError, TimeoutError):

@@ -55,26 +55,26 @@ def prepare(layout: Layout) -> Process:
     )
 
 
-def static_values(layout: Layout, given: Mapping[str, str]) -> dict[str, str]:
+def static_values(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
     return {
         "EDGE_ADDRESS": f"127.0.0.1:{layout.port('edge')}",
         "EDGE_METRICS_ADDRESS": f"127.0.0.1:{layout.port('edge-metrics')}",
         "EDGE_DYNAMIC_DIRECTORY": str(layout.run_dir / DYNAMIC),
-        "EDGE_LOG_LEVEL": given.get("EDGE_LOG_LEVEL", "WARN"),
+        "EDGE_LOG_LEVEL": environ.get("EDGE_LOG_LEVEL", "WARN"),
     }
 
 
-def environment(layout: Layout, given: Mapping[str, str]) -> dict[str, str]:
+def environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
     """What the templates ask for, and two settings of Traefik's own runtime."""
     services = {row.url_variable: f"http://127.0.0.1:{layout.http_port(name)}" for name, row in SERVICES.items()}
-    limits = {name: given.get(name, value) for name, value in LOCAL_LIMITS.items()}
+    limits = {name: environ.get(name, value) for name, value in LOCAL_LIMITS.items()}
     return {
         **services,
         **limits,
         # One core is plenty for it, and two would fight the fleet for both.
-        "GOMAXPROCS": given.get("EDGE_GOMAXPROCS", "1"),
+        "GOMAXPROCS": environ.get("EDGE_GOMAXPROCS", "1"),
         # Collect garbage a quarter as often: its heap is small, its garbage per request is not.
-        "GOGC": given.get("EDGE_GOGC", "400"),
+        "GOGC": environ.get("EDGE_GOGC", "400"),
     }
 
 

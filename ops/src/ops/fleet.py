@@ -33,7 +33,7 @@ PASSED_ON = (
     "SETTLE_SECONDS",
 )
 
-# The sandbox settles payments quickly, for people who watch; a caller of `up` may set any of them.
+# The sandbox completes payments quickly, for people who watch; a caller of `up` may set any of them.
 SANDBOX_DEFAULTS = {
     "TEST_MODE": "true",
     "TEST_PROCESSING_DELAY": "500",
@@ -60,9 +60,9 @@ def redis_url(layout: Layout, credentials: Credentials) -> str:
 
 
 def service_environment(
-    layout: Layout, credentials: Credentials, name: str, given: Mapping[str, str]
+    layout: Layout, credentials: Credentials, name: str, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """The whole environment of one service; `given` is the environment of whoever starts the stack."""
+    """The whole environment of one service; `environ` is the environment of whoever starts the stack."""
     layout = layout.for_services()
     common = {
         "ENVIRONMENT": "development",
@@ -86,7 +86,7 @@ def service_environment(
         role = SERVICES[name].package
         common["DATABASE_URL"] = database_url(layout, role, credentials.database[role])
         common["DATABASE_MIGRATION_URL"] = database_url(layout, f"{role}_owner", credentials.database[f"{role}_owner"])
-    passed_on = {variable: given[variable] for variable in PASSED_ON if variable in given}
+    passed_on = {variable: environ[variable] for variable in PASSED_ON if variable in environ}
     return {**common, **_own(layout, credentials, name), **passed_on}
 
 
@@ -118,19 +118,19 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
             return {}
 
 
-def service(layout: Layout, credentials: Credentials, name: str, given: Mapping[str, str]) -> Process:
+def service(layout: Layout, credentials: Credentials, name: str, environ: Mapping[str, str]) -> Process:
     return Process(
         name=name,
         command=(sys.executable, "-m", SERVICES[name].package, "serve"),
-        environment=service_environment(layout, credentials, name, given),
+        environment=service_environment(layout, credentials, name, environ),
         stop_wait_seconds=30,  # above the services' own grace period
-        nice=min(SERVICES[name].nice, _nice_working_off(given)),
+        nice=min(SERVICES[name].nice, _nice_working_off(environ)),
     )
 
 
-def sandbox(layout: Layout, credentials: Credentials, given: Mapping[str, str]) -> Process:
+def sandbox(layout: Layout, credentials: Credentials, environ: Mapping[str, str]) -> Process:
     """The gateways' simulator; every SANDBOX_ and TEST_ variable of the caller reaches it."""
-    passed_on = {name: value for name, value in given.items() if name.startswith(("SANDBOX_", "TEST_"))}
+    passed_on = {name: value for name, value in environ.items() if name.startswith(("SANDBOX_", "TEST_"))}
     return Process(
         name="sandbox",
         command=(sys.executable, "-m", "sandbox"),
@@ -144,20 +144,20 @@ def sandbox(layout: Layout, credentials: Credentials, given: Mapping[str, str]) 
             "PYTHONUNBUFFERED": "1",
         },
         # Payment asks it, and goes before it for no longer than it takes to ask.
-        nice=min(SERVICES["payment"].nice, _nice_working_off(given)),
+        nice=min(SERVICES["payment"].nice, _nice_working_off(environ)),
     )
 
 
-def _nice_working_off(given: Mapping[str, str]) -> int:
-    return int(given.get("NICE_WORKING_OFF", NICE_WORKING_OFF))
+def _nice_working_off(environ: Mapping[str, str]) -> int:
+    return int(environ.get("NICE_WORKING_OFF", NICE_WORKING_OFF))
 
 
-def retry_ladder_ms(given: Mapping[str, str]) -> list[int]:
-    """The rungs of this stack's retry ladder; the services' own default unless the caller of `up` says otherwise."""
-    return [int(part) for part in given.get("RETRY_LADDER_MS", RETRY_LADDER_MS).split(",")]
+def retry_schedule_ms(environ: Mapping[str, str]) -> list[int]:
+    """The delays of this stack's retry tiers; the services' own default unless the caller of `up` sets others."""
+    return [int(part) for part in environ.get("RETRY_LADDER_MS", RETRY_LADDER_MS).split(",")]
 
 
-def description(layout: Layout, credentials: Credentials, given: Mapping[str, str]) -> dict[str, object]:
+def description(layout: Layout, credentials: Credentials, environ: Mapping[str, str]) -> dict[str, object]:
     """The part of stack.json that names services and credentials; local test credentials, all of them."""
     return {
         "run_dir": str(layout.run_dir),
@@ -185,7 +185,7 @@ def description(layout: Layout, credentials: Credentials, given: Mapping[str, st
             "management_url": management_url(layout, credentials),
             "metrics_url": f"http://127.0.0.1:{layout.port('rabbitmq-prometheus')}/metrics",
         },
-        "retry_ladder_ms": retry_ladder_ms(given),
+        "retry_schedule_ms": retry_schedule_ms(environ),
         "redis": {"url": redis_url(layout, credentials)},
         "services": {
             name: {

@@ -28,7 +28,7 @@ class NotUp(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer: *data* is what stood under "data" or "error" for our own doors, the whole body elsewhere."""
+    """An HTTP answer: *data* is what stood under "data" or "error" for our own services, the whole body elsewhere."""
 
     status: int
     body: Any
@@ -86,15 +86,15 @@ class FleetClient:
         return await self._ask(method, self.description["edge_url"] + path, body, sent, raw)
 
     async def sandbox(self, method: str, path: str, body: Any = None) -> Answer:
-        """Ask the gateways' simulator through its control door."""
+        """Ask the gateways' simulator through its control API."""
         return await self._ask(method, self.description["sandbox_url"] + path, body, {}, None)
 
     async def mails(self, **filters: str) -> list[dict[str, Any]]:
         """Mails in the local inbox, newest first: filters are to, subject, contains, limit."""
         url = self.description["mail_url"] + "/messages"
         async with self._http.get(url, params=filters) as response:
-            found: list[dict[str, Any]] = await response.json()
-            return found
+            mails: list[dict[str, Any]] = await response.json()
+            return mails
 
     async def _ask(self, method: str, url: str, body: Any, headers: dict[str, str], raw: bytes | None) -> Answer:
         data = raw if raw is not None else None if body is None else json.dumps(body).encode()
@@ -109,7 +109,7 @@ class FleetClient:
             return Answer(response.status, decoded, dict(response.headers), content)
 
     def channel(self, service: str) -> grpc.aio.Channel:
-        """The channel to a service's gRPC door, with our token on every call."""
+        """The channel to a service's gRPC endpoint, with our token on every call."""
         if service not in self._channels:
             address = self.description["services"][service]["grpc"]
             self._channels[service] = grpc_client.channel(address, self._tokens, service)

@@ -187,15 +187,15 @@ async def violations(
         # every pair of rows.
         await db.execute("set enable_nestloop = off")
         async with db.transaction(isolation="repeatable_read", readonly=True):
-            found = []
+            broken = []
             for check, sql in checks.items():
                 if check in without:
                     continue
-                spelled = sql.replace("p.payment_id", "pg_temp.crockford('pay', p.id)")
-                rows = await db.fetch(f"select * from ({spelled}) violation limit {SHOWN}")
+                statement = sql.replace("p.payment_id", "pg_temp.crockford('pay', p.id)")
+                rows = await db.fetch(f"select * from ({statement}) violation limit {SHOWN}")
                 if rows:
-                    found.append(Violation(check, [dict(row) for row in rows]))
-            return found
+                    broken.append(Violation(check, [dict(row) for row in rows]))
+            return broken
     finally:
         await db.close()
 
@@ -204,12 +204,12 @@ async def waiting_for(description: Mapping[str, Any]) -> dict[str, int]:
     """What a fleet that is not quiet still has to do, by name; empty when it is quiet."""
     db = await _connect(description)
     try:
-        found: dict[str, int] = {}
+        waiting: dict[str, int] = {}
         for schema in SCHEMAS:
-            found[f"{schema}.outbox"] = await db.fetchval(
+            waiting[f"{schema}.outbox"] = await db.fetchval(
                 f"select count(*) from {schema}.outbox where published_at is null"
             )
-            found[f"{schema}.intents"] = await db.fetchval(
+            waiting[f"{schema}.intents"] = await db.fetchval(
                 f"select count(*) from {schema}.intents where done_at is null"
             )
     finally:
@@ -219,8 +219,8 @@ async def waiting_for(description: Mapping[str, Any]) -> dict[str, int]:
         channel = await connection.channel()
         for name in _queues(description):
             queue = await channel.declare_queue(name, passive=True)
-            found[name] = queue.declaration_result.message_count or 0
-    return {name: count for name, count in found.items() if count}
+            waiting[name] = queue.declaration_result.message_count or 0
+    return {name: count for name, count in waiting.items() if count}
 
 
 async def until_quiet(description: Mapping[str, Any], seconds: float) -> None:
@@ -276,7 +276,7 @@ def _deliveries() -> dict[str, str]:
         if parts:
             checks[f"what was announced to {queue.name} was claimed there"] = " union all ".join(parts)
     for schema in SCHEMAS:
-        # Hops: to a rung of the ladder and home from there, straight home, or to the dead letters.
+        # Redeliveries: to a retry tier and to the home queue from there, straight to it, or to the dead letters.
         checks[f"what {schema} sent home arrived there"] = (
             f"select o.envelope_id, o.routing_key from {schema}.outbox o"
             " where (o.exchange = '' or o.exchange like 'retry.%')"
@@ -289,7 +289,7 @@ def _deliveries() -> dict[str, str]:
 
 def _queues(description: Mapping[str, Any]) -> list[str]:
     names = [name for queue in CONTRACT.queues for name in (queue.name, queue.dead_letters)]
-    return names + [rung(ttl_ms) for ttl_ms in description["retry_ladder_ms"]]
+    return names + [rung(ttl_ms) for ttl_ms in description["retry_schedule_ms"]]
 
 
 async def _connect(description: Mapping[str, Any]) -> asyncpg.Connection:

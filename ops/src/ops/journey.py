@@ -38,14 +38,14 @@ def _expect(answer: Answer, *statuses: int) -> Any:
 
 
 async def until(look: Callable[[], Awaitable[T | None]], what: str, seconds: float = STEP_SECONDS) -> T:
-    """The first answer that is not None. Raises StepFailed when it does not come about in time."""
+    """The first result that is not None. Raises StepFailed when there is none in time."""
     ends = time.monotonic() + seconds
     while True:
-        found = await look()
-        if found is not None:
-            return found
+        result = await look()
+        if result is not None:
+            return result
         if time.monotonic() > ends:
-            raise StepFailed(f"{what} did not come about within {seconds:.0f} s")
+            raise StepFailed(f"{what} did not happen within {seconds:.0f} s")
         await asyncio.sleep(0.02)
 
 
@@ -103,8 +103,8 @@ async def until_success(fleet: FleetClient, member: Member, payment_id: str) -> 
     """The payment once it is SUCCESS."""
 
     async def look() -> dict[str, Any] | None:
-        found = await status(fleet, member, payment_id)
-        return found if found["status"] == "SUCCESS" else None
+        payment = await status(fleet, member, payment_id)
+        return payment if payment["status"] == "SUCCESS" else None
 
     return await until(look, f"SUCCESS of {payment_id}")
 

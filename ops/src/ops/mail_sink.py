@@ -125,10 +125,12 @@ def pages(inbox: Inbox) -> Starlette:
     """The HTTP side of the inbox."""
 
     async def messages(request: Request) -> Response:
-        asked = request.query_params
-        limit = min(int(asked.get("limit", "100")), LISTED_MAX)
-        found = inbox.find(to=asked.get("to", ""), subject=asked.get("subject", ""), contains=asked.get("contains", ""))
-        return JSONResponse([mail.described() for mail in itertools.islice(found, limit)])
+        filters = request.query_params
+        limit = min(int(filters.get("limit", "100")), LISTED_MAX)
+        mails = inbox.find(
+            to=filters.get("to", ""), subject=filters.get("subject", ""), contains=filters.get("contains", "")
+        )
+        return JSONResponse([mail.described() for mail in itertools.islice(mails, limit)])
 
     async def message(request: Request) -> Response:
         mail = inbox.get(request.path_params["number"])
@@ -171,7 +173,7 @@ def pages(inbox: Inbox) -> Starlette:
 
 
 async def serve(smtp_port: int, http_port: int) -> None:
-    """Take mail and show it until told to stop."""
+    """Take mail and show it until stopped."""
     inbox = Inbox()
     smtp = await asyncio.get_running_loop().create_server(
         lambda: Conversation(inbox.add, mail_bytes_max=MAIL_BYTES_MAX), "127.0.0.1", smtp_port

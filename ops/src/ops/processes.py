@@ -1,4 +1,4 @@
-"""A process of the stack as data, and what supervisord is told about it."""
+"""A process of the stack as data, and its configuration for supervisord."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ def account(*preferred: str) -> str | None:
     """The first of the `preferred` accounts that exists, else `nobody`; None (ourselves) when we are not root."""
     if os.geteuid() != 0:
         return None
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    return next((name for name in (*preferred, "nobody") if name in known), None)
+    accounts = {entry.pw_name for entry in pwd.getpwall()}
+    return next((name for name in (*preferred, "nobody") if name in accounts), None)
 
 
 def engines_folder(run_dir: Path) -> Path:

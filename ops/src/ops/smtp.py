@@ -49,7 +49,7 @@ class Conversation(asyncio.Protocol):
                 del self._buffer[: -len(END_OF_MAIL)]  # go on reading to its end, keep nothing
             self._searched = len(self._buffer)
             return False
-        # The buffer starts with the line end that closed the DATA command: an empty mail is found like any other.
+        # The buffer starts with the line end that closed the DATA command: an empty mail is match like any other.
         raw = bytes(self._buffer[: end + 2]).replace(b"\r\n..", b"\r\n.")[2:]
         del self._buffer[: end + len(END_OF_MAIL)]
         if self._too_large:
@@ -91,12 +91,12 @@ class Conversation(asyncio.Protocol):
             case b"HELO" | b"RSET":
                 self._forget_mail()
                 return b"250 localhost"
-            case b"MAIL" if found := ADDRESS.search(line):
+            case b"MAIL" if match := ADDRESS.search(line):
                 self._forget_mail()
-                self._sender = found[1].decode(errors="replace")
+                self._sender = match[1].decode(errors="replace")
                 return b"250 sender taken"
-            case b"RCPT" if self._sender is not None and (found := ADDRESS.search(line)):
-                self._recipients.append(found[1].decode(errors="replace"))
+            case b"RCPT" if self._sender is not None and (match := ADDRESS.search(line)):
+                self._recipients.append(match[1].decode(errors="replace"))
                 return b"250 recipient taken"
             case b"MAIL" | b"RCPT":
                 return b"501 an address in angle brackets, please, and the sender first"

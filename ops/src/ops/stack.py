@@ -79,7 +79,7 @@ class Stack:
         ]
 
     def ready(self, name: str) -> bool:
-        """Whether the process `name` does its work, asked in its own protocol."""
+        """Whether the process `name` does its work, by its own protocol."""
         layout, secrets = self.layout, self.credentials
         match name:
             case "postgresql":
@@ -145,8 +145,8 @@ def up(layout: Layout, *, engines_only: bool, progress: Progress, disposable: bo
         _supervise(stack, processes)
         names = [process.name for process in processes]
         services = [name for name in names if name in SERVICES]
-        doors = [name for name in names if name not in services]
-        _start(stack, doors, progress)
+        others = [name for name in names if name not in services]
+        _start(stack, others, progress)
         if services:
             _bootstrap(stack, progress)
             _migrate(stack, services, progress)
@@ -191,29 +191,29 @@ def existing_supervisor(layout: Layout) -> Supervisor | None:
     return supervisor if supervisor.alive() else None
 
 
-def free_port_base(wanted: int) -> int:
-    """`wanted`, or the next port base above it that has all its ports free."""
-    for base in range(wanted, wanted + 5000, 100):
+def free_port_base(lowest: int) -> int:
+    """`lowest`, or the next port base above it that has all its ports free."""
+    for base in range(lowest, lowest + 5000, 100):
         if not _taken(Layout(Path("/nonexistent"), base)):
             return base
-    raise StackFailed(f"no free block of ports above {wanted}")
+    raise StackFailed(f"no free block of ports above {lowest}")
 
 
 def _restart_or_refuse(stack: Stack, progress: Progress) -> None:
-    """A running stack is taken over, orphans of a killed one are ended; ports in other hands are an error."""
+    """A running stack is in_use over, orphans of a killed one are ended; ports in other hands are an error."""
     layout = stack.layout
     if stack.supervisor.alive():
         if layout.description.is_file():
-            known = json.loads(layout.description.read_text())["port_base"]
-            if known != layout.port_base:
-                raise StackFailed(f"this stack already runs on PORT_BASE={known}; `commdesk down` first")
+            port_base = json.loads(layout.description.read_text())["port_base"]
+            if port_base != layout.port_base:
+                raise StackFailed(f"this stack already runs on PORT_BASE={port_base}; `commdesk down` first")
         return
     orphans = end_orphans(layout.run_dir)
     if orphans:
         progress.note(f"ended processes that had lost their supervisor: {', '.join(orphans)}")
-    taken = _taken(layout)
-    if taken:
-        raise StackFailed(f"ports in use by others: {', '.join(taken)}. Choose another PORT_BASE.")
+    in_use = _taken(layout)
+    if in_use:
+        raise StackFailed(f"ports in use by others: {', '.join(in_use)}. Choose another PORT_BASE.")
 
 
 def _taken(layout: Layout) -> list[str]:

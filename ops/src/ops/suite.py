@@ -25,7 +25,7 @@ ORDER = (
     "tests/contract",
     "tests/e2e",
 )
-WANTED_PORT_BASE = 19000
+PORT_BASE = 19000
 
 
 def targets(root: Path) -> list[str]:
@@ -39,7 +39,7 @@ def targets(root: Path) -> list[str]:
 
 def run(arguments: list[str], progress: Progress) -> int:
     """Run pytest over everything, or over the paths among `arguments`; its exit code."""
-    layout = Layout(ROOT / ".run" / "test", stack.free_port_base(WANTED_PORT_BASE))
+    layout = Layout(ROOT / ".run" / "test", stack.free_port_base(PORT_BASE))
     stack.down(layout, wipe=False, progress=progress)
     try:
         stack.up(layout, engines_only=True, progress=progress, disposable=True)

@@ -109,7 +109,7 @@ class Supervisor:
         _wait(self.alive, timeout_seconds=15, what="supervisord")
 
     def reload(self) -> None:
-        """Take in a changed configuration: new processes are known afterwards, changed ones stopped and known anew."""
+        """Take in a changed configuration: new processes are added, changed ones stopped and added again."""
         [[added, changed, _removed]] = self._rpc.reloadConfig()
         for name in changed:
             self.stop(name)
@@ -133,9 +133,9 @@ class Supervisor:
             except xmlrpc.client.Fault as fault:
                 if fault.faultCode != Faults.NOT_RUNNING:
                     raise
-        asked = set(names)
+        stopped = set(names)
         _wait(
-            lambda: not any(state.pid for state in self.states() if state.name in asked),
+            lambda: not any(state.pid for state in self.states() if state.name in stopped),
             timeout_seconds=90,
             what=f"{', '.join(names)} to stop",
         )

@@ -19,21 +19,21 @@ TIMEOUT_SECONDS = 10.0
 
 async def gathered(fleet: FleetClient, reference: str) -> dict[str, Any]:
     """Entries of all services about *reference* and the ids it leads to; services that did not answer are named."""
-    asked: set[str] = set()
+    searched: set[str] = set()
     entries: dict[tuple[Any, ...], dict[str, Any]] = {}
     silent: set[str] = set()
-    wanted = {reference}
+    references = {reference}
     for _ in range(HOPS_MAX):
-        new = sorted(wanted - asked)[: REFERENCES_MAX - len(asked)]
+        new = sorted(references - searched)[: REFERENCES_MAX - len(searched)]
         if not new:
             break
-        asked |= set(new)
+        searched |= set(new)
         answers = await asyncio.gather(*(_ask(fleet, service, each) for each in new for service in fleet.services))
         for service, answer in answers:
             if answer is None:
                 silent.add(service)
                 continue
-            wanted |= set(answer.references)
+            references |= set(answer.references)
             for entry in answer.entries:
                 shown = _entry(service, entry)
                 entries[(service, shown["time"], shown["kind"], shown["summary"], str(shown["fields"]))] = shown
@@ -42,7 +42,7 @@ async def gathered(fleet: FleetClient, reference: str) -> dict[str, Any]:
         first = datetime.fromisoformat(ordered[0]["time"])
         for shown in ordered:
             shown["after_ms"] = (datetime.fromisoformat(shown["time"]) - first).total_seconds() * 1000
-    return {"reference": reference, "references": sorted(asked), "entries": ordered, "silent": sorted(silent)}
+    return {"reference": reference, "references": sorted(searched), "entries": ordered, "silent": sorted(silent)}
 
 
 async def _ask(fleet: FleetClient, service: str, reference: str) -> tuple[str, delivery_pb2.StoryResponse | None]:

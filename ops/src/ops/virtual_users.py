@@ -1,4 +1,4 @@
-"""Many members who buy at once, as an existing issuer's tokens let them in."""
+"""Many members who buy at once, with tokens of an existing issuer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ops.fleet_client import Answer, FleetClient
 from ops.journey import MERCHANT, Member, StepFailed
 
 # Longer than the lease that a killed process leaves on a key.
-PATIENCE_SECONDS = 90.0
-# The pause between two tries grows to a second or three: whoever waits for long does not ask ever faster in a crowd.
+RETRY_SECONDS_MAX = 90.0
+# The pause between two tries grows up to three seconds, so that many who wait do not become a flood.
 PAUSE_GROWTH_MAX = 8.0
 # Not the last word on a request: the same key again gets it.
 NOT_FINAL = frozenset({202, 409, 429, 500, 502, 503, 504})
@@ -27,7 +27,7 @@ NOT_FINAL = frozenset({202, 409, 429, 500, 502, 503, 504})
 
 def members(fleet: FleetClient, count: int) -> list[Member]:
     """Members with HS256 tokens, which the fleet accepts from existing issuers: no password is hashed for them."""
-    found = []
+    users = []
     for _ in range(count):
         user_id = f"usr_{secrets.token_hex(8)}"
         email = f"{user_id}@example.com"
@@ -36,19 +36,19 @@ def members(fleet: FleetClient, count: int) -> list[Member]:
             "merchant_id": MERCHANT,
             "roles": ["USER"],
             "email": email,
-            "name": "Crowd",
+            "name": "Virtual User",
             "phone": "9876543210",
             "exp": int(time.time()) + 12 * 3600,
         }
-        found.append(Member(user_id, email, jwt.encode(claims, fleet.description["jwt_secret"], "HS256")))
-    return found
+        users.append(Member(user_id, email, jwt.encode(claims, fleet.description["jwt_secret"], "HS256")))
+    return users
 
 
-async def create_patiently(
-    fleet: FleetClient, member: Member, key: str, *, patience_seconds: float = PATIENCE_SECONDS, **body: Any
+async def create_with_retries(
+    fleet: FleetClient, member: Member, key: str, *, retry_seconds_max: float = RETRY_SECONDS_MAX, **body: Any
 ) -> Answer:
     """Create a payment as a careful client does: the same key again until the answer is final. Raises StepFailed."""
-    ends = time.monotonic() + patience_seconds
+    ends = time.monotonic() + retry_seconds_max
     for attempt in itertools.count():
         growth = min(1.5**attempt, PAUSE_GROWTH_MAX)
         pause_seconds = growth * random.uniform(0.1, 0.4)  # noqa: S311 - jitter
@@ -67,7 +67,7 @@ async def create_patiently(
         except (OSError, TimeoutError, aiohttp.ClientError):
             pass
         if time.monotonic() > ends:
-            raise StepFailed(f"no final answer to {key} within {patience_seconds:.0f} s")
+            raise StepFailed(f"no final answer to {key} within {retry_seconds_max:.0f} s")
         await asyncio.sleep(pause_seconds)
     raise AssertionError("unreachable")
 
@@ -81,7 +81,7 @@ async def buy_all(
 
     async def buy(number: int) -> dict[str, Any]:
         async with turns:
-            answer = await create_patiently(fleet, buyers[number % len(buyers)], f"crowd-{secrets.token_hex(12)}")
+            answer = await create_with_retries(fleet, buyers[number % len(buyers)], f"virtual-{secrets.token_hex(12)}")
             if answer.status != 201:
                 raise StepFailed(f"create was answered {answer.status}: {answer.body}")
             created: dict[str, Any] = answer.data
@@ -108,7 +108,7 @@ async def fault(fleet: FleetClient, **rule: Any) -> int:
 
 
 async def granted(fleet: FleetClient, order_ids: Sequence[str]) -> int:
-    """How many of these orders' payments are granted, asked of the database."""
+    """How many of these orders' payments are granted, by the database."""
     known = fleet.description["postgresql"]
     db = await asyncpg.connect(
         host=known["host"], port=known["port"], user=known["user"], password=known["password"], database="commdesk"

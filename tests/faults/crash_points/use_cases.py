@@ -31,7 +31,7 @@ from tests.faults.triggers import consumption, requested, send
 T = TypeVar("T")
 Act = Callable[[Environment], AsyncIterator[None]]
 
-PATIENCE_SECONDS = 60.0
+RETRY_SECONDS_MAX = 60.0
 # Those that have a part in a payment.
 ALL = tuple(name for name in SERVICES if name != "identity")
 
@@ -60,7 +60,7 @@ def use_case(name: str, *services: str) -> Callable[[Act], Act]:
 
 async def retry(ask: Callable[[], Awaitable[T | None]]) -> T:
     """Ask again until there is a final answer. Raises StepFailed."""
-    ends = time.monotonic() + PATIENCE_SECONDS
+    ends = time.monotonic() + RETRY_SECONDS_MAX
     while time.monotonic() < ends:
         try:
             if (answer := await ask()) is not None:
@@ -68,7 +68,7 @@ async def retry(ask: Callable[[], Awaitable[T | None]]) -> T:
         except (OSError, TimeoutError, aiohttp.ClientError, grpc.aio.AioRpcError):
             pass
         await asyncio.sleep(0.2)
-    raise StepFailed(f"no final answer within {PATIENCE_SECONDS:.0f} s")
+    raise StepFailed(f"no final answer within {RETRY_SECONDS_MAX:.0f} s")
 
 
 async def _at_the_edge(environment: Environment, created: Created, path: str, body: Any = None) -> Answer:
@@ -88,7 +88,7 @@ async def _buyer(environment: Environment) -> Created:
 async def _ready_to_pay(environment: Environment) -> Created:
     """A payment whose creation is over and done: what it set off is no part of what follows."""
     created = await _buyer(environment)
-    await invariants.until_quiet(environment.fleet.description, PATIENCE_SECONDS)
+    await invariants.until_quiet(environment.fleet.description, RETRY_SECONDS_MAX)
     return created
 
 
@@ -107,7 +107,7 @@ async def _until_status(environment: Environment, created: Created, wanted: str)
     async def look() -> bool | None:
         return True if await _status(environment, created) == wanted else None
 
-    await journey.until(look, f"{wanted} of {created.payment_id}", PATIENCE_SECONDS)
+    await journey.until(look, f"{wanted} of {created.payment_id}", RETRY_SECONDS_MAX)
 
 
 @use_case("create", "payment", "fraud", "reconciler", "ledger")
@@ -119,7 +119,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
     environment.expect(await _status(environment, created) == "PENDING", "the payment waits to be paid")
     # Else the sweep would ask about it during everything that follows.
     await _at_the_edge(environment, created, f"/api/v1/payments/{created.payment_id}/cancel")
-    await invariants.until_quiet(environment.fleet.description, PATIENCE_SECONDS)
+    await invariants.until_quiet(environment.fleet.description, RETRY_SECONDS_MAX)
 
 
 @use_case("settle", *ALL)
@@ -289,7 +289,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
         await _pay(environment, created)
         await _at_the_edge(environment, created, "/api/v1/payments/verify", {"orderId": created.order_id})
         await asyncio.sleep(1)
-        await topology.declare(channel, environment.fleet.description["retry_ladder_ms"])
+        await topology.declare(channel, environment.fleet.description["retry_schedule_ms"])
     await asyncio.sleep(SETTLE_SECONDS + 0.5)
     yield
 

@@ -22,7 +22,7 @@ RULE_SECONDS = 6.0
 async def order(environment: Environment, member: Member) -> Created:
     """A payment that the scenario itself makes, known to the history."""
     key = f"own-{secrets.token_hex(12)}"
-    answer = await virtual_users.create_patiently(environment.fleet, member, key)
+    answer = await virtual_users.create_with_retries(environment.fleet, member, key)
     created = Created(member, key, answer.data["paymentId"], answer.data["orderId"], answer.raw)
     environment.history.created.append(created)
     return created
@@ -147,7 +147,7 @@ async def _(environment: Environment) -> None:
     """A key is used again with another pack, ten times."""
     for member in virtual_users.members(environment.fleet, 10):
         created = await order(environment, member)
-        answer = await virtual_users.create_patiently(environment.fleet, member, created.key, packId="pack_150")
+        answer = await virtual_users.create_with_retries(environment.fleet, member, created.key, packId="pack_150")
         environment.expect(answer.status == 422, f"422 for a key with another body (was {answer.status})")
 
 
@@ -160,7 +160,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
         for _ in "1"
     ]
     answers = await asyncio.gather(
-        *(virtual_users.create_patiently(environment.fleet, member, key) for member, key in asked for _ in range(5))
+        *(virtual_users.create_with_retries(environment.fleet, member, key) for member, key in asked for _ in range(5))
     )
     payments = {answer.data["paymentId"] for answer in answers if answer.status == 201}
     environment.expect(
@@ -182,7 +182,7 @@ async def _(environment: Environment) -> None:
                 await http.post(url, data=json.dumps({"packId": "pack_500"}), headers=headers)
         except (TimeoutError, aiohttp.ClientError):
             pass
-        answer = await virtual_users.create_patiently(environment.fleet, member, key)
+        answer = await virtual_users.create_with_retries(environment.fleet, member, key)
         created = Created(member, key, answer.data["paymentId"], answer.data["orderId"], answer.raw)
         environment.history.created.append(created)
 
