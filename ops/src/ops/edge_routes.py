@@ -11,9 +11,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from common.http_server import Route, ServerConfig
-from common.http_server.health import operational_routes
-from common.route_tables import route_tables
+from common.http_server import Route
+from common.route_tables import HEALTH, health_routes, route_tables
 from common.services import SERVICES, ListedService
 from ops.ports import ROOT
 
@@ -25,8 +24,6 @@ HEADER = """\
 PREFIX = "/api/v1/"
 # The same path by the address that older clients know; the middleware `alias` rewrites it.
 ALIASED = "/(?:api/v1|v1/api)/"
-# The service whose health the edge shows.
-HEALTH = "payment"
 # By rate limit: the priority of its routers and the middlewares in front of the service.
 PRIORITIES = {"webhook": 300, "sign_in": 200, "api": 100}
 MIDDLEWARES = {
@@ -94,8 +91,8 @@ def routers(tables: Mapping[str, Sequence[Route[Any]]]) -> list[Router]:
                         )
                     )
     assert all(owners[path] == router.service for router in made for path in router.paths)
-    health = [row.path for row in operational_routes(ServerConfig(HEALTH)) if row.path.startswith("/health")]
-    made.append(Router("health", HEALTH, "api", 1, tuple(sorted(health))))
+    health = tuple(sorted(row.path for row in health_routes()))
+    made.append(Router("health", HEALTH, "api", 1, health))
     return sorted(made, key=lambda router: -router.priority)
 
 

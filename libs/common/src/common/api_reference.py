@@ -1,27 +1,23 @@
 """The reference that is generated from the code of all services: openapi.json, api.md, errors.md.
 
-Services are imported, never started: their `routes(…)` are called with placeholders, since an endpoint's resources are
-bound and not used until a request comes.
+Services are imported, never started.
 """
 
-import inspect
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import walk_packages
-from typing import Any, Self
+from typing import Any
 
 from common import openapi
 from common.errors import KIND_BY_NAME, KINDS, Entry, catalogue
 from common.grpc_server import STATUS
-from common.http_server import HTTP_STATUS, Route, ServerConfig
-from common.http_server.health import operational_routes
+from common.http_server import HTTP_STATUS, Route
+from common.route_tables import health_routes, route_tables
 from common.services import SERVICES
 
 Json = dict[str, Any]
 
-# The edge leads /health to this service.
-_HEALTH = "payment"
 # Packages with errors that are no service's own.
 _LIBRARIES = ("common", "gateways")
 # Modules that do something when they are imported, or are no part of a running service.
@@ -50,25 +46,12 @@ Every endpoint may also answer 429 (rate limit), 500 `internal_error`, 502 and 5
 `Retry-After`. Those that need an access token (`Authorization: Bearer …`) answer 401 without a valid one."""
 
 
-class _Placeholder:
-    """Stands for a resource of an endpoint that is never called."""
-
-    def __getattr__(self, name: str) -> Self:
-        return self
-
-
 def service_routes() -> dict[str, list[Route[Any]]]:
     """The rows of every service that the edge leads to, health pages included."""
-    rows: dict[str, list[Route[Any]]] = {}
-    for service, listed in SERVICES.items():
-        if find_spec(listed.package) is None or find_spec(f"{listed.package}.routes") is None:
-            continue
-        routes = getattr(import_module(f"{listed.package}.routes"), "routes", None)
-        if routes is not None:  # until all services have moved
-            placeholders = {name: _Placeholder() for name in inspect.signature(routes).parameters}
-            rows[service] = [route for route in routes(**placeholders) if route.answer is not object]
-    rows["health"] = [route for route in operational_routes(ServerConfig(_HEALTH)) if route.path != "/metrics"]
-    return rows
+    tables = route_tables()
+    # Until all services have moved, some rows do not say what they answer.
+    rows = {name: [row for row in table if row.answer is not object] for name, table in tables.items()}
+    return {**{name: table for name, table in rows.items() if table}, "health": health_routes()}
 
 
 def document() -> Json:

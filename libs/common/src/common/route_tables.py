@@ -8,8 +8,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from common.http_server import Route
+from common.http_server import Route, ServerConfig
+from common.http_server.health import operational_routes
 from common.services import SERVICES, ListedService
+
+# The service whose health pages the edge shows.
+HEALTH = "payment"
 
 
 class _StandIn(Struct):
@@ -35,6 +39,11 @@ def route_table(service: ListedService) -> list[Route[Any]]:
     }
     rows = make(**resources)
     return list(rows if isinstance(rows, Sequence) else rows.all())
+
+
+def health_routes() -> list[Route[Any]]:
+    """The health pages that the edge shows, of the one service that it asks for them."""
+    return [row for row in operational_routes(ServerConfig(HEALTH)) if row.path.startswith("/health")]
 
 
 def route_tables() -> dict[str, list[Route[Any]]]:
