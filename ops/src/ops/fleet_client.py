@@ -106,7 +106,7 @@ class FleetClient:
                 decoded: Any = json.loads(content) if content else None
             except ValueError:
                 decoded = content.decode(errors="replace")
-            return Answer(response.status, decoded, dict(response.headers), content)
+            return Answer(response.status, decoded, response.headers, content)
 
     def channel(self, service: str) -> grpc.aio.Channel:
         """The channel to a service's gRPC endpoint, with our token on every call."""
