@@ -49,13 +49,13 @@ def routes(accounts: Accounts) -> Sequence[Route]:
         return Reply(key_set, headers={"Cache-Control": "public, max-age=300"})
 
     return (
-        route("POST", "/api/v1/users/signup", sign_up, public=True),
-        route("POST", "/api/v1/users/login", log_in, public=True),
-        route("POST", "/api/v1/users/refresh", refresh, public=True),
+        route("POST", "/api/v1/users/signup", sign_up, public=True, rate_limit="sign_in"),
+        route("POST", "/api/v1/users/login", log_in, public=True, rate_limit="sign_in"),
+        route("POST", "/api/v1/users/refresh", refresh, public=True, rate_limit="sign_in"),
         route("POST", "/api/v1/users/logout", log_out),
         route("GET", "/api/v1/users/profile", profile),
         route("PUT", "/api/v1/users/update", update),
-        route("PUT", "/api/v1/users/password", change_password),
+        route("PUT", "/api/v1/users/password", change_password, rate_limit="sign_in"),
         route("PUT", "/api/v1/users/{user_id}/access", change_access, roles=(ADMIN,)),
         route("GET", "/.well-known/jwks.json", jwks, public=True),
     )

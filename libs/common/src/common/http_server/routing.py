@@ -199,13 +199,16 @@ def route(
     *,
     public: bool = False,
     roles: Sequence[str] = (),
+    rate_limit: RateLimit = "api",
 ) -> Route[Any]:
     """A route whose endpoint takes a request and returns a response."""
 
     async def handle(scope: Scope, receive: Receive, headers: Headers) -> Response:
         return await endpoint(Request(scope, receive))
 
-    return Route(method, path, endpoint, answer=object, public=public, roles=roles, handle=handle)
+    return Route(
+        method, path, endpoint, answer=object, public=public, roles=roles, rate_limit=rate_limit, handle=handle
+    )
 
 
 def caller(request: Request) -> Caller:
