@@ -1,4 +1,4 @@
-"""A whole bench: warm-up, rounds, floors, and the verdict on all of it."""
+"""A whole bench: warm-up, rounds, baselines, and the verdict on all of it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 
 from loadtests import config, members
+from loadtests.baselines import BASELINES, SECONDS
 from loadtests.config import Plan
-from loadtests.floors import FLOORS, SECONDS
 from loadtests.generator import Generator
 from loadtests.percentiles import median_index
 from loadtests.run import Watched, round_of
@@ -25,7 +25,7 @@ async def bench(description: Mapping[str, Any], plan: Plan, progress: Progress) 
     watched = Watched(description)
     tokens = members.tokens(description["jwt_secret"], plan.members)
     progress.done(f"{len(tokens)} members hold tokens of an existing issuer (HS256, the stack's JWT_SECRET)")
-    floors = await measured_floors(description, progress) if plan.floors else {}
+    baselines = await measure_baselines(description, progress) if plan.floors else {}
     generator = Generator(description["edge_url"], description["sandbox_url"], tokens)
     if plan.warm_up:
         warm = await round_of(watched, generator, plan.warm_up, plan.clients, plan.rate)
@@ -37,24 +37,28 @@ async def bench(description: Mapping[str, Any], plan: Plan, progress: Progress) 
         progress.done(
             f"round {number} of {plan.rounds}: {done['completed']} complete in {done['seconds']:.1f} s,"
             f" {done['payments_per_s']:.0f}/s at {done['cpu_ms_per_payment_total']:.2f} CPU-ms each,"
-            f" others had {done['others_busy_share']:.0%} of the machine"
+            f" other processes used {done['others_busy_share']:.0%} of the CPU"
         )
     broken = await invariants.violations(description)
     progress.done(f"invariants: {'all hold' if not broken else 'VIOLATED'}")
-    return result(plan, rounds, floors, [str(violation) for violation in broken], len(invariants.CHECKS))
+    return result(plan, rounds, baselines, [str(violation) for violation in broken], len(invariants.CHECKS))
 
 
-async def measured_floors(description: Mapping[str, Any], progress: Progress) -> dict[str, dict[str, Any]]:
-    """Every floor, one after the other."""
+async def measure_baselines(description: Mapping[str, Any], progress: Progress) -> dict[str, dict[str, Any]]:
+    """Every baseline, one after the other."""
     found: dict[str, dict[str, Any]] = {}
-    for name, measure in FLOORS.items():
+    for name, measure in BASELINES.items():
         found |= await measure(description, SECONDS)
-        progress.done(f"floor measured: {name}")
+        progress.done(f"baseline measured: {name}")
     return found
 
 
 def result(
-    plan: Plan, rounds: Sequence[dict[str, Any]], floors: Mapping[str, dict[str, Any]], broken: list[str], checks: int
+    plan: Plan,
+    rounds: Sequence[dict[str, Any]],
+    baselines: Mapping[str, dict[str, Any]],
+    broken: list[str],
+    checks: int,
 ) -> dict[str, Any]:
     """The round in the middle stands for all; the others are kept in full."""
     middle = rounds[median_index([done["payments_per_s"] for done in rounds])]
@@ -74,7 +78,7 @@ def result(
         "create_p99_ms": middle["create_ms"]["p99"],
         "webhook_p99_ms": middle["webhook_ms"]["p99"],
         "webhook_to_credit_p99_ms": middle["webhook_to_credit_ms"]["p99"],
-        "floors": {name: {**figures, "times_ours": figures["per_s"] / rate} for name, figures in floors.items()},
+        "floors": {name: {**figures, "times_ours": figures["per_s"] / rate} for name, figures in baselines.items()},
         "invariants": {"checks": checks, "violations": broken},
         "problems": [
             *(f"round {number}: {problem}" for number, done in enumerate(rounds, 1) for problem in problems(done)),
@@ -98,7 +102,7 @@ def problems(done: Mapping[str, Any]) -> list[str]:
     if done["webhooks_given_up"]:
         found.append(f"the sandbox gave up {done['webhooks_given_up']} webhooks")
     if done["fraud_silent"] > done["payments"] * config.FRAUD_SILENT_SHARE_MAX:
-        found.append(f"fraud was silent for {done['fraud_silent']:.0f} payments")
+        found.append(f"{done['fraud_silent']:.0f} payments were not scored in time")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a bench is asked to do, with the bounds that keep it bounded."""
+"""The parameters of a bench and their bounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUND_SECONDS_MAX: Final = 1_200.0
 STALLED_SECONDS_MAX: Final = 30.0
 QUIET_SECONDS_MAX: Final = 60.0
 
-# Fraud may be silent for one payment in a thousand; more means that payments go unchecked.
+# One payment in a thousand may go unscored; more means that payments go unchecked.
 FRAUD_SILENT_SHARE_MAX: Final = 0.001
 
 # Data files, WAL and logs together; measured once, generous on purpose.

@@ -72,7 +72,7 @@ class Payer:
             self._orders.append(order_id)
 
     async def run(self) -> None:
-        """Pay until told that no more orders come; raises what went wrong."""
+        """Pay until `finish`; raises what went wrong."""
         while self._expecting:
             await asyncio.sleep(config.PAY_EVERY_SECONDS)
             await self._pay()

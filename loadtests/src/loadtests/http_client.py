@@ -55,7 +55,7 @@ def get(path: str, host: Address) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
 
 
-class _Conversation(asyncio.Protocol):
+class _Exchange(asyncio.Protocol):
     """Feeds the parser; the parser calls back into the methods that begin with on_."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Connection:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._conversation: _Conversation | None = None
+        self._exchange: _Exchange | None = None
 
     async def ask(self, request: bytes) -> Answer:
         """Send *request*, return its answer. Raises ConnectionLost, OSError; one request at a time."""
@@ -121,33 +121,33 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """Whether the next request may go out on the connection that is there."""
-        conversation = self._conversation
+        exchange = self._exchange
         return (
-            conversation is not None
-            and conversation.reusable
-            and conversation.transport is not None
-            and not conversation.transport.is_closing()
+            exchange is not None
+            and exchange.reusable
+            and exchange.transport is not None
+            and not exchange.transport.is_closing()
         )
 
     async def open(self) -> None:
         """Connect anew. Raises OSError."""
         self.close()
-        _, self._conversation = await asyncio.get_running_loop().create_connection(
-            _Conversation, self._address.host, self._address.port
+        _, self._exchange = await asyncio.get_running_loop().create_connection(
+            _Exchange, self._address.host, self._address.port
         )
 
     def send(self, request: bytes) -> asyncio.Future[Answer]:
         """Send *request* on the open connection; its answer, or ConnectionLost, comes without a task of its own."""
-        conversation = self._conversation
-        assert conversation is not None, "opened before"
-        assert conversation.waiting is None, "one request at a time"
-        assert conversation.transport is not None, "the loop has told it of its connection"
+        exchange = self._exchange
+        assert exchange is not None, "opened before"
+        assert exchange.waiting is None, "one request at a time"
+        assert exchange.transport is not None, "the loop has connected it"
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        conversation.waiting = waiting
-        conversation.transport.write(request)
+        exchange.waiting = waiting
+        exchange.transport.write(request)
         return waiting
 
     def close(self) -> None:
-        if self._conversation is not None and self._conversation.transport is not None:
-            self._conversation.transport.close()
-        self._conversation = None
+        if self._exchange is not None and self._exchange.transport is not None:
+            self._exchange.transport.close()
+        self._exchange = None

@@ -22,8 +22,8 @@ class Sheet:
 
 
 def sheets(found: Mapping[str, Any]) -> list[Sheet]:
-    """Everything worth telling, from bench.json."""
-    return [_capacity(found), _latency(found), _processes(found), _storage(found), _batches(found), _floors(found)]
+    """The tables of bench.json."""
+    return [_capacity(found), _latency(found), _processes(found), _storage(found), _batches(found), _baselines(found)]
 
 
 def _capacity(found: Mapping[str, Any]) -> Sheet:
@@ -34,11 +34,11 @@ def _capacity(found: Mapping[str, Any]) -> Sheet:
         ("payments accepted a second", f"{found['accepted_per_s']:,.0f}"),
         ("CPU-ms a payment, everything together", f"{found['cpu_ms_per_payment_total']:.2f}"),
         ("payments, complete of all", f"{found['completed']:,} of {found['payments']:,}"),
-        ("fraud did not answer in time for", f"{found['fraud_silent']:,.0f}"),
-        ("quiet after the last completion, seconds", f"{found['quiet_after_seconds']:.1f}"),
+        ("payments not scored in time", f"{found['fraud_silent']:,.0f}"),
+        ("seconds from the last completion until nothing is pending", f"{found['quiet_after_seconds']:.1f}"),
         (f"invariants violated, of {found['invariants']['checks']} and the deliveries", f"{len(violations)}"),
-        ("the machine was busy", f"{found['machine_busy_share']:.0%}"),
-        ("of that with what is not the stack", f"{found['others_busy_share']:.0%}"),
+        ("CPU in use", f"{found['machine_busy_share']:.0%}"),
+        ("CPU used by other processes", f"{found['others_busy_share']:.0%}"),
     ]
     plan = found["plan"]
     return Sheet(f"Capacity ({plan['model']}; median of {plan['rounds']} rounds)", ("", "figure"), rows)
@@ -81,21 +81,25 @@ def _storage(found: Mapping[str, Any]) -> Sheet:
 
 def _batches(found: Mapping[str, Any]) -> Sheet:
     rows = [(f"queue {name}", f"{mean:.1f}") for name, mean in found["events_per_batch"].items()]
-    rows += [(f"door {name}", f"{mean:.1f}") for name, mean in found["items_per_flush"].items()]
+    rows += [(f"endpoint {name}", f"{mean:.1f}") for name, mean in found["items_per_flush"].items()]
     return Sheet("Mean size of a batch", ("", "items"), rows)
 
 
-def _floors(found: Mapping[str, Any]) -> Sheet:
+def _baselines(found: Mapping[str, Any]) -> Sheet:
     rows = [
         (
             name,
-            f"{floor['per_s']:,.0f}",
-            " + ".join(f"{who} {cpu:.4f}" for who, cpu in floor["cpu_ms"].items()),
-            f"{floor['times_ours']:,.0f}×",
+            f"{baseline['per_s']:,.0f}",
+            " + ".join(f"{who} {cpu:.4f}" for who, cpu in baseline["cpu_ms"].items()),
+            f"{baseline['times_ours']:,.0f}×",
         )
-        for name, floor in found["floors"].items()
+        for name, baseline in found["floors"].items()
     ]
-    return Sheet("Floors, bare, in the same run", ("", "a second", "CPU-ms each", "our payments/s"), rows)
+    return Sheet(
+        "Baselines: the bare building blocks, in the same run",
+        ("", "a second", "CPU-ms each", "times our payments/s"),
+        rows,
+    )
 
 
 def show(found: Mapping[str, Any], console: Console) -> None:

@@ -22,12 +22,12 @@ from loadtests.processes import Processes, Snapshot
 from ops import invariants
 
 GENERATOR = "load generator"
-# Our own question whether all is complete: neither the fleet's cost nor the generator's.
+# Our own query whether all is complete: neither the fleet's cost nor the generator's.
 MEASURING = "measuring"
 SAMPLE_SECONDS = 1.0
 POLL_SECONDS = 0.1
-# PostgreSQL hands a backend's row counts over at most once a second.
-STATISTICS_SETTLE_SECONDS = 1.2
+# PostgreSQL publishes a backend's row counts at most once a second.
+STATISTICS_DELAY_SECONDS = 1.2
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Counted:
 
 
 class Watched:
-    """A stack under load: asks what it says of itself, as cheaply as can be."""
+    """A stack under load, and its own counters."""
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         self.description = description
@@ -86,14 +86,14 @@ async def fetch(url: str) -> bytes:
 
 
 class Peaks:
-    """The most memory that each process had, looked at once a second."""
+    """The most memory that each process had, sampled once a second."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
         self.resident_bytes: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Sample until cancelled."""
         while True:
             for name, now in self._processes.resident_bytes().items():
                 self.resident_bytes[name] = max(self.resident_bytes.get(name, 0), now)
@@ -121,7 +121,7 @@ async def round_of(watched: Watched, generator: Generator, payments: int, client
     quiet_from = time.monotonic()
     await invariants.until_quiet(watched.description, config.QUIET_SECONDS_MAX)
     quiet_seconds = time.monotonic() - quiet_from
-    await asyncio.sleep(STATISTICS_SETTLE_SECONDS)
+    await asyncio.sleep(STATISTICS_DELAY_SECONDS)
     after = await watched.counted()
     return {
         **_lifecycle(outcome, steps),

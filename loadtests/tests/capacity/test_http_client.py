@@ -1,4 +1,4 @@
-"""The client against a real server that answers what it is told to, in the pieces it is told to."""
+"""The client against a real server that answers what a test says, in the pieces it says."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -107,7 +107,7 @@ async def test_half_an_answer_is_no_answer(script: Sequence[bytes | None]) -> No
         connection.close()
 
 
-async def test_nobody_at_the_door_is_an_error() -> None:
+async def test_a_port_without_a_server_is_an_error() -> None:
     async with serving() as server:
         address = server.address
     with pytest.raises(OSError):

@@ -55,7 +55,7 @@ def test_a_histogram_is_read_linearly_within_a_bucket() -> None:
     assert percentiles.histogram_percentile(buckets, 75) == pytest.approx(3.0)
 
 
-def test_beyond_the_last_bucket_the_last_bound_is_told() -> None:
+def test_beyond_the_last_bucket_the_last_bound_is_given() -> None:
     assert percentiles.histogram_percentile([(1.0, 1.0), (math.inf, 10.0)], 99) == 1.0
     assert math.isnan(percentiles.histogram_percentile([(1.0, 0.0), (math.inf, 0.0)], 99))
     assert math.isnan(percentiles.histogram_percentile([], 50))

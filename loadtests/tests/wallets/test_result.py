@@ -6,7 +6,7 @@ import pytest
 
 from loadtests.processes import Snapshot
 from loadtests.report import between, markdown_sheets
-from loadtests.wallets import bench, report, watching
+from loadtests.wallets import bench, progress, report
 from loadtests.wallets.plan import Plan
 
 
@@ -77,19 +77,19 @@ def test_more_transactions_take_more_disk() -> None:
 
 def test_the_readme_says_the_figures_and_that_a_run_failed() -> None:
     found = result(a_run(12_345.0), a_run(7_000.0), wrong=["3 wallets"])
-    told = "\n\n".join([report.introduction(found), *markdown_sheets(report.sheets(found), found["problems"])])
-    readme = between(f"# x\n{report.BEGIN}\nold\n{report.END}\ny\n", report.BEGIN, report.END, told)
+    page = "\n\n".join([report.introduction(found), *markdown_sheets(report.sheets(found), found["problems"])])
+    readme = between(f"# x\n{report.BEGIN}\nold\n{report.END}\ny\n", report.BEGIN, report.END, page)
     assert "12,345" in readme
     assert "**failed**" in readme
     assert "old" not in readme
     assert readme.startswith("# x\n") and readme.endswith("y\n")
 
 
-def test_a_backend_is_counted_for_whom_it_serves_and_our_own_questions_for_nobody() -> None:
+def test_a_backend_is_counted_for_its_service_and_our_own_queries_for_none() -> None:
     before = Snapshot({"postgresql": 1.0, "postgresql: wallet #7": 1.0, "postgresql:  #9": 1.0}, 10.0)
     after = Snapshot(
         {"postgresql": 2.0, "postgresql: wallet #7": 3.0, "postgresql: wallet #8": 4.0, "postgresql:  #9": 1.5}, 20.0
     )
-    spent, machine = watching.cpu_between(before, after)
+    spent, machine = progress.cpu_between(before, after)
     assert spent == {"postgresql: rest": 1.0, "postgresql: wallet": 6.0}
     assert machine == 9.5

@@ -14,24 +14,24 @@ from rich.console import Console
 
 from loadtests.processes import Snapshot
 from loadtests.report import markdown_sheets, show_sheets
-from loadtests.webhooks import bench, config, content, proof, report
+from loadtests.webhooks import bench, config, payloads, report, verification
 from loadtests.webhooks.config import Plan
-from loadtests.webhooks.flood import Outcome
+from loadtests.webhooks.open_loop_sender import Outcome
 
 SECRET = "a secret of the stack"
 BODY = '{"data":{"order":{"order_id":"%s"}},"event_time":"2026-01-01T10:00:00+05:30","type":"PAYMENT_FAILED_WEBHOOK"}'
 
 
-def arranged(plan: Plan) -> content.Storm:
-    storm = content.Storm(order_ids=[f"ord_{number}" for number in range(plan.orders)])
+def arranged(plan: Plan) -> payloads.Storm:
+    storm = payloads.Storm(order_ids=[f"ord_{number}" for number in range(plan.orders)])
     sent = [
-        (part / plan.attempts, content._Sent(0, order_id, {"x-webhook-version": "1"}, BODY % order_id))
+        (part / plan.attempts, payloads.SentWebhook(0, order_id, {"x-webhook-version": "1"}, BODY % order_id))
         for part in range(plan.attempts)
         for order_id in storm.order_ids
     ]
-    strangers = [content._Sent(0, f"stranger-{number}", {}, BODY % "s") for number in range(plan.strangers)]
+    strangers = [payloads.SentWebhook(0, f"stranger-{number}", {}, BODY % "s") for number in range(plan.strangers)]
     description = {"edge_url": "http://127.0.0.1:18000", "cashfree": {"secret_key": SECRET}}
-    content._arrange(storm, plan, sent, strangers, description)
+    payloads.arrange(storm, plan, sent, strangers, description)
     return storm
 
 
@@ -91,7 +91,7 @@ def proven(**changes: Any) -> dict[str, Any]:
 
 
 def test_nothing_is_lost_when_every_figure_agrees() -> None:
-    assert proof.losses(proven()) == []
+    assert verification.losses(proven()) == []
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_nothing_is_lost_when_every_figure_agrees() -> None:
         ({"ids_stored": 7, "ids_with_keys": 7}, "1 ids answered 200 and not stored"),
         ({"ids_with_keys": 7}, "1 ids stored without their keys"),
         ({"ids_processed": 7}, "1 ids answered 200 and never processed"),
-        ({"stands": {"SUCCESS": 7, "RECEIVED": 1}}, "1 ids that do not stand at SUCCESS"),
+        ({"stands": {"SUCCESS": 7, "RECEIVED": 1}}, "1 ids whose status is not SUCCESS"),
         ({"events_sent": 9}, "1 events sent and not stored"),
         ({"answered_200": 9}, "1 deliveries never answered 200"),
         ({"events_under_two_ids": 1}, "1 events stored under two ids"),
@@ -108,13 +108,13 @@ def test_nothing_is_lost_when_every_figure_agrees() -> None:
     ],
 )
 def test_each_loss_is_named(changes: dict[str, Any], says: str) -> None:
-    assert proof.losses(proven(**changes)) == [says]
+    assert verification.losses(proven(**changes)) == [says]
 
 
 def test_an_event_under_two_ids_was_stored_twice() -> None:
     one, two = UUID(int=1), UUID(int=2)
-    assert proof._under_two_ids([0, 0, 1], {0: one, 1: one, 2: two}) == 0
-    assert proof._under_two_ids([0, 0, 1], {0: one, 1: two, 2: two}) == 1
+    assert verification.under_two_ids([0, 0, 1], {0: one, 1: one, 2: two}) == 0
+    assert verification.under_two_ids([0, 0, 1], {0: one, 1: two, 2: two}) == 1
 
 
 def outcome() -> Outcome:
@@ -159,21 +159,25 @@ def found(**changes: Any) -> dict[str, Any]:
 
 
 def test_rates_are_those_of_the_storm_and_times_run_from_its_start() -> None:
-    told = found()
-    assert told["accepted_per_s"] == 1.5
-    assert (told["all_accepted_after_s"], told["all_processed_after_s"], told["drained_after_s"]) == (4.0, 3.0, 8.0)
-    assert told["processed_during"] == 1
-    assert told["cpu_ms_per_accepted"] == pytest.approx({"webhook-ingest": 2000 / 3, "edge": 1000 / 3})
-    assert told["cpu_ms_per_webhook"] == pytest.approx({"webhook-ingest": 800.0, "edge": 400.0})
-    assert told["problems"] == []
+    result = found()
+    assert result["accepted_per_s"] == 1.5
+    assert (result["all_accepted_after_s"], result["all_processed_after_s"], result["drained_after_s"]) == (
+        4.0,
+        3.0,
+        8.0,
+    )
+    assert result["processed_during"] == 1
+    assert result["cpu_ms_per_accepted"] == pytest.approx({"webhook-ingest": 2000 / 3, "edge": 1000 / 3})
+    assert result["cpu_ms_per_webhook"] == pytest.approx({"webhook-ingest": 800.0, "edge": 400.0})
+    assert result["problems"] == []
     assert found(ids_processed=7)["problems"] == ["lost: 1 ids answered 200 and never processed"]
 
 
 def test_the_tables_show_what_was_found() -> None:
-    told, screen = found(), io.StringIO()
-    show_sheets(report.sheets(told), ["something"], Console(file=screen, width=200))
-    text = "\n\n".join([report.introduction(told), *markdown_sheets(report.sheets(told), told["problems"])])
+    result, screen = found(), io.StringIO()
+    show_sheets(report.sheets(result), ["something"], Console(file=screen, width=200))
+    text = "\n\n".join([report.introduction(result), *markdown_sheets(report.sheets(result), result["problems"])])
     for shown in (screen.getvalue(), text):
-        assert "accepted durably a second" in shown
+        assert "webhooks stored and answered 200 a second" in shown
         assert "webhook-ingest" in shown
     assert "FAILED  something" in screen.getvalue()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import gevent
 from locust import FastHttpUser, between
 
-from loadtests.running import stack_at
+from loadtests.session import stack_at
 from ops.ports import Layout
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class StepFailed(Exception):
 
 
 class Journey(FastHttpUser):
-    """A user whose one task is a journey: it is told as a request of type JOURNEY, with its whole time."""
+    """A user whose one task is a journey: it is reported as a request of type JOURNEY, with its whole time."""
 
     abstract = True
     host = DESCRIPTION["edge_url"]

@@ -27,7 +27,7 @@ TRIES_MAX = 50
 
 
 class WebhookStorm(Journey):
-    """However often a payment is told of, its credits are granted once."""
+    """However often a payment is announced, its credits are granted once."""
 
     title = "webhook storm"
 
@@ -38,7 +38,7 @@ class WebhookStorm(Journey):
             headers = {"Idempotency-Key": secrets.token_hex(12)}
             created = self.step("POST", CREATE, {201}, body={"packId": PACK_ID}, token=token, headers=headers).data
             self.pay(created["orderId"])
-            body = self.until(lambda: self._told(created["orderId"]), "the gateway's own webhook")
+            body = self.until(lambda: self._webhook_of(created["orderId"]), "the gateway's own webhook")
             ids = {self._deliver(body) for _ in range(TIMES)}
             if len(ids) != 1:
                 raise StepFailed(f"one webhook was stored under {len(ids)} ids")
@@ -47,7 +47,7 @@ class WebhookStorm(Journey):
             self.until_success(token, created["paymentId"])
             self.until_available(token, PACK_CREDITS)
 
-    def _told(self, order_id: str) -> bytes | None:
+    def _webhook_of(self, order_id: str) -> bytes | None:
         path = f"{SANDBOX_URL}/control/webhooks?order_id={order_id}"
         found = self.step("GET", path, {200}, name="(gateway) webhooks").data["webhooks"]
         return found[0]["body"].encode() if found else None
@@ -58,7 +58,7 @@ class WebhookStorm(Journey):
             if answer.status == 200:
                 return str(answer.data["eventId"])
             gevent.sleep(float(answer.headers["retry-after"]))
-        raise StepFailed("turned away every time")
+        raise StepFailed("answered 503 every time")
 
 
 def signed(body: bytes) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""python -m loadtests.wallets: wallet transactions through a running stack's doors, until the ledger has booked all."""
+"""python -m loadtests.wallets: wallet transactions through a running stack, until the ledger has booked all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from loadtests import running, warm_memory
+from loadtests import session, warm_memory
 from loadtests.report import between, markdown_sheets, show_sheets
 from loadtests.wallets import plot, report
 from loadtests.wallets.bench import bench
@@ -47,19 +47,19 @@ def main(
             raise typer.Exit(1)
         found = json.loads(file.read_text())
         text = "\n\n".join([report.introduction(found), *markdown_sheets(report.sheets(found), found["problems"])])
-        running.NUMBERS.write_text(between(running.NUMBERS.read_text(), report.BEGIN, report.END, text))
+        session.NUMBERS.write_text(between(session.NUMBERS.read_text(), report.BEGIN, report.END, text))
         progress.done(f"numbers of {file} are in docs/log/numbers.md")
         return
     try:
         plan = Plan(transactions, wallets, zipf, transactions // 10 if hot < 0 else hot, 10, grpc_share, keep_rows)
-        description = running.stack_at(layout)
+        description = session.stack_at(layout)
         for run in plan.runs:
             progress.note(
                 f"{run.name}: {run.transactions:,} transactions over {run.wallets:,} wallets of the running stack"
             )
-        progress.note("the rows stay" if plan.keep else "what is written is taken out again at the end")
+        progress.note("the rows stay" if plan.keep else "what the bench writes is removed at the end")
         unused = warm_memory.to_use(plan.disk_bytes, psutil.virtual_memory().free)
-        running.say_what_it_writes(plan.disk_bytes + unused, layout, progress)
+        session.announce_disk_use(plan.disk_bytes + unused, layout, progress)
         with warm_memory.used(layout.run_dir, unused):
             if unused:
                 progress.done(f"{unused / 1e9:.0f} GB of unused memory used once")
@@ -67,7 +67,7 @@ def main(
     except (ValueError, RuntimeError, TimeoutError, OSError, asyncpg.PostgresError, grpc.aio.AioRpcError) as error:
         progress.failed(str(error) or type(error).__name__)
         raise typer.Exit(1) from None
-    running.keep(found, file, plot.draw, progress)
+    session.save(found, file, plot.draw, progress)
     show_sheets(report.sheets(found), found["problems"], Console())
     raise typer.Exit(1 if found["problems"] else 0)
 

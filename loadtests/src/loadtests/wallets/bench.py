@@ -9,7 +9,8 @@ from typing import Any
 from common import ids
 from loadtests import database
 from loadtests.bench import rig
-from loadtests.wallets import cleaning, watching
+from loadtests.wallets import cleanup
+from loadtests.wallets import progress as measurements
 from loadtests.wallets.plan import Plan
 from loadtests.wallets.run import run_of
 from ops import fleet_client, invariants
@@ -24,7 +25,7 @@ async def bench(layout: Layout, description: Mapping[str, Any], plan: Plan, prog
     """Everything that bench-wallet.json holds. Raises TimeoutError, RuntimeError when a run cannot be finished."""
     async with fleet_client.connect(layout) as client, database.connect(description) as db:
         await invariants.until_quiet(description, 60)
-        first_envelope, rows_before = ids.new(), await watching.rows(db)
+        first_envelope, rows_before = ids.new(), await measurements.rows(db)
         try:
             runs = {}
             for run in plan.runs:
@@ -34,14 +35,14 @@ async def bench(layout: Layout, description: Mapping[str, Any], plan: Plan, prog
                     f" {done['transactions_per_s']:,.0f}/s at {done['cpu_us_per_transaction_total']:.0f} CPU-µs each"
                 )
             expected = sum(done["grants_to_open"] + done["transactions"] for done in runs.values())
-            counts = {name: count - rows_before[name] for name, count in (await watching.rows(db)).items()}
-            wrong = await watching.problems(db, description, counts, expected)
+            counts = {name: count - rows_before[name] for name, count in (await measurements.rows(db)).items()}
+            wrong = await measurements.problems(db, description, counts, expected)
             progress.done(f"books: {'all adds up' if not wrong else 'WRONG'}")
         finally:
             if not plan.keep:
                 await invariants.until_quiet(description, 60)
-                await cleaning.clean(db, first_envelope)
-                progress.done("what the bench wrote is out of the stack again")
+                await cleanup.clean(db, first_envelope)
+                progress.done("what the bench wrote is removed from the stack")
         broken = [] if plan.keep else [str(violation) for violation in await invariants.violations(description)]
         return result(plan, runs, counts, wrong, broken)
 
@@ -62,9 +63,9 @@ def result(
         "rows": dict(counts),
         "invariants": {
             "checks": len(invariants.CHECKS)
-            - len(watching.unpaid_checks())
-            + len(watching.COUNTS)
-            + len(watching.WRONG),
+            - len(measurements.unpaid_checks())
+            + len(measurements.COUNTS)
+            + len(measurements.WRONG),
             "violations": wrong,
             "violations_after_cleaning": broken,
         },

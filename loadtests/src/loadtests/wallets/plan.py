@@ -1,4 +1,4 @@
-"""What a wallet bench is asked to do, with the bounds that keep it bounded."""
+"""The parameters of a wallet bench and their bounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 TRANSACTIONS_MAX: Final = 50_000_000
 WALLETS_MAX: Final = 1_000_000
 
-# Not the platform's own, so that everything a bench wrote can be told from everything else, and taken out again.
+# Not the platform's own, so that everything a bench wrote can be recognised and removed.
 MERCHANT_ID: Final = "mer_bench"
 PURPOSE: Final = "bench.spend"
 
@@ -59,7 +59,7 @@ class Run:
 
     @property
     def slice(self) -> int:
-        """How many transactions one figure of the rate's course stands for."""
+        """How many transactions one figure of the throughput stands for."""
         if self.transactions >= SLICES_MIN * SLICE:
             return SLICE
         return max(1, self.transactions // 10)
@@ -67,7 +67,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """The spread run and the hot one. *grpc_share* of the spends go through the gRPC door, the others by the broker."""
+    """The spread run and the hot one. *grpc_share* of the spends are gRPC calls, the others events."""
 
     transactions: int = 10_000_000
     wallets: int = 100_000

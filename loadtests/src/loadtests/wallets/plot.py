@@ -1,4 +1,4 @@
-"""The picture of a wallet bench: the rate's course, and where the CPU went."""
+"""The picture of a wallet bench: throughput from first to last, and where the CPU went."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def draw(found: Mapping[str, Any], file: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, (course, by_process) = pyplot.subplots(1, 2, figsize=(13, 5), width_ratios=(3, 2))
+    figure, (throughput, by_process) = pyplot.subplots(1, 2, figsize=(13, 5), width_ratios=(3, 2))
     for name, done in found["runs"].items():
         booked = [done["slice"] * (number + 0.5) / 1e6 for number in range(len(done["rates"]))]
-        course.plot(booked, done["rates"], marker="o", label=f"{name}, {done['wallets']:,} wallets")
-    course.set(xlabel="million transactions booked", ylabel="transactions a second", ylim=(0, None))
-    course.set_title("From the first to the last")
-    course.legend()
-    course.grid(alpha=0.3)
+        throughput.plot(booked, done["rates"], marker="o", label=f"{name}, {done['wallets']:,} wallets")
+    throughput.set(xlabel="million transactions booked", ylabel="transactions a second", ylim=(0, None))
+    throughput.set_title("From the first to the last")
+    throughput.legend()
+    throughput.grid(alpha=0.3)
 
     spent = {name: cpu for name, cpu in found["cpu_us_per_transaction"].items() if cpu >= 0.05}
     names = list(spent)[::-1]

@@ -11,8 +11,8 @@ BEGIN, END = "<!-- wallet-numbers:begin -->", "<!-- wallet-numbers:end -->"
 
 
 def sheets(found: Mapping[str, Any]) -> list[Sheet]:
-    """Everything worth telling, from bench-wallet.json."""
-    return [_rates(found), _course(found), _processes(found), _disk(found)]
+    """The tables of bench-wallet.json."""
+    return [_rates(found), _throughput(found), _processes(found), _disk(found)]
 
 
 def _rates(found: Mapping[str, Any]) -> Sheet:
@@ -26,8 +26,8 @@ def _rates(found: Mapping[str, Any]) -> Sheet:
         "last_per_s": ("the same in the last slice", "{:,.0f}"),
         "last_to_first": ("last to first", "{:.0%}"),
         "cpu_us_per_transaction_total": ("CPU-µs a transaction, everything together", "{:,.1f}"),
-        "machine_busy_share": ("the machine was busy", "{:.0%}"),
-        "others_busy_share": ("of that with what is not the stack", "{:.0%}"),
+        "machine_busy_share": ("CPU in use", "{:.0%}"),
+        "others_busy_share": ("CPU used by other processes", "{:.0%}"),
     }
     rows = [(word, *(form.format(done[key]) for done in runs.values())) for key, (word, form) in words.items()]
     checks = found["invariants"]["checks"]
@@ -37,9 +37,9 @@ def _rates(found: Mapping[str, Any]) -> Sheet:
     return Sheet("Wallet transactions", ("", *runs), [row[: len(runs) + 1] for row in rows])
 
 
-def _course(found: Mapping[str, Any]) -> Sheet:
+def _throughput(found: Mapping[str, Any]) -> Sheet:
     rows = [(f"{number}", f"{rate:,.0f}") for number, rate in enumerate(found["rates"], 1)]
-    return Sheet(f"Course of the spread run, slices of {found['slice']:,}", ("slice", "a second"), rows)
+    return Sheet(f"Throughput of the spread run, slices of {found['slice']:,}", ("slice", "a second"), rows)
 
 
 def _processes(found: Mapping[str, Any]) -> Sheet:

@@ -14,11 +14,12 @@ import asyncpg
 
 from common import ids
 from loadtests.processes import Processes
-from loadtests.run import GENERATOR, STATISTICS_SETTLE_SECONDS, Peaks
-from loadtests.wallets import plan, watching, workload
-from loadtests.wallets.course import rates
-from loadtests.wallets.doors import Sender, publishing_channel
+from loadtests.run import GENERATOR, STATISTICS_DELAY_SECONDS, Peaks
+from loadtests.wallets import plan, workload
+from loadtests.wallets import progress as measurements
 from loadtests.wallets.plan import Run
+from loadtests.wallets.throughput import rates
+from loadtests.wallets.wallet_client import Sender, publishing_channel
 from ops import invariants
 from ops.fleet_client import FleetClient
 from ops.progress import Progress
@@ -26,13 +27,13 @@ from ops.progress import Progress
 SEED = 7
 # How many are sent between two looks at how much is under way.
 CHUNK = 1_024
-TOLD_EVERY_SECONDS = 10.0
+REPORT_EVERY_SECONDS = 10.0
 
 
 async def run_of(
     client: FleetClient, db: asyncpg.Connection, run: Run, grpc_share: float, progress: Progress
 ) -> dict[str, Any]:
-    """Everything that is told of *run*. Raises TimeoutError, RuntimeError."""
+    """Every figure of *run*. Raises TimeoutError, RuntimeError."""
     await invariants.until_quiet(client.description, plan.QUIET_SECONDS_MAX)
     owners = [ids.encode("usr", ids.new()) for _ in range(run.wallets)]
     shares = workload.shares(run.wallets, run.zipf, SEED)
@@ -43,7 +44,7 @@ async def run_of(
         opened = await load.open(shares)
         progress.done(f"{run.name}: {run.wallets:,} wallets are open")
         await invariants.until_quiet(client.description, plan.QUIET_SECONDS_MAX)
-        await asyncio.sleep(STATISTICS_SETTLE_SECONDS)
+        await asyncio.sleep(STATISTICS_DELAY_SECONDS)
         return {"grants_to_open": opened, **await _measured(client.description, db, load, run, shares, progress)}
 
 
@@ -52,7 +53,7 @@ class _Load:
 
     def __init__(self, description: Mapping[str, Any], sender: Sender) -> None:
         self.sender = sender
-        self.progress = watching.Progress(description)
+        self.progress = measurements.Progress(description)
 
     async def open(self, shares: list[float]) -> int:
         """Grant what the wallets hold at first, and tell in how many grants.
@@ -70,7 +71,7 @@ class _Load:
         await self._through(send(), len(grants), plan.QUIET_SECONDS_MAX + len(grants) / plan.RATE_MIN)
         return len(grants)
 
-    async def carry_out(self, run: Run, shares: list[float]) -> None:
+    async def execute(self, run: Run, shares: list[float]) -> None:
         """*run*'s transactions, to the last journal."""
         steps = islice(workload.steps(shares, plan.IN_FLIGHT_MAX, SEED), run.transactions)
 
@@ -108,22 +109,22 @@ async def _measured(
     progress: Progress,
 ) -> dict[str, Any]:
     peaks = Peaks(Processes({**description["pids"], GENERATOR: os.getpid()}))
-    beside = [asyncio.create_task(peaks.run()), asyncio.create_task(_told(load, run, progress))]
-    bytes_before, cpu_before = await watching.sizes(db), await watching.cpu(description, db)
+    beside = [asyncio.create_task(peaks.run()), asyncio.create_task(_report_progress(load, run, progress))]
+    bytes_before, cpu_before = await measurements.sizes(db), await measurements.cpu(description, db)
     started_at = time.time()
     try:
-        await load.carry_out(run, shares)
+        await load.execute(run, shares)
         ended_at = load.progress.booked_at
-        cpu_after = await watching.cpu(description, db)
+        cpu_after = await measurements.cpu(description, db)
     finally:
         for task in beside:
             task.cancel()
     await invariants.until_quiet(description, plan.QUIET_SECONDS_MAX)
-    await asyncio.sleep(STATISTICS_SETTLE_SECONDS)
-    bytes_after = await watching.sizes(db)
+    await asyncio.sleep(STATISTICS_DELAY_SECONDS)
+    bytes_after = await measurements.sizes(db)
     seconds = ended_at - started_at
-    course = rates(await watching.booked(db, started_at), started_at, run.slice)
-    spent, machine = watching.cpu_between(cpu_before, cpu_after)
+    throughput = rates(await measurements.booked(db, started_at), started_at, run.slice)
+    spent, machine = measurements.cpu_between(cpu_before, cpu_after)
     cores = os.cpu_count() or 1
     count = run.transactions
     return {
@@ -133,10 +134,10 @@ async def _measured(
         "seconds": seconds,
         "transactions_per_s": count / seconds,
         "slice": run.slice,
-        "rates": course,
-        "first_per_s": course[0],
-        "last_per_s": course[-1],
-        "last_to_first": course[-1] / course[0],
+        "rates": throughput,
+        "first_per_s": throughput[0],
+        "last_per_s": throughput[-1],
+        "last_to_first": throughput[-1] / throughput[0],
         "cpu_us_per_transaction": {
             name: cpu * 1e6 / count for name, cpu in sorted(spent.items(), key=lambda item: -item[1])
         },
@@ -151,11 +152,11 @@ async def _measured(
     }
 
 
-async def _told(load: _Load, run: Run, progress: Progress) -> None:
+async def _report_progress(load: _Load, run: Run, progress: Progress) -> None:
     """A line every so often, until cancelled."""
     booked, at = 0, time.monotonic()
     while True:
-        await asyncio.sleep(TOLD_EVERY_SECONDS)
+        await asyncio.sleep(REPORT_EVERY_SECONDS)
         now, now_at = load.progress.booked, time.monotonic()
         progress.note(
             f"{run.name}: {now:>12,} of {run.transactions:,} booked ({now / run.transactions:.0%}),"

@@ -1,7 +1,7 @@
 """Which wallet is next, and whether it spends or is granted to: pure, and the same for the same seed.
 
 A wallet spends until it holds less than its reserve, then it is granted to. The reserve is more than what can be under
-way on this wallet at any moment, so that no spend is ever refused, in whatever order the doors carry things out.
+way on this wallet at any moment, so that no spend is ever refused, in whatever order the interfaces process them.
 """
 
 from __future__ import annotations

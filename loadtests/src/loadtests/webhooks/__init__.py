@@ -1,1 +1,1 @@
-"""A storm of gateway webhooks: what the door takes, what it turns away, and that nothing it took is lost."""
+"""A storm of gateway webhooks: how many are accepted, how many rejected, and that none that was accepted is lost."""

@@ -1,4 +1,4 @@
-"""python -m loadtests.webhooks: a storm of webhooks against a running stack, and the proof that none was lost."""
+"""python -m loadtests.webhooks: a storm of webhooks against a running stack, and whether any was lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from loadtests import running
+from loadtests import session
 from loadtests.report import between, markdown_sheets, show_sheets
 from loadtests.webhooks import report
 from loadtests.webhooks.bench import bench
@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command(help=__doc__)
 def main(
     seconds: Annotated[int, typer.Option(envvar="SECONDS_OF_STORM", help="How long the storm lasts.")] = 60,
-    rate: Annotated[int, typer.Option(envvar="RATE", help="Deliveries a second, come what may.")] = 2_000,
+    rate: Annotated[int, typer.Option(envvar="RATE", help="Deliveries a second, however slow the answers.")] = 2_000,
     record: Annotated[
         bool, typer.Option("--record", help="Only write the last result into docs/log/numbers.md.")
     ] = False,
@@ -37,17 +37,17 @@ def main(
             raise typer.Exit(1)
         found = json.loads(file.read_text())
         text = "\n\n".join([report.introduction(found), *markdown_sheets(report.sheets(found), found["problems"])])
-        running.NUMBERS.write_text(between(running.NUMBERS.read_text(), report.BEGIN, report.END, text))
+        session.NUMBERS.write_text(between(session.NUMBERS.read_text(), report.BEGIN, report.END, text))
         progress.done(f"numbers of {file} are in docs/log/numbers.md")
         return
     try:
         plan = Plan(seconds, rate)
-        description = running.stack_at(layout)
+        description = session.stack_at(layout)
         progress.note(
             f"{plan.deliveries:,} webhooks in {seconds} s, {plan.orders:,} orders before that, all on 127.0.0.1"
         )
         progress.note(f"the generator will hold about {plan.memory_bytes / 1e6:,.0f} MB of requests")
-        running.say_what_it_writes(plan.disk_bytes, layout, progress)
+        session.announce_disk_use(plan.disk_bytes, layout, progress)
         found = uvloop.run(bench(description, plan, progress))
     except (ValueError, RuntimeError, TimeoutError, OSError, asyncpg.PostgresError) as error:
         progress.failed(str(error) or type(error).__name__)
@@ -55,7 +55,7 @@ def main(
     except ExceptionGroup as group:
         progress.failed("; ".join(str(error) or type(error).__name__ for error in group.exceptions))
         raise typer.Exit(1) from None
-    running.keep(found, file, report.draw, progress)
+    session.save(found, file, report.draw, progress)
     show_sheets(report.sheets(found), found["problems"], Console())
     raise typer.Exit(1 if found["problems"] else 0)
 

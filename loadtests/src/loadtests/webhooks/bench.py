@@ -1,4 +1,4 @@
-"""A storm from its preparation to its proof."""
+"""A storm from its preparation to its verification."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from loadtests.bench import rig
 from loadtests.http_client import Address, Connection
 from loadtests.percentiles import histogram_percentile, per_second, summary_ms
 from loadtests.processes import Snapshot
-from loadtests.run import STATISTICS_SETTLE_SECONDS, Counted, Peaks, Watched
+from loadtests.run import STATISTICS_DELAY_SECONDS, Counted, Peaks, Watched
 from loadtests.webhooks import config
 from loadtests.webhooks.config import Plan
-from loadtests.webhooks.content import PATH, Storm, prepared
-from loadtests.webhooks.flood import Flood, Outcome
-from loadtests.webhooks.proof import losses, proof
+from loadtests.webhooks.open_loop_sender import OpenLoopSender, Outcome
+from loadtests.webhooks.payloads import PATH, Storm, prepare
+from loadtests.webhooks.verification import losses, verify
 from ops import invariants
 from ops.progress import Progress
 
@@ -34,35 +34,35 @@ async def bench(description: Mapping[str, Any], plan: Plan, progress: Progress) 
     """Everything that bench-webhooks.json holds. Raises TimeoutError, RuntimeError when it cannot be finished."""
     watched = Watched(description)
     await invariants.until_quiet(description, capacity.QUIET_SECONDS_MAX)
-    storm = await prepared(description, plan, progress)
+    storm = await prepare(description, plan, progress)
     await invariants.until_quiet(description, capacity.QUIET_SECONDS_MAX)
-    await asyncio.sleep(STATISTICS_SETTLE_SECONDS)
+    await asyncio.sleep(STATISTICS_DELAY_SECONDS)
     before, peaks = await watched.counted(), Peaks(watched.processes)
     looking = asyncio.create_task(peaks.run())
-    flood = Flood(description["edge_url"], storm.requests, plan.rate)
+    sender = OpenLoopSender(description["edge_url"], storm.requests, plan.rate)
     try:
-        async with _saying(progress, lambda: _storming(flood)), asyncio.TaskGroup() as group:
+        async with _reporting(progress, lambda: _storming(sender)), asyncio.TaskGroup() as group:
             cpu = [watched.processes.snapshot()]
             group.create_task(_introduce(storm, plan, description))
-            outcome = await flood.run()
+            outcome = await sender.run()
             cpu.append(watched.processes.snapshot())
         progress.done(
-            f"the storm is over: {len(outcome.accepted_at):,} accepted, {len(outcome.shed_at):,} turned away,"
+            f"the storm is over: {len(outcome.accepted_at):,} accepted, {len(outcome.shed_at):,} rejected with 503,"
             f" {sum(outcome.failures.values()):,} failed"
         )
-        await flood.redeliver()
+        await sender.redeliver()
         progress.done(f"{len(outcome.left):,} delivered again until accepted")
-        async with _saying(progress, lambda: _waiting(description)):
+        async with _reporting(progress, lambda: _waiting(description)):
             await invariants.until_quiet(description, config.DRAIN_SECONDS_MAX)
         quiet_at = time.time()
         cpu.append(watched.processes.snapshot())
     finally:
         looking.cancel()
-    await asyncio.sleep(STATISTICS_SETTLE_SECONDS)
+    await asyncio.sleep(STATISTICS_DELAY_SECONDS)
     after = await watched.counted()
     async with database.connect(description) as db:
-        proven = await proof(db, storm, outcome)
-    progress.done("every answer compared with what is stored and what came of it")
+        verified = await verify(db, storm, outcome)
+    progress.done("every answer compared with what is stored and its outcome")
     broken = [str(violation) for violation in await invariants.violations(description)]
     progress.done(f"invariants: {'all hold' if not broken else 'VIOLATED'}")
     return {
@@ -78,7 +78,7 @@ async def bench(description: Mapping[str, Any], plan: Plan, progress: Progress) 
             "strangers": plan.strangers,
             "connections": config.CONNECTIONS,
         },
-        **result(outcome, proven, broken, quiet_at),
+        **result(outcome, verified, broken, quiet_at),
         **costs(cpu, outcome, plan.deliveries),
         **counters(before, after, plan.deliveries),
         "rss_peak_bytes": peaks.resident_bytes,
@@ -102,41 +102,41 @@ async def _introduce(storm: Storm, plan: Plan, description: Mapping[str, Any]) -
 
 
 @asynccontextmanager
-async def _saying(progress: Progress, say: Any) -> AsyncIterator[None]:
+async def _reporting(progress: Progress, say: Any) -> AsyncIterator[None]:
     """A line every few seconds while the block runs."""
 
-    async def talk() -> None:
+    async def report() -> None:
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
             progress.note(await say())
 
-    talking = asyncio.create_task(talk())
+    reporting = asyncio.create_task(report())
     try:
         yield
     finally:
-        talking.cancel()
+        reporting.cancel()
 
 
-async def _storming(flood: Flood) -> str:
-    outcome = flood.outcome
+async def _storming(sender: OpenLoopSender) -> str:
+    outcome = sender.outcome
     seconds = time.time() - outcome.started_at
-    return f"{seconds:.0f} s: {len(outcome.accepted_at):,} accepted, {len(outcome.shed_at):,} turned away"
+    return f"{seconds:.0f} s: {len(outcome.accepted_at):,} accepted, {len(outcome.shed_at):,} rejected with 503"
 
 
 async def _waiting(description: Mapping[str, Any]) -> str:
-    return f"working off: {await invariants.waiting_for(description) or 'nearly done'}"
+    return f"processing: {await invariants.waiting_for(description) or 'nearly done'}"
 
 
-def result(outcome: Outcome, proven: dict[str, Any], broken: Sequence[str], quiet_at: float) -> dict[str, Any]:
+def result(outcome: Outcome, verified: dict[str, Any], broken: Sequence[str], quiet_at: float) -> dict[str, Any]:
     """Rates and latencies of accepting, how long the rest took, and the verdict."""
     seconds = outcome.ended_at - outcome.started_at
-    worked_off = proven.pop("worked_off_at")
+    worked_off = verified.pop("worked_off_at")
     all_accepted_at = max([outcome.ended_at, *outcome.redelivered_at])
     end = max([all_accepted_at, *worked_off])
     width = max(1.0, round((end - outcome.started_at) / 120, 1))
     accept_ms = summary_ms(outcome.accept_seconds)
     accepted_per_s = len(outcome.accepted_at) / seconds
-    lost = losses(proven)
+    lost = losses(verified)
     return {
         "seconds": seconds,
         "accepted": len(outcome.accepted_at),
@@ -153,13 +153,13 @@ def result(outcome: Outcome, proven: dict[str, Any], broken: Sequence[str], quie
         "all_processed_after_s": max(worked_off, default=outcome.ended_at) - outcome.started_at,
         "drained_after_s": quiet_at - outcome.ended_at,
         "processed_during": sum(at <= outcome.ended_at for at in worked_off),
-        "proof": proven,
+        "proof": verified,
         "invariants": {"checks": len(invariants.CHECKS), "violations": list(broken)},
         "problems": [
             *(f"lost: {what}" for what in lost),
             *(f"violated: {violation}" for violation in broken),
             *(
-                [f"{outcome.shed_without_retry_after} were turned away without Retry-After"]
+                [f"{outcome.shed_without_retry_after} were rejected with 503 without Retry-After"]
                 if outcome.shed_without_retry_after
                 else []
             ),

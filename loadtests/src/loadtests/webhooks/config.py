@@ -1,4 +1,4 @@
-"""What a storm is asked to be, with the bounds that keep it bounded."""
+"""The parameters of a storm and their bounds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ATTEMPT_GAP_SECONDS: Final = 0.4
 REPEATED_AFTER_SECONDS: Final = (0.2, 4.0)
 
 CONNECTIONS: Final = 512
-# What was turned away is delivered again after the storm, over so many connections.
+# What was rejected with 503 is delivered again after the storm, over so many connections.
 CONNECTIONS_AFTER: Final = 64
 TICK_SECONDS: Final = 0.005
 ANSWER_SECONDS_MAX: Final = 30.0

@@ -11,7 +11,7 @@ from typing import Any
 
 import aio_pika
 
-from loadtests.floors.measuring import Costed
+from loadtests.baselines.measurement import Costed
 
 EVENT = bytes(250)
 IN_FLIGHT = 100
@@ -34,7 +34,7 @@ async def _queue(
     channel = await connection.channel(publisher_confirms=True)
     await channel.set_qos(prefetch_count=200)
     queue = await channel.declare_queue(
-        f"bench.floor.{secrets.token_hex(4)}", durable=True, arguments={"x-queue-type": "quorum"}
+        f"bench.baseline.{secrets.token_hex(4)}", durable=True, arguments={"x-queue-type": "quorum"}
     )
     try:
         async with Costed(roots) as publishing:

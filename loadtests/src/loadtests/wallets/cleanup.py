@@ -1,4 +1,4 @@
-"""Takes everything out again that a bench wrote, whatever came of it, so that the stack is as it was.
+"""Removes everything that a bench wrote, whether it passed or failed, so that the stack is as it was.
 
 Millions of rows in append-only tables cannot be deleted row by row within reason, and nothing may delete there at all
 but the cluster's superuser with the triggers off: what is not the bench's is put aside, the table emptied and what was

@@ -1,4 +1,4 @@
-"""The wallet's doors as others use them: lists by gRPC, envelopes by the broker, each confirmed or answered.
+"""A client of the wallet's interfaces: lists by gRPC, envelopes by the broker, each confirmed or answered.
 
 `Sender` takes steps in and sends them as lists and envelopes fill. It holds back while too much is under way.
 """
@@ -23,7 +23,7 @@ from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
 from commdesk.wallet.v1.wallet_pb2 import ConsumeCreditsResponse
 from common import ids
 from common.topology import CONTRACT
-from loadtests.wallets import plan, spelling
+from loadtests.wallets import plan, protobuf_encoding
 from loadtests.wallets.workload import Step
 
 CALL_SECONDS_MAX = 30.0
@@ -31,9 +31,9 @@ CONFIRM_SECONDS_MAX = 30.0
 PUBLISHING_MAX = 64
 PRODUCER = "bench"
 
-_SPEND_BY_BROKER = CONTRACT.events[WalletConsumeRequested.DESCRIPTOR.full_name]
+_CONSUME_EVENT = CONTRACT.events[WalletConsumeRequested.DESCRIPTOR.full_name]
 # A payment's success is announced to half the fleet, and the payments behind these grants do not exist: so they
-# go to the one queue they concern, addressed to it, as what comes home from the retry ladder is.
+# go to the one queue they concern, addressed to it, as redeliveries from the retry tiers are.
 _GRANTS = "wallet.credit"
 _CONSUME = "/commdesk.wallet.v1.WalletService/ConsumeCredits"
 
@@ -49,7 +49,7 @@ class Sender:
         )
         self._channel = channel
         self._owners = owners
-        self._spelt = [spelling.owner(owner) for owner in owners]
+        self._encoded_owners = [protobuf_encoding.owner(owner) for owner in owners]
         self._keys: list[bytes] = []
         self._grpc_share = grpc_share
         self._calls = asyncio.Semaphore(plan.GRPC_CALLS)
@@ -85,17 +85,17 @@ class Sender:
 
     async def _spend(self, wallet: int, credits: int) -> None:
         if not self._keys:
-            self._keys, self._micros = spelling.keys()[::-1], spelling.varint(_now())
+            self._keys, self._micros = protobuf_encoding.keys()[::-1], protobuf_encoding.varint(_now())
         key = self._keys.pop()
-        spend = spelling.consumption(key, self._spelt[wallet], credits)
+        spend = protobuf_encoding.consumption(key, self._encoded_owners[wallet], credits)
         self._spends += 1
         # Every so many-th, evenly: the share is met exactly, whatever the order.
         if int(self._spends * self._grpc_share) > int((self._spends - 1) * self._grpc_share):
-            self._by_grpc.append(spelling.item(spend))
+            self._by_grpc.append(protobuf_encoding.item(spend))
             if len(self._by_grpc) == plan.GRPC_ITEMS:
                 await self._send_spends_by_grpc()
             return
-        self._by_broker.append(spelling.request(key, self._micros, spend))
+        self._by_broker.append(protobuf_encoding.request(key, self._micros, spend))
         if len(self._by_broker) == plan.ENVELOPE_EVENTS:
             await self._send_spends_by_broker()
 
@@ -108,11 +108,11 @@ class Sender:
         items, self._by_grpc = self._by_grpc, []
         if items:
             await self._calls.acquire()
-            self._start(self._ask(b"".join(items)), self._calls, len(items))
+            self._start(self._call_wallet(b"".join(items)), self._calls, len(items))
 
     async def _send_spends_by_broker(self) -> None:
         events, self._by_broker = self._by_broker, []
-        await self._publish(events, _SPEND_BY_BROKER.type, _SPEND_BY_BROKER.exchange, _SPEND_BY_BROKER.key)
+        await self._publish(events, _CONSUME_EVENT.type, _CONSUME_EVENT.exchange, _CONSUME_EVENT.key)
 
     async def _send_grants(self) -> None:
         events, self._grants = self._grants, []
@@ -140,7 +140,7 @@ class Sender:
 
         task.add_done_callback(ended)
 
-    async def _ask(self, request: bytes) -> None:
+    async def _call_wallet(self, request: bytes) -> None:
         response = await self._call(request, timeout=CALL_SECONDS_MAX)
         for result in response.results:
             if result.HasField("error"):

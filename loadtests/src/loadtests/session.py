@@ -1,4 +1,4 @@
-"""What every bench does around its measuring: find the stack, say what it will write, keep what it found."""
+"""What every bench does before and after it measures: find the stack, announce its disk use, save the result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def stack_at(layout: Layout) -> dict[str, Any]:
     return {**description, "pids": running}
 
 
-def say_what_it_writes(disk_bytes: int, layout: Layout, progress: Progress) -> None:
+def announce_disk_use(disk_bytes: int, layout: Layout, progress: Progress) -> None:
     """Before it is written. Raises RuntimeError when the disk has not that much to spare."""
     free = shutil.disk_usage(layout.run_dir).free
     progress.note(f"will write about {disk_bytes / 1e6:,.0f} MB below {layout.run_dir}, of {free / 1e9:,.0f} GB free")
@@ -40,14 +40,14 @@ def say_what_it_writes(disk_bytes: int, layout: Layout, progress: Progress) -> N
         raise RuntimeError("that is too little room: ask for less, or `commdesk down --wipe` an old stack")
 
 
-def keep(
-    found: dict[str, Any], file: Path, draw: Callable[[Mapping[str, Any], Path], None], progress: Progress
+def save(
+    result: dict[str, Any], file: Path, draw: Callable[[Mapping[str, Any], Path], None], progress: Progress
 ) -> None:
-    """Write what was found, and its picture where matplotlib is installed."""
-    write_private(file, json.dumps(found, indent=2) + "\n")
+    """Write the result, and its picture where matplotlib is installed."""
+    write_private(file, json.dumps(result, indent=2) + "\n")
     progress.done(f"wrote {file}")
     try:
-        draw(found, file.with_suffix(".png"))
+        draw(result, file.with_suffix(".png"))
         progress.done(f"drew {file.with_suffix('.png')}")
     except ImportError:
         progress.note("no picture: matplotlib is not installed")

@@ -1,4 +1,4 @@
-"""What a wallet bench asks of the stack while it runs and afterwards: progress, CPU, bytes, and whether all adds up."""
+"""What a wallet bench reads from the stack while it runs and afterwards: progress, CPU, bytes, and the books."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from loadtests import database, metrics
 from loadtests.processes import Processes, Snapshot
 from loadtests.run import GENERATOR, fetch
 from loadtests.wallets import plan
-from loadtests.wallets.course import Booked
+from loadtests.wallets.throughput import Booked
 from ops import invariants
 
 POLL_SECONDS = 0.5
-# The services whose PostgreSQL backends are told apart from the rest of it.
+# The services whose PostgreSQL backends are counted apart from the rest of it.
 _BACKENDS = ("wallet", "ledger")
 
 _SIZES = """
@@ -62,7 +62,7 @@ WRONG: dict[str, str] = {
 
 
 class Progress:
-    """How many events the ledger has booked since `start`, as it says itself; as cheap a question as there is."""
+    """How many events the ledger has booked since `start`, read from its metrics: cheaper than any query."""
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         self._url = f"{description['services']['ledger']['http']}/metrics"
@@ -76,7 +76,7 @@ class Progress:
         self._base, self.booked, self.booked_at = await self._read(), 0, time.time()
 
     async def run(self) -> None:
-        """Look until cancelled. Raises TimeoutError when nothing moves for too long."""
+        """Poll until cancelled. Raises TimeoutError when nothing moves for too long."""
         moved_at = time.monotonic()
         while True:
             await asyncio.sleep(POLL_SECONDS)
@@ -87,7 +87,7 @@ class Progress:
                     self.booked, self.booked_at = booked, time.time()
                     self._moved.notify_all()
             elif time.monotonic() - moved_at > plan.STALLED_SECONDS_MAX:
-                raise TimeoutError(f"the ledger has stood still at {booked:,} for {plan.STALLED_SECONDS_MAX:.0f} s")
+                raise TimeoutError(f"the ledger has not moved from {booked:,} for {plan.STALLED_SECONDS_MAX:.0f} s")
 
     async def until(self, booked: int) -> None:
         """Wait until the ledger has booked so many."""
@@ -100,7 +100,7 @@ class Progress:
 
 
 async def cpu(description: Mapping[str, Any], db: asyncpg.Connection) -> Snapshot:
-    """CPU seconds by process now, PostgreSQL's split by whom its backends serve."""
+    """CPU seconds by process now, PostgreSQL's by the service that each backend serves."""
     rows = await db.fetch(
         "select application_name as name, pid from pg_stat_activity where backend_type like 'client%'"
     )
@@ -113,18 +113,18 @@ async def cpu(description: Mapping[str, Any], db: asyncpg.Connection) -> Snapsho
 
 
 def cpu_between(before: Snapshot, after: Snapshot) -> tuple[dict[str, float], float]:
-    """CPU seconds by process, the bench's own questions to PostgreSQL left out, and those of the whole machine."""
+    """CPU seconds by process, the bench's own queries left out, and those of the whole machine."""
     found: dict[str, float] = {}
-    asked = 0.0
+    own_queries = 0.0
     for name, seconds in after.since(before).items():
         group = name.partition(" #")[0]
         if group == "postgresql: ":
-            asked += seconds
+            own_queries += seconds
             continue
         if group == "postgresql":
             group = "postgresql: rest"
         found[group] = found.get(group, 0.0) + seconds
-    return found, after.machine - before.machine - asked
+    return found, after.machine - before.machine - own_queries
 
 
 async def sizes(db: asyncpg.Connection) -> dict[str, int]:

@@ -4,7 +4,7 @@ import pytest
 
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
 from commdesk.wallet.v1.wallet_pb2 import ConsumeCreditsRequest, Consumption, Owner
-from loadtests.wallets import spelling
+from loadtests.wallets import protobuf_encoding
 from loadtests.wallets.plan import MERCHANT_ID, PURPOSE, SPEND_CREDITS_MAX
 
 OWNER_ID = "usr_01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -22,24 +22,26 @@ def expected(key: bytes, credits: int) -> Consumption:
 
 @pytest.mark.parametrize("credits", [1, 127, 128, SPEND_CREDITS_MAX])
 def test_a_spend_is_spelt_as_protobuf_spells_it(credits: int) -> None:
-    key = spelling.keys()[0]
-    spend = spelling.consumption(key, spelling.owner(OWNER_ID), credits)
+    key = protobuf_encoding.keys()[0]
+    spend = protobuf_encoding.consumption(key, protobuf_encoding.owner(OWNER_ID), credits)
     assert spend == expected(key, credits).SerializeToString()
-    event = WalletConsumeRequested.FromString(spelling.request(key, spelling.varint(1_700_000_000_000_000), spend))
+    event = WalletConsumeRequested.FromString(
+        protobuf_encoding.request(key, protobuf_encoding.varint(1_700_000_000_000_000), spend)
+    )
     assert event == WalletConsumeRequested(
         event_id="evt" + key.decode()[3:], time_unix_micros=1_700_000_000_000_000, consumption=expected(key, credits)
     )
 
 
 def test_a_list_is_its_items_one_after_the_other() -> None:
-    keys = spelling.keys()[:3]
-    spends = [spelling.consumption(key, spelling.owner(OWNER_ID), 5) for key in keys]
-    request = ConsumeCreditsRequest.FromString(b"".join(map(spelling.item, spends)))
+    keys = protobuf_encoding.keys()[:3]
+    spends = [protobuf_encoding.consumption(key, protobuf_encoding.owner(OWNER_ID), 5) for key in keys]
+    request = ConsumeCreditsRequest.FromString(b"".join(map(protobuf_encoding.item, spends)))
     assert list(request.items) == [expected(key, 5) for key in keys]
 
 
 def test_keys_are_many_different_ones_in_order() -> None:
-    first, then = spelling.keys(), spelling.keys()
-    assert len({*first, *then}) == 2 * spelling.KEYS
+    first, then = protobuf_encoding.keys(), protobuf_encoding.keys()
+    assert len({*first, *then}) == 2 * protobuf_encoding.KEYS
     assert first == sorted(first)
     assert first[-1] < then[0]

@@ -15,7 +15,7 @@ import asyncpg
 
 from common import ids
 from loadtests import database
-from loadtests.floors.measuring import Costed, repeated
+from loadtests.baselines.measurement import Costed, repeated
 
 BATCH = 64
 CONNECTIONS = 2
@@ -63,7 +63,7 @@ select (select count(*) from {schema}.wallets w
 
 
 async def measure(description: Mapping[str, Any], seconds: float) -> dict[str, dict[str, Any]]:
-    schema = f"bench_floor_{secrets.token_hex(4)}"
+    schema = f"bench_baseline_{secrets.token_hex(4)}"
     async with database.connect(description) as db:
         await db.execute(_TABLES.format(schema=schema, wallets=WALLETS))
         try:
@@ -101,5 +101,5 @@ async def _measured(
             done, took = await repeated(post, CONNECTIONS, seconds)
     wrong = await db.fetchval(_WRONG.format(schema=schema))
     if wrong:
-        raise RuntimeError(f"the posting floor does not add up: {wrong} rows")
+        raise RuntimeError(f"the SQL baseline does not add up: {wrong} rows")
     return {f"SQL posting, batches of {BATCH}": costed.figures(done, took)}

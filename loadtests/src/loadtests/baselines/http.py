@@ -1,4 +1,4 @@
-"""The bare HTTP door: uvicorn with Starlette, a small JSON POST, kept-alive connections."""
+"""The bare HTTP endpoint: uvicorn with Starlette, a small JSON POST, kept-alive connections."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from loadtests.floors.measuring import Costed, repeated
-from loadtests.floors.serving import running
+from loadtests.baselines.measurement import Costed, repeated
+from loadtests.baselines.server_process import running
 from loadtests.http_client import Address, Connection, post
 
 CONNECTIONS = 32

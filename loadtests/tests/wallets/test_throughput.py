@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.wallets.course import Booked, rates
+from loadtests.wallets.throughput import Booked, rates
 
 START = 1_000.0
 

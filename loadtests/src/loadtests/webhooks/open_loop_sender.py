@@ -1,4 +1,4 @@
-"""The storm itself: deliveries leave when they are due, whether or not those before them were answered."""
+"""An open-loop sender: deliveries leave when they are due, whether or not those before them were answered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNANSWERED = 0
 
 @dataclass
 class Outcome:
-    """What became of each delivery. Times are seconds since 1970."""
+    """The outcome of each delivery. Times are seconds since 1970."""
 
     started_at: float = 0.0
     ended_at: float = 0.0
@@ -34,7 +34,7 @@ class Outcome:
     bodies: dict[int, bytes] = field(default_factory=dict)
     """What each accepted delivery was answered with."""
     left: list[int] = field(default_factory=list)
-    """Deliveries to be made again: turned away, or unanswered."""
+    """Deliveries to be made again: rejected with 503, or unanswered."""
     shed_without_retry_after: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     late_most_seconds: float = 0.0
@@ -44,8 +44,8 @@ class Outcome:
     """When each of those left was accepted after all."""
 
 
-class Flood:
-    """*requests* at *rate* a second through the edge, then again what was turned away."""
+class OpenLoopSender:
+    """*requests* at *rate* a second through the edge, then again those that were rejected with 503."""
 
     def __init__(self, edge_url: str, requests: Sequence[bytes], rate: int) -> None:
         self._address = Address.of(edge_url)
@@ -57,7 +57,7 @@ class Flood:
         self.outcome = Outcome()
 
     async def run(self) -> Outcome:
-        """Deliver each once. Connections that are lost are opened again beside the flood, which goes on."""
+        """Deliver each once. Connections that are lost are opened again meanwhile; deliveries go on."""
         # Looking for garbage among all that was prepared would stop the clock for a quarter of a second.
         gc.collect()
         gc.disable()

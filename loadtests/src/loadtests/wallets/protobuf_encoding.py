@@ -1,6 +1,6 @@
-"""Spends in protobuf's wire format, put together from parts that are spelt once: the load must not cost what it loads.
+"""Spends in protobuf's wire format, assembled from parts that are encoded once, because the load shares the cores.
 
-Only the parts that differ from spend to spend (key, credits, time) are filled in; a test reads every spelling with the
+Only the parts that differ from spend to spend (key, credits, time) are filled in; a test decodes each of them with the
 generated classes.
 """
 
@@ -16,12 +16,12 @@ KEYS = 1_024
 
 def varint(number: int) -> bytes:
     """*number* (not negative) as protobuf writes it."""
-    found = bytearray()
+    encoded = bytearray()
     while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
+        encoded.append(number & 0x7F | 0x80)
         number >>= 7
-    found.append(number)
-    return bytes(found)
+    encoded.append(number)
+    return bytes(encoded)
 
 
 def field(number: int, content: bytes) -> bytes:
@@ -41,7 +41,7 @@ def owner(owner_id: str) -> bytes:
 
 
 def consumption(key: bytes, owner: bytes, credits: int) -> bytes:
-    """A Consumption; *owner* as `owner` spells it."""
+    """A Consumption; *owner* as `owner` encodes it."""
     return _KEY + key + owner + _CREDITS[credits] + _PURPOSE + _SOURCE_ID + key
 
 

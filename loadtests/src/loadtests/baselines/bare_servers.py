@@ -1,4 +1,4 @@
-"""The bare servers of the floors, each in a process of its own: `python -m loadtests.floors.servers http|grpc PORT`."""
+"""The baselines' bare servers, a process each: `python -m loadtests.baselines.bare_servers http|grpc PORT`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from loadtests.floors.serving import METHOD
+from loadtests.baselines.server_process import METHOD
 
 
 async def _echo(request: Request) -> JSONResponse:

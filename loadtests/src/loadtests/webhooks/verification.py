@@ -1,4 +1,4 @@
-"""Whether anything was lost: every answer against the rows that must stand behind it."""
+"""Verifies that nothing was lost: every answer against the rows that must exist for it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import asyncpg
 import msgspec
 
 from common import ids
-from loadtests.webhooks.content import Storm
-from loadtests.webhooks.flood import Outcome
+from loadtests.webhooks.open_loop_sender import Outcome
+from loadtests.webhooks.payloads import Storm
 
 # Every statement gets what was answered ($1), whatever it does with it.
 _STORED = "select count(*) from webhook_ingest.webhook_logs where id = any($1)"
@@ -42,7 +42,7 @@ class _Accepted(msgspec.Struct):
     data: _Data
 
 
-async def proof(db: asyncpg.Connection, storm: Storm, outcome: Outcome) -> dict[str, Any]:
+async def verify(db: asyncpg.Connection, storm: Storm, outcome: Outcome) -> dict[str, Any]:
     """Figures whose differences are losses; `losses` names them."""
     answers = {number: msgspec.json.decode(body, type=_Accepted).data for number, body in outcome.bodies.items()}
     answered = {number: ids.decode("evt", answer.event_id) for number, answer in answers.items()}
@@ -58,7 +58,7 @@ async def proof(db: asyncpg.Connection, storm: Storm, outcome: Outcome) -> dict[
         "ids_with_keys": await db.fetchval(_ANNOUNCED, stored),
         "ids_processed": await db.fetchval(_REPORTED, stored),
         "stands": {row["status"]: row["number"] for row in await db.fetch(_STANDS, stored)},
-        "events_under_two_ids": _under_two_ids(storm.events, answered),
+        "events_under_two_ids": under_two_ids(storm.events, answered),
         "waited_for_their_order": await db.fetchval(_WAITED, stored),
         "orders": len(orders),
         "orders_paid_and_granted": await db.fetchval(_PAID, orders),
@@ -66,7 +66,7 @@ async def proof(db: asyncpg.Connection, storm: Storm, outcome: Outcome) -> dict[
     }
 
 
-def _under_two_ids(events: Sequence[int], answered: Mapping[int, UUID]) -> int:
+def under_two_ids(events: Sequence[int], answered: Mapping[int, UUID]) -> int:
     """Events that were answered with more than one id: something was stored twice."""
     found: dict[int, set[UUID]] = {}
     for number, webhook_id in answered.items():
@@ -74,16 +74,16 @@ def _under_two_ids(events: Sequence[int], answered: Mapping[int, UUID]) -> int:
     return sum(len(webhook_ids) > 1 for webhook_ids in found.values())
 
 
-def losses(proof: Mapping[str, Any]) -> list[str]:
+def losses(verified: Mapping[str, Any]) -> list[str]:
     """What is missing or too much, in words; nothing when all is there exactly once."""
     expected = {
-        "deliveries never answered 200": proof["deliveries"] - proof["answered_200"],
-        "ids answered 200 and not stored": proof["ids_answered"] - proof["ids_stored"],
-        "ids stored without their keys": proof["ids_stored"] - proof["ids_with_keys"],
-        "ids answered 200 and never processed": proof["ids_answered"] - proof["ids_processed"],
-        "ids that do not stand at SUCCESS": proof["ids_answered"] - proof["stands"].get("SUCCESS", 0),
-        "events sent and not stored": proof["events_sent"] - proof["ids_answered"],
-        "events stored under two ids": proof["events_under_two_ids"],
-        "orders that are not paid and granted": proof["orders"] - proof["orders_paid_and_granted"],
+        "deliveries never answered 200": verified["deliveries"] - verified["answered_200"],
+        "ids answered 200 and not stored": verified["ids_answered"] - verified["ids_stored"],
+        "ids stored without their keys": verified["ids_stored"] - verified["ids_with_keys"],
+        "ids answered 200 and never processed": verified["ids_answered"] - verified["ids_processed"],
+        "ids whose status is not SUCCESS": verified["ids_answered"] - verified["stands"].get("SUCCESS", 0),
+        "events sent and not stored": verified["events_sent"] - verified["ids_answered"],
+        "events stored under two ids": verified["events_under_two_ids"],
+        "orders that are not paid and granted": verified["orders"] - verified["orders_paid_and_granted"],
     }
     return [f"{count:,} {what}" for what, count in expected.items() if count]

@@ -1,4 +1,4 @@
-"""Starts the bare servers of the floors and ends them."""
+"""Starts the bare servers of the baselines and ends them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 
-METHOD = "/bench.Floor/Echo"
+METHOD = "/bench.Baseline/Echo"
 START_SECONDS_MAX = 20.0
 
 
@@ -20,7 +20,7 @@ async def running(kind: str) -> AsyncIterator[tuple[int, int]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "loadtests.floors.servers", kind, str(port), cwd=os.sep
+        sys.executable, "-m", "loadtests.baselines.bare_servers", kind, str(port), cwd=os.sep
     )
     try:
         async with asyncio.timeout(START_SECONDS_MAX):

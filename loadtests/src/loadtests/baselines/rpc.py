@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc.aio
 
-from loadtests.floors.measuring import Costed, repeated
-from loadtests.floors.serving import METHOD, running
+from loadtests.baselines.measurement import Costed, repeated
+from loadtests.baselines.server_process import METHOD, running
 
 CALLERS = 32
 PAYLOAD = bytes(200)

@@ -1,4 +1,4 @@
-"""The storm against a small real server: what is due leaves, what is turned away comes again, nothing is forgotten."""
+"""The storm against a small real server: what is due leaves, what is rejected comes again, nothing is lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from loadtests.http_client import Address, post
-from loadtests.webhooks.flood import Flood
+from loadtests.webhooks.open_loop_sender import OpenLoopSender
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 SHED = b"HTTP/1.1 503 X\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
@@ -45,7 +45,7 @@ def requests(count: int) -> list[bytes]:
 
 async def test_everything_leaves_when_it_is_due_and_is_accepted() -> None:
     async with answering(lambda _: OK) as url:
-        flood = Flood(url, requests(100), rate=500)
+        flood = OpenLoopSender(url, requests(100), rate=500)
         outcome = await flood.run()
         assert (len(outcome.accepted_at), outcome.left, dict(outcome.failures)) == (100, [], {})
         assert outcome.bodies.keys() == set(range(100))
@@ -63,7 +63,7 @@ async def test_what_is_turned_away_is_delivered_again_until_it_is_accepted() -> 
         return OK if int(body) % 2 or seen[body] > 2 else SHED
 
     async with answering(third_time_lucky) as url:
-        flood = Flood(url, requests(40), rate=400)
+        flood = OpenLoopSender(url, requests(40), rate=400)
         outcome = await flood.run()
         assert (len(outcome.accepted_at), len(outcome.shed_at)) == (20, 20)
         assert outcome.left == list(range(0, 40, 2))
@@ -84,7 +84,7 @@ async def test_a_lost_connection_is_opened_again_and_its_delivery_made_again() -
         return OK
 
     async with answering(once) as url:
-        flood = Flood(url, requests(50), rate=500)
+        flood = OpenLoopSender(url, requests(50), rate=500)
         outcome = await flood.run()
         assert outcome.left == [0, 10, 20, 30, 40]
         assert dict(outcome.failures) == {"ConnectionLost": 5}
@@ -95,7 +95,7 @@ async def test_a_lost_connection_is_opened_again_and_its_delivery_made_again() -
 @pytest.mark.parametrize(("answer", "failures"), [(SHED_SILENTLY, {}), (OK.replace(b"200", b"500"), {"500 {}": 10})])
 async def test_what_is_not_as_promised_shows(answer: bytes, failures: dict[str, int]) -> None:
     async with answering(lambda _: answer) as url:
-        outcome = await Flood(url, requests(10), rate=500).run()
+        outcome = await OpenLoopSender(url, requests(10), rate=500).run()
     assert dict(outcome.failures) == failures
     assert outcome.shed_without_retry_after == (10 if not failures else 0)
     assert outcome.left == list(range(10))

@@ -1,4 +1,4 @@
-"""What the storm is made of: real orders of this stack, with the webhooks that the simulator signed for them."""
+"""The payloads of a storm: real orders of this stack, with the webhooks that the simulator signed for them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ PATH = "/api/v1/webhooks/cashfree"
 _EVENT_TIME = re.compile(rb'"event_time":"([^"]+)"')
 
 
-class _Sent(msgspec.Struct):
+class SentWebhook(msgspec.Struct):
+    """A webhook as the simulator signed it."""
+
     id: int
     order_id: str
     headers: dict[str, str]
@@ -35,7 +37,7 @@ class _Sent(msgspec.Struct):
 
 
 class _Listed(msgspec.Struct):
-    webhooks: list[_Sent]
+    webhooks: list[SentWebhook]
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Storm:
 
 
 class Simulator:
-    """The gateway's simulator: its control door, and its API for orders that the fleet did not make."""
+    """The gateway's simulator: its control API, and its API for orders that the fleet did not make."""
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         self._address = Address.of(description["sandbox_url"])
@@ -72,19 +74,19 @@ class Simulator:
             raise RuntimeError(f"the sandbox answered {answer.status}: {answer.body[:300]!r}")
         return answer.body
 
-    async def keep_webhooks_back(self) -> int:
-        """Sign webhooks, write them down, send none. Returns the rule's number."""
+    async def hold_back_webhooks(self) -> int:
+        """Sign and record webhooks, send none. Returns the rule's number."""
         body = msgspec.json.encode({"action": "drop", "operation": "webhook"})
         found: int = json.loads(await self.ask(post("/control/faults", self._address, body), 201))["id"]
         sent = await self._listed(1)
         self._newest = sent[0].id if sent else 0
         return found
 
-    async def send_webhooks_again(self, rule: int) -> None:
+    async def release_webhooks(self, rule: int) -> None:
         await self.ask(f"DELETE /control/faults/{rule} HTTP/1.1\r\nHost: {self._address}\r\n\r\n".encode(), 200)
 
-    async def pay(self, order_ids: Sequence[str], outcome: str) -> list[_Sent]:
-        """Attempt to pay each of at most `CHUNK` orders, and return the webhooks that were kept back."""
+    async def pay(self, order_ids: Sequence[str], outcome: str) -> list[SentWebhook]:
+        """Attempt to pay each of at most `CHUNK` orders, and return the webhooks that were held back."""
         body = msgspec.json.encode({"order_ids": list(order_ids), "outcome": outcome, "delay_ms": 0})
         refused = json.loads(await self.ask(post("/control/pay", self._address, body), 200))["refused"]
         if refused:
@@ -95,7 +97,7 @@ class Simulator:
             if len(fresh) == len(order_ids):
                 self._newest = fresh[0].id
                 return fresh
-        raise TimeoutError("the simulator did not write down its webhooks")
+        raise TimeoutError("the simulator did not record its webhooks")
 
     async def open(self, order_id: str) -> None:
         """An order of our account that our fleet did not make."""
@@ -116,7 +118,7 @@ class Simulator:
         )
         await self.ask(post("/pg/orders", self._address, body, headers), 200)
 
-    async def _listed(self, limit: int) -> list[_Sent]:
+    async def _listed(self, limit: int) -> list[SentWebhook]:
         listed = await self.ask(get(f"/control/webhooks?limit={limit}", self._address), 200)
         return msgspec.json.decode(listed, type=_Listed).webhooks
 
@@ -124,11 +126,11 @@ class Simulator:
         self._connection.close()
 
 
-async def prepared(description: Mapping[str, Any], plan: Plan, progress: Progress) -> Storm:
-    """Create and pay the orders, keep their webhooks back, and arrange all deliveries in time."""
+async def prepare(description: Mapping[str, Any], plan: Plan, progress: Progress) -> Storm:
+    """Create and pay the orders, hold back their webhooks, and arrange all deliveries in time."""
     simulator = Simulator(description)
     storm = Storm()
-    rule = await simulator.keep_webhooks_back()
+    rule = await simulator.hold_back_webhooks()
     try:
         tokens = members.tokens(description["jwt_secret"], -(-plan.orders // bench.PAYMENTS_PER_MEMBER_MAX) + 1)
         generator = Generator(description["edge_url"], description["sandbox_url"], tokens)
@@ -150,15 +152,15 @@ async def prepared(description: Mapping[str, Any], plan: Plan, progress: Progres
         strangers = await _strangers(description, simulator, storm, plan, tokens)
         progress.done(f"{plan.strangers} orders paid at the gateway that the fleet does not know yet")
     finally:
-        await simulator.send_webhooks_again(rule)
+        await simulator.release_webhooks(rule)
         simulator.close()
-    _arrange(storm, plan, sent, strangers, description)
+    arrange(storm, plan, sent, strangers, description)
     return storm
 
 
 async def _strangers(
     description: Mapping[str, Any], simulator: Simulator, storm: Storm, plan: Plan, tokens: Sequence[str]
-) -> list[_Sent]:
+) -> list[SentWebhook]:
     """Orders under references of the callers' own, paid before our fleet has heard of them."""
     run = f"{time.time_ns():x}"
     edge = Address.of(description["edge_url"])
@@ -172,11 +174,11 @@ async def _strangers(
     return await simulator.pay(storm.strangers, "success") if storm.strangers else []
 
 
-def _arrange(
+def arrange(
     storm: Storm,
     plan: Plan,
-    sent: Sequence[tuple[float, _Sent]],
-    strangers: Sequence[_Sent],
+    sent: Sequence[tuple[float, SentWebhook]],
+    strangers: Sequence[SentWebhook],
     description: Mapping[str, Any],
 ) -> None:
     """Every delivery at its place: orders follow one another, a customer's attempts too, repeats a little later."""

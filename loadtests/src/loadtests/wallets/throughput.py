@@ -1,4 +1,4 @@
-"""The rate from the first transaction to the last, out of the moments at which the ledger booked its batches: pure."""
+"""Throughput from the first transaction to the last, from the times at which the ledger booked its batches. Pure."""
 
 from __future__ import annotations
 
