@@ -25,11 +25,12 @@ PREFIX = "/api/v1/"
 # The same path by the address that older clients know; the middleware `alias` rewrites it.
 ALIASED = "/(?:api/v1|v1/api)/"
 # By rate limit: the priority of its routers and the middlewares in front of the service.
-PRIORITIES = {"webhook": 300, "sign_in": 200, "api": 100}
+PRIORITIES = {"webhook": 300, "sign_in": 200, "page": 150, "api": 100}
 MIDDLEWARES = {
     # Webhooks are signed, come from servers and in floods: no browser asks for them.
     "webhook": "[alias, security-headers, webhook-rate]",
     "sign_in": '[alias, security-headers, {{ if env "CORS_ORIGINS" }}cors, {{ end }}auth-rate]',
+    "page": "[page-headers, rate]",
     "api": '[alias, security-headers, {{ if env "CORS_ORIGINS" }}cors, {{ end }}rate]',
 }
 # Added where a path of one service is a special case of another's, as webhooks/cashfree is of webhooks/{webhookId}.

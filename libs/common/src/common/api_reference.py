@@ -141,6 +141,8 @@ def _codes(operation: Json) -> str:
     for status, response in operation["responses"].items():
         if status in ("401", "429") or not status.startswith("4"):
             continue
+        if "content" not in response:
+            continue
         schema = response["content"]["application/json"]["schema"]
         codes = schema["allOf"][1]["properties"]["error"]["properties"]["code"]["enum"]
         told.append(f"{status} {', '.join(f'`{code}`' for code in codes)}")

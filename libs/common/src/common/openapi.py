@@ -80,11 +80,12 @@ _ERROR: Json = {
         },
     },
 }
-# What the edge answers itself, in plain text, before or instead of a service.
+# What the edge answers itself, without a request id, before or instead of a service.
 _EDGE: Mapping[str, Json] = {
     "502": {"description": "The service cannot be reached. What was asked may have happened: ask for its status."},
     "504": {"description": "The request or its answer took too long. What was asked may have happened."},
 }
+_PATH_REFUSED = "The edge refuses encoded slashes and control characters in a path, without a body."
 _RATE_LIMITED = (
     "More requests than the edge lets through from one address, as plain text, or a limit of the service's own as JSON."
 )
@@ -252,6 +253,9 @@ def _responses(route: Route[Any], schema_of: Mapping[Any, Json]) -> Json:
         "headers": headers,
         "content": {"application/json": {"schema": _error_schema(["internal_error"])}},
     }
+    if _PARAMETER.search(route.path):
+        refused = responses.setdefault("400", {"description": "", "headers": headers})
+        refused["description"] = "\n".join(filter(None, [_PATH_REFUSED, refused["description"]]))
     limited = responses.setdefault("429", {"description": "", "headers": {}, "content": {}})
     limited["description"] = "\n".join(filter(None, [_RATE_LIMITED, limited["description"]]))
     limited["headers"] = {"Retry-After": _RETRY_AFTER}

@@ -64,7 +64,7 @@ def routes(openapi: Callable[[], bytes]) -> list[Route[Any]]:
             envelope=False,
             public=True,
         ),
-        Route("GET", "/docs", read_reference, answer=bytes, media_type="text/html", public=True),
+        Route("GET", "/docs", read_reference, answer=bytes, media_type="text/html", public=True, rate_limit="page"),
         *(
             Route(
                 "GET",
@@ -73,6 +73,7 @@ def routes(openapi: Callable[[], bytes]) -> list[Route[Any]]:
                 answer=bytes,
                 media_type=media_type,
                 public=True,
+                rate_limit="page",
                 documented=False,
             )
             for name, media_type in _FILES.items()

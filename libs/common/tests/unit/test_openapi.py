@@ -149,6 +149,7 @@ def test_every_answer_is_in_it(document: dict[str, Any]):
     assert codes(cancel, "403") == ["role_missing"]
     assert codes(cancel, "404") == ["order_not_found", "route_not_found"]
     assert codes(cancel, "409") == ["order_closed"]
+    assert cancel["responses"]["400"]["description"].startswith("The edge refuses")
     hook = document["paths"]["/hooks"]["post"]
     assert not {"401", "403", "404", "415"} & {*hook["responses"]}
 

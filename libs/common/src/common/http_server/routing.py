@@ -33,8 +33,9 @@ A = TypeVar("A", default=Any)
 
 # What answers a request once its caller is admitted.
 Handle = Callable[[Scope, Receive, Headers], Awaitable[Response]]
-# Which of the edge's rate limits holds: a password may be guessed less often than a payment read.
-RateLimit = Literal["api", "sign_in", "webhook"]
+# How the edge treats requests: a password may be guessed less often than a payment read; a page for browsers brings its
+# own Content-Security-Policy.
+RateLimit = Literal["api", "sign_in", "webhook", "page"]
 
 
 class Call(msgspec.Struct, Generic[B, Q], frozen=True):
