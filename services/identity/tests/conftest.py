@@ -1,34 +1,41 @@
-"""Builders; the database, Redis and the rest come from common.testing."""
-
-from __future__ import annotations
+"""Builders, and the service's endpoints as a client sees them; the engines come from common.testing."""
 
 import base64
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
-from argon2 import Parameters
-from argon2.low_level import ARGON2_VERSION, Type
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from msgspec.structs import replace
+from redis.asyncio import Redis
 
 from common import ids
 from common.clock import FakeClock
-from common.http_server import Door, app
-from common.tokens import Caller, UserTokens, read_jwks
-from identity import routes
-from identity.accounts import Accounts
-from identity.domain import Access, Profile, Status, User
+from common.database import Database
+from common.http_server import ServerConfig, app, encode
+from common.settings import read
+from common.tokens import UserTokens
+from identity.__main__ import parts
+from identity.domain.users import Access, Profile, Status, User
 from identity.issuer import Issuer
-from identity.passwords import Passwords
 from identity.settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-# The least that Argon2 does: these tests are about who gets in, not about how long guessing takes.
-QUICK = Parameters(Type.ID, ARGON2_VERSION, salt_len=16, hash_len=32, time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "correct horse battery"
+CLIENT_IP = "203.0.113.7"
+
+Json = dict[str, Any]
+BuildUser = Callable[..., User]
+BuildForm = Callable[..., dict[str, str]]
+Bearer = Callable[[Json], dict[str, str]]
+Verifier = Callable[[Issuer], AbstractAsyncContextManager[UserTokens]]
+Serve = Callable[[Redis], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 def key() -> str:
@@ -36,25 +43,23 @@ def key() -> str:
 
 
 @pytest.fixture
-def user() -> Callable[..., User]:
+def user() -> BuildUser:
     """A user who is not in the database."""
 
     def build(**changes: object) -> User:
-        profile = Profile("Asha Rao", "9876543210", "+91")
-        access = Access(Status.ACTIVE, frozenset({"USER"}))
         built = User(
-            ids.new(),
-            "mer_commdesk",
-            "asha@example.com",
-            "$argon2id$x",
-            profile,
-            "USER",
-            access,
-            False,
-            False,
-            1,
-            NOW,
-            NOW,
+            user_id=ids.new(),
+            merchant_id="mer_commdesk",
+            email="asha@example.com",
+            password_hash="$argon2id$x",
+            profile=Profile("Asha Rao", "9876543210", "+91"),
+            type="USER",
+            access=Access(Status.ACTIVE, frozenset({"USER"})),
+            is_email_verified=False,
+            is_mobile_number_verified=False,
+            version=1,
+            created_at=NOW,
+            updated_at=NOW,
         )
         return replace(built, **changes)
 
@@ -73,11 +78,6 @@ def make_key() -> Callable[[], str]:
 
 
 @pytest.fixture
-def quick() -> Parameters:
-    return QUICK
-
-
-@pytest.fixture
 def token_key() -> str:
     return key()
 
@@ -88,39 +88,52 @@ def issuer(token_key: str) -> Issuer:
 
 
 @pytest.fixture
-def settings(settings_env, token_key: str) -> Settings:
-    return Settings(token_private_key=token_key)
+def verifier() -> Verifier:
+    """Verifies as every other service does: with the keys that an issuer publishes."""
 
+    @asynccontextmanager
+    async def verifying(issuer: Issuer) -> AsyncIterator[UserTokens]:
+        async def key_set(request: web.Request) -> web.Response:
+            return web.Response(body=encode(issuer.key_set))
 
-class OwnKeys:
-    """Verifies as every other service does, with the keys that this one publishes."""
+        application = web.Application()
+        application.router.add_get("/jwks.json", key_set)
+        async with (
+            TestServer(application) as server,
+            UserTokens(str(server.make_url("/jwks.json"))) as tokens,
+        ):
+            yield tokens
 
-    def __init__(self) -> None:
-        self.tokens = UserTokens("")
-
-    def learn(self, document: bytes) -> None:
-        self.tokens._keys = read_jwks(document)
-
-    async def authenticate(self, token: str) -> Caller:
-        return await self.tokens.authenticate(token)
-
-
-@pytest.fixture
-async def accounts(settings, db, redis, clock, issuer) -> AsyncIterator[Accounts]:
-    async with Passwords(2, 64, QUICK) as passwords:
-        yield Accounts(settings, db, redis, clock, passwords, issuer)
+    return verifying
 
 
 @pytest.fixture
-async def http(accounts: Accounts) -> AsyncIterator[httpx.AsyncClient]:
-    """The HTTP door as a client meets it; behind Traefik, which says whose request it is."""
-    keys = OwnKeys()
-    application = app(routes.routes(accounts), Door("identity", keys))
-    transport = httpx.ASGITransport(app=application)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://identity", headers={"X-Forwarded-For": "203.0.113.7"}
-    ) as client:
-        keys.learn((await client.get("/.well-known/jwks.json")).content)
+def settings(settings_env: dict[str, str], token_key: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """With the least that Argon2 does: these tests are about who gets in, not about how long guessing takes."""
+    own = {"TOKEN_PRIVATE_KEY": token_key, "HASHING_MEMORY_KIB": "8", "HASHING_PASSES": "1"}
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    return read(Settings)
+
+
+@pytest.fixture
+def serve(settings: Settings, db: Database, clock: FakeClock, issuer: Issuer, verifier: Verifier) -> Serve:
+    """The HTTP endpoints as a client sees them; behind Traefik, which says whose request it is."""
+
+    @asynccontextmanager
+    async def serving(redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
+        async with parts(settings, db, redis, clock) as service, verifier(issuer) as tokens:
+            transport = httpx.ASGITransport(app=app(service.http, ServerConfig("identity", tokens)))
+            headers = {"X-Forwarded-For": CLIENT_IP}
+            async with httpx.AsyncClient(transport=transport, base_url="http://identity", headers=headers) as client:
+                yield client
+
+    return serving
+
+
+@pytest.fixture
+async def http(serve: Serve, redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
+    async with serve(redis) as client:
         yield client
 
 
@@ -128,8 +141,8 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def form() -> Callable[..., dict[str, str]]:
-    """What a sign-up sends; every call is somebody else."""
+def form() -> BuildForm:
+    """What a sign-up sends; every call is another person."""
 
     def build(**changes: str) -> dict[str, str]:
         return {
@@ -146,6 +159,6 @@ def form() -> Callable[..., dict[str, str]]:
 
 
 @pytest.fixture
-def bearer() -> Callable[[dict[str, str]], dict[str, str]]:
-    """The header of somebody who is logged in."""
+def bearer() -> Bearer:
+    """The header of a user who is logged in."""
     return lambda session: {"Authorization": f"Bearer {session['token']}"}

@@ -1,67 +1,126 @@
-"""identity: wire the service together and run it until told to stop; or `identity create-admin --email …`."""
+"""python -m identity: users, roles, sessions; `identity create-admin --email …` makes an administrator."""
 
 import argparse
 import asyncio
 import getpass
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
+
+from argon2 import Parameters
+from msgspec import Struct
+from redis.asyncio import Redis
 
 from commdesk.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
-from common import redis as redis_hint
 from common import runtime
-from common.clock import SystemClock
-from common.database import connect
+from common.batching import Batcher
+from common.clock import Clock, SystemClock
+from common.database import Database, connect
 from common.errors import DomainError
+from common.grpc_server import Registration
+from common.http_server import Route
 from common.settings import read
-from identity import routes, use_cases
-from identity.accounts import Accounts
+from identity import routes
 from identity.issuer import Issuer
-from identity.passwords import Passwords
+from identity.passwords import Passwords, parameters
 from identity.servicer import IdentityServicer
 from identity.settings import Settings
+from identity.use_cases import sessions as session_use_cases
+from identity.use_cases import users
+from identity.use_cases.logins import LoginPolicy, Logins
+from identity.use_cases.password_changes import PasswordChanges
+from identity.use_cases.profiles import Profiles
+from identity.use_cases.sessions import Sessions
+from identity.use_cases.sign_ups import NewAdministrator, SignUpPolicy, SignUps, create_administrator
 
-FORGET_SECONDS = 3_600
+DELETE_EXPIRED_SECONDS = 3_600
 PASSWORD_VARIABLE = "IDENTITY_ADMIN_PASSWORD"  # noqa: S105 - a name
 
 
-def issuer_of(settings: Settings) -> Issuer:
-    return Issuer(
-        settings.token_private_key.get_secret_value(),
-        settings.token_public_keys,
-        settings.token_life,
-        settings.token_issuer,
-        settings.token_audience,
-    )
+class Parts(Struct, frozen=True):
+    """What this process serves and works on."""
+
+    http: Sequence[Route]
+    grpc: Sequence[Registration]
+    batchers: Sequence[Batcher[Any, Any]]
+
+
+@asynccontextmanager
+async def parts(settings: Settings, db: Database, redis: Redis, clock: Clock) -> AsyncIterator[Parts]:
+    async with Passwords(
+        settings.hashing_threads, settings.hashing_waiting_max, hashing_parameters(settings)
+    ) as passwords:
+        issuer = Issuer(
+            settings.token_private_key.get_secret_value(),
+            settings.token_public_keys,
+            settings.token_life,
+            settings.token_issuer,
+            settings.token_audience,
+        )
+        sessions = Sessions(db, redis, clock, issuer, settings.refresh_life)
+        sign_ups = SignUps(db, clock, passwords, sessions, sign_up_policy(settings))
+        logins = Logins(db, clock, passwords, sessions, login_policy(settings))
+        profiles = Profiles(db, redis, clock)
+        yield Parts(
+            http=routes.routes(
+                db,
+                clock,
+                sign_ups=sign_ups,
+                logins=logins,
+                sessions=sessions,
+                profiles=profiles,
+                password_changes=PasswordChanges(db, clock, passwords, logins),
+                key_set=issuer.key_set,
+            ),
+            grpc=[(add_IdentityServiceServicer_to_server, IdentityServicer(db))],
+            batchers=[*sessions.batchers, *sign_ups.batchers, *logins.batchers, *profiles.batchers],
+        )
 
 
 async def service(settings: Settings) -> None:
     async with (
-        Passwords(settings.hashing_threads, settings.hashing_waiting_max) as passwords,
         runtime.start(settings, "identity") as rt,
+        parts(settings, rt.db, rt.redis, rt.clock) as own,
     ):
-        accounts = Accounts(settings, rt.db, rt.redis, rt.clock, passwords, issuer_of(settings))
-        for batcher in accounts.batchers:
+        for batcher in own.batchers:
             rt.batcher(batcher)
-        rt.serve_http(routes.routes(accounts))
-        rt.serve_grpc((add_IdentityServiceServicer_to_server, IdentityServicer(rt.db)))
-        rt.every(FORGET_SECONDS, "forget", partial(use_cases.forget, rt.db, rt.clock))
-        rt.story(use_cases.story)
+        rt.serve_http(own.http)
+        rt.serve_grpc(*own.grpc)
+        delete_expired = partial(session_use_cases.delete_expired, rt.db, rt.clock)
+        rt.every(DELETE_EXPIRED_SECONDS, "delete_expired", delete_expired)
+        rt.story(users.timeline)
         await rt.until_stopped()
+
+
+def hashing_parameters(settings: Settings) -> Parameters:
+    return parameters(settings.hashing_memory_kib, settings.hashing_passes)
+
+
+def sign_up_policy(settings: Settings) -> SignUpPolicy:
+    return SignUpPolicy(merchant_id=settings.default_merchant_id, test_domains=settings.environment != "production")
+
+
+def login_policy(settings: Settings) -> LoginPolicy:
+    return LoginPolicy(
+        merchant_id=settings.default_merchant_id,
+        per_account=settings.login_attempts_max,
+        per_address=settings.login_attempts_per_ip_max,
+        window=settings.login_window,
+    )
 
 
 async def create_admin(settings: Settings, email: str, name: str, password: str) -> str:
     """What was done, in one sentence. The audit event leaves with the running service's sweeper."""
-    redis = redis_hint.connect(settings.redis_url)
-    try:
-        async with connect(settings.database_url, service="identity", pool_size=1) as db, Passwords(1, 1) as passwords:
-            accounts = Accounts(settings, db, redis, SystemClock(), passwords, issuer_of(settings))
-            actor = f"operator:{getpass.getuser()}"
-            _, is_new = await accounts.create_admin(email, name, password, actor)
-    finally:
-        await redis.aclose()
-    return f"{email} is an administrator now" + ("" if is_new else "; the password is the one they had")
+    administrator = NewAdministrator(email=email, name=name, password=password, actor=f"operator:{getpass.getuser()}")
+    async with (
+        connect(settings.database_url, service="identity", pool_size=1) as db,
+        Passwords(1, 1, hashing_parameters(settings)) as passwords,
+    ):
+        _, is_new = await create_administrator(db, SystemClock(), passwords, sign_up_policy(settings), administrator)
+    return f"{email} is an administrator now" + ("" if is_new else "; the existing password is unchanged")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -70,15 +129,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         runtime.main("identity", Settings, service, arguments)
         return
     parser = argparse.ArgumentParser(
-        prog="identity create-admin", description=f"The password is read from {PASSWORD_VARIABLE}, or asked for."
+        prog="identity create-admin", description=f"The password is read from {PASSWORD_VARIABLE}, or prompted for."
     )
     parser.add_argument("--email", required=True)
     parser.add_argument("--name", default="Administrator")
-    given = parser.parse_args(arguments[1:])
+    options = parser.parse_args(arguments[1:])
     settings = read(Settings)
     password = os.environ.get(PASSWORD_VARIABLE) or getpass.getpass("Password: ")
     try:
-        sys.stdout.write(asyncio.run(create_admin(settings, given.email, given.name, password)) + "\n")
+        sys.stdout.write(asyncio.run(create_admin(settings, options.email, options.name, password)) + "\n")
     except DomainError as error:
         problems = "; ".join(f"{name} {problem}" for name, problem in error.fields.items())
         sys.exit(f"{error}{': ' + problems if problems else ''}")

@@ -1,7 +1,5 @@
 """Issues access tokens (EdDSA) and refresh tokens, and publishes the keys by which others verify the former."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac
@@ -16,14 +14,17 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from common import ids
 from common.errors import DomainError
-from identity.domain import RefreshTokenInvalid, Rotation, Session, User
+from identity.domain.errors import RefreshTokenInvalid
+from identity.domain.sessions import Rotation, Session
+from identity.domain.users import User
+from identity.wire.views import KeySetView, KeyView
 
 _REFRESH = "rft"
 
 
 class Issuer:
-    """A refresh token is its session's id, its generation and a MAC over both. It needs no randomness to be stored,
-    so a refresh whose answer was lost can be answered again with the same token; the database keeps its hash only."""
+    """A refresh token is its session's id, its generation and a MAC over both. No randomness has to be stored, so a
+    refresh whose response was lost returns the same token again; the database keeps its hash only."""
 
     def __init__(
         self, private_key: str, published_keys: Sequence[str], life: timedelta, issuer: str, audience: str
@@ -37,10 +38,10 @@ class Issuer:
         self.life = life
         self._issuer, self._audience = issuer, audience
         self._key_id = _key_id(public)
-        self.jwks = {"keys": [_jwk(key) for key in dict.fromkeys([public, *others])]}
+        self.key_set = KeySetView([_key_view(key) for key in dict.fromkeys([public, *others])])
 
     def access_token(self, user: User, session: Session, now: datetime) -> str:
-        """Says who, whose and what roles until *life* is over. It cannot be called back."""
+        """Names user, merchant and roles until *life* is over. It cannot be revoked."""
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -64,7 +65,7 @@ class Issuer:
         return hashlib.sha256(_text(self._mac(session_id, generation)).encode()).digest()
 
     def rotation(self, refresh_token: str) -> Rotation:
-        """What a refresh token asks for. Raises RefreshTokenInvalid when it is not one at all."""
+        """The refresh that a token requests. Raises RefreshTokenInvalid when it is not one at all."""
         try:
             name, number, secret = refresh_token.split(".")
             session_id = ids.decode(_REFRESH, name)
@@ -85,23 +86,8 @@ class Issuer:
         return hmac.digest(self._refresh_key, session_id.bytes + generation.to_bytes(8, "big"), "sha256")
 
 
-def session_of(token_id: str) -> UUID | None:
-    """The session that an access token's id names; None for tokens of other issuers."""
-    try:
-        return ids.decode("ses", token_id.partition(".")[0])
-    except DomainError:
-        return None
-
-
-def _jwk(public: bytes) -> dict[str, str]:
-    return {
-        "kty": "OKP",
-        "crv": "Ed25519",
-        "use": "sig",
-        "alg": "EdDSA",
-        "kid": _key_id(public),
-        "x": _text(public),
-    }
+def _key_view(public: bytes) -> KeyView:
+    return KeyView(kty="OKP", crv="Ed25519", use="sig", alg="EdDSA", kid=_key_id(public), x=_text(public))
 
 
 def _key_id(public: bytes) -> str:

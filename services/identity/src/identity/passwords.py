@@ -1,6 +1,4 @@
-"""Passwords become Argon2id hashes in a few threads of their own, so that hashing never holds up the event loop."""
-
-from __future__ import annotations
+"""Argon2id hashing in a few threads of its own, so that it never blocks the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,30 +12,42 @@ from argon2.low_level import ARGON2_VERSION
 
 from common.errors import Unavailable
 
-# OWASP's least: 19 MiB, two passes, one lane.
-PARAMETERS = Parameters(
-    type=Type.ID, version=ARGON2_VERSION, salt_len=16, hash_len=32, time_cost=2, memory_cost=19_456, parallelism=1
-)
+# OWASP's minimum, with one lane.
+MEMORY_KIB_MIN = 19_456
+PASSES_MIN = 2
 
 T = TypeVar("T")
 
 
 class HashingOverloaded(Unavailable):
-    """More passwords wait to be hashed than can be worked off in time."""
+    """More passwords wait to be hashed than can be hashed in time."""
 
     fix = "Try again after the time in Retry-After."
+
+
+def parameters(memory_kib: int = MEMORY_KIB_MIN, passes: int = PASSES_MIN) -> Parameters:
+    """What a hash costs."""
+    return Parameters(
+        type=Type.ID,
+        version=ARGON2_VERSION,
+        salt_len=16,
+        hash_len=32,
+        time_cost=passes,
+        memory_cost=memory_kib,
+        parallelism=1,
+    )
 
 
 class Passwords:
     """Hashes and verifies, *threads* at a time, with at most *waiting_max* in line."""
 
-    def __init__(self, threads: int, waiting_max: int, parameters: Parameters = PARAMETERS) -> None:
+    def __init__(self, threads: int, waiting_max: int, parameters: Parameters) -> None:
         self._hasher = PasswordHasher.from_parameters(parameters)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._places = threads + waiting_max
-        self._taken = 0
-        # Nobody's password: verifying against it takes as long as against a real one.
-        self._nobodys = self._hasher.hash("nobody's")
+        self._places_taken = 0
+        # For unknown users: verifying against it takes as long as against a real one.
+        self._dummy_hash = self._hasher.hash("nobody's")
 
     async def __aenter__(self) -> Self:
         return self
@@ -46,6 +56,11 @@ class Passwords:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def in_progress(self) -> int:
+        """How many passwords are being hashed or wait to be."""
+        return self._places_taken
 
     async def hash(self, password: str) -> str:
         """Raises HashingOverloaded."""
@@ -59,24 +74,24 @@ class Passwords:
         return await self._run(lambda: self._matches(password_hash, password))
 
     def is_outdated(self, password_hash: str) -> bool:
-        """Whether the hash was made with other parameters than those of today."""
+        """Whether the hash was made with other parameters than the current ones."""
         return self._hasher.check_needs_rehash(password_hash)
 
     def _matches(self, password_hash: str | None, password: str) -> bool:
         try:
-            return self._hasher.verify(password_hash or self._nobodys, password) and password_hash is not None
+            return self._hasher.verify(password_hash or self._dummy_hash, password) and password_hash is not None
         except (VerificationError, InvalidHashError):
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._taken >= self._places:
+        if self._places_taken >= self._places:
             raise HashingOverloaded
         loop = asyncio.get_running_loop()
-        self._taken += 1
+        self._places_taken += 1
         future = self._pool.submit(work)
-        # When the work has ended or was never begun, not when its caller went away: a thread may still be at it.
+        # When the work has ended, not when its caller went away: a thread may still run it.
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
         return await asyncio.wrap_future(future)
 
     def _leave(self) -> None:
-        self._taken -= 1
+        self._places_taken -= 1

@@ -1,61 +1,184 @@
-"""The HTTP door."""
+"""The HTTP endpoints."""
 
-from __future__ import annotations
+from functools import partial
 
-from collections.abc import Sequence
+from common.clock import Clock
+from common.database import Database
+from common.http_server import Call, Empty, Encoded, Route, encode
+from identity.domain.errors import (
+    CredentialsInvalid,
+    EmailTaken,
+    LoginThrottled,
+    PasswordWrong,
+    RefreshTokenInvalid,
+    RefreshTokenReused,
+    RoleNotSelfService,
+    RoleUnknown,
+    UserInactive,
+    UserInvalid,
+    UserNotFound,
+)
+from identity.domain.users import ADMIN
+from identity.passwords import HashingOverloaded
+from identity.use_cases.access import change_user_access
+from identity.use_cases.logins import Logins
+from identity.use_cases.password_changes import PasswordChanges
+from identity.use_cases.profiles import Profiles
+from identity.use_cases.sessions import Sessions
+from identity.use_cases.sign_ups import SignUps
+from identity.wire import requests, views
+from identity.wire.requests import (
+    AccessBody,
+    LogInBody,
+    LogOutQuery,
+    PasswordBody,
+    ProfileBody,
+    RefreshBody,
+    SignUpBody,
+)
+from identity.wire.views import KeySetView, LogOutView, SessionView, UserView
 
-from starlette.requests import Request
-from starlette.responses import Response
-
-from common.http_server import Reply, Route, body, caller, query, reply, route
-from common.http_server.replies import encode
-from identity import wire
-from identity.accounts import Accounts
-from identity.domain import ADMIN
+# A verifier may keep the keys for as long as a rotation takes.
+_KEY_SET_HEADERS = {"Cache-Control": "public, max-age=300"}
 
 
-def routes(accounts: Accounts) -> Sequence[Route]:
-    async def sign_up(request: Request) -> Response:
-        return reply(await accounts.sign_up(await body(request, wire.SignUpBody)), 201)
+def routes(
+    db: Database,
+    clock: Clock,
+    *,
+    sign_ups: SignUps,
+    logins: Logins,
+    sessions: Sessions,
+    profiles: Profiles,
+    password_changes: PasswordChanges,
+    key_set: KeySetView,
+) -> list[Route]:
+    return [
+        Route(
+            "POST",
+            "/api/v1/users/signup",
+            partial(sign_up, sign_ups),
+            public=True,
+            rate_limit="sign_in",
+            body=SignUpBody,
+            answer=SessionView,
+            status=201,
+            errors=[UserInvalid, RoleNotSelfService, EmailTaken, HashingOverloaded],
+        ),
+        Route(
+            "POST",
+            "/api/v1/users/login",
+            partial(log_in, logins),
+            public=True,
+            rate_limit="sign_in",
+            body=LogInBody,
+            answer=SessionView,
+            errors=[UserInvalid, CredentialsInvalid, UserInactive, LoginThrottled, HashingOverloaded],
+        ),
+        Route(
+            "POST",
+            "/api/v1/users/refresh",
+            partial(refresh, sessions),
+            public=True,
+            rate_limit="sign_in",
+            body=RefreshBody,
+            answer=SessionView,
+            errors=[RefreshTokenInvalid, RefreshTokenReused],
+        ),
+        Route(
+            "POST",
+            "/api/v1/users/logout",
+            partial(log_out, sessions),
+            query=LogOutQuery,
+            answer=LogOutView,
+            errors=[UserNotFound],
+        ),
+        Route(
+            "GET",
+            "/api/v1/users/profile",
+            partial(read_profile, profiles),
+            answer=UserView,
+            errors=[UserNotFound],
+        ),
+        Route(
+            "PUT",
+            "/api/v1/users/update",
+            partial(change_profile, profiles),
+            body=ProfileBody,
+            answer=UserView,
+            errors=[UserInvalid, UserNotFound],
+        ),
+        Route(
+            "PUT",
+            "/api/v1/users/password",
+            partial(change_password, password_changes),
+            rate_limit="sign_in",
+            body=PasswordBody,
+            answer=Empty,
+            errors=[UserInvalid, PasswordWrong, LoginThrottled, UserNotFound, HashingOverloaded],
+        ),
+        Route(
+            "PUT",
+            "/api/v1/users/{userId}/access",
+            partial(change_access, db, clock, profiles),
+            roles=[ADMIN],
+            body=AccessBody,
+            answer=UserView,
+            errors=[RoleUnknown, UserNotFound],
+        ),
+        Route(
+            "GET",
+            "/.well-known/jwks.json",
+            partial(read_key_set, key_set),
+            public=True,
+            answer=KeySetView,
+            envelope=False,
+        ),
+    ]
 
-    async def log_in(request: Request) -> Response:
-        return reply(await accounts.log_in(await body(request, wire.LogInBody)))
 
-    async def refresh(request: Request) -> Response:
-        return reply(await accounts.refresh((await body(request, wire.RefreshBody)).refresh_token))
+async def sign_up(sign_ups: SignUps, call: Call[SignUpBody]) -> SessionView:
+    """Sign up, and open a session."""
+    return views.session(await sign_ups.sign_up(requests.sign_up_form(call.body)))
 
-    async def log_out(request: Request) -> Response:
-        everywhere = query(request, wire.LogOutQuery).everywhere
-        return reply({"sessionsEnded": await accounts.log_out(caller(request), everywhere=everywhere)})
 
-    async def profile(request: Request) -> Response:
-        return reply(await accounts.profile(caller(request)))
+async def log_in(logins: Logins, call: Call[LogInBody]) -> SessionView:
+    """Open a session."""
+    return views.session(await logins.log_in(call.body.email, call.body.password))
 
-    async def update(request: Request) -> Response:
-        return reply(await accounts.update(caller(request), await body(request, wire.UpdateBody)))
 
-    async def change_password(request: Request) -> Response:
-        await accounts.change_password(caller(request), await body(request, wire.PasswordBody))
-        return reply({})
+async def refresh(sessions: Sessions, call: Call[RefreshBody]) -> SessionView:
+    """Exchange a refresh token for the next access and refresh token. Each refresh token is valid once."""
+    return views.session(await sessions.refresh(call.body.refresh_token))
 
-    async def change_access(request: Request) -> Response:
-        user_id = request.path_params["user_id"]
-        return reply(await accounts.change_access(caller(request), user_id, await body(request, wire.AccessBody)))
 
-    # The key set has the standard's shape rather than ours, and may be kept for as long as a rotation takes.
-    key_set = encode(accounts.jwks)
+async def log_out(sessions: Sessions, call: Call[None, LogOutQuery]) -> LogOutView:
+    """End the session of the access token, or all of the user's with `everywhere=true`."""
+    return LogOutView(await sessions.log_out(requests.log_out(call.caller, call.query, call.context)))
 
-    async def jwks(request: Request) -> Response:
-        return Reply(key_set, headers={"Cache-Control": "public, max-age=300"})
 
-    return (
-        route("POST", "/api/v1/users/signup", sign_up, public=True, rate_limit="sign_in"),
-        route("POST", "/api/v1/users/login", log_in, public=True, rate_limit="sign_in"),
-        route("POST", "/api/v1/users/refresh", refresh, public=True, rate_limit="sign_in"),
-        route("POST", "/api/v1/users/logout", log_out),
-        route("GET", "/api/v1/users/profile", profile),
-        route("PUT", "/api/v1/users/update", update),
-        route("PUT", "/api/v1/users/password", change_password, rate_limit="sign_in"),
-        route("PUT", "/api/v1/users/{user_id}/access", change_access, roles=(ADMIN,)),
-        route("GET", "/.well-known/jwks.json", jwks, public=True),
-    )
+async def read_profile(profiles: Profiles, call: Call) -> UserView:
+    """The caller's own profile."""
+    return await profiles.read(requests.user_id(call.caller), call.caller.merchant_id)
+
+
+async def change_profile(profiles: Profiles, call: Call[ProfileBody]) -> UserView:
+    """Change the caller's own profile; another phone number has to be verified again."""
+    return views.user(await profiles.change(requests.profile_change(call.caller, call.body)))
+
+
+async def change_password(password_changes: PasswordChanges, call: Call[PasswordBody]) -> Empty:
+    """Change the caller's own password, and end the caller's other sessions."""
+    await password_changes.change(requests.password_form(call.caller, call.body))
+    return Empty()
+
+
+async def change_access(db: Database, clock: Clock, profiles: Profiles, call: Call[AccessBody]) -> UserView:
+    """Grant and take roles of a user of the caller's merchant, switch the account on or off."""
+    change = requests.access_change(call.caller, call.path["userId"], call.body, call.context)
+    return views.user(await change_user_access(db, clock, profiles, change))
+
+
+async def read_key_set(key_set: KeySetView, call: Call) -> KeySetView | Encoded:
+    """The keys that verify access tokens."""
+    return Encoded(encode(key_set), headers=_KEY_SET_HEADERS)

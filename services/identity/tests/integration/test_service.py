@@ -1,49 +1,62 @@
 """The whole process, as it is started in production."""
 
-import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import aio_pika
+import httpx
 import pytest
 
 from commdesk.common.v1.common_pb2 import Envelope
 from commdesk.common.v1.events_pb2 import AuditRecorded
-from common.testing import start
+from common.testing import RunningService, start, until
+
+Json = dict[str, Any]
+BuildForm = Callable[..., dict[str, str]]
+Bearer = Callable[[Json], dict[str, str]]
 
 
 @pytest.fixture
-def own_settings(settings_env, token_key):
+def own_settings(settings_env: dict[str, str], token_key: str) -> dict[str, str]:
     keys_url = f"http://127.0.0.1:{settings_env['HTTP_PORT']}/.well-known/jwks.json"
     return {"TOKEN_PRIVATE_KEY": token_key, "IDENTITY_JWKS_URL": keys_url}
 
 
 @pytest.mark.parametrize("times", [2])
-async def test_migrate_may_be_run_again(settings_env, token_key, times):
+async def test_migrate_may_be_run_again(settings_env: dict[str, str], token_key: str, times: int) -> None:
     for _ in range(times):
         process = await start("identity", "migrate", TOKEN_PRIVATE_KEY=token_key)
         output, _ = await process.communicate()
         assert process.returncode == 0, output.decode()
 
 
-async def test_a_user_lives_in_a_running_service(running_service, form, bearer, broker_admin_url):
+async def test_a_user_lives_in_a_running_service(
+    running_service: RunningService, form: BuildForm, bearer: Bearer, broker_admin_url: str
+) -> None:
     """It verifies its own tokens by its own key set, and what it did is in the queue of the ledger."""
     http = running_service.http
     session = (await http.post("/api/v1/users/signup", json=form())).json()["data"]
-    for _ in range(50):
-        answer = await http.get("/api/v1/users/profile", headers=bearer(session))
-        if answer.status_code == 200:
-            break
-        # The key set is fetched anew at most every few seconds when the door was not open at the start.
-        await asyncio.sleep(0.2)
-    assert answer.json()["data"]["_id"] == session["user"]["_id"]
+
+    async def profile() -> Json | None:
+        # The service fetches its own key set anew every few seconds while it has none.
+        response = await http.get("/api/v1/users/profile", headers=bearer(session))
+        return response.json()["data"] if response.status_code == 200 else None
+
+    shown = await until(profile)
+    assert shown is not None
+    assert shown["userId"] == session["user"]["_id"]
     async with await aio_pika.connect(broker_admin_url) as connection:
         queue = await (await connection.channel()).get_queue("audit.log")
         message = await queue.get(timeout=5, no_ack=True)
+    assert message is not None
     envelope = Envelope.FromString(message.body)
     assert AuditRecorded.FromString(envelope.events[0]).action == "user.signup"
 
 
-async def test_an_operator_makes_an_administrator(settings_env, token_key, http, form):
-    async def create_admin(email, password):
+async def test_an_operator_makes_an_administrator(
+    settings_env: dict[str, str], token_key: str, http: httpx.AsyncClient, form: BuildForm
+) -> None:
+    async def create_admin(email: str, password: str) -> tuple[int | None, str]:
         environment = {"TOKEN_PRIVATE_KEY": token_key, "IDENTITY_ADMIN_PASSWORD": password}
         process = await start("identity", "create-admin", "--email", email, **environment)
         output, _ = await process.communicate()
@@ -55,13 +68,13 @@ async def test_an_operator_makes_an_administrator(settings_env, token_key, http,
     )
     body = {"email": "root@example.com", "password": "an administrator's"}
     assert (await http.post("/api/v1/users/login", json=body)).json()["data"]["user"]["type"] == "ADMIN"
-    # Somebody who has signed up already keeps the password they have.
+    # A user who has signed up before keeps their password.
     member = form()
     await http.post("/api/v1/users/signup", json=member)
-    code, said = await create_admin(member["email"], "another password")
-    assert (code, "password is the one they had" in said) == (0, True)
-    answer = await http.post("/api/v1/users/login", json={"email": member["email"], "password": member["password"]})
-    assert answer.status_code == 200
-    code, said = await create_admin("root", "short")
+    code, output = await create_admin(member["email"], "another password")
+    assert (code, "password is unchanged" in output) == (0, True)
+    response = await http.post("/api/v1/users/login", json={"email": member["email"], "password": member["password"]})
+    assert response.status_code == 200
+    code, output = await create_admin("root", "short")
     assert code == 1
-    assert "email is not an e-mail address" in said
+    assert "email is not an e-mail address" in output

@@ -2,32 +2,57 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
 from common import ids
+from common.clock import FakeClock
 from common.context import Context
-from identity import domain, store, use_cases
-from identity.domain import Access, Device, Status
+from common.database import Database
+from identity.domain.changes import AccessChange, ProfileChange
+from identity.domain.errors import CredentialsInvalid, LoginThrottled, RefreshTokenInvalid, UserInvalid
+from identity.domain.sessions import Device, LogOut, Rotation, Session, open_session
+from identity.domain.users import Access, Status, User
+from identity.store import commands, queries
+from identity.use_cases import users
+from identity.use_cases.access import change_access
+from identity.use_cases.logins import Login, LoginAttempt, LoginPolicy, count_attempts, open_sessions
+from identity.use_cases.password_changes import PasswordChange, change_passwords
+from identity.use_cases.profiles import change_profiles
+from identity.use_cases.sessions import Refresh, delete_expired, log_out_users, refresh_sessions
+from identity.use_cases.sign_ups import SignUp, sign_up_users
+
+Enrol = Callable[..., Awaitable[tuple[User, Session]]]
 
 LIFE = timedelta(days=30)
-LIMITS = use_cases.Limits(5, 100, timedelta(minutes=15))
+POLICY = LoginPolicy("mer_commdesk", per_account=5, per_address=100, window=timedelta(minutes=15))
 HERE = Context(ip="203.0.113.7", request_id="r", traceparent="00-" + "1" * 32 + "-" + "2" * 16 + "-00")
 
 
 @pytest.fixture
-def enrol(db, clock, user):
-    async def enrol(**changes):
+def enrol(db: Database, clock: FakeClock, user: Callable[..., User]) -> Enrol:
+    async def enrol(**changes: object) -> tuple[User, Session]:
         now = clock.now()
-        who = {"user_id": ids.new(), "email": f"{ids.new().hex}@example.com", "created_at": now, "updated_at": now}
-        newcomer = user(**who, **changes)
-        session = domain.open_session(ids.new(), newcomer, b"1" * 32, Device("", ""), clock.now(), LIFE)
-        [result] = await use_cases.sign_up(db, clock, [use_cases.Newcomer(newcomer, session, HERE)])
+        own = {"user_id": ids.new(), "email": f"{ids.new().hex}@example.com", "created_at": now, "updated_at": now}
+        new = user(**own, **changes)
+        session = session_of(new, clock)
+        [result] = await sign_up_users(db, clock, [SignUp(new, session, HERE)])
+        assert isinstance(result, User)
         return result, session
 
     return enrol
+
+
+def session_of(user: User, clock: FakeClock) -> Session:
+    return open_session(ids.new(), user, b"1" * 32, Device("", ""), clock.now(), LIFE)
+
+
+async def stored(db: Database, user: User) -> User:
+    [current] = await users.list_users(db, {user.user_id})
+    return current
 
 
 @pytest.mark.parametrize(
@@ -44,7 +69,7 @@ def enrol(db, clock, user):
         "delete from users",
     ],
 )
-async def test_the_schema_says_it_too(enrol, database_url, statement):
+async def test_the_schema_refuses_it_too(enrol: Enrol, database_url: str, statement: str) -> None:
     await enrol()
     connection = await asyncpg.connect(database_url)
     with pytest.raises(asyncpg.IntegrityConstraintViolationError):
@@ -52,102 +77,115 @@ async def test_the_schema_says_it_too(enrol, database_url, statement):
     await connection.close()
 
 
-async def test_users_come_back_as_they_went_in(db, enrol):
-    newcomer, session = await enrol(access=Access(Status.ACTIVE, frozenset({"USER", "PROVIDER"})))
+async def test_users_come_back_as_they_went_in(db: Database, enrol: Enrol) -> None:
+    user, session = await enrol(access=Access(Status.ACTIVE, frozenset({"USER", "PROVIDER"})))
     async with db.begin() as tx:
-        assert await store.users(tx, {newcomer.user_id}) == {newcomer.user_id: newcomer}
-        assert await store.lock_sessions(tx, {session.session_id}) == {session.session_id: session}
+        assert await queries.users_by_id(tx, {user.user_id}) == {user.user_id: user}
+        assert await commands.lock_sessions(tx, {session.session_id}) == {session.session_id: session}
 
 
-async def test_a_login_that_loses_to_a_new_password_is_refused(db, clock, enrol):
-    newcomer, _ = await enrol()
-    attempt = use_cases.Attempt(newcomer.merchant_id, newcomer.email, HERE)
-    [found] = await use_cases.begin_logins(db, clock, LIMITS, [attempt])
-    change = use_cases.PasswordChange(
-        newcomer.user_id, newcomer.merchant_id, newcomer.password_hash, "$argon2id$new", None, HERE
-    )
-    await use_cases.change_passwords(db, clock, [change])
-    session = domain.open_session(ids.new(), found, b"1" * 32, Device("", ""), clock.now(), LIFE)
-    [result] = await use_cases.open_sessions(db, clock, [use_cases.Login(attempt, found, session)])
-    assert isinstance(result, domain.InvalidCredentials)
+async def test_a_login_that_loses_to_a_new_password_is_refused(db: Database, clock: FakeClock, enrol: Enrol) -> None:
+    user, _ = await enrol()
+    attempt = LoginAttempt(user.merchant_id, user.email, HERE)
+    [verified] = await count_attempts(db, clock, POLICY, [attempt])
+    assert isinstance(verified, User)
+    change = PasswordChange(user.user_id, user.merchant_id, user.password_hash, "$argon2id$new", None, HERE)
+    await change_passwords(db, clock, [change])
+    login = Login(attempt, verified, session_of(verified, clock))
+    [result] = await open_sessions(db, clock, [login])
+    assert isinstance(result, CredentialsInvalid)
 
 
-async def test_an_outdated_hash_is_replaced_at_login(db, clock, enrol):
-    newcomer, _ = await enrol()
-    attempt = use_cases.Attempt(newcomer.merchant_id, newcomer.email, HERE)
-    logins = [
-        use_cases.Login(
-            attempt,
-            newcomer,
-            domain.open_session(ids.new(), newcomer, b"1" * 32, Device("", ""), clock.now(), LIFE),
-            f"$argon2id$new{number}",
-        )
-        for number in range(2)
-    ]
-    results = await use_cases.open_sessions(db, clock, logins)
-    assert [result.user_id for result in results] == [newcomer.user_id] * 2
-    stored = (await use_cases.users_by_id(db, {newcomer.user_id}))[newcomer.user_id]
-    assert stored.password_hash in {"$argon2id$new0", "$argon2id$new1"}
+async def test_an_outdated_hash_is_replaced_at_login(db: Database, clock: FakeClock, enrol: Enrol) -> None:
+    user, _ = await enrol()
+    attempt = LoginAttempt(user.merchant_id, user.email, HERE)
+    logins = [Login(attempt, user, session_of(user, clock), f"$argon2id$new{number}") for number in range(2)]
+    results = await open_sessions(db, clock, logins)
+    assert [isinstance(result, User) and result.user_id for result in results] == [user.user_id] * 2
+    assert (await stored(db, user)).password_hash in {"$argon2id$new0", "$argon2id$new1"}
 
 
-async def test_replicas_count_the_same_attempts(db, clock):
+async def test_replicas_count_the_same_attempts(db: Database, clock: FakeClock) -> None:
     """Eight processes with a batch each: five attempts go ahead in all."""
-    attempts = [use_cases.Attempt("mer_commdesk", "asha@example.com", HERE)] * 3
-    batches = await asyncio.gather(*(use_cases.begin_logins(db, clock, LIMITS, attempts) for _ in range(8)))
+    attempts = [LoginAttempt("mer_commdesk", "asha@example.com", HERE)] * 3
+    batches = await asyncio.gather(*(count_attempts(db, clock, POLICY, attempts) for _ in range(8)))
     outcomes = Counter(type(outcome) for batch in batches for outcome in batch)
-    assert outcomes == {type(None): 5, domain.TooManyLogins: 19}
+    assert outcomes == {type(None): 5, LoginThrottled: 19}
 
 
-async def test_switching_off_and_refreshing_at_once_leaves_no_session(db, clock, enrol, issuer):
+async def test_switching_off_and_refreshing_at_once_leaves_no_session(
+    db: Database, clock: FakeClock, enrol: Enrol
+) -> None:
     for _ in range(5):
-        newcomer, session = await enrol()
-        rotation = domain.Rotation(session.session_id, 1, b"1" * 32, b"2" * 32, is_genuine=True)
-        change = use_cases.AccessChange(
-            newcomer.user_id, newcomer.merchant_id, None, Status.INACTIVE, "operator:test", HERE
-        )
+        user, session = await enrol()
+        rotation = Rotation(session.session_id, 1, b"1" * 32, b"2" * 32, is_genuine=True)
+        change = AccessChange(user.user_id, user.merchant_id, None, Status.INACTIVE, "operator:test", HERE)
         await asyncio.gather(
-            use_cases.refresh_sessions(db, clock, LIFE, [use_cases.Refresh(rotation, HERE)]),
-            use_cases.change_access(db, clock, [change]),
+            refresh_sessions(db, clock, LIFE, [Refresh(rotation, HERE)]),
+            change_access(db, clock, [change]),
         )
         async with db.begin() as tx:
-            [left] = (await store.lock_sessions(tx, {session.session_id})).values()
-        assert left.revoked_because == "user_inactive"
+            [current] = (await commands.lock_sessions(tx, {session.session_id})).values()
+        assert current.revoked_because == "user_inactive"
 
 
-async def test_a_session_of_somebody_else_is_not_logged_out(db, clock, enrol):
+async def test_a_refresh_of_an_unknown_session_is_refused(db: Database, clock: FakeClock) -> None:
+    rotation = Rotation(ids.new(), 1, b"1" * 32, b"2" * 32, is_genuine=True)
+    [result] = await refresh_sessions(db, clock, LIFE, [Refresh(rotation, HERE)])
+    assert type(result) is RefreshTokenInvalid
+
+
+async def test_a_session_of_another_user_is_not_logged_out(db: Database, clock: FakeClock, enrol: Enrol) -> None:
     (one, _), (_, theirs) = await enrol(), await enrol()
-    request = use_cases.LogOut(one.user_id, theirs.session_id, False, HERE)
-    assert await use_cases.log_out(db, clock, [request]) == [0]
+    request = LogOut(one.user_id, theirs.session_id, False, HERE)
+    assert await log_out_users(db, clock, [request]) == [0]
 
 
-async def test_what_has_expired_is_forgotten(db, clock, enrol):
+async def test_what_has_expired_is_deleted(db: Database, clock: FakeClock, enrol: Enrol) -> None:
     _, session = await enrol()
-    await use_cases.begin_logins(db, clock, LIMITS, [use_cases.Attempt("mer_commdesk", "a@example.com", HERE)])
+    await count_attempts(db, clock, POLICY, [LoginAttempt("mer_commdesk", "a@example.com", HERE)])
     clock.advance(seconds=LIFE.total_seconds() + 1)
-    await use_cases.forget(db, clock)
+    await delete_expired(db, clock)
     async with db.begin() as tx:
-        assert await store.lock_sessions(tx, {session.session_id}) == {}
+        assert await commands.lock_sessions(tx, {session.session_id}) == {}
         assert (await tx.execute("select count(*) from login_throttles")).scalar() == 0
 
 
-async def test_several_changes_of_one_user_in_a_batch(db, clock, enrol):
-    newcomer, _ = await enrol()
-    changes = [
-        use_cases.ProfileChange(newcomer.user_id, newcomer.merchant_id, name, None, None) for name in ("One", "", "Two")
-    ]
-    first, second, third = await use_cases.change_profiles(db, clock, changes)
+async def test_several_changes_of_one_user_in_a_batch(db: Database, clock: FakeClock, enrol: Enrol) -> None:
+    user, _ = await enrol()
+    changes = [ProfileChange(user.user_id, user.merchant_id, name, None, None) for name in ("One", "", "Two")]
+    first, second, third = await change_profiles(db, clock, changes)
+    assert isinstance(first, User)
+    assert isinstance(third, User)
     assert (first.profile.name, third.profile.name, third.version) == ("One", "Two", 3)
-    assert isinstance(second, domain.InvalidUser)
-    assert (await use_cases.users_by_id(db, {newcomer.user_id}))[newcomer.user_id] == third
+    assert isinstance(second, UserInvalid)
+    assert await stored(db, user) == third
 
 
-async def test_a_story_tells_what_happened_and_nothing_personal(db, clock, enrol):
-    newcomer, session = await enrol()
-    clock.advance(seconds=60)
-    await use_cases.log_out(db, clock, [use_cases.LogOut(newcomer.user_id, session.session_id, False, HERE)])
+async def test_roles_of_several_users_in_a_batch(db: Database, clock: FakeClock, enrol: Enrol) -> None:
+    """Each of two administrators decides on a user: the roles of both are stored, with who granted them."""
+    (one, _), (other, _) = await enrol(), await enrol()
+    changes = [
+        AccessChange(user.user_id, user.merchant_id, frozenset({role}), None, actor, HERE)
+        for user, role, actor in ((one, "FINANCE", "usr_a"), (other, "SUPPORT", "usr_b"))
+    ]
+    assert [result for result in await change_access(db, clock, changes) if not isinstance(result, User)] == []
+    assert (await stored(db, one)).access.roles == {"FINANCE"}
+    assert (await stored(db, other)).access.roles == {"SUPPORT"}
     async with db.begin() as tx:
-        told = await use_cases.story(tx, ids.encode("usr", newcomer.user_id))
-        assert await use_cases.story(tx, ids.encode("usr", ids.new())) == await use_cases.story(tx, "pay_x")
-    assert [entry.summary for entry in told.entries] == ["signed up", "session opened", "session ended: logged_out"]
-    assert newcomer.email not in repr(told)
-    assert newcomer.profile.name not in repr(told)
+        rows = await tx.execute("select role, granted_by from user_roles order by role")
+    assert [(row.role, row.granted_by) for row in rows] == [("FINANCE", "usr_a"), ("SUPPORT", "usr_b")]
+
+
+async def test_a_timeline_shows_what_happened_and_nothing_personal(
+    db: Database, clock: FakeClock, enrol: Enrol
+) -> None:
+    user, session = await enrol()
+    clock.advance(seconds=60)
+    await log_out_users(db, clock, [LogOut(user.user_id, session.session_id, False, HERE)])
+    async with db.begin() as tx:
+        timeline = await users.timeline(tx, ids.encode("usr", user.user_id))
+        assert await users.timeline(tx, ids.encode("usr", ids.new())) == await users.timeline(tx, "pay_x")
+    assert [entry.summary for entry in timeline.entries] == ["signed up", "session opened", "session ended: logged_out"]
+    assert user.email not in repr(timeline)
+    assert user.profile.name not in repr(timeline)

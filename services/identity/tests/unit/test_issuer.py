@@ -1,5 +1,7 @@
 import base64
 import hashlib
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -8,63 +10,66 @@ import pytest
 
 from common import ids
 from common.testing import public_key
-from common.tokens import TokenInvalid, UserTokens, read_jwks
-from identity import domain
-from identity.domain import Device
-from identity.issuer import Issuer, session_of
-from identity.wire import session_hint
+from common.tokens import TokenInvalid, UserTokens
+from identity.domain.errors import RefreshTokenInvalid
+from identity.domain.sessions import Device, Session, open_session
+from identity.domain.users import User
+from identity.issuer import Issuer
+from identity.wire import requests, views
 
-
-def tokens_of(issuer):
-    tokens = UserTokens("")
-    tokens._keys = read_jwks(msgspec.json.encode(issuer.jwks))
-    return tokens
+Opened = tuple[User, Session]
+Verifier = Callable[[Issuer], AbstractAsyncContextManager[UserTokens]]
 
 
 @pytest.fixture
-def opened(user):
+def opened(user: Callable[..., User]) -> Opened:
     now = datetime.now(UTC)
     owner = user()
-    return owner, domain.open_session(ids.new(), owner, b"1" * 32, Device("", ""), now, timedelta(days=30))
+    return owner, open_session(ids.new(), owner, b"1" * 32, Device("", ""), now, timedelta(days=30))
 
 
-def test_every_service_verifies_what_is_issued_here(issuer, opened):
+async def test_every_service_verifies_what_is_issued_here(issuer: Issuer, opened: Opened, verifier: Verifier) -> None:
     user, session = opened
-    caller = tokens_of(issuer).verify(issuer.access_token(user, session, datetime.now(UTC)))
+    async with verifier(issuer) as tokens:
+        caller = tokens.verify(issuer.access_token(user, session, datetime.now(UTC)))
     assert caller.user_id == ids.encode("usr", user.user_id)
-    assert (caller.merchant_id, caller.roles) == ("mer_commdesk", {"USER"})
+    assert (caller.merchant_id, caller.roles) == ("mer_commdesk", frozenset({"USER"}))
     assert (caller.email, caller.name, caller.phone) == ("asha@example.com", "Asha Rao", "+919876543210")
-    assert session_of(caller.token_id) == session.session_id
-    assert session_hint(session).token_id == caller.token_id
+    assert requests.session_id(caller) == session.session_id
+    assert views.cached_session(session).token_id == caller.token_id
 
 
-def test_a_token_lives_as_long_as_it_is_told_to(issuer, opened):
+def test_a_token_lives_as_long_as_the_settings_say(issuer: Issuer, opened: Opened) -> None:
     now = datetime.now(UTC)
     claims = jwt.decode(issuer.access_token(*opened, now), options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == 900
 
 
-def test_another_key_is_not_ours(issuer, opened, make_key):
+async def test_another_key_is_not_ours(
+    issuer: Issuer, opened: Opened, make_key: Callable[[], str], verifier: Verifier
+) -> None:
     stranger = Issuer(make_key(), (), timedelta(minutes=15), "commdesk-identity", "commdesk")
-    with pytest.raises(TokenInvalid):
-        tokens_of(issuer).verify(stranger.access_token(*opened, datetime.now(UTC)))
+    async with verifier(issuer) as tokens:
+        with pytest.raises(TokenInvalid):
+            tokens.verify(stranger.access_token(*opened, datetime.now(UTC)))
 
 
-def test_a_retired_key_still_verifies(opened, make_key):
+async def test_a_retired_key_still_verifies(opened: Opened, make_key: Callable[[], str], verifier: Verifier) -> None:
     retired = make_key()
     before = Issuer(retired, (), timedelta(minutes=15), "commdesk-identity", "commdesk")
     after = Issuer(make_key(), (public_key(retired),), timedelta(minutes=15), "commdesk-identity", "commdesk")
-    assert len(after.jwks["keys"]) == 2
-    tokens_of(after).verify(before.access_token(*opened, datetime.now(UTC)))
+    assert len(after.key_set.keys) == 2
+    async with verifier(after) as tokens:
+        tokens.verify(before.access_token(*opened, datetime.now(UTC)))
 
 
-def test_the_key_set_holds_no_private_part(issuer, token_key):
+def test_the_key_set_holds_no_private_part(issuer: Issuer, token_key: str) -> None:
     raw = base64.b64decode(token_key)
-    assert base64.urlsafe_b64encode(raw).rstrip(b"=").decode() not in str(issuer.jwks)
-    assert set(issuer.jwks["keys"][0]) == {"kty", "crv", "use", "alg", "kid", "x"}
+    assert base64.urlsafe_b64encode(raw).rstrip(b"=").decode() not in str(issuer.key_set)
+    assert set(msgspec.to_builtins(issuer.key_set)["keys"][0]) == {"kty", "crv", "use", "alg", "kid", "x"}
 
 
-def test_a_refresh_token_says_its_session_and_generation(issuer):
+def test_a_refresh_token_says_its_session_and_generation(issuer: Issuer) -> None:
     session_id = ids.new()
     rotation = issuer.rotation(issuer.refresh_token(session_id, 3))
     assert (rotation.session_id, rotation.generation, rotation.is_genuine) == (session_id, 3, True)
@@ -74,7 +79,7 @@ def test_a_refresh_token_says_its_session_and_generation(issuer):
     assert hashlib.sha256(secret.encode()).digest() == rotation.token_hash
 
 
-def test_a_refresh_token_cannot_be_made_from_another(issuer):
+def test_a_refresh_token_cannot_be_made_from_another(issuer: Issuer) -> None:
     token = issuer.refresh_token(ids.new(), 3)
     name, _, secret = token.split(".")
     assert not issuer.rotation(f"{name}.4.{secret}").is_genuine
@@ -83,13 +88,13 @@ def test_a_refresh_token_cannot_be_made_from_another(issuer):
 
 
 @pytest.mark.parametrize("text", ["", "x", "rft_x.1.y", "a.b.c.d", "rft_01ARZ3NDEKTSV4RRFFQ69G5FAV.-1.x", "usr.1.x"])
-def test_what_is_no_refresh_token_is_refused(issuer, text):
-    with pytest.raises(domain.RefreshTokenInvalid):
+def test_what_is_no_refresh_token_is_refused(issuer: Issuer, text: str) -> None:
+    with pytest.raises(RefreshTokenInvalid):
         issuer.rotation(text)
 
 
 @pytest.mark.parametrize("generation", ["0x1", "١", "1" * 10, "", "+1", "1e3"])
-def test_a_generation_is_a_plain_number(issuer, generation):
+def test_a_generation_is_a_plain_number(issuer: Issuer, generation: str) -> None:
     name, _, secret = issuer.refresh_token(ids.new(), 1).split(".")
-    with pytest.raises(domain.RefreshTokenInvalid):
+    with pytest.raises(RefreshTokenInvalid):
         issuer.rotation(f"{name}.{generation}.{secret}")

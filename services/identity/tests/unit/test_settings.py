@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -14,44 +15,57 @@ from identity.settings import Settings, duration
         ("90", timedelta(seconds=90)),
     ],
 )
-def test_durations_are_read(text, expected):
+def test_durations_are_read(text: str, expected: timedelta) -> None:
     assert duration(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "d", "1.5h", "-1d", "7 days", "7w"])
-def test_anything_else_is_no_duration(text):
+def test_anything_else_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="a duration is"):
         duration(text)
 
 
+def _read() -> Settings:
+    return Settings()  # type: ignore[call-arg]  # all of it comes from the environment
+
+
 @pytest.fixture
-def environment(monkeypatch, make_key):
-    given = {
+def environment(monkeypatch: pytest.MonkeyPatch, make_key: Callable[[], str]) -> pytest.MonkeyPatch:
+    variables = {
         "DATABASE_URL": "postgresql://identity@127.0.0.1/x",
         "RABBITMQ_URL": "amqp://identity@127.0.0.1/x",
         "SERVICE_PRIVATE_KEY": make_key(),
         "SERVICE_PUBLIC_KEYS": "{}",
         "TOKEN_PRIVATE_KEY": make_key(),
     }
-    for name, value in given.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return monkeypatch
 
 
-def test_the_old_name_of_the_life_is_accepted(environment):
+def test_the_old_name_of_the_life_is_accepted(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("TOKEN_EXPIRY", "7d")
-    assert Settings().token_life == timedelta(days=7)
+    assert _read().token_life == timedelta(days=7)
 
 
 @pytest.mark.parametrize(("name", "value"), [("TOKEN_EXPIRY", "30d"), ("TOKEN_EXPIRY", "1s"), ("REFRESH_LIFE", "60")])
-def test_lives_that_make_no_sense_stop_the_service(environment, name, value):
+def test_lives_that_make_no_sense_stop_the_service(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
     environment.setenv(name, value)
     with pytest.raises(ValueError, match="TOKEN_EXPIRY"):
-        Settings()
+        _read()
 
 
 @pytest.mark.parametrize("value", ["short", "c2hvcnQ=", "not base64, but thirty-two bytes!"])
-def test_a_key_that_is_none_stops_the_service(environment, value):
+def test_a_key_that_is_none_stops_the_service(environment: pytest.MonkeyPatch, value: str) -> None:
     environment.setenv("TOKEN_PRIVATE_KEY", value)
     with pytest.raises(ValueError, match="TOKEN_PRIVATE_KEY"):
-        Settings()
+        _read()
+
+
+@pytest.mark.parametrize(("name", "value"), [("HASHING_MEMORY_KIB", "8"), ("HASHING_PASSES", "1")])
+def test_weak_hashing_stops_the_service_in_production(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(name, value)
+    assert _read()
+    environment.setenv("ENVIRONMENT", "production")
+    with pytest.raises(ValueError, match="HASHING_MEMORY_KIB"):
+        _read()

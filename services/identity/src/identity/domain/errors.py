@@ -3,20 +3,20 @@
 from common.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, ResourceExhausted, Unauthenticated
 
 
-class InvalidUser(InvalidArgument):
+class UserInvalid(InvalidArgument):
     """Something about the user is not as it must be; `fields` says what."""
 
     fix = "Correct the fields that are named."
 
 
 class EmailTaken(Conflict):
-    """Somebody has signed up with this e-mail address already."""
+    """Another user of this merchant has this e-mail address."""
 
     fix = "Log in, or sign up with another e-mail address."
 
 
 class RoleNotSelfService(PermissionDenied):
-    """One cannot give oneself this role."""
+    """This role is granted by an administrator only."""
 
     fix = "Sign up as USER or PROVIDER; an administrator grants other roles."
 
@@ -27,16 +27,16 @@ class RoleUnknown(InvalidArgument):
     fix = "Use a role of the table of roles."
 
 
-class InvalidCredentials(Unauthenticated):
+class CredentialsInvalid(Unauthenticated):
     """E-mail address or password are wrong; which of them is not said."""
 
     fix = "Check e-mail address and password."
 
 
 class PasswordWrong(PermissionDenied):
-    """The current password is not this one."""
+    """The current password is wrong."""
 
-    fix = "Give the current password."
+    fix = "Send the current password."
 
 
 class UserInactive(PermissionDenied):
@@ -51,7 +51,7 @@ class UserNotFound(NotFound):
     fix = "Check the user id."
 
 
-class TooManyLogins(ResourceExhausted):
+class LoginThrottled(ResourceExhausted):
     """Too many attempts to log in, for this account from this address or from this address alone."""
 
     fix = "Wait for as long as Retry-After says."

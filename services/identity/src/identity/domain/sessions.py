@@ -1,35 +1,35 @@
-"""Sessions: a family of refresh tokens of which only the youngest is good, and only once."""
-
-from __future__ import annotations
+"""Sessions: a family of refresh tokens of which only the newest is valid, and only once."""
 
 import hmac
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from common.context import Context
+from identity.domain.concealed import Concealed
 from identity.domain.errors import RefreshTokenInvalid, RefreshTokenReused
 from identity.domain.users import User
 
-# An answer may be lost on its way. Who repeats the last refresh this soon gets the same answer and no alarm.
+# A response may be lost on its way: repeating the last refresh this soon returns the same tokens and raises no alarm.
 REFRESH_REPEAT_GRACE = timedelta(seconds=10)
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """Where a session was opened from."""
 
     ip: str
     user_agent: str
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Concealed, frozen=True):
     """One login and the refreshes after it. Of its current refresh token only the SHA-256 is kept."""
 
     session_id: UUID
     user_id: UUID
     generation: int
-    token_hash: bytes = field(repr=False)
+    token_hash: bytes
     device: Device
     created_at: datetime
     rotated_at: datetime
@@ -38,17 +38,35 @@ class Session:
     revoked_because: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """A refresh as it was asked for: the generation and hash of the token that was shown, and of the next one.
+class OpenedSession(Concealed, frozen=True):
+    """A session and the tokens that its user gets now."""
 
-    *is_genuine* says that the token was issued by us, whatever has become of it since.
+    user: User
+    session: Session
+    access_token: str
+    refresh_token: str
+    expires_in: timedelta
+
+
+class LogOut(Struct, frozen=True):
+    """End *session_id*, or every session of the user."""
+
+    user_id: UUID
+    session_id: UUID | None
+    everywhere: bool
+    origin: Context
+
+
+class Rotation(Concealed, frozen=True):
+    """A requested refresh: generation and hash of the token that was sent, and the hash of the next one.
+
+    *is_genuine*: the token was issued by us, whatever its state is now.
     """
 
     session_id: UUID
     generation: int
-    token_hash: bytes = field(repr=False)
-    next_hash: bytes = field(repr=False)
+    token_hash: bytes
+    next_hash: bytes
     is_genuine: bool
 
 
@@ -59,10 +77,10 @@ def open_session(
 
 
 def rotate(
-    session: Session | None, rotation: Rotation, now: datetime, life: timedelta
-) -> tuple[Session | None, RefreshTokenInvalid | None]:
-    """The session after the refresh, and why it is refused if it is. A token that is shown again ends its session."""
-    if session is None or session.revoked_at is not None or session.expires_at <= now:
+    session: Session, rotation: Rotation, now: datetime, life: timedelta
+) -> tuple[Session, RefreshTokenInvalid | None]:
+    """The session after the refresh, and the refusal if there is one. A token that is used again ends its session."""
+    if session.revoked_at is not None or session.expires_at <= now:
         return session, RefreshTokenInvalid()
     if rotation.generation == session.generation and hmac.compare_digest(rotation.token_hash, session.token_hash):
         return replace(
@@ -83,5 +101,5 @@ def rotate(
 
 
 def revoke(session: Session, because: str, now: datetime) -> Session:
-    """End it; one that has ended stays as it is."""
+    """End it; a session that has ended is unchanged."""
     return session if session.revoked_at is not None else replace(session, revoked_at=now, revoked_because=because)

@@ -1,35 +1,36 @@
-"""Users, and what they may be called."""
-
-from __future__ import annotations
+"""Users: profile, password, access, and what each of them may hold."""
 
 import re
 import unicodedata
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from identity.domain.errors import InvalidUser, RoleNotSelfService
+from msgspec import Struct
+from msgspec.structs import replace
+
+from common import contacts
+from common.errors import RequestInvalid
+from identity.domain.concealed import Concealed
+from identity.domain.errors import RoleNotSelfService, UserInvalid
 
 ADMIN = "ADMIN"
-# What one may sign up as; every other role is granted by an administrator. The table of roles says the same.
+# The roles to choose from at sign-up; an administrator grants every other one. The table of roles says the same.
 SELF_SERVICE = frozenset({"USER", "PROVIDER"})
 
-EMAIL_LENGTH_MAX = 254
 NAME_LENGTH_MAX = 120
+# Control and format characters, surrogates, private use, line and paragraph separators.
+_NOT_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+# Of a number that comes without one.
+COUNTRY_CODE = "+91"
 PASSWORD_LENGTH_MIN = 8
 # Longer ones would only keep the hashing threads busy.
 PASSWORD_LENGTH_MAX = 128
 
-# One "@", a dot in the host, no spaces or control characters: whether it exists only a mail can tell.
-_EMAIL = re.compile(
-    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
-)
-_MOBILE_NUMBER = re.compile(r"[0-9]{6,14}")
-_COUNTRY_CODE = re.compile(r"\+[1-9][0-9]{0,3}")
+_country_code = re.compile(r"\+[1-9][0-9]{0,3}", re.ASCII).fullmatch
 
-# Length stops guessing; these are long enough and are the first guesses all the same.
+# Length stops guessing; these are long enough and still the first guesses.
 _COMMON_PASSWORDS = frozenset(
     {
         "password",
@@ -59,9 +60,8 @@ class Status(StrEnum):
     INACTIVE = "INACTIVE"
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What users say about themselves."""
+class Profile(Struct, frozen=True):
+    """What users enter about themselves."""
 
     name: str
     mobile_number: str | None
@@ -73,22 +73,20 @@ class Profile:
         return f"{self.country_code or ''}{self.mobile_number}" if self.mobile_number else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What an administrator says about a user."""
+class Access(Struct, frozen=True):
+    """What an administrator decides about a user."""
 
     status: Status
     roles: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """*version* grows with every change. The password's hash is not shown in logs or tracebacks."""
+class User(Concealed, frozen=True):
+    """*version* grows with every change."""
 
     user_id: UUID
     merchant_id: str
     email: str
-    password_hash: str = field(repr=False)
+    password_hash: str
     profile: Profile
     type: str
     access: Access
@@ -103,72 +101,105 @@ class User:
         return self.access.status is Status.ACTIVE
 
 
-def check_new_user(email: str, profile: Profile, password: str, confirmation: str, role: str) -> None:
-    """Raises InvalidUser with every field that is wrong at once, or RoleNotSelfService."""
-    problems = {
-        "email": check_email(email),
-        "name": check_name(profile.name),
-        "password": check_password(password, {email, email.partition("@")[0], profile.name}),
-        "confirmPassword": None if password == confirmation else "differs from the password",
-        **check_phone(profile),
-    }
+class SignUpForm(Concealed, frozen=True):
+    """What a new user enters. Passwords are normalised."""
+
+    email: str
+    profile: Profile
+    password: str
+    confirmation: str
+    role: str
+
+
+def checked_form(form: SignUpForm, *, test_domains: bool) -> SignUpForm:
+    """*form* with e-mail address and phone number as they are stored; addresses under .test where *test_domains*.
+
+    Raises UserInvalid with every field that is wrong at once, or RoleNotSelfService.
+    """
+    problems: dict[str, str] = {}
+    email = _checked_email(form.email, problems, test_domains=test_domains)
+    profile = _checked_profile(form.profile, problems)
+    others = {form.email, form.email.partition("@")[0], form.profile.name}
+    _check_password(form.password, form.confirmation, others, problems)
     _refuse(problems)
-    if role not in SELF_SERVICE:
-        raise RoleNotSelfService(f"nobody signs up as {role}" if role.isalnum() and len(role) < 32 else "")
+    if form.role not in SELF_SERVICE:
+        is_shown = form.role.isalnum() and len(form.role) < 32
+        raise RoleNotSelfService(f"nobody signs up as {form.role}" if is_shown else "")
+    return replace(form, email=email, profile=profile)
 
 
-def check_profile(profile: Profile) -> None:
-    """Raises InvalidUser."""
-    _refuse({"name": check_name(profile.name), **check_phone(profile)})
+def checked_email(email: str) -> str:
+    """*email* as it is stored; it is compared without regard to case. Raises UserInvalid."""
+    problems: dict[str, str] = {}
+    stored = _checked_email(email, problems, test_domains=True)
+    _refuse(problems)
+    return stored
+
+
+def checked_profile(profile: Profile) -> Profile:
+    """*profile* with its phone number as it is stored. Raises UserInvalid."""
+    problems: dict[str, str] = {}
+    stored = _checked_profile(profile, problems)
+    _refuse(problems)
+    return stored
 
 
 def check_new_password(password: str, confirmation: str, others: Collection[str]) -> None:
-    """Raises InvalidUser."""
-    same = password == confirmation
-    _refuse({"password": check_password(password, others), "confirmPassword": None if same else "differs"})
+    """It may be none of *others* (the user's name, the e-mail address). Raises UserInvalid."""
+    problems: dict[str, str] = {}
+    _check_password(password, confirmation, others, problems)
+    _refuse(problems)
 
 
-def check_email(email: str) -> str | None:
-    """What is wrong with it, if anything. It is compared without regard to case."""
-    if len(email) <= EMAIL_LENGTH_MAX and _EMAIL.fullmatch(email) and ".." not in email:
-        return None
-    return "is not an e-mail address"
+def touched(user: User, now: datetime) -> User:
+    """*user* in the next version."""
+    return replace(user, version=user.version + 1, updated_at=now)
 
 
-def check_name(name: str) -> str | None:
+def _checked_email(email: str, problems: dict[str, str], *, test_domains: bool) -> str:
+    try:
+        return contacts.email_address(email, test_domains=test_domains)
+    except RequestInvalid as error:
+        problems |= error.fields
+        return email
+
+
+def _checked_profile(profile: Profile, problems: dict[str, str]) -> Profile:
+    _check_name(profile.name, problems)
+    code, number = profile.country_code, profile.mobile_number
+    if code is not None and not _country_code(code):
+        problems["countryCode"] = "looks like +91"
+    elif number is not None:
+        code = code or COUNTRY_CODE
+        try:
+            number = contacts.phone_number(code + number, field="mobileNumber").removeprefix(code)
+        except RequestInvalid as error:
+            problems |= error.fields
+    return replace(profile, country_code=code, mobile_number=number)
+
+
+def _check_name(name: str, problems: dict[str, str]) -> None:
     if not 1 <= len(name) <= NAME_LENGTH_MAX or name != name.strip():
-        return f"has 1 to {NAME_LENGTH_MAX} characters, none of them a space at either end"
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for character in name) or set(
-        name
-    ) & set("<>"):
-        return "has a character that no name has"
-    return None
+        problems["name"] = f"has 1 to {NAME_LENGTH_MAX} characters, none of them a space at either end"
+    elif set(name) & set("<>") or any(unicodedata.category(character) in _NOT_IN_NAMES for character in name):
+        problems["name"] = "has a character that no name has"
 
 
-def check_password(password: str, others: Collection[str]) -> str | None:
-    """What is wrong with it; it may be none of *others* (the user's name, the e-mail address)."""
-    if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
-        return f"has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters"
+def _check_password(password: str, confirmation: str, others: Collection[str], problems: dict[str, str]) -> None:
     folded = password.casefold()
-    if len(set(password)) < 4 or folded in _COMMON_PASSWORDS or folded in {other.casefold() for other in others}:
-        return "is easily guessed"
-    return None
-
-
-def check_phone(profile: Profile) -> dict[str, str | None]:
-    number, code = profile.mobile_number, profile.country_code
-    return {
-        "mobileNumber": None if number is None or _MOBILE_NUMBER.fullmatch(number) else "has 6 to 14 digits",
-        "countryCode": None if code is None or _COUNTRY_CODE.fullmatch(code) else "looks like +91",
-    }
+    if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
+        problems["password"] = f"has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters"
+    elif len(set(password)) < 4 or folded in _COMMON_PASSWORDS or folded in {other.casefold() for other in others}:
+        problems["password"] = "is easily guessed"  # noqa: S105 - a message
+    if password != confirmation:
+        problems["confirmPassword"] = "differs from the password"
 
 
 def normalised_password(password: str) -> str:
-    """The same password from any keyboard: Unicode has several spellings for one character."""
+    """The same password from any keyboard: Unicode has several encodings of one character."""
     return unicodedata.normalize("NFKC", password)
 
 
-def _refuse(problems: dict[str, str | None]) -> None:
-    wrong = {name: problem for name, problem in problems.items() if problem is not None}
-    if wrong:
-        raise InvalidUser("some fields are wrong", **wrong)
+def _refuse(problems: Mapping[str, str]) -> None:
+    if problems:
+        raise UserInvalid("some fields are wrong", **problems)

@@ -1,228 +1,168 @@
-"""Logging in, staying logged in, logging out."""
+"""Open sessions, refresh and end them."""
 
-from __future__ import annotations
-
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
-from commdesk.common.v1.events_pb2 import AuditRecorded
-from common import outbox
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from common import context, ids, outbox
+from common.batching import Batcher
 from common.clock import Clock
 from common.context import Context
-from common.database import Database, retried
+from common.database import Database, Tx, retried
 from common.errors import DomainError
-from identity import domain, store, wire
-from identity.domain import Rotation, Session, Throttle, TooManyLogins, User
+from common.redis import hint as best_effort
+from identity.domain import sessions
+from identity.domain.errors import RefreshTokenInvalid, RefreshTokenReused
+from identity.domain.sessions import Device, LogOut, OpenedSession, Rotation, Session
+from identity.domain.users import User
+from identity.issuer import Issuer
+from identity.store import commands, queries
+from identity.wire import events, views
+
+# Best-effort cache in Redis, for support: where a user's latest login came from. Nothing depends on it.
+CACHE_SECONDS = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Attempts within one window: for one account from one address, and from one address for any account."""
-
-    per_account: int
-    per_address: int
-    window: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Somebody wants to log in; the password is not looked at yet."""
-
-    merchant_id: str
-    email: str
-    origin: Context
-
-    @property
-    def account_key(self) -> bytes:
-        return _key("account", self.merchant_id, self.email.lower(), self.origin.ip)
-
-    @property
-    def address_key(self) -> bytes:
-        return _key("address", self.origin.ip)
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """An attempt whose password was right, of *user* as it was then; *rehashed* replaces an outdated hash."""
-
-    attempt: Attempt
-    user: User
-    session: Session
-    rehashed: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Refresh:
+class Refresh(Struct, frozen=True):
     rotation: Rotation
     origin: Context
 
 
-@dataclass(frozen=True, slots=True)
-class LogOut:
-    """End *session_id*, or every session of the user."""
+class Sessions:
+    """Issues the tokens of new and refreshed sessions."""
 
-    user_id: UUID
-    session_id: UUID | None
-    everywhere: bool
-    origin: Context
-
-
-@retried
-async def begin_logins(
-    db: Database, clock: Clock, limits: Limits, attempts: Sequence[Attempt]
-) -> list[User | DomainError | None]:
-    """Count each attempt and find its user; TooManyLogins when it has to wait.
-
-    Counted before the password is verified, so that a hundred guesses at once are a hundred.
-    """
-    now = clock.now()
-    async with db.begin() as tx:
-        keys = {key for attempt in attempts for key in (attempt.account_key, attempt.address_key)}
-        throttles = await store.lock_throttles(tx, keys, now)
-        refusals, events = [], []
-        for attempt in attempts:
-            waits = []
-            for key, limit in ((attempt.account_key, limits.per_account), (attempt.address_key, limits.per_address)):
-                before = throttles.get(key, Throttle(key, 0, now))
-                throttles[key], allowed = domain.admit(before, limit, limits.window, now)
-                if not allowed:
-                    waits.append(domain.waiting_time(throttles[key], now))
-                    if before.attempts == limit:
-                        events.append(_refused(attempt, key, now))
-            refusals.append(_too_many(max(waits)) if waits else None)
-        await store.save_throttles(tx, throttles.values())
-        found = await store.users_by_email(tx, {(attempt.merchant_id, attempt.email.lower()) for attempt in attempts})
-        await outbox.append(tx, events)
-    return [
-        refusal or found.get((attempt.merchant_id, attempt.email.lower()))
-        for attempt, refusal in zip(attempts, refusals, strict=True)
-    ]
-
-
-@retried
-async def open_sessions(db: Database, clock: Clock, logins: Sequence[Login]) -> list[User | DomainError]:
-    """Open the sessions of those whose password was right and still is, and forget their failed attempts."""
-    now = clock.now()
-    results: list[User | DomainError] = []
-    async with db.begin() as tx:
-        keys = {key for login in logins for key in (login.attempt.account_key, login.attempt.address_key)}
-        throttles = await store.lock_throttles(tx, keys, now)
-        found = await store.lock_users(
-            tx, {login.user.user_id for login in logins}, to_change=any(login.rehashed for login in logins)
+    def __init__(self, db: Database, redis: Redis, clock: Clock, issuer: Issuer, life: timedelta) -> None:
+        self._db = db
+        self._redis = redis
+        self._clock = clock
+        self._issuer = issuer
+        self._life = life
+        self._refreshes: Batcher[Refresh, tuple[User, Session]] = Batcher(
+            partial(refresh_sessions, db, clock, life), name="refresh"
         )
-        opened, rehashed, events = [], {}, []
-        for login in logins:
-            user = found.get(login.user.user_id)
-            if user is None or (login.user.password_hash != user.password_hash and user.user_id not in rehashed):
-                results.append(domain.InvalidCredentials())
-                continue
-            account, address = throttles.get(login.attempt.account_key), throttles.get(login.attempt.address_key)
-            if account is not None:
-                throttles[account.key] = replace(account, attempts=0)
-            if address is not None:
-                throttles[address.key] = replace(address, attempts=max(0, address.attempts - 1))
-            if not user.is_active:
-                results.append(domain.UserInactive())
-                continue
-            if login.rehashed is not None:
-                user = found[user.user_id] = rehashed[user.user_id] = replace(user, password_hash=login.rehashed)
-            opened.append(login.session)
-            events.append(wire.user_audit("user.login", user, login.attempt.origin, now))
-            results.append(user)
-        await store.save_throttles(tx, throttles.values())
-        await store.save_users(tx, list(rehashed.values()))
-        await store.insert_sessions(tx, opened)
-        await outbox.append(tx, events)
-    return results
+        self.batchers = (self._refreshes,)
+
+    def new(self, user: User) -> Session:
+        """A session of *user* from the device that the current request came from, not stored yet."""
+        origin, session_id = context.current(), ids.new()
+        token_hash = self._issuer.refresh_hash(session_id, 1)
+        device = Device(origin.ip, origin.user_agent)
+        return sessions.open_session(session_id, user, token_hash, device, self._clock.now(), self._life)
+
+    async def issue(self, user: User, session: Session) -> OpenedSession:
+        """The tokens of a stored session."""
+        cached = msgspec.json.encode(views.cached_session(session))
+        await best_effort(self._redis.set(_cache_key(user.user_id), cached, ex=CACHE_SECONDS), None)
+        return OpenedSession(
+            user=user,
+            session=session,
+            access_token=self._issuer.access_token(user, session, self._clock.now()),
+            refresh_token=self._issuer.refresh_token(session.session_id, session.generation),
+            expires_in=self._issuer.life,
+        )
+
+    async def refresh(self, refresh_token: str) -> OpenedSession:
+        """Raises RefreshTokenInvalid or RefreshTokenReused."""
+        rotation = self._issuer.rotation(refresh_token)
+        user, session = await self._refreshes.submit(Refresh(rotation, context.current()), key=refresh_token)
+        return await self.issue(user, session)
+
+    async def log_out(self, request: LogOut) -> int:
+        """How many sessions were ended."""
+        [ended] = await log_out_users(self._db, self._clock, [request])
+        await best_effort(self._redis.delete(_cache_key(request.user_id)), None)
+        return ended
 
 
 @retried
 async def refresh_sessions(
     db: Database, clock: Clock, life: timedelta, refreshes: Sequence[Refresh]
 ) -> list[tuple[User, Session] | DomainError]:
-    """Move each session on by one token, or say why not. A token that is shown again ends its session."""
+    """Move each session on by one token, or say why not. A token that is used again ends its session."""
     now = clock.now()
     results: list[tuple[User, Session] | DomainError] = []
     async with db.begin() as tx:
         session_ids = {refresh.rotation.session_id for refresh in refreshes}
-        users = await store.lock_users(tx, await store.users_of_sessions(tx, session_ids), to_change=False)
-        sessions = await store.lock_sessions(tx, session_ids)
-        changed, events = {}, []
+        users = await commands.share_users(tx, await queries.users_of_sessions(tx, session_ids))
+        stored = await commands.lock_sessions(tx, session_ids)
+        changed: dict[UUID, Session] = {}
+        audits = []
         for refresh in refreshes:
-            before = sessions.get(refresh.rotation.session_id)
-            after, refusal = domain.rotate(before, refresh.rotation, now, life)
-            if after is None:
-                results.append(refusal or domain.RefreshTokenInvalid())
+            before = stored.get(refresh.rotation.session_id)
+            if before is None:
+                results.append(RefreshTokenInvalid())
                 continue
+            after, refusal = sessions.rotate(before, refresh.rotation, now, life)
             user = users[after.user_id]
             if after != before:
-                sessions[after.session_id] = changed[after.session_id] = after
-            if isinstance(refusal, domain.RefreshTokenReused):
-                events.append(wire.user_audit("user.refresh_token_reused", user, refresh.origin, now, actor="unknown"))
+                stored[after.session_id] = changed[after.session_id] = after
+            if isinstance(refusal, RefreshTokenReused):
+                audits.append(
+                    events.user_audit("user.refresh_token_reused", user, refresh.origin, now, actor="unknown")
+                )
             results.append(refusal or (user, after))
-        await store.save_sessions(tx, list(changed.values()))
-        await outbox.append(tx, events)
+        await commands.save_sessions(tx, list(changed.values()))
+        await outbox.append(tx, audits)
     return results
 
 
 @retried
-async def log_out(db: Database, clock: Clock, requests: Sequence[LogOut]) -> list[int]:
-    """End sessions; how many each request ended. One that has ended already, or is another user's, is no error."""
+async def log_out_users(db: Database, clock: Clock, requests: Sequence[LogOut]) -> list[int]:
+    """How many sessions each request ended. One that has ended already, or is another user's, is no error."""
     now = clock.now()
-    counts, changed, events = [], {}, []
+    counts: list[int] = []
+    changed: dict[UUID, Session] = {}
+    audits = []
     async with db.begin() as tx:
-        users = await store.lock_users(tx, {request.user_id for request in requests}, to_change=False)
-        sessions = await store.lock_sessions(
+        users = await commands.share_users(tx, {request.user_id for request in requests})
+        stored = await commands.lock_sessions(
             tx,
             {request.session_id for request in requests if request.session_id},
             of_users={request.user_id for request in requests if request.everywhere},
         )
         for request in requests:
             ended = [
-                domain.revoke(session, "logged_out", now)
-                for session in sessions.values()
+                sessions.revoke(session, "logged_out", now)
+                for session in stored.values()
                 if session.user_id == request.user_id
                 and session.revoked_at is None
                 and (request.everywhere or session.session_id == request.session_id)
             ]
             for session in ended:
-                sessions[session.session_id] = changed[session.session_id] = session
+                stored[session.session_id] = changed[session.session_id] = session
             counts.append(len(ended))
             if ended:
                 user = users[request.user_id]
-                after: dict[str, object] = {"sessions": len(ended)}
-                events.append(wire.user_audit("user.logout", user, request.origin, now, after=after))
-        await store.save_sessions(tx, list(changed.values()))
-        await outbox.append(tx, events)
+                after = {"sessions": len(ended)}
+                audits.append(events.user_audit("user.logout", user, request.origin, now, after=after))
+        await commands.save_sessions(tx, list(changed.values()))
+        await outbox.append(tx, audits)
     return counts
 
 
-async def forget(db: Database, clock: Clock) -> None:
-    """Housekeeping: what has expired may go."""
+async def end_sessions(
+    tx: Tx, clock: Clock, user_ids: Collection[UUID], because: str, *, keep: Collection[UUID] = ()
+) -> None:
+    """Revoke the sessions of locked users, but for those of *keep*."""
+    if not user_ids:
+        return
+    stored = await commands.lock_sessions(tx, of_users=user_ids)
+    ended = [
+        sessions.revoke(session, because, clock.now()) for session in stored.values() if session.session_id not in keep
+    ]
+    await commands.save_sessions(tx, ended)
+
+
+async def delete_expired(db: Database, clock: Clock) -> None:
+    """Housekeeping: delete the sessions and throttles that have expired."""
     async with db.begin() as tx:
-        await store.forget(tx, clock.now())
+        await commands.delete_expired(tx, clock.now())
 
 
-def _too_many(seconds: int) -> TooManyLogins:
-    error = TooManyLogins("too many attempts to log in")
-    error.retry_after_seconds = seconds
-    return error
-
-
-def _refused(attempt: Attempt, key: bytes, now: datetime) -> AuditRecorded:
-    """Once per window: who exactly tried what is in the access log, not in the book."""
-    return wire.audit(
-        "user.login_throttled",
-        attempt.merchant_id,
-        ("login_throttle", key.hex()),
-        attempt.origin,
-        now,
-        actor="unknown",
-    )
-
-
-def _key(*parts: str) -> bytes:
-    return hashlib.sha256("\0".join(parts).encode()).digest()
+def _cache_key(user_id: UUID) -> str:
+    return f"session:{ids.encode('usr', user_id)}"

@@ -1,0 +1,43 @@
+"""Requested changes of a user."""
+
+from uuid import UUID
+
+from msgspec import Struct
+
+from common.context import Context
+from identity.domain.concealed import Concealed
+from identity.domain.users import Status
+
+
+class ProfileChange(Struct, frozen=True):
+    """What is None stays."""
+
+    user_id: UUID
+    merchant_id: str
+    name: str | None
+    mobile_number: str | None
+    country_code: str | None
+
+
+class AccessChange(Struct, frozen=True):
+    """What an administrator decides: what is None stays. *add_roles* come on top of *roles*."""
+
+    user_id: UUID
+    merchant_id: str
+    roles: frozenset[str] | None
+    status: Status | None
+    actor: str
+    origin: Context
+    add_roles: frozenset[str] = frozenset()
+
+
+class PasswordForm(Concealed, frozen=True):
+    """What a user enters; *session_id* is the session that goes on. Passwords are normalised."""
+
+    user_id: UUID
+    merchant_id: str
+    email: str
+    session_id: UUID | None
+    current_password: str
+    password: str
+    confirmation: str

@@ -1,0 +1,237 @@
+"""Locks and writes, in sorted order: throttles, then users, then their sessions."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from common.database import Tx
+from identity.domain.sessions import Session
+from identity.domain.throttles import Throttle
+from identity.domain.users import User
+from identity.store import queries, rows
+
+_LOCK_USERS = "select 1 from users u where u.user_id = any(cast(:user_ids as uuid[])) order by u.user_id"
+_INSERT_USERS = """
+insert into users (user_id, merchant_id, email, name, password_hash, mobile_number, country_code, type, status,
+                   created_at, updated_at)
+select * from unnest(
+    cast(:user_ids as uuid[]), cast(:merchant_ids as text[]), cast(:emails as text[]), cast(:names as text[]),
+    cast(:hashes as text[]), cast(:numbers as text[]), cast(:codes as text[]), cast(:types as text[]),
+    cast(:statuses as text[]), cast(:times as timestamptz[]), cast(:times as timestamptz[]))
+on conflict (merchant_id, email_key) do nothing
+returning user_id
+"""
+_SAVE_USERS = """
+update users u
+set name = c.name, password_hash = c.password_hash, mobile_number = c.mobile_number,
+    country_code = c.country_code, status = c.status, is_mobile_number_verified = c.is_mobile_number_verified,
+    version = c.version, updated_at = c.updated_at
+from unnest(
+    cast(:user_ids as uuid[]), cast(:names as text[]), cast(:hashes as text[]), cast(:numbers as text[]),
+    cast(:codes as text[]), cast(:statuses as text[]), cast(:verified as boolean[]), cast(:versions as int[]),
+    cast(:times as timestamptz[]))
+    as c (user_id, name, password_hash, mobile_number, country_code, status, is_mobile_number_verified,
+          version, updated_at)
+where u.user_id = c.user_id
+"""
+_TAKE_ROLES = """
+delete from user_roles r where r.user_id = any(cast(:changed as uuid[])) and not exists (
+    select from unnest(cast(:user_ids as uuid[]), cast(:roles as text[])) as kept (user_id, role)
+    where kept.user_id = r.user_id and kept.role = r.role)
+"""
+_GRANT_ROLES = """
+insert into user_roles (user_id, role, granted_by, granted_at)
+select user_id, role, :granted_by, granted_at
+from unnest(cast(:user_ids as uuid[]), cast(:roles as text[]), cast(:times as timestamptz[]))
+    as row (user_id, role, granted_at)
+on conflict do nothing
+"""
+_INSERT_SESSIONS = """
+insert into sessions (session_id, user_id, generation, token_hash, ip, user_agent, created_at, rotated_at,
+                      expires_at)
+select * from unnest(
+    cast(:session_ids as uuid[]), cast(:user_ids as uuid[]), cast(:generations as int[]),
+    cast(:hashes as bytea[]), cast(:ips as text[]), cast(:agents as text[]), cast(:created as timestamptz[]),
+    cast(:rotated as timestamptz[]), cast(:expiries as timestamptz[]))
+"""
+_LOCK_SESSIONS = """
+select * from sessions
+where session_id = any(cast(:session_ids as uuid[]))
+   or user_id = any(cast(:user_ids as uuid[])) and revoked_at is null
+order by session_id for no key update
+"""
+_SAVE_SESSIONS = """
+update sessions s
+set generation = c.generation, token_hash = c.token_hash, rotated_at = c.rotated_at, expires_at = c.expires_at,
+    revoked_at = c.revoked_at, revoked_because = c.revoked_because
+from unnest(
+    cast(:session_ids as uuid[]), cast(:generations as int[]), cast(:hashes as bytea[]),
+    cast(:rotated as timestamptz[]), cast(:expiries as timestamptz[]), cast(:revoked as timestamptz[]),
+    cast(:reasons as text[]))
+    as c (session_id, generation, token_hash, rotated_at, expires_at, revoked_at, revoked_because)
+where s.session_id = c.session_id
+"""
+_INSERT_THROTTLES = """
+insert into login_throttles (key, attempts, window_ends_at)
+select key, 0, :now from unnest(cast(:keys as bytea[])) as row (key) on conflict do nothing
+"""
+_LOCK_THROTTLES = """
+select key, attempts, window_ends_at from login_throttles where key = any(cast(:keys as bytea[]))
+order by key for no key update
+"""
+_SAVE_THROTTLES = """
+update login_throttles t set attempts = c.attempts, window_ends_at = c.window_ends_at
+from unnest(cast(:keys as bytea[]), cast(:attempts as int[]), cast(:ends as timestamptz[]))
+    as c (key, attempts, window_ends_at)
+where t.key = c.key
+"""
+
+
+async def lock_users(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, User]:
+    """Those that exist; nobody else changes them until *tx* ends."""
+    return await _locked_users(tx, user_ids, "for no key update of u")
+
+
+async def share_users(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, User]:
+    """Those that exist; nobody changes them until *tx* ends, others may share the lock."""
+    return await _locked_users(tx, user_ids, "for share of u")
+
+
+async def _locked_users(tx: Tx, user_ids: Collection[UUID], strength: str) -> dict[UUID, User]:
+    await tx.execute(f"{_LOCK_USERS} {strength}", user_ids=list(user_ids))
+    # Roles live in another table: they are read after the lock, or a change that the lock waited for would be missed.
+    return await queries.users_by_id(tx, user_ids)
+
+
+async def insert_users(tx: Tx, users: Iterable[User], granted_by: str) -> set[UUID]:
+    """The ids of those that were inserted; the others' e-mail addresses are taken."""
+    ordered = sorted(users, key=lambda user: (user.merchant_id, user.email.lower()))
+    found = await tx.execute(
+        _INSERT_USERS,
+        user_ids=[user.user_id for user in ordered],
+        merchant_ids=[user.merchant_id for user in ordered],
+        emails=[user.email for user in ordered],
+        names=[user.profile.name for user in ordered],
+        hashes=[user.password_hash for user in ordered],
+        numbers=[user.profile.mobile_number for user in ordered],
+        codes=[user.profile.country_code for user in ordered],
+        types=[user.type for user in ordered],
+        statuses=[user.access.status.value for user in ordered],
+        times=[user.created_at for user in ordered],
+    )
+    inserted = set(found.scalars())
+    await _grant_roles(tx, [user for user in ordered if user.user_id in inserted], granted_by)
+    return inserted
+
+
+async def save_users(tx: Tx, users: Sequence[User]) -> None:
+    """Write locked users back, without their roles."""
+    if not users:
+        return
+    await tx.execute(
+        _SAVE_USERS,
+        user_ids=[user.user_id for user in users],
+        names=[user.profile.name for user in users],
+        hashes=[user.password_hash for user in users],
+        numbers=[user.profile.mobile_number for user in users],
+        codes=[user.profile.country_code for user in users],
+        statuses=[user.access.status.value for user in users],
+        verified=[user.is_mobile_number_verified for user in users],
+        versions=[user.version for user in users],
+        times=[user.updated_at for user in users],
+    )
+
+
+async def save_roles(tx: Tx, users: Sequence[User], granted_by: str) -> None:
+    """Make the stored roles of locked users those that they have now."""
+    if not users:
+        return
+    pairs = _role_pairs(users)
+    await tx.execute(
+        _TAKE_ROLES,
+        changed=[user.user_id for user in users],
+        user_ids=[user_id for user_id, _ in pairs],
+        roles=[role for _, role in pairs],
+    )
+    await _grant_roles(tx, users, granted_by)
+
+
+async def _grant_roles(tx: Tx, users: Sequence[User], granted_by: str) -> None:
+    pairs = _role_pairs(users)
+    times = {user.user_id: user.updated_at for user in users}
+    await tx.execute(
+        _GRANT_ROLES,
+        user_ids=[user_id for user_id, _ in pairs],
+        roles=[role for _, role in pairs],
+        times=[times[user_id] for user_id, _ in pairs],
+        granted_by=granted_by,
+    )
+
+
+def _role_pairs(users: Iterable[User]) -> list[tuple[UUID, str]]:
+    return sorted((user.user_id, role) for user in users for role in user.access.roles)
+
+
+async def insert_sessions(tx: Tx, sessions: Collection[Session]) -> None:
+    if not sessions:
+        return
+    ordered = sorted(sessions, key=lambda session: session.session_id)
+    await tx.execute(
+        _INSERT_SESSIONS,
+        session_ids=[session.session_id for session in ordered],
+        user_ids=[session.user_id for session in ordered],
+        generations=[session.generation for session in ordered],
+        hashes=[session.token_hash for session in ordered],
+        ips=[session.device.ip for session in ordered],
+        agents=[session.device.user_agent for session in ordered],
+        created=[session.created_at for session in ordered],
+        rotated=[session.rotated_at for session in ordered],
+        expiries=[session.expires_at for session in ordered],
+    )
+
+
+async def lock_sessions(
+    tx: Tx, session_ids: Collection[UUID] = (), *, of_users: Collection[UUID] = ()
+) -> dict[UUID, Session]:
+    """The sessions by their ids, and the open ones of whole users; nobody else changes them until *tx* ends."""
+    found = await tx.execute(_LOCK_SESSIONS, session_ids=list(session_ids), user_ids=list(of_users))
+    return {row.session_id: rows.session(row) for row in found}
+
+
+async def save_sessions(tx: Tx, sessions: Sequence[Session]) -> None:
+    if not sessions:
+        return
+    await tx.execute(
+        _SAVE_SESSIONS,
+        session_ids=[session.session_id for session in sessions],
+        generations=[session.generation for session in sessions],
+        hashes=[session.token_hash for session in sessions],
+        rotated=[session.rotated_at for session in sessions],
+        expiries=[session.expires_at for session in sessions],
+        revoked=[session.revoked_at for session in sessions],
+        reasons=[session.revoked_because for session in sessions],
+    )
+
+
+async def lock_throttles(tx: Tx, keys: Collection[bytes], now: datetime) -> dict[bytes, Throttle]:
+    """One for every key, made when it is missing; nobody else changes them until *tx* ends."""
+    ordered = sorted(set(keys))
+    await tx.execute(_INSERT_THROTTLES, keys=ordered, now=now)
+    return {row.key: rows.throttle(row) for row in await tx.execute(_LOCK_THROTTLES, keys=ordered)}
+
+
+async def save_throttles(tx: Tx, throttles: Collection[Throttle]) -> None:
+    if not throttles:
+        return
+    await tx.execute(
+        _SAVE_THROTTLES,
+        keys=[throttle.key for throttle in throttles],
+        attempts=[throttle.attempts for throttle in throttles],
+        ends=[throttle.window_ends_at for throttle in throttles],
+    )
+
+
+async def delete_expired(tx: Tx, now: datetime) -> None:
+    """Delete throttles and sessions whose time is over."""
+    await tx.execute("delete from login_throttles where window_ends_at < :now", now=now)
+    await tx.execute("delete from sessions where expires_at < :now", now=now)

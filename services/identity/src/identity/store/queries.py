@@ -1,0 +1,57 @@
+"""Reads without locks."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from common.database import Tx
+from identity.domain.sessions import Session
+from identity.domain.users import User
+from identity.store import rows
+
+_USERS = """
+select u.user_id, u.merchant_id, u.email, u.password_hash, u.name, u.mobile_number, u.country_code, u.type, u.status,
+       u.is_email_verified, u.is_mobile_number_verified, u.version, u.created_at, u.updated_at,
+       array(select r.role from user_roles r where r.user_id = u.user_id) as roles
+from users u
+"""
+_USERS_BY_ID = _USERS + "where u.user_id = any(cast(:user_ids as uuid[])) order by u.user_id"
+_USERS_BY_EMAIL = (
+    _USERS
+    + """
+join unnest(cast(:merchant_ids as text[]), cast(:email_keys as text[])) as address (merchant_id, email_key)
+    on u.merchant_id = address.merchant_id and u.email_key = address.email_key
+"""
+)
+_USERS_OF_SESSIONS = "select user_id from sessions where session_id = any(cast(:session_ids as uuid[]))"
+_RECENT_SESSIONS = "select * from sessions where user_id = :user_id order by session_id desc limit :limit"
+
+
+async def users_by_id(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, User]:
+    """Those that exist, as they are now."""
+    return {row.user_id: rows.user(row) for row in await tx.execute(_USERS_BY_ID, user_ids=list(user_ids))}
+
+
+async def users_by_email(tx: Tx, addresses: Collection[tuple[str, str]]) -> dict[tuple[str, str], User]:
+    """By (merchant id, lower-case e-mail address)."""
+    found = await tx.execute(
+        _USERS_BY_EMAIL,
+        merchant_ids=[merchant_id for merchant_id, _ in addresses],
+        email_keys=[email_key for _, email_key in addresses],
+    )
+    users = [rows.user(row) for row in found]
+    return {(user.merchant_id, user.email.lower()): user for user in users}
+
+
+async def users_of_sessions(tx: Tx, session_ids: Collection[UUID]) -> set[UUID]:
+    """Whose sessions these are, which never changes; users are locked before their sessions."""
+    return set((await tx.execute(_USERS_OF_SESSIONS, session_ids=list(session_ids))).scalars())
+
+
+async def recent_sessions(tx: Tx, user_id: UUID, limit: int) -> list[Session]:
+    """The newest ones, oldest first."""
+    newest_first = await tx.execute(_RECENT_SESSIONS, user_id=user_id, limit=limit)
+    return [rows.session(row) for row in newest_first][::-1]
+
+
+async def role_names(tx: Tx) -> frozenset[str]:
+    return frozenset((await tx.execute("select role from roles")).scalars())

@@ -1,0 +1,43 @@
+"""Rows as the domain's records."""
+
+from common.database import Row
+from identity.domain.sessions import Device, Session
+from identity.domain.throttles import Throttle
+from identity.domain.users import Access, Profile, Status, User
+
+
+def user(row: Row) -> User:
+    """Of a row of users with the array *roles*."""
+    return User(
+        user_id=row.user_id,
+        merchant_id=row.merchant_id,
+        email=row.email,
+        password_hash=row.password_hash,
+        profile=Profile(name=row.name, mobile_number=row.mobile_number, country_code=row.country_code),
+        type=row.type,
+        access=Access(status=Status(row.status), roles=frozenset(row.roles)),
+        is_email_verified=row.is_email_verified,
+        is_mobile_number_verified=row.is_mobile_number_verified,
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def session(row: Row) -> Session:
+    return Session(
+        session_id=row.session_id,
+        user_id=row.user_id,
+        generation=row.generation,
+        token_hash=bytes(row.token_hash),
+        device=Device(ip=row.ip, user_agent=row.user_agent),
+        created_at=row.created_at,
+        rotated_at=row.rotated_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        revoked_because=row.revoked_because,
+    )
+
+
+def throttle(row: Row) -> Throttle:
+    return Throttle(key=row.key, attempts=row.attempts, window_ends_at=row.window_ends_at)

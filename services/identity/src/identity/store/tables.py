@@ -1,0 +1,106 @@
+"""The tables, described once; a test compares them with what the migrations make."""
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+metadata = MetaData()
+
+_MOMENT = DateTime(timezone=True)
+# Compared byte by byte, whatever the database's locale.
+_IDENTIFIER = Text(collation="C")
+
+merchants = Table(
+    "merchants",
+    metadata,
+    Column("merchant_id", _IDENTIFIER, CheckConstraint("merchant_id ~ '^mer_[A-Za-z0-9]{1,60}$'"), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column(
+        "status", Text, CheckConstraint("status in ('ACTIVE', 'INACTIVE')"), nullable=False, server_default="ACTIVE"
+    ),
+    Column("created_at", _MOMENT, nullable=False, server_default=text("now()")),
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    Column("role", _IDENTIFIER, CheckConstraint("role ~ '^[A-Z][A-Z_]{1,30}$'"), primary_key=True),
+    Column("self_service", Boolean, nullable=False),
+    Column("description", Text, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("merchant_id", _IDENTIFIER, ForeignKey("merchants.merchant_id"), nullable=False),
+    Column("email", Text, CheckConstraint("length(email) <= 254"), nullable=False),
+    Column("email_key", _IDENTIFIER, Computed('lower(email collate "C")', persisted=True), nullable=False),
+    Column("name", Text, CheckConstraint("length(name) between 1 and 120"), nullable=False),
+    Column("password_hash", Text, CheckConstraint("password_hash like '$argon2id$%'"), nullable=False),
+    Column("mobile_number", Text, CheckConstraint("mobile_number ~ '^[0-9]{6,14}$'")),
+    Column("country_code", Text, CheckConstraint("country_code ~ '^[+][1-9][0-9]{0,3}$'")),
+    Column("type", _IDENTIFIER, ForeignKey("roles.role"), nullable=False),
+    Column(
+        "status", Text, CheckConstraint("status in ('ACTIVE', 'INACTIVE')"), nullable=False, server_default="ACTIVE"
+    ),
+    Column("is_email_verified", Boolean, nullable=False, server_default=text("false")),
+    Column("is_mobile_number_verified", Boolean, nullable=False, server_default=text("false")),
+    Column("version", Integer, CheckConstraint("version > 0"), nullable=False, server_default=text("1")),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("updated_at", _MOMENT, nullable=False),
+    UniqueConstraint("merchant_id", "email_key"),
+    postgresql_with={"fillfactor": 90},
+)
+
+user_roles = Table(
+    "user_roles",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.user_id"), primary_key=True),
+    Column("role", _IDENTIFIER, ForeignKey("roles.role"), primary_key=True),
+    Column("granted_by", Text, nullable=False),
+    Column("granted_at", _MOMENT, nullable=False),
+)
+
+# One row per family of refresh tokens; a refresh updates it in place (no indexed column changes: HOT).
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.user_id"), nullable=False),
+    Column("generation", Integer, CheckConstraint("generation > 0"), nullable=False),
+    Column("token_hash", LargeBinary, CheckConstraint("length(token_hash) = 32"), nullable=False),
+    Column("ip", Text, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("rotated_at", _MOMENT, nullable=False),
+    Column("expires_at", _MOMENT, nullable=False),
+    Column("revoked_at", _MOMENT),
+    Column("revoked_because", Text, CheckConstraint("(revoked_because is null) = (revoked_at is null)")),
+    Index("sessions_of_user", "user_id"),
+    postgresql_with={"fillfactor": 70},
+)
+
+# Keys are hashes: nothing in here names a user or an address.
+login_throttles = Table(
+    "login_throttles",
+    metadata,
+    Column("key", LargeBinary, CheckConstraint("length(key) = 32"), primary_key=True),
+    Column("attempts", Integer, CheckConstraint("attempts >= 0"), nullable=False),
+    Column("window_ends_at", _MOMENT, nullable=False),
+    postgresql_with={"fillfactor": 50},
+)

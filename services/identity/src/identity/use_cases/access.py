@@ -1,0 +1,75 @@
+"""Access: the roles of users, and whether their accounts are switched on."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from commdesk.common.v1.events_pb2 import AuditRecorded
+from common import outbox
+from common.clock import Clock
+from common.database import Database, retried
+from common.errors import DomainError
+from identity.domain import users
+from identity.domain.changes import AccessChange
+from identity.domain.errors import RoleUnknown, UserNotFound
+from identity.domain.users import Access, User
+from identity.store import commands, queries
+from identity.use_cases.batches import only
+from identity.use_cases.profiles import Profiles
+from identity.use_cases.sessions import end_sessions
+from identity.wire import events
+
+
+async def change_user_access(db: Database, clock: Clock, profiles: Profiles, change: AccessChange) -> User:
+    """Raises RoleUnknown or UserNotFound."""
+    user = only(await change_access(db, clock, [change]))
+    await profiles.remember(user)
+    return user
+
+
+@retried
+async def change_access(db: Database, clock: Clock, changes: Sequence[AccessChange]) -> list[User | DomainError]:
+    """Grant and take roles, switch accounts on and off; switching one off ends all its sessions."""
+    results: list[User | DomainError] = []
+    async with db.begin() as tx:
+        role_names = await queries.role_names(tx)
+        current_users = await commands.lock_users(tx, {change.user_id for change in changes})
+        changed: dict[UUID, tuple[User, str]] = {}
+        audits = []
+        for change in changes:
+            user = current_users.get(change.user_id)
+            if user is None or user.merchant_id != change.merchant_id:
+                results.append(UserNotFound())
+                continue
+            roles = (user.access.roles if change.roles is None else change.roles) | change.add_roles
+            if not roles <= role_names or not roles:
+                results.append(RoleUnknown("a user has at least one role, and only known ones"))
+                continue
+            access = Access(change.status or user.access.status, roles)
+            if access != user.access:
+                before, user = user, replace(users.touched(user, clock.now()), access=access)
+                current_users[user.user_id] = user
+                changed[user.user_id] = (user, change.actor)
+                audits.append(_access_audit(before, user, change, clock))
+            results.append(user)
+        await commands.save_users(tx, [user for user, _ in changed.values()])
+        for actor in sorted({actor for _, actor in changed.values()}):
+            await commands.save_roles(tx, [user for user, by in changed.values() if by == actor], granted_by=actor)
+        inactive = {user_id for user_id, (user, _) in changed.items() if not user.is_active}
+        await end_sessions(tx, clock, inactive, "user_inactive")
+        await outbox.append(tx, audits)
+    return results
+
+
+def _access_audit(before: User, after: User, change: AccessChange, clock: Clock) -> AuditRecorded:
+    action = "user.roles_changed" if before.access.roles != after.access.roles else "user.status_changed"
+    return events.user_audit(
+        action,
+        after,
+        change.origin,
+        clock.now(),
+        actor=change.actor,
+        before=events.access_state(before),
+        after=events.access_state(after),
+    )

@@ -1,0 +1,94 @@
+"""Change a password."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from common import context, outbox
+from common.clock import Clock
+from common.context import Context
+from common.database import Database, retried
+from common.errors import DomainError
+from identity.domain import users
+from identity.domain.changes import PasswordForm
+from identity.domain.concealed import Concealed
+from identity.domain.errors import PasswordWrong, UserNotFound
+from identity.domain.users import User
+from identity.passwords import Passwords
+from identity.store import commands
+from identity.use_cases.batches import only
+from identity.use_cases.logins import LoginAttempt, Logins
+from identity.use_cases.sessions import end_sessions
+from identity.wire import events
+
+
+class PasswordChange(Concealed, frozen=True):
+    """*verified_hash* is the hash that the current password was verified against; *keep* the session that goes on."""
+
+    user_id: UUID
+    merchant_id: str
+    verified_hash: str
+    password_hash: str
+    keep: UUID | None
+    origin: Context
+
+
+class PasswordChanges:
+    """Verifies and hashes outside the transaction."""
+
+    def __init__(self, db: Database, clock: Clock, passwords: Passwords, logins: Logins) -> None:
+        self._db = db
+        self._clock = clock
+        self._passwords = passwords
+        self._logins = logins
+
+    async def change(self, form: PasswordForm) -> None:
+        """End every other session. Raises UserInvalid, PasswordWrong, LoginThrottled or UserNotFound."""
+        origin = context.current()
+        # Guessing the current password with a stolen token counts as guessing.
+        user = await self._logins.count_attempt(LoginAttempt(form.merchant_id, form.email, origin))
+        if user is None or user.user_id != form.user_id:
+            raise UserNotFound
+        others = {user.email, user.profile.name, form.current_password}
+        users.check_new_password(form.password, form.confirmation, others)
+        if not await self._passwords.verify(user.password_hash, form.current_password):
+            raise PasswordWrong("the current password is wrong")
+        change = PasswordChange(
+            user_id=form.user_id,
+            merchant_id=form.merchant_id,
+            verified_hash=user.password_hash,
+            password_hash=await self._passwords.hash(form.password),
+            keep=form.session_id,
+            origin=origin,
+        )
+        only(await change_passwords(self._db, self._clock, [change]))
+
+
+@retried
+async def change_passwords(db: Database, clock: Clock, changes: Sequence[PasswordChange]) -> list[User | DomainError]:
+    """Set a new password and end every other session of the user."""
+    results: list[User | DomainError] = []
+    async with db.begin() as tx:
+        current_users = await commands.lock_users(tx, {change.user_id for change in changes})
+        changed: dict[UUID, User] = {}
+        kept: set[UUID] = set()
+        audits = []
+        for change in changes:
+            user = current_users.get(change.user_id)
+            if user is None or user.merchant_id != change.merchant_id:
+                results.append(UserNotFound())
+            elif user.password_hash != change.verified_hash:
+                # It was changed while the current password was being verified.
+                results.append(PasswordWrong())
+            else:
+                user = replace(users.touched(user, clock.now()), password_hash=change.password_hash)
+                current_users[user.user_id] = changed[user.user_id] = user
+                if change.keep is not None:
+                    kept.add(change.keep)
+                audits.append(events.user_audit("user.password_changed", user, change.origin, clock.now()))
+                results.append(user)
+        await commands.save_users(tx, list(changed.values()))
+        await end_sessions(tx, clock, changed.keys(), "password_changed", keep=kept)
+        await outbox.append(tx, audits)
+    return results

@@ -1,0 +1,35 @@
+"""Users as they are, for other services and for operators."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from common import ids
+from common.database import Database, Tx
+from common.delivery import Story
+from common.errors import LimitExceeded
+from identity.domain.users import User
+from identity.store import queries
+from identity.wire import views
+
+USERS_MAX = 500
+TIMELINE_SESSIONS_MAX = 50
+
+
+async def list_users(db: Database, user_ids: Collection[UUID]) -> list[User]:
+    """Those that exist. Raises LimitExceeded."""
+    if len(user_ids) > USERS_MAX:
+        raise LimitExceeded(f"{len(user_ids)} users in one call, at most {USERS_MAX}")
+    async with db.begin() as tx:
+        return list((await queries.users_by_id(tx, user_ids)).values())
+
+
+async def timeline(tx: Tx, reference: str) -> Story:
+    """What happened to a user's account; nothing for references of other kinds."""
+    try:
+        user_id = ids.decode("usr", reference)
+    except ids.InvalidId:
+        return Story()
+    user = (await queries.users_by_id(tx, {user_id})).get(user_id)
+    if user is None:
+        return Story()
+    return views.timeline(user, await queries.recent_sessions(tx, user_id, TIMELINE_SESSIONS_MAX))

@@ -1,0 +1,54 @@
+"""Audit lines."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from commdesk.common.v1.events_pb2 import AuditRecorded
+from common import ids
+from common.context import Context
+from common.events import audit
+from identity.domain.users import User
+
+SERVICE = "identity"
+
+
+def user_audit(
+    action: str,
+    user: User,
+    origin: Context,
+    now: datetime,
+    *,
+    actor: str = "",
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> AuditRecorded:
+    """What was done to a user; by the user, unless *actor* names another."""
+    user_id = ids.encode("usr", user.user_id)
+    return audit(
+        action,
+        ("user", user_id),
+        service=SERVICE,
+        at=now,
+        merchant_id=user.merchant_id,
+        actor_id=actor or user_id,
+        before=before,
+        after=after,
+        origin=origin,
+    )
+
+
+def login_throttled(merchant_id: str, key: bytes, origin: Context, now: datetime) -> AuditRecorded:
+    """Attempts under *key*, a hash, have to wait."""
+    return audit(
+        "user.login_throttled",
+        ("login_throttle", key.hex()),
+        service=SERVICE,
+        at=now,
+        merchant_id=merchant_id,
+        actor_id="unknown",
+        origin=origin,
+    )
+
+
+def access_state(user: User) -> dict[str, object]:
+    return {"roles": sorted(user.access.roles), "status": user.access.status.value}

@@ -1,0 +1,132 @@
+"""What comes in: bodies and queries, and what they ask of the use cases."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from common import ids
+from common.context import Context
+from common.http_server import Body, Query
+from common.tokens import Caller
+from identity.domain.changes import AccessChange, PasswordForm, ProfileChange
+from identity.domain.errors import UserNotFound
+from identity.domain.sessions import LogOut
+from identity.domain.users import Profile, SignUpForm, Status, normalised_password
+
+
+class SignUpBody(Body, frozen=True):
+    email: str
+    name: str
+    password: str
+    confirm_password: str
+    mobile_number: str | None = None
+    country_code: str = "+91"
+    type: str = "USER"
+
+
+class LogInBody(Body, frozen=True):
+    email: str
+    password: str
+
+
+class RefreshBody(Body, frozen=True):
+    refresh_token: str
+
+
+class ProfileBody(Body, frozen=True):
+    """Fields that are absent stay as they are."""
+
+    name: str | None = None
+    mobile_number: str | None = None
+    country_code: str | None = None
+
+
+class PasswordBody(Body, frozen=True):
+    current_password: str
+    password: str
+    confirm_password: str
+
+
+class AccessBody(Body, frozen=True):
+    """Fields that are absent stay as they are; *roles* replaces all the user's roles."""
+
+    roles: list[str] | None = None
+    status: Status | None = None
+
+
+class LogOutQuery(Query, frozen=True):
+    everywhere: bool = False
+
+
+def sign_up_form(body: SignUpBody) -> SignUpForm:
+    return SignUpForm(
+        email=body.email,
+        profile=Profile(name=body.name, mobile_number=body.mobile_number, country_code=body.country_code),
+        password=normalised_password(body.password),
+        confirmation=normalised_password(body.confirm_password),
+        role=body.type,
+    )
+
+
+def log_out(caller: Caller, query: LogOutQuery, origin: Context) -> LogOut:
+    return LogOut(user_id=user_id(caller), session_id=session_id(caller), everywhere=query.everywhere, origin=origin)
+
+
+def profile_change(caller: Caller, body: ProfileBody) -> ProfileChange:
+    return ProfileChange(
+        user_id=user_id(caller),
+        merchant_id=caller.merchant_id,
+        name=body.name,
+        mobile_number=body.mobile_number,
+        country_code=body.country_code,
+    )
+
+
+def password_form(caller: Caller, body: PasswordBody) -> PasswordForm:
+    return PasswordForm(
+        user_id=user_id(caller),
+        merchant_id=caller.merchant_id,
+        email=caller.email,
+        session_id=session_id(caller),
+        current_password=normalised_password(body.current_password),
+        password=normalised_password(body.password),
+        confirmation=normalised_password(body.confirm_password),
+    )
+
+
+def access_change(caller: Caller, user_id: str, body: AccessBody, origin: Context) -> AccessChange:
+    """Raises InvalidId."""
+    return AccessChange(
+        user_id=ids.decode("usr", user_id),
+        merchant_id=caller.merchant_id,
+        roles=None if body.roles is None else frozenset(body.roles),
+        status=body.status,
+        actor=caller.user_id,
+        origin=origin,
+    )
+
+
+def session_id(caller: Caller) -> UUID | None:
+    """The session that the caller's token names; None for tokens of other issuers."""
+    try:
+        return ids.decode("ses", caller.token_id.partition(".")[0])
+    except ids.InvalidId:
+        return None
+
+
+def user_id(caller: Caller) -> UUID:
+    """Raises UserNotFound for a user of another issuer: there is no account here."""
+    try:
+        return ids.decode("usr", caller.user_id)
+    except ids.InvalidId:
+        raise UserNotFound("there is no profile of this user here") from None
+
+
+def user_ids(texts: Iterable[str]) -> set[UUID]:
+    """Users of other issuers have ids of other shapes; they are left out as unknown ones are."""
+    decoded = set()
+    for text in texts:
+        try:
+            decoded.add(ids.decode("usr", text))
+        except ids.InvalidId:
+            continue
+    return decoded

@@ -1,0 +1,153 @@
+"""What is answered: views in JSON, messages in protobuf, timelines."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from commdesk.identity.v1 import identity_pb2 as pb
+from common import ids
+from common.delivery import Story, StoryEntry
+from identity.domain.sessions import OpenedSession, Session
+from identity.domain.users import Status, User
+
+
+class UserView(Struct, frozen=True, rename="camel"):
+    user_id: str
+    merchant_id: str
+    email: str
+    name: str
+    mobile_number: str | None
+    country_code: str | None
+    type: str
+    roles: list[str]
+    status: Status
+    is_email_verified: bool
+    is_mobile_number_verified: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class SessionUserView(Struct, frozen=True):
+    """S004-070 spells these four fields."""
+
+    id: str = msgspec.field(name="_id")
+    email: str
+    name: str
+    type: str
+
+
+class SessionView(Struct, frozen=True, rename="camel"):
+    """*token* is the access token, *expires_in* its life in seconds."""
+
+    token: str
+    refresh_token: str
+    expires_in: int
+    user: SessionUserView
+
+
+class LogOutView(Struct, frozen=True, rename="camel"):
+    sessions_ended: int
+
+
+class KeyView(Struct, frozen=True):
+    """A public Ed25519 key as RFC 8037 writes it."""
+
+    kty: str
+    crv: str
+    use: str
+    alg: str
+    kid: str
+    x: str
+
+
+class KeySetView(Struct, frozen=True):
+    """RFC 7517: the keys that verify access tokens."""
+
+    keys: list[KeyView]
+
+
+class CachedSession(Struct, frozen=True, rename="camel"):
+    """What Redis holds of a login: the token's id, not the token, which would be as good as the login itself."""
+
+    token_id: str
+    ip: str
+    user_agent: str
+    logged_in_at: datetime
+    refreshed_at: datetime
+
+
+def user_id(user: User) -> str:
+    return ids.encode("usr", user.user_id)
+
+
+def user(user: User) -> UserView:
+    return UserView(
+        user_id=user_id(user),
+        merchant_id=user.merchant_id,
+        email=user.email,
+        name=user.profile.name,
+        mobile_number=user.profile.mobile_number,
+        country_code=user.profile.country_code,
+        type=user.type,
+        roles=sorted(user.access.roles),
+        status=user.access.status,
+        is_email_verified=user.is_email_verified,
+        is_mobile_number_verified=user.is_mobile_number_verified,
+        created_at=user.created_at,
+        updated_at=user.updated_at,
+    )
+
+
+def cached_user(encoded: bytes) -> UserView | None:
+    """The view as it was cached; None for what an older version of the service left there."""
+    try:
+        return msgspec.json.decode(encoded, type=UserView)
+    except msgspec.DecodeError:
+        return None
+
+
+def session(opened: OpenedSession) -> SessionView:
+    user = opened.user
+    return SessionView(
+        token=opened.access_token,
+        refresh_token=opened.refresh_token,
+        expires_in=int(opened.expires_in.total_seconds()),
+        user=SessionUserView(id=user_id(user), email=user.email, name=user.profile.name, type=user.type),
+    )
+
+
+def cached_session(session: Session) -> CachedSession:
+    return CachedSession(
+        token_id=f"{ids.encode('ses', session.session_id)}.{session.generation}",
+        ip=session.device.ip,
+        user_agent=session.device.user_agent,
+        logged_in_at=session.created_at,
+        refreshed_at=session.rotated_at,
+    )
+
+
+def user_message(user: User) -> pb.User:
+    return pb.User(
+        user_id=user_id(user),
+        merchant_id=user.merchant_id,
+        name=user.profile.name,
+        email=user.email,
+        phone=user.profile.phone,
+        roles=sorted(user.access.roles),
+        status=user.access.status.value,
+    )
+
+
+def timeline(user: User, sessions: Iterable[Session]) -> Story:
+    """When a user signed up, logged in and out. Names and addresses are left out."""
+    fields = {"user": user_id(user), "roles": " ".join(sorted(user.access.roles)), "status": user.access.status.value}
+    entries = [StoryEntry(user.created_at, "transition", "signed up", fields)]
+    for session in sessions:
+        name = {"session": ids.encode("ses", session.session_id), "refreshes": str(session.generation - 1)}
+        entries.append(StoryEntry(session.created_at, "transition", "session opened", name))
+        if session.revoked_at is not None:
+            summary = f"session ended: {session.revoked_because}"
+            entries.append(StoryEntry(session.revoked_at, "transition", summary, name))
+    return Story(sorted(entries, key=lambda entry: entry.time))
