@@ -1,7 +1,5 @@
 """python -m loadtests: the capacity of the whole payment lifecycle on a running stack, and what it costs."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """A whole bench: warm-up, rounds, baselines, and the verdict on all of it."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Mapping, Sequence

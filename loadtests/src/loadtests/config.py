@@ -1,9 +1,8 @@
 """The parameters of a bench and their bounds."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 PAYMENTS_MAX: Final = 200_000
 ROUNDS_MAX: Final = 20
@@ -32,8 +31,7 @@ DISK_BYTES_PER_PAYMENT: Final = 60_000
 DISK_BYTES_SPARED: Final = 2_000_000_000
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """One bench. *rate* is payments a second to offer; 0 lets *clients* go as fast as they are answered."""
 
     payments: int = 3_000

@@ -1,14 +1,12 @@
 """What a run left in PostgreSQL: rows, WAL and bytes, and when each payment reached each step of its life."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
 from common import ids
 
@@ -47,8 +45,7 @@ _ROWS = """
 """
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(Struct, frozen=True):
     """Counters of the database; only their differences say something."""
 
     wal_lsn: int
@@ -56,7 +53,7 @@ class Written:
     rows: Mapping[str, int]
     """Rows written (inserted, updated or deleted) by "schema.table"."""
 
-    def since(self, earlier: Written) -> dict[str, Any]:
+    def since(self, earlier: Self) -> dict[str, Any]:
         rows = {table: count - earlier.rows.get(table, 0) for table, count in self.rows.items()}
         return {
             "wal_bytes": self.wal_lsn - earlier.wal_lsn,

@@ -1,7 +1,5 @@
 """Makes payments through the edge and pays for them at the gateway's simulator: the load, and nothing else."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import random
@@ -9,9 +7,9 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from loadtests import config
 from loadtests.http_client import Address, Answer, Connection, ConnectionLost, post
@@ -36,20 +34,19 @@ class _PaidAnswer(msgspec.Struct):
     refused: dict[str, str]
 
 
-@dataclass
-class Outcome:
+class Outcome(Struct):
     """What the load did. Times are seconds since 1970; *create_seconds* runs from when a request was due."""
 
     started_at: float = 0.0
-    created_at: list[float] = field(default_factory=list)
-    create_seconds: list[float] = field(default_factory=list)
-    payment_ids: list[str] = field(default_factory=list)
-    order_ids: list[str] = field(default_factory=list)
+    created_at: list[float] = []
+    create_seconds: list[float] = []
+    payment_ids: list[str] = []
+    order_ids: list[str] = []
     again: Counter[str] = field(default_factory=Counter)
     """Requests that were sent once more, by why."""
     failures: Counter[str] = field(default_factory=Counter)
     """Payments that were not created, by why."""
-    unpaid: dict[str, str] = field(default_factory=dict)
+    unpaid: dict[str, str] = {}
     ended_at: float = 0.0
 
     @property

@@ -4,36 +4,32 @@ It shares two cores with what it measures, and a general client would take more 
 It reads what Traefik and our own servers write: a status line, a Content-Length or chunks.
 """
 
-from __future__ import annotations
-
 import asyncio
-from dataclasses import dataclass
-from typing import cast
+from typing import Self, cast
 from urllib.parse import urlsplit
 
 import httptools
+from msgspec import Struct
 
 
 class ConnectionLost(ConnectionError):
     """The connection ended before the answer was complete: whether the request was carried out is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     status: int
     body: bytes
     retry_after_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """Where an HTTP server listens."""
 
     host: str
     port: int
 
     @classmethod
-    def of(cls, url: str) -> Address:
+    def of(cls, url: str) -> Self:
         """Of an URL that names its port, as all of a stack's do. Raises ValueError."""
         parts = urlsplit(url)
         if parts.hostname is None or parts.port is None:

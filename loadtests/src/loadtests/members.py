@@ -4,8 +4,6 @@ Signing up costs a password hash each, on purpose, and is no part of a payment's
 tokens like any others.
 """
 
-from __future__ import annotations
-
 import time
 
 import jwt

@@ -1,7 +1,5 @@
 """Reads what services say of themselves in Prometheus' text format."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Pure arithmetic on samples: percentiles, rates and slopes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """The picture of a bench: what happened over time, and where the CPU went."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -4,12 +4,12 @@ A process's CPU counts its own time, that of its living children, and that of th
 backends that PostgreSQL has ended meanwhile are not lost. One tick is 10 ms, which over a run of seconds is nothing.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+
+from msgspec import Struct
 
 _PROC = Path("/proc")
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
@@ -18,8 +18,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _BUSY_FIELDS = (0, 1, 2, 5, 6, 7)
 
 
-@dataclass(frozen=True)
-class Stat:
+class Stat(Struct, frozen=True):
     """One process: *cpu_seconds* with the children it has waited for."""
 
     pid: int
@@ -27,14 +26,13 @@ class Stat:
     cpu_seconds: float
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """CPU seconds by name since each process started, and of the whole machine, all cores, since it started."""
 
     by_name: Mapping[str, float]
     machine: float
 
-    def since(self, earlier: Snapshot) -> dict[str, float]:
+    def since(self, earlier: Self) -> dict[str, float]:
         """CPU seconds by name between the two; a process that was replaced meanwhile counts from its own start."""
         found = {}
         for name, seconds in self.by_name.items():
@@ -74,7 +72,7 @@ class Processes:
         self._roots = dict(roots)
         self._proc = proc
 
-    def beside(self, name: str, pid: int) -> Processes:
+    def beside(self, name: str, pid: int) -> "Processes":
         """The same with one more: a child that is named is not charged to its parent while it lives."""
         return Processes({**self._roots, name: pid}, self._proc)
 

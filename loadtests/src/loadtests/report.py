@@ -1,19 +1,16 @@
 """A bench's result for people: tables on the terminal and in docs/log/numbers.md. Both say the same rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 
 
-@dataclass(frozen=True)
-class Sheet:
+class Sheet(Struct, frozen=True):
     """One table: the first column holds words, the others figures."""
 
     title: str

@@ -1,18 +1,16 @@
 """One round: load, completion, and what all of it cost."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+from msgspec import Struct
 
 from loadtests import config, database, metrics
 from loadtests.generator import Generator, Outcome
@@ -30,8 +28,7 @@ POLL_SECONDS = 0.1
 STATISTICS_DELAY_SECONDS = 1.2
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """Everything that only ever grows, read at one moment outside the measured window."""
 
     written: database.Written

@@ -1,7 +1,5 @@
 """What every bench does before and after it measures: find the stack, announce its disk use, save the result."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Mapping

@@ -7,8 +7,6 @@ start left; so it would get slower by what the host does. The machine of a datab
 pages come from those that the kernel keeps of files read or written long ago. So it is here, while `used` is held.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """The load against small real servers: an edge that creates payments, a simulator that takes them in bulk, slowly."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,7 +1,5 @@
 """The storm against a small real server: what is due leaves, what is rejected comes again, nothing is lost."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

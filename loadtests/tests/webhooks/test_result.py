@@ -1,7 +1,5 @@
 """The plan, the arrangement, the verdict and the tables, from storms that a test made up."""
 
-from __future__ import annotations
-
 import base64
 import hmac
 import io

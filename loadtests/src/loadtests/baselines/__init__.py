@@ -4,8 +4,6 @@ Each is measured for a few seconds with nothing of ours around it: the same libr
 its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Protocol
 

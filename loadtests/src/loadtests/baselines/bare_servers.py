@@ -1,7 +1,5 @@
 """The baselines' bare servers, a process each: `python -m loadtests.baselines.bare_servers http|grpc PORT`."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import sys

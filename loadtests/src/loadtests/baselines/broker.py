@@ -1,7 +1,5 @@
 """The bare broker: aio-pika on a quorum queue, published with confirms, consumed and acknowledged."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import secrets

@@ -1,7 +1,5 @@
 """The bare HTTP endpoint: uvicorn with Starlette, a small JSON POST, kept-alive connections."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Counts what is done within some seconds, and the CPU that it took."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping

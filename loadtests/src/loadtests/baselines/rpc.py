@@ -1,7 +1,5 @@
 """The bare call between services: grpc.aio, unary, some bytes there and back."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any

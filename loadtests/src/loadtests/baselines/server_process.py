@@ -1,7 +1,5 @@
 """Starts the bare servers of the baselines and ends them."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -3,8 +3,6 @@
 The tables live in a scratch schema that is dropped afterwards, whatever happens.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import secrets

@@ -1,7 +1,5 @@
 """A client that never waits: it sends everything several times at once, always under the same idempotency keys."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Callable
 from typing import TypeVar

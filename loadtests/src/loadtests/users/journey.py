@@ -1,7 +1,5 @@
 """What all journeys share: the stack they run against, a step that must come out, and the journey as one figure."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager

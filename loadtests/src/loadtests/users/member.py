@@ -1,7 +1,5 @@
 """A member signs up, buys a pack, pays, has the credits and spends some."""
 
-from __future__ import annotations
-
 import secrets
 from functools import cache
 

@@ -1,7 +1,5 @@
 """A gateway that tells of the same payment again and again, and somebody who would like to be that gateway."""
 
-from __future__ import annotations
-
 import base64
 import hmac
 import secrets

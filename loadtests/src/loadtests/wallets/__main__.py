@@ -1,7 +1,5 @@
 """python -m loadtests.wallets: wallet transactions through a running stack, until the ledger has booked all."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """A whole wallet bench: the spread run, the hot run, the books, and the verdict on all of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any

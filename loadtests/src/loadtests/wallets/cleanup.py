@@ -5,8 +5,6 @@ but the cluster's superuser with the triggers off: what is not the bench's is pu
 put aside written back as it was, all in one transaction. The space is free at once.
 """
 
-from __future__ import annotations
-
 from uuid import UUID
 
 import asyncpg

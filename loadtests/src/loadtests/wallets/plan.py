@@ -1,9 +1,8 @@
 """The parameters of a wallet bench and their bounds."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 TRANSACTIONS_MAX: Final = 50_000_000
 WALLETS_MAX: Final = 1_000_000
@@ -44,8 +43,7 @@ WAL_BYTES_MAX: Final = 10_000_000_000
 SORT_BYTES_PER_TRANSACTION: Final = 400
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Struct, frozen=True):
     """So many transactions over so many wallets; without *zipf* each wallet is as busy as every other."""
 
     name: str
@@ -65,8 +63,7 @@ class Run:
         return max(1, self.transactions // 10)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The spread run and the hot one. *grpc_share* of the spends are gRPC calls, the others events."""
 
     transactions: int = 10_000_000

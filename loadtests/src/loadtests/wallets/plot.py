@@ -1,7 +1,5 @@
 """The picture of a wallet bench: throughput from first to last, and where the CPU went."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

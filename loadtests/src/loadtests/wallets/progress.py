@@ -1,7 +1,5 @@
 """What a wallet bench reads from the stack while it runs and afterwards: progress, CPU, bytes, and the books."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time

@@ -4,8 +4,6 @@ Only the parts that differ from spend to spend (key, credits, time) are filled i
 generated classes.
 """
 
-from __future__ import annotations
-
 from commdesk.wallet.v1.wallet_pb2 import Owner
 from common import ids
 from loadtests.wallets.plan import MERCHANT_ID, PURPOSE, SPEND_CREDITS_MAX

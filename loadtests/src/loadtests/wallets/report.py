@@ -1,7 +1,5 @@
 """A wallet bench's result for people; the tables' drawing is shared with the other benches."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One run: wallets are opened, the clock starts, and it stops when the ledger has booked the last transaction."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time

@@ -1,12 +1,11 @@
 """Throughput from the first transaction to the last, from the times at which the ledger booked its batches. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 
-class Booked(NamedTuple):
+class Booked(Struct, frozen=True, order=True):
     """*journals* that were booked at one moment, in seconds since 1970."""
 
     at: float

@@ -3,8 +3,6 @@
 `Sender` takes steps in and sends them as lists and envelopes fill. It holds back while too much is under way.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import Counter
@@ -65,11 +63,11 @@ class Sender:
 
     async def send(self, steps: Iterable[Step]) -> None:
         """Send *steps* as lists fill; returns when the last one is on its way or waits for its list to fill."""
-        for wallet, credits in steps:
-            if not credits:
-                await self._grant(wallet, plan.CREDITS_PAID, plan.CREDITS_BONUS)
+        for step in steps:
+            if not step.credits:
+                await self._grant(step.wallet, plan.CREDITS_PAID, plan.CREDITS_BONUS)
             else:
-                await self._spend(wallet, credits)
+                await self._spend(step.wallet, step.credits)
 
     async def open(self, grants: Iterable[tuple[int, int]]) -> None:
         """Grant (wallet, credits) to make the wallets."""

@@ -4,20 +4,19 @@ A wallet spends until it holds less than its reserve, then it is granted to. The
 way on this wallet at any moment, so that no spend is ever refused, in whatever order the interfaces process them.
 """
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from loadtests.wallets.plan import CREDITS_BONUS, CREDITS_PAID, SPEND_CREDITS_MAX
 
 GRANTED = CREDITS_PAID + CREDITS_BONUS
 
 
-class Step(NamedTuple):
+class Step(Struct, frozen=True):
     """One transaction: *credits* spent, or 0 for a grant."""
 
     wallet: int

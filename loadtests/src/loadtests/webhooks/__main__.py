@@ -1,7 +1,5 @@
 """python -m loadtests.webhooks: a storm of webhooks against a running stack, and whether any was lost."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated
 

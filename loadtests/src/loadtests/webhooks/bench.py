@@ -1,7 +1,5 @@
 """A storm from its preparation to its verification."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time

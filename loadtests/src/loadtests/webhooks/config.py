@@ -1,9 +1,8 @@
 """The parameters of a storm and their bounds."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 RATE_MAX: Final = 10_000
 SECONDS_MAX: Final = 600
@@ -36,8 +35,7 @@ DISK_BYTES_PER_ORDER: Final = 60_000
 MEMORY_BYTES_PER_WEBHOOK: Final = 3_000
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """One storm: *rate* deliveries a second for *seconds*, whether they are answered or not."""
 
     seconds: int = 60

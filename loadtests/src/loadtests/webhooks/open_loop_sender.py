@@ -1,15 +1,14 @@
 """An open-loop sender: deliveries leave when they are due, whether or not those before them were answered."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import random
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
+
+from msgspec import Struct, field
 
 from loadtests.http_client import Address, Answer, Connection, ConnectionLost
 from loadtests.webhooks import config
@@ -19,28 +18,27 @@ ACCEPTED, OVERLOADED = 200, 503
 UNANSWERED = 0
 
 
-@dataclass
-class Outcome:
+class Outcome(Struct):
     """The outcome of each delivery. Times are seconds since 1970."""
 
     started_at: float = 0.0
     ended_at: float = 0.0
     """When the last delivery of the storm itself was answered."""
-    accepted_at: list[float] = field(default_factory=list)
-    accept_seconds: list[float] = field(default_factory=list)
+    accepted_at: list[float] = []
+    accept_seconds: list[float] = []
     """From when it was due, among those accepted during the storm."""
-    shed_seconds: list[float] = field(default_factory=list)
-    shed_at: list[float] = field(default_factory=list)
-    bodies: dict[int, bytes] = field(default_factory=dict)
+    shed_seconds: list[float] = []
+    shed_at: list[float] = []
+    bodies: dict[int, bytes] = {}
     """What each accepted delivery was answered with."""
-    left: list[int] = field(default_factory=list)
+    left: list[int] = []
     """Deliveries to be made again: rejected with 503, or unanswered."""
     shed_without_retry_after: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     late_most_seconds: float = 0.0
     """By how much the generator itself was behind at worst: then the model was not open."""
     redeliveries: int = 0
-    redelivered_at: list[float] = field(default_factory=list)
+    redelivered_at: list[float] = []
     """When each of those left was accepted after all."""
 
 

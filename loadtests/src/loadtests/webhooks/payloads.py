@@ -1,7 +1,5 @@
 """The payloads of a storm: real orders of this stack, with the webhooks that the simulator signed for them."""
 
-from __future__ import annotations
-
 import base64
 import hmac
 import json
@@ -9,11 +7,11 @@ import random
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from loadtests import config as bench
 from loadtests import members
@@ -40,17 +38,16 @@ class _Listed(msgspec.Struct):
     webhooks: list[SentWebhook]
 
 
-@dataclass
-class Storm:
+class Storm(Struct):
     """Requests in the order in which they are due; *events* says which event each tells of, repeats included."""
 
-    requests: list[bytes] = field(default_factory=list)
-    events: list[int] = field(default_factory=list)
-    order_ids: list[str] = field(default_factory=list)
+    requests: list[bytes] = []
+    events: list[int] = []
+    order_ids: list[str] = []
     """Orders that the fleet knew before."""
-    strangers: list[str] = field(default_factory=list)
+    strangers: list[str] = []
     """Orders that it must learn of by `introductions` before it can do anything with their webhooks."""
-    introductions: list[bytes] = field(default_factory=list)
+    introductions: list[bytes] = []
 
     @property
     def distinct(self) -> int:

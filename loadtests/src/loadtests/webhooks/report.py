@@ -1,7 +1,5 @@
 """A storm's result for people: the tables on the terminal and in docs/log/numbers.md, and the picture."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

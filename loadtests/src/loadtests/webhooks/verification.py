@@ -1,7 +1,5 @@
 """Verifies that nothing was lost: every answer against the rows that must exist for it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
