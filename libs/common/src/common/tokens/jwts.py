@@ -1,7 +1,5 @@
 """JSON web tokens: reading what one claims to be, verifying it with one key, remembering what was verified."""
 
-from __future__ import annotations
-
 import time
 from collections import OrderedDict
 from typing import Any, Generic, TypeVar
@@ -43,14 +41,15 @@ class Verified(Generic[T]):
 
     def get(self, token: str) -> T | None:
         """Raises TokenExpired when the token was good once."""
-        found = self._items.get(token)
-        if found is None:
+        item = self._items.get(token)
+        if item is None:
             return None
-        if found[0] <= time.time():
+        expires_at, value = item
+        if expires_at <= time.time():
             del self._items[token]
             raise TokenExpired("the token has expired")
         self._items.move_to_end(token)
-        return found[1]
+        return value
 
     def put(self, token: str, expires_at: float, value: T) -> None:
         self._items[token] = (expires_at, value)

@@ -1,7 +1,5 @@
 """Services' tokens: who calls whom, signed with the caller's own key."""
 
-from __future__ import annotations
-
 import base64
 import time
 from collections.abc import Mapping
@@ -40,9 +38,9 @@ class ServiceTokens:
     def issue(self, audience: str) -> str:
         """A token for *audience*, good for a minute at least; the same one for four."""
         now = time.time()
-        found = self._issued.get(audience)
-        if found is not None and now < found[0]:
-            return found[1]
+        issued = self._issued.get(audience)
+        if issued is not None and now < issued[0]:
+            return issued[1]
         claims = {
             "iss": self.service,
             "aud": audience,
@@ -56,14 +54,12 @@ class ServiceTokens:
     def verify(self, token: str, audience: str) -> str:
         """The name of the service that calls *audience*. Raises ServiceTokenInvalid."""
         try:
-            found = self._verified.get(token)
-            if found is None:
-                found = self._verify(token, audience)
+            service, callee = self._verified.get(token) or self._verify(token, audience)
         except (TokenInvalid, TokenExpired) as error:
             raise ServiceTokenInvalid(error.message) from None
-        if found[1] != audience:
+        if callee != audience:
             raise ServiceTokenInvalid("the token is for another service")
-        return found[0]
+        return service
 
     def _verify(self, token: str, audience: str) -> tuple[str, str]:
         algorithm, service = header_of(token)

@@ -1,14 +1,11 @@
 """People's access tokens, verified by the issuer's published keys."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,8 +30,7 @@ FIRST_MERCHANT_ID = "mer_commdesk"
 _is_plain = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """The person, as the token's issuer vouches for them. *roles* are upper case."""
 
     user_id: str
@@ -56,7 +52,7 @@ _UnknownKey.code = TokenInvalid.code
 class UserTokens:
     """Verifies access tokens: EdDSA by the issuer's published keys, HS256 only when a secret is set.
 
-    As a context manager it fetches the keys and keeps them fresh; when the issuer is away, the last known ones stay.
+    As a context manager it fetches the keys and keeps them fresh; while the issuer is away, the last known ones stay.
     """
 
     def __init__(
@@ -71,10 +67,10 @@ class UserTokens:
         self._hs_secret = hs_secret or None
         self._issuer = issuer
         self._audience = audience
-        self._keys: dict[str, Ed25519PublicKey] = {}
+        self._keys: Mapping[str, Ed25519PublicKey] = {}
         self._verified: Verified[Caller] = Verified()
         self._refreshing = asyncio.Lock()
-        self._asked_for_unknown_at = float("-inf")
+        self._unknown_key_fetched_at = float("-inf")
         self._background: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -96,31 +92,35 @@ class UserTokens:
         return self._verified.get(token) or self._verify(token)
 
     async def authenticate(self, token: str) -> Caller:
-        """As `verify`; a key id not seen before is asked for once, at most every ten seconds."""
+        """As `verify`; an unknown key id makes it fetch the keys, at most every ten seconds."""
         try:
             return self.verify(token)
         except _UnknownKey:
             now = time.monotonic()
-            if self._jwks_url and now - self._asked_for_unknown_at >= JWKS_UNKNOWN_KEY_PAUSE_SECONDS:
-                self._asked_for_unknown_at = now
+            if self._jwks_url and now - self._unknown_key_fetched_at >= JWKS_UNKNOWN_KEY_PAUSE_SECONDS:
+                self._unknown_key_fetched_at = now
                 await self.refresh()
             elif self._refreshing.locked():
-                async with self._refreshing:  # somebody else is fetching: what they find serves this token too
+                async with self._refreshing:  # a fetch is under way, and its result serves this token too
                     pass
             return self.verify(token)
 
     async def refresh(self) -> bool:
-        """Fetch the issuer's keys; on failure the known ones stay. Whether it worked."""
+        """Fetch the issuer's keys; on failure the last ones stay. Whether it worked."""
         async with self._refreshing:
             try:
                 keys = read_jwks(await _fetch(self._jwks_url))
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 logger.warning("the issuer's keys could not be fetched: {}", type(error).__name__)
                 return False
-            if self._keys.keys() - keys.keys():
-                self._verified.clear()  # a key was withdrawn, and with it what it signed
-            self._keys = keys
+            self.accept(keys)
             return True
+
+    def accept(self, keys: Mapping[str, Ed25519PublicKey]) -> None:
+        """Accept what these keys sign from now on, by key id, and nothing that was signed by others."""
+        if self._keys.keys() - keys.keys():
+            self._verified.clear()  # a key was withdrawn, and with it what it signed
+        self._keys = keys
 
     async def _keep_fresh(self) -> None:
         while True:
