@@ -130,20 +130,21 @@ def _operation_lines(method: str, path: str, operation: Json, document: Json) ->
             data = schema.get("properties", {}).get("data", schema)
             named = "" if media_type == "application/json" else f", {media_type}"
             lines += ["", f"{status}{named}:", *_field_lines(data, document)]
-    if codes := _codes(operation):
+    if codes := _codes(operation, document):
         lines += ["", f"Errors: {codes}."]
     return lines
 
 
-def _codes(operation: Json) -> str:
+def _codes(operation: Json, document: Json) -> str:
     """The codes of 4xx beyond those that every endpoint has, by status."""
     told = []
     for status, response in operation["responses"].items():
         if status in ("401", "429") or not status.startswith("4"):
             continue
-        if "content" not in response:
+        content = _response(response, document).get("content")
+        if content is None:
             continue
-        schema = response["content"]["application/json"]["schema"]
+        schema = content["application/json"]["schema"]
         codes = schema["allOf"][1]["properties"]["error"]["properties"]["code"]["enum"]
         told.append(f"{status} {', '.join(f'`{code}`' for code in codes)}")
     return "; ".join(told)
@@ -193,6 +194,13 @@ def _resolved(schema: Json, document: Json) -> Json:
     while "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     return schema
+
+
+def _response(response: Json, document: Json) -> Json:
+    if "$ref" in response:
+        named: Json = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+        return named
+    return response
 
 
 def _cell(text: str) -> str:

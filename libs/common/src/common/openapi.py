@@ -43,6 +43,7 @@ _ALWAYS: Sequence[type[DomainError]] = (
     CalleeUnavailable,
     CalleeFailed,
 )
+_HEADERS: Json = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
 _RETRY_AFTER: Json = {
     "description": "Seconds to wait before the same request is sent again.",
     "required": True,
@@ -121,6 +122,8 @@ def document(services: Mapping[str, Sequence[Route[Any]]], title: str = "CommDes
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted({**components, "Error": _ERROR}.items())),
+            "headers": {"RequestId": _REQUEST_ID},
+            "responses": _shared_responses(),
             "securitySchemes": {
                 "accessToken": {
                     "type": "http",
@@ -221,7 +224,6 @@ def _without_null(schema: Json) -> Json:
 
 
 def _responses(route: Route[Any], schema_of: Mapping[Any, Json]) -> Json:
-    headers: Json = {"X-Request-Id": _REQUEST_ID}
     view: Json = {} if route.answer is bytes else schema_of[route.answer]
     if route.envelope and route.answer is not bytes:
         view = {
@@ -229,7 +231,7 @@ def _responses(route: Route[Any], schema_of: Mapping[Any, Json]) -> Json:
             "required": ["success", "data"],
             "properties": {"success": {"const": True}, "data": view},
         }
-    answered: Json = {"description": HTTPStatus(route.status).phrase, "headers": dict(headers)}
+    answered: Json = {"description": HTTPStatus(route.status).phrase, "headers": dict(_HEADERS)}
     if route.idempotent:
         answered["headers"]["Idempotent-Replayed"] = {
             "description": "`true` when this is the first request's answer again.",
@@ -241,33 +243,60 @@ def _responses(route: Route[Any], schema_of: Mapping[Any, Json]) -> Json:
     for error in errors_of(route):
         by_status.setdefault(status_of(error()), []).append(error)
     for status, errors in by_status.items():
-        refused = _error_response(errors, headers)
+        refused = _error_response(errors)
         if str(status) in responses:  # a 202 that says "not known yet" beside one that says "accepted"
             content = responses[str(status)]["content"]["application/json"]
             content["schema"] = {"oneOf": [content["schema"], refused["content"]["application/json"]["schema"]]}
             responses[str(status)]["description"] += f", or: {refused['description']}"
         else:
             responses[str(status)] = refused
-    responses["500"] = {
-        "description": "`internal_error`: a mistake of ours, which is logged under the request id.",
-        "headers": headers,
-        "content": {"application/json": {"schema": _error_schema(["internal_error"])}},
-    }
+    responses["500"] = _INTERNAL_ERROR
     if _PARAMETER.search(route.path):
-        refused = responses.setdefault("400", {"description": "", "headers": headers})
+        refused = responses.setdefault("400", {"description": "", "headers": dict(_HEADERS)})
         refused["description"] = "\n".join(filter(None, [_PATH_REFUSED, refused["description"]]))
-    limited = responses.setdefault("429", {"description": "", "headers": {}, "content": {}})
-    limited["description"] = "\n".join(filter(None, [_RATE_LIMITED, limited["description"]]))
-    limited["headers"] = {"Retry-After": _RETRY_AFTER}
-    limited["content"]["text/plain"] = {"schema": {"type": "string"}}
-    return dict(sorted({**responses, **_EDGE}.items()))
+    responses["429"] = _rate_limited(responses.get("429"))
+    shared = _shared_responses()
+    named = {
+        status: next(
+            ({"$ref": f"#/components/responses/{name}"} for name, each in shared.items() if each == response), response
+        )
+        for status, response in {**responses, **_EDGE}.items()
+    }
+    return dict(sorted(named.items()))
 
 
-def _error_response(errors: Sequence[type[DomainError]], headers: Json) -> Json:
+def _rate_limited(own: Json | None) -> Json:
+    """429 is the edge's, and may be the service's too."""
+    own = own or {"description": "", "content": {}}
+    return {
+        "description": "\n".join(filter(None, [_RATE_LIMITED, own["description"]])),
+        "headers": {"Retry-After": _RETRY_AFTER},
+        "content": {**own["content"], "text/plain": {"schema": {"type": "string"}}},
+    }
+
+
+def _shared_responses() -> Json:
+    """Responses that most operations have."""
+    return {
+        "AccessTokenRefused": _error_response([TokenMissing, TokenInvalid, TokenExpired]),
+        "BodyTooLarge": _error_response([BodyTooLarge]),
+        "BodyTooSlow": _error_response([BodyTooSlow]),
+        "EdgeTimedOut": _EDGE["504"],
+        "EdgeUnconnected": _EDGE["502"],
+        "InternalError": _INTERNAL_ERROR,
+        "RateLimited": _rate_limited(None),
+        "RequestInvalid": _error_response([RequestInvalid]),
+        "RoleMissing": _error_response([RoleMissing]),
+        "Unavailable": _error_response(_ALWAYS),
+        "UnsupportedMediaType": _error_response([UnsupportedMediaType]),
+    }
+
+
+def _error_response(errors: Sequence[type[DomainError]]) -> Json:
     ordered = sorted(errors, key=lambda error: error.code)
     response: Json = {
         "description": "\n".join(f"- `{error.code}`: {error.fix}" for error in ordered),
-        "headers": dict(headers),
+        "headers": dict(_HEADERS),
         "content": {"application/json": {"schema": _error_schema([error.code for error in ordered])}},
     }
     if any(getattr(error, "retry_after_seconds", None) is not None for error in ordered):
@@ -285,6 +314,13 @@ def _error_schema(codes: Sequence[str]) -> Json:
             {"properties": {"error": {"properties": {"code": code}}}},
         ]
     }
+
+
+_INTERNAL_ERROR: Json = {
+    "description": "`internal_error`: a mistake of ours, which is logged under the request id.",
+    "headers": _HEADERS,
+    "content": {"application/json": {"schema": _error_schema(["internal_error"])}},
+}
 
 
 def _path(route: Route[Any]) -> str:

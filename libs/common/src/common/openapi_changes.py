@@ -153,6 +153,13 @@ def _resolved(schema: Json, document: Json) -> Json:
     return schema
 
 
+def _response(response: Json, document: Json) -> Json:
+    if "$ref" in response:
+        named: Json = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+        return named
+    return response
+
+
 def _branches(schema: Json) -> list[Json]:
     branches: list[Json] = schema.get("anyOf") or schema.get("oneOf") or [schema]
     return branches
@@ -186,5 +193,6 @@ def _codes(document: Json) -> set[str]:
     for operations in document["paths"].values():
         for operation in operations.values():
             for response in operation["responses"].values():
-                visit([content["schema"] for content in response.get("content", {}).values()])
+                contents = _response(response, document).get("content", {}).values()
+                visit([content["schema"] for content in contents])
     return codes

@@ -1,7 +1,9 @@
 """The HTTP endpoints."""
 
-from functools import partial
+from functools import cache, partial
+from importlib import resources
 
+from common import reference_page
 from common.clock import Clock
 from common.database import Database
 from common.http_server import Call, Empty, Encoded, Route, encode
@@ -40,6 +42,12 @@ from identity.wire.views import KeySetView, LogOutView, SessionView, UserView
 
 # A verifier may keep the keys for as long as a rotation takes.
 _KEY_SET_HEADERS = {"Cache-Control": "public, max-age=300"}
+
+
+@cache
+def _openapi() -> bytes:
+    """The description of all services' endpoints; `make reference` writes it."""
+    return resources.files("identity").joinpath("openapi.json").read_bytes()
 
 
 def routes(
@@ -134,6 +142,7 @@ def routes(
             answer=KeySetView,
             envelope=False,
         ),
+        *reference_page.routes(_openapi),
     ]
 
 
