@@ -10,8 +10,9 @@ import asyncio
 import hmac
 import importlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 # How long a window is held open: longer than a look at the outbox or at the intents takes to come round.
 WINDOW_SECONDS = 1.0
@@ -188,8 +189,8 @@ def no_fresh_headers() -> None:
     headers: dict[bytes, dict[str, Any]] = {}
     real_opened, real_publish = consuming.opened, Publisher.publish
 
-    def opened(message: Any) -> Any:
-        delivery = real_opened(message)
+    def opened(message: Any, *rest: Any) -> Any:
+        delivery = real_opened(message, *rest)
         for body in delivery.bodies:
             headers.setdefault(body, {}).update(message.header.properties.headers or {})
         return delivery

@@ -1,18 +1,18 @@
 """python -m tests.simulation: run many seeds in two processes, or replay one.
 
 python -m tests.simulation --seeds 100000
-python -m tests.simulation --seeds 10000 --plant inbox_claim     stops at the first violation
+python -m tests.simulation --seeds 10000 --without inbox_claim  stops at the first violation
 python -m tests.simulation --replay 4711                         prints the trace
 """
 
 import argparse
-import dataclasses
 import os
 import sys
 
-from .planted import Planted
+from common import guards
+
 from .runner import run
-from .simulate import simulate
+from .simulate import PRODUCT, simulate
 
 
 def main() -> int:
@@ -20,13 +20,15 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20_000, help="how many schedules")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--replay", type=int, help="run this seed alone and print its trace")
-    parser.add_argument("--plant", default="", help="a bug to plant, see planted.py")
-    asked = parser.parse_args()
-    if asked.replay is None:
-        return 1 if run(asked.first, asked.seeds, asked.plant) else 0
+    parser.add_argument(
+        "--without", default="", choices=[guard.name for guard in guards.ALL], help="a guard to take away"
+    )
+    arguments = parser.parse_args()
+    if arguments.replay is None:
+        return 1 if run(arguments.first, arguments.seeds, arguments.without) else 0
 
-    planted = dataclasses.replace(Planted(), **{asked.plant: True}) if asked.plant else Planted()
-    violation = simulate(asked.replay, planted, traced=True, keep=True)
+    in_place = PRODUCT.without(guards.named(arguments.without)) if arguments.without else PRODUCT
+    violation = simulate(arguments.replay, in_place, traced=True, keep=True)
     assert violation is not None, "`keep` always answers"
     print(*violation.trace, str(violation), "" if violation.found else "Everything held.", sep="\n")
     return 1 if violation.found else 0

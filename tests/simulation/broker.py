@@ -2,7 +2,7 @@
 
 An unroutable message is confirmed unless it is mandatory; a confirm may never arrive though the message did; what was
 not acknowledged comes again, near the head and counted; what was delivered too often goes to the dead letters; retry
-rungs pass on what expires. Queues survive everything here, as quorum queues do.
+tiers pass on what expires. Queues survive everything here, as quorum queues do.
 """
 
 import asyncio
@@ -51,19 +51,18 @@ class Broker:
         # Queues that somebody simulated consumes; whatever goes to others is taken and forgotten.
         self.queues = {name: Queue(name) for name in sorted(consumed)}
         self.limit = 2 if faults.has("delivery_limit") else DELIVERY_LIMIT
-        self.heeds_mandatory = True
         self.flowing = asyncio.Event()
         self.flowing.set()
         # Exchanges that lost their bindings for a while.
         self.unbound: set[str] = set()
-        self.in_rungs = 0
+        self.in_retry_tiers = 0
         # How often each message came in, by its message id.
         self.arrivals: dict[str, int] = {}
 
     def route(self, exchange: str, key: str, message: Message) -> bool:
         """Put *message* where it belongs; False when there is no such place."""
         if exchange.startswith("retry."):
-            self.in_rungs += 1
+            self.in_retry_tiers += 1
             ttl_seconds = int(exchange.removeprefix("retry.").removesuffix("ms")) / 1000
             self.loop.call_later(ttl_seconds, self._expire, key, message)
             return True
@@ -99,12 +98,12 @@ class Broker:
         self._kick(queue)
 
     def is_quiet(self) -> bool:
-        return not self.in_rungs and not any(
+        return not self.in_retry_tiers and not any(
             queue.messages or any(channel.unacked for channel in queue.consumers) for queue in self.queues.values()
         )
 
     def _expire(self, key: str, message: Message) -> None:
-        self.in_rungs -= 1
+        self.in_retry_tiers -= 1
         self.enqueue(key, message)
 
     def _kick(self, queue: Queue) -> None:
@@ -174,19 +173,19 @@ class Channel:
         await self._travel()
         faults = self.process.faults
         if faults.strikes("publish_lost"):
-            await self._lost_or_for_ever()
+            await self._lost_or_hanging()
         message_id = properties.message_id or ""
         self.broker.arrivals[message_id] = self.broker.arrivals.get(message_id, 0) + 1
         routed = self.broker.route(exchange, key, Message(body, properties))
         self.process.trace(self.process.name, "publishes", exchange or "-", key, message_id[-6:])
         if faults.strikes("confirm_lost"):
-            await self._lost_or_for_ever()
+            await self._lost_or_hanging()
         await self._travel()
-        if not routed and mandatory and self.broker.heeds_mandatory:
+        if not routed and mandatory:
             self.broker.arrivals[message_id] -= 1
             raise PublishError(Record(delivery=Record(routing_key=key)), None)  # type: ignore[arg-type]
 
-    async def _lost_or_for_ever(self) -> None:
+    async def _lost_or_hanging(self) -> None:
         if self.process.faults.rng.random() < 0.5:
             self.connection.drop()
         # Shielded: one publisher's time-out must not cancel what the others wait for.

@@ -2,20 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
 from commdesk.webhook_ingest.v1.events_pb2 import WebhookReceived
-from common import dead_letters, handling, ids, outbox
+from common import dead_letters, ids, outbox
 from common.broker import Publisher
 from common.clock import Clock
 from common.consuming import Consumer
-from common.database import Database, Tx
+from common.guards import Guards
 from common.handling import QueueHandler, Subscription
-from common.outbox import Outgoing
-from common.relay import Relay
+from common.relay import Pace, Relay
 from common.topology import DEAD_LETTERS
 
 from .broker import Broker, Connection
@@ -23,14 +22,15 @@ from .faults import Faults
 from .gateway import Gateway, Webhook
 from .loop import VirtualLoop
 from .payments import SWEEP_SECONDS, Payments, every, webhook_body
-from .planted import Planted
 from .process import Process, Trace
 from .statements import store
-from .store import Engine, Rows, Store, Transaction
+from .store import Store, database
 from .wallets import Ledger, Wallets
 
-LADDER_MS = (400, 1_000, 2_500)
+RETRY_SCHEDULE_MS = (400, 1_000, 2_500)
 CONFIRM_SECONDS = 2.0
+# Slower and with a shorter lease than the product's, in proportion to the confirm's time-out.
+PACE = Pace(mark_seconds=0.5, sweep_seconds=1.5, lease=timedelta(seconds=5))
 OWNERS = {
     "webhook-ingest": (),
     "payment": ("webhook.processing",),
@@ -46,17 +46,13 @@ class NobodyThere(ConnectionError):
 class Fleet:
     """Stores, broker and gateway, which last, and processes, which come and go."""
 
-    def __init__(self, loop: VirtualLoop, clock: Clock, faults: Faults, trace: Trace, planted: Planted) -> None:
-        self.loop, self.clock, self.faults, self.trace, self.planted = loop, clock, faults, trace, planted
+    def __init__(self, loop: VirtualLoop, clock: Clock, faults: Faults, trace: Trace, guards: Guards) -> None:
+        self.loop, self.clock, self.faults, self.trace, self.guards = loop, clock, faults, trace, guards
         queues = {name for owned in OWNERS.values() for queue in owned for name in (queue, queue + DEAD_LETTERS)}
         self.broker = Broker(loop, faults, trace, queues)
-        self.broker.heeds_mandatory = not planted.not_mandatory
         self.stores: dict[str, Store] = {name: store(name, loop.time) for name in OWNERS}
-        if planted.inbox_claim:
-            for each in self.stores.values():
-                each.statements = each.statements | {handling._CLAIM: _claim_all}
         self.gateway = Gateway(loop, faults, trace, self.hear)
-        self.wallets = Wallets(clock, planted)
+        self.wallets = Wallets(clock, guards)
         self.ledger = Ledger()
         self.failures: list[BaseException] = []
         self.processes: dict[str, list[Incarnation]] = {name: [] for name in OWNERS}
@@ -129,19 +125,18 @@ class Incarnation:
     """One process with everything that a service's runtime wires together."""
 
     def __init__(self, fleet: Fleet, name: str) -> None:
-        planted = fleet.planted
+        guards = fleet.guards
         self.process = Process(name, fleet.loop, fleet.faults, fleet.trace, fleet.failures)
-        engine: Any = Engine(fleet.stores[name], self.process)
-        self.db = (EarlyDatabase if planted.early_publish else Database)(engine, name)
+        self.db = database(fleet.stores[name], self.process, fleet.clock, guards)
         publishing: Any = Connection(fleet.broker, self.process)
         consuming: Any = Connection(fleet.broker, self.process)
-        publisher = (Credulous if planted.mark_unconfirmed else Publisher)(publishing, timeout_seconds=CONFIRM_SECONDS)
-        relay = Relay(self.db, publisher, fleet.clock)
+        publisher = Publisher(publishing, timeout_seconds=CONFIRM_SECONDS, guards=guards)
+        relay = Relay(self.db, publisher, PACE)
         self.db.on_commit = relay.announce
         self.process.start(relay.run())
         subscriptions: list[Subscription] = []
         if name == "payment":
-            self.payments = Payments(self.db, fleet.clock, fleet.gateway, self.process, planted)
+            self.payments = Payments(self.db, fleet.clock, fleet.gateway, self.process)
             subscriptions = self.payments.subscriptions()
             self.process.start(self.payments.intents.run())
             self.process.start(every(SWEEP_SECONDS, self.payments.sweep))
@@ -149,51 +144,10 @@ class Incarnation:
             subscriptions = fleet.wallets.subscriptions()
         elif name == "ledger":
             subscriptions = fleet.ledger.subscriptions()
-        kind = Hasty if planted.early_ack else Consumer
+        consumer = partial(Consumer, consuming, clock=fleet.clock, guards=guards)
         for queue in OWNERS[name]:
             mine = [each for each in subscriptions if each.queue == queue]
-            handler = QueueHandler(self.db, queue, mine, LADDER_MS)
-            self.process.start(kind(consuming, queue, handler.work).run())
+            handler = QueueHandler(self.db, queue, mine, RETRY_SCHEDULE_MS)
+            self.process.start(consumer(queue, handler.work).run())
             keep = partial(dead_letters.keep, self.db, queue)
-            self.process.start(Consumer(consuming, queue + DEAD_LETTERS, keep).run())
-
-
-async def _claim_all(tx: Transaction, params: dict[str, Any]) -> Rows:
-    return Rows((envelope_id,) for envelope_id in params["ids"])
-
-
-class EarlyDatabase(Database):
-    """Planted: announces while the transaction is still open."""
-
-    @asynccontextmanager
-    async def begin(self) -> Any:
-        async with self.engine.begin() as connection:
-            tx = Tx(connection, self.service)
-            yield tx
-            await tx.flush()
-            if tx.outgoing and self.on_commit is not None:
-                self.on_commit(tx.outgoing)
-
-
-class Credulous(Publisher):
-    """Planted: takes what was sent for what was confirmed."""
-
-    async def publish(self, rows: Sequence[Outgoing]) -> list[Any]:
-        await super().publish(rows)
-        return [row.envelope_id for row in rows]
-
-
-class Hasty(Consumer):
-    """Planted: acknowledges first."""
-
-    async def _batch(self, wire: Any, waiting: list[Any]) -> None:
-        mine, deaf = waiting[:], _Deaf()
-        waiting.clear()
-        await wire.basic_ack(mine[-1].delivery.delivery_tag, multiple=True)
-        while mine:
-            await super()._batch(deaf, mine)  # type: ignore[arg-type]
-
-
-class _Deaf:
-    async def basic_ack(self, tag: int, *, multiple: bool) -> None:
-        """It was acknowledged before."""
+            self.process.start(consumer(queue + DEAD_LETTERS, keep).run())

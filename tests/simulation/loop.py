@@ -5,9 +5,11 @@ import heapq
 import random
 from asyncio import base_events
 from collections import deque
-from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from collections.abc import Coroutine
+from datetime import datetime
 from typing import Any
+
+from common.events import from_micros
 
 # Far from now and round, so that a simulated moment is recognised in a trace.
 EPOCH_SECONDS = 1_800_000_000
@@ -39,6 +41,10 @@ class VirtualLoop(base_events.BaseEventLoop):
 
     def time(self) -> float:
         return self.virtual_seconds
+
+    def start_anew(self) -> None:
+        """Allow as many turns as at the beginning."""
+        self._turns = 0
 
     def arrival(self, seconds: float) -> "asyncio.Future[None]":
         """Done in *seconds*: asyncio.sleep for those who know what they do."""
@@ -106,29 +112,14 @@ def owned_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, A
     return task
 
 
-class VirtualTime:
-    """What the modules under test see as `time`: the loop's clock on the epoch's scale."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-
-    def time(self) -> float:
-        return EPOCH_SECONDS + self._now()
-
-    def time_ns(self) -> int:
-        return EPOCH_SECONDS * 1_000_000_000 + int(self._now() * 1_000_000) * 1_000
-
-    def monotonic(self) -> float:
-        return self._now()
-
-    perf_counter = monotonic
-
-
 class VirtualClock:
-    """`common.clock.Clock` on the same scale."""
+    """`common.clock.Clock` by the loop's time, on the epoch's scale."""
 
-    def __init__(self, time: VirtualTime) -> None:
-        self._time = time
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.monotonic = loop.time
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self._time.time(), UTC)
+        return from_micros(self.time_ns() // 1_000)
+
+    def time_ns(self) -> int:
+        return EPOCH_SECONDS * 1_000_000_000 + int(self.monotonic() * 1_000_000) * 1_000

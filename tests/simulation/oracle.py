@@ -11,7 +11,7 @@ from common import ids
 from payment.domain import MOVES, AttemptStatus, CaptureStatus, OrderStatus, Review, Status
 from wallet.domain.wallets import TransactionType
 
-from .fleet import LADDER_MS, OWNERS, Fleet
+from .fleet import OWNERS, RETRY_SCHEDULE_MS, Fleet
 
 _LEDGER = (
     "commdesk.payment.v1.PaymentSucceeded",
@@ -196,7 +196,7 @@ def _dead_letters(fleet: Fleet) -> Iterator[str]:
         passing.add("DeliveryLimit")
     for store in fleet.stores.values():
         for row in store.table("dead_letters").values():
-            if row["error_class"] not in passing or row["attempts"] > len(LADDER_MS) + 1:
+            if row["error_class"] not in passing or row["attempts"] > len(RETRY_SCHEDULE_MS) + 1:
                 yield f"dead letter: {row['queue']} {row['error_class']} after {row['attempts']} attempts"
     for row in _open_letters(fleet):
         if row["error_class"] not in ("WalletInsufficientCredits", "WalletCurrencyMismatch"):

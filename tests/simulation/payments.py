@@ -12,7 +12,9 @@ from commdesk.webhook_ingest.v1.events_pb2 import WebhookReceived
 from common import ids, outbox
 from common.clock import Clock
 from common.database import Database, Tx, is_transient, retried
-from common.handling import Refused, Subscription
+from common.errors import DomainError
+from common.guards import GATEWAY_KEY
+from common.handling import Subscription
 from common.intents import Intent, Intents
 from common.money import Money
 from payment import domain
@@ -20,11 +22,12 @@ from payment.domain import AttemptStatus, Decision, Facts, FactsUnknown, OrderSn
 from payment.wire import events
 
 from .gateway import Gateway
-from .planted import Planted
 from .process import Process
 
 ORDER_LIFE = timedelta(minutes=30)
 SWEEP_SECONDS = 3.0
+# Slower than the product's: an idle poll costs as much as a busy one and finds nothing.
+POLL_SECONDS = 1.5
 # Longer than the slowest answer of the gateway.
 LEASE_SECONDS = 6.0
 _TAX = domain.TaxRule(1800, True, "29")
@@ -51,15 +54,19 @@ def webhook_body(claim: PaymentAttempt) -> bytes:
 class Payments:
     """One process of payment."""
 
-    def __init__(self, db: Database, clock: Clock, gateway: Gateway, process: Process, planted: Planted) -> None:
+    def __init__(self, db: Database, clock: Clock, gateway: Gateway, process: Process) -> None:
         self._db = db
         self._clock = clock
         self._gateway = gateway
         self._process = process
-        self._planted = planted
-        lease = 0.3 if planted.short_lease else LEASE_SECONDS
+        self._has_one_key = db.guards.has(GATEWAY_KEY)
         self.intents: Intents[OrderSnapshot] = Intents(
-            db, "order", self._create_order, self._settle, lease_seconds=lease
+            db,
+            "order",
+            self._create_order,
+            self._record_outcomes,
+            lease_seconds=LEASE_SECONDS,
+            poll_seconds=POLL_SECONDS,
         )
 
     async def create(self, payment: Payment, *, waits: bool) -> None:
@@ -74,10 +81,10 @@ class Payments:
                 recorded = await self.intents.record(tx, {payment.id: payment.order_id.encode()}, leased=waits)
         if waits:
             for intent in recorded:
-                await self.intents.carry_out(intent)
+                await self.intents.execute(intent)
 
     def subscriptions(self) -> list[Subscription]:
-        return [Subscription("webhook.processing", WebhookReceived, _read, self._webhooks, ask=self._ask_about)]
+        return [Subscription("webhook.processing", WebhookReceived, _read, self._webhooks, fetch=self._ask_about)]
 
     async def sweep(self) -> None:
         """Ask about what is unresolved; webhooks may never come."""
@@ -98,9 +105,9 @@ class Payments:
             told[claim.order_id] = (*told.get(claim.order_id, ()), claim)
         return await self._facts(told, True)
 
-    async def _webhooks(self, tx: Tx, claims: Sequence[PaymentAttempt], facts: Mapping[str, Facts]) -> list[Refused]:
+    async def _webhooks(self, tx: Tx, claims: Sequence[PaymentAttempt], facts: Mapping[str, Facts]) -> list[DomainError | None]:
         waiting = await apply_facts(tx, [claim.order_id for claim in claims], facts, self._clock)
-        return [Refused(claim, waiting[claim.order_id]) for claim in claims if claim.order_id in waiting]
+        return [waiting.get(claim.order_id) for claim in claims]
 
     async def _facts(self, told: Mapping[str, tuple[PaymentAttempt, ...]], webhook: bool) -> dict[str, Facts]:
         found = {}
@@ -120,10 +127,10 @@ class Payments:
     async def _create_order(self, intent: Intent) -> OrderSnapshot:
         order_id = intent.payload.decode()
         row = self._db.engine.store.table("payments")[order_id]  # type: ignore[attr-defined]
-        key = f"{intent.id}:{intent.attempt}" if self._planted.fresh_gateway_key else str(intent.id)
+        key = str(intent.id) if self._has_one_key else f"{intent.id}:{intent.attempt}"
         return await self._gateway.create_order(self._process, key, order_id, row["payment"].amount)
 
-    async def _settle(self, tx: Tx, outcomes: Sequence[tuple[Intent, OrderSnapshot]]) -> None:
+    async def _record_outcomes(self, tx: Tx, outcomes: Sequence[tuple[Intent, OrderSnapshot]]) -> None:
         connection: Any = tx.connection
         await connection.travel()
         decisions = []

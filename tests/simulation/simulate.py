@@ -2,58 +2,48 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from loguru import logger
 
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
 from commdesk.wallet.v1.wallet_pb2 import Consumption, Owner
-from common import (
-    batching,
-    broker,
-    consuming,
-    context,
-    database,
-    dead_letters,
-    envelopes,
-    handling,
-    ids,
-    intents,
-    metrics,
-    relay,
-)  # fmt: skip
+from common import guards, ids
 from common.database import is_transient
 from common.errors import DomainError
+from common.guards import Guards
 from common.money import Money
 
 from . import oracle, payments
 from .faults import Faults
 from .fleet import Fleet, Incarnation
 from .gateway import GatewayTimeout
-from .loop import Livelock, VirtualClock, VirtualLoop, VirtualTime
-from .planted import Planted
+from .loop import Livelock, VirtualClock, VirtualLoop
 from .process import Trace
 from .wallets import POISON
 
 FAULTS_SECONDS = 5.0
-# Rest takes the ladder twice, the leases of outbox and intents, and the gateway's late customers; at most a minute.
+# Rest takes the retry schedule twice, the leases of outbox and intents, and the gateway's late customers.
 REST_SECONDS = 240.0
 REPLAYS = 1
-# What reads `time`.
-CLOCKED: tuple[Any, ...] = (ids, envelopes, handling, dead_letters, batching, metrics, consuming, intents, relay)
-# Slower polls and a shorter lease than the product's, in proportion to the simulated confirm's timeout: an idle poll
-# costs as much as a busy one and finds nothing.
-PACES: tuple[tuple[Any, str, Any], ...] = (
-    (relay, "MARK_SECONDS", 0.5),
-    (relay, "SWEEP_SECONDS", 1.5),
-    (relay, "LEASE", timedelta(seconds=5)),
-    (intents, "POLL_SECONDS", 1.5),
+# The guards whose absence the simulated faults can show. Not here: the outbox's lease (a row published twice is
+# harmless), fresh headers, signatures and the lock order, which tests/faults shows on real engines.
+SHOWN = (
+    guards.INBOX_CLAIM,
+    guards.ACK_AFTER_COMMIT,
+    guards.OUTBOX,
+    guards.PUBLISH_AFTER_COMMIT,
+    guards.MANDATORY,
+    guards.MARK_CONFIRMED_ONLY,
+    guards.SWEEPER,
+    guards.CONNECTION_LOSS,
+    guards.INTENT_LEASE,
+    guards.GATEWAY_KEY,
+    guards.ROW_LOCK,
+    guards.OPERATION_KEY,
 )
-PRODUCT = Planted()
+PRODUCT = Guards.all()
 
 
 @dataclass(frozen=True)
@@ -69,7 +59,7 @@ class Violation:
         return "\n".join([f"seed {self.seed}, faults: {', '.join(self.kinds)}", *self.found])
 
 
-def simulate(seed: int, planted: Planted = PRODUCT, *, traced: bool = False, keep: bool = False) -> Violation | None:
+def simulate(seed: int, in_place: Guards = PRODUCT, *, traced: bool = False, keep: bool = False) -> Violation | None:
     """Run the schedule of *seed*; None when everything held, unless *keep* asks for the trace of that too.
 
     The same seed is the same schedule, to the last await.
@@ -77,76 +67,37 @@ def simulate(seed: int, planted: Planted = PRODUCT, *, traced: bool = False, kee
     rng = random.Random(seed)
     faults = Faults.swarm(rng)
     loop = VirtualLoop(rng)
-    with _virtual(loop, seed), _without_guards(planted):
-        world = World(loop, faults, planted, traced=traced)
-        try:
-            loop.run_until_complete(world.run())
-            found = tuple(world.found)
-        except Livelock as error:
-            found = (f"livelock: {error}",)
-        finally:
-            world.close()
+    clock = VirtualClock(loop)
+    logger.disable("common")
+    try:
+        with ids.reproducible(clock.time_ns, random.Random(seed)):
+            world = World(loop, clock, faults, in_place, traced=traced)
+            try:
+                loop.run_until_complete(world.run())
+                found = tuple(world.found)
+            except Livelock as error:
+                found = (f"livelock: {error}",)
+            finally:
+                world.close()
+    finally:
+        logger.enable("common")
     if not found and not keep:
         return None
     return Violation(seed, found, tuple(sorted(faults.kinds)), tuple(world.trace.lines))
 
 
-@contextmanager
-def _without_guards(planted: Planted) -> Iterator[None]:
-    """Guards that belong to no object which the fleet could make without them."""
-    modules: tuple[Any, ...] = (broker, consuming)
-    real = broker.stuck_is_lost
-    for module in modules:
-        module.stuck_is_lost = nullcontext if planted.silent_end else real
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.stuck_is_lost = real
-
-
-@contextmanager
-def _virtual(loop: VirtualLoop, seed: int) -> Iterator[None]:
-    """Time and chance of the modules under test come from *loop* and *seed*."""
-    time = VirtualTime(loop.time)
-    clocked: list[Any] = [module for module in CLOCKED if hasattr(module, "time")]
-    before = [module.time for module in clocked]
-    for module in clocked:
-        module.time = time
-    chance = random.Random(seed)
-    jittered: tuple[Any, ...] = (intents, database)
-    for module in jittered:
-        module.random = chance
-    ids._RANDOM.seed(seed)
-    context._RANDOM.seed(seed)
-    ids._last_tick = 0
-    paces = [(module, name, getattr(module, name)) for module, name, _ in PACES]
-    for module, name, pace in PACES:
-        setattr(module, name, pace)
-    logger.disable("common")
-    try:
-        yield
-    finally:
-        logger.enable("common")
-        for module, name, usual in paces:
-            setattr(module, name, usual)
-        for module, real in zip(clocked, before, strict=True):
-            module.time = real
-        for module in jittered:
-            module.random = random
-        ids._last_tick = 0
-
-
 class World:
     """The fleet, its customers, and what befalls it."""
 
-    def __init__(self, loop: VirtualLoop, faults: Faults, planted: Planted, *, traced: bool) -> None:
+    def __init__(
+        self, loop: VirtualLoop, clock: VirtualClock, faults: Faults, in_place: Guards, *, traced: bool
+    ) -> None:
         self.loop = loop
         self.faults = faults
         self.rng = faults.rng
         self.trace = Trace(loop, wanted=traced)
-        self.clock = VirtualClock(VirtualTime(loop.time))
-        self.fleet = Fleet(loop, self.clock, faults, self.trace, planted)
+        self.clock = clock
+        self.fleet = Fleet(loop, clock, faults, self.trace, in_place)
         # Operation key → credits, of everything that was asked for.
         self.consumptions: dict[str, int] = {}
         self.replays: dict[Any, int] = {}
@@ -171,7 +122,7 @@ class World:
         for task in tasks:
             task.cancel()
         if tasks:
-            self.loop._turns = 0
+            self.loop.start_anew()
             self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self.loop.close()
 

@@ -1,10 +1,8 @@
-"""What the statements of libs/common do, each on the tables of `store`. A statement that nobody knows is a KeyError."""
+"""What the statements of libs/common do, by name, on the tables of `store`. An unknown name is a KeyError."""
 
 import json
 from types import SimpleNamespace as Record
 from typing import Any
-
-from common import dead_letters, handling, intents, outbox, relay
 
 from .store import Row, Rows, Statement, Store, Transaction
 
@@ -31,16 +29,16 @@ async def _mark(tx: Transaction, p: Params) -> None:
 
 
 async def _lease_rows(tx: Transaction, p: Params) -> Rows:
-    found = Rows()
+    rows = Rows()
     for key in sorted(key for key in tx.store.due.get("outbox", ()) if p["after"] <= key < p["before"]):
         row = tx.get("outbox", key)
         if row is None or (row["leased_until"] is not None and row["leased_until"] >= tx.started):
             continue
-        if len(found) < p["rows"] and tx.try_lock("outbox", key):
+        if len(rows) < p["rows"] and tx.try_lock("outbox", key):
             leased = row | {"leased_until": tx.started + p["lease"].total_seconds()}
             tx.writes["outbox", key] = leased
-            found.append(Record(**leased))
-    return found
+            rows.append(Record(**leased))
+    return rows
 
 
 async def _claim(tx: Transaction, p: Params) -> Rows:
@@ -61,20 +59,28 @@ async def _record(tx: Transaction, p: Params) -> None:
 
 
 async def _lease_intents(tx: Transaction, p: Params) -> Rows:
-    found = Rows()
+    return _take_due_intents(tx, p, heeds_leases=True)
+
+
+async def _take_intents(tx: Transaction, p: Params) -> Rows:
+    return _take_due_intents(tx, p, heeds_leases=False)
+
+
+def _take_due_intents(tx: Transaction, p: Params, *, heeds_leases: bool) -> Rows:
+    rows = Rows()
     due = [tx.store.table("intents")[key] for key in tx.store.due.get("intents", ())]
     for row in sorted(due, key=lambda row: row["due_at"]):
-        leased = row["leased_until"] is not None and row["leased_until"] >= tx.started
-        if row["kind"] != p["kind"] or row["due_at"] > tx.started or leased or len(found) >= p["rows"]:
+        leased = heeds_leases and row["leased_until"] is not None and row["leased_until"] >= tx.started
+        if row["kind"] != p["kind"] or row["due_at"] > tx.started or leased or len(rows) >= p["rows"]:
             continue
         if tx.try_lock("intents", row["intent_id"]):
             taken = row | {
-                "leased_until": tx.started + p["lease"].total_seconds(),
+                "leased_until": tx.started + p["lease"].total_seconds() if heeds_leases else row["leased_until"],
                 "attempts": row["attempts"] + 1,
             }
             tx.writes["intents", row["intent_id"]] = taken
-            found.append(Record(**taken))
-    return found
+            rows.append(Record(**taken))
+    return rows
 
 
 async def _done(tx: Transaction, p: Params) -> Rows:
@@ -87,7 +93,7 @@ async def _done(tx: Transaction, p: Params) -> Rows:
     return marked
 
 
-async def _later(tx: Transaction, p: Params) -> None:
+async def _reschedule(tx: Transaction, p: Params) -> None:
     row = await tx.lock("intents", p["id"])
     if row is not None and row["done_at"] is None:
         due = tx.started + p["pause"].total_seconds()
@@ -113,29 +119,30 @@ async def _list(tx: Transaction, p: Params) -> Rows:
     return Rows(Record(**row) for _, row in tx.scan("dead_letters") if row["status"] == p["status"])
 
 
-async def _settle(tx: Transaction, p: Params) -> Rows:
-    settled = Rows()
-    wanted = {letter_id: source for source, row in tx.scan("dead_letters") for letter_id in [row["dead_letter_id"]]}
+async def _close(tx: Transaction, p: Params) -> Rows:
+    closed = Rows()
+    sources = {letter_id: source for source, row in tx.scan("dead_letters") for letter_id in [row["dead_letter_id"]]}
     for letter_id in p["ids"]:
-        row = await tx.lock("dead_letters", wanted[letter_id])
+        row = await tx.lock("dead_letters", sources[letter_id])
         if row is not None and row["status"] == "OPEN":
-            await tx.put("dead_letters", wanted[letter_id], row | {"status": p["status"]})
-            settled.append(Record(**row))
-    return settled
+            await tx.put("dead_letters", sources[letter_id], row | {"status": p["status"]})
+            closed.append(Record(**row))
+    return closed
 
 
 STATEMENTS: dict[str, Statement] = {
-    outbox._INSERT: _append,
-    relay._MARK: _mark,
-    relay._LEASE: _lease_rows,
-    handling._CLAIM: _claim,
-    intents._RECORD: _record,
-    intents._LEASE: _lease_intents,
-    intents._DONE: _done,
-    intents._LATER: _later,
-    dead_letters._KEEP: _keep,
-    dead_letters._LIST: _list,
-    dead_letters._SETTLE: _settle,
+    "outbox.insert": _append,
+    "outbox.mark": _mark,
+    "outbox.lease": _lease_rows,
+    "inbox.claim": _claim,
+    "intents.record": _record,
+    "intents.lease": _lease_intents,
+    "intents.take_unleased": _take_intents,
+    "intents.done": _done,
+    "intents.reschedule": _reschedule,
+    "dead_letters.keep": _keep,
+    "dead_letters.list": _list,
+    "dead_letters.close": _close,
 }
 
 

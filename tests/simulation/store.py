@@ -11,7 +11,10 @@ from typing import Any
 
 import asyncpg
 
+from common.clock import Clock
 from common.database import DEADLOCK, SERIALIZATION, Database
+from common.database import Statement as NamedStatement
+from common.guards import Guards
 
 from .process import Process
 
@@ -87,13 +90,13 @@ class Transaction:
 
     async def execute(self, sql: str, params: dict[str, Any]) -> "Rows":
         await self.travel()
-        rows = await self.store.statements[sql](self, params)
+        rows = await self.store.statements[_name(sql)](self, params)
         return rows if isinstance(rows, Rows) else Rows(rows or ())
 
     async def write(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         await self.travel()
         for sql, params in statements:
-            await self.store.statements[sql](self, dict(params))
+            await self.store.statements[_name(sql)](self, dict(params))
 
     async def travel(self) -> None:
         """The statement's way to the server; it may find the connection gone or lose a race."""
@@ -258,6 +261,12 @@ class Engine:
     autocommit = begin
 
 
-def database(store: Store, process: Process) -> Database:
+def database(store: Store, process: Process, clock: Clock, guards: Guards) -> Database:
     """The real Database on a simulated engine."""
-    return Database(Engine(store, process), store.name)  # type: ignore[arg-type]
+    engine: Any = Engine(store, process)
+    return Database(engine, store.name, clock=clock, random=process.faults.rng, guards=guards)
+
+
+def _name(sql: str) -> str:
+    assert isinstance(sql, NamedStatement), f"a statement without a name cannot be simulated: {sql}"
+    return sql.name

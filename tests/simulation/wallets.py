@@ -12,14 +12,12 @@ from common import ids, outbox
 from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
-from common.handling import Refused, Subscription
+from common.guards import OPERATION_KEY, ROW_LOCK, Guards
+from common.handling import Subscription
 from wallet.domain.batch import WalletBatch, apply
-from wallet.domain.errors import WalletInsufficientCredits
 from wallet.domain.operations import Grant, Operation
 from wallet.domain.wallets import Owner, Wallet
 from wallet.wire import events as wire
-
-from .planted import Planted
 
 POISON = "poison"
 
@@ -27,9 +25,10 @@ POISON = "poison"
 class Wallets:
     """Subscriptions of wallet.credit and wallet.debit."""
 
-    def __init__(self, clock: Clock, planted: Planted) -> None:
+    def __init__(self, clock: Clock, guards: Guards) -> None:
         self._clock = clock
-        self._planted = planted
+        self._locks_rows = guards.has(ROW_LOCK)
+        self._looks_keys_up = guards.has(OPERATION_KEY)
         # Set once somebody has mended the bug that POISON stands for.
         self.mended = False
 
@@ -39,7 +38,7 @@ class Wallets:
             Subscription("wallet.debit", WalletConsumeRequested, wire.consume_requested, self.move),
         ]
 
-    async def move(self, tx: Tx, operations: Sequence[Operation]) -> list[Refused]:
+    async def move(self, tx: Tx, operations: Sequence[Operation]) -> list[DomainError | None]:
         """Lock, decide, save, announce; as wallet.use_cases does with SQL."""
         if not self.mended and any(getattr(each, "purpose", "") == POISON for each in operations):
             raise ZeroDivisionError(POISON)
@@ -48,11 +47,7 @@ class Wallets:
         results = apply(batch, operations, now, ids.new)
         await _save(tx, batch)
         await outbox.append(tx, _told(batch))
-        return [
-            Refused(operation, result, for_good=not isinstance(result, WalletInsufficientCredits))
-            for operation, result in zip(operations, results, strict=True)
-            if isinstance(result, DomainError)
-        ]
+        return [result if isinstance(result, DomainError) else None for result in results]
 
     async def _lock(self, tx: Tx, operations: Sequence[Operation]) -> WalletBatch:
         connection: Any = tx.connection
@@ -60,9 +55,11 @@ class Wallets:
         currencies = {each.owner: each.value.currency for each in operations if isinstance(each, Grant)}
         wallets: dict[Owner, Wallet] = {}
         for owner in sorted({each.owner for each in operations}):
-            row = connection.store.table("wallets").get(owner) if self._planted.row_lock else (
+            row = (
                 await connection.lock("wallets", owner)
-            )  # fmt: skip
+                if self._locks_rows
+                else connection.store.table("wallets").get(owner)
+            )
             if row is None and owner in currencies:
                 row = {"wallet": Wallet(ids.new(), owner, currencies[owner])}
             if row is not None:
@@ -71,7 +68,7 @@ class Wallets:
                 wallets[owner] = replace(wallet, lots=lots)
         await connection.travel()
         keys = [(each.owner.merchant_id, each.operation_key) for each in operations]
-        known = {key: connection.get("operations", key) for key in keys} if not self._planted.business_key else {}
+        known = {key: connection.get("operations", key) for key in keys} if self._looks_keys_up else {}
         return WalletBatch(wallets, {key: row["transaction"] for key, row in known.items() if row})
 
 

@@ -1,34 +1,53 @@
-"""Doors that write: what arrives while one batch is being flushed is the next batch. Bounded.
+"""Micro-batching for write endpoints: items that arrive during a flush form the next batch. Bounded.
 
-A flush costs its statements however few items it holds, so under load each lets a few milliseconds' worth of items
-gather. Who comes alone never waits.
+A flush costs its statements however few items it holds, so under load batches start a few dozen milliseconds apart.
+An item that arrives alone never waits.
 """
 
 import asyncio
 import contextvars
-import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from loguru import logger
-from prometheus_client import Histogram
+from msgspec import Struct
 
+from common import telemetry
+from common.clock import SYSTEM_CLOCK, Clock
 from common.database import is_transient, sqlstate
 from common.errors import DomainError, Overloaded, Unavailable, Unresolved
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_SIZE = Histogram("commdesk_batch_items", "Items of a flush", ["batcher"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+_SIZE = telemetry.histogram("batch_items", "Items of a flush", ["batcher"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
 # Integrity violations: one item contradicts what is stored, the others deserve their own try.
 _CONSTRAINT = "23"
-# While items come several at a time, flushes of one batcher start at least this far apart.
-PERIOD_SECONDS = 0.06
-# Or let those come that are known to be on their way, for no longer than this.
-LINGER_SECONDS = 0.01
-# So many share the cost of a flush well enough: nobody waits for more.
-ITEMS_ENOUGH = 32
+
+
+class BatchingWindow(Struct, frozen=True):
+    """How long a batch may wait for company, for batchers (below) and consumers (common.consuming) alike.
+
+    Batches start at least *period_seconds* apart; with *items_enough* items the next one starts at once. Where it is
+    known how many items are on their way, they are waited for instead, for at most *linger_seconds*.
+    """
+
+    period_seconds: float
+    items_enough: int | None = None
+    linger_seconds: float = 0.0
+
+    def pause_seconds(self, last_started: float, now: float) -> float:
+        """How long the next batch waits before it starts."""
+        return max(0.0, last_started + self.period_seconds - now)
+
+    def is_enough(self, items: int) -> bool:
+        """Whether so many share the cost of a flush well enough."""
+        return self.items_enough is not None and items >= self.items_enough
+
+
+WINDOW: Final = BatchingWindow(period_seconds=0.06, items_enough=32, linger_seconds=0.01)
+# For a batcher behind another one: its items come together already, and would wait a second time for little company.
+NO_WINDOW: Final = BatchingWindow(period_seconds=0.0, items_enough=32, linger_seconds=0.01)
 
 
 class DeadlinePassed(Unavailable):
@@ -43,8 +62,7 @@ class OutcomeUnknown(Unresolved):
     fix = "Send the same request again with the same idempotency key; it is answered by its key."
 
 
-@dataclass(slots=True)
-class _Waiting(Generic[T, R]):
+class _Waiting(Struct, Generic[T, R], frozen=True):
     item: T
     deadline: float | None
     future: asyncio.Future[R]
@@ -57,8 +75,8 @@ class Batcher(Generic[T, R]):
     one call to a service of ours, never a call to a gateway. Two items with the same key fold into one. A constraint
     error makes the batch be tried singly; an infrastructure error fails all of it as OutcomeUnknown. A caller that goes
     away neither cancels the flush nor breaks it. The flush runs in an empty context: what it needs rides on the item.
-    *expected* tells how many items are on their way, where somebody knows. *period_seconds* is 0 for a batcher
-    behind another one: its items come together already and would wait a second time for hardly any company.
+    *expected* tells how many items are on their way, where that is known. A *deadline* is a moment of *clock*'s
+    monotonic time.
     """
 
     def __init__(
@@ -69,8 +87,13 @@ class Batcher(Generic[T, R]):
         items_max: int = 128,
         waiting_max: int = 2000,
         expected: Callable[[], int] | None = None,
-        period_seconds: float = PERIOD_SECONDS,
+        window: BatchingWindow = WINDOW,
+        clock: Clock = SYSTEM_CLOCK,
+        period_seconds: float | None = None,
     ) -> None:
+        # Until all services say a window.
+        self._window = window if period_seconds is None else BatchingWindow(period_seconds, 32, 0.01)
+        self._clock = clock
         self._flush = flush
         self._name = name
         self._items_max = items_max
@@ -79,10 +102,9 @@ class Batcher(Generic[T, R]):
         self._by_key: dict[Hashable, asyncio.Future[R]] = {}
         self._flusher: asyncio.Task[None] | None = None
         self._expected = expected
-        self._period_seconds = period_seconds
         self._arrived = asyncio.Event()
         self._started, self._last_size = 0.0, 0
-        self._size = _SIZE.labels(name)
+        self._size = _SIZE.of(name)
 
     async def submit(self, item: T, *, key: Hashable = None, deadline: float | None = None) -> R:
         """The item's own result. *deadline* is on `time.monotonic()`'s scale.
@@ -112,7 +134,7 @@ class Batcher(Generic[T, R]):
         return future
 
     async def drain(self) -> None:
-        """Wait until nothing waits."""
+        """Wait until no item waits."""
         while self._flusher is not None:
             await asyncio.wait([self._flusher])
 
@@ -121,31 +143,31 @@ class Batcher(Generic[T, R]):
         await asyncio.sleep(0)
         try:
             while self._queue:
-                await self._gather()
+                await self._wait_for_company()
                 batch, self._queue = self._queue[: self._items_max], self._queue[self._items_max :]
                 await self._flush_batch(self._in_time(batch))
         finally:
             self._flusher = None
 
-    async def _gather(self) -> None:
+    async def _wait_for_company(self) -> None:
         if self._expected is not None:
             await self._linger(self._expected)
-        elif self._last_size > 1 and len(self._queue) < ITEMS_ENOUGH:
-            await asyncio.sleep(self._started + self._period_seconds - time.monotonic())
-        self._started = time.monotonic()
+        elif self._last_size > 1 and not self._window.is_enough(len(self._queue)):
+            await asyncio.sleep(self._window.pause_seconds(self._started, self._clock.monotonic()))
+        self._started = self._clock.monotonic()
         self._last_size = len(self._queue)
 
     async def _linger(self, expected: Callable[[], int]) -> None:
         try:
-            async with asyncio.timeout(LINGER_SECONDS):
-                while expected() and len(self._queue) < ITEMS_ENOUGH:
+            async with asyncio.timeout(self._window.linger_seconds):
+                while expected() and not self._window.is_enough(len(self._queue)):
                     self._arrived.clear()
                     await self._arrived.wait()
         except TimeoutError:
             pass
 
     def _in_time(self, batch: list[_Waiting[T, R]]) -> list[_Waiting[T, R]]:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         kept = []
         for waiting in batch:
             if waiting.deadline is not None and waiting.deadline <= now:

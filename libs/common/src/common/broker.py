@@ -5,9 +5,9 @@ One connection publishes and another consumes, so that a memory alarm, which blo
 """
 
 import asyncio
-import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from random import Random
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -20,10 +20,13 @@ from loguru import logger
 from pamqp.commands import Basic
 
 from common.errors import Unavailable
+from common.guards import CONNECTION_LOSS, MANDATORY, MARK_CONFIRMED_ONLY, Guards
 from common.outbox import Outgoing
 
 HEARTBEAT_SECONDS = 15
 RECONNECT_SECONDS_MAX = 5.0
+
+_JITTER = Random()  # noqa: S311 - jitter, not a secret
 
 
 class BrokerUnavailable(Unavailable):
@@ -34,10 +37,10 @@ class BrokerUnavailable(Unavailable):
 
 @contextmanager
 def stuck_is_lost() -> Iterator[None]:
-    """Have a call to the client library fail when its connection is given up.
+    """Have a call to the client library fail when its connection is given up (the guard CONNECTION_LOSS).
 
     The library ends whoever waits on a connection that it finds stuck with CancelledError. That would end the task that
-    called it without a word, a consumer or the sweeper for good, although nobody cancelled it.
+    called it without a word, a consumer or the sweeper, although nobody cancelled it.
     """
     try:
         yield
@@ -48,12 +51,18 @@ def stuck_is_lost() -> Iterator[None]:
         raise aio_pika.exceptions.AMQPConnectionError("the connection was stuck") from error
 
 
-class BrokerConnection:
-    """One AMQP connection that is opened again for ever, with backoff, until it is closed by us."""
+def failing_when_lost(guards: Guards) -> Callable[[], AbstractContextManager[None]]:
+    """`stuck_is_lost`, or nothing without its guard."""
+    return stuck_is_lost if guards.has(CONNECTION_LOSS) else nullcontext
 
-    def __init__(self, url: str, name: str) -> None:
+
+class BrokerConnection:
+    """One AMQP connection that is opened again, with backoff, until it is closed by us."""
+
+    def __init__(self, url: str, name: str, *, random: Random = _JITTER) -> None:
         self._url = url
         self._name = name
+        self._random = random
         self._connection: AbstractConnection | None = None
         self._open = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -97,7 +106,7 @@ class BrokerConnection:
                     )
             except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError) as error:
                 logger.warning("broker away: {} ({})", type(error).__name__, self._name)
-                await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                await asyncio.sleep(pause_seconds * self._random.uniform(0.5, 1.5))
                 pause_seconds = min(pause_seconds * 2, RECONNECT_SECONDS_MAX)
                 continue
             pause_seconds = 0.1
@@ -117,8 +126,19 @@ class BrokerConnection:
 class Publisher:
     """Publishes envelopes with confirms in a bounded window and says which of them the broker has."""
 
-    def __init__(self, connection: BrokerConnection, *, window: int = 256, timeout_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        connection: BrokerConnection,
+        *,
+        window: int = 256,
+        timeout_seconds: float = 10.0,
+        guards: Guards | None = None,
+    ) -> None:
+        guards = guards or Guards.all()
         self._connection = connection
+        self._failing_when_lost = failing_when_lost(guards)
+        self._is_mandatory = guards.has(MANDATORY)
+        self._tells_confirmed = guards.has(MARK_CONFIRMED_ONLY)
         self._window = asyncio.Semaphore(window)
         self._timeout_seconds = timeout_seconds
         self._channel: WireChannel | None = None
@@ -131,7 +151,11 @@ class Publisher:
         except BrokerUnavailable:
             return []
         outcomes = await asyncio.gather(*(self._publish_one(channel, row) for row in rows))
-        return [row.envelope_id for row, confirmed in zip(rows, outcomes, strict=True) if confirmed]
+        return [
+            row.envelope_id
+            for row, confirmed in zip(rows, outcomes, strict=True)
+            if confirmed or not self._tells_confirmed
+        ]
 
     async def _publish_one(self, channel: WireChannel, row: Outgoing) -> bool:
         properties = Basic.Properties(
@@ -142,17 +166,17 @@ class Publisher:
         )
         async with self._window:
             try:
-                with stuck_is_lost():
+                with self._failing_when_lost():
                     await channel.basic_publish(
                         row.body,
                         exchange=row.exchange,
                         routing_key=row.routing_key,
                         properties=properties,
-                        mandatory=row.mandatory,
+                        mandatory=row.mandatory and self._is_mandatory,
                         timeout=self._timeout_seconds,
                     )
             except PublishError:
-                # No queue is bound: the row stays unmarked until somebody mends the topology.
+                # No queue is bound: the row stays unmarked until the topology is repaired.
                 logger.error("unroutable: {} {}", row.exchange, row.routing_key)
                 return False
             except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError) as error:

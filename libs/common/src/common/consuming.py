@@ -1,11 +1,10 @@
 """The batch consumer of one queue: takes what is there, has it handled, acks after the commit.
 
 Nothing else in the fleet acks, retries or removes duplicates. Unloaded, a batch is one message and nothing waits;
-under load, batches form by themselves while the one before is being worked.
+under load, batches form by themselves while the one before is being handled.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import aio_pika
@@ -15,22 +14,27 @@ from aiormq.abc import DeliveredMessage
 from loguru import logger
 from pamqp.commands import Basic
 
-from common.broker import BrokerConnection, BrokerUnavailable, stuck_is_lost
+from common.batching import BatchingWindow
+from common.broker import BrokerConnection, BrokerUnavailable, failing_when_lost
+from common.clock import SYSTEM_CLOCK, Clock
 from common.envelopes import Delivery, opened
-from common.handling import BATCH_EVENTS_MAX, Climb, Refused, Subscription
+from common.guards import ACK_AFTER_COMMIT, Guards
+from common.handling import BATCH_EVENTS_MAX, Climb, Refused, Retry, Subscription
 
-__all__ = ["Climb", "Consumer", "Refused", "Subscription"]
+__all__ = ["Climb", "Consumer", "Refused", "Retry", "Subscription"]
 
-# Enough to fill a batch while another is worked; an envelope holds up to 128 events, so this bounds memory as well.
+# Enough to fill a batch while another is handled; an envelope holds up to 128 events, so this bounds memory as well.
 PREFETCH_ENVELOPES = 256
-# Batches start at least this far apart, so that under load each has time to gather: a batch costs its handful of
-# statements however small. The first message of a queue that was idle for as long never waits.
-BATCH_PERIOD_SECONDS = 0.1
-# The same for queues on which nobody waits (books, mails, histories, figures). Not longer: what gathers is worked at
-# one go, and several services at it take both processors from whoever stands at a door.
-BATCH_PERIOD_UNHURRIED_SECONDS = 0.2
-# The same for every queue while the service's own door is flooded: who knocks goes before what is queued.
-BATCH_PERIOD_FLOODED_SECONDS = 0.5
+# Under load each batch has time to fill: it costs its handful of statements however small. The first message of a
+# queue that was idle for as long never waits.
+WINDOW = BatchingWindow(period_seconds=0.1)
+# For queues on which nobody waits (books, mails, histories, analytics events). Not longer: what has accumulated is
+# handled at one go, and several services at it take both processors from whoever waits at an endpoint.
+LOW_PRIORITY_WINDOW = BatchingWindow(period_seconds=0.2)
+# For every queue while the service's own endpoints are overloaded: requests go before what is queued.
+OVERLOADED_WINDOW = BatchingWindow(period_seconds=0.5)
+# The last batch was full: more waits than one batch holds, and waiting would only delay it.
+NO_WINDOW = BatchingWindow(period_seconds=0.0)
 # A queue that holds messages and delivers none for this long has a dead channel behind it.
 SILENCE_SECONDS = 20.0
 STOP_SECONDS = 20.0
@@ -43,7 +47,7 @@ def _never() -> bool:
 
 
 class Consumer:
-    """Runs until it is stopped; opens its channel anew for as long as that takes. Steps back while it is *flooded*."""
+    """Runs until it is stopped, and opens its channel again whenever it is lost. Steps back while *overloaded*."""
 
     def __init__(
         self,
@@ -51,21 +55,26 @@ class Consumer:
         queue: str,
         work: Work,
         *,
-        flooded: Callable[[], bool] = _never,
-        unhurried: bool = False,
+        overloaded: Callable[[], bool] = _never,
+        low_priority: bool = False,
         events_max: int = BATCH_EVENTS_MAX,
+        clock: Clock = SYSTEM_CLOCK,
+        guards: Guards | None = None,
     ) -> None:
+        guards = guards or Guards.all()
         self._connection = connection
         self._events_max = events_max
-        self._flooded = flooded
-        self._period_seconds = BATCH_PERIOD_UNHURRIED_SECONDS if unhurried else BATCH_PERIOD_SECONDS
-        # The last batch was full: more waits than one batch holds, and gathering would only hold it up.
-        self._behind = False
+        self._overloaded = overloaded
+        self._window = LOW_PRIORITY_WINDOW if low_priority else WINDOW
+        self._last_was_full = False
         self._queue = queue
         self._work = work
+        self._clock = clock
         self._stopping = asyncio.Event()
         self._arrived = asyncio.Event()
         self._started = 0.0
+        self._failing_when_lost = failing_when_lost(guards)
+        self._acks_after_commit = guards.has(ACK_AFTER_COMMIT)
 
     def stop(self) -> None:
         """Take nothing new; `run` ends after the batch in hand, what is prefetched goes back to the queue."""
@@ -81,7 +90,7 @@ class Consumer:
                 await self._pause(1.0)
                 continue
             try:
-                with stuck_is_lost():
+                with self._failing_when_lost():
                     await self._consume(channel)
             except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError) as error:
                 logger.bind(queue=self._queue).warning("channel lost: {}", type(error).__name__)
@@ -111,7 +120,7 @@ class Consumer:
         consumer = await wire.basic_consume(self._queue, take)
         while not self._stopping.is_set() and not lost.is_set():
             if waiting:
-                await self._gather()
+                await self._wait_for_company()
                 await self._batch(wire, waiting)
             elif not await self._wait() and await self._is_stuck():
                 logger.bind(queue=self._queue).error("messages wait and none is delivered: a new channel")
@@ -119,30 +128,33 @@ class Consumer:
         if not lost.is_set():
             await wire.basic_cancel(consumer.consumer_tag or "")
 
-    async def _gather(self) -> None:
-        now = time.monotonic()
-        period = BATCH_PERIOD_FLOODED_SECONDS if self._flooded() else 0.0 if self._behind else self._period_seconds
-        pause = self._started + period - now
-        if pause > 0:
-            await asyncio.sleep(pause)
-        self._started = now + max(pause, 0.0)
+    async def _wait_for_company(self) -> None:
+        now = self._clock.monotonic()
+        window = OVERLOADED_WINDOW if self._overloaded() else NO_WINDOW if self._last_was_full else self._window
+        pause_seconds = window.pause_seconds(self._started, now)
+        if pause_seconds > 0:
+            await asyncio.sleep(pause_seconds)
+        self._started = now + pause_seconds
 
     async def _batch(self, wire: WireChannel, waiting: list[DeliveredMessage]) -> None:
-        """Work a prefix of what waits, then ack it whole: the commit came first."""
+        """Handle a prefix of what waits, then ack it whole: the commit came first."""
         deliveries: list[Delivery] = []
         events = 0
         for message in waiting:
             if events >= self._events_max:
                 break
-            delivery = opened(message)
+            delivery = opened(message, self._clock)
             deliveries.append(delivery)
             events += len(delivery.bodies)
-        self._behind = events >= self._events_max
+        self._last_was_full = events >= self._events_max
         last = waiting[len(deliveries) - 1].delivery
         del waiting[: len(deliveries)]
-        await self._work(deliveries)
         assert isinstance(last, Basic.Deliver)
-        await wire.basic_ack(last.delivery_tag or 0, multiple=True)
+        if not self._acks_after_commit:
+            await wire.basic_ack(last.delivery_tag or 0, multiple=True)
+        await self._work(deliveries)
+        if self._acks_after_commit:
+            await wire.basic_ack(last.delivery_tag or 0, multiple=True)
 
     async def _wait(self) -> bool:
         """Whether something happened before it had been silent for too long."""
@@ -158,11 +170,11 @@ class Consumer:
         try:
             channel = await self._connection.channel(confirms=False)
             async with asyncio.timeout(5):
-                found = await channel.declare_queue(self._queue, passive=True)
+                queue = await channel.declare_queue(self._queue, passive=True)
                 await channel.close()
         except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError, BrokerUnavailable):
             return True
-        return bool(found.declaration_result.message_count)
+        return bool(queue.declaration_result.message_count)
 
     async def _pause(self, seconds: float) -> None:
         try:

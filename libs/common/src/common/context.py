@@ -1,20 +1,18 @@
 """Who and what the present work is for: one frozen value in a context variable. Logs and the outbox read it."""
 
-from __future__ import annotations
-
 import random
 import re
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
+
+from msgspec import Struct
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _RANDOM = random.Random()  # noqa: S311 - trace ids are no secrets
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """Empty strings stand for "not known". *traceparent* is W3C's, 55 characters."""
 
     request_id: str = ""
@@ -56,7 +54,7 @@ class bind:  # noqa: N801 - reads as a verb: `with bind(context):`
 
 
 def replace_current(context: Context) -> None:
-    """Make *context* the current one until the enclosing `bind` ends: what a door does once it knows the caller."""
+    """Make *context* the current one until the enclosing `bind` ends: what a server does once it knows the caller."""
     _current.set(context)
 
 

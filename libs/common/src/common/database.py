@@ -1,19 +1,22 @@
 """One Postgres database as one service sees it: transactions that announce, and retries of lost races."""
 
-from __future__ import annotations
-
 import asyncio
 import json
-import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial, wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from random import Random
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import asyncpg
 
+from common.clock import SYSTEM_CLOCK, Clock
 from common.errors import Unavailable
+from common.guards import OUTBOX, PUBLISH_AFTER_COMMIT, Guards
+
+if TYPE_CHECKING:
+    from common.outbox import Outgoing
 
 # Lost races: the whole transaction may simply be tried again.
 DEADLOCK, SERIALIZATION = "40P01", "40001"
@@ -24,18 +27,34 @@ CLOSE_SECONDS_MAX = 5.0
 _TRANSIENT_CLASSES = ("08", "40", "53", "57", "58")
 _LOCK_NOT_AVAILABLE = "55P03"
 
+_JITTER = Random()  # noqa: S311 - jitter, not a secret
+ALL_GUARDS = Guards.all()
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class LostRace(Exception):
-    """Somebody else wrote between our look and our insert: tried again, the same work finds what they wrote."""
+    """Somebody else wrote between our read and our insert: tried again, the same work finds what they wrote."""
 
 
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached or is out of connections."""
 
     fix = "Try again after the time in Retry-After; nothing was changed."
+
+
+class Statement(str):
+    """SQL with a name, by which a stand-in for the database knows what it does (tests/simulation)."""
+
+    __slots__ = ("name",)
+
+    name: str
+
+    def __new__(cls, name: str, sql: str) -> Self:
+        statement = super().__new__(cls, sql)
+        statement.name = name
+        return statement
 
 
 _PARAMETER = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)")
@@ -46,7 +65,7 @@ _TARGET = re.compile(r"\s*(?:insert into|update|delete from)\s+(\w+)")
 def _compiled(sql: str, first: int = 1) -> tuple[str, tuple[str, ...]]:
     """*sql* with `$first` for the first name and so on, and the names in that order."""
     names: dict[str, int] = {}
-    numbered = _PARAMETER.sub(lambda found: f"${names.setdefault(found[1], len(names) + first)}", sql)
+    numbered = _PARAMETER.sub(lambda match: f"${names.setdefault(match[1], len(names) + first)}", sql)
     return numbered, tuple(names)
 
 
@@ -136,7 +155,7 @@ class Connection:
 class Engine:
     """A small, fixed pool of connections, opened when they are first needed."""
 
-    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
         self._pool = pool
 
     @asynccontextmanager
@@ -156,12 +175,17 @@ class Engine:
 class Tx:
     """One open transaction. What `outbox.append` puts into `outgoing` is published after the commit."""
 
-    __slots__ = ("_writes", "connection", "outgoing", "service")
+    __slots__ = ("_writes", "clock", "connection", "has_outbox", "outgoing", "service")
 
-    def __init__(self, connection: Connection, service: str) -> None:
+    def __init__(
+        self, connection: Connection, service: str, clock: Clock = SYSTEM_CLOCK, *, outbox: bool = True
+    ) -> None:
         self.connection = connection
         self.service = service
-        self.outgoing: list[Any] = []
+        self.clock = clock
+        # False without its guard: announcements are kept in memory alone.
+        self.has_outbox = outbox
+        self.outgoing: list[Outgoing] = []
         # By table: what travels together sees one snapshot, so that two writes to one table would not see each other.
         self._writes: dict[str, tuple[str, Mapping[str, Any]]] = {}
 
@@ -170,11 +194,13 @@ class Tx:
         await self.flush()
         return await self.connection.execute(sql, params)
 
-    async def write(self, sql: str, **params: Any) -> None:
-        """Insert, update or delete, with its neighbours in one round trip: before the next statement of another kind,
-        the next write to the same table, or the commit. What it raises is raised there.
+    async def write(self, table: str, sql: str = "", /, **params: Any) -> None:
+        """Insert, update or delete in *table*, with its neighbours in one round trip: before the next statement of
+        another kind, the next write to the same table, or the commit. What it raises is raised there.
         """
-        table = _target(sql)
+        if not sql:
+            # Until all services say their table.
+            table, sql = _target(table), table
         if table in self._writes:
             await self.flush()
         self._writes[table] = (sql, params)
@@ -192,21 +218,43 @@ class Tx:
 
 
 class Database:
-    """Transactions of one service on a small, fixed pool (the fleet shares one budget of connections)."""
+    """Transactions of one service on a small, fixed pool (the fleet shares one budget of connections).
 
-    def __init__(self, engine: Engine, service: str) -> None:
+    *clock* and *random* are the process's own: what is delivered, leased and tried again goes by them.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        service: str,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        random: Random = _JITTER,
+        guards: Guards = ALL_GUARDS,
+    ) -> None:
         self.engine = engine
         self.service = service
+        self.clock = clock
+        self.random = random
+        self.guards = guards
         # The relay sets this; until then announcements stay in the outbox for the sweeper.
-        self.on_commit: Callable[[list[Any]], None] | None = None
+        self.on_commit: Callable[[Sequence[Outgoing]], None] | None = None
+        self._has_outbox = guards.has(OUTBOX)
+        self._publishes_after_commit = guards.has(PUBLISH_AFTER_COMMIT)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Tx]:
         """One transaction: commits at the end of the block, rolls back when it raises."""
         async with self.engine.begin() as connection:
-            tx = Tx(connection, self.service)
+            tx = Tx(connection, self.service, self.clock, outbox=self._has_outbox)
             yield tx
             await tx.flush()
+            if not self._publishes_after_commit:
+                self._announce(tx)
+        if self._publishes_after_commit:
+            self._announce(tx)
+
+    def _announce(self, tx: Tx) -> None:
         if tx.outgoing and self.on_commit is not None:
             self.on_commit(tx.outgoing)
 
@@ -217,7 +265,7 @@ class Database:
         Nothing is announced from here: an announcement and what it announces are two statements.
         """
         async with self.engine.autocommit() as connection:
-            tx = Tx(connection, self.service)
+            tx = Tx(connection, self.service, self.clock)
             yield tx
             await tx.flush()
 
@@ -228,7 +276,15 @@ class Database:
 
 @asynccontextmanager
 async def connect(
-    url: str, *, service: str, pool_size: int = 4, pooler: bool = False, command_timeout_seconds: float = 30
+    url: str,
+    *,
+    service: str,
+    pool_size: int = 4,
+    pooler: bool = False,
+    command_timeout_seconds: float = 30,
+    clock: Clock = SYSTEM_CLOCK,
+    random: Random = _JITTER,
+    guards: Guards = ALL_GUARDS,
 ) -> AsyncIterator[Database]:
     """Open the pool of one service.
 
@@ -239,10 +295,10 @@ async def connect(
         plain_url(url),
         min_size=0,
         max_size=pool_size,
-        max_queries=_FOR_EVER,
+        max_queries=_UNLIMITED,
         max_inactive_connection_lifetime=0,
-        init=_speaks_json,
-        reset=_as_it_is,
+        init=_set_json_codecs,
+        reset=_no_reset,
         record_class=Row,
         timeout=5,
         command_timeout=command_timeout_seconds,
@@ -253,40 +309,44 @@ async def connect(
         server_settings={"application_name": service},
     )
     try:
-        yield Database(Engine(pool), service)
+        yield Database(Engine(pool), service, clock=clock, random=random, guards=guards)
     finally:
         await _closed(pool)
 
 
 # Connections are not worn out by use.
-_FOR_EVER = 2**62
+_UNLIMITED = 2**62
 
 
 # What stands before the text of a jsonb on the wire.
 _JSONB_VERSION = b"\x01"
 
 
-async def _speaks_json(connection: asyncpg.Connection) -> None:
+async def _set_json_codecs(connection: asyncpg.Connection) -> None:
     """JSON comes as what it says; it is sent as text. In binary, because that is what COPY speaks."""
     for name, prefix in (("json", b""), ("jsonb", _JSONB_VERSION)):
         await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=partial(_sent, prefix), decoder=partial(_read, prefix), format="binary"
+            name,
+            schema="pg_catalog",
+            encoder=partial(_encode_json, prefix),
+            decoder=partial(_decode_json, prefix),
+            format="binary",
         )
 
 
-def _sent(prefix: bytes, text: str) -> bytes:
+def _encode_json(prefix: bytes, text: str) -> bytes:
     return prefix + text.encode()
 
 
-def _read(prefix: bytes, content: bytes) -> Any:
+def _decode_json(prefix: bytes, content: bytes) -> Any:
     return json.loads(content[len(prefix) :])
 
 
-async def _as_it_is(_: object) -> None:
+async def _no_reset(_: object) -> None:
     """Every transaction ends before its connection goes back, and nothing is set beyond one: no round trip is due."""
 
 
-async def _closed(pool: asyncpg.Pool[Any]) -> None:
+async def _closed(pool: "asyncpg.Pool[Any]") -> None:
     try:
         async with asyncio.timeout(CLOSE_SECONDS_MAX):
             await pool.close()
@@ -339,7 +399,7 @@ def retried(
     """
 
     @wraps(use_case)
-    async def tried(db: Database, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def attempt_repeatedly(db: Database, /, *args: P.args, **kwargs: P.kwargs) -> R:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 return await use_case(db, *args, **kwargs)
@@ -348,7 +408,7 @@ def retried(
                     raise
                 if attempt == ATTEMPTS_MAX:
                     raise
-                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, not a secret
+                await asyncio.sleep(db.random.uniform(0, 0.01 * 2**attempt))
         raise AssertionError("unreachable")
 
-    return tried
+    return attempt_repeatedly

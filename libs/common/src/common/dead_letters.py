@@ -1,29 +1,30 @@
-"""Dead letters: what left a queue for good, kept in a table where people can read, replay and discard it.
+"""Dead letters: events that no retry will handle, kept in a table where people can read, replay and discard them.
 
-The broker's `<queue>.dlq` is emptied into the table by its owner, so that one dead letter can be settled by itself,
+The broker's `<queue>.dlq` is emptied into the table by its owner, so that one dead letter can be closed by itself,
 with a name and a reason, in a transaction. A replay goes to the home queue through the outbox under a fresh envelope
 with fresh headers; the permanent business keys, not the inbox, keep its effect single.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from common import envelopes, ids, outbox
-from common.database import Database, Tx, retried
+from common.database import Database, Row, Statement, Tx, retried
 from common.envelopes import Delivery
 from common.errors import InvalidArgument
 from common.events import alert, from_micros
-from common.handling import insist
+from common.handling import retry_until_available
 from common.metrics import QueueMetrics
 from common.outbox import Outgoing
 from common.topology import DEAD_LETTERS
 
 LIST_MAX = 500
 
-_KEEP = """
+_KEEP = Statement(
+    "dead_letters.keep",
+    """
 insert into dead_letters (dead_letter_id, source_id, queue, type, event, producer, error_code, error_class, attempts,
                           first_failed_at, dead_at)
 select * from unnest(cast(:ids as uuid[]), cast(:sources as uuid[]), cast(:queues as text[]), cast(:types as text[]),
@@ -32,9 +33,12 @@ select * from unnest(cast(:ids as uuid[]), cast(:sources as uuid[]), cast(:queue
                      cast(:dead as timestamptz[]))
 on conflict (source_id) do nothing
 returning dead_letter_id, queue, error_code
-"""
+""",
+)
 
-_LIST = """
+_LIST = Statement(
+    "dead_letters.list",
+    """
 select dead_letter_id, queue, type, event, error_code, error_class, attempts, first_failed_at, dead_at, status, actor,
        reason
 from dead_letters
@@ -42,20 +46,24 @@ where status = :status and (:queue = '' or queue = :queue) and (:type = '' or ty
   and (:error_code = '' or error_code = :error_code)
   and (cardinality(cast(:ids as uuid[])) = 0 or dead_letter_id = any(cast(:ids as uuid[])))
 order by dead_at limit :rows
-"""
+""",
+)
 
-_SETTLE = """
+_CLOSE = Statement(
+    "dead_letters.close",
+    """
 update dead_letters set status = :status, actor = :actor, reason = :reason, settled_at = now()
 where dead_letter_id in (
     select dead_letter_id from dead_letters
     where dead_letter_id = any(cast(:ids as uuid[])) and status = 'OPEN' order by dead_letter_id for update
 )
 returning dead_letter_id, queue, type, event, producer
-"""
+""",
+)
 
 
 class ReasonMissing(InvalidArgument):
-    """Nobody settles a dead letter without a name and a reason."""
+    """Nobody replays or discards a dead letter without a name and a reason."""
 
     fix = "Say who you are and why, so that the next person understands it."
 
@@ -66,7 +74,7 @@ async def keep(db: Database, queue: str, deliveries: Sequence[Delivery]) -> None
 
     @retried
     async def store(db: Database) -> None:
-        now = datetime.now(UTC)
+        now = db.clock.now()
         async with db.begin() as tx:
             result = await tx.execute(
                 _KEEP,
@@ -84,7 +92,7 @@ async def keep(db: Database, queue: str, deliveries: Sequence[Delivery]) -> None
             )
             await outbox.append(tx, [_alert(tx.service, row, now) for row in result])
 
-    await insist(lambda: store(db), queue + DEAD_LETTERS, QueueMetrics(queue + DEAD_LETTERS))
+    await retry_until_available(lambda: store(db), queue + DEAD_LETTERS, QueueMetrics(queue + DEAD_LETTERS))
 
 
 async def find(
@@ -94,45 +102,41 @@ async def find(
     type_name: str = "",
     error_code: str = "",
     status: str = "OPEN",
-    ids: Sequence[UUID] = (),
+    dead_letter_ids: Sequence[UUID] = (),
     limit: int = 100,
-) -> list[Any]:
+) -> list[Row]:
     """Dead letters by filter, oldest first; empty strings mean any."""
-    result = await tx.execute(
+    return await tx.execute(
         _LIST,
         queue=queue,
         type=type_name,
         error_code=error_code,
         status=status or "OPEN",
-        ids=list(ids),
+        ids=list(dead_letter_ids),
         rows=max(1, min(limit, LIST_MAX)),
     )
-    return list(result)
 
 
 async def replay(tx: Tx, dead_letter_ids: Sequence[UUID], actor: str, reason: str) -> int:
     """Send open dead letters home once more; how many were open. Raises ReasonMissing."""
-    rows = await _settle(tx, dead_letter_ids, "REPLAYED", actor, reason)
-    hops = []
+    rows = await _close(tx, dead_letter_ids, "REPLAYED", actor, reason)
+    outgoing = []
     for row in rows:
-        envelope_id, sealed = envelopes.seal(row.producer, row.type, [row.event])
-        hops.append(Outgoing(envelope_id, "", row.queue, True, row.type, sealed))
-    await outbox.append_rows(tx, hops)
+        envelope_id, sealed = envelopes.seal(row.producer, row.type, [row.event], clock=tx.clock)
+        outgoing.append(Outgoing(envelope_id, "", row.queue, True, row.type, sealed))
+    await outbox.append_rows(tx, outgoing)
     return len(rows)
 
 
 async def discard(tx: Tx, dead_letter_ids: Sequence[UUID], actor: str, reason: str) -> int:
-    """Settle open dead letters without effect; how many were open. Raises ReasonMissing."""
-    return len(await _settle(tx, dead_letter_ids, "DISCARDED", actor, reason))
+    """Close open dead letters without effect; how many were open. Raises ReasonMissing."""
+    return len(await _close(tx, dead_letter_ids, "DISCARDED", actor, reason))
 
 
-async def _settle(tx: Tx, dead_letter_ids: Sequence[UUID], status: str, actor: str, reason: str) -> list[Any]:
+async def _close(tx: Tx, dead_letter_ids: Sequence[UUID], status: str, actor: str, reason: str) -> list[Row]:
     if not actor.strip() or not reason.strip():
         raise ReasonMissing
-    result = await tx.execute(
-        _SETTLE, ids=sorted(dead_letter_ids), status=status, actor=actor[:200], reason=reason[:1000]
-    )
-    return list(result)
+    return await tx.execute(_CLOSE, ids=sorted(dead_letter_ids), status=status, actor=actor[:200], reason=reason[:1000])
 
 
 def _source(delivery: Delivery, number: int) -> UUID:
@@ -146,7 +150,7 @@ def _moment(unix_micros: int, otherwise: datetime) -> datetime:
     return from_micros(unix_micros) if unix_micros else otherwise
 
 
-def _alert(service: str, row: Any, now: datetime) -> AdminAlertRaised:
+def _alert(service: str, row: Row, now: datetime) -> AdminAlertRaised:
     return alert(
         "dead_letter",
         f"{row.queue}: an event was dead-lettered with {row.error_code}",

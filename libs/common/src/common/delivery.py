@@ -1,19 +1,19 @@
-"""The common gRPC service that every service mounts: delivery checks, totals, stories and dead letters."""
+"""The common gRPC service that every service mounts: delivery checks, totals, timelines and dead letters."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import grpc
+from msgspec import Struct
 
 from commdesk.common.v1 import delivery_pb2 as pb
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceServicer
 from common import dead_letters, ids
 from common.broker import Publisher
-from common.database import Database, Tx
-from common.errors import InvalidArgument, Unavailable
+from common.database import Database, Row, Tx
+from common.errors import LimitExceeded, RequestInvalid, Unavailable
 from common.events import from_micros, micros
 from common.outbox import Outgoing
 
@@ -39,14 +39,8 @@ select (select count(*) from outbox where published_at is null) as outbox_unmark
        (select count(*) from intents where done_at is null) as intents_pending,
        (select count(*) from dead_letters where status = 'OPEN') as dead_letters_open
 """
-# These walk everything: only for who asks.
+# These walk everything: only on request.
 _TOTAL = "select (select count(*) from outbox) as outbox_total, (select count(*) from inbox) as inbox_total"
-
-
-class TooMany(InvalidArgument):
-    """More items than one call takes."""
-
-    fix = f"Ask for at most {LIMIT_MAX} at a time."
 
 
 class RepublishIncomplete(Unavailable):
@@ -55,31 +49,29 @@ class RepublishIncomplete(Unavailable):
     fix = "Ask again: a second delivery has no second effect."
 
 
-@dataclass(frozen=True, slots=True)
-class StoryEntry:
-    """One line of a story. No personal data: operators paste stories into tickets."""
+class TimelineEntry(Struct, frozen=True):
+    """One line of a timeline. No personal data: operators paste timelines into tickets."""
 
     time: datetime
     kind: str
     summary: str
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
-    """What one service knows of a reference, and the other ids under which the story goes on."""
+class Timeline(Struct, frozen=True):
+    """What one service knows of a reference, and the other ids under which the timeline goes on."""
 
-    entries: Sequence[StoryEntry] = ()
+    entries: Sequence[TimelineEntry] = ()
     references: Sequence[str] = ()
 
 
-Stories = Callable[[Tx, str], Awaitable[Story]]
+ReadTimeline = Callable[[Tx, str], Awaitable[Timeline]]
 Totals = Callable[[Tx], Awaitable[Mapping[str, int]]]
 
 
-async def no_story(tx: Tx, reference: str) -> Story:
+async def no_timeline(tx: Tx, reference: str) -> Timeline:
     """For services that know nothing of references."""
-    return Story()
+    return Timeline()
 
 
 async def no_totals(tx: Tx) -> Mapping[str, int]:
@@ -90,10 +82,10 @@ async def no_totals(tx: Tx) -> Mapping[str, int]:
 class DeliveryServicer(DeliveryServiceServicer):
     """See protos/commdesk/common/v1/delivery.proto."""
 
-    def __init__(self, db: Database, publisher: Publisher, stories: Stories, totals: Totals) -> None:
+    def __init__(self, db: Database, publisher: Publisher, read_timeline: ReadTimeline, totals: Totals) -> None:
         self._db = db
         self._publisher = publisher
-        self._stories = stories
+        self._read_timeline = read_timeline
         self._totals = totals
 
     async def ListPublished(
@@ -131,15 +123,15 @@ class DeliveryServicer(DeliveryServiceServicer):
     async def Republish(
         self, request: pb.RepublishRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.RepublishResponse:
-        wanted = _uuids(request.ids)
+        envelope_ids = _uuids(request.ids)
         if not request.queue:
             async with self._db.begin() as tx:
-                marked = await tx.execute(_AGAIN, ids=wanted)
+                marked = await tx.execute(_AGAIN, ids=envelope_ids)
             return pb.RepublishResponse(republished=len(marked))
         async with self._db.begin() as tx:
             rows = [
                 Outgoing(row.envelope_id, "", request.queue, True, row.type, row.body)
-                for row in await tx.execute(_STORED, ids=wanted)
+                for row in await tx.execute(_STORED, ids=envelope_ids)
             ]
         confirmed = await self._publisher.publish(rows)
         if len(confirmed) < len(rows):
@@ -167,7 +159,7 @@ class DeliveryServicer(DeliveryServiceServicer):
                 type_name=request.type,
                 error_code=request.error_code,
                 status=request.status,
-                ids=_dead_letter_ids(request.ids),
+                dead_letter_ids=_dead_letter_ids(request.ids),
                 limit=request.limit or 100,
             )
         return pb.ListDeadLettersResponse(dead_letters=[_dead_letter(row) for row in rows])
@@ -188,9 +180,9 @@ class DeliveryServicer(DeliveryServiceServicer):
 
     async def Story(self, request: pb.StoryRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.StoryResponse:
         if not 0 < len(request.reference) <= 128:
-            raise InvalidArgument(reference="1 to 128 characters")
+            raise RequestInvalid(reference="1 to 128 characters")
         async with self._db.begin() as tx:
-            story = await self._stories(tx, request.reference)
+            timeline = await self._read_timeline(tx, request.reference)
         return pb.StoryResponse(
             entries=[
                 pb.StoryEntry(
@@ -199,9 +191,9 @@ class DeliveryServicer(DeliveryServiceServicer):
                     summary=entry.summary,
                     fields=entry.fields,
                 )
-                for entry in sorted(story.entries, key=lambda entry: entry.time)
+                for entry in sorted(timeline.entries, key=lambda entry: entry.time)
             ],
-            references=story.references,
+            references=timeline.references,
         )
 
 
@@ -214,14 +206,14 @@ async def waiting(db: Database) -> pb.BacklogResponse:
 
 async def backlog(db: Database) -> pb.BacklogResponse:
     """As `waiting`, with the sizes of outbox and inbox, which takes as long as they are large."""
-    found = await waiting(db)
+    response = await waiting(db)
     async with db.begin() as tx:
         row = (await tx.execute(_TOTAL)).one()
-    found.outbox_total, found.inbox_total = row.outbox_total, row.inbox_total
-    return found
+    response.outbox_total, response.inbox_total = row.outbox_total, row.inbox_total
+    return response
 
 
-def _dead_letter(row: Any) -> pb.DeadLetter:
+def _dead_letter(row: Row) -> pb.DeadLetter:
     return pb.DeadLetter(
         id=ids.encode(DEAD_LETTER, row.dead_letter_id),
         queue=row.queue,
@@ -240,13 +232,13 @@ def _dead_letter(row: Any) -> pb.DeadLetter:
 
 def _dead_letter_ids(texts: Sequence[str]) -> list[UUID]:
     if len(texts) > LIMIT_MAX:
-        raise TooMany
+        raise LimitExceeded(ids=f"at most {LIMIT_MAX}")
     return [ids.decode(DEAD_LETTER, text) for text in texts]
 
 
 def _uuids(raw: Sequence[bytes]) -> list[UUID]:
     if len(raw) > LIMIT_MAX:
-        raise TooMany
+        raise LimitExceeded(ids=f"at most {LIMIT_MAX}")
     return sorted(_uuid(each) for each in raw)
 
 
@@ -261,4 +253,11 @@ def _moment(unix_micros: int) -> datetime:
     try:
         return from_micros(unix_micros)
     except OverflowError:
-        raise InvalidArgument(time="not a moment in microseconds since 1970") from None
+        raise RequestInvalid(time="not a moment in microseconds since 1970") from None
+
+
+# Until all services have moved.
+Story = Timeline
+StoryEntry = TimelineEntry
+Stories = ReadTimeline
+no_story = no_timeline

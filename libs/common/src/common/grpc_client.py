@@ -3,8 +3,6 @@
 The channel below wraps the calls of generated stubs directly: grpc.aio's interceptors would make a task per call.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self, cast
@@ -23,7 +21,7 @@ from common.errors import (
     Unavailable,
     revived,
 )
-from common.grpc_server import (
+from common.metadata import (
     AUTHORIZATION,
     CORRELATION_ID,
     ERROR_CODE,

@@ -1,10 +1,8 @@
-"""The gRPC door: who calls, may they, what it is for, how long it took, and which status an error has.
+"""The gRPC server: who calls, may they, what it is for, how long it took, and which status an error has.
 
 Handlers are wrapped once, when a servicer is registered, not looked up and re-made per call as interceptors do. Only
 unary methods exist in the fleet: a batch is a repeated field, which is faster than a stream in Python.
 """
-
-from __future__ import annotations
 
 import asyncio
 import time
@@ -36,25 +34,26 @@ from common.errors import (
     Unresolved,
     kind_of,
 )
+from common.metadata import (
+    AUTHORIZATION,
+    CORRELATION_ID,
+    ERROR_CODE,
+    ERROR_FIELDS,
+    ERROR_KIND,
+    IP,
+    MERCHANT_ID,
+    MESSAGE_BYTES_MAX,
+    REQUEST_ID,
+    RETRY_AFTER,
+    TRACEPARENT,
+    USER_AGENT,
+    USER_ID,
+    CallNotAllowed,
+)
 from common.tokens import ServiceTokenInvalid, ServiceTokens
 
-MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 CONCURRENT_CALLS_MAX = 2_000
 GRACE_SECONDS = 10.0
-
-# Metadata keys, shared with grpc_client.
-AUTHORIZATION = "authorization"
-REQUEST_ID = "x-request-id"
-CORRELATION_ID = "x-correlation-id"
-TRACEPARENT = "traceparent"
-USER_ID = "x-user-id"
-MERCHANT_ID = "x-merchant-id"
-IP = "x-client-ip"
-USER_AGENT = "x-client-user-agent-bin"
-ERROR_CODE = "error-code"
-ERROR_KIND = "error-kind"
-ERROR_FIELDS = "error-fields-bin"
-RETRY_AFTER = "retry-after-seconds"
 
 OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -87,12 +86,6 @@ Registration = tuple[Callable[[Any, Any], None], object]
 
 _calls = telemetry.counter("grpc_requests_total", "Calls answered", ["method", "status"])
 _seconds = telemetry.histogram("grpc_request_duration_seconds", "Time to answer", ["method"])
-
-
-class CallNotAllowed(PermissionDenied):
-    """The caller is known, and the table of calls does not hold this one."""
-
-    fix = "Add the caller to the method's row of calls in the contract."
 
 
 def status_of(error: DomainError) -> grpc.StatusCode:
@@ -201,7 +194,7 @@ class _Guarded:
             try:
                 caller = self._admit(metadata)
                 # Past its deadline gRPC cancels the handler, and a query that is cancelled takes its connection along.
-                # So the work goes on to its end, bounded by the time-outs of what it uses; nobody hears its answer.
+                # So the work goes on to its end, bounded by the time-outs of what it uses; nobody reads its answer.
                 response = await asyncio.shield(asyncio.ensure_future(self._behaviour(request, call)))
                 status = grpc.StatusCode.OK
                 return response
@@ -211,7 +204,7 @@ class _Guarded:
             except grpc.aio.AbortError:
                 status = grpc.StatusCode.UNKNOWN
                 raise
-            except Exception:  # noqa: BLE001 - a bug: no text of it leaves the house
+            except Exception:  # noqa: BLE001 - a bug: no text of it leaves the process
                 code, status = "internal_error", grpc.StatusCode.UNKNOWN
                 logger.exception("the method failed")
                 await call.abort(status, "internal error", ((ERROR_CODE, code),))

@@ -1,20 +1,19 @@
 """Idempotency keys: a row scoped by merchant, user and route, claimed and completed in the use case's transactions.
 
-The truth is this table; Redis is a hint at most. A key with the same request gets the same answer, byte for byte;
-with another request it is refused by name; one in flight is told to wait. An unresolved outcome is not stored: the
-key stays claimed with its subject, and the request that comes again carries on from there.
+The truth is this table; Redis is a best-effort cache at most. A key with the same request gets the same answer, byte
+for byte; with another request it is refused by name; one in flight has to wait. An unresolved outcome is not stored:
+the key stays claimed with its subject, and the request that comes again carries on from there.
 """
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
-from common.database import Tx
+from common.database import Row, Tx
 from common.errors import Conflict, InvalidArgument, KeyReused
 
 KEY_LENGTH_MAX = 255
@@ -40,14 +39,14 @@ select k.merchant_id, k.user_id, k.route, k.key, fingerprint, subject, state, st
        leased_until > now() as in_flight
 from idempotency_keys k
 join unnest(cast(:merchants as text[]), cast(:users as text[]), cast(:routes as text[]), cast(:keys as text[]))
-     as asked (merchant_id, user_id, route, key)
-  on k.merchant_id = asked.merchant_id and k.user_id = asked.user_id and k.route = asked.route and k.key = asked.key
+     as scope (merchant_id, user_id, route, key)
+  on k.merchant_id = scope.merchant_id and k.user_id = scope.user_id and k.route = scope.route and k.key = scope.key
 """
 _TAKE_OVER = """
 update idempotency_keys k set leased_until = now() + cast(:lease as interval)
 from unnest(cast(:merchants as text[]), cast(:users as text[]), cast(:routes as text[]), cast(:keys as text[]))
-     as asked (merchant_id, user_id, route, key)
-where k.merchant_id = asked.merchant_id and k.user_id = asked.user_id and k.route = asked.route and k.key = asked.key
+     as scope (merchant_id, user_id, route, key)
+where k.merchant_id = scope.merchant_id and k.user_id = scope.user_id and k.route = scope.route and k.key = scope.key
   and k.state = 'STARTED' and (k.leased_until is null or k.leased_until <= now())
 returning k.merchant_id, k.user_id, k.route, k.key
 """
@@ -82,8 +81,7 @@ class IdempotencyKeyInvalid(InvalidArgument):
     fix = "Use 1 to 255 printable ASCII characters, for example a UUID."
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """Where a key counts. Ordered as the rows are locked."""
 
     merchant_id: str
@@ -92,8 +90,7 @@ class Key:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A request that wants to run under *key*; *subject* is the aggregate that it would create."""
 
     key: Key
@@ -101,20 +98,17 @@ class Claim:
     subject: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Fresh:
+class Fresh(Struct, frozen=True):
     """Nobody used the key before: go on with the claim's own subject."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(Struct, frozen=True):
     """An earlier request under this key got as far as *subject* and has no final answer: carry on from there."""
 
     subject: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """The final answer, to be repeated byte for byte."""
 
     subject: UUID
@@ -122,8 +116,7 @@ class Answered:
     response: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(Struct, frozen=True):
     """The final answer of the request under *key*."""
 
     key: Key
@@ -132,7 +125,7 @@ class Completion:
     response: bytes
 
 
-Verdict = Fresh | Resumed | Answered | IdempotencyKeyReused | IdempotencyKeyInFlight
+ClaimResult = Fresh | Resumed | Answered | IdempotencyKeyReused | IdempotencyKeyInFlight
 
 
 def validated(key: str) -> str:
@@ -142,44 +135,44 @@ def validated(key: str) -> str:
     return key
 
 
-def fingerprint(request: Any) -> bytes:
+def fingerprint(request: object) -> bytes:
     """What makes two requests the same: the SHA-256 of their documented fields in a canonical order."""
     return hashlib.sha256(msgspec.json.encode(request, order="deterministic")).digest()
 
 
-async def claim(tx: Tx, claims: Sequence[Claim]) -> list[Verdict]:
-    """A verdict for each claim, in order; the keys are inserted and leased in sorted order.
+async def claim(tx: Tx, claims: Sequence[Claim]) -> list[ClaimResult]:
+    """What became of each claim, in order; the keys are inserted and leased in sorted order.
 
     Of two claims with one key in the same call, the second is in flight (or reused, if it differs).
     """
     if not claims:
         return []
-    first = {wanted.key: wanted for wanted in reversed(claims)}
+    first = {each.key: each for each in reversed(claims)}
     scopes = _columns(list(first))
     fresh = {
         _key(row)
         for row in await tx.execute(
             _CLAIM,
             **scopes,
-            fingerprints=[wanted.fingerprint for wanted in first.values()],
-            subjects=[wanted.subject for wanted in first.values()],
+            fingerprints=[each.fingerprint for each in first.values()],
+            subjects=[each.subject for each in first.values()],
             lease=LEASE,
             keep=KEEP,
         )
     }
-    known = [key for key in first if key not in fresh]
-    stored = {_key(row): row for row in await tx.execute(_READ, **_columns(known))} if known else {}
+    existing = [key for key in first if key not in fresh]
+    stored = {_key(row): row for row in await tx.execute(_READ, **_columns(existing))} if existing else {}
     resumable = [
         key
         for key, row in stored.items()
         if row.state == "STARTED" and not row.in_flight and row.fingerprint == first[key].fingerprint
     ]
-    taken = (
+    taken_over = (
         {_key(row) for row in await tx.execute(_TAKE_OVER, **_columns(sorted(resumable, key=_order)), lease=LEASE)}
         if resumable
         else set()
     )
-    return [_verdict(wanted, first, fresh, stored, taken) for wanted in claims]
+    return [_claim_result(each, first, fresh, stored, taken_over) for each in claims]
 
 
 async def complete(tx: Tx, completions: Sequence[Completion]) -> None:
@@ -187,11 +180,12 @@ async def complete(tx: Tx, completions: Sequence[Completion]) -> None:
     if not completions:
         return
     await tx.write(
+        "idempotency_keys",
         _COMPLETE,
-        **_columns([done.key for done in completions]),
-        subjects=[done.subject for done in completions],
-        statuses=[done.status for done in completions],
-        responses=[done.response for done in completions],
+        **_columns([each.key for each in completions]),
+        subjects=[each.subject for each in completions],
+        statuses=[each.status for each in completions],
+        responses=[each.response for each in completions],
     )
 
 
@@ -200,23 +194,23 @@ async def purge(tx: Tx) -> int:
     return len(await tx.execute(_PURGE))
 
 
-def _verdict(
-    wanted: Claim, first: dict[Key, Claim], fresh: set[Key], stored: dict[Key, Any], taken: set[Key]
-) -> Verdict:
-    if wanted.key in fresh:
-        if first[wanted.key] is wanted:
+def _claim_result(
+    each: Claim, first: dict[Key, Claim], fresh: set[Key], stored: dict[Key, Row], taken_over: set[Key]
+) -> ClaimResult:
+    if each.key in fresh:
+        if first[each.key] is each:
             return Fresh()
-        same = first[wanted.key].fingerprint == wanted.fingerprint
+        same = first[each.key].fingerprint == each.fingerprint
         return IdempotencyKeyInFlight() if same else IdempotencyKeyReused()
-    row = stored.get(wanted.key)
+    row = stored.get(each.key)
     if row is None:
         # Another transaction is committing it right now.
         return IdempotencyKeyInFlight()
-    if row.fingerprint != wanted.fingerprint:
+    if row.fingerprint != each.fingerprint:
         return IdempotencyKeyReused()
     if row.state == "COMPLETED":
         return Answered(row.subject, row.status, row.response)
-    if wanted.key in taken and first[wanted.key] is wanted:
+    if each.key in taken_over and first[each.key] is each:
         return Resumed(row.subject)
     return IdempotencyKeyInFlight()
 
@@ -230,9 +224,13 @@ def _columns(keys: Sequence[Key]) -> dict[str, list[str]]:
     }
 
 
-def _key(row: Any) -> Key:
+def _key(row: Row) -> Key:
     return Key(row.merchant_id, row.user_id, row.route, row.key)
 
 
 def _order(key: Key) -> tuple[str, str, str, str]:
     return (key.merchant_id, key.user_id, key.route, key.key)
+
+
+# Until all services have moved.
+Verdict = ClaimResult

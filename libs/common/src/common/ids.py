@@ -4,13 +4,13 @@ An id has exactly one spelling (upper case, no look-alikes), so that texts compa
 are on the hot path: a table of two-character chunks one way, `str.translate` and `int(…, 32)` the other.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import random
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from uuid import UUID, SafeUUID
 
@@ -26,12 +26,13 @@ _TO_PYTHON = str.maketrans({chr(code): "!" for code in range(128)} | dict(zip(AL
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
 _NOISE = (1 << 62) - 1
-_RANDOM = random.Random()  # noqa: S311 - ids are no secrets
+_random = random.Random()  # noqa: S311 - ids are no secrets
+_time_ns = time.time_ns
 _lock = threading.Lock()
 _last_tick = 0
 
 # A forked child would otherwise repeat its parent's random bits.
-os.register_at_fork(after_in_child=_RANDOM.seed)
+os.register_at_fork(after_in_child=_random.seed)
 
 
 class InvalidId(InvalidArgument):
@@ -48,12 +49,24 @@ def new() -> UUID:
     """
     global _last_tick
     with _lock:
-        chance = _RANDOM.getrandbits(72)
-        tick = time.time_ns() // 1_000_000 << 12 | chance >> 62
+        chance = _random.getrandbits(72)
+        tick = _time_ns() // 1_000_000 << 12 | chance >> 62
         if tick <= _last_tick:
             tick = _last_tick + 1
         _last_tick = tick
     return _uuid((tick >> 12) << 80 | _VERSION_AND_VARIANT | (tick & 0xFFF) << 64 | chance & _NOISE)
+
+
+@contextmanager
+def reproducible(time_ns: Callable[[], int], chance: random.Random) -> Iterator[None]:
+    """Inside, ids are made of this time and chance alone: the same ones in every run. For simulations."""
+    global _time_ns, _random, _last_tick
+    before = _time_ns, _random, _last_tick
+    _time_ns, _random, _last_tick = time_ns, chance, 0
+    try:
+        yield
+    finally:
+        _time_ns, _random, _last_tick = before
 
 
 def derived(day: date, content: bytes) -> UUID:

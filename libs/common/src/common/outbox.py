@@ -5,29 +5,33 @@ guarantee. An envelope carries 1 to 128 events of one routing key.
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from google.protobuf.message import Message
+from msgspec import Struct
 
 from common import envelopes
-from common.database import Tx
+from common.database import Statement, Tx
 from common.topology import CONTRACT, Event
 
 EVENTS_PER_ENVELOPE_MAX = 128
 
-_INSERT = """
+HeaderValue = str | int
+
+_INSERT = Statement(
+    "outbox.insert",
+    """
 insert into outbox (envelope_id, exchange, routing_key, mandatory, type, headers, body)
 select envelope_id, exchange, routing_key, mandatory, type, cast(headers as jsonb), body
 from unnest(cast(:envelope_ids as uuid[]), cast(:exchanges as text[]), cast(:routing_keys as text[]),
             cast(:mandatories as boolean[]), cast(:types as text[]), cast(:headers as text[]), cast(:bodies as bytea[]))
      as row (envelope_id, exchange, routing_key, mandatory, type, headers, body)
-"""
+""",
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """One envelope on its way: a row of the outbox."""
 
     envelope_id: UUID
@@ -36,8 +40,8 @@ class Outgoing:
     mandatory: bool
     type: str
     body: bytes
-    # Only what a hop adds (attempt, first failure, error class and code); built afresh each time.
-    headers: dict[str, str | int] | None = None
+    # What a redelivery adds (attempt, first failure, error class and code); built afresh each time.
+    headers: Mapping[str, HeaderValue] | None = None
 
 
 async def append(tx: Tx, events: Iterable[Message]) -> None:
@@ -54,7 +58,7 @@ async def append(tx: Tx, events: Iterable[Message]) -> None:
         for routing_key, bodies in _by_key(event, messages).items():
             for start in range(0, len(bodies), EVENTS_PER_ENVELOPE_MAX):
                 part = bodies[start : start + EVENTS_PER_ENVELOPE_MAX]
-                envelope_id, body = envelopes.seal(tx.service, event.type, part)
+                envelope_id, body = envelopes.seal(tx.service, event.type, part, clock=tx.clock)
                 rows.append(Outgoing(envelope_id, event.exchange, routing_key, event.mandatory, event.type, body))
     await append_rows(tx, rows)
 
@@ -63,24 +67,27 @@ def _by_key(event: Event, messages: Sequence[Message]) -> dict[str, list[bytes]]
     """The serialised messages of one type by their routing keys; most types have one key for all."""
     if event.key_field is None:
         return {event.key: [message.SerializeToString() for message in messages]}
-    found: dict[str, list[bytes]] = {}
+    bodies: dict[str, list[bytes]] = {}
     for message in messages:
-        found.setdefault(event.routing_key(message), []).append(message.SerializeToString())
-    return found
+        bodies.setdefault(event.routing_key(message), []).append(message.SerializeToString())
+    return bodies
 
 
 async def append_rows(tx: Tx, rows: Sequence[Outgoing]) -> None:
-    """Put ready envelopes into the outbox: what the consumer uses for its hops."""
+    """Put sealed envelopes into the outbox: redeliveries, dead letters, replays."""
     if not rows:
         return
+    tx.outgoing.extend(rows)
+    if not tx.has_outbox:
+        return
     await tx.write(
+        "outbox",
         _INSERT,
         envelope_ids=[row.envelope_id for row in rows],
         exchanges=[row.exchange for row in rows],
         routing_keys=[row.routing_key for row in rows],
         mandatories=[row.mandatory for row in rows],
         types=[row.type for row in rows],
-        headers=[json.dumps(row.headers) if row.headers else None for row in rows],
+        headers=[json.dumps(dict(row.headers)) if row.headers else None for row in rows],
         bodies=[row.body for row in rows],
     )
-    tx.outgoing.extend(rows)

@@ -1,6 +1,4 @@
-"""Redis, which is a hint: it makes things faster, and nothing is wrong when it is gone or has forgotten everything."""
-
-from __future__ import annotations
+"""Redis, a best-effort cache: it makes things faster, and nothing is wrong when it is gone or was emptied."""
 
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
@@ -20,13 +18,14 @@ CONNECTIONS_MAX = 64
 T = TypeVar("T")
 D = TypeVar("D")
 
-_failures = telemetry.counter(
-    "redis_hint_failures_total", "Hints that Redis could not give, by what went wrong", ["error"]
-)
+_failures = telemetry.counter("redis_failures_total", "Commands that Redis did not answer, by error", ["error"])
 
 
 def connect(url: str) -> redis.asyncio.Redis:
-    """A client for *url*. It connects at its first command, waits 50 ms at most and never tries twice: see `hint`."""
+    """A client for *url*. It connects at its first command, waits 50 ms at most and never tries twice.
+
+    Wrap its commands in `best_effort`.
+    """
     return redis.asyncio.Redis.from_url(
         url,
         socket_timeout=TIMEOUT_SECONDS,
@@ -38,8 +37,8 @@ def connect(url: str) -> redis.asyncio.Redis:
     )
 
 
-async def hint(awaitable: Awaitable[T], default: D) -> T | D:
-    """What Redis says, or *default* when it does not say anything; the failure is counted and nothing else."""
+async def best_effort(awaitable: Awaitable[T], default: D) -> T | D:
+    """What Redis answers, or *default* when it does not answer; the failure is counted and nothing else."""
     try:
         return await awaitable
     except (RedisError, OSError, TimeoutError) as error:
@@ -47,8 +46,8 @@ async def hint(awaitable: Awaitable[T], default: D) -> T | D:
         return default
 
 
-class Hints:
-    """What is remembered by key for so many seconds. Those who ask at one moment share a round trip, so do writes."""
+class BestEffortCache:
+    """Values by key, kept for so many seconds. Reads of one moment share a round trip, and so do writes."""
 
     def __init__(self, redis: redis.asyncio.Redis, name: str, *, seconds: int) -> None:
         self._redis = redis
@@ -57,26 +56,31 @@ class Hints:
         self.writes: Batcher[tuple[str, bytes], None] = Batcher(self._write, name=f"{name}:write")
 
     async def get(self, key: str) -> bytes | None:
-        """The value, None when Redis has none or does not say."""
+        """The value, None when Redis has none or does not answer."""
         try:
             return await self.reads.submit(key)
         except DomainError:
             return None
 
     def set(self, key: str, value: bytes) -> None:
-        """Remember *value*, soon; nobody waits for it."""
+        """Store *value*, soon; nobody waits for it."""
         try:
             self.writes.offer((key, value))
         except DomainError:
-            pass  # too much waits already: it is a hint
+            pass  # too much waits already: it is best effort
 
     async def _read(self, keys: list[str]) -> Sequence[bytes | None]:
-        found = await hint(self._redis.mget(keys), [None] * len(keys))
-        return [value if isinstance(value, bytes) else None for value in found]
+        values = await best_effort(self._redis.mget(keys), [None] * len(keys))
+        return [value if isinstance(value, bytes) else None for value in values]
 
     async def _write(self, entries: list[tuple[str, bytes]]) -> Sequence[None]:
         pipeline = self._redis.pipeline(transaction=False)
         for key, value in entries:
             pipeline.set(key, value, ex=self._seconds)
-        await hint(pipeline.execute(), None)
+        await best_effort(pipeline.execute(), None)
         return [None] * len(entries)
+
+
+# Until all services have moved.
+Hints = BestEffortCache
+hint = best_effort

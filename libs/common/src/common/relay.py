@@ -6,39 +6,52 @@ marked in time, in one short statement, and publishes them. A duplicate is harml
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from loguru import logger
+from msgspec import Struct
 
 from common import ids
 from common.broker import Publisher
-from common.clock import Clock
-from common.database import Database, is_transient
+from common.database import Database, Row, Statement, is_transient
+from common.guards import OUTBOX_LEASE, SWEEPER
 from common.outbox import Outgoing
 
-MARK_SECONDS = 0.3
-SWEEP_SECONDS = 1.0
 # Younger rows are still on the fast path of the process that committed them.
 SWEEP_AFTER = timedelta(seconds=2)
 # Rows of times to come were left behind by one whose clock was ahead. They are looked for as seldom as they are there.
 SWEEPS_PER_LOOK_AHEAD = 10
 SWEEP_ROWS = 200
-# Outlasts the publisher's confirm timeout, so that two sweepers do not send the same row at once.
-LEASE = timedelta(seconds=30)
 # More than this in memory is left to the sweeper, so that a blocked broker does not fill the process.
 IN_FLIGHT_MAX = 2_000
 
+
+class Pace(Struct, frozen=True):
+    """How often confirmed rows are marked and forgotten ones are swept."""
+
+    mark_seconds: float = 0.3
+    sweep_seconds: float = 1.0
+    # Outlasts the publisher's confirm timeout, so that two sweepers do not send the same row at once.
+    lease: timedelta = timedelta(seconds=30)
+
+
+PACE = Pace()
+
 # A lost mark only means that the row is published again: nothing waits for the disk.
-_MARK = """
+_MARK = Statement(
+    "outbox.mark",
+    """
 with without_flush as materialized (select set_config('synchronous_commit', 'off', true))
 update outbox set published_at = now() from without_flush
 where envelope_id = any(cast(:ids as uuid[])) and published_at is null
-"""
+""",
+)
 
-_LEASE = """
+_LEASE = Statement(
+    "outbox.lease",
+    """
 update outbox set leased_until = now() + cast(:lease as interval)
 where envelope_id in (
     select envelope_id from outbox
@@ -47,7 +60,19 @@ where envelope_id in (
     order by envelope_id limit :rows for update skip locked
 )
 returning envelope_id, exchange, routing_key, mandatory, type, headers, body
-"""
+""",
+)
+
+# Without its guard: whatever is not marked, whoever is publishing it.
+_READ_UNLEASED = Statement(
+    "outbox.read_unleased",
+    """
+select envelope_id, exchange, routing_key, mandatory, type, headers, body from outbox
+where published_at is null and envelope_id >= :after and envelope_id < :before
+  and cast(:lease as interval) > interval '0'
+order by envelope_id limit :rows
+""",
+)
 
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
 
@@ -55,10 +80,12 @@ _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
 class Relay:
     """Start `run()`; `database.on_commit = relay.announce`; `drain()` before the process goes."""
 
-    def __init__(self, db: Database, publisher: Publisher, clock: Clock) -> None:
+    def __init__(self, db: Database, publisher: Publisher, pace: Pace = PACE) -> None:
         self._db = db
         self._publisher = publisher
-        self._clock = clock
+        self._pace = pace
+        self._lease_statement = _LEASE if db.guards.has(OUTBOX_LEASE) else _READ_UNLEASED
+        self._sweeps_at_all = db.guards.has(SWEEPER)
         self._publishing: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._confirmed: list[UUID] = []
@@ -76,8 +103,8 @@ class Relay:
     async def run(self) -> None:
         """Mark and sweep until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._every(MARK_SECONDS, self.mark), name="relay:mark")
-            tasks.create_task(self._every(SWEEP_SECONDS, self.sweep), name="relay:sweep")
+            tasks.create_task(self._every(self._pace.mark_seconds, self.mark), name="relay:mark")
+            tasks.create_task(self._every(self._pace.sweep_seconds, self.sweep), name="relay:sweep")
 
     async def drain(self) -> None:
         """Wait for what is being published, then mark it."""
@@ -99,29 +126,38 @@ class Relay:
         return len(confirmed)
 
     async def sweep(self) -> int:
-        """Publish what was left behind; how many were found."""
-        now = self._clock.now()
-        found = await self._sweep(_FIRST, ids.lower_bound(now - SWEEP_AFTER))
+        """Publish what was left behind; how many rows that was."""
+        if not self._sweeps_at_all:
+            return 0
+        now = self._db.clock.now()
+        count = await self._sweep(_FIRST, ids.lower_bound(now - SWEEP_AFTER))
         if self._sweeps % SWEEPS_PER_LOOK_AHEAD == 0:
-            found += await self._sweep(ids.lower_bound(now + SWEEP_AFTER), _LAST)
+            count += await self._sweep(ids.lower_bound(now + SWEEP_AFTER), _LAST)
         self._sweeps += 1
-        return found
+        return count
+
+    async def run_once(self) -> int:
+        """Mark, then sweep; how many rows were left behind."""
+        await self.mark()
+        return await self.sweep()
 
     async def _sweep(self, after: UUID, before: UUID) -> int:
-        found = 0
+        count = 0
         while True:
             async with self._db.autocommit() as tx:
-                result = await tx.execute(_LEASE, lease=LEASE, after=after, before=before, rows=SWEEP_ROWS)
+                result = await tx.execute(
+                    self._lease_statement, lease=self._pace.lease, after=after, before=before, rows=SWEEP_ROWS
+                )
                 rows = [_outgoing(row) for row in result]
             if not rows:
-                return found
-            found += len(rows)
+                return count
+            count += len(rows)
             confirmed = await self._publisher.publish(rows)
             self._confirmed.extend(confirmed)
             await self.mark()
             if len(confirmed) < len(rows):
                 # The broker blocks or a binding is missing: the lease is the pause.
-                return found
+                return count
 
     async def _publish(self, rows: Sequence[Outgoing]) -> None:
         try:
@@ -131,7 +167,7 @@ class Relay:
         finally:
             self._in_flight -= len(rows)
 
-    async def _every(self, seconds: float, work: Any) -> None:
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         while True:
             await asyncio.sleep(seconds)
             try:
@@ -141,6 +177,6 @@ class Relay:
                     logger.exception("relay")
 
 
-def _outgoing(row: Any) -> Outgoing:
+def _outgoing(row: Row) -> Outgoing:
     headers = json.loads(row.headers) if isinstance(row.headers, str) else row.headers
     return Outgoing(row.envelope_id, row.exchange, row.routing_key, row.mandatory, row.type, row.body, headers)

@@ -1,7 +1,5 @@
 """What a service reads from its environment: once, at start, all of it. Values are never printed."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Callable, Mapping
@@ -64,30 +62,33 @@ class ServiceSettings(BaseSettings):
         None, validation_alias=AliasChoices("ENCRYPTION_KEY", "PAYMENT_ENCRYPTION_KEY")
     )
 
-    # Requests that a door takes in hand at once; beyond it 503 and Retry-After.
+    # HTTP requests that are answered at once; beyond it 503 and Retry-After.
     in_flight_max: int = Field(2_000, ge=1)
-    retry_ladder_ms: Annotated[tuple[int, ...], NoDecode] = (30_000, 120_000, 600_000, 1_800_000)
+    # RETRY_LADDER_MS is its older name.
+    retry_schedule_ms: Annotated[tuple[int, ...], NoDecode] = Field(
+        (30_000, 120_000, 600_000, 1_800_000), validation_alias=AliasChoices("RETRY_SCHEDULE_MS", "RETRY_LADDER_MS")
+    )
     prometheus_enabled: bool = True
     otel_exporter_otlp_endpoint: str = ""
     trace_sample_ratio: float = Field(0.01, ge=0, le=1)
 
     @field_validator("environment", "log_level", mode="before")
     @classmethod
-    def _in_our_case(cls, value: object, info: object) -> object:
+    def _canonical_case(cls, value: object, info: object) -> object:
         if not isinstance(value, str):
             return value
         return value.upper() if getattr(info, "field_name", "") == "log_level" else value.lower()
 
-    @field_validator("retry_ladder_ms", mode="before")
+    @field_validator("retry_schedule_ms", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
-    @field_validator("retry_ladder_ms")
+    @field_validator("retry_schedule_ms")
     @classmethod
-    def _climbing(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+    def _growing(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not value or min(value) <= 0 or list(value) != sorted(set(value)):
-            raise ValueError("rungs are milliseconds, each longer than the one before")
+            raise ValueError("retry tiers are milliseconds, each longer than the one before")
         return value
 
     @model_validator(mode="before")

@@ -1,11 +1,10 @@
 """Metrics and traces that cost next to nothing on the hot path.
 
-Metrics: `Counter` and `Histogram` bind the children of their labels once. Traces: the decision is made at the edge and
+Metrics: `counter("moves_total", …)` is exported as `commdesk_moves_total`; names end in a base unit (seconds, bytes) or
+in `total`. The children of label values are bound once. Traces: the decision is made at the edge and
 travels in the traceparent's flag; nothing of OpenTelemetry is called for what is not sampled, and a sampled span is
 written when it is over, from the times that were taken anyway.
 """
-
-from __future__ import annotations
 
 import random
 import threading
@@ -30,11 +29,14 @@ _LABEL_SETS_MAX = 4096
 HAND_OVER_SECONDS = 2.0
 
 
+PREFIX = "commdesk_"
+
+
 class Counter:
     """A counter by labels; `of(…)` gives the child of these label values, made once and remembered."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
-        counter = prometheus_client.Counter(name, documentation, labels)
+        counter = prometheus_client.Counter(PREFIX + name, documentation, labels)
 
         @lru_cache(maxsize=_LABEL_SETS_MAX)
         def of(*values: str) -> prometheus_client.Counter:
@@ -49,7 +51,7 @@ class Histogram:
     def __init__(
         self, name: str, documentation: str, labels: Sequence[str] = (), buckets: Sequence[float] = SECONDS_BUCKETS
     ) -> None:
-        histogram = prometheus_client.Histogram(name, documentation, labels, buckets=buckets)
+        histogram = prometheus_client.Histogram(PREFIX + name, documentation, labels, buckets=buckets)
 
         @lru_cache(maxsize=_LABEL_SETS_MAX)
         def of(*values: str) -> prometheus_client.Histogram:
@@ -62,7 +64,7 @@ class Gauge:
     """A gauge by labels; `of(…)` as in Counter."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
-        gauge = prometheus_client.Gauge(name, documentation, labels)
+        gauge = prometheus_client.Gauge(PREFIX + name, documentation, labels)
 
         @lru_cache(maxsize=_LABEL_SETS_MAX)
         def of(*values: str) -> prometheus_client.Gauge:
@@ -124,7 +126,7 @@ def shutdown_tracing() -> None:
 
 
 def traceparent_for(received: str | None) -> str:
-    """The traceparent of work at a door: a span within the caller's trace, or a new trace with its decision."""
+    """The traceparent of a request: a span within the caller's trace, or a new trace with its decision."""
     if received is not None and context.is_traceparent(received):
         return context.child_traceparent(received)
     return context.new_traceparent(_tracing.processor is not None and random.random() < _tracing.sample_ratio)  # noqa: S311

@@ -3,7 +3,6 @@
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module, resources
 from pathlib import Path
@@ -13,14 +12,14 @@ from aiormq.abc import FieldTable
 from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from msgspec import Struct
 
 DEAD_LETTERS = ".dlq"
 # A consumer that is killed counts for every message it had prefetched, so the limit is far above one bad event's tries.
 DELIVERY_LIMIT = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """Where one message type is announced."""
 
     type: str
@@ -38,8 +37,7 @@ class Event:
         return self.key.replace("{" + self.key_field + "}", getattr(message, self.key_field))
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(Struct, frozen=True):
     name: str
     owner: str
     # (exchange, pattern) pairs.
@@ -50,8 +48,7 @@ class Queue:
         return self.name + DEAD_LETTERS
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(Struct, frozen=True):
     exchanges: tuple[str, ...]
     events: dict[str, Event]
     queues: tuple[Queue, ...]
@@ -134,8 +131,8 @@ def message_type(name: str) -> type[Message]:
     return GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))
 
 
-def rung(ttl_ms: int) -> str:
-    """The name of the retry rung with this delay; the delay is part of the name because a queue's TTL cannot change."""
+def retry_tier(ttl_ms: int) -> str:
+    """The name of the retry tier with this delay; the delay is part of the name because a queue's TTL cannot change."""
     return f"retry.{ttl_ms}ms"
 
 
@@ -156,8 +153,8 @@ def home_arguments(queue: Queue) -> FieldTable:
     }
 
 
-def rung_arguments(ttl_ms: int) -> FieldTable:
-    """A retry rung: what expires goes to the default exchange under its routing key, the home queue's name."""
+def tier_arguments(ttl_ms: int) -> FieldTable:
+    """A retry tier: what expires goes to the default exchange under its routing key, the home queue's name."""
     return {
         "x-queue-type": "quorum",
         "x-message-ttl": ttl_ms,
@@ -167,13 +164,13 @@ def rung_arguments(ttl_ms: int) -> FieldTable:
     }
 
 
-async def declare(channel: AbstractChannel, ladder_ms: Sequence[int]) -> None:
+async def declare(channel: AbstractChannel, retry_schedule_ms: Sequence[int]) -> None:
     """Declare the whole contract; idempotent. Only the migrate step and `commdesk doctor --fix` call it."""
     for name in CONTRACT.exchanges:
         await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
-    for ttl_ms in ladder_ms:
-        exchange = await channel.declare_exchange(rung(ttl_ms), ExchangeType.FANOUT, durable=True)
-        waiting = await channel.declare_queue(rung(ttl_ms), durable=True, arguments=rung_arguments(ttl_ms))
+    for ttl_ms in retry_schedule_ms:
+        exchange = await channel.declare_exchange(retry_tier(ttl_ms), ExchangeType.FANOUT, durable=True)
+        waiting = await channel.declare_queue(retry_tier(ttl_ms), durable=True, arguments=tier_arguments(ttl_ms))
         await waiting.bind(exchange)
     for queue in CONTRACT.queues:
         await channel.declare_queue(queue.dead_letters, durable=True, arguments=queue_arguments())
@@ -182,12 +179,16 @@ async def declare(channel: AbstractChannel, ladder_ms: Sequence[int]) -> None:
             await home.bind(exchange_name, key)
 
 
-async def check(channel: AbstractChannel, service: str, ladder_ms: Sequence[int]) -> None:
+async def check(channel: AbstractChannel, service: str, retry_schedule_ms: Sequence[int]) -> None:
     """Fail with the broker's answer when something that *service* needs is missing; declares nothing."""
     for name in sorted(CONTRACT.exchanges_of(service)):
         await channel.get_exchange(name, ensure=True)
-    for ttl_ms in ladder_ms:
-        await channel.get_exchange(rung(ttl_ms), ensure=True)
+    for ttl_ms in retry_schedule_ms:
+        await channel.get_exchange(retry_tier(ttl_ms), ensure=True)
     for queue in CONTRACT.queues_of(service):
         await channel.get_queue(queue.name, ensure=True)
         await channel.get_queue(queue.dead_letters, ensure=True)
+
+
+# Until all services have moved.
+rung = retry_tier

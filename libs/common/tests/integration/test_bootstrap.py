@@ -92,9 +92,9 @@ def test_a_service_without_queues_reads_nothing():
     assert rights("identity")["read"] == "^$"
 
 
-async def test_a_broker_user_does_what_the_contract_says_and_no_more(broker_url, retry_ladder_ms):
+async def test_a_broker_user_does_what_the_contract_says_and_no_more(broker_url, retry_schedule_ms):
     async with await aio_pika.connect(broker_url) as connection:
-        await topology.check(await connection.channel(), "payment", retry_ladder_ms)
+        await topology.check(await connection.channel(), "payment", retry_schedule_ms)
         exchange = await (await connection.channel()).get_exchange("payment.exchange", ensure=False)
         await exchange.publish(aio_pika.Message(b""), "payment.success")
         for forbidden in (
@@ -144,15 +144,15 @@ async def test_a_wrong_administrator_is_an_error(stack):
         await bootstrap.broker(url, "nowhere", {})
 
 
-async def test_the_check_names_the_queue_that_is_missing(broker_url, broker_admin_url, retry_ladder_ms):
+async def test_the_check_names_the_queue_that_is_missing(broker_url, broker_admin_url, retry_schedule_ms):
     async with await aio_pika.connect(broker_admin_url) as admin, await aio_pika.connect(broker_url) as connection:
         channel = await admin.channel()
         await channel.queue_delete("refund.processing")
         try:
             with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity, match=r"refund\.processing"):
-                await topology.check(await connection.channel(), "payment", retry_ladder_ms)
+                await topology.check(await connection.channel(), "payment", retry_schedule_ms)
         finally:
-            await topology.declare(channel, retry_ladder_ms)
+            await topology.declare(channel, retry_schedule_ms)
 
 
 async def test_a_statement_planned_on_empty_tables_probes_the_index_when_they_are_full(database_url):

@@ -14,14 +14,13 @@ from commdesk.common.v1.common_pb2 import Envelope
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
 from common import broker, dead_letters, handling, outbox
 from common.broker import BrokerConnection, Publisher
-from common.clock import SystemClock
 from common.consuming import Consumer, Refused, Subscription
 from common.database import Database, Tx
 from common.envelopes import Delivery
 from common.errors import FailedPrecondition, Unavailable
 from common.handling import QueueHandler
 from common.relay import Relay
-from common.testing import LADDER_MS
+from common.testing import RETRY_SCHEDULE_MS
 
 QUEUE = "payment.processing"
 
@@ -54,10 +53,10 @@ async def counts(db: Database) -> dict[str, int]:
 async def running(db: Database, url: str, handle: Callable[..., Awaitable[Any]]) -> AsyncIterator[Relay]:
     """A relay, a consumer of the queue and the keeper of its dead letters, as the runtime starts them."""
     async with BrokerConnection(url, "test:publish") as publishing, BrokerConnection(url, "test:consume") as consuming:
-        relay = Relay(db, Publisher(publishing), SystemClock())
+        relay = Relay(db, Publisher(publishing))
         db.on_commit = relay.announce
         subscription = Subscription(QUEUE, PaymentSyncRequested, lambda message: message, handle)
-        work = QueueHandler(db, QUEUE, [subscription], LADDER_MS).work
+        work = QueueHandler(db, QUEUE, [subscription], RETRY_SCHEDULE_MS).work
         consumers = [
             Consumer(consuming, QUEUE, work),
             Consumer(consuming, QUEUE + ".dlq", lambda deliveries: dead_letters.keep(db, QUEUE, deliveries)),
@@ -117,7 +116,7 @@ async def test_one_bad_event_of_fifty_climbs_alone_dies_with_its_reason_and_is_h
         await until(dead)
         assert await counts(db) == {each: 1 for each in FIFTY if each != "pay_13"}
         [letter] = await open_dead_letters(db)
-        assert letter.attempts == len(LADDER_MS) + 1
+        assert letter.attempts == len(RETRY_SCHEDULE_MS) + 1
         expected = {"refuses": ("not_yet", "NotYet"), "raises": ("handler_failed", "RuntimeError")}
         assert (letter.error_code, letter.error_class) == expected[how]
         assert PaymentSyncRequested.FromString(letter.event).payment_id == "pay_13"
@@ -174,7 +173,7 @@ async def test_two_copies_of_an_envelope_in_one_batch_take_effect_once(db: Datab
         for _ in range(2)
     ]
     subscription = Subscription(QUEUE, PaymentSyncRequested, lambda message: message, apply)
-    await QueueHandler(db, QUEUE, [subscription], LADDER_MS).work(copies)
+    await QueueHandler(db, QUEUE, [subscription], RETRY_SCHEDULE_MS).work(copies)
     assert await counts(db) == {"pay_1": 1, "pay_2": 1}
 
 
@@ -298,12 +297,12 @@ async def test_a_consumer_gathers_longer_when_nobody_waits_or_the_door_is_floode
         return list(batches)
 
     async with BrokerConnection(broker_url, "test:publish") as publishing:
-        db.on_commit = Relay(db, Publisher(publishing), SystemClock()).announce
+        db.on_commit = Relay(db, Publisher(publishing)).announce
         calm = await batches_of()
-        unhurried = await batches_of(unhurried=True)
+        low_priority = await batches_of(low_priority=True)
         flooded = await batches_of(flooded=lambda: True)
     assert len(flooded) <= 4 < len(calm)
-    assert len(unhurried) <= 6
+    assert len(low_priority) <= 6
 
 
 async def test_a_batch_takes_no_more_events_than_its_queue_says(db: Database, broker_url: str) -> None:
@@ -313,7 +312,7 @@ async def test_a_batch_takes_no_more_events_than_its_queue_says(db: Database, br
         batches.append(sum(len(delivery.bodies) for delivery in deliveries))
 
     async with BrokerConnection(broker_url, "test:publish") as publishing:
-        relay = Relay(db, Publisher(publishing), SystemClock())
+        relay = Relay(db, Publisher(publishing))
         db.on_commit = relay.announce
         for number in range(20):
             await announce(db, [f"pay_{number}"])

@@ -1,19 +1,19 @@
-"""Hints against a real Redis, and against none."""
+"""The best-effort cache against a real Redis, and against none."""
 
 import asyncio
 from typing import Any
 
-from common.redis import Hints, connect
+from common.redis import BestEffortCache, connect
 
 
 async def test_those_who_ask_at_one_moment_share_a_round_trip(redis: Any) -> None:
-    hints = Hints(redis, "test", seconds=60)
+    cache = BestEffortCache(redis, "test", seconds=60)
     for number in range(5):
-        hints.set(f"key-{number}", b"value-%d" % number)
-    await hints.writes.drain()
+        cache.set(f"key-{number}", b"value-%d" % number)
+    await cache.writes.drain()
     assert 0 < await redis.ttl("key-0") <= 60
     await redis.config_resetstat()
-    found = await asyncio.gather(*(hints.get(f"key-{number}") for number in range(6)))
+    found = await asyncio.gather(*(cache.get(f"key-{number}") for number in range(6)))
     assert found == [b"value-0", b"value-1", b"value-2", b"value-3", b"value-4", None]
     stats = await redis.info("commandstats")
     assert stats["cmdstat_mget"]["calls"] == 1
@@ -21,7 +21,7 @@ async def test_those_who_ask_at_one_moment_share_a_round_trip(redis: Any) -> Non
 
 async def test_a_redis_that_is_not_there_remembers_nothing() -> None:
     async with connect("redis://127.0.0.1:1/0") as nobody:
-        hints = Hints(nobody, "test", seconds=60)
-        hints.set("key", b"value")
-        assert await asyncio.gather(hints.get("key"), hints.get("other")) == [None, None]
-        await hints.writes.drain()
+        cache = BestEffortCache(nobody, "test", seconds=60)
+        cache.set("key", b"value")
+        assert await asyncio.gather(cache.get("key"), cache.get("other")) == [None, None]
+        await cache.writes.drain()

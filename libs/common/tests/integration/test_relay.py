@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from common import ids, outbox
-from common.clock import SystemClock
+from common.clock import SYSTEM_CLOCK
 from common.database import Database
 from common.outbox import Outgoing
 from common.relay import Relay
@@ -34,7 +34,7 @@ def slow() -> SlowBroker:
 @pytest.fixture
 def relay(db: Database, slow: SlowBroker) -> Relay:
     publisher: Any = slow
-    return Relay(db, publisher, SystemClock())
+    return Relay(db, publisher)
 
 
 async def _written(db: Database, envelope_id: UUID) -> Outgoing:
@@ -73,6 +73,6 @@ async def test_the_sweeper_takes_what_was_left_behind_under_a_wrong_clock(
 ) -> None:
     """Ten minutes ahead, it was not looked at for ten minutes."""
     slow.confirms.set()
-    await _written(db, ids.lower_bound(SystemClock().now() + timedelta(minutes=minutes)))
+    await _written(db, ids.lower_bound(SYSTEM_CLOCK.now() + timedelta(minutes=minutes)))
     assert await relay.sweep() == 1
     assert await _unmarked(db) == 0

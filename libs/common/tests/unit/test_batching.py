@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from common.batching import (
-    ITEMS_ENOUGH,
-    LINGER_SECONDS,
-    PERIOD_SECONDS,
+    NO_WINDOW,
+    WINDOW,
     Batcher,
     DeadlinePassed,
     OutcomeUnknown,
@@ -61,7 +60,7 @@ async def test_those_who_come_several_at_a_time_gather() -> None:
     recorder = Recorder()
     batcher = Batcher(recorder.flush, name="test")
     await asyncio.gather(batcher.submit(-1), batcher.submit(-2), return_exceptions=True)
-    await spaced(batcher, 20, PERIOD_SECONDS / 10)
+    await spaced(batcher, 20, WINDOW.period_seconds / 10)
     assert sum(map(len, recorder.batches)) == 22
     assert len(recorder.batches) <= 8
 
@@ -72,27 +71,27 @@ async def test_who_comes_alone_never_waits() -> None:
     started = time.monotonic()
     for number in range(20):  # one caller, who asks again as soon as it is answered
         await batcher.submit(number)
-    assert time.monotonic() - started < 10 * PERIOD_SECONDS
+    assert time.monotonic() - started < 10 * WINDOW.period_seconds
     assert len(recorder.batches) == 20
 
 
 async def test_those_who_come_together_from_one_batcher_do_not_wait_at_the_next() -> None:
     recorder = Recorder()
-    behind = Batcher(recorder.flush, name="test", period_seconds=0)
+    behind = Batcher(recorder.flush, name="test", window=NO_WINDOW)
     started = time.monotonic()
     for _ in range(20):
         await asyncio.gather(*(behind.submit(number) for number in range(5)))
     assert list(map(len, recorder.batches)) == [5] * 20
-    assert time.monotonic() - started < 10 * PERIOD_SECONDS
+    assert time.monotonic() - started < 10 * WINDOW.period_seconds
 
 
 async def test_a_crowd_never_waits() -> None:
     recorder = Recorder()
-    batcher = Batcher(recorder.flush, name="test", items_max=ITEMS_ENOUGH)
+    batcher = Batcher(recorder.flush, name="test", items_max=32)
     started = time.monotonic()
-    await asyncio.gather(*(batcher.submit(number) for number in range(20 * ITEMS_ENOUGH)))
+    await asyncio.gather(*(batcher.submit(number) for number in range(20 * 32)))
     assert len(recorder.batches) == 20
-    assert time.monotonic() - started < 10 * PERIOD_SECONDS
+    assert time.monotonic() - started < 10 * WINDOW.period_seconds
 
 
 async def test_those_who_are_expected_are_waited_for_a_little() -> None:
@@ -109,7 +108,7 @@ async def test_those_who_are_expected_are_waited_for_a_little() -> None:
     assert await asyncio.gather(*(come(number) for number in (1, 2, 3))) == [2, 4, 6]
     assert recorder.batches == [[1, 2, 3]]
     expected = 1  # and never comes
-    async with asyncio.timeout(10 * LINGER_SECONDS):
+    async with asyncio.timeout(10 * WINDOW.linger_seconds):
         assert await batcher.submit(4) == 8
 
 

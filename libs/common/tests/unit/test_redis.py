@@ -8,13 +8,13 @@ from common import redis
 
 
 def failures(error: str) -> float:
-    return REGISTRY.get_sample_value("redis_hint_failures_total", {"error": error}) or 0.0
+    return REGISTRY.get_sample_value("commdesk_redis_failures_total", {"error": error}) or 0.0
 
 
 async def test_a_redis_that_is_not_there_costs_the_hint_only():
     async with redis.connect("redis://127.0.0.1:1/0") as client:
         before = failures("ConnectionError")
-        assert await redis.hint(client.get("key"), b"default") == b"default"
+        assert await redis.best_effort(client.get("key"), b"default") == b"default"
         assert failures("ConnectionError") == before + 1
 
 
@@ -27,7 +27,7 @@ async def test_a_redis_that_hangs_is_left_after_its_timeout():
     port = server.sockets[0].getsockname()[1]
     started = asyncio.get_running_loop().time()
     async with redis.connect(f"redis://127.0.0.1:{port}/0") as client:
-        assert await redis.hint(client.set("key", "value", nx=True), default=None) is None
+        assert await redis.best_effort(client.set("key", "value", nx=True), default=None) is None
     assert asyncio.get_running_loop().time() - started < 1
     server.close()
 
@@ -39,8 +39,8 @@ async def test_a_redis_that_refuses_is_no_reason_to_fail():
     async def answer() -> str:
         return "value"
 
-    assert await redis.hint(refuse(), "default") == "default"
-    assert await redis.hint(answer(), "default") == "value"
+    assert await redis.best_effort(refuse(), "default") == "default"
+    assert await redis.best_effort(answer(), "default") == "value"
 
 
 async def test_our_own_bugs_are_not_swallowed():
@@ -48,4 +48,4 @@ async def test_our_own_bugs_are_not_swallowed():
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        await redis.hint(bug(), "default")
+        await redis.best_effort(bug(), "default")

@@ -1,40 +1,65 @@
-"""What becomes of a process when one of its roles ends."""
+"""What becomes of a process when one of its roles ends, and what a service value says of itself."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
-from common.runtime import Runtime
+import pytest
+
+from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
+from common.batching import Batcher
+from common.handling import Subscription
+from common.runtime import Roles, Service, Workers
 
 
-def _runtime() -> Runtime:
-    nothing: Any = None
-    return Runtime(*([nothing] * 10))
+def roles() -> tuple[Roles, asyncio.Event]:
+    stopping = asyncio.Event()
+    return Roles(stopping), stopping
 
 
 async def test_a_role_that_dies_takes_the_process_along() -> None:
     async def dies() -> None:
         raise ValueError
 
-    runtime = _runtime()
-    await asyncio.wait([runtime._spawn(dies(), "role")])
-    assert runtime._stopping.is_set()
-    assert isinstance(runtime._failed, ValueError)
+    process, stopping = roles()
+    await asyncio.wait([process.start(dies(), "role")])
+    assert stopping.is_set()
+    with pytest.raises(ValueError):
+        await process.until_stopped()
 
 
 async def test_so_does_a_role_that_is_cancelled_by_nobody_of_ours() -> None:
     """As a client library did with consumers whose connection it gave up: nobody consumed their queues any more."""
-    runtime = _runtime()
-    role = runtime._spawn(asyncio.sleep(60), "role")
+    process, stopping = roles()
+    role = process.start(asyncio.sleep(60), "role")
     role.cancel()
     await asyncio.wait([role])
-    assert runtime._stopping.is_set()
-    assert isinstance(runtime._failed, RuntimeError)
+    assert stopping.is_set()
+    with pytest.raises(RuntimeError, match="cancelled"):
+        await process.until_stopped()
 
 
 async def test_roles_that_end_because_the_service_stops_are_no_failure() -> None:
-    runtime = _runtime()
-    role = runtime._spawn(asyncio.sleep(60), "role")
-    runtime.stop()
+    process, _ = roles()
+    role = process.start(asyncio.sleep(60), "role")
+    process.stop()
     role.cancel()
     await asyncio.wait([role])
-    assert runtime._failed is None
+    await process.until_stopped()
+
+
+async def test_a_service_lists_what_its_collaborators_have_running() -> None:
+    async def flush(items: list[int]) -> Sequence[int]:
+        return items
+
+    async def handle(tx: Any, events: Sequence[Any]) -> None: ...
+
+    def decode(message: Any) -> Any:
+        return message
+
+    first, second = Batcher(flush, name="first"), Batcher(flush, name="second")
+    subscriptions = [Subscription(queue, PaymentSyncRequested, decode, handle) for queue in ("a", "b", "a")]
+    service = Service(workers=[Workers(batchers=(first,)), Workers(batchers=(second,))], subscriptions=subscriptions)
+    assert list(service.batchers()) == [first, second]
+    assert list(service.intents()) == []
+    assert {queue: len(group) for queue, group in service.queues().items()} == {"a": 2, "b": 1}

@@ -40,11 +40,11 @@ def test_our_names_win(env: pytest.MonkeyPatch):
 
 
 def test_the_retry_ladder_is_comma_separated_and_climbs(env: pytest.MonkeyPatch):
-    env.setenv("RETRY_LADDER_MS", "100, 200,300")
-    assert read(ServiceSettings).retry_ladder_ms == (100, 200, 300)
+    env.setenv("RETRY_SCHEDULE_MS", "100, 200,300")
+    assert read(ServiceSettings).retry_schedule_ms == (100, 200, 300)
     for wrong in ("200,100", "0,1", "1,1", "x"):
-        env.setenv("RETRY_LADDER_MS", wrong)
-        with pytest.raises(SystemExit, match="RETRY_LADDER_MS"):
+        env.setenv("RETRY_SCHEDULE_MS", wrong)
+        with pytest.raises(SystemExit, match="RETRY_SCHEDULE_MS"):
             read(ServiceSettings)
 
 

@@ -8,7 +8,7 @@ from locust import task
 
 from commdesk.wallet.v1 import wallet_pb2
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
-from common.grpc_server import AUTHORIZATION
+from common.metadata import AUTHORIZATION
 from common.tokens import ServiceTokens
 from loadtests.users.journey import CREATE, DESCRIPTION, PACK_CREDITS, PACK_ID, Journey, StepFailed
 

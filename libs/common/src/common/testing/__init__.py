@@ -18,11 +18,19 @@ from common.testing.postgresql import (
     superuser_url,
 )
 from common.testing.process import RunningService, own_settings, running_service, start, until
-from common.testing.rabbitmq import LADDER_MS, Announce, announce, broker_admin_url, broker_url, retry_ladder_ms, vhost
+from common.testing.rabbitmq import (
+    RETRY_SCHEDULE_MS,
+    Announce,
+    announce,
+    broker_admin_url,
+    broker_url,
+    retry_schedule_ms,
+    vhost,
+)
 from common.testing.redis_database import redis_client, redis_database, redis_url
 
 __all__ = [
-    "LADDER_MS",
+    "RETRY_SCHEDULE_MS",
     "Announce",
     "RunningService",
     "Stack",
@@ -42,7 +50,7 @@ __all__ = [
     "redis_client",
     "redis_database",
     "redis_url",
-    "retry_ladder_ms",
+    "retry_schedule_ms",
     "running_service",
     "service_keys",
     "service_name",

@@ -45,7 +45,7 @@ def settings_env(
     broker_url: str,
     broker_admin_url: str,
     redis_url: str,
-    retry_ladder_ms: Sequence[int],
+    retry_schedule_ms: Sequence[int],
 ) -> dict[str, str]:
     """The environment that the service's Settings read, set and returned; a test adds what is its service's own."""
     environment = {
@@ -60,7 +60,7 @@ def settings_env(
         "SERVICE_PRIVATE_KEY": service_keys[service_name],
         "SERVICE_PUBLIC_KEYS": json.dumps({name: public_key(key) for name, key in service_keys.items()}),
         "JWT_SECRET": secrets.token_hex(32),
-        "RETRY_LADDER_MS": ",".join(str(ttl_ms) for ttl_ms in retry_ladder_ms),
+        "RETRY_SCHEDULE_MS": ",".join(str(ttl_ms) for ttl_ms in retry_schedule_ms),
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

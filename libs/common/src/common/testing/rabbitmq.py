@@ -12,7 +12,7 @@ from common.testing.engines import RUN, Stack, is_over, password_of, run
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-LADDER_MS = (100, 200, 300, 400)
+RETRY_SCHEDULE_MS = (100, 200, 300, 400)
 
 
 class Announce(Protocol):
@@ -21,24 +21,24 @@ class Announce(Protocol):
 
 
 @pytest.fixture(scope="session")
-def retry_ladder_ms() -> Sequence[int]:
-    return LADDER_MS
+def retry_schedule_ms() -> Sequence[int]:
+    return RETRY_SCHEDULE_MS
 
 
 @pytest.fixture(scope="session")
-def vhost(stack: Stack, retry_ladder_ms: Sequence[int]) -> Iterator[str]:
+def vhost(stack: Stack, retry_schedule_ms: Sequence[int]) -> Iterator[str]:
     """A vhost of this worker's own with the whole topology."""
     name = f"test_{RUN}"
-    run(_make_vhost(stack, name, retry_ladder_ms))
+    run(_make_vhost(stack, name, retry_schedule_ms))
     yield name
     run(_drop_vhost(stack, name))
 
 
 @pytest.fixture
-def broker_admin_url(stack: Stack, vhost: str, service_name: str, retry_ladder_ms: Sequence[int]) -> str:
+def broker_admin_url(stack: Stack, vhost: str, service_name: str, retry_schedule_ms: Sequence[int]) -> str:
     """The broker as the migrate step sees it, for tests that speak in another service's name. Queues are empty."""
     url = f"{stack.amqp_url}/{vhost}"
-    run(_purge(url, service_name, retry_ladder_ms))
+    run(_purge(url, service_name, retry_schedule_ms))
     return url
 
 
@@ -70,7 +70,7 @@ def announce(broker_admin_url: str) -> Announce:
     return send
 
 
-async def _make_vhost(stack: Stack, name: str, ladder_ms: Sequence[int]) -> None:
+async def _make_vhost(stack: Stack, name: str, retry_schedule_ms: Sequence[int]) -> None:
     import aio_pika
 
     from common import topology
@@ -86,7 +86,7 @@ async def _make_vhost(stack: Stack, name: str, ladder_ms: Sequence[int]) -> None
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         await api.put(f"/api/permissions/{name}/{user}", json=everything)
     async with await aio_pika.connect(f"{stack.amqp_url}/{name}") as connection:
-        await topology.declare(await connection.channel(), ladder_ms)
+        await topology.declare(await connection.channel(), retry_schedule_ms)
 
 
 async def _drop_vhost(stack: Stack, name: str) -> None:
@@ -104,7 +104,7 @@ async def _grant(stack: Stack, vhost: str, user: str, service: str) -> None:
         await api.put(f"/api/permissions/{vhost}/{user}", json=rights(service))
 
 
-async def _purge(url: str, service: str, ladder_ms: Sequence[int]) -> None:
+async def _purge(url: str, service: str, retry_schedule_ms: Sequence[int]) -> None:
     import aio_pika
 
     from common import topology
@@ -112,5 +112,5 @@ async def _purge(url: str, service: str, ladder_ms: Sequence[int]) -> None:
     queues = [name for queue in topology.CONTRACT.queues_of(service) for name in (queue.name, queue.dead_letters)]
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
-        for name in [*(topology.rung(ttl_ms) for ttl_ms in ladder_ms), *queues]:
+        for name in [*(topology.retry_tier(ttl_ms) for ttl_ms in retry_schedule_ms), *queues]:
             await (await channel.get_queue(name, ensure=False)).purge()
