@@ -105,7 +105,9 @@ class Payments:
             told[claim.order_id] = (*told.get(claim.order_id, ()), claim)
         return await self._facts(told, True)
 
-    async def _webhooks(self, tx: Tx, claims: Sequence[PaymentAttempt], facts: Mapping[str, Facts]) -> list[DomainError | None]:
+    async def _webhooks(
+        self, tx: Tx, claims: Sequence[PaymentAttempt], facts: Mapping[str, Facts]
+    ) -> list[DomainError | None]:
         waiting = await apply_facts(tx, [claim.order_id for claim in claims], facts, self._clock)
         return [waiting.get(claim.order_id) for claim in claims]
 

@@ -387,7 +387,9 @@ async def _repeat(job: Job) -> None:
 
 
 @asynccontextmanager
-async def opened(settings: ServiceSettings, name: str, guards: Guards) -> AsyncIterator[Resources]:
+async def opened(
+    settings: ServiceSettings, name: str, guards: Guards, *, clock: Clock = SYSTEM_CLOCK
+) -> AsyncIterator[Resources]:
     """Everything that a service stands on but the broker, opened in order and closed in the opposite one."""
     secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else None
     service_tokens = ServiceTokens(name, settings.service_private_key.get_secret_value(), settings.service_public_keys)
@@ -400,7 +402,7 @@ async def opened(settings: ServiceSettings, name: str, guards: Guards) -> AsyncI
         ) as user_tokens,
     ):
         try:
-            yield Resources(db, redis, user_tokens, service_tokens, SYSTEM_CLOCK, random, guards)
+            yield Resources(db, redis, user_tokens, service_tokens, clock, random, guards)
         finally:
             await redis.aclose()
 

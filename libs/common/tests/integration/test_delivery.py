@@ -270,7 +270,7 @@ async def test_without_a_broker_publishing_says_so_in_time(db: Database) -> None
             assert await publisher.publish([outgoing]) == []
 
 
-async def test_a_consumer_gathers_longer_when_nobody_waits_or_the_door_is_flooded(
+async def test_a_consumer_waits_longer_for_company_when_nobody_waits_or_endpoints_are_overloaded(
     db: Database, broker_url: str
 ) -> None:
     """Its batches start further apart, so that more gathers for each; nothing is left behind."""
@@ -300,8 +300,8 @@ async def test_a_consumer_gathers_longer_when_nobody_waits_or_the_door_is_floode
         db.on_commit = Relay(db, Publisher(publishing)).announce
         calm = await batches_of()
         low_priority = await batches_of(low_priority=True)
-        flooded = await batches_of(flooded=lambda: True)
-    assert len(flooded) <= 4 < len(calm)
+        overloaded = await batches_of(overloaded=lambda: True)
+    assert len(overloaded) <= 4 < len(calm)
     assert len(low_priority) <= 6
 
 

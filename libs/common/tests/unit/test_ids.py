@@ -2,6 +2,7 @@ import re
 import time
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -88,16 +89,26 @@ def test_new_ids_are_uuid7_and_rise_strictly():
     assert abs(ids.timestamp(made[0]) - datetime.now(UTC)) < timedelta(seconds=10)
 
 
-def test_new_ids_rise_while_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch):
-    before = ids.new()
-    monkeypatch.setattr(time, "time_ns", lambda: 0)
-    after = [ids.new() for _ in range(5_000)]
+def test_new_ids_rise_while_the_clock_goes_back():
+    times = iter([time.time_ns(), *[0] * 5_000])
+    with ids.reproducible(lambda: next(times), Random(7)):
+        before = ids.new()
+        after = [ids.new() for _ in range(5_000)]
     assert before < after[0]
     assert after == sorted(set(after))
 
 
-def test_the_timestamp_is_the_millisecond_of_making(monkeypatch: pytest.MonkeyPatch):
+def test_the_timestamp_is_the_millisecond_of_making():
     far = datetime(2199, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
-    monkeypatch.setattr(ids, "_last_tick", 0)
-    monkeypatch.setattr(time, "time_ns", lambda: int(far.timestamp() * 1000) * 1_000_000)
-    assert ids.timestamp(ids.new()) == far
+    with ids.reproducible(lambda: int(far.timestamp() * 1000) * 1_000_000, Random(7)):
+        assert ids.timestamp(ids.new()) == far
+
+
+def test_reproducible_ids_are_the_same_in_every_run_and_leave_the_others_alone():
+    before = ids.new()
+    runs = []
+    for _ in range(2):
+        with ids.reproducible(lambda: 1_800_000_000_000_000_000, Random(7)):
+            runs.append([ids.new() for _ in range(3)])
+    assert runs[0] == runs[1]
+    assert before < ids.new()

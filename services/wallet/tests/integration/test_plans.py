@@ -54,8 +54,8 @@ class Explained(Tx):
             self.plans.append((sql, (json.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]))
         return await super().execute(sql, **params)
 
-    async def write(self, sql: str, **params: Any) -> None:
-        await self.execute(sql, **params)
+    async def write(self, table: str, sql: str = "", /, **params: Any) -> None:
+        await self.execute(sql or table, **params)
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ What these modules need is imported late, because pytest loads them also for tes
 """
 
 from common.testing.engines import Stack, migrations_package, service_name, stack
-from common.testing.environment import clock, free_port, public_key, service_keys, settings_env
+from common.testing.environment import clock, free_port, public_key, service_env, service_keys, settings_env
 from common.testing.postgresql import (
     database_name,
     database_url,
@@ -28,12 +28,15 @@ from common.testing.rabbitmq import (
     vhost,
 )
 from common.testing.redis_database import redis_client, redis_database, redis_url
+from common.testing.serving import Served, access_token, delivery, guards, resources, serve
 
 __all__ = [
     "RETRY_SCHEDULE_MS",
     "Announce",
     "RunningService",
+    "Served",
     "Stack",
+    "access_token",
     "announce",
     "broker_admin_url",
     "broker_url",
@@ -41,7 +44,9 @@ __all__ = [
     "database_name",
     "database_url",
     "db",
+    "delivery",
     "free_port",
+    "guards",
     "migrations_package",
     "own_settings",
     "owner_url",
@@ -50,8 +55,11 @@ __all__ = [
     "redis_client",
     "redis_database",
     "redis_url",
+    "resources",
     "retry_schedule_ms",
     "running_service",
+    "serve",
+    "service_env",
     "service_keys",
     "service_name",
     "settings_env",

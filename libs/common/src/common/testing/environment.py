@@ -36,32 +36,43 @@ def service_keys() -> dict[str, str]:
 
 
 @pytest.fixture
-def settings_env(
+def service_env(
     monkeypatch: pytest.MonkeyPatch,
     service_name: str,
     service_keys: dict[str, str],
     database_url: str,
     owner_url: str,
-    broker_url: str,
-    broker_admin_url: str,
     redis_url: str,
     retry_schedule_ms: Sequence[int],
 ) -> dict[str, str]:
-    """The environment that the service's Settings read, set and returned; a test adds what is its service's own."""
+    """The environment that the service's Settings read, set and returned; a test adds what is its service's own.
+
+    There is no broker in it: it is for a service in the test's own process (`serve`).
+    """
     environment = {
         "ENVIRONMENT": "test",
         "HTTP_PORT": str(free_port()),
         "GRPC_PORT": str(free_port()),
         "DATABASE_URL": database_url,
         "DATABASE_MIGRATION_URL": owner_url,
-        "RABBITMQ_URL": broker_url,
-        "RABBITMQ_MIGRATION_URL": broker_admin_url,
+        "RABBITMQ_URL": "amqp://127.0.0.1:1/none",
         "REDIS_URL": redis_url,
         "SERVICE_PRIVATE_KEY": service_keys[service_name],
         "SERVICE_PUBLIC_KEYS": json.dumps({name: public_key(key) for name, key in service_keys.items()}),
         "JWT_SECRET": secrets.token_hex(32),
         "RETRY_SCHEDULE_MS": ",".join(str(ttl_ms) for ttl_ms in retry_schedule_ms),
     }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return environment
+
+
+@pytest.fixture
+def settings_env(
+    monkeypatch: pytest.MonkeyPatch, service_env: dict[str, str], broker_url: str, broker_admin_url: str
+) -> dict[str, str]:
+    """The same with a broker, for the service as a process of its own."""
+    environment = service_env | {"RABBITMQ_URL": broker_url, "RABBITMQ_MIGRATION_URL": broker_admin_url}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return environment
