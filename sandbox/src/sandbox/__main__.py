@@ -1,4 +1,4 @@
-"""python -m sandbox: wire the simulator together and serve it until told to stop."""
+"""python -m sandbox: build the simulator and serve it until SIGTERM."""
 
 import gc
 import signal
@@ -17,12 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandbox.cashfree import webhooks
 from sandbox.cashfree.announcer import Announcer
 from sandbox.cashfree.api import Api
-from sandbox.cashfree.book import Book
 from sandbox.cashfree.checkout import Checkout
 from sandbox.cashfree.control import Control
 from sandbox.cashfree.errors import Refused
 from sandbox.cashfree.idempotency import Idempotency
-from sandbox.cashfree.outcomes import Chance
+from sandbox.cashfree.order_registry import OrderRegistry
+from sandbox.cashfree.outcomes import OutcomeDraw
 from sandbox.cashfree.quotas import DEFAULTS, Quotas
 from sandbox.cashfree.refunds import Refunds
 from sandbox.cashfree.simulator import Simulator
@@ -32,13 +32,13 @@ from sandbox.settings import Settings
 from sandbox.timers import Timers
 
 _KEEP_ALIVE_SECONDS = 120  # longer than a client keeps an idle connection, so that it never writes into a closed one
-_YOUNG_OBJECTS_MAX = 50_000  # orders are long-lived: looking through them often frees nothing
+_YOUNG_OBJECTS_MAX = 50_000  # orders are long-lived: collecting them often frees nothing
 
 
 def application(settings: Settings) -> ASGIApp:
     """The whole simulator as one ASGI application."""
-    dice = settings.dice()
-    faults, timers = Faults(dice), Timers()
+    random = settings.random()
+    faults, timers = Faults(random), Timers()
     sender = Sender(
         connections=settings.webhook_connections,
         timeout_seconds=settings.webhook_timeout_ms / 1000,
@@ -47,10 +47,10 @@ def application(settings: Settings) -> ASGIApp:
         log_max=settings.webhook_log_max,
         attempt_header=webhooks.ATTEMPT_HEADER,
     )
-    announcer = Announcer(settings, sender, faults, dice)
-    book, chance = Book(settings.orders_max, faults.forget), Chance(settings, dice)
-    simulator = Simulator(book, chance, announcer, timers)
-    refunds = Refunds(book, chance, announcer, timers)
+    announcer = Announcer(settings, sender, faults, random)
+    orders, draw = OrderRegistry(settings.orders_max, faults.forget), OutcomeDraw(settings, random)
+    simulator = Simulator(orders, draw, announcer, timers)
+    refunds = Refunds(orders, draw, announcer, timers)
     quotas, idempotency = Quotas(DEFAULTS if settings.quotas else {}), Idempotency(settings.idempotency_max)
     control = Control(simulator, refunds, announcer, sender, faults, quotas, idempotency)
 
@@ -69,18 +69,18 @@ def application(settings: Settings) -> ASGIApp:
         ],
         exception_handlers={
             Refused: _refused,
-            msgspec.MsgspecError: _not_understood,
-            ValueError: _not_understood,
+            msgspec.MsgspecError: _bad_request,
+            ValueError: _bad_request,
         },
         lifespan=lifespan,
     )
 
-    async def front(scope: Scope, receive: Receive, send: Send) -> None:
-        # The gateway's own API goes straight to its door: under load, routing would cost more than the order.
-        door = api if scope["type"] == "http" and scope["path"].startswith("/pg/") else pages
-        await door(scope, receive, send)
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        # The gateway's own API is not routed by Starlette: under load, routing would cost more than the order.
+        target = api if scope["type"] == "http" and scope["path"].startswith("/pg/") else pages
+        await target(scope, receive, send)
 
-    return front
+    return dispatch
 
 
 async def _health(_: Request) -> Response:
@@ -92,7 +92,7 @@ async def _refused(_: Request, problem: Exception) -> Response:
     return Response(problem.body(), problem.status, media_type="application/json")
 
 
-async def _not_understood(_: Request, problem: Exception) -> Response:
+async def _bad_request(_: Request, problem: Exception) -> Response:
     return Response(msgspec.json.encode({"message": str(problem)}), 400, media_type="application/json")
 
 
@@ -100,7 +100,7 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     settings = Settings()
     app = application(settings)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises what it was told
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises the signal
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS_MAX, 1_000, 1_000)
     uvicorn.run(

@@ -1,4 +1,4 @@
-"""Sends webhooks: kept-alive connections, bounded concurrency, retries on a ladder, and a log of what was sent."""
+"""Sends webhooks: kept-alive connections, bounded concurrency, retries on a schedule, and a log of what was sent."""
 
 import asyncio
 import itertools
@@ -13,11 +13,11 @@ import msgspec
 from sandbox.clock import now_ms
 from sandbox.latency import Latencies
 
-_NOBODY_ANSWERED = 0
+_NO_ANSWER = 0
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A signed webhook, ready to go."""
+    """A signed webhook."""
 
     event: str
     order_id: str
@@ -27,7 +27,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """One attempt, or a message that a fault kept back (attempt 0). Status 0 means that nobody answered."""
+    """One attempt, or a message that a fault dropped (attempt 0). Status 0 means no answer."""
 
     id: int
     message: Message
@@ -44,7 +44,7 @@ class _Due(msgspec.Struct):
 
 
 class Sender:
-    """Delivers messages at least once, in no order, until they are answered with 200 or the ladder ends."""
+    """Delivers messages at least once, in no order, until they are answered with 200 or the retry schedule ends."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Sender:
 
     @property
     def pending(self) -> int:
-        """Messages that are queued, on their way, or waiting for a retry or a delay."""
+        """Messages that are queued, being sent, or waiting for a retry or a delay."""
         return self._due.qsize() + len(self._waiting) + self._busy
 
     def send(self, message: Message, delay_ms: int = 0) -> None:
@@ -103,24 +103,24 @@ class Sender:
         self._schedule(_Due(message, 1), delay_ms / 1000)
 
     async def deliver(self, message: Message) -> int:
-        """Deliver *message* and wait for the first answer: its HTTP status, or 0 if nobody answered."""
+        """Deliver *message* and wait for the first answer: its HTTP status, or 0 without one."""
         answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._due.put_nowait(_Due(message, 1, answered))
         return await answered
 
-    def keep_back(self, message: Message, why: str) -> None:
-        """Record a message that a fault swallowed."""
-        self._record(message, 0, _NOBODY_ANSWERED, why)
+    def record_dropped(self, message: Message, reason: str) -> None:
+        """Record a message that a fault dropped."""
+        self._record(message, 0, _NO_ANSWER, reason)
 
     def cancel_waiting(self) -> None:
-        """Forget everything that is not on its way yet."""
+        """Cancel everything that is not being sent yet."""
         for handle in self._waiting:
             handle.cancel()
         self._waiting.clear()
         while not self._due.empty():
             due = self._due.get_nowait()
             if due.answered is not None and not due.answered.done():
-                due.answered.set_result(_NOBODY_ANSWERED)
+                due.answered.set_result(_NO_ANSWER)
 
     def _schedule(self, due: _Due, delay_seconds: float) -> None:
         if delay_seconds <= 0:
@@ -160,7 +160,7 @@ class Sender:
         message = due.message
         assert self._client is not None, "the sender is entered before it sends"
         headers = {**message.headers, self._attempt_header: str(due.attempt)}
-        status, error = _NOBODY_ANSWERED, ""
+        status, error = _NO_ANSWER, ""
         started = time.perf_counter()
         try:
             async with self._client.post(

@@ -1,7 +1,7 @@
-"""Rules that make the simulator misbehave: on an operation, for an order or a customer, so often, with a chance."""
+"""Rules that make the simulator fail: on an operation, for an order or a customer, n times, with a probability."""
 
-import random
 from collections.abc import Sequence
+from random import Random
 from typing import Literal
 
 import msgspec
@@ -43,7 +43,7 @@ Operation = Literal[
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What an operation is about, as far as rules may ask."""
+    """What rules are matched against: the order, customer and webhook type of an operation."""
 
     order_id: str = ""
     customer_id: str = ""
@@ -51,7 +51,7 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One fault. Empty filters match everything; *count* None means for ever."""
+    """One fault. Empty filters match everything; *count* None means without end."""
 
     action: Action
     operation: Operation = "*"
@@ -83,8 +83,8 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class Faults:
     """The rules in force. Rules of one order are kept apart, so that others pay nothing for them."""
 
-    def __init__(self, dice: random.Random) -> None:
-        self._dice = dice
+    def __init__(self, random: Random) -> None:
+        self._random = random
         self._anywhere: list[Rule] = []
         self._by_order: dict[str, list[Rule]] = {}
         self._ids = 0
@@ -97,14 +97,14 @@ class Faults:
         return rule
 
     def fire(self, operation: str, subject: Subject) -> Sequence[Rule]:
-        """The rules that strike now; their counts go down."""
+        """The rules that apply now; their counts go down."""
         if not self._anywhere and subject.order_id not in self._by_order:
             return ()
         candidates = [*self._anywhere, *self._by_order.get(subject.order_id, ())]
         fired = [
             rule
             for rule in candidates
-            if rule.matches(operation, subject) and (rule.probability >= 1 or self._dice.random() < rule.probability)
+            if rule.matches(operation, subject) and (rule.probability >= 1 or self._random.random() < rule.probability)
         ]
         for rule in fired:
             if rule.count is not None:
@@ -117,7 +117,7 @@ class Faults:
         """The rules of one order that are still in force."""
         return self._by_order.get(order_id, [])
 
-    def knows(self, order_id: str) -> bool:
+    def has_seen(self, order_id: str) -> bool:
         """Whether the order ever had rules of its own."""
         return order_id in self._by_order
 
@@ -126,26 +126,26 @@ class Faults:
         return [*self._anywhere, *(rule for rules in self._by_order.values() for rule in rules)]
 
     def remove(self, rule_id: int) -> bool:
-        """Lift one rule; False if there is none of that number."""
+        """Remove one rule; False if there is none of that number."""
         before = len(self.all())
         self._anywhere = [rule for rule in self._anywhere if rule.id != rule_id]
         for order_id, rules in self._by_order.items():
-            # An empty list stays, so that an order whose rules are used up does not arm them again.
+            # An empty list stays, so that an order whose rules are used up does not get them again.
             self._by_order[order_id] = [rule for rule in rules if rule.id != rule_id]
         return len(self.all()) < before
 
     def forget(self, order_id: str) -> None:
-        """Lift the rules of an order."""
+        """Remove the rules of an order."""
         self._by_order.pop(order_id, None)
 
     def clear(self) -> None:
-        """Lift every rule."""
+        """Remove every rule."""
         self._anywhere.clear()
         self._by_order.clear()
 
 
 def from_tags(tags: dict[str, str], order_id: str) -> list[Rule]:
-    """The rules that an order asks for itself, as {"sandbox_faults": "webhook:duplicate:times=3,get_order:error"}.
+    """The rules in an order's own tags, as {"sandbox_faults": "webhook:duplicate:times=3,get_order:error"}.
 
     Raises ValueError on a rule that makes no sense.
     """

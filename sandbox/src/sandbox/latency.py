@@ -1,4 +1,4 @@
-"""How long receivers took to answer, in buckets fine enough for a p99 and small enough to keep for ever."""
+"""How long receivers took to answer, in buckets fine enough for a p99 and small enough to keep them all."""
 
 from bisect import bisect_left
 from typing import Any

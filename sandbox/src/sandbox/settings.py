@@ -1,6 +1,6 @@
 """What the sandbox reads from its environment, once, at start."""
 
-import random
+from random import Random
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     webhook_url: str = Field(default="", validation_alias="SANDBOX_WEBHOOK_URL")
     webhook_secret: str = Field(default="", validation_alias="SANDBOX_WEBHOOK_SECRET")
     webhook_version: str = Field(default="2025-01-01", validation_alias="SANDBOX_WEBHOOK_VERSION")
-    # Cashfree's own policy is 120000,600000,1800000; a local fleet that was down wants to hear of it sooner.
+    # Cashfree's own policy is 120000,600000,1800000; a local fleet that was down wants its webhooks sooner.
     webhook_retry_ms: str = Field(
         default="500,2000,5000,10000,20000,30000,60000", validation_alias="SANDBOX_WEBHOOK_RETRY_MS"
     )
@@ -49,12 +49,12 @@ class Settings(BaseSettings):
     @classmethod
     def _a_list_of_milliseconds(cls, text: str) -> str:
         if any(int(part) < 0 for part in text.split(",") if part.strip()):
-            raise ValueError("SANDBOX_WEBHOOK_RETRY_MS wants milliseconds, such as 500,2000,5000")
+            raise ValueError("SANDBOX_WEBHOOK_RETRY_MS takes milliseconds, such as 500,2000,5000")
         return text
 
     @property
     def retry_seconds(self) -> tuple[float, ...]:
-        """The waits between attempts; empty means that nothing is sent twice."""
+        """The waits between attempts; empty means one attempt."""
         return tuple(int(part) / 1000 for part in self.webhook_retry_ms.split(",") if part.strip())
 
     @property
@@ -67,6 +67,6 @@ class Settings(BaseSettings):
         """Cashfree signs webhooks with the client secret; a rotation test may want another one."""
         return self.webhook_secret or self.secret_key
 
-    def dice(self) -> random.Random:
-        """The one source of chance; the same seed draws the same outcomes."""
-        return random.Random(self.seed)  # noqa: S311  (it decides outcomes, and guards nothing)
+    def random(self) -> Random:
+        """The one source of randomness; the same seed draws the same outcomes."""
+        return Random(self.seed)  # noqa: S311  (it decides outcomes, and guards nothing)

@@ -1,17 +1,17 @@
-"""Things that happen later, and can all be called off."""
+"""Callbacks that run later and can all be cancelled."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class Timers:
-    """Calls back after a while; holds nothing of what is over."""
+    """Calls back after a delay; keeps nothing of what has run."""
 
     def __init__(self) -> None:
         self._handles: set[asyncio.TimerHandle] = set()
 
     def after(self, delay_ms: int, act: Callable[[], None]) -> None:
-        """Call *act* in *delay_ms*, or at once if that is nothing."""
+        """Call *act* in *delay_ms*, or at once if that is zero."""
         if delay_ms <= 0:
             act()
             return
@@ -24,7 +24,7 @@ class Timers:
         self._handles.add(handle)
 
     def clear(self) -> None:
-        """Call everything off."""
+        """Cancel everything."""
         for handle in self._handles:
             handle.cancel()
         self._handles.clear()

@@ -96,14 +96,14 @@ class Shop:
     async def pay(self, order_id: str = "order_1", **command: Any) -> dict[str, Any]:
         return dict(await self.control(f"/orders/{order_id}/pay", command))
 
-    async def until(self, wanted: Callable[[], Awaitable[bool]], seconds: float = 5) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 5) -> None:
         async with asyncio.timeout(seconds):
-            while not await wanted():
+            while not await condition():
                 await asyncio.sleep(0.01)
 
 
 class _Server(uvicorn.Server):
-    """Stops when told, instead of at its next tick: there is one per test."""
+    """Stops when asked to, instead of at its next tick: there is one per test."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -122,7 +122,7 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def running(**settings: Any) -> AsyncIterator[Shop]:
-    """A sandbox with these settings, and a shop at its door."""
+    """A sandbox with these settings, and a shop as its client."""
     chosen: dict[str, Any] = {
         "app_id": APP_ID,
         "secret_key": SECRET_KEY,

@@ -1,4 +1,4 @@
-"""Faults: the gateway on its bad days, by rule, by order and by chance."""
+"""Faults: the gateway on its bad days, by rule, by order and by probability."""
 
 import asyncio
 import gzip
@@ -139,9 +139,9 @@ async def test_a_webhook_can_be_signed_by_somebody_else_or_altered(shop: Any) ->
 
 async def test_a_webhook_can_lie_under_a_good_signature(shop: Any) -> None:
     await _told_of(shop, {"action": "wrong_amount", "amount_paise": 100})
-    [told] = await shop.receiver.wait_for(1)
+    [webhook] = await shop.receiver.wait_for(1)
     headers, body = shop.receiver.got[0]
-    assert told["data"]["payment"]["payment_amount"] == 1
+    assert webhook["data"]["payment"]["payment_amount"] == 1
     assert sign(_SECRET, headers["x-webhook-timestamp"], body) == headers["x-webhook-signature"]
 
 
@@ -150,8 +150,8 @@ async def test_webhooks_can_come_in_another_order(shop: Any) -> None:
     for number in range(8):
         await shop.create(order_id=f"order_{number}")
         await shop.pay(f"order_{number}")
-    told = [it["data"]["order"]["order_id"] for it in await shop.receiver.wait_for(8)]
-    assert sorted(told) == [f"order_{number}" for number in range(8)] != told
+    order_ids = [it["data"]["order"]["order_id"] for it in await shop.receiver.wait_for(8)]
+    assert sorted(order_ids) == [f"order_{number}" for number in range(8)] != order_ids
 
 
 async def test_an_order_brings_its_own_faults_and_uses_them_up(shop: Any) -> None:

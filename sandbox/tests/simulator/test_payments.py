@@ -1,4 +1,4 @@
-"""Payments: every outcome on demand, by amount, by VPA, by chance, and what the gateway then says."""
+"""Payments: every outcome on demand, by amount, by VPA, at random, and what the gateway then reports."""
 
 from collections import Counter
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sandbox.cashfree import methods
-from sandbox.cashfree.outcomes import MAGIC_AMOUNTS, Chance, Outcome
+from sandbox.cashfree.outcomes import MAGIC_AMOUNTS, Outcome, OutcomeDraw
 from sandbox.settings import Settings
 
 PAYMENT_FIELDS = {
@@ -69,8 +69,8 @@ async def test_an_order_is_paid_through_its_session(
     assert (paying["payment_method"], paying["channel"], paying["action"]) == answer
     [payment] = await shop.get(rest="/payments")
     assert payment["payment_status"] == "NOT_ATTEMPTED"
-    [told] = await shop.receiver.wait_for(1)
-    assert (told["type"], told["data"]["payment"]["payment_group"]) == ("PAYMENT_SUCCESS_WEBHOOK", group)
+    [webhook] = await shop.receiver.wait_for(1)
+    assert (webhook["type"], webhook["data"]["payment"]["payment_group"]) == ("PAYMENT_SUCCESS_WEBHOOK", group)
     [payment] = await shop.get(rest="/payments")
     assert set(payment) == PAYMENT_FIELDS
     assert (payment["payment_status"], payment["is_captured"]) == ("SUCCESS", True)
@@ -119,8 +119,8 @@ assert ENDS.keys() == set(Outcome), "every outcome needs its webhooks"
 async def test_an_amount_can_force_every_outcome(shop: Any, amount_paise: int, outcome: Outcome) -> None:
     status, _ = await _session(shop, _upi("customer@gocash"), order_amount=amount_paise // 100)
     assert status == 200
-    told = await shop.receiver.wait_for(len(ENDS[outcome]))
-    assert [it["type"] for it in told] == ENDS[outcome]
+    webhooks = await shop.receiver.wait_for(len(ENDS[outcome]))
+    assert [it["type"] for it in webhooks] == ENDS[outcome]
     paid = "PAYMENT_SUCCESS_WEBHOOK" in ENDS[outcome]
     assert (await shop.get())["order_status"] == ("PAID" if paid else "ACTIVE")
 
@@ -132,14 +132,14 @@ async def test_a_pending_payment_fails_when_its_order_is_closed(shop: Any) -> No
     assert payment["payment_status"] == "PENDING"
     _, order = await shop.call("PATCH", "/pg/orders/order_1", {"order_status": "TERMINATED"})
     assert order["order_status"] == "TERMINATED"
-    [told] = await shop.receiver.wait_for(1)
-    assert told["type"] == "PAYMENT_FAILED_WEBHOOK"
+    [webhook] = await shop.receiver.wait_for(1)
+    assert webhook["type"] == "PAYMENT_FAILED_WEBHOOK"
 
 
 async def test_a_failed_payment_says_why_and_the_order_can_be_tried_again(shop: Any) -> None:
     await _session(shop, _upi("testinsufficientfunds@gocash"))
-    [told] = await shop.receiver.wait_for(1)
-    assert told["data"]["error_details"]["error_reason"] == "insufficient_funds"
+    [webhook] = await shop.receiver.wait_for(1)
+    assert webhook["data"]["error_details"]["error_reason"] == "insufficient_funds"
     [payment] = await shop.get(rest="/payments")
     assert payment["error_details"]["error_reason"] == "insufficient_funds"
     await shop.pay()
@@ -157,8 +157,8 @@ async def test_a_second_capture_is_a_second_payment(shop: Any) -> None:
     await shop.create()
     await shop.pay()
     await shop.pay(force=True)
-    told = await shop.receiver.wait_for(2)
-    assert len({it["data"]["payment"]["cf_payment_id"] for it in told}) == 2
+    webhooks = await shop.receiver.wait_for(2)
+    assert len({it["data"]["payment"]["cf_payment_id"] for it in webhooks}) == 2
 
 
 async def test_many_orders_are_paid_in_one_call(shop: Any) -> None:
@@ -180,8 +180,8 @@ async def test_a_command_that_makes_no_sense_is_refused(shop: Any, command: dict
 
 def _drawn(seed: int, kind: str, count: int = 2_000) -> list[Outcome]:
     settings = Settings(seed=seed, test_mode=False)
-    chance = Chance(settings, settings.dice())
-    return [chance.outcome(methods.named(kind, "x@gocash" if kind == "upi" else ""), 17000) for _ in range(count)]
+    draw = OutcomeDraw(settings, settings.random())
+    return [draw.outcome(methods.named(kind, "x@gocash" if kind == "upi" else ""), 17000) for _ in range(count)]
 
 
 @pytest.mark.parametrize(("kind", "percent"), [("upi", 90), ("card", 95)])
@@ -193,13 +193,13 @@ def test_chance_is_as_published_and_repeatable(kind: str, percent: int) -> None:
 
 def test_delays_are_as_published() -> None:
     settings = Settings(seed=1, test_mode=False)
-    chance = Chance(settings, settings.dice())
-    assert all(5_000 <= chance.delay_ms() <= 10_000 for _ in range(200))
-    assert Chance(Settings(test_mode=True, test_delay_ms=70), settings.dice()).delay_ms() == 70
+    draw = OutcomeDraw(settings, settings.random())
+    assert all(5_000 <= draw.delay_ms() <= 10_000 for _ in range(200))
+    assert OutcomeDraw(Settings(test_mode=True, test_delay_ms=70), settings.random()).delay_ms() == 70
 
 
 def test_test_mode_forces_the_outcome_unless_magic_does() -> None:
     settings = Settings(test_mode=True, test_success=False)
-    chance = Chance(settings, settings.dice())
-    assert chance.outcome(methods.upi("x@gocash"), 17000) is Outcome.FAILURE
-    assert chance.outcome(methods.upi("testsuccess@gocash"), 17000) is Outcome.SUCCESS
+    draw = OutcomeDraw(settings, settings.random())
+    assert draw.outcome(methods.upi("x@gocash"), 17000) is Outcome.FAILURE
+    assert draw.outcome(methods.upi("testsuccess@gocash"), 17000) is Outcome.SUCCESS

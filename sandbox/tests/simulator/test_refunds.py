@@ -1,4 +1,4 @@
-"""Refunds: never more than came in, never twice under one id, and told when they are decided."""
+"""Refunds: never more than came in, never twice under one id, and announced when they are decided."""
 
 from typing import Any
 
@@ -25,10 +25,10 @@ async def test_a_refund_is_pending_first_and_then_succeeds(shop: Any) -> None:
         "processed": None,
         "message": None,
     }
-    told = (await shop.receiver.wait_for(2))[1]
-    assert told["type"] == "REFUND_STATUS_WEBHOOK"
-    assert (told["data"]["refund"]["entity"], told["data"]["refund"]["refund_status"]) == ("Refund", "SUCCESS")
-    assert isinstance(told["data"]["refund"]["cf_refund_id"], int)
+    webhook = (await shop.receiver.wait_for(2))[1]
+    assert webhook["type"] == "REFUND_STATUS_WEBHOOK"
+    assert (webhook["data"]["refund"]["entity"], webhook["data"]["refund"]["refund_status"]) == ("Refund", "SUCCESS")
+    assert isinstance(webhook["data"]["refund"]["cf_refund_id"], int)
     assert b'"refund_amount":20.50,' in shop.receiver.got[1][1]
     refund = await shop.get(rest="/refunds/refund_1")
     assert (refund["refund_status"], refund["status_description"]) == ("SUCCESS", "Refund processed successfully")
@@ -80,8 +80,8 @@ async def test_a_refund_id_is_taken_once_for_all_orders(shop: Any) -> None:
 async def test_a_note_forces_how_a_refund_ends_and_a_failed_one_frees_its_amount(shop: Any, status: str) -> None:
     await _paid(shop)
     await _refund(shop, refund_amount=170, refund_note=status)
-    told = (await shop.receiver.wait_for(2))[1]
-    assert told["data"]["refund"]["refund_status"] == status
+    webhook = (await shop.receiver.wait_for(2))[1]
+    assert webhook["data"]["refund"]["refund_status"] == status
     again, _ = await _refund(shop, refund_id="refund_2", refund_amount=170)
     assert again == (400 if status == "SUCCESS" else 200)
 

@@ -108,8 +108,8 @@ async def test_what_was_sent_can_be_read_and_sent_again(shop: Any) -> None:
 
 async def test_the_dashboards_ping_carries_no_order(shop: Any) -> None:
     await shop.control("/webhooks/ping", {"url": shop.receiver.url})
-    [told] = await shop.receiver.wait_for(1)
-    assert (told["type"], told["data"]) == ("WEBHOOK", {"test_object": {"test_key": "test_value"}})
+    [webhook] = await shop.receiver.wait_for(1)
+    assert (webhook["type"], webhook["data"]) == ("WEBHOOK", {"test_object": {"test_key": "test_value"}})
 
 
 async def test_a_reset_forgets_everything(shop: Any) -> None:

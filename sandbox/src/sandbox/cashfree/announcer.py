@@ -1,8 +1,8 @@
-"""Turns what happened into signed webhooks and hands them to the sender, bent by whatever faults are in force."""
+"""Makes signed webhooks of decided payments and refunds, with the faults in force, and passes them to the sender."""
 
 import asyncio
-import random
 from collections.abc import Sequence
+from random import Random
 
 from sandbox.cashfree import webhooks
 from sandbox.cashfree.domain import Order, Payment, Refund
@@ -14,35 +14,35 @@ from sandbox.settings import Settings
 
 
 class Announcer:
-    """Knows where a webhook goes, which secret signs it and what is to go wrong with it."""
+    """Decides where a webhook goes, which secret signs it and which faults apply to it."""
 
-    def __init__(self, settings: Settings, sender: Sender, faults: Faults, dice: random.Random) -> None:
+    def __init__(self, settings: Settings, sender: Sender, faults: Faults, random: Random) -> None:
         self._default_url = settings.webhook_url
         self._secret = settings.signing_secret
         self._version = settings.webhook_version
         self._sender = sender
         self._faults = faults
-        self._dice = dice
+        self._random = random
 
     def payment(self, order: Order, payment: Payment) -> list[Message]:
-        """Tell of a decided payment; returns what was handed to the sender at once."""
+        """Announce a decided payment; returns what was passed to the sender."""
         return self._announce(self.payment_messages(order, payment))
 
     def refund(self, order: Order, refund: Refund) -> None:
-        """Tell of a refund."""
+        """Announce a refund."""
         rules = self._fired(order, webhooks.REFUND_EVENT)
         body = webhooks.refund_body(refund, now(), self._version, report_of(rules))
         self._announce([(self._signed(order, webhooks.REFUND_EVENT, body, rules), rules)])
 
     def payment_messages(self, order: Order, payment: Payment) -> list[tuple[Message, Sequence[Rule]]]:
-        """The webhook of a decided payment with the faults that strike it."""
+        """The webhook of a decided payment with the faults that apply to it."""
         event = webhooks.EVENTS[payment.status]
         rules = self._fired(order, event)
         body = webhooks.payment_body(order, payment, now(), self._version, report_of(rules))
         return [(self._signed(order, event, body, rules), rules)]
 
     async def payment_and_wait(self, order: Order, payment: Payment) -> list[int]:
-        """Tell of a decided payment and wait for the receiver's answers."""
+        """Announce a decided payment and wait for the receiver's answers."""
         messages = []
         for message, rules in self.payment_messages(order, payment):
             copies, _ = self._plan(message, rules)
@@ -56,7 +56,7 @@ class Announcer:
         self._sender.send(message)
         return message
 
-    def afresh(self, message: Message) -> Message:
+    def signed_again(self, message: Message) -> Message:
         """The same body with a new timestamp and signature, as a resend from the dashboard carries."""
         return Message(message.event, message.order_id, message.url, message.body, self._headers(message.body))
 
@@ -77,13 +77,13 @@ class Announcer:
         return Message(event, order.order_id, order.notify_url or self._default_url, body, headers)
 
     def _announce(self, pairs: list[tuple[Message, Sequence[Rule]]]) -> list[Message]:
-        handed = []
+        sent = []
         for message, rules in pairs:
             copies, delay_ms = self._plan(message, rules)
             for _ in range(copies):
                 self._sender.send(message, delay_ms)
-                handed.append(message)
-        return handed
+                sent.append(message)
+        return sent
 
     def _plan(self, message: Message, rules: Sequence[Rule]) -> tuple[int, int]:
         """How many copies, and after how many milliseconds."""
@@ -96,9 +96,9 @@ class Announcer:
             elif rule.action == "delay":
                 delay_ms += rule.delay_ms
             elif rule.action == "reorder":
-                delay_ms += self._dice.randint(0, rule.window_ms)
+                delay_ms += self._random.randint(0, rule.window_ms)
             elif rule.action == "drop":
-                self._sender.keep_back(message, "dropped by a fault")
+                self._sender.record_dropped(message, "dropped by a fault")
                 return 0, 0
         return copies, delay_ms
 

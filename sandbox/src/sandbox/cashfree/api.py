@@ -1,4 +1,4 @@
-"""The door /pg: version, credentials, quota, idempotency and faults around every operation."""
+"""The API under /pg: version, credentials, quota, idempotency and faults around every operation."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from sandbox.faults import Faults, Rule, Subject, from_tags
 from sandbox.settings import Settings
 
 VERSIONS = frozenset({"2023-08-01", "2025-01-01", "2026-01-01"})
-_FROM_THE_FRONT = frozenset({429, 502, 503, 504})
+_FROM_THE_PROXY = frozenset({429, 502, 503, 504})
 JSON = (b"content-type", b"application/json")
 _BODY_MAX_BYTES = 256 * 1024
 
@@ -43,7 +43,7 @@ class Api:
         self._app_id, self._secret_key = settings.app_id.encode(), settings.secret_key.encode()
         self._base_url = settings.base_url
         self._simulator = simulator
-        self._book = simulator.book
+        self._orders = simulator.orders
         self._refunds = refunds
         self._faults = faults
         self._quotas = quotas
@@ -104,42 +104,42 @@ class Api:
         try:
             answer = await self._perform(call, receive)
         finally:
-            # 429, 502, 503 and 504 come from in front of the application. Under them is either its own answer,
-            # which it remembers though nobody read it, or nothing at all.
-            kept = call.unread if answer.status in _FROM_THE_FRONT else answer
+            # 429, 502, 503 and 504 come from a proxy in front of the application. Behind them is either its own answer,
+            # which it remembers though no client read it, or nothing at all.
+            kept = call.own_answer if answer.status in _FROM_THE_PROXY else answer
             if kept is None:
                 self._idempotency.release(key, answer)
             else:
-                self._idempotency.settle(key, kept)
+                self._idempotency.complete(key, kept)
         return answer, False
 
     async def _perform(self, call: Call, receive: Receive) -> Answer:
         try:
             rules = self._faults.fire(call.operation, self._subject(call))
-            await _hinder(rules, receive)
+            await _apply_before(rules, receive)
             call.report = report_of(rules)
             call.garbage = next((rule.garbage for rule in rules if rule.action == "garble"), None)
             body = self._operations[call.operation](call)
             if call.operation == "create_order" and await self._paid_on_create(call.order_id, rules):
                 body = self._get_order(call)
-            call.unread = Answer(200, body)
-            await _hinder_after(rules, receive)
-            return call.unread
+            call.own_answer = Answer(200, body)
+            await _apply_after(rules, receive)
+            return call.own_answer
         except Refused as refusal:
             return Answer(refusal.status, refusal.body())
 
     def _subject(self, call: Call) -> Subject:
-        """What rules may ask about; the body is read here, so that a fault can name the order it is about to hit."""
+        """What fault rules are matched against; the body is read here, so that a rule can name its order."""
         if call.method in ("POST", "PATCH", "PUT"):
             call.payload = requests.json_object(call.body)
         if call.operation != "create_order":
             if call.operation == "pay_order":
-                call.order_id = self._book.of_session(call.payload.get("payment_session_id")).order_id
-            order = self._book.find(call.order_id)
+                call.order_id = self._orders.of_session(call.payload.get("payment_session_id")).order_id
+            order = self._orders.find(call.order_id)
             return Subject(call.order_id, order.customer_id if order else "")
         customer, tags = call.payload.get("customer_details"), call.payload.get("order_tags")
         order_id = call.payload.get("order_id")
-        if isinstance(tags, dict) and isinstance(order_id, str) and self._book.find(order_id) is None:
+        if isinstance(tags, dict) and isinstance(order_id, str) and self._orders.find(order_id) is None:
             self._rules_of_tags(tags, order_id)
         customer_id = customer.get("customer_id") if isinstance(customer, dict) else ""
         return Subject(str(order_id or ""), str(customer_id))
@@ -151,13 +151,13 @@ class Api:
             rules = from_tags(tags, order_id)
         except (ValueError, msgspec.ValidationError) as problem:
             raise errors.invalid("order_tags", f"sandbox_faults: {problem}", tags["sandbox_faults"]) from problem
-        if not self._faults.knows(order_id):  # a repeated create must not arm them anew
+        if not self._faults.has_seen(order_id):  # a repeated create must not add them again
             for rule in rules:
                 self._faults.add(rule)
 
     async def _paid_on_create(self, order_id: str, rules: Sequence[Rule]) -> bool:
-        """Whether the order was paid, and its webhook answered, before its creator hears of it."""
-        order = self._book.order(order_id)
+        """Whether the order was paid, and its webhook answered, before its creator gets the response."""
+        order = self._orders.order(order_id)
         rule = next((rule for rule in rules if rule.action == "pay_on_create"), None)
         if rule is None and order.amount_paise != outcomes.PAID_ON_CREATE_PAISE:
             return False
@@ -173,45 +173,45 @@ class Api:
         return entities.order(order, call.report)
 
     def _get_order(self, call: Call) -> bytes:
-        return entities.order(self._book.order(call.order_id), call.report)
+        return entities.order(self._orders.order(call.order_id), call.report)
 
     def _terminate_order(self, call: Call) -> bytes:
-        order = self._book.order(call.order_id)
+        order = self._orders.order(call.order_id)
         if call.payload.get("order_status") != "TERMINATED":
             raise errors.invalid("order_status", "should be TERMINATED", call.payload.get("order_status"))
         self._simulator.terminate(order)
         return entities.order(order, call.report)
 
     def _get_payments(self, call: Call) -> bytes:
-        return entities.payments(self._book.order(call.order_id), call.report)
+        return entities.payments(self._orders.order(call.order_id), call.report)
 
     def _get_payment(self, call: Call) -> bytes:
-        return entities.payment(*self._book.payment(call.order_id, call.item_id), call.report)
+        return entities.payment(*self._orders.payment(call.order_id, call.item_id), call.report)
 
     def _pay_order(self, call: Call) -> bytes:
-        order = self._book.order(call.order_id)
+        order = self._orders.order(call.order_id)
         payment = self._simulator.pay(order, methods.read(call.payload.get("payment_method")))
         return entities.pay_order(payment, self._base_url, order.session_id)
 
     def _create_refund(self, call: Call) -> bytes:
         new = requests.new_refund(call.payload)
-        return entities.refund(self._refunds.create(self._book.order(call.order_id), new), call.report)
+        return entities.refund(self._refunds.create(self._orders.order(call.order_id), new), call.report)
 
     def _get_refund(self, call: Call) -> bytes:
-        return entities.refund(self._book.refund(call.item_id, call.order_id)[1], call.report)
+        return entities.refund(self._orders.refund(call.item_id, call.order_id)[1], call.report)
 
     def _get_refunds(self, call: Call) -> bytes:
-        return entities.refunds(self._book.order(call.order_id), call.report)
+        return entities.refunds(self._orders.order(call.order_id), call.report)
 
     def _cancel_refund(self, call: Call) -> bytes:
-        order, refund = self._book.refund(call.item_id, call.order_id)
+        order, refund = self._orders.refund(call.item_id, call.order_id)
         if call.payload.get("refund_status") != RefundStatus.CANCELLED:
             raise errors.invalid("refund_status", "should be CANCELLED", call.payload.get("refund_status"))
         self._refunds.cancel(order, refund)
         return entities.refund(refund, call.report)
 
 
-async def _hinder(rules: Sequence[Rule], receive: Receive) -> None:
+async def _apply_before(rules: Sequence[Rule], receive: Receive) -> None:
     for rule in rules:
         if rule.action == "delay":
             await asyncio.sleep(rule.delay_ms / 1000)
@@ -221,7 +221,7 @@ async def _hinder(rules: Sequence[Rule], receive: Receive) -> None:
             raise errors.broken(rule.status)
 
 
-async def _hinder_after(rules: Sequence[Rule], receive: Receive) -> None:
+async def _apply_after(rules: Sequence[Rule], receive: Receive) -> None:
     for rule in rules:
         if rule.action == "apply_then_timeout":
             await _hold(rule, receive)

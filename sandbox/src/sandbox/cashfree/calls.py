@@ -1,4 +1,4 @@
-"""Which operation a request asks for."""
+"""The operation of a request, by its method and path."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sandbox.faults import Garbage
 
 
 class Call(msgspec.Struct):
-    """One request on its way through the door."""
+    """One request while it is handled."""
 
     operation: str
     method: str
@@ -22,7 +22,7 @@ class Call(msgspec.Struct):
     payload: dict[str, Any] = {}
     report: Report = entities.TRUTH
     garbage: Garbage | None = None
-    unread: Answer | None = None  # what the operation answered, whether or not it reaches the caller
+    own_answer: Answer | None = None  # what the operation answered, whether or not it reaches the caller
 
     @property
     def open(self) -> bool:

@@ -39,13 +39,13 @@ _FORM = """<h1>Order {order_id}</h1><p class="amount">{currency} {amount}</p>{er
 <label>Card number<input type="text" name="card_number" value="4706131211212123" inputmode="numeric"></label></fieldset>
 <button class="yes" name="outcome" value="success">Pay (succeeds)</button>
 <button class="no" name="outcome" value="failure">Pay (fails)</button>
-<button class="other" name="outcome" value="auto">Pay (chance decides)</button>
+<button class="other" name="outcome" value="auto">Pay (random)</button>
 <button class="other" name="outcome" value="user_dropped">Cancel</button>
 </form>"""
 
 
 class Checkout:
-    """Shows an order to whoever has its payment session, and takes the payment."""
+    """Shows the order of a payment session, and takes the payment."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -59,15 +59,15 @@ class Checkout:
         ]
 
     async def show(self, request: Request) -> Response:
-        """The form, or what became of the order."""
-        order = self._simulator.book.of_session(request.path_params["session_id"])
+        """The form, or the status of an order that is closed."""
+        order = self._simulator.orders.of_session(request.path_params["session_id"])
         if order.status_at(now()) is not OrderStatus.ACTIVE:
             return _closed(order)
         return _form(order)
 
     async def pay(self, request: Request) -> Response:
-        """Start the payment that the form describes and go on to its page."""
-        order = self._simulator.book.of_session(request.path_params["session_id"])
+        """Start the payment that the form describes and redirect to its page."""
+        order = self._simulator.orders.of_session(request.path_params["session_id"])
         form = {name: values[-1] for name, values in parse_qs((await request.body()).decode()).items()}
         choice = form.get("outcome", "auto")
         try:
@@ -78,9 +78,9 @@ class Checkout:
         return RedirectResponse(request.url.path + f"/payments/{payment.cf_payment_id}", 303)
 
     async def status(self, request: Request) -> Response:
-        """How a payment is doing; refreshes itself until it is decided, then leads back to the shop."""
-        order = self._simulator.book.of_session(request.path_params["session_id"])
-        _, payment = self._simulator.book.payment(order.order_id, request.path_params["cf_payment_id"])
+        """The status of a payment; refreshes itself until it is decided, then redirects to the shop."""
+        order = self._simulator.orders.of_session(request.path_params["session_id"])
+        _, payment = self._simulator.orders.payment(order.order_id, request.path_params["cf_payment_id"])
         return _progress(order, payment)
 
 

@@ -1,4 +1,4 @@
-"""The door /control, for tests, demos and load: pay on command, set faults, read what was sent, start over."""
+"""The API under /control, for tests, demos and load: pay on command, set faults, read what was sent, start over."""
 
 from typing import Any, TypeVar
 
@@ -68,7 +68,7 @@ class PingCommand(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Control:
-    """Everything a test may do to the simulator that the gateway's own API does not offer."""
+    """What a test may do to the simulator beyond the gateway's own API."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Control:
         idempotency: Idempotency,
     ) -> None:
         self._simulator = simulator
-        self._book = simulator.book
+        self._orders = simulator.orders
         self._refunds = refunds
         self._announcer = announcer
         self._sender = sender
@@ -113,7 +113,7 @@ class Control:
     async def pay(self, request: Request) -> Response:
         """Pay one order; with "wait", answer after the webhook was answered."""
         command = await _command(request, PayCommand)
-        order = self._book.order(request.path_params["order_id"])
+        order = self._orders.order(request.path_params["order_id"])
         method = methods.named(command.method, command.handle)
         if not command.wait:
             payment = self._simulator.pay(order, method, command.chosen(), command.delay_ms, force=command.force)
@@ -131,7 +131,7 @@ class Control:
         method, refused, paid = methods.named(command.method, command.handle), {}, 0
         for order_id in command.order_ids:
             try:
-                order = self._book.order(order_id)
+                order = self._orders.order(order_id)
                 self._simulator.pay(order, method, command.chosen(), command.delay_ms, force=command.force)
                 paid += 1
             except Refused as refusal:
@@ -140,13 +140,13 @@ class Control:
 
     async def expire(self, request: Request) -> Response:
         """Let an order's time run out now."""
-        order = self._book.order(request.path_params["order_id"])
+        order = self._orders.order(request.path_params["order_id"])
         self._simulator.expire(order)
         return _json(_paid(order))
 
     async def order(self, request: Request) -> Response:
         """An order as the simulator sees it."""
-        order = self._book.order(request.path_params["order_id"])
+        order = self._orders.order(request.path_params["order_id"])
         payments = [
             {"cf_payment_id": str(it.cf_payment_id), "status": it.status, "amount_paise": it.amount_paise}
             for it in order.payments
@@ -160,7 +160,7 @@ class Control:
     async def decide_refund(self, request: Request) -> Response:
         """Give a refund a status, whatever it was."""
         command = await _command(request, RefundCommand)
-        order, refund = self._book.refund(request.path_params["refund_id"])
+        order, refund = self._orders.refund(request.path_params["refund_id"])
         self._refunds.decide(order, refund, command.status)
         return _json({"refund_id": refund.refund_id, "refund_status": refund.status})
 
@@ -175,29 +175,29 @@ class Control:
         return _json({"faults": self._faults.all()})
 
     async def clear_faults(self, _: Request) -> Response:
-        """Lift every rule."""
+        """Remove every rule."""
         self._faults.clear()
         return _json({"faults": []})
 
     async def remove_fault(self, request: Request) -> Response:
-        """Lift one rule."""
+        """Remove one rule."""
         removed = self._faults.remove(request.path_params["fault_id"])
         return _json({"removed": removed}, 200 if removed else 404)
 
     async def webhooks(self, request: Request) -> Response:
         """What was sent, newest first, by ?order_id=, ?type= and ?limit=, with raw bodies and headers."""
-        wanted = request.query_params
-        limit = min(int(wanted.get("limit", "100")), _LISTED_MAX)
-        found = []
+        query = request.query_params
+        limit = min(int(query.get("limit", "100")), _LISTED_MAX)
+        listed = []
         for sent in reversed(self._sender.log):
-            if wanted.get("order_id", sent.message.order_id) != sent.message.order_id:
+            if query.get("order_id", sent.message.order_id) != sent.message.order_id:
                 continue
-            if wanted.get("type", sent.message.event) != sent.message.event:
+            if query.get("type", sent.message.event) != sent.message.event:
                 continue
-            found.append(_sent(sent))
-            if len(found) >= limit:
+            listed.append(_sent(sent))
+            if len(listed) >= limit:
                 break
-        return _json({"webhooks": found, "pending": self._sender.pending})
+        return _json({"webhooks": listed, "pending": self._sender.pending})
 
     async def ping(self, request: Request) -> Response:
         """Send the dashboard's endpoint test."""
@@ -205,12 +205,12 @@ class Control:
         return _json(_message(self._announcer.ping(command.url)), 202)
 
     async def resend(self, request: Request) -> Response:
-        """Send something from the log again."""
+        """Send a webhook from the log again."""
         command = await _command(request, Resend)
         sent = next((it for it in self._sender.log if it.id == request.path_params["sent_id"]), None)
         if sent is None:
             return _json({"message": "not in the log"}, 404)
-        message = self._announcer.afresh(sent.message) if command.fresh else sent.message
+        message = self._announcer.signed_again(sent.message) if command.fresh else sent.message
         for _ in range(command.times):
             self._sender.send(message)
         return _json(_message(message), 202)
@@ -226,7 +226,7 @@ class Control:
         sender = self._sender
         return _json(
             {
-                "orders": len(self._book),
+                "orders": len(self._orders),
                 "webhooks": {
                     "pending": sender.pending,
                     "delivered": sender.delivered,
@@ -240,7 +240,7 @@ class Control:
         )
 
     async def reset(self, request: Request) -> Response:
-        """Forget orders, faults, keys, quotas, pending webhooks and the log; optionally reseed the dice."""
+        """Forget orders, faults, keys, quotas, pending webhooks and the log; optionally set the seed."""
         command = await _command(request, ResetCommand)
         self._simulator.reset()
         self._sender.cancel_waiting()
@@ -249,7 +249,7 @@ class Control:
         self._idempotency.clear()
         self._quotas.set({})
         if command.seed is not None:
-            self._simulator.chance.dice.seed(command.seed)
+            self._simulator.draw.random.seed(command.seed)
         return _json({"reset": True})
 
 

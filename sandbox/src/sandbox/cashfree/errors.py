@@ -1,4 +1,4 @@
-"""What Cashfree says when it refuses, word for word where its words are known."""
+"""Cashfree's refusals, with its own texts where they are known."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Answers that are none: what a proxy, a bug or an enemy between may make of a good one."""
+"""Malformed answers: what a proxy, a bug or an attacker in between may make of a good one."""
 
 import gzip
 from functools import cache
@@ -11,7 +11,7 @@ BOMB_BYTES = 64 << 20
 
 
 def garbled(kind: Garbage, answer: Answer) -> Answer:
-    """What is sent in the place of *answer*, status 200."""
+    """What is sent instead of *answer*, with status 200."""
     match kind:
         case "html":
             return Answer(200, b"<!doctype html><title>Just a moment...</title>", ((b"content-type", b"text/html"),))

@@ -1,4 +1,4 @@
-"""x-idempotency-key: the first answer to a key, whatever it was, is the answer to every repetition."""
+"""x-idempotency-key: the first response under a key, whatever it was, answers every repetition."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ class Idempotency:
         self._entries: dict[str, _Entry] = {}
 
     def claim(self, key: str, path: str, body: bytes) -> "asyncio.Future[Answer] | None":
-        """None if the key is new and now the caller's to settle, else the answer; raises Refused on another request."""
+        """None if the key is new: the caller completes it. Else the answer; raises Refused on another request."""
         fingerprint = hashlib.blake2b(path.encode() + b"\n" + body, digest_size=16).digest()
         entry = self._entries.get(key)
         if entry is not None:
@@ -41,8 +41,8 @@ class Idempotency:
         self._entries[key] = _Entry(fingerprint, asyncio.get_running_loop().create_future())
         return None
 
-    def settle(self, key: str, answer: Answer) -> None:
-        """Keep the first answer; whoever repeated the request meanwhile gets it now."""
+    def complete(self, key: str, answer: Answer) -> None:
+        """Keep the first answer; requests that were repeated meanwhile get it now."""
         entry = self._entries.get(key)
         if entry is not None and not entry.answer.done():
             entry.answer.set_result(answer)
@@ -50,9 +50,9 @@ class Idempotency:
     def release(self, key: str, answer: Answer) -> None:
         """Forget a claim that the gateway itself never answered, so that the next repetition is a first request.
 
-        Whoever repeated the request meanwhile gets *answer*.
+        Requests that were repeated meanwhile get *answer*.
         """
-        self.settle(key, answer)
+        self.complete(key, answer)
         self._entries.pop(key, None)
 
     def clear(self) -> None:

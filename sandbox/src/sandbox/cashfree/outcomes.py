@@ -1,7 +1,7 @@
-"""What becomes of a payment: forced by a magic amount, VPA or card, by TEST_MODE, or drawn."""
+"""How a payment ends: forced by a magic amount, VPA or card, by TEST_MODE, or drawn at random."""
 
-import random
 from enum import StrEnum
+from random import Random
 
 from sandbox.cashfree.domain import Failure, Method
 from sandbox.settings import Settings
@@ -14,7 +14,7 @@ class Outcome(StrEnum):
     PENDING = "pending"  # until the order is terminated or expired, then FAILED
     PENDING_THEN_FAILURE = "pending_then_failure"
     PENDING_THEN_SUCCESS = "pending_then_success"
-    LATE_SUCCESS = "late_success"  # FAILED first, SUCCESS after all
+    LATE_SUCCESS = "late_success"  # FAILED first, then SUCCESS
     SUCCESS_TWICE = "success_twice"  # a second payment captures the same order
     AMOUNT_MISMATCH = "amount_mismatch"  # a rupee less than the order
     CURRENCY_MISMATCH = "currency_mismatch"
@@ -72,22 +72,22 @@ def failure_of(method: Method) -> Failure:
     return _FAILURES.get(_name(method), DECLINED)
 
 
-class Chance:
-    """Draws what nobody forced; with a seed, the same draws every time."""
+class OutcomeDraw:
+    """Draws the outcomes that are not forced; with a seed, the same ones every time."""
 
-    def __init__(self, settings: Settings, dice: random.Random) -> None:
+    def __init__(self, settings: Settings, random: Random) -> None:
         self._settings = settings
-        self.dice = dice
+        self.random = random
 
     def outcome(self, method: Method, amount_paise: int) -> Outcome:
-        """The outcome of a payment: magic amount, then magic handle, then TEST_MODE, then the dice."""
+        """The outcome of a payment: magic amount, then magic handle, then TEST_MODE, then at random."""
         forced = MAGIC_AMOUNTS.get(amount_paise) or MAGIC_HANDLES.get(_name(method))
         if forced is not None:
             return forced
         if self._settings.test_mode:
             return Outcome.SUCCESS if self._settings.test_success else Outcome.FAILURE
         percent = self._settings.card_success_percent if method.kind == "card" else self._settings.upi_success_percent
-        return Outcome.SUCCESS if self.dice.randrange(100) < percent else Outcome.FAILURE
+        return Outcome.SUCCESS if self.random.randrange(100) < percent else Outcome.FAILURE
 
     def delay_ms(self) -> int:
         """How long a payment takes to be decided."""
@@ -102,7 +102,7 @@ class Chance:
         return self._between(self._settings.refund_delay_min_ms, self._settings.refund_delay_max_ms)
 
     def _between(self, least: int, most: int) -> int:
-        return self.dice.randint(least, max(least, most))
+        return self.random.randint(least, max(least, most))
 
 
 def _name(method: Method) -> str:

@@ -1,4 +1,4 @@
-"""Requests per minute and operation, over a sliding window; off unless somebody turns them on."""
+"""Requests per minute and operation, over a sliding window; off by default."""
 
 import time
 from collections import deque

@@ -2,14 +2,14 @@
 
 from sandbox.cashfree import errors
 from sandbox.cashfree.announcer import Announcer
-from sandbox.cashfree.book import Book
 from sandbox.cashfree.domain import RETURNED_NOTHING, Order, Refund, RefundStatus
-from sandbox.cashfree.outcomes import Chance
+from sandbox.cashfree.order_registry import OrderRegistry
+from sandbox.cashfree.outcomes import OutcomeDraw
 from sandbox.cashfree.requests import NewRefund
 from sandbox.clock import now
 from sandbox.timers import Timers
 
-# A refund_note of just this word (Cashfree's own device, its ACTIVE and PENDING both stay pending) forces the status.
+# A refund_note of just this word forces the status, as in Cashfree's own sandbox; ACTIVE and PENDING stay pending.
 _FORCED = {
     "SUCCESS": RefundStatus.SUCCESS,
     "FAILED": RefundStatus.FAILED,
@@ -21,11 +21,11 @@ _FORCED = {
 
 
 class Refunds:
-    """Gives money back, never more than came in."""
+    """Refunds payments, never more than was paid."""
 
-    def __init__(self, book: Book, chance: Chance, announcer: Announcer, timers: Timers) -> None:
-        self._book = book
-        self._chance = chance
+    def __init__(self, orders: OrderRegistry, draw: OutcomeDraw, announcer: Announcer, timers: Timers) -> None:
+        self._orders = orders
+        self._draw = draw
         self._announcer = announcer
         self._timers = timers
 
@@ -37,7 +37,7 @@ class Refunds:
         refunded = sum(it.amount_paise for it in order.refunds if it.status not in RETURNED_NOTHING)
         refund = Refund(
             refund_id=new.refund_id,
-            cf_refund_id=self._book.next_id(),
+            cf_refund_id=self._orders.next_id(),
             cf_payment_id=captured[0].cf_payment_id,
             order_id=order.order_id,
             amount_paise=new.amount_paise,
@@ -48,10 +48,10 @@ class Refunds:
         )
         if refunded + new.amount_paise > sum(payment.amount_paise for payment in captured):
             raise self._repeated_or(errors.refund_too_large(), new.refund_id)
-        self._book.add_refund(order, refund)
+        self._orders.add_refund(order, refund)
         status = _FORCED.get(new.note or "", RefundStatus.SUCCESS)
         if status is not RefundStatus.PENDING:
-            self._timers.after(self._chance.refund_delay_ms(), lambda: self._decide_pending(order, refund, status))
+            self._timers.after(self._draw.refund_delay_ms(), lambda: self._decide_pending(order, refund, status))
         return refund
 
     def cancel(self, order: Order, refund: Refund) -> None:
@@ -61,17 +61,17 @@ class Refunds:
         self.decide(order, refund, RefundStatus.CANCELLED)
 
     def decide(self, order: Order, refund: Refund, status: RefundStatus) -> None:
-        """Give a refund its status, whatever it was, and tell of it if it is final."""
+        """Give a refund its status, whatever it was, and announce it if it is final."""
         refund.status = status
         refund.processed_at = now() if status is RefundStatus.SUCCESS else None
-        # FAILED is told as well: the documents name SUCCESS and CANCELLED only, and a client must survive all three.
+        # FAILED is announced as well: the documents name SUCCESS and CANCELLED only; a client must survive it.
         if status in (RefundStatus.SUCCESS, *RETURNED_NOTHING):
             self._announcer.refund(order, refund)
 
     def _decide_pending(self, order: Order, refund: Refund, status: RefundStatus) -> None:
-        if refund.status is RefundStatus.PENDING:  # it may have been cancelled or decided by hand
+        if refund.status is RefundStatus.PENDING:  # it may have been cancelled or decided through /control
             self.decide(order, refund, status)
 
     def _repeated_or(self, other: errors.Refused, refund_id: str) -> errors.Refused:
-        # A repeated id is complained of first, so that a retry of the refund that used up the amount reads as such.
-        return errors.refund_repeated() if self._book.has_refund(refund_id) else other
+        # A repeated id is reported first, so that a retry of the refund that used up the amount is recognised.
+        return errors.refund_repeated() if self._orders.has_refund(refund_id) else other

@@ -1,4 +1,4 @@
-"""What a caller asks for, checked field by field in the order in which Cashfree complains."""
+"""Request bodies, checked field by field in the order in which Cashfree reports errors."""
 
 import re
 from typing import Any

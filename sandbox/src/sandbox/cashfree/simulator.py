@@ -1,10 +1,9 @@
-"""What Cashfree does: takes orders, decides payments after a while, refunds, and tells by webhook."""
+"""What Cashfree does: takes orders, decides payments after a while, refunds, and announces both by webhook."""
 
 import msgspec
 
 from sandbox.cashfree import entities, errors, outcomes, webhooks
 from sandbox.cashfree.announcer import Announcer
-from sandbox.cashfree.book import Book
 from sandbox.cashfree.domain import (
     UNDECIDED,
     Failure,
@@ -14,7 +13,8 @@ from sandbox.cashfree.domain import (
     Payment,
     PaymentStatus,
 )
-from sandbox.cashfree.outcomes import Chance, Outcome
+from sandbox.cashfree.order_registry import OrderRegistry
+from sandbox.cashfree.outcomes import Outcome, OutcomeDraw
 from sandbox.cashfree.requests import NewOrder
 from sandbox.clock import now
 from sandbox.timers import Timers
@@ -30,11 +30,11 @@ _AT_ONCE = {
 
 
 class Simulator:
-    """Orders and payments. Every change happens between two awaits, so nothing is ever seen half done."""
+    """Orders and payments. Every change happens between two awaits, so a half-made change is never visible."""
 
-    def __init__(self, book: Book, chance: Chance, announcer: Announcer, timers: Timers) -> None:
-        self.book = book
-        self.chance = chance
+    def __init__(self, orders: OrderRegistry, draw: OutcomeDraw, announcer: Announcer, timers: Timers) -> None:
+        self.orders = orders
+        self.draw = draw
         self._announcer = announcer
         self._timers = timers
 
@@ -42,7 +42,7 @@ class Simulator:
 
     def create_order(self, new: NewOrder) -> Order:
         """Open an order; raises Refused if its id is taken."""
-        created_at, cf_order_id, session_id = now(), self.book.next_id(), self.book.new_session_id()
+        created_at, cf_order_id, session_id = now(), self.orders.next_id(), self.orders.new_session_id()
         order_id = new.order_id or f"order_{cf_order_id}"
         order = Order(
             order_id=order_id,
@@ -59,7 +59,7 @@ class Simulator:
             customer=webhooks.customer_details(new.customer),
             tags=msgspec.json.encode(new.tags),
         )
-        self.book.add(order)
+        self.orders.add(order)
         return order
 
     def terminate(self, order: Order) -> None:
@@ -98,17 +98,17 @@ class Simulator:
         *,
         force: bool = False,
     ) -> Payment:
-        """Start a payment that is decided after *delay_ms*, by default the usual while and by the usual chance.
+        """Start a payment that is decided after *delay_ms*, by default with the usual delay and probability.
 
         *force* pays whatever the order's state: a late success, a second capture. Without it, raises Refused unless
         the order is active.
         """
         if not force and order.status_at(now()) is not OrderStatus.ACTIVE:
             raise errors.order_inactive()
-        outcome = outcome or self.chance.outcome(method, order.amount_paise)
-        delay_ms = self.chance.delay_ms() if delay_ms is None else delay_ms
+        outcome = outcome or self.draw.outcome(method, order.amount_paise)
+        delay_ms = self.draw.delay_ms() if delay_ms is None else delay_ms
         payment = self._start(order, method, outcome)
-        self._timers.after(delay_ms, lambda: self._come_out(order, payment, outcome, delay_ms))
+        self._timers.after(delay_ms, lambda: self._apply_outcome(order, payment, outcome, delay_ms))
         return payment
 
     async def pay_and_wait(
@@ -117,17 +117,17 @@ class Simulator:
         """Pay at once and wait until the webhook is answered; returns the receiver's statuses. Raises as *pay* does."""
         if not force and order.status_at(now()) is not OrderStatus.ACTIVE:
             raise errors.order_inactive()
-        outcome = outcome or self.chance.outcome(method, order.amount_paise)
+        outcome = outcome or self.draw.outcome(method, order.amount_paise)
         status = _AT_ONCE.get(outcome)
         if status is None:
-            raise ValueError(f"{outcome} takes its time: nobody can wait for it")
+            raise ValueError(f"{outcome} is decided later: it cannot be waited for")
         payment = self._start(order, method, outcome)
-        self._decide(order, payment, status, self._reason(payment, status), tell=False)
+        self._decide(order, payment, status, self._reason(payment, status), announce=False)
         return await self._announcer.payment_and_wait(order, payment)
 
     def _start(self, order: Order, method: Method, outcome: Outcome) -> Payment:
         payment = Payment(
-            cf_payment_id=self.book.next_id(),
+            cf_payment_id=self.orders.next_id(),
             amount_paise=order.amount_paise,
             currency=order.currency,
             method=method,
@@ -141,8 +141,8 @@ class Simulator:
         order.payments.append(payment)
         return payment
 
-    def _come_out(self, order: Order, payment: Payment, outcome: Outcome, delay_ms: int) -> None:
-        later_ms = max(delay_ms, self.chance.delay_ms())
+    def _apply_outcome(self, order: Order, payment: Payment, outcome: Outcome, delay_ms: int) -> None:
+        later_ms = max(delay_ms, self.draw.delay_ms())
         match outcome:
             case Outcome.FAILURE:
                 self._fail(order, payment)
@@ -181,7 +181,7 @@ class Simulator:
         status: PaymentStatus,
         failure: Failure | None = None,
         *,
-        tell: bool = True,
+        announce: bool = True,
     ) -> None:
         payment.status, payment.failure = status, failure
         payment.completed_at, payment.deciding = now(), False
@@ -189,10 +189,10 @@ class Simulator:
             order.status = OrderStatus.PAID  # even after it expired: the money came
         elif order.status is OrderStatus.TERMINATION_REQUESTED and not order.deciding():
             order.status = OrderStatus.TERMINATED
-        if tell:
+        if announce:
             self._announcer.payment(order, payment)
 
     def reset(self) -> None:
-        """Forget every order, and everything that was about to happen."""
+        """Forget every order, and cancel everything that is scheduled."""
         self._timers.clear()
-        self.book.clear()
+        self.orders.clear()

@@ -45,7 +45,7 @@ def headers(secret: str, version: str, timestamp_ms: int, body: bytes) -> dict[s
 
 
 def payment_body(of: Order, it: Payment, event_time: int, version: str, report: Report = TRUTH) -> bytes:
-    """The body that tells of a decided payment."""
+    """The body for a decided payment."""
     newer = version >= _FIRST_WITH_KEYS
     payment: dict[str, Any] = {
         "cf_payment_id": str(it.cf_payment_id),
@@ -83,7 +83,7 @@ def payment_body(of: Order, it: Payment, event_time: int, version: str, report: 
 
 
 def refund_body(it: Refund, event_time: int, version: str, report: Report = TRUTH) -> bytes:
-    """The body that tells of a refund; its cf ids are numbers and its entity has a capital, as Cashfree has it."""
+    """The body for a refund; its cf ids are numbers and its entity has a capital, as Cashfree has it."""
     refund: dict[str, Any] = {
         "cf_refund_id": it.cf_refund_id,
         "cf_payment_id": it.cf_payment_id,

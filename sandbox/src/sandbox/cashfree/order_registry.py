@@ -1,4 +1,4 @@
-"""The simulator's memory: orders by their ids, bounded, the oldest finished ones leaving first."""
+"""Orders by their ids, in memory and bounded; the oldest finished ones are evicted first."""
 
 import base64
 import itertools
@@ -10,11 +10,11 @@ from sandbox.cashfree import errors
 from sandbox.cashfree.domain import Order, Payment, Refund
 from sandbox.clock import now, now_ms
 
-_SPARED_MAX = 64  # unfinished orders passed over before the oldest leaves all the same
+_SPARED_MAX = 64  # unfinished orders passed over before the oldest is evicted
 
 
-class Book:
-    """Orders, their sessions and refund ids. *on_evicted* hears of each order that leaves."""
+class OrderRegistry:
+    """Orders, their sessions and refund ids. *on_evicted* is called with the id of each evicted order."""
 
     def __init__(self, orders_max: int, on_evicted: Callable[[str], None]) -> None:
         self._orders_max = orders_max
@@ -23,7 +23,7 @@ class Book:
         self._sessions: dict[str, Order] = {}
         self._refund_ids: dict[str, Order] = {}
         self._by_age: deque[str] = deque()
-        # 14 digits that keep growing over restarts, so that nobody meets an old id on a new payment.
+        # 14 digits that keep growing over restarts, so that no new payment has an old id.
         self._last_id = now_ms() * 10
 
     def __len__(self) -> int:
@@ -54,17 +54,17 @@ class Book:
 
     def order(self, order_id: str) -> Order:
         """The order of that id; raises Refused."""
-        found = self._orders.get(order_id)
-        if found is None:
+        order = self._orders.get(order_id)
+        if order is None:
             raise errors.order_not_found()
-        return found
+        return order
 
     def of_session(self, session_id: object) -> Order:
         """The order of a payment session; raises Refused."""
-        found = self._sessions.get(session_id) if isinstance(session_id, str) else None
-        if found is None:
+        order = self._sessions.get(session_id) if isinstance(session_id, str) else None
+        if order is None:
             raise errors.session_invalid()
-        return found
+        return order
 
     def payment(self, order_id: str, cf_payment_id: str) -> tuple[Order, Payment]:
         """A payment and its order; raises Refused."""
@@ -75,7 +75,7 @@ class Book:
         raise errors.payment_not_found()
 
     def add_refund(self, order: Order, refund: Refund) -> None:
-        """Remember a refund; raises Refused if its id was used before, on whatever order."""
+        """Remember a refund; raises Refused if its id was used before, on any order."""
         if refund.refund_id in self._refund_ids:
             raise errors.refund_repeated()
         self._refund_ids[refund.refund_id] = order
@@ -94,16 +94,16 @@ class Book:
         return order, next(refund for refund in order.refunds if refund.refund_id == refund_id)
 
     def clear(self) -> None:
-        """Forget everything but the numbers already given out."""
-        for memory in (self._orders, self._sessions, self._refund_ids, self._by_age):
-            memory.clear()
+        """Forget everything but the last number given out."""
+        for index in (self._orders, self._sessions, self._refund_ids, self._by_age):
+            index.clear()
 
     def _evict(self) -> None:
         moment = now()
         spared = itertools.islice(self._by_age, _SPARED_MAX)
-        at = next((place for place, it in enumerate(spared) if self._orders[it].finished(moment)), 0)
-        order = self._orders.pop(self._by_age[at])
-        del self._by_age[at]
+        position = next((at for at, order_id in enumerate(spared) if self._orders[order_id].finished(moment)), 0)
+        order = self._orders.pop(self._by_age[position])
+        del self._by_age[position]
         del self._sessions[order.session_id]
         for refund in order.refunds:
             del self._refund_ids[refund.refund_id]
