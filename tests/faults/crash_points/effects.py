@@ -15,7 +15,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from ops.processes import MARK
 GONE_SECONDS = 0.002
 _WRITES = re.compile(r"(?<!for )(?<!key )\b(?:insert into|update|delete from)\s+(?!skip\b|of\b)([a-z_]+)", re.I)
 _ID = re.compile(r"(?<=[_/-])[0-9A-Za-z_-]{16,}")
-_OWN_DOORS = ("/health", "/metrics", "/.well-known")
+_OPERATIONAL = ("/health", "/metrics", "/.well-known")
 
 
 @dataclass(frozen=True)
@@ -123,14 +124,15 @@ def _after(owner: Any, name: str, note: Callable[[str], None], what: Callable[..
 
 
 def watch_database(counter: Counter) -> None:
+    """Commits that changed something, by the tables that were written."""
     from asyncpg import Connection
-    from asyncpg.transaction import Transaction
+
+    from common.database import Engine
 
     written: dict[int, list[str]] = {}
-    connections: Any = Connection
-    transactions: Any = Transaction
-    real_fetch, real_copy = connections.fetch, connections.copy_records_to_table
-    real_commit = transactions._Transaction__commit  # what the end of an `async with` calls
+    driver: Any = Connection
+    engine: Any = Engine
+    real_fetch, real_copy, real_begin = driver.fetch, driver.copy_records_to_table, engine.begin
 
     async def fetch(self: Any, query: str, *args: Any, **kwargs: Any) -> Any:
         table = _WRITES.search(query)
@@ -145,8 +147,9 @@ def watch_database(counter: Counter) -> None:
         self: Any, table: str, query: str, args: Any, *, timeout: float | None = None, record_class: Any = None
     ) -> Any:
         """A statement that PostgreSQL commits by itself: what `fetch` does, and how many rows it changed."""
-        rows, tag, _ = await self._execute(query, args, 0, timeout, return_status=True, record_class=record_class)
-        if not tag.endswith(b" 0"):
+        statement = await self.prepare(query, timeout=timeout, record_class=record_class)
+        rows = await statement.fetch(*args, timeout=timeout)
+        if not statement.get_statusmsg().endswith(" 0"):
             counter.happened(f"commit {table}")
         return rows
 
@@ -154,57 +157,80 @@ def watch_database(counter: Counter) -> None:
         written.setdefault(id(self), []).append(table)
         return await real_copy(self, table, **kwargs)
 
-    async def commit(self: Any) -> None:
-        connection = self._connection
-        tables = list(dict.fromkeys(written.pop(id(connection), [])))
-        # A transaction without an id of its own has changed nothing and locked nothing.
-        changed = tables and await connection.fetchval("select pg_current_xact_id_if_assigned() is not null")
-        await real_commit(self)
+    @asynccontextmanager
+    async def begin(self: Any) -> AsyncIterator[Any]:
+        tables: list[str] = []
+        changed = False
+        async with real_begin(self) as connection:
+            written.pop(id(connection.driver), None)
+            yield connection
+            tables = list(dict.fromkeys(written.pop(id(connection.driver), [])))
+            # A transaction without an id of its own has changed nothing and locked nothing.
+            changed = bool(tables) and await connection.driver.fetchval(
+                "select pg_current_xact_id_if_assigned() is not null"
+            )
         if changed:
             counter.happened("commit " + ", ".join(tables))
 
-    connections.fetch, connections.copy_records_to_table = fetch, copy
-    transactions._Transaction__commit = commit
+    driver.fetch, driver.copy_records_to_table, engine.begin = fetch, copy, begin
 
 
 def watch_broker(counter: Counter) -> None:
-    from aiormq import channel
+    from aiormq.abc import ChannelFrame
+    from aiormq.channel import Channel
     from pamqp.commands import Basic
 
-    wire: Any = channel
-    frame, real_publish = wire.ChannelFrame, wire.Channel.basic_publish
+    frames_of: Any = ChannelFrame
+    channel: Any = Channel
+    real_marshall, real_publish = frames_of.marshall, channel.basic_publish
 
-    class Watched:
-        """In the place of the class that packs frames: says when those of a message have been sent."""
-
-        @staticmethod
-        def marshall(frames: Any, channel_number: Any, drain_future: Any = None) -> Any:
-            if drain_future is not None and isinstance(frames[0], Basic.Publish):
-                key = frames[0].routing_key
-                drain_future.add_done_callback(lambda done: None if done.cancelled() else counter.soon(f"sent {key}"))
-            return frame.marshall(frames=frames, channel_number=channel_number, drain_future=drain_future)
+    def marshall(_: Any, frames: Any, channel_number: Any, drain_future: Any = None) -> Any:
+        """Packs frames, and says when those of a message have been sent."""
+        if drain_future is not None and isinstance(frames[0], Basic.Publish):
+            key = frames[0].routing_key
+            drain_future.add_done_callback(lambda sent: None if sent.cancelled() else counter.soon(f"sent {key}"))
+        return real_marshall(frames=frames, channel_number=channel_number, drain_future=drain_future)
 
     async def basic_publish(self: Any, *args: Any, **kwargs: Any) -> Any:
         answer = await real_publish(self, *args, **kwargs)
         counter.happened(f"confirmed {kwargs.get('routing_key', '')}")
         return answer
 
-    wire.ChannelFrame = Watched
-    wire.Channel.basic_publish = basic_publish
-    _after(wire.Channel, "basic_ack", counter.soon, lambda *_, **__: "ack")
+    frames_of.marshall = classmethod(marshall)
+    channel.basic_publish = basic_publish
+    _after(channel, "basic_ack", counter.soon, lambda *_, **__: "ack")
 
 
 def watch_calls(counter: Counter) -> None:
-    """What the process asks of others: HTTP, gRPC, Redis, mail."""
+    """What the process asks of others: HTTP, gRPC, Redis."""
     import aiohttp
-    from grpc.aio import _channel
+    import grpc.aio
     from redis.asyncio.client import Pipeline, Redis
 
-    def asked(_: Any, method: str, url: Any, **__: Any) -> str:
-        path = str(url).partition("?")[0].partition("://")[2].partition("/")[2]
-        return f"asked {method} /{_ID.sub('…', path)}"
+    session: Any = aiohttp.ClientSession
+    channels: Any = grpc.aio
+    real_init, real_channel = session.__init__, channels.insecure_channel
 
-    _after(aiohttp.ClientSession, "_request", counter.happened, asked)
+    async def answered(_: Any, __: Any, request: aiohttp.TraceRequestEndParams) -> None:
+        counter.happened(f"asked {request.method} {_ID.sub('…', request.url.path)}")
+
+    def traced(self: Any, *args: Any, trace_configs: Any = (), **kwargs: Any) -> None:
+        config = aiohttp.TraceConfig()
+        config.on_request_end.append(answered)
+        real_init(self, *args, trace_configs=[*(trace_configs or ()), config], **kwargs)
+
+    class Counting(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
+        async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+            call = await continuation(details, request)
+            method = details.method.decode() if isinstance(details.method, bytes) else str(details.method)
+            call.add_done_callback(lambda _: counter.happened(f"called {method.rpartition('.')[2]}"))
+            return call
+
+    def channel(address: str, **kwargs: Any) -> Any:
+        return real_channel(address, **kwargs, interceptors=[Counting()])
+
+    session.__init__ = traced
+    channels.insecure_channel = channel
     _after(
         Redis,
         "execute_command",
@@ -213,16 +239,6 @@ def watch_calls(counter: Counter) -> None:
         lambda _, *words, **__: "" if words[0] == "PING" else f"redis {words[0]}",
     )
     _after(Pipeline, "execute", counter.happened, lambda *_, **__: "redis pipeline")
-    calls: Any = _channel.UnaryUnaryMultiCallable
-    real = calls.__call__
-
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        under_way = real(self, *args, **kwargs)
-        method = self._method.decode() if isinstance(self._method, bytes) else str(self._method)
-        under_way.add_done_callback(lambda _: counter.happened(f"called {method.rpartition('.')[2]}"))
-        return under_way
-
-    calls.__call__ = call
 
 
 def watch_mails(counter: Counter) -> None:
@@ -231,13 +247,13 @@ def watch_mails(counter: Counter) -> None:
 
 
 def watch_answers(counter: Counter) -> None:
-    """What the process answers at its own doors."""
+    """What the process answers to those who ask it."""
     import grpc
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
     def answered(cycle: Any, message: Any) -> str:
         path = cycle.scope["path"]
-        if message["type"] != "http.response.body" or message.get("more_body") or path.startswith(_OWN_DOORS):
+        if message["type"] != "http.response.body" or message.get("more_body") or path.startswith(_OPERATIONAL):
             return ""
         return f"answered {cycle.scope['method']} {_ID.sub('…', path)}"
 

@@ -4,9 +4,8 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from asyncpg.transaction import Transaction
 
-from common.database import Database
+from common.database import Database, Engine
 from tests.faults.crash_points.effects import Counter, watch_database
 
 INTENT = UUID(int=7)
@@ -28,7 +27,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for owner, name in (
         (asyncpg.Connection, "fetch"),
         (asyncpg.Connection, "copy_records_to_table"),
-        (Transaction, "_Transaction__commit"),
+        (Engine, "begin"),
     ):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     counter = _Seen()
