@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import msgspec
@@ -13,6 +14,8 @@ from commdesk.common.v1.common_pb2 import Money
 from commdesk.payment.v1.events_pb2 import AnalyticsPaymentSucceeded
 from common import bootstrap, ids, migrations, outbox, runtime
 from common.database import Database, Tx
+from common.guards import Guards
+from common.runtime import Resources, Service
 from common.settings import ServiceSettings
 from common.testing import Stack, free_port
 
@@ -63,18 +66,17 @@ async def peer(
     settings = ServiceSettings(**overrides)
     started: asyncio.Future[Peer] = asyncio.get_running_loop().create_future()
 
-    async def serve() -> None:
-        async with runtime.start(settings, "payment") as rt:
-            running = Peer(rt.db, f"127.0.0.1:{settings.grpc_port}")
+    @asynccontextmanager
+    async def service(settings: ServiceSettings, resources: Resources) -> AsyncIterator[Service]:
+        running = Peer(resources.db, f"127.0.0.1:{settings.grpc_port}")
 
-            async def totals(tx: Tx) -> dict[str, int]:
-                return running.totals
+        async def totals(tx: Tx) -> dict[str, int]:
+            return running.totals
 
-            rt.totals(totals)
-            started.set_result(running)
-            await rt.until_stopped()
+        started.set_result(running)
+        yield Service(totals=totals)
 
-    task = asyncio.create_task(serve())
+    task = asyncio.create_task(runtime.serve("payment", settings, service, Guards.all()))
     task.add_done_callback(lambda _: started.done() or started.cancel())
     yield await started
     task.cancel()

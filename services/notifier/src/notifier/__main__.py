@@ -1,10 +1,12 @@
-"""notifier: wire the service together and run it until told to stop."""
+"""`notifier` or `python -m notifier`: mails, and digests of alerts."""
 
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
 from common import runtime
+from common.runtime import Job, Resources, Service
 from notifier import consumers
 from notifier.gateways.smtp import Smtp
 from notifier.rendering import Renderer
@@ -16,26 +18,9 @@ from notifier.use_cases.mail_queue import MailQueue
 CLOSE_WINDOWS_SECONDS = 5
 
 
-async def service(settings: Settings) -> None:
-    async with aclosing(smtp(settings)) as gateway, runtime.start(settings, "notifier") as rt:
-        renderer = Renderer(
-            sender_email=settings.sender_email,
-            sender_name=settings.sender_name,
-            support_email=settings.support_email,
-        )
-        queue = MailQueue(rt.db, gateway, renderer, rt.clock)
-        window = timedelta(seconds=settings.alert_digest_seconds)
-        digests = AlertDigests(queue, rt.clock, settings.admin_email, window)
-        rt.consume(consumers.subscriptions(queue, digests))
-        rt.work(queue.intents)
-        rt.every(CLOSE_WINDOWS_SECONDS, "close_windows", partial(digests.close_windows, rt.db))
-        rt.story(mail_history.timeline)
-        rt.totals(mail_history.totals)
-        await rt.until_stopped()
-
-
-def smtp(settings: Settings) -> Smtp:
-    return Smtp(
+@asynccontextmanager
+async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
+    smtp = Smtp(
         host=settings.smtp_host,
         port=settings.smtp_port,
         username=settings.smtp_username,
@@ -45,6 +30,20 @@ def smtp(settings: Settings) -> Smtp:
         connections=settings.smtp_connections,
         ca_file=settings.smtp_ca_file,
     )
+    renderer = Renderer(
+        sender_email=settings.sender_email, sender_name=settings.sender_name, support_email=settings.support_email
+    )
+    async with aclosing(smtp):
+        queue = MailQueue(resources.db, smtp, renderer, resources.clock)
+        window = timedelta(seconds=settings.alert_digest_seconds)
+        digests = AlertDigests(queue, resources.clock, settings.admin_email, window)
+        yield Service(
+            subscriptions=consumers.subscriptions(queue, digests),
+            workers=[queue.workers],
+            jobs=[Job("close_windows", CLOSE_WINDOWS_SECONDS, partial(digests.close_windows, resources.db))],
+            timeline=mail_history.timeline,
+            totals=mail_history.totals,
+        )
 
 
 def main() -> None:

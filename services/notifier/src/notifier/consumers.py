@@ -36,7 +36,7 @@ def subscriptions(queue: MailQueue, digests: AlertDigests) -> list[Subscription]
     failed = partial(on_payments_failed, queue=queue)
     raised = partial(on_alerts_raised, digests=digests)
     return [
-        Subscription(QUEUE, EmailPaymentSucceeded, wire.payment_succeeded, succeeded, unhurried=True),
-        Subscription(QUEUE, EmailPaymentFailed, wire.payment_failed, failed, unhurried=True),
-        Subscription(QUEUE, AdminAlertRaised, wire.alert_raised, raised, unhurried=True),
+        Subscription(QUEUE, EmailPaymentSucceeded, wire.payment_succeeded, succeeded, low_priority=True),
+        Subscription(QUEUE, EmailPaymentFailed, wire.payment_failed, failed, low_priority=True),
+        Subscription(QUEUE, AdminAlertRaised, wire.alert_raised, raised, low_priority=True),
     ]

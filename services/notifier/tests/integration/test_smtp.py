@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from common.intents import Later
+from common.intents import RetryLater
 from common.testing import free_port
 from notifier.domain.smtp_replies import ATTEMPTS_MAX, MailRejected, MailSent
 from notifier.gateways import smtp as module
@@ -36,7 +36,7 @@ async def test_a_refusal_touches_no_other_mail(inbox: Inbox, make_smtp: MakeSmtp
     inbox.pipelining = pipelining
     smtp = make_smtp(connections=1)
     assert await smtp.send("gone@example.com", MESSAGE, 1) == MailRejected(550, "smtp_550")
-    with pytest.raises(Later) as later:
+    with pytest.raises(RetryLater) as later:
         await smtp.send("later@example.com", MESSAGE, 2)
     assert (later.value.code, later.value.seconds) == ("smtp_451", 60)
     assert await smtp.send("asha@example.com", MESSAGE, 1) == MailSent(250)
@@ -53,7 +53,7 @@ async def test_content_may_be_refused(inbox: Inbox, make_smtp: MakeSmtp) -> None
     inbox.content_replies = ["554 looks like spam", "452 disk full"]
     smtp = make_smtp(connections=1)
     assert await smtp.send("asha@example.com", MESSAGE, 1) == MailRejected(554, "smtp_554")
-    with pytest.raises(Later):
+    with pytest.raises(RetryLater):
         await smtp.send("asha@example.com", MESSAGE, 1)
     assert await smtp.send("asha@example.com", MESSAGE, 1) == MailSent(250)
     assert inbox.connections == 1
@@ -63,7 +63,7 @@ async def test_a_refused_sender_is_ours_to_repair(inbox: Inbox, make_smtp: MakeS
     inbox.sender_replies = ["550 sender not allowed", "530 authentication required"]
     smtp = make_smtp(connections=1)
     for code in ("smtp_550", "smtp_530"):
-        with pytest.raises(Later) as later:
+        with pytest.raises(RetryLater) as later:
             await smtp.send("asha@example.com", MESSAGE, 1)
         assert later.value.code == code
     assert await smtp.send("asha@example.com", MESSAGE, 1) == MailSent(250)

@@ -1,10 +1,13 @@
 """`reconciler` or `python -m reconciler`: deliveries, books, billing analytics."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
 from commdesk.reconciler.v1.reconciler_pb2_grpc import add_ReconcilerServiceServicer_to_server
 from common import runtime
+from common.runtime import Job, Resources, Service
 from reconciler import consumers, routes
 from reconciler.domain.runs import Scope
 from reconciler.gateways.delivery import DeliveryPeer
@@ -16,27 +19,28 @@ from reconciler.use_cases.reconciliation import Policy, Reconciliation
 from reconciler.use_cases.totals import totals
 
 
-async def service(settings: Settings) -> None:
-    async with runtime.start(settings, "reconciler") as rt:
-        platform = settings.platform_merchant_id
-        peers = {name: DeliveryPeer(rt.channel(name, at)) if at else None for name, at in settings.addresses.items()}
-        policy = Policy(
-            tolerance=timedelta(seconds=settings.tolerance_seconds),
-            overlap=timedelta(seconds=settings.overlap_seconds),
-            platform_merchant_id=platform,
-        )
-        reconciliation = Reconciliation(rt.db, rt.clock, peers, policy)
-        listings = Listings(rt.db, platform)
-        rt.serve_http(routes.routes(reconciliation, listings, BillingReports(rt.db, rt.clock, platform)))
-        rt.serve_grpc((add_ReconcilerServiceServicer_to_server, ReconcilerServicer(reconciliation, listings)))
-        rt.consume(consumers.subscriptions())
-        for scope, seconds in (
-            (Scope.ALL, settings.reconciliation_seconds),
-            (Scope.DELIVERIES, settings.delivery_check_seconds),
-        ):
-            rt.every(seconds, f"reconcile:{scope}", partial(reconciliation.run_scheduled, scope, seconds))
-        rt.totals(totals)
-        await rt.until_stopped()
+@asynccontextmanager
+async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
+    db, clock, platform = resources.db, resources.clock, settings.platform_merchant_id
+    peers = {name: DeliveryPeer(resources.channel(name, at)) if at else None for name, at in settings.addresses.items()}
+    policy = Policy(
+        tolerance=timedelta(seconds=settings.tolerance_seconds),
+        overlap=timedelta(seconds=settings.overlap_seconds),
+        platform_merchant_id=platform,
+    )
+    reconciliation = Reconciliation(db, clock, peers, policy)
+    listings = Listings(db, platform)
+    periods = {Scope.ALL: settings.reconciliation_seconds, Scope.DELIVERIES: settings.delivery_check_seconds}
+    yield Service(
+        http=routes.routes(reconciliation, listings, BillingReports(db, clock, platform)),
+        grpc=[(add_ReconcilerServiceServicer_to_server, ReconcilerServicer(reconciliation, listings))],
+        subscriptions=consumers.subscriptions(),
+        jobs=[
+            Job(f"reconcile:{scope}", seconds, partial(reconciliation.run_scheduled, scope, seconds))
+            for scope, seconds in periods.items()
+        ],
+        totals=totals,
+    )
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ async def on_billing_events(tx: Tx, batch: Sequence[BillingEvent]) -> None:
 
 def subscriptions() -> list[Subscription]:
     return [
-        Subscription(QUEUE, AnalyticsPaymentCreated, events.payment_created, on_billing_events, unhurried=True),
-        Subscription(QUEUE, AnalyticsPaymentSucceeded, events.payment_succeeded, on_billing_events, unhurried=True),
-        Subscription(QUEUE, AnalyticsPaymentFailed, events.payment_failed, on_billing_events, unhurried=True),
-        Subscription(QUEUE, AnalyticsWebhookFailed, events.webhook_failed, on_billing_events, unhurried=True),
+        Subscription(QUEUE, AnalyticsPaymentCreated, events.payment_created, on_billing_events, low_priority=True),
+        Subscription(QUEUE, AnalyticsPaymentSucceeded, events.payment_succeeded, on_billing_events, low_priority=True),
+        Subscription(QUEUE, AnalyticsPaymentFailed, events.payment_failed, on_billing_events, low_priority=True),
+        Subscription(QUEUE, AnalyticsWebhookFailed, events.webhook_failed, on_billing_events, low_priority=True),
     ]

@@ -1,21 +1,18 @@
 """The whole service, beside another, on real engines: what is lost is announced again, what is wrong becomes a case."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 import aio_pika
-import grpc
-import httpx
-import jwt
 import pytest
 import pytest_asyncio
 
 from commdesk.reconciler.v1 import reconciler_pb2 as pb
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
-from common import envelopes, grpc_client, outbox
+from common import envelopes, grpc_client, outbox, runtime
 from common.database import Database
+from common.guards import Guards
 from common.settings import read
 from common.testing import free_port, published, until
 from common.tokens import ServiceTokens
@@ -53,7 +50,7 @@ async def start(settings: Settings, service_keys: dict[str, str]) -> AsyncIterat
     channel = grpc_client.channel(f"127.0.0.1:{settings.grpc_port}", tokens, "reconciler")
 
     def started(with_settings: Settings = settings) -> Any:
-        tasks.append(asyncio.create_task(service(with_settings)))
+        tasks.append(asyncio.create_task(runtime.serve("reconciler", with_settings, service, Guards.all())))
         return ReconcilerServiceStub(channel)  # type: ignore[no-untyped-call]
 
     yield started
@@ -189,64 +186,3 @@ async def test_a_service_that_is_away_leaves_the_rest_checked(
     assert row.status == "PARTIAL"
     assert "wallet" in row.unasked
     assert "payment" not in row.unasked
-
-
-def token(settings: Settings, *roles: str, merchant_id: str = "mer_commdesk") -> dict[str, str]:
-    assert settings.jwt_secret is not None
-    claims = {"sub": "usr_1", "merchant_id": merchant_id, "roles": list(roles), "exp": int(time.time()) + 60}
-    return {"Authorization": f"Bearer {jwt.encode(claims, settings.jwt_secret.get_secret_value(), 'HS256')}"}
-
-
-async def test_finance_reads_runs_cases_and_figures(
-    db: Database, peer: Peer, successes: Successes, start: Start, settings: Settings
-) -> None:
-    stub = start()
-    await peer.announce([*successes(2), *successes(1, merchant_id="mer_other")])
-
-    async def counted() -> bool:
-        return await count(db, "billing_events") == 3
-
-    await until(counted)
-    await run(stub)
-    finance = token(settings, "FINANCE")
-    period = {"from": "2026-01-01", "to": "2026-01-31"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.http_port}") as http:
-        runs = (await http.get("/api/v1/reconciliation/runs", headers=finance)).json()["data"]["items"]
-        assert [(each["actor"], each["scope"], each["envelopesChecked"]) for each in runs] == [
-            ("operator:test", "ALL", 1)
-        ]
-        again = (await http.post("/api/v1/reconciliation/runs", headers=finance)).json()["data"]
-        assert again["run"]["actor"] == "usr_1"
-        cases = await http.get("/api/v1/reconciliation/cases", params={"status": "ANY"}, headers=finance)
-        assert cases.json()["data"] == {"items": [], "nextCursor": None}
-
-        own = (await http.get("/api/v1/analytics/summary", params=period, headers=finance)).json()["data"]
-        assert [(each["currency"], each["succeededAmount"]) for each in own["totals"]] == [("INR", 100_000)]
-        assert own["webhookFailures"] == 0
-        other = token(settings, "ADMIN", merchant_id="mer_other")
-        theirs = (await http.get("/api/v1/analytics/summary", params=period, headers=other)).json()["data"]
-        assert [each["succeededAmount"] for each in theirs["totals"]] == [50_000]
-        assert theirs["webhookFailures"] is None
-
-        for path, headers, status, code in [
-            ("/api/v1/reconciliation/runs", {}, 401, "token_missing"),
-            ("/api/v1/reconciliation/runs", token(settings, "USER"), 403, None),
-            ("/api/v1/reconciliation/runs", other, 403, "merchant_not_platform"),
-            ("/api/v1/reconciliation/cases?status=X", finance, 400, "case_status_unknown"),
-            ("/api/v1/reconciliation/runs?cursor=x", finance, 400, "cursor_invalid"),
-            ("/api/v1/reconciliation/runs?limit=201", finance, 400, "request_invalid"),
-            ("/api/v1/analytics/summary?from=2026-02-01&to=2026-01-01", finance, 400, "period_invalid"),
-            ("/api/v1/analytics/summary?from=yesterday", finance, 400, "request_invalid"),
-        ]:
-            answer = await http.get(path, headers=headers)
-            assert answer.status_code == status, path
-            assert code is None or answer.json()["error"]["code"] == code, path
-
-
-async def test_one_run_at_a_time(start: Start) -> None:
-    stub = start()
-    await run(stub)
-    results = await asyncio.gather(*(run(stub) for _ in range(4)), return_exceptions=True)
-    refused = [each for each in results if isinstance(each, grpc.aio.AioRpcError)]
-    assert len(refused) < 4
-    assert {grpc_client.errors_from(each).code for each in refused} <= {"run_in_progress"}

@@ -6,7 +6,6 @@ PIPELINING gets the same commands one by one.
 """
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import Final, cast
 
@@ -15,7 +14,7 @@ import msgspec
 from loguru import logger
 
 from common.errors import Unavailable
-from common.intents import Later
+from common.intents import RetryLater
 from notifier.domain import smtp_replies
 from notifier.domain.smtp_replies import ATTEMPTS_MAX, MailRejected, MailSent, ReplyMeaning, Stage
 
@@ -33,6 +32,11 @@ _STAGES: Final = (Stage.SENDER, Stage.RECIPIENT, Stage.DATA)
 _CLOSING: Final = 421
 _END: Final = b".\r\n"
 _REPLY_BYTES_MAX: Final = 65_536
+
+
+def _seconds() -> float:
+    """The event loop's own clock, by which it also waits."""
+    return asyncio.get_running_loop().time()
 
 
 class MailServerUnreachable(Unavailable):
@@ -123,7 +127,7 @@ class Connection(msgspec.Struct):
         return (
             self.session.is_open
             and self.mails < MAILS_PER_CONNECTION_MAX
-            and time.monotonic() - self.last_used < IDLE_SECONDS_MAX
+            and _seconds() - self.last_used < IDLE_SECONDS_MAX
         )
 
     async def deliver(self, sender: str, recipient: str, message: bytes) -> tuple[Stage, int]:
@@ -199,7 +203,7 @@ class Smtp:
             async with asyncio.timeout(WAIT_SECONDS_MAX):
                 await self._free.acquire()
         except TimeoutError:
-            raise Later(PAUSE_SECONDS, "smtp_busy") from None
+            raise RetryLater(PAUSE_SECONDS, "smtp_busy") from None
         try:
             stage, code = await self._deliver(recipient, message)
         finally:
@@ -211,7 +215,7 @@ class Smtp:
                 return MailRejected(code, f"smtp_{code}")
             case ReplyMeaning.TEMPORARY if attempt >= ATTEMPTS_MAX:
                 return MailRejected(code, f"smtp_{code}_for_too_long")
-        raise Later(smtp_replies.retry_seconds(attempt), f"smtp_{code}")
+        raise RetryLater(smtp_replies.retry_seconds(attempt), f"smtp_{code}")
 
     async def _deliver(self, recipient: str, message: bytes) -> tuple[Stage, int]:
         """On a pooled connection, or a new one when those turn out to have been closed meanwhile."""
@@ -237,12 +241,12 @@ class Smtp:
             pooled.session.close()
             raise
         if pooled.session.is_open:
-            pooled.last_used = time.monotonic()
+            pooled.last_used = _seconds()
             self._idle.append(pooled)
         return outcome
 
     async def _connect(self) -> Connection:
-        await asyncio.sleep(max(self._try_again_at - time.monotonic(), 0))
+        await asyncio.sleep(max(self._try_again_at - _seconds(), 0))
         client = aiosmtplib.SMTP(**self._options)  # type: ignore[arg-type]
         try:
             async with asyncio.timeout(CONNECT_SECONDS_MAX):
@@ -251,13 +255,13 @@ class Smtp:
                     await client.ehlo()
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             client.close()
-            self._try_again_at = time.monotonic() + PAUSE_SECONDS
+            self._try_again_at = _seconds() + PAUSE_SECONDS
             logger.warning("mail server unreachable: {}", type(error).__name__)
             raise MailServerUnreachable("the mail server cannot be reached") from None
         if client.transport is None:
             raise MailServerUnreachable("the connection was lost while it was opened")
         pipelines = client.supports_extension("pipelining")
-        return Connection(_Session(cast(asyncio.Transport, client.transport)), pipelines, time.monotonic())
+        return Connection(_Session(cast(asyncio.Transport, client.transport)), pipelines, _seconds())
 
     async def aclose(self) -> None:
         """Send QUIT on the connections that are idle."""

@@ -80,6 +80,7 @@ async def record_outcomes(tx: Tx, outcomes: Sequence[MailOutcome], now: datetime
     """Record how mails ended; one that has ended already is left as it is."""
     ordered = sorted(outcomes, key=lambda outcome: outcome.email_id)
     await tx.write(
+        "emails",
         _RECORD_OUTCOMES,
         ids=[outcome.email_id for outcome in ordered],
         statuses=[outcome.status for outcome in ordered],
@@ -106,6 +107,7 @@ async def save_digests(tx: Tx, digests: Mapping[str, Digest]) -> None:
     """Write *digests*, which are locked."""
     ordered = [digests[cause] for cause in sorted(digests)]
     await tx.write(
+        "alert_digests",
         _SAVE_DIGESTS,
         causes=[digest.cause for digest in ordered],
         closing=[digest.closes_at for digest in ordered],

@@ -4,24 +4,24 @@ from collections.abc import Iterator
 
 from common import ids
 from common.database import Tx
-from common.delivery import Story, StoryEntry
+from common.delivery import Timeline, TimelineEntry
 from notifier.domain.mails import MailHistory, Status
 from notifier.store import queries
 
 
-async def timeline(tx: Tx, reference: str) -> Story:
+async def timeline(tx: Tx, reference: str) -> Timeline:
     """When which mail about a payment was queued and how it ended; no address, timelines are pasted into tickets."""
     try:
         payment_id = ids.decode("pay", reference)
     except ids.InvalidId:
-        return Story()
+        return Timeline()
     mails = await queries.mails_of_payment(tx, payment_id)
     entries = [entry for mail in mails for entry in _entries(mail)]
-    return Story(sorted(entries, key=lambda entry: entry.time), sorted({mail.order_id for mail in mails} - {""}))
+    return Timeline(sorted(entries, key=lambda entry: entry.time), sorted({mail.order_id for mail in mails} - {""}))
 
 
-def _entries(mail: MailHistory) -> Iterator[StoryEntry]:
-    yield StoryEntry(mail.queued_at, "mail", f"{mail.template} queued", {})
+def _entries(mail: MailHistory) -> Iterator[TimelineEntry]:
+    yield TimelineEntry(mail.queued_at, "mail", f"{mail.template} queued", {})
     if mail.status is not Status.QUEUED and mail.finished_at is not None:
         fields = {
             "reason": mail.reason,
@@ -29,7 +29,7 @@ def _entries(mail: MailHistory) -> Iterator[StoryEntry]:
             "smtpCode": str(mail.smtp_code) if mail.smtp_code else "",
         }
         shown = {name: value for name, value in fields.items() if value}
-        yield StoryEntry(mail.finished_at, "mail", f"{mail.template} {mail.status.lower()}", shown)
+        yield TimelineEntry(mail.finished_at, "mail", f"{mail.template} {mail.status.lower()}", shown)
 
 
 async def totals(tx: Tx) -> dict[str, int]:

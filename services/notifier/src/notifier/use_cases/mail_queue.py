@@ -8,6 +8,7 @@ from common import ids, telemetry
 from common.clock import Clock
 from common.database import Database, Tx
 from common.intents import Intent, Intents
+from common.runtime import Workers
 from notifier.domain import mails, recipients
 from notifier.domain.mails import FailedPayment, Mail, MailRecord, Status, SucceededPayment
 from notifier.domain.smtp_replies import MailRejected, MailSent
@@ -32,9 +33,10 @@ class MailQueue:
         self._gateway = gateway
         self._renderer = renderer
         self._clock = clock
-        self.intents: Intents[MailSent | MailRejected] = Intents(
+        self._intents: Intents[MailSent | MailRejected] = Intents(
             db, "mail", self.send_mail, self.record_outcomes, concurrency=MAILS_AT_ONCE, lease_seconds=LEASE_SECONDS
         )
+        self.workers = Workers(intents=(self._intents,))
 
     async def queue_successes(self, tx: Tx, payments: Sequence[SucceededPayment]) -> None:
         """Queue the mail about each payment that succeeded."""
@@ -54,7 +56,7 @@ class MailQueue:
         records = [mails.admit(mail, self._renderer.sender_domain, suppressed) for mail in unique]
         inserted = await commands.insert_mails(tx, records, self._clock.now())
         sendable = [record.mail for record in records if _is_sendable(record) and record.mail.email_id in inserted]
-        await self.intents.record(tx, {mail.email_id: _encode(mail) for mail in sendable})
+        await self._intents.record(tx, {mail.email_id: _encode(mail) for mail in sendable})
 
     async def send_mail(self, intent: Intent) -> MailSent | MailRejected:
         """Render the mail and hand it over. Raises what the gateway raises when it must be tried again."""

@@ -5,7 +5,6 @@ is not claimed never reached its consumer, or has not yet.
 """
 
 import asyncio
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -81,7 +80,7 @@ class DeliveryCheck(Struct, frozen=True):
         after: UUID | None = None
         all_answered = True
         while since < until and report.checked < ENVELOPES_MAX:
-            started = time.monotonic()
+            started = self.db.clock.monotonic()
             page = await self.peers[producer].published(since, until, after)
             report.checked += len(page)
             missing, page_answered = await self._missing(producer, page, now, report)
@@ -96,7 +95,7 @@ class DeliveryCheck(Struct, frozen=True):
                 return
             after = page[-1].envelope_id
             if self.low_priority:
-                await asyncio.sleep(min(LOW_PRIORITY_PAUSE * (time.monotonic() - started), PAUSE_SECONDS_MAX))
+                await asyncio.sleep(min(LOW_PRIORITY_PAUSE * (self.db.clock.monotonic() - started), PAUSE_SECONDS_MAX))
 
     async def _missing(
         self, producer: str, page: Sequence[PublishedEnvelope], now: datetime, report: DeliveryReport
