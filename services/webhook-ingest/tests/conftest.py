@@ -4,6 +4,7 @@ import base64
 import hmac
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,9 +13,14 @@ import pytest_asyncio
 from common import ids
 from common.clock import FakeClock
 from common.database import Database, connect
+from common.runtime import Resources, Service
+from common.settings import read
+from common.testing import Served
 from gateways import GatewayAccount
 from gateways.registry import adapter
+from webhook_ingest.__main__ import service
 from webhook_ingest.domain import Webhook, kept_headers
+from webhook_ingest.settings import Settings
 
 _SECRET = "cfsk_ma_test_0123456789abcdef0123456789abcdef_deadbeef"
 
@@ -101,3 +107,19 @@ async def owner_db(owner_url: str, service_name: str) -> AsyncIterator[Database]
     """The test's database with the rights of the migrations."""
     async with connect(owner_url, service=service_name) as database:
         yield database
+
+
+@pytest.fixture
+def settings(service_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """With the platform's own account at Cashfree."""
+    monkeypatch.setenv("CASHFREE_WEBHOOK_SECRET", _SECRET)
+    return read(Settings)
+
+
+@pytest_asyncio.fixture
+async def ingest(
+    settings: Settings, resources: Resources, serve: Callable[[Service], AbstractAsyncContextManager[Served]]
+) -> AsyncIterator[Served]:
+    """The service in this process."""
+    async with service(settings, resources) as value, serve(value) as served:
+        yield served

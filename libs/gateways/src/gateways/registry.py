@@ -9,6 +9,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from common.guards import SIGNATURE, Guards
 from gateways import Adapter, Gateway, GatewayAccount, GatewayCall, Gateways, GatewayUnsupported
 from gateways.cashfree.adapter import ADAPTER as CASHFREE
 from gateways.cashfree.settings import CashfreeSettings
@@ -42,9 +43,10 @@ def adapter(name: str) -> Adapter:
     return row
 
 
-def webhook_sources(accounts: Iterable[GatewayAccount]) -> Mapping[str, WebhookSource]:
+def webhook_sources(accounts: Iterable[GatewayAccount], guards: Guards) -> Mapping[str, WebhookSource]:
     """Who sends webhooks here, by account id."""
-    return {account.id: WebhookSource(account, adapter(account.gateway)) for account in accounts}
+    checks_signature = guards.has(SIGNATURE)
+    return {account.id: WebhookSource(account, adapter(account.gateway), checks_signature) for account in accounts}
 
 
 @asynccontextmanager

@@ -36,6 +36,8 @@ class WebhookSource(msgspec.Struct, frozen=True):
 
     account: GatewayAccount
     adapter: Adapter
+    # False only where a test shows what the guard SIGNATURE keeps out.
+    checks_signature: bool = True
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime, window: timedelta) -> WebhookSignature:
         """Prove that the account's gateway sent exactly *body*, within *window*. Header names are lower case.
@@ -45,7 +47,7 @@ class WebhookSource(msgspec.Struct, frozen=True):
         given = self.adapter.read_signature(headers)
         if given.signed_at is not None:
             _check_window(given.signed_at, now, window)
-        if not self._is_signed(given, body):
+        if self.checks_signature and not self._is_signed(given, body):
             raise WebhookSignatureInvalid("the signature does not match the body")
         return given
 

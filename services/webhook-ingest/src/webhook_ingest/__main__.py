@@ -1,11 +1,13 @@
 """python -m webhook_ingest: the gateways' webhooks, verified, stored and announced."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 from common import runtime
 from common.batching import Batcher
-from common.runtime import Runtime
-from gateways import registry
+from common.runtime import Job, Resources, Service, Workers
+from gateways.registry import webhook_sources
 from webhook_ingest import consumers, routes, use_cases
 from webhook_ingest.domain import SourcePolicy, Stored, Webhook
 from webhook_ingest.settings import Settings
@@ -14,24 +16,21 @@ from webhook_ingest.use_cases import Receiver, Refusals
 REFUSALS_ANNOUNCED_SECONDS = 10
 
 
-async def service(settings: Settings) -> None:
-    async with runtime.start(settings, "webhook-ingest") as rt:
-        wire(rt, settings)
-        await rt.until_stopped()
-
-
-def wire(rt: Runtime, settings: Settings) -> None:
-    accounts = settings.gateway_accounts
+@asynccontextmanager
+async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
+    db, clock, accounts = resources.db, resources.clock, settings.gateway_accounts
+    batcher = Batcher[Webhook, Stored](partial(use_cases.store_webhooks, db), name="store_webhooks")
     refusals = Refusals()
-    batcher = Batcher[Webhook, Stored](partial(use_cases.store_webhooks, rt.db), name="store_webhooks")
     policy = SourcePolicy(settings.webhook_window, settings.trusted_proxy_hops)
-    receiver = Receiver(batcher, rt.clock, registry.webhook_sources(accounts), policy, refusals)
-    rt.serve_http(routes.routes(receiver, {account.gateway: account.id for account in accounts}))
-    rt.consume(consumers.subscriptions())
-    rt.batcher(batcher)
-    rt.every(REFUSALS_ANNOUNCED_SECONDS, "announce_refusals", partial(refusals.announce, rt.db, rt.clock))
-    rt.story(use_cases.story)
-    rt.totals(use_cases.totals)
+    receiver = Receiver(batcher, clock, webhook_sources(accounts, resources.guards), policy, refusals)
+    yield Service(
+        http=routes.routes(receiver, {account.gateway: account.id for account in accounts}),
+        subscriptions=consumers.subscriptions(),
+        workers=[Workers(batchers=(batcher,))],
+        jobs=[Job("announce_refusals", REFUSALS_ANNOUNCED_SECONDS, partial(refusals.announce, db, clock))],
+        timeline=use_cases.timeline,
+        totals=use_cases.totals,
+    )
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from common import ids, outbox, telemetry
 from common.batching import Batcher
 from common.clock import Clock
 from common.database import Database, Tx, retried
-from common.delivery import Story, StoryEntry
+from common.delivery import Timeline, TimelineEntry
 from common.errors import DomainError, Unresolved
 from gateways import GatewayAccountNotFound
 from gateways.verification import WebhookSource
@@ -146,17 +146,17 @@ class Receiver:
 # ── For operators ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def story(tx: Tx, reference: str) -> Story:
+async def timeline(tx: Tx, reference: str) -> Timeline:
     """What happened to the webhooks about *reference*, and the order and payment that they are about."""
     moments = await queries.moments(
         tx, reference=reference, webhook_id=_id("evt", reference), payment_id=_id("pay", reference)
     )
     orders = {moment.order_id for moment in moments if moment.order_id}
     payments = {ids.encode("pay", moment.payment_id) for moment in moments if moment.payment_id}
-    return Story([_entry(moment) for moment in moments], sorted(orders | payments))
+    return Timeline([_entry(moment) for moment in moments], sorted(orders | payments))
 
 
-def _entry(moment: Moment) -> StoryEntry:
+def _entry(moment: Moment) -> TimelineEntry:
     fields = {
         "webhookId": ids.encode("evt", moment.webhook_id),
         "orderId": moment.order_id,
@@ -166,7 +166,7 @@ def _entry(moment: Moment) -> StoryEntry:
         "duplicates": str(moment.duplicates) if moment.duplicates else "",
     }
     summary = f"{moment.event_type or 'unreadable'} {moment.status.lower()}"
-    return StoryEntry(moment.at, "webhook", summary, {name: value for name, value in fields.items() if value})
+    return TimelineEntry(moment.at, "webhook", summary, {name: value for name, value in fields.items() if value})
 
 
 def _id(prefix: str, text: str) -> UUID | None:

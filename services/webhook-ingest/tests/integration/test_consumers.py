@@ -4,12 +4,14 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
+from google.protobuf.message import Message
 
 from commdesk.webhook_ingest.v1 import events_pb2 as pb
 from common import ids
 from common.database import Database
-from common.testing import published
-from webhook_ingest import consumers, use_cases
+from common.testing import Served, published
+from webhook_ingest import use_cases
+from webhook_ingest.consumers import QUEUE
 from webhook_ingest.domain import Stored, Webhook, WebhookUnknown
 from webhook_ingest.wire import events
 
@@ -36,29 +38,22 @@ def _common(webhook_id: UUID, seconds: int) -> dict[str, object]:
     }
 
 
-async def _deliver(db: Database, message: object) -> None:
-    """As the consumer does it: find the subscription, decode, handle in a transaction."""
-    [subscription] = [each for each in consumers.subscriptions() if each.message is type(message)]
-    async with db.begin() as tx:
-        assert not await subscription.handle(tx, [subscription.decode(message)])
-
-
-async def test_from_received_to_success(db: Database, stored: Stored) -> None:
+async def test_from_received_to_success(db: Database, ingest: Served, stored: Stored) -> None:
     key = stored.webhook_id
     assert await _status(db, key) == ("RECEIVED", 0, None, False)
-    await _deliver(db, pb.WebhookProcessing(**_common(key, 1), reason="order_unknown"))
+    await ingest.handle(QUEUE, [pb.WebhookProcessing(**_common(key, 1), reason="order_unknown")])
     assert await _status(db, key) == ("PROCESSING", 0, None, False)
-    await _deliver(db, pb.WebhookRetried(**_common(key, 2), reason="order_unknown", attempt=2))
+    await ingest.handle(QUEUE, [pb.WebhookRetried(**_common(key, 2), reason="order_unknown", attempt=2)])
     assert await _status(db, key) == ("PROCESSING", 2, None, False)
     payment = ids.encode("pay", ids.new())
-    await _deliver(db, pb.WebhookProcessed(**_common(key, 3), outcome="APPLIED", payment_id=payment))
+    await ingest.handle(QUEUE, [pb.WebhookProcessed(**_common(key, 3), outcome="APPLIED", payment_id=payment)])
     assert await _status(db, key) == ("SUCCESS", 2, None, True)
     # Later reports about an earlier time change nothing.
-    await _deliver(db, pb.WebhookFailed(**_common(key, 4), reason="late"))
+    await ingest.handle(QUEUE, [pb.WebhookFailed(**_common(key, 4), reason="late")])
     assert await _status(db, key) == ("SUCCESS", 2, None, True)
     async with db.begin() as tx:
-        story = await use_cases.story(tx, payment)
-    assert [entry.summary.split()[-1] for entry in story.entries] == [
+        timeline = await use_cases.timeline(tx, payment)
+    assert [entry.summary.split()[-1] for entry in timeline.entries] == [
         "received", "processing", "processing", "success", "failed",
     ]  # fmt: skip
 
@@ -73,11 +68,13 @@ async def test_from_received_to_success(db: Database, stored: Stored) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_every_ending(db: Database, stored: Stored, message: object, status: str, alerts: list[str]) -> None:
+async def test_every_ending(
+    db: Database, ingest: Served, stored: Stored, message: Message, status: str, alerts: list[str]
+) -> None:
     complete = type(message)(**_common(stored.webhook_id, 1))
-    complete.MergeFrom(message)  # type: ignore[attr-defined]
-    await _deliver(db, complete)
-    await _deliver(db, complete)
+    complete.MergeFrom(message)
+    await ingest.handle(QUEUE, [complete])
+    await ingest.handle(QUEUE, [complete])
     assert (await _status(db, stored.webhook_id))[0] == status
     raised = [event.cause for _, event in await published(db, "email.admin.alert")]  # type: ignore[attr-defined]
     assert set(raised) == set(alerts)

@@ -139,13 +139,13 @@ async def test_history_is_append_only_and_belongs_to_a_webhook(db: Database) -> 
             )
 
 
-async def test_the_story_of_an_order(
+async def test_the_timeline_of_an_order(
     db: Database, webhook: Callable[..., Webhook], payment_body: Callable[..., bytes]
 ) -> None:
     sent = webhook(payment_body("55", order_id="ord_story"))
     await use_cases.store_webhooks(db, [sent, webhook(payment_body("56", order_id="ord_other"))])
     async with db.begin() as tx:
         for reference in ("ord_story", "55", views.stored(Stored(sent.webhook_id, False)).event_id):
-            story = await use_cases.story(tx, reference)
-            assert [entry.summary for entry in story.entries] == ["PAYMENT_SUCCESS_WEBHOOK received"]
-            assert story.references == ["ord_story"]
+            timeline = await use_cases.timeline(tx, reference)
+            assert [entry.summary for entry in timeline.entries] == ["PAYMENT_SUCCESS_WEBHOOK received"]
+            assert timeline.references == ["ord_story"]
