@@ -121,7 +121,7 @@ class Batcher(Generic[T, R]):
                 raise Overloaded
             future = asyncio.get_running_loop().create_future()
             # Every caller may have gone away by the time it fails.
-            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            future.add_done_callback(lambda failed: failed.cancelled() or failed.exception())
             if key is not None:
                 self._by_key[key] = future
                 future.add_done_callback(lambda _: self._by_key.pop(key, None))

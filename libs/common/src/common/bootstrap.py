@@ -28,7 +28,7 @@ OWNER = "_owner"
 MIGRATOR = "migrator"
 # A role's share of the fleet's connection budget: its replicas' pools during a rolling update.
 CONNECTIONS_MAX = 24
-# pg_advisory_lock key: two bootstraps would trip over each other's changes to the shared catalogues.
+# pg_advisory_lock key: two bootstraps would collide in their changes to the shared catalogues.
 _TURN = 0x636F6D6D6465736B
 
 # On the roles rather than on connections, so that transaction poolers, which share sessions, do not matter.
@@ -89,8 +89,8 @@ async def make_roles(admin: asyncpg.Connection, passwords: Mapping[str, str]) ->
             await admin.execute("set local log_statement = 'none'; set local log_min_duration_statement = -1")
             await admin.execute("set local log_min_error_statement = 'panic'")
         for role, password in sorted(passwords.items()):
-            known = await admin.fetchval("select exists (select from pg_roles where rolname = $1)", role)
-            verb = "alter" if known else "create"
+            exists = await admin.fetchval("select exists (select from pg_roles where rolname = $1)", role)
+            verb = "alter" if exists else "create"
             secret = await admin.fetchval("select quote_literal($1)", password)
             await admin.execute(
                 f"{verb} role {_quoted(role)} with login nocreatedb nocreaterole"

@@ -72,9 +72,9 @@ def _compiled(sql: str, first: int = 1) -> tuple[str, tuple[str, ...]]:
 @lru_cache(maxsize=1024)
 def _target(sql: str) -> str:
     """The table that *sql* writes to."""
-    found = _TARGET.match(sql)
-    assert found, "a write inserts, updates or deletes"
-    return found[1]
+    match = _TARGET.match(sql)
+    assert match, "a write inserts, updates or deletes"
+    return match[1]
 
 
 @lru_cache(maxsize=256)
@@ -113,7 +113,7 @@ class Rows(list[Row]):
 
     def one(self) -> Row:
         """Raises AssertionError when there are more or fewer."""
-        assert len(self) == 1, f"one row expected, {len(self)} found"
+        assert len(self) == 1, f"one row expected, not {len(self)}"
         return self[0]
 
     def scalar(self) -> Any:

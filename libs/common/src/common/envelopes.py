@@ -62,7 +62,7 @@ def seal(
 def opened(message: DeliveredMessage, clock: Clock = SYSTEM_CLOCK) -> Delivery:
     """What is in *message*; one that is no envelope comes back marked unreadable."""
     headers = message.header.properties.headers or {}
-    known: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "headers": headers,
         "attempt": _number(headers.get(ATTEMPT)),
         "first_failed_unix_micros": _number(headers.get(FIRST_FAILED)),
@@ -74,7 +74,7 @@ def opened(message: DeliveredMessage, clock: Clock = SYSTEM_CLOCK) -> Delivery:
         envelope = Envelope.FromString(message.body)
         envelope_id = UUID(bytes=envelope.id)
     except (DecodeError, ValueError):
-        return Delivery(_stable_id(message, clock), "", "unknown", "", 0, [message.body], **known, unreadable=True)
+        return Delivery(_stable_id(message, clock), "", "unknown", "", 0, [message.body], **fields, unreadable=True)
     return Delivery(
         envelope_id,
         envelope.type,
@@ -82,7 +82,7 @@ def opened(message: DeliveredMessage, clock: Clock = SYSTEM_CLOCK) -> Delivery:
         envelope.traceparent,
         envelope.time_unix_micros,
         envelope.events,
-        **known,
+        **fields,
     )
 
 

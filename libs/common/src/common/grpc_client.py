@@ -77,7 +77,7 @@ _KIND_OF_STATUS: dict[grpc.StatusCode, type[DomainError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidArgument,
     grpc.StatusCode.NOT_FOUND: NotFound,
 }
-# Our own credentials were refused: that is our trouble, and not what our caller asked about.
+# Our own credentials were refused: that is our fault, and says nothing of our caller's request.
 _OURS = frozenset({ServiceTokenInvalid.code, CallNotAllowed.code})
 
 
@@ -129,7 +129,7 @@ class _Call:
             raise TypeError(f"{self._method} is called without timeout=")
         return self._call(request, timeout=timeout, metadata=self._metadata(metadata), **options)
 
-    def _metadata(self, given: Any) -> tuple[tuple[str, str | bytes], ...]:
+    def _metadata(self, own: Any) -> tuple[tuple[str, str | bytes], ...]:
         now = context.current()
         metadata: list[tuple[str, str | bytes]] = [(AUTHORIZATION, f"Bearer {self._tokens.issue(self._audience)}")]
         for key, value in (
@@ -144,7 +144,7 @@ class _Call:
                 metadata.append((key, value))
         if now.user_agent:
             metadata.append((USER_AGENT, now.user_agent.encode()))
-        return (*metadata, *(given or ()))
+        return (*metadata, *(own or ()))
 
 
 class _Channel(grpc.aio.Channel):

@@ -167,7 +167,7 @@ class _Registrar:
 
 
 class _Guarded:
-    """One method, with everything that is known about it before a call comes."""
+    """One method, with everything that can be looked up before a call comes."""
 
     def __init__(self, method: str, behaviour: Behaviour, tokens: ServiceTokens, allowed: frozenset[str]) -> None:
         self._method = method

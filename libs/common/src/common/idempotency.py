@@ -52,12 +52,12 @@ returning k.merchant_id, k.user_id, k.route, k.key
 """
 _COMPLETE = """
 update idempotency_keys k
-set state = 'COMPLETED', status = done.status, response = done.response, leased_until = null
+set state = 'COMPLETED', status = completion.status, response = completion.response, leased_until = null
 from unnest(cast(:subjects as uuid[]), cast(:merchants as text[]), cast(:users as text[]), cast(:routes as text[]),
             cast(:keys as text[]), cast(:statuses as smallint[]), cast(:responses as bytea[]))
-     as done (subject, merchant_id, user_id, route, key, status, response)
-where k.merchant_id = done.merchant_id and k.user_id = done.user_id and k.route = done.route and k.key = done.key
-  and k.subject = done.subject and k.state = 'STARTED'
+     as completion (subject, merchant_id, user_id, route, key, status, response)
+where k.merchant_id = completion.merchant_id and k.user_id = completion.user_id and k.route = completion.route
+  and k.key = completion.key and k.subject = completion.subject and k.state = 'STARTED'
 """
 _PURGE = "delete from idempotency_keys where expires_at < now() returning 1"
 

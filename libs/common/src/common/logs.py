@@ -1,11 +1,9 @@
 """Structured logs: one JSON object a line on standard output, the same fields in every one of them.
 
-Ordinary code uses `from loguru import logger`. The doors and consumers write their one line per request or batch
+Ordinary code uses `from loguru import logger`. Servers and consumers write their one line per request or batch
 with `line`, which skips loguru's record building (some 20 µs) and never sees personal data. Lines below WARNING are
-gathered for at most 50 ms before they are written: a crash loses those, never the audit trail, which is in Postgres.
+collected for at most 50 ms before they are written: a crash loses those, never the audit trail, which is in Postgres.
 """
-
-from __future__ import annotations
 
 import asyncio
 import atexit
@@ -37,7 +35,7 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class Output:
-    """Where lines go. Written at once when urgent or outside an event loop, else gathered for a moment."""
+    """Where lines go. Written at once when urgent or outside an event loop, else collected for a moment."""
 
     def __init__(self, stream: IO[bytes], service: str, environment: str, render: Callable[[dict[str, Any]], bytes]):
         self._stream = stream
@@ -110,7 +108,7 @@ def setup(
 
 
 def enabled(level: int) -> bool:
-    """Whether a line of *level* would be written: a guard for what is dear to compute."""
+    """Whether a line of *level* would be written: asked before computing what is expensive."""
     return level >= _level
 
 
@@ -126,7 +124,7 @@ def flush() -> None:
         _output.flush()
 
 
-def _from_loguru(message: Message) -> None:
+def _from_loguru(message: "Message") -> None:
     record = message.record
     fields = {key: MASK if is_secret_key(key) else mask(value) for key, value in record["extra"].items()}
     if (error := record["exception"]) is not None:

@@ -1,7 +1,5 @@
 """What must not stand in a log line: secrets by their key, personal data by its pattern."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -149,14 +149,14 @@ def _pending(connection: Connection, package: str | None, schema: str) -> list[s
     script = ScriptDirectory.from_config(_config(package))
     context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
     every = {revision.revision: revision for revision in script.walk_revisions()}
-    done = set()
+    applied = set()
     # A revision that is not known here belongs to a newer release, which is compatible (migrations only add).
     stack = [revision for revision in context.get_current_heads() if revision in every]
     while stack:
         revision = stack.pop()
-        done.add(revision)
+        applied.add(revision)
         stack.extend(every[revision]._all_down_revisions)
-    return [revision for revision in reversed(every) if revision not in done]
+    return [revision for revision in reversed(every) if revision not in applied]
 
 
 def _config(package: str | None) -> Config:

@@ -3,11 +3,10 @@
 Splits are by largest remainder, so that the parts always add up to the whole.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.errors import InvalidArgument
 
@@ -30,7 +29,7 @@ EXPONENTS: dict[str, int] = {code: digits for digits, codes in _DIGITS.items() f
 _DECIMAL = re.compile(r"(-?)(0|[1-9][0-9]{0,15})(?:\.([0-9]{1,4}))?")
 
 
-class UnknownCurrency(InvalidArgument):
+class CurrencyUnknown(InvalidArgument):
     fix = "Use an ISO 4217 code in capitals, such as INR."
 
 
@@ -42,12 +41,11 @@ class AmountOutOfRange(InvalidArgument):
     fix = "Use an amount whose minor units fit in 53 bits."
 
 
-class MalformedAmount(InvalidArgument):
+class AmountMalformed(InvalidArgument):
     fix = "Write the amount as plain decimal digits, with no more decimals than the currency has, such as 500.00."
 
 
-@dataclass(frozen=True, slots=True)
-class Money:
+class Money(Struct, frozen=True):
     """*minor* units (paise for INR) of *currency*. Ordered, added and subtracted within one currency only."""
 
     minor: int
@@ -59,34 +57,34 @@ class Money:
         if not -MINOR_MAX <= self.minor <= MINOR_MAX:
             raise AmountOutOfRange("the amount is too large")
         if self.currency not in EXPONENTS:
-            raise UnknownCurrency("the currency is not known")
+            raise CurrencyUnknown("the currency is not known")
 
-    def __add__(self, other: Money) -> Money:
+    def __add__(self, other: "Money") -> "Money":
         return Money(self.minor + self._minor_of(other), self.currency)
 
-    def __sub__(self, other: Money) -> Money:
+    def __sub__(self, other: "Money") -> "Money":
         return Money(self.minor - self._minor_of(other), self.currency)
 
-    def __neg__(self) -> Money:
+    def __neg__(self) -> "Money":
         return Money(-self.minor, self.currency)
 
-    def __mul__(self, count: int) -> Money:
+    def __mul__(self, count: int) -> "Money":
         if type(count) is not int:
             raise TypeError("money is multiplied by a whole number only; see share and proportion")
         return Money(self.minor * count, self.currency)
 
     __rmul__ = __mul__
 
-    def __lt__(self, other: Money) -> bool:
+    def __lt__(self, other: "Money") -> bool:
         return self.minor < self._minor_of(other)
 
-    def __le__(self, other: Money) -> bool:
+    def __le__(self, other: "Money") -> bool:
         return self.minor <= self._minor_of(other)
 
-    def __gt__(self, other: Money) -> bool:
+    def __gt__(self, other: "Money") -> bool:
         return self.minor > self._minor_of(other)
 
-    def __ge__(self, other: Money) -> bool:
+    def __ge__(self, other: "Money") -> bool:
         return self.minor >= self._minor_of(other)
 
     def __bool__(self) -> bool:
@@ -95,7 +93,7 @@ class Money:
     def __str__(self) -> str:
         return f"{format(self)} {self.currency}"
 
-    def _minor_of(self, other: Money) -> int:
+    def _minor_of(self, other: "Money") -> int:
         if not isinstance(other, Money):
             raise TypeError(f"money goes with money, not with {type(other).__name__}")
         if other.currency != self.currency:
@@ -114,21 +112,21 @@ def total(amounts: Iterable[Money], currency: str = "INR") -> Money:
 def parse(text: str, currency: str = "INR") -> Money:
     """The amount that *text* writes in plain ASCII decimal digits, exactly.
 
-    Raises MalformedAmount for anything else: exponents, NaN, signs but one leading minus, "-0", leading zeros, spaces,
+    Raises AmountMalformed for anything else: exponents, NaN, signs but one leading minus, "-0", leading zeros, spaces,
     separators, other scripts' digits, more decimals than the currency has.
     """
     digits = EXPONENTS.get(currency)
     if digits is None:
-        raise UnknownCurrency("the currency is not known")
+        raise CurrencyUnknown("the currency is not known")
     match = _DECIMAL.fullmatch(text)
     if match is None:
-        raise MalformedAmount("not a plain decimal amount")
+        raise AmountMalformed("not a plain decimal amount")
     sign, whole, fraction = match[1], match[2], match[3] or ""
     if len(fraction) > digits:
-        raise MalformedAmount(f"{currency} has {digits} decimals")
+        raise AmountMalformed(f"{currency} has {digits} decimals")
     minor = int(whole) * 10**digits + int(fraction.ljust(digits, "0") or "0")
     if sign and not minor:
-        raise MalformedAmount("zero has no sign")
+        raise AmountMalformed("zero has no sign")
     return Money(-minor if sign else minor, currency)
 
 

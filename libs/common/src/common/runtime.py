@@ -408,7 +408,7 @@ async def opened(
 
 
 async def serve(name: str, settings: S, build: Build[S], guards: Guards) -> None:
-    """Run the service that *build* makes until it is told to stop."""
+    """Run the service that *build* makes until SIGTERM, SIGINT or the failure of a role."""
     logs.setup(name, settings.environment, settings.log_level, pretty=settings.log_format == "pretty")
     telemetry.setup_tracing(settings.otel_exporter_otlp_endpoint or None, name, settings.trace_sample_ratio)
     stopping = asyncio.Event()

@@ -96,13 +96,13 @@ class ServiceSettings(BaseSettings):
     def _redis_from_its_parts(cls, values: object) -> object:
         """REDIS_URL wins; without it the parts make the URL."""
         if isinstance(values, dict) and "redis_url" not in values:
-            given = {key.lower(): value for key, value in values.items()}
-            host, password = given.get("redis_host"), given.get("redis_password")
-            if host and "redis_url" not in given:
+            lowered = {key.lower(): value for key, value in values.items()}
+            host, password = lowered.get("redis_host"), lowered.get("redis_password")
+            if host and "redis_url" not in lowered:
                 if isinstance(password, SecretStr):
                     password = password.get_secret_value()
                 login = f":{quote(str(password), safe='')}@" if password else ""
-                return {**values, "redis_url": f"redis://{login}{host}:{given.get('redis_port') or 6379}/0"}
+                return {**values, "redis_url": f"redis://{login}{host}:{lowered.get('redis_port') or 6379}/0"}
         return values
 
     @model_validator(mode="after")

@@ -46,7 +46,7 @@ class Counter:
 
 
 class Histogram:
-    """A histogram by labels, of seconds unless told otherwise; `of(…)` as in Counter."""
+    """A histogram by labels, of seconds unless its buckets say otherwise; `of(…)` as in Counter."""
 
     def __init__(
         self, name: str, documentation: str, labels: Sequence[str] = (), buckets: Sequence[float] = SECONDS_BUCKETS

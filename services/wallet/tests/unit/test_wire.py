@@ -9,7 +9,7 @@ from commdesk.common.v1 import common_pb2
 from commdesk.payment.v1 import events_pb2, payment_pb2
 from common import ids
 from common.ids import InvalidId
-from common.money import Money, UnknownCurrency
+from common.money import Money, CurrencyUnknown
 from wallet.domain.batch import WalletBatch, apply
 from wallet.domain.wallets import Owner
 from wallet.wire import events
@@ -44,7 +44,7 @@ def test_the_worth_of_the_credits_is_the_net_price() -> None:
 
 
 def test_credits_without_a_net_price_cannot_be_granted_but_no_credits_can_be_ignored() -> None:
-    with pytest.raises(UnknownCurrency):
+    with pytest.raises(CurrencyUnknown):
         events.payment_succeeded(succeeded(tax=None))
     assert events.payment_succeeded(succeeded(tax=None, credits_paid=0, credits_bonus=0)).value == Money(0)
 

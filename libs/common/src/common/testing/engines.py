@@ -1,16 +1,14 @@
 """Where the engines are, which service is tested, and what is left of runs that were killed."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from msgspec import Struct
 
 T = TypeVar("T")
 
@@ -19,33 +17,32 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 RUN = f"{os.getpid()}_{WORKER}"
 
 
-@dataclass
-class Stack:
-    """The engines, and what this session has made in them."""
+class Stack(Struct):
+    """The engines, and what this session has made in them. Mutable: it counts what it makes."""
 
     superuser_url: str
     management_url: str
     amqp_url: str
     redis_url: str
     # Of database roles, where the file's neighbour secrets.json knows them: a fleet may run on the same engines.
-    passwords: dict[str, str] = field(default_factory=dict)
-    templates: dict[tuple[str, str | None], str] = field(default_factory=dict)
+    passwords: dict[str, str] = {}
+    templates: dict[tuple[str, str | None], str] = {}
     databases_made: int = 0
 
     @classmethod
-    def read(cls, start: Path) -> Stack:
+    def read(cls, start: Path) -> "Stack":
         path = _stack_file(start)
         if not path.exists():
             pytest.fail(f"no engines to test against: {path} is missing; run `make test`, which starts them", False)
         neighbour = path.with_name("secrets.json")
         try:
-            found = json.loads(path.read_text())
+            engines = json.loads(path.read_text())
             passwords = json.loads(neighbour.read_text())["database"] if neighbour.exists() else {}
             return cls(
-                superuser_url=found["postgresql"]["superuser_url"],
-                management_url=found["rabbitmq"]["management_url"],
-                amqp_url=found["rabbitmq"]["url"].rpartition("/")[0],
-                redis_url=found["redis"]["url"].rpartition("/")[0],
+                superuser_url=engines["postgresql"]["superuser_url"],
+                management_url=engines["rabbitmq"]["management_url"],
+                amqp_url=engines["rabbitmq"]["url"].rpartition("/")[0],
+                redis_url=engines["redis"]["url"].rpartition("/")[0],
                 passwords=passwords,
             )
         except (KeyError, ValueError) as error:

@@ -1,7 +1,5 @@
 """What a service reads when it starts: its environment, its keys, the time."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
+def clock() -> "FakeClock":
     from common.clock import FakeClock
 
     return FakeClock()

@@ -1,7 +1,5 @@
 """A fresh copy of the service's migrated database for every test, and the roles that production has."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -61,7 +59,7 @@ def database_url(stack: Stack, database_name: str, service_name: str) -> str:
 
 
 @pytest_asyncio.fixture
-async def db(database_url: str, service_name: str) -> AsyncIterator[Database]:
+async def db(database_url: str, service_name: str) -> "AsyncIterator[Database]":
     """The service's database. What is announced stays in its outbox: see `published`."""
     from common.database import connect
 
@@ -69,7 +67,7 @@ async def db(database_url: str, service_name: str) -> AsyncIterator[Database]:
         yield database
 
 
-async def published(db: Database, key: str | None = None) -> list[tuple[str, Message]]:
+async def published(db: "Database", key: str | None = None) -> "list[tuple[str, Message]]":
     """What is in the outbox, oldest first: (routing key, event) for every event, or for those of one *key*."""
     from commdesk.common.v1.common_pb2 import Envelope
     from common.topology import message_type
@@ -84,7 +82,7 @@ async def published(db: Database, key: str | None = None) -> list[tuple[str, Mes
     ]
 
 
-async def _template(stack: Stack, admin: asyncpg.Connection, schema: str, package: str | None) -> str:
+async def _template(stack: Stack, admin: "asyncpg.Connection", schema: str, package: str | None) -> str:
     """The name of a migrated database to copy, built once per state of the migrations and kept between runs."""
     from common import bootstrap, migrations
 
@@ -99,13 +97,13 @@ async def _template(stack: Stack, admin: asyncpg.Connection, schema: str, packag
     await bootstrap.database(stack.superuser_url, building, roles)
     await migrations.migrate(package, _role_url(stack, building, f"{schema}_owner"), schema)
     await admin.execute(f'alter database "{building}" rename to "{name}"')
-    known = await admin.fetch("select datname from pg_database where datname like $1 order by oid desc", prefix + "%")
-    for (old,) in known[TEMPLATES_KEPT:]:
+    kept = await admin.fetch("select datname from pg_database where datname like $1 order by oid desc", prefix + "%")
+    for (old,) in kept[TEMPLATES_KEPT:]:
         await admin.execute(f'drop database if exists "{old}"')
     return name
 
 
-async def _copy(admin: asyncpg.Connection, template: str, name: str, schema: str) -> None:
+async def _copy(admin: "asyncpg.Connection", template: str, name: str, schema: str) -> None:
     await admin.execute(f'create database "{name}" template "{template}"')
     # A copy starts with the rights of any new database.
     await admin.execute(
@@ -128,14 +126,14 @@ def _fingerprint(package: str | None) -> str:
     return digest.hexdigest()[:16]
 
 
-async def _sweep(admin: asyncpg.Connection) -> None:
+async def _sweep(admin: "asyncpg.Connection") -> None:
     """Drop the databases of runs that were killed."""
     for (name,) in await admin.fetch("select datname from pg_database where datname ~ '^test_.*_[0-9]+_[a-z]+[0-9]*_'"):
         if is_over(int(name.split("_")[-3])):
             await admin.execute(f'drop database if exists "{name}" with (force)')
 
 
-async def _as_admin(stack: Stack, work: Callable[[asyncpg.Connection], Coroutine[Any, Any, T]]) -> T:
+async def _as_admin(stack: Stack, work: "Callable[[asyncpg.Connection], Coroutine[Any, Any, T]]") -> T:
     import asyncpg
 
     admin = await asyncpg.connect(stack.superuser_url)

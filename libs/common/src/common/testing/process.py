@@ -1,18 +1,16 @@
 """The service under test as a process of its own, as its console script starts it."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import pytest_asyncio
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import httpx
@@ -25,11 +23,10 @@ STOP_SECONDS = 15.0
 LOG_SHOWN = 4000
 
 
-@dataclass
-class RunningService:
-    """A service that was ready a moment ago; *http* is a client of its HTTP door."""
+class RunningService(Struct):
+    """A service that was ready a moment ago; *http* is a client of its HTTP endpoints. Mutable: it is stopped once."""
 
-    http: httpx.AsyncClient
+    http: "httpx.AsyncClient"
     process: asyncio.subprocess.Process
     is_stopped: bool = False
 
@@ -73,7 +70,7 @@ async def running_service(
 async def serving(service: str, environment: dict[str, str]) -> AsyncIterator[RunningService]:
     """Run *service* until the block is left. The end of its log goes to stdout, which pytest shows when a test fails.
 
-    Raises AssertionError if it ends before it is told to or not with 0, TimeoutError if it is not ready or not
+    Raises AssertionError if it ends before SIGTERM or not with 0, TimeoutError if it is not ready or not
     ended in time. Nothing of it is left in any case.
     """
     import httpx
@@ -107,6 +104,6 @@ async def start(service: str, *arguments: str, **environment: str) -> asyncio.su
 async def until(condition: Callable[[], Awaitable[T]], seconds: float = 20) -> T:
     """What *condition* answers once that is true of it; TimeoutError after *seconds*."""
     async with asyncio.timeout(seconds):
-        while not (found := await condition()):
+        while not (answer := await condition()):
             await asyncio.sleep(0.05)
-    return found
+    return answer

@@ -1,7 +1,5 @@
 """A vhost for every worker with the whole topology, and the rights that production has."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +14,7 @@ RETRY_SCHEDULE_MS = (100, 200, 300, 400)
 
 
 class Announce(Protocol):
-    async def __call__(self, events: Sequence[Message], times: int = 1) -> None:
+    async def __call__(self, events: "Sequence[Message]", times: int = 1) -> None:
         """Put one envelope of *events*, all of one type, on their exchange; more *times* if confirms were lost."""
 
 
@@ -59,7 +57,7 @@ def announce(broker_admin_url: str) -> Announce:
     from common import envelopes
     from common.topology import CONTRACT
 
-    async def send(events: Sequence[Message], times: int = 1) -> None:
+    async def send(events: "Sequence[Message]", times: int = 1) -> None:
         event = CONTRACT.events[events[0].DESCRIPTOR.full_name]
         _, envelope = envelopes.seal(event.producers[0], event.type, [each.SerializeToString() for each in events])
         async with await aio_pika.connect(broker_admin_url) as connection:
@@ -77,10 +75,10 @@ async def _make_vhost(stack: Stack, name: str, retry_schedule_ms: Sequence[int])
     from common.bootstrap import management
 
     async with management(stack.management_url) as api:
-        for known in await (await api.get("/api/vhosts")).json():
-            parts = known["name"].split("_")
+        for vhost in await (await api.get("/api/vhosts")).json():
+            parts = vhost["name"].split("_")
             if parts[0] == "test" and len(parts) == 3 and is_over(int(parts[1])):
-                await api.delete(f"/api/vhosts/{known['name']}")
+                await api.delete(f"/api/vhosts/{vhost['name']}")
         await api.put(f"/api/vhosts/{name}", json={})
         user = (await (await api.get("/api/whoami")).json())["name"]
         everything = {"configure": ".*", "write": ".*", "read": ".*"}

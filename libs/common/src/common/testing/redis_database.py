@@ -1,7 +1,5 @@
 """A numbered Redis database for every worker, empty for every test."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
@@ -45,7 +43,7 @@ def redis_url(redis_database: str) -> str:
 
 
 @pytest_asyncio.fixture(name="redis")
-async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
+async def redis_client(redis_url: str) -> "AsyncIterator[Redis]":
     """A client as the services have it, over an empty database."""
     from common import redis
 

@@ -100,7 +100,7 @@ def _statements(metadata: MetaData) -> list[str]:
 
 
 async def _catalogue(connection: asyncpg.Connection, schema: str, search_path: str) -> Counter[str]:
-    """What the catalogues say of *schema*, spelt as it is seen from inside it."""
+    """What the catalogues say of *schema*, written as it is seen from inside it."""
     await connection.execute(f"set local search_path = {search_path}")
     lines: Counter[str] = Counter()
     for query in (_TABLES, _COLUMNS, _CONSTRAINTS, _INDEXES):
