@@ -195,21 +195,21 @@ class OrderSnapshot(msgspec.Struct, frozen=True, gc=False):
     amount: Money
     # What the checkout needs to open the order.
     session_id: str = ""
-    # pay_… as it was sent along when the order was made; "" when the gateway does not tell.
+    # pay_… as it was sent along when the order was made; "" where the gateway does not give it back.
     payment_id: str = ""
 
 
 class PaymentAttempt(msgspec.Struct, frozen=True, gc=False):
-    """One attempt at an order, as a webhook or the gateway's list of payments tells it. No personal data."""
+    """One attempt at an order, from a webhook or the gateway's list of payments. No personal data."""
 
     # Ours; "" in a webhook that carries the gateway's own order id only.
     order_id: str
     gateway_payment_id: str
     status: AttemptStatus
-    # What the order was for, and what was taken; None when not told.
+    # What the order was for, and what was taken; None where the gateway does not say.
     order_amount: Money | None = None
     amount: Money | None = None
-    # A PaymentMethod, or "" when not told.
+    # A PaymentMethod, or "" where the gateway does not say.
     method: str = ""
     group: str = ""
     bank_reference: str = ""
@@ -265,7 +265,7 @@ class WebhookSummary(msgspec.Struct, frozen=True, gc=False):
 
     type: str = ""
     event_time: datetime | None = None
-    # Ours, where the gateway tells it.
+    # Ours, where the body names it.
     order_id: str | None = None
     gateway_payment_id: str | None = None
     gateway_refund_id: str | None = None

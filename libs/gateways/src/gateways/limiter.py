@@ -1,7 +1,7 @@
-"""Quotas as a gateway tells them: waiting, not failing.
+"""Quotas, learned from the gateway's answers: a spent quota is waited for.
 
-Cashfree counts a sliding minute for each API and says with every answer how much is left. Near the end of the quota
-calls are spread over what is left of the minute; after a 429 nobody calls before the time it names.
+Cashfree counts a sliding minute for each API and sends with every answer how much is left. Near the end of the quota
+calls are spread over the rest of the minute; after a 429 no call is made before the time it names.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Limiter:
             await asyncio.sleep(wait)
 
     def learn(self, status: int, headers: Mapping[str, str]) -> None:
-        """Take in what an answer says about the quota."""
+        """Adjust to what an answer says about the quota."""
         limit = _number(headers.get("x-ratelimit-limit"))
         remaining = _number(headers.get("x-ratelimit-remaining"))
         now = time.monotonic()

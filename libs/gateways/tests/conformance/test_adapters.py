@@ -1,4 +1,4 @@
-"""What every gateway adapter must do, whoever the provider is, shown against the provider's simulator."""
+"""What every gateway adapter must do, shown against its provider's simulator."""
 
 from datetime import timedelta
 
@@ -57,7 +57,7 @@ async def test_an_order_is_made_and_read_back(bench: Bench) -> None:
 
 
 async def test_an_order_is_found_by_our_id_alone(bench: Bench) -> None:
-    """Whoever died before the answer was stored knows no other id."""
+    """A process that died before it stored the answer left no other id."""
     order, snapshot = await made(bench)
     assert await bench.gateway.read_order(order.reference, 5) == snapshot
     assert await bench.gateway.read_attempts(order.reference, 5) == []
@@ -166,7 +166,7 @@ async def test_a_spent_quota_is_waited_for_and_says_how_long(bench: Bench) -> No
     assert isinstance(at_once, Unknown)
     assert (at_once.reason, bench.calls[calls].outcome) == ("rate_limited", "quota")
     assert at_once.retry_after_seconds > 0.3
-    # Whoever can wait until then gets the order.
+    # A caller that can wait until then gets the order.
     assert isinstance(await bench.gateway.create_order(bench.order(), 20), OrderSnapshot)
 
 

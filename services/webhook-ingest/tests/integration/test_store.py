@@ -58,7 +58,7 @@ async def test_duplicates_have_no_second_effect(
 async def test_two_accounts_may_see_the_same_event(
     db: Database, webhook: Callable[..., Webhook], payment_body: Callable[..., bytes]
 ) -> None:
-    """A gateway numbers the payments of each account by itself: what one account has seen says nothing of another."""
+    """A gateway numbers the payments of each account separately: a key of one account says nothing about another."""
     body = payment_body("77")
     both = [webhook(body), webhook(body, account_id="gwa_other")]
     results = await use_cases.store_webhooks(db, both)

@@ -1,4 +1,4 @@
-"""Cashfree's attempts: the entries of GET /orders/{id}/payments, which webhooks tell in the same shape. Pure."""
+"""Cashfree's attempts: the entries of GET /orders/{id}/payments, which webhooks have in the same shape. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime

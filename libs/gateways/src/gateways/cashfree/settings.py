@@ -13,7 +13,7 @@ from gateways.cashfree.adapter import NAME
 
 class CashfreeSettings(ServiceSettings):
     """The account exists where a secret is set. CASHFREE_WEBHOOK_SECRET may name two, comma-separated, while one
-    replaces the other; Cashfree signs with the account's (oldest active) client secret unless it is told otherwise."""
+    replaces the other; without it the client secret, with which Cashfree signs by default, verifies."""
 
     cashfree_account_id: str = Field("gwa_cashfree", pattern=r"^gwa_[0-9A-Za-z]{1,60}$")
     cashfree_base_url: str = "https://sandbox.cashfree.com/pg"
