@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults import database_snapshot, scenario
+from tests.faults import database_snapshot, mutate_and_run, scenario
 from tests.faults.environment import Environment
 from tests.faults.history import History
 from tests.faults.triggers import CONTROLS, Control
@@ -74,7 +74,8 @@ def _write(verdicts: Sequence[Verdict], results: Path) -> None:
 
 async def _judge(environment: Environment, control: Control) -> Verdict:
     began = time.monotonic()
-    verdict = Verdict(control.name, control.service, control.without)
+    without = control.without if isinstance(control.without, str) else control.without.without
+    verdict = Verdict(control.name, control.service, without)
     async with _without(environment, control):
         verdict.red = await _half(environment, control, RED_QUIET_SECONDS)
         # Before the guard is back: it would still carry out what belongs to the books that are spoilt.
@@ -100,7 +101,7 @@ def _note(environment: Environment, what: str, complaints: Sequence[str]) -> Non
 @asynccontextmanager
 async def _without(environment: Environment, control: Control) -> AsyncIterator[None]:
     """The fleet without the guard."""
-    if control.service == "postgresql":
+    if isinstance(control.without, str):
         setting = control.without.partition(" ")[0]
         await _server(environment, f"alter system set {control.without}")
         try:
@@ -108,26 +109,27 @@ async def _without(environment: Environment, control: Control) -> AsyncIterator[
         finally:
             await _server(environment, f"alter system reset {setting}")
     else:
-        await environment.command(
-            control.service, "-m", "tests.faults.mutate_and_run", control.without, control.service
-        )
-        try:
+        async with _mutated(environment, control.service, without=control.without.name, window=control.window):
             yield
-        finally:
-            await environment.command(control.service)
 
 
 @asynccontextmanager
 async def _within(environment: Environment, control: Control) -> AsyncIterator[None]:
     """The fleet with the guard, and with as wide a window as it had without."""
-    if not control.within:
+    if not control.window:
         yield
         return
-    await environment.command(control.service, "-m", "tests.faults.mutate_and_run", control.within, control.service)
+    async with _mutated(environment, control.service, window=control.window):
+        yield
+
+
+@asynccontextmanager
+async def _mutated(environment: Environment, service: str, **options: str) -> AsyncIterator[None]:
+    await environment.command(service, *mutate_and_run.arguments(service, **options))
     try:
         yield
     finally:
-        await environment.command(control.service)
+        await environment.command(service)
 
 
 async def _server(environment: Environment, statement: str) -> None:

@@ -1,22 +1,22 @@
-"""`python -m tests.faults.mutate_and_run <mutation> <service>`: a service with a mutation, or with a point to die at.
+"""`python -m tests.faults.mutate_and_run <service>`: a service without one of its guards, or with a point to die at.
 
-The product has no switch for any of this. What is changed is changed here, in the process that is started, before the
-service's own `main` runs.
+The guards are the product's own (`common.guards`); the service is built as its `main` builds it, but for the guard that
+is taken away. Points to die at and windows are changes of this process, made before the service is built.
 """
 
-from __future__ import annotations
-
+import argparse
 import importlib
 import os
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from common import guards, runtime
+from common.guards import Guards
 from common.services import SERVICES
 from ops.processes import MARK
-from tests.faults.mutations import GUARDS
+from tests.faults.mutations import WINDOWS
 
 # The first so many times nothing happens, so that the point is reached in the middle of things.
 SPARED = 3
@@ -27,42 +27,55 @@ def crash_marker(run_dir: Path, point: str) -> Path:
     return run_dir / f"died-{point}"
 
 
-class _Death:
+class Death:
     """Ends the process at the fourth call, unless an earlier process died of it."""
 
     def __init__(self, point: str) -> None:
-        self._note = crash_marker(Path(os.environ[MARK]), point)
+        self._marker = crash_marker(Path(os.environ[MARK]), point)
         self._calls = 0
 
     def __call__(self) -> None:
         self._calls += 1
-        if self._calls > SPARED and not self._note.exists():
-            self._note.touch()
+        if self._calls > SPARED and not self._marker.exists():
+            self._marker.touch()
             os._exit(137)
-
-
-def _before(owner: Any, name: str, act: Callable[[], None], when: Callable[..., Any] = lambda *_: True) -> None:
-    """Have *act* run before each call of `owner.name` for whose arguments *when* holds."""
-    real = getattr(owner, name)
-
-    async def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if when(*args):
-            act()
-        return await real(*args, **kwargs)
-
-    setattr(owner, name, wrapped)
 
 
 def die_before_ack() -> None:
     from aiormq.channel import Channel
 
-    _before(Channel, "basic_ack", _Death("die-before-ack"))
+    channel: Any = Channel
+    die, real_ack = Death("die-before-ack"), channel.basic_ack
+
+    async def basic_ack(self: Channel, *args: Any, **kwargs: Any) -> Any:
+        die()
+        return await real_ack(self, *args, **kwargs)
+
+    channel.basic_ack = basic_ack
 
 
 def die_before_mark() -> None:
+    """After the broker confirmed something that is not marked yet."""
+    from common.broker import Publisher
     from common.relay import Relay
 
-    _before(Relay, "mark", _Death("die-before-mark"), lambda relay: bool(relay._confirmed))
+    publisher: Any = Publisher
+    relay: Any = Relay
+    die, real_publish, real_mark = Death("die-before-mark"), publisher.publish, relay.mark
+    unmarked: list[Any] = []
+
+    async def publish(self: Publisher, rows: Sequence[Any]) -> Any:
+        confirmed = await real_publish(self, rows)
+        unmarked.extend(confirmed)
+        return confirmed
+
+    async def mark(self: Relay) -> Any:
+        if unmarked:
+            unmarked.clear()
+            die()
+        return await real_mark(self)
+
+    publisher.publish, relay.mark = publish, mark
 
 
 def die_before_answer() -> None:
@@ -70,7 +83,9 @@ def die_before_answer() -> None:
     from common import idempotency
     from common.database import Database
 
-    die, real_complete, real_begin = _Death("die-before-answer"), idempotency.complete, Database.begin
+    database: Any = Database
+    keys: Any = idempotency
+    die, real_complete, real_begin = Death("die-before-answer"), keys.complete, database.begin
     completing: set[int] = set()
 
     async def complete(tx: Any, completions: Sequence[Any]) -> None:
@@ -85,32 +100,48 @@ def die_before_answer() -> None:
             completing.discard(id(tx))
             die()
 
-    idempotency.complete = complete
-    Database.begin = begin  # type: ignore[method-assign]
+    keys.complete, database.begin = complete, begin
 
 
 def die_inside_batch() -> None:
-    commands = importlib.import_module("wallet.store.commands")
-    _before(commands, "_save_wallets", _Death("die-inside-batch"))
+    """With the wallets of a batch saved, and their transaction open."""
+    commands: Any = importlib.import_module("wallet.store.commands")
+    die, real_save = Death("die-inside-batch"), commands.save
+
+    async def save(*args: Any, **kwargs: Any) -> Any:
+        saved = await real_save(*args, **kwargs)
+        die()
+        return saved
+
+    commands.save = save
 
 
-MUTATIONS_AND_CRASHES: dict[str, Callable[[], None]] = {
-    act.__name__.replace("_", "-"): act
-    for act in (
-        die_before_ack,
-        die_before_mark,
-        die_before_answer,
-        die_inside_batch,
-        *GUARDS,
-    )
+CRASHES: dict[str, Callable[[], None]] = {
+    crash.__name__.replace("_", "-"): crash
+    for crash in (die_before_ack, die_before_answer, die_before_mark, die_inside_batch)
 }
 
 
+def arguments(service: str, *, without: str = "", window: str = "", crash: str = "") -> tuple[str, ...]:
+    """What Python is called with to run *service* so."""
+    options = (("--without", without), ("--window", window), ("--crash", crash))
+    chosen = [f"{option}={value}" for option, value in options if value]
+    return ("-m", "tests.faults.mutate_and_run", service, *chosen)
+
+
 def main() -> None:
-    what, service = sys.argv[1:]
-    MUTATIONS_AND_CRASHES[what]()
-    sys.argv = [service, "serve"]
-    importlib.import_module(f"{SERVICES[service].package}.__main__").main()
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.mutate_and_run")
+    parser.add_argument("service", choices=SERVICES)
+    parser.add_argument("--without", choices=[guard.name for guard in guards.ALL])
+    parser.add_argument("--window", choices=WINDOWS)
+    parser.add_argument("--crash", choices=CRASHES)
+    chosen = parser.parse_args()
+    in_place = Guards.all().without(guards.named(chosen.without)) if chosen.without else Guards.all()
+    for change in (WINDOWS.get(chosen.window), CRASHES.get(chosen.crash)):
+        if change is not None:
+            change()
+    module = importlib.import_module(f"{SERVICES[chosen.service].package}.__main__")
+    runtime.main(chosen.service, module.Settings, module.service, ["serve"], guards=in_place)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,31 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from uuid import UUID
 
 import aio_pika
+from msgspec import Struct
 
 from commdesk.common.v1 import delivery_pb2
 from commdesk.common.v1.common_pb2 import Envelope
 from commdesk.wallet.v1 import wallet_pb2
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
 from common import envelopes, ids, topology
+from common.guards import (
+    ACK_AFTER_COMMIT,
+    FRESH_HEADERS,
+    INBOX_CLAIM,
+    INTENT_LEASE,
+    LOCK_ORDER,
+    MANDATORY,
+    OPERATION_KEY,
+    OUTBOX,
+    OUTBOX_LEASE,
+    ROW_LOCK,
+    SIGNATURE,
+    SWEEPER,
+    Guard,
+)
 from ops import invariants, journey
 from ops.journey import MERCHANT, Member
 from tests.faults.environment import Environment
@@ -27,22 +42,21 @@ from tests.faults.scenario import Act
 from tests.faults.scenarios.webhooks import orders_paid
 
 
-@dataclass(frozen=True)
-class Control:
-    """A guard, how it is taken out, and what shows that it was needed."""
+class Control(Struct, frozen=True):
+    """A guard, how it is taken away, and what shows that it was needed."""
 
     name: str
     service: str
-    """Who loses it; "postgresql" for a setting of the server."""
-    without: str
-    """A name in tests.faults.mutate_and_run, or the setting."""
+    """Which service loses it; "postgresql" for a setting of the server."""
+    without: Guard | str
+    """The guard, or the server's setting."""
     provoke: Act
     expected: str
     """What the checker must say without the guard, among others: a part of one of its complaints."""
-    within: str = ""
-    """What holds the same window open with the guard in: a name in tests.faults.mutate_and_run."""
+    window: str = ""
+    """What holds a window open in both halves: a name in tests.faults.mutations."""
     second_guard: str = ""
-    """A statement that takes out, in both halves, what would make good for the lack of this one."""
+    """A statement that takes away, in both halves, what would make good for the lack of this one."""
 
 
 def consumption(member: Member, credits: int, key: str) -> wallet_pb2.Consumption:
@@ -270,23 +284,17 @@ GRANTED = "paid order was not granted exactly once"
 ONE_CHAIN = "alter table wallet.wallet_transactions drop constraint wallet_transactions_seq"
 
 CONTROLS = (
-    Control("signature", "webhook-ingest", "no-signature", _forge, "a forged webhook is answered 401"),
-    Control("inbox-claim", "fraud", "no-inbox-claim", _creation_again, "fraud counts a member's payments"),
-    Control("business-key", "wallet", "no-business-key", _success_again, GRANTED),
-    Control("row-lock", "wallet", "no-row-lock", _one_wallet_twice, "contiguous", "slow-lock", ONE_CHAIN),
-    Control("lock-order", "wallet", "no-lock-order", _two_wallets_crosswise, "deadlock", "locks-one-by-one"),
-    Control("commit-before-ack", "wallet", "ack-before-commit", _kill_wallet, GRANTED, "slow-work"),
-    Control(
-        "synchronous-commit",
-        "postgresql",
-        "synchronous_commit = off",
-        _crash_of_the_server,
-        "acknowledged ",
-    ),
-    Control("mandatory-flag", "payment", "not-mandatory", _queue_away, "exactly one mail that was sent"),
-    Control("outbox", "payment", "no-outbox", _killed_without_broker, GRANTED),
-    Control("sweeper", "payment", "no-sweeper", _killed_without_broker, GRANTED),
-    Control("outbox-lease", "payment", "no-outbox-lease", _two_sweepers, "published once", "sweeper-only"),
-    Control("intent-lease", "notifier", "no-intent-lease", _mails, "one mail to each buyer", "slow-mails"),
-    Control("fresh-headers", "wallet", "no-fresh-headers", _over_the_limit, "sent home arrived there"),
+    Control("signature", "webhook-ingest", SIGNATURE, _forge, "a forged webhook is answered 401"),
+    Control("inbox-claim", "fraud", INBOX_CLAIM, _creation_again, "fraud counts a member's payments"),
+    Control("operation-key", "wallet", OPERATION_KEY, _success_again, GRANTED),
+    Control("row-lock", "wallet", ROW_LOCK, _one_wallet_twice, "contiguous", "slow-lock", ONE_CHAIN),
+    Control("lock-order", "wallet", LOCK_ORDER, _two_wallets_crosswise, "deadlock", "locks-one-by-one"),
+    Control("ack-after-commit", "wallet", ACK_AFTER_COMMIT, _kill_wallet, GRANTED, "slow-work"),
+    Control("synchronous-commit", "postgresql", "synchronous_commit = off", _crash_of_the_server, "acknowledged "),
+    Control("mandatory", "payment", MANDATORY, _queue_away, "exactly one mail that was sent"),
+    Control("outbox", "payment", OUTBOX, _killed_without_broker, GRANTED),
+    Control("sweeper", "payment", SWEEPER, _killed_without_broker, GRANTED),
+    Control("outbox-lease", "payment", OUTBOX_LEASE, _two_sweepers, "published once", "sweeper-only"),
+    Control("intent-lease", "notifier", INTENT_LEASE, _mails, "one mail to each buyer", "slow-mails"),
+    Control("fresh-headers", "wallet", FRESH_HEADERS, _over_the_limit, "sent home arrived there"),
 )

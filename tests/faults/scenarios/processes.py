@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from common.services import SERVICES
 from tests.faults.environment import Environment
-from tests.faults.mutate_and_run import crash_marker
+from tests.faults.mutate_and_run import arguments, crash_marker
 from tests.faults.scenario import Act, Scenario, add, scenario
 
 # Of any one process killed; and of all eight at once, which start side by side on two cores.
@@ -22,7 +22,7 @@ async def crash(environment: Environment, service: str, point: str) -> None:
     """Run *service* so that it dies once at a crash point (see sabotage), and as ever once it did."""
     note = crash_marker(environment.layout.run_dir, point)
     note.unlink(missing_ok=True)
-    await environment.command(service, "-m", "tests.faults.mutate_and_run", point, service)
+    await environment.command(service, *arguments(service, crash=point))
     for _ in range(300):
         if note.exists():
             break

@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 import typer
 
+from common import guards
+from common.guards import Guard
 from ops.credentials import load_or_generate
 from ops.fleet import description, service_environment
 from ops.ports import ROOT, Layout
 from tests.faults import parallel_runs, random_runs, report
 from tests.faults.__main__ import matching
-from tests.faults.mutate_and_run import MUTATIONS_AND_CRASHES
+from tests.faults.mutations import WINDOWS
 from tests.faults.scenario import SCENARIOS
 from tests.faults.triggers import CONTROLS
+from tests.simulation.simulate import SHOWN
 
 
 def test_every_scenario_says_what_it_does_and_what_must_hold() -> None:
@@ -45,9 +48,14 @@ def test_a_seed_gives_the_same_combinations_again_and_another_gives_others() -> 
 
 def test_every_control_takes_out_a_guard_that_there_is() -> None:
     for control in CONTROLS:
-        assert control.without in MUTATIONS_AND_CRASHES or control.service == "postgresql", control.name
-        assert not control.within or control.within in MUTATIONS_AND_CRASHES, control.name
+        assert isinstance(control.without, Guard) or control.service == "postgresql", control.name
+        assert not control.window or control.window in WINDOWS, control.name
     assert len({control.name for control in CONTROLS}) == len(CONTROLS)
+
+
+def test_every_guard_is_shown_to_be_needed_by_a_control_or_by_the_simulation() -> None:
+    shown = {control.without for control in CONTROLS} | set(SHOWN)
+    assert shown >= set(guards.ALL)
 
 
 def test_only_services_take_the_detour(tmp_path: Path) -> None:
