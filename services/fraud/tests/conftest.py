@@ -1,6 +1,7 @@
 """Builders: payments about to be made, and what became of payments."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 import pytest
@@ -10,10 +11,17 @@ from common import ids
 from common.clock import FakeClock
 from common.database import Database, connect
 from common.money import Money
+from common.runtime import Resources, Service
+from common.settings import read
+from common.testing import Served
+from fraud.__main__ import service
 from fraud.domain.rules import Action, Mode, Rule
 from fraud.domain.subjects import Dimension, Subject
 from fraud.domain.velocity import Metric, PaymentActivity
 from fraud.in_flight import InFlightRequests
+from fraud.settings import Settings
+
+Serve = Callable[[Service], AbstractAsyncContextManager[Served]]
 
 
 @pytest.fixture
@@ -75,3 +83,10 @@ async def owner_db(owner_url: str, service_name: str) -> AsyncIterator[Database]
     """The test's database with the rights of the migrations."""
     async with connect(owner_url, service=service_name) as database:
         yield database
+
+
+@pytest_asyncio.fixture
+async def fraud(resources: Resources, serve: Serve) -> AsyncIterator[Served]:
+    """The service in this process."""
+    async with service(read(Settings), resources) as value, serve(value) as served:
+        yield served

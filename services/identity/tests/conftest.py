@@ -4,24 +4,21 @@ import base64
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
-from redis.asyncio import Redis
 
 from common import ids
 from common.clock import FakeClock
-from common.database import Database
-from common.http_server import ServerConfig, app, encode
+from common.runtime import Resources, Service
 from common.settings import read
-from common.tokens import UserTokens
-from identity.__main__ import parts
+from common.testing import Served
+from common.tokens import read_jwks
+from identity.__main__ import service
 from identity.domain.users import Access, Profile, Status, User
 from identity.issuer import Issuer
 from identity.settings import Settings
@@ -34,8 +31,7 @@ Json = dict[str, Any]
 BuildUser = Callable[..., User]
 BuildForm = Callable[..., dict[str, str]]
 Bearer = Callable[[Json], dict[str, str]]
-Verifier = Callable[[Issuer], AbstractAsyncContextManager[UserTokens]]
-Serve = Callable[[Redis], AbstractAsyncContextManager[httpx.AsyncClient]]
+Serve = Callable[[Service], AbstractAsyncContextManager[Served]]
 
 
 def key() -> str:
@@ -88,27 +84,7 @@ def issuer(token_key: str) -> Issuer:
 
 
 @pytest.fixture
-def verifier() -> Verifier:
-    """Verifies as every other service does: with the keys that an issuer publishes."""
-
-    @asynccontextmanager
-    async def verifying(issuer: Issuer) -> AsyncIterator[UserTokens]:
-        async def key_set(request: web.Request) -> web.Response:
-            return web.Response(body=encode(issuer.key_set))
-
-        application = web.Application()
-        application.router.add_get("/jwks.json", key_set)
-        async with (
-            TestServer(application) as server,
-            UserTokens(str(server.make_url("/jwks.json"))) as tokens,
-        ):
-            yield tokens
-
-    return verifying
-
-
-@pytest.fixture
-def settings(settings_env: dict[str, str], token_key: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(service_env: dict[str, str], token_key: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """With the least that Argon2 does: these tests are about who gets in, not about how long guessing takes."""
     own = {"TOKEN_PRIVATE_KEY": token_key, "HASHING_MEMORY_KIB": "8", "HASHING_PASSES": "1"}
     for name, value in own.items():
@@ -117,24 +93,19 @@ def settings(settings_env: dict[str, str], token_key: str, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def serve(settings: Settings, db: Database, clock: FakeClock, issuer: Issuer, verifier: Verifier) -> Serve:
-    """The HTTP endpoints as a client sees them; behind Traefik, which says whose request it is."""
-
-    @asynccontextmanager
-    async def serving(redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
-        async with parts(settings, db, redis, clock) as service, verifier(issuer) as tokens:
-            transport = httpx.ASGITransport(app=app(service.http, ServerConfig("identity", tokens)))
-            headers = {"X-Forwarded-For": CLIENT_IP}
-            async with httpx.AsyncClient(transport=transport, base_url="http://identity", headers=headers) as client:
-                yield client
-
-    return serving
+async def identity(settings: Settings, resources: Resources, serve: Serve) -> AsyncIterator[Served]:
+    """The service; it verifies access tokens as every other service does, with the keys that it publishes."""
+    async with service(settings, resources) as value, serve(value) as served:
+        key_set = await served.http.get("/.well-known/jwks.json")
+        resources.user_tokens.accept(read_jwks(key_set.content))
+        yield served
 
 
 @pytest.fixture
-async def http(serve: Serve, redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
-    async with serve(redis) as client:
-        yield client
+def http(identity: Served) -> httpx.AsyncClient:
+    """The HTTP endpoints as a client sees them; behind Traefik, which adds the client's address."""
+    identity.http.headers["X-Forwarded-For"] = CLIENT_IP
+    return identity.http
 
 
 _numbers = itertools.count(1)

@@ -29,15 +29,15 @@ _DECODERS: dict[type[Message], Callable[[Any], PaymentActivity]] = {
 
 
 async def on_payment_activities(
-    tx: Tx, activities: Sequence[PaymentActivity], in_flight: InFlightRequests, clock: Clock
+    tx: Tx, activities: Sequence[PaymentActivity], *, in_flight: InFlightRequests, clock: Clock
 ) -> None:
-    """Feed the counters; none is ever refused."""
+    """Feed the counters with what payment announced; nothing is ever refused."""
     await payment_activity.count_activities(tx, activities, in_flight, clock)
 
 
 def subscriptions(in_flight: InFlightRequests, clock: Clock) -> list[Subscription]:
     handle = partial(on_payment_activities, in_flight=in_flight, clock=clock)
     return [
-        Subscription(QUEUE, message, decode=decode, handle=handle, unhurried=True, events_max=EVENTS_MAX)
+        Subscription(QUEUE, message, decode=decode, handle=handle, low_priority=True, events_max=EVENTS_MAX)
         for message, decode in _DECODERS.items()
     ]

@@ -6,12 +6,12 @@ from commdesk.common.v1.common_pb2 import Money
 from commdesk.payment.v1 import events_pb2 as pb
 from commdesk.payment.v1.payment_pb2 import Payment
 from common import ids
-from common.clock import FakeClock
-from common.database import Database
 from common.events import micros
+from common.testing import Served
 from fraud import consumers
 from fraud.domain.subjects import Dimension, key_of
-from fraud.in_flight import InFlightRequests
+
+Event = pb.PaymentCreated | pb.PaymentSucceeded | pb.PaymentFailed | pb.PaymentCancelled | pb.PaymentExpired
 
 
 @pytest.mark.parametrize(
@@ -25,22 +25,17 @@ from fraud.in_flight import InFlightRequests
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, (str, bool)) else "",
 )
-async def test_every_event_is_counted(
-    db: Database, in_flight: InFlightRequests, clock: FakeClock, message: object, column: str, by_ip: bool
-) -> None:
+async def test_every_event_is_counted(fraud: Served, message: Event, column: str, by_ip: bool) -> None:
     payment = Payment(
         payment_id=ids.encode("pay", ids.new()),
         merchant_id="mer_1",
         user_id="usr_1",
         amount=Money(minor=50_000, currency="INR"),
     )
-    complete = type(message)(payment=payment, time_unix_micros=micros(clock.now()))  # type: ignore[call-arg]
-    complete.MergeFrom(message)  # type: ignore[attr-defined]
-    subscriptions = consumers.subscriptions(in_flight, clock)
-    [subscription] = [each for each in subscriptions if each.message is type(message)]
-    async with db.begin() as tx:
-        assert not await subscription.handle(tx, [subscription.decode(complete)] * 2)
-    async with db.begin() as tx:
+    message.payment.CopyFrom(payment)
+    message.time_unix_micros = micros(fraud.resources.clock.now())
+    await fraud.handle(consumers.QUEUE, [message] * 2)
+    async with fraud.resources.db.begin() as tx:
         rows = await tx.execute(f"select key, {column} as number from velocity_buckets")
         counts = {row.key: row.number for row in rows}
     assert counts[key_of(Dimension.USER, "mer_1", "usr_1")] == 2

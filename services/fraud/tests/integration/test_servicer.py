@@ -1,46 +1,24 @@
 """The gRPC endpoints over a real channel, with real service tokens."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 
 import grpc
 import pytest
 
 from commdesk.common.v1.common_pb2 import Money
 from commdesk.fraud.v1 import fraud_pb2 as pb
-from commdesk.fraud.v1.fraud_pb2_grpc import FraudServiceStub, add_FraudServiceServicer_to_server
-from common import grpc_client, grpc_server, ids
-from common.clock import FakeClock
-from common.database import Database
+from commdesk.fraud.v1.fraud_pb2_grpc import FraudServiceStub
+from common import grpc_client, ids
 from common.errors import InvalidArgument
-from common.testing import public_key
-from common.tokens import ServiceTokens
-from fraud.in_flight import InFlightRequests
-from fraud.servicer import FraudServicer
-from fraud.use_cases.rules import RuleCache
+from common.testing import Served
 
-StubAs = Callable[[str], AbstractAsyncContextManager[FraudServiceStub]]
+StubAs = Callable[[str], FraudServiceStub]
 
 
 @pytest.fixture
-async def stub_as(
-    db: Database, in_flight: InFlightRequests, clock: FakeClock, service_keys: dict[str, str]
-) -> AsyncIterator[StubAs]:
-    public = {name: public_key(key) for name, key in service_keys.items()}
-    rule_cache = RuleCache()
-    await rule_cache.refresh(db)
-    registration = (add_FraudServiceServicer_to_server, FraudServicer(db, rule_cache, in_flight, clock))
-    server = await grpc_server.serve_grpc(0, [registration], ServiceTokens("fraud", service_keys["fraud"], public))
-
-    @asynccontextmanager
-    async def stub(caller: str) -> AsyncIterator[FraudServiceStub]:
-        tokens = ServiceTokens(caller, service_keys[caller], public)
-        channel = grpc_client.channel(f"127.0.0.1:{server.port}", tokens, "fraud")
-        yield FraudServiceStub(channel)  # type: ignore[no-untyped-call]
-        await channel.close(None)
-
-    yield stub
-    await server.stop()
+def stub_as(fraud: Served) -> StubAs:
+    """FraudService as another service calls it."""
+    return lambda caller: FraudServiceStub(fraud.channel(caller))  # type: ignore[no-untyped-call]
 
 
 def _subject(**changes: object) -> pb.Subject:
@@ -55,9 +33,9 @@ def _subject(**changes: object) -> pb.Subject:
 
 
 async def test_scores_come_back_in_order(stub_as: StubAs) -> None:
-    async with stub_as("payment") as stub:
-        subjects = [_subject(user_id="usr_1") for _ in range(11)] + [_subject(user_id="usr_2", device_id="a\0b")]
-        answer = await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
+    stub = stub_as("payment")
+    subjects = [_subject(user_id="usr_1") for _ in range(11)] + [_subject(user_id="usr_2", device_id="a\0b")]
+    answer = await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
     decisions = [score.decision for score in answer.scores]
     assert decisions == [pb.DECISION_ALLOW] * 10 + [pb.DECISION_REVIEW, pb.DECISION_ALLOW]
     assert list(answer.scores[10].reasons) == ["user_creates_1m"]
@@ -65,43 +43,43 @@ async def test_scores_come_back_in_order(stub_as: StubAs) -> None:
 
 async def test_tries_of_one_request_count_once(stub_as: StubAs) -> None:
     long = "k" * 255
-    async with stub_as("payment") as stub:
-        for keys in (["key-1"] * 15, [long + str(number) for number in range(15)]):
-            subjects = [_subject(request_key=key) for key in keys]
-            answer = await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
-            assert {score.decision for score in answer.scores} == {pb.DECISION_ALLOW}
+    stub = stub_as("payment")
+    for keys in (["key-1"] * 15, [long + str(number) for number in range(15)]):
+        subjects = [_subject(request_key=key) for key in keys]
+        answer = await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
+        assert {score.decision for score in answer.scores} == {pb.DECISION_ALLOW}
 
 
 async def test_events_are_listed_by_whatever_is_known(stub_as: StubAs) -> None:
     subjects = [_subject() for _ in range(12)]
-    async with stub_as("payment") as stub:
-        await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
-    async with stub_as("operator") as stub:
-        for reference, number in (("usr_1", 2), ("1.2.3.4", 2), (subjects[11].payment_id, 1), ("usr_9", 0), ("", 2)):
-            answer = await stub.ListFraudEvents(pb.ListFraudEventsRequest(reference=reference), timeout=2)
-            assert len(answer.events) == number, reference
-        limited = await stub.ListFraudEvents(pb.ListFraudEventsRequest(reference="usr_1", limit=1), timeout=2)
+    stub = stub_as("payment")
+    await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
+    stub = stub_as("operator")
+    for reference, number in (("usr_1", 2), ("1.2.3.4", 2), (subjects[11].payment_id, 1), ("usr_9", 0), ("", 2)):
+        answer = await stub.ListFraudEvents(pb.ListFraudEventsRequest(reference=reference), timeout=2)
+        assert len(answer.events) == number, reference
+    limited = await stub.ListFraudEvents(pb.ListFraudEventsRequest(reference="usr_1", limit=1), timeout=2)
     assert [event.payment_id for event in limited.events] == [subjects[11].payment_id]
     assert limited.events[0].decision == pb.DECISION_REVIEW
 
 
 async def test_who_may_ask_and_what_is_refused(stub_as: StubAs) -> None:
-    async with stub_as("wallet") as stub:
+    stub = stub_as("wallet")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.Score(pb.ScoreRequest(subjects=[_subject()]), timeout=2)
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    stub = stub_as("payment")
+    for subjects in ([_subject(payment_id="pay_nonsense")], [_subject() for _ in range(501)]):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await stub.Score(pb.ScoreRequest(subjects=[_subject()]), timeout=2)
-        assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
-    async with stub_as("payment") as stub:
-        for subjects in ([_subject(payment_id="pay_nonsense")], [_subject() for _ in range(501)]):
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
-            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert isinstance(grpc_client.errors_from(refused.value), InvalidArgument)
-        assert len((await stub.Score(pb.ScoreRequest(), timeout=2)).scores) == 0
+            await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert isinstance(grpc_client.errors_from(refused.value), InvalidArgument)
+    assert len((await stub.Score(pb.ScoreRequest(), timeout=2)).scores) == 0
 
 
 @pytest.mark.parametrize("limit", [-1, 501])
 async def test_a_list_is_bounded(stub_as: StubAs, limit: int) -> None:
-    async with stub_as("operator") as stub:
-        with pytest.raises(grpc.aio.AioRpcError, match="between 1 and 500") as refused:
-            await stub.ListFraudEvents(pb.ListFraudEventsRequest(limit=limit), timeout=2)
+    stub = stub_as("operator")
+    with pytest.raises(grpc.aio.AioRpcError, match="between 1 and 500") as refused:
+        await stub.ListFraudEvents(pb.ListFraudEventsRequest(limit=limit), timeout=2)
     assert grpc_client.errors_from(refused.value).code == "limit_exceeded"

@@ -8,48 +8,35 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 from argon2 import Parameters
-from msgspec import Struct
-from redis.asyncio import Redis
 
 from commdesk.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
 from common import runtime
-from common.batching import Batcher
-from common.clock import Clock, SystemClock
-from common.database import Database, connect
+from common.clock import SystemClock
+from common.database import connect
 from common.errors import DomainError
-from common.grpc_server import Registration
-from common.http_server import Route
+from common.runtime import Job, Resources, Service
 from common.settings import read
 from identity import routes
 from identity.issuer import Issuer
 from identity.passwords import Passwords, parameters
 from identity.servicer import IdentityServicer
 from identity.settings import Settings
-from identity.use_cases import sessions as session_use_cases
 from identity.use_cases import users
 from identity.use_cases.logins import LoginPolicy, Logins
 from identity.use_cases.password_changes import PasswordChanges
 from identity.use_cases.profiles import Profiles
-from identity.use_cases.sessions import Sessions
+from identity.use_cases.sessions import Sessions, delete_expired
 from identity.use_cases.sign_ups import NewAdministrator, SignUpPolicy, SignUps, create_administrator
 
 DELETE_EXPIRED_SECONDS = 3_600
 PASSWORD_VARIABLE = "IDENTITY_ADMIN_PASSWORD"  # noqa: S105 - a name
 
 
-class Parts(Struct, frozen=True):
-    """What this process serves and works on."""
-
-    http: Sequence[Route]
-    grpc: Sequence[Registration]
-    batchers: Sequence[Batcher[Any, Any]]
-
-
 @asynccontextmanager
-async def parts(settings: Settings, db: Database, redis: Redis, clock: Clock) -> AsyncIterator[Parts]:
+async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
+    db, redis, clock = resources.db, resources.redis, resources.clock
     async with Passwords(
         settings.hashing_threads, settings.hashing_waiting_max, hashing_parameters(settings)
     ) as passwords:
@@ -64,7 +51,7 @@ async def parts(settings: Settings, db: Database, redis: Redis, clock: Clock) ->
         sign_ups = SignUps(db, clock, passwords, sessions, sign_up_policy(settings))
         logins = Logins(db, clock, passwords, sessions, login_policy(settings))
         profiles = Profiles(db, redis, clock)
-        yield Parts(
+        yield Service(
             http=routes.routes(
                 db,
                 clock,
@@ -76,23 +63,10 @@ async def parts(settings: Settings, db: Database, redis: Redis, clock: Clock) ->
                 key_set=issuer.key_set,
             ),
             grpc=[(add_IdentityServiceServicer_to_server, IdentityServicer(db))],
-            batchers=[*sessions.batchers, *sign_ups.batchers, *logins.batchers, *profiles.batchers],
+            workers=[sessions.workers, sign_ups.workers, logins.workers, profiles.workers],
+            jobs=[Job("delete_expired", DELETE_EXPIRED_SECONDS, partial(delete_expired, db, clock))],
+            timeline=users.timeline,
         )
-
-
-async def service(settings: Settings) -> None:
-    async with (
-        runtime.start(settings, "identity") as rt,
-        parts(settings, rt.db, rt.redis, rt.clock) as own,
-    ):
-        for batcher in own.batchers:
-            rt.batcher(batcher)
-        rt.serve_http(own.http)
-        rt.serve_grpc(*own.grpc)
-        delete_expired = partial(session_use_cases.delete_expired, rt.db, rt.clock)
-        rt.every(DELETE_EXPIRED_SECONDS, "delete_expired", delete_expired)
-        rt.story(users.timeline)
-        await rt.until_stopped()
 
 
 def hashing_parameters(settings: Settings) -> Parameters:

@@ -5,6 +5,7 @@ import base64
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from typing import Any
 
 import asyncpg
@@ -17,15 +18,16 @@ from commdesk.common.v1.events_pb2 import AuditRecorded
 from common.clock import FakeClock
 from common.database import Database
 from common.redis import connect
-from common.testing import published
-from identity.__main__ import create_admin
+from common.runtime import Resources, Service
+from common.testing import Served, published
+from identity.__main__ import create_admin, service
 from identity.settings import Settings
 from identity.use_cases import profiles, sessions
 
 Json = dict[str, Any]
 BuildForm = Callable[..., dict[str, str]]
 Bearer = Callable[[Json], dict[str, str]]
-Serve = Callable[[Redis], AbstractAsyncContextManager[httpx.AsyncClient]]
+Serve = Callable[[Service], AbstractAsyncContextManager[Served]]
 
 
 async def call(http: httpx.AsyncClient, method: str, path: str, *, status: int = 200, **options: Any) -> Json:
@@ -270,16 +272,17 @@ async def test_the_cached_session_lasts_a_day_and_holds_no_token(
 
 
 async def test_nothing_depends_on_redis(
-    http: httpx.AsyncClient, form: BuildForm, bearer: Bearer, redis: Redis, serve: Serve
+    http: httpx.AsyncClient, form: BuildForm, bearer: Bearer, settings: Settings, resources: Resources, serve: Serve
 ) -> None:
     session = await sign_up(http, form)
-    await redis.flushdb()
     before = await call(http, "GET", "/api/v1/users/profile", headers=bearer(session))
-    async with serve(connect("redis://127.0.0.1:1")) as http_without_redis:
-        assert await call(http_without_redis, "GET", "/api/v1/users/profile", headers=bearer(session)) == before
-        await refresh(http_without_redis, session["refreshToken"])
-        await log_in(http_without_redis, session["user"]["email"])
-        await sign_up(http_without_redis, form)
+    without_redis = copy(resources)
+    without_redis.redis = connect("redis://127.0.0.1:1")
+    async with service(settings, without_redis) as value, serve(value) as served:
+        assert await call(served.http, "GET", "/api/v1/users/profile", headers=bearer(session)) == before
+        await refresh(served.http, session["refreshToken"])
+        await log_in(served.http, session["user"]["email"])
+        await sign_up(served.http, form)
 
 
 async def test_a_cached_profile_of_an_older_version_is_read_again(

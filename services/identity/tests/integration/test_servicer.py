@@ -1,10 +1,9 @@
 """The gRPC endpoint over a real channel, with real service tokens."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import grpc
 import pytest
-from redis.asyncio import Redis
 
 from commdesk.identity.v1 import identity_pb2 as pb
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
@@ -12,12 +11,8 @@ from common import grpc_client, ids
 from common.clock import FakeClock
 from common.context import Context
 from common.database import Database
-from common.grpc_server import serve_grpc
-from common.testing import public_key
-from common.tokens import ServiceTokens
-from identity.__main__ import parts
+from common.testing import Served
 from identity.domain.users import User
-from identity.settings import Settings
 from identity.use_cases.sign_ups import SignUp, sign_up_users
 
 GetUsers = Callable[..., Awaitable[list[pb.User]]]
@@ -25,23 +20,15 @@ Enrol = Callable[[], Awaitable[User]]
 
 
 @pytest.fixture
-async def get_users(
-    settings: Settings, db: Database, redis: Redis, clock: FakeClock, service_keys: dict[str, str]
-) -> AsyncIterator[GetUsers]:
+def get_users(identity: Served) -> GetUsers:
     """GetUsers as another service calls it."""
-    public_keys = {name: public_key(key) for name, key in service_keys.items()}
-    tokens = {name: ServiceTokens(name, key, public_keys) for name, key in service_keys.items()}
-    async with parts(settings, db, redis, clock) as service:
-        server = await serve_grpc(0, service.grpc, tokens["identity"])
 
-        async def get_users(*user_ids: str, caller: str = "payment") -> list[pb.User]:
-            async with grpc_client.channel(f"127.0.0.1:{server.port}", tokens[caller], "identity") as channel:
-                stub = IdentityServiceStub(channel)  # type: ignore[no-untyped-call]
-                response = await stub.GetUsers(pb.GetUsersRequest(user_ids=user_ids), timeout=2)
-                return list(response.users)
+    async def get_users(*user_ids: str, caller: str = "payment") -> list[pb.User]:
+        stub = IdentityServiceStub(identity.channel(caller))  # type: ignore[no-untyped-call]
+        response = await stub.GetUsers(pb.GetUsersRequest(user_ids=user_ids), timeout=2)
+        return list(response.users)
 
-        yield get_users
-        await server.stop(0)
+    return get_users
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import base64
 import hashlib
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -9,8 +8,9 @@ import msgspec
 import pytest
 
 from common import ids
+from common.http_server import encode
 from common.testing import public_key
-from common.tokens import TokenInvalid, UserTokens
+from common.tokens import TokenInvalid, UserTokens, read_jwks
 from identity.domain.errors import RefreshTokenInvalid
 from identity.domain.sessions import Device, Session, open_session
 from identity.domain.users import User
@@ -18,7 +18,13 @@ from identity.issuer import Issuer
 from identity.wire import requests, views
 
 Opened = tuple[User, Session]
-Verifier = Callable[[Issuer], AbstractAsyncContextManager[UserTokens]]
+
+
+def verifier(issuer: Issuer) -> UserTokens:
+    """Verifies as every other service does: with the keys that an issuer publishes."""
+    tokens = UserTokens("")
+    tokens.accept(read_jwks(encode(issuer.key_set)))
+    return tokens
 
 
 @pytest.fixture
@@ -28,10 +34,9 @@ def opened(user: Callable[..., User]) -> Opened:
     return owner, open_session(ids.new(), owner, b"1" * 32, Device("", ""), now, timedelta(days=30))
 
 
-async def test_every_service_verifies_what_is_issued_here(issuer: Issuer, opened: Opened, verifier: Verifier) -> None:
+def test_every_service_verifies_what_is_issued_here(issuer: Issuer, opened: Opened) -> None:
     user, session = opened
-    async with verifier(issuer) as tokens:
-        caller = tokens.verify(issuer.access_token(user, session, datetime.now(UTC)))
+    caller = verifier(issuer).verify(issuer.access_token(user, session, datetime.now(UTC)))
     assert caller.user_id == ids.encode("usr", user.user_id)
     assert (caller.merchant_id, caller.roles) == ("mer_commdesk", frozenset({"USER"}))
     assert (caller.email, caller.name, caller.phone) == ("asha@example.com", "Asha Rao", "+919876543210")
@@ -45,22 +50,18 @@ def test_a_token_lives_as_long_as_the_settings_say(issuer: Issuer, opened: Opene
     assert claims["exp"] - claims["iat"] == 900
 
 
-async def test_another_key_is_not_ours(
-    issuer: Issuer, opened: Opened, make_key: Callable[[], str], verifier: Verifier
-) -> None:
+def test_another_key_is_not_ours(issuer: Issuer, opened: Opened, make_key: Callable[[], str]) -> None:
     stranger = Issuer(make_key(), (), timedelta(minutes=15), "commdesk-identity", "commdesk")
-    async with verifier(issuer) as tokens:
-        with pytest.raises(TokenInvalid):
-            tokens.verify(stranger.access_token(*opened, datetime.now(UTC)))
+    with pytest.raises(TokenInvalid):
+        verifier(issuer).verify(stranger.access_token(*opened, datetime.now(UTC)))
 
 
-async def test_a_retired_key_still_verifies(opened: Opened, make_key: Callable[[], str], verifier: Verifier) -> None:
+def test_a_retired_key_still_verifies(opened: Opened, make_key: Callable[[], str]) -> None:
     retired = make_key()
     before = Issuer(retired, (), timedelta(minutes=15), "commdesk-identity", "commdesk")
     after = Issuer(make_key(), (public_key(retired),), timedelta(minutes=15), "commdesk-identity", "commdesk")
     assert len(after.key_set.keys) == 2
-    async with verifier(after) as tokens:
-        tokens.verify(before.access_token(*opened, datetime.now(UTC)))
+    verifier(after).verify(before.access_token(*opened, datetime.now(UTC)))
 
 
 def test_the_key_set_holds_no_private_part(issuer: Issuer, token_key: str) -> None:

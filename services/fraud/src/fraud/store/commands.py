@@ -55,6 +55,7 @@ async def add_counts(tx: Tx, tally: Mapping[tuple[UUID, int], Counts]) -> None:
         return
     rows = sorted(tally.items(), key=lambda row: row[0])
     await tx.write(
+        "velocity_buckets",
         _ADD_COUNTS,
         keys=[key for (key, _), _ in rows],
         minutes=[minute for (_, minute), _ in rows],
@@ -78,6 +79,7 @@ async def record_sources(tx: Tx, activities: Sequence[PaymentActivity]) -> None:
         return
     rows = sorted(spans.items(), key=lambda row: (row[0].user_key, row[0].dimension, row[0].source_key))
     await tx.write(
+        "user_sources",
         _RECORD_SOURCES,
         user_keys=[source.user_key for source, _ in rows],
         dimensions=[source.dimension for source, _ in rows],

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from common.database import Database, Tx
-from common.delivery import Story
+from common.delivery import Timeline
 from common.errors import LimitExceeded
 from fraud.domain.fraud_events import FRAUD_EVENTS_MAX, FraudEvent, FraudEventsFilter
 from fraud.domain.rules import Decision
@@ -21,7 +21,7 @@ async def list_fraud_events(db: Database, filter: FraudEventsFilter) -> list[Fra
         return await queries.fraud_events(tx, filter)
 
 
-async def timeline(tx: Tx, reference: str) -> Story:
+async def timeline(tx: Tx, reference: str) -> Timeline:
     """What was decided about a payment, a user, an address or a device."""
     filter = FraudEventsFilter(reference, requests.payment_id(reference), TIMELINE_EVENTS_MAX)
     return views.timeline(await queries.fraud_events(tx, filter))

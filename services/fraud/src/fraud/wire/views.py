@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from commdesk.fraud.v1 import fraud_pb2
 from common import ids
-from common.delivery import Story, StoryEntry
+from common.delivery import Timeline, TimelineEntry
 from common.events import micros
 from fraud.domain.fraud_events import FraudEvent
 from fraud.domain.scores import Score
@@ -36,10 +36,10 @@ def fraud_events_response(events: Iterable[FraudEvent]) -> fraud_pb2.ListFraudEv
     )
 
 
-def timeline(events: Sequence[FraudEvent]) -> Story:
+def timeline(events: Sequence[FraudEvent]) -> Timeline:
     """Addresses and devices are left out: operators paste timelines into tickets."""
     entries = [
-        StoryEntry(
+        TimelineEntry(
             each.at,
             "fraud",
             f"{each.decision.name.lower()} at score {each.score}",
@@ -47,4 +47,4 @@ def timeline(events: Sequence[FraudEvent]) -> Story:
         )
         for each in reversed(events)
     ]
-    return Story(entries, sorted({ids.encode("pay", each.payment_id) for each in events}))
+    return Timeline(entries, sorted({ids.encode("pay", each.payment_id) for each in events}))

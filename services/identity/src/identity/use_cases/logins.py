@@ -16,6 +16,7 @@ from common.clock import Clock
 from common.context import Context
 from common.database import Database, retried
 from common.errors import DomainError
+from common.runtime import Workers
 from identity.domain import throttles, users
 from identity.domain.concealed import Concealed
 from identity.domain.errors import CredentialsInvalid, LoginThrottled, UserInactive
@@ -75,7 +76,7 @@ class Logins:
             partial(count_attempts, db, clock, policy), name="login-attempt"
         )
         self._logins: Batcher[Login, User] = Batcher(partial(open_sessions, db, clock), name="login")
-        self.batchers = (self._attempts, self._logins)
+        self.workers = Workers(batchers=(self._attempts, self._logins))
 
     async def log_in(self, email: str, password: str) -> OpenedSession:
         """Raises UserInvalid, LoginThrottled, CredentialsInvalid (whichever of the two is wrong) or UserInactive."""

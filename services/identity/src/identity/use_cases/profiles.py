@@ -13,7 +13,8 @@ from common.batching import Batcher
 from common.clock import Clock
 from common.database import Database, retried
 from common.errors import DomainError
-from common.redis import hint as best_effort
+from common.redis import best_effort
+from common.runtime import Workers
 from identity.domain import users
 from identity.domain.changes import ProfileChange
 from identity.domain.errors import UserInvalid, UserNotFound
@@ -32,7 +33,7 @@ class Profiles:
         self._db = db
         self._redis = redis
         self._changes: Batcher[ProfileChange, User] = Batcher(partial(change_profiles, db, clock), name="profile")
-        self.batchers = (self._changes,)
+        self.workers = Workers(batchers=(self._changes,))
 
     async def read(self, user_id: UUID, merchant_id: str) -> views.UserView:
         """Raises UserNotFound."""

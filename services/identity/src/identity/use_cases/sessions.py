@@ -15,7 +15,8 @@ from common.clock import Clock
 from common.context import Context
 from common.database import Database, Tx, retried
 from common.errors import DomainError
-from common.redis import hint as best_effort
+from common.redis import best_effort
+from common.runtime import Workers
 from identity.domain import sessions
 from identity.domain.errors import RefreshTokenInvalid, RefreshTokenReused
 from identity.domain.sessions import Device, LogOut, OpenedSession, Rotation, Session
@@ -45,7 +46,7 @@ class Sessions:
         self._refreshes: Batcher[Refresh, tuple[User, Session]] = Batcher(
             partial(refresh_sessions, db, clock, life), name="refresh"
         )
-        self.batchers = (self._refreshes,)
+        self.workers = Workers(batchers=(self._refreshes,))
 
     def new(self, user: User) -> Session:
         """A session of *user* from the device that the current request came from, not stored yet."""

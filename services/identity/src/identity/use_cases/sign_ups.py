@@ -11,6 +11,7 @@ from common.clock import Clock
 from common.context import Context
 from common.database import Database, retried
 from common.errors import DomainError
+from common.runtime import Workers
 from identity.domain import users
 from identity.domain.changes import AccessChange
 from identity.domain.concealed import Concealed
@@ -63,7 +64,7 @@ class SignUps:
         self._sessions = sessions
         self._policy = policy
         self._batcher: Batcher[SignUp, User] = Batcher(partial(sign_up_users, db, clock), name="sign-up")
-        self.batchers = (self._batcher,)
+        self.workers = Workers(batchers=(self._batcher,))
 
     async def sign_up(self, form: SignUpForm) -> OpenedSession:
         """Raises UserInvalid, RoleNotSelfService or EmailTaken."""

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from common import ids
 from common.database import Database, Tx
-from common.delivery import Story
+from common.delivery import Timeline
 from common.errors import LimitExceeded
 from identity.domain.users import User
 from identity.store import queries
@@ -23,13 +23,13 @@ async def list_users(db: Database, user_ids: Collection[UUID]) -> list[User]:
         return list((await queries.users_by_id(tx, user_ids)).values())
 
 
-async def timeline(tx: Tx, reference: str) -> Story:
+async def timeline(tx: Tx, reference: str) -> Timeline:
     """What happened to a user's account; nothing for references of other kinds."""
     try:
         user_id = ids.decode("usr", reference)
     except ids.InvalidId:
-        return Story()
+        return Timeline()
     user = (await queries.users_by_id(tx, {user_id})).get(user_id)
     if user is None:
-        return Story()
+        return Timeline()
     return views.timeline(user, await queries.recent_sessions(tx, user_id, TIMELINE_SESSIONS_MAX))

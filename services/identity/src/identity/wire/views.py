@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from commdesk.identity.v1 import identity_pb2 as pb
 from common import ids
-from common.delivery import Story, StoryEntry
+from common.delivery import Timeline, TimelineEntry
 from identity.domain.sessions import OpenedSession, Session
 from identity.domain.users import Status, User
 
@@ -140,14 +140,14 @@ def user_message(user: User) -> pb.User:
     )
 
 
-def timeline(user: User, sessions: Iterable[Session]) -> Story:
+def timeline(user: User, sessions: Iterable[Session]) -> Timeline:
     """When a user signed up, logged in and out. Names and addresses are left out."""
     fields = {"user": user_id(user), "roles": " ".join(sorted(user.access.roles)), "status": user.access.status.value}
-    entries = [StoryEntry(user.created_at, "transition", "signed up", fields)]
+    entries = [TimelineEntry(user.created_at, "transition", "signed up", fields)]
     for session in sessions:
         name = {"session": ids.encode("ses", session.session_id), "refreshes": str(session.generation - 1)}
-        entries.append(StoryEntry(session.created_at, "transition", "session opened", name))
+        entries.append(TimelineEntry(session.created_at, "transition", "session opened", name))
         if session.revoked_at is not None:
             summary = f"session ended: {session.revoked_because}"
-            entries.append(StoryEntry(session.revoked_at, "transition", summary, name))
-    return Story(sorted(entries, key=lambda entry: entry.time))
+            entries.append(TimelineEntry(session.revoked_at, "transition", summary, name))
+    return Timeline(sorted(entries, key=lambda entry: entry.time))
