@@ -1,22 +1,27 @@
-"""`ledger` or `python -m ledger`: wire the service together and run it until told to stop."""
+"""`ledger` or `python -m ledger`: the service as a value, and the process that runs it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 from commdesk.ledger.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 from common import runtime
+from common.runtime import Job, Resources, Service
 from ledger import consumers, use_cases
 from ledger.servicer import LedgerServicer
 from ledger.settings import Settings
 
 
-async def service(settings: Settings) -> None:
-    async with runtime.start(settings, "ledger") as rt:
-        rt.serve_grpc((add_LedgerServiceServicer_to_server, LedgerServicer(rt.db)))
-        rt.consume(consumers.subscriptions())
-        rt.every(settings.snapshot_seconds, "snapshots", partial(use_cases.take_snapshot, rt.db))
-        rt.story(use_cases.story)
-        rt.totals(use_cases.totals)
-        await rt.until_stopped()
+@asynccontextmanager
+async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
+    db = resources.db
+    yield Service(
+        grpc=[(add_LedgerServiceServicer_to_server, LedgerServicer(db))],
+        subscriptions=consumers.subscriptions(),
+        jobs=[Job("snapshots", settings.snapshot_seconds, partial(use_cases.take_snapshot, db))],
+        timeline=use_cases.timeline,
+        totals=use_cases.totals,
+    )
 
 
 def main() -> None:

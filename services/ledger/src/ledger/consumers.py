@@ -1,6 +1,4 @@
-"""Doors from the queues: ledger.posting and audit.log."""
-
-from __future__ import annotations
+"""Queue consumers: ledger.posting and audit.log."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,19 +6,21 @@ from functools import partial
 from commdesk.common.v1.events_pb2 import AuditRecorded
 from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.wallet.v1.events_pb2 import WalletCredited, WalletDebited
-from common.consuming import Refused, Subscription
+from common.consuming import Subscription
 from common.database import Tx
+from common.errors import DomainError
 from ledger import use_cases, wire
-from ledger.domain import AuditRecord, Occurrence
+from ledger.domain.audit import AuditRecord
+from ledger.domain.journals import FinancialEvent
 
 
-async def on_financial_events(tx: Tx, occurrences: Sequence[Occurrence]) -> list[Refused]:
-    """What the book cannot take now it cannot take later either: it goes to the dead letters, for a person."""
-    refused = await use_cases.post_journals(tx, occurrences)
-    return [Refused(occurrence, error, for_good=True) for occurrence, error in refused]
+async def on_financial_events(tx: Tx, events: Sequence[FinancialEvent]) -> list[DomainError | None]:
+    """Post each event's journals. What the book cannot take now it cannot take later: its errors are permanent."""
+    return await use_cases.post_journals(tx, events)
 
 
-async def on_audit_recorded(tx: Tx, records: Sequence[AuditRecord]) -> None:
+async def on_audits_recorded(tx: Tx, records: Sequence[AuditRecord]) -> None:
+    """Keep each record, once."""
     await use_cases.keep_audit(tx, records)
 
 
@@ -28,12 +28,14 @@ async def on_audit_recorded(tx: Tx, records: Sequence[AuditRecord]) -> None:
 EVENTS_MAX = 1024
 
 
-def subscriptions() -> tuple[Subscription, ...]:
-    # Nobody waits for the books: what is asked at once (is it paid, what is left) others answer from their own tables.
-    posting = partial(Subscription, "ledger.posting", handle=on_financial_events, unhurried=True, events_max=EVENTS_MAX)
-    return (
+def subscriptions() -> list[Subscription]:
+    # Nobody waits for the books: whether it is paid and what is left, others answer from their own tables.
+    posting = partial(
+        Subscription, "ledger.posting", handle=on_financial_events, low_priority=True, events_max=EVENTS_MAX
+    )
+    return [
         posting(message=PaymentSucceeded, decode=wire.payment_succeeded),
         posting(message=WalletCredited, decode=wire.wallet_credited),
         posting(message=WalletDebited, decode=wire.wallet_debited),
-        Subscription("audit.log", AuditRecorded, wire.audit_recorded, on_audit_recorded, unhurried=True),
-    )
+        Subscription("audit.log", AuditRecorded, wire.audit_recorded, on_audits_recorded, low_priority=True),
+    ]

@@ -1,40 +1,41 @@
-"""Door: gRPC. Reads only; the books are written from the queues."""
-
-from __future__ import annotations
+"""gRPC endpoints. They read; the books are written from the queues."""
 
 from typing import Any
+
+import grpc
 
 from commdesk.ledger.v1 import ledger_pb2 as pb
 from commdesk.ledger.v1 import ledger_pb2_grpc
 from common.database import Database
-from ledger import store, wire
+from common.errors import LimitExceeded
+from ledger import use_cases, wire
+from ledger.domain.audit import AuditFilter
 
 LIMIT_MAX = 500
 
+Context = grpc.aio.ServicerContext[Any, Any]
+
 
 class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
+    """See protos/commdesk/ledger/v1/ledger.proto."""
+
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def TrialBalance(self, request: pb.TrialBalanceRequest, context: Any) -> pb.TrialBalanceResponse:
-        async with self._db.begin() as tx:
-            return wire.balances_message(await store.trial_balance(tx, request.merchant_id or None))
+    async def TrialBalance(self, request: pb.TrialBalanceRequest, context: Context) -> pb.TrialBalanceResponse:
+        return wire.balances_message(await use_cases.trial_balance(self._db, request.merchant_id or None))
 
-    async def ListJournals(self, request: pb.ListJournalsRequest, context: Any) -> pb.ListJournalsResponse:
+    async def ListJournals(self, request: pb.ListJournalsRequest, context: Context) -> pb.ListJournalsResponse:
         reference = wire.journal_reference(request.reference)
-        async with self._db.begin() as tx:
-            return wire.journals_message(await store.journals_about(tx, reference, _limit(request.limit)))
+        return wire.journals_message(await use_cases.list_journals(self._db, reference, _limit(request.limit)))
 
-    async def ListAudit(self, request: pb.ListAuditRequest, context: Any) -> pb.ListAuditResponse:
-        async with self._db.begin() as tx:
-            records = await store.audit(
-                tx,
-                resource_id=request.resource_id or None,
-                actor_id=request.actor_id or None,
-                limit=_limit(request.limit),
-            )
-        return wire.audit_message(records)
+    async def ListAudit(self, request: pb.ListAuditRequest, context: Context) -> pb.ListAuditResponse:
+        filter = AuditFilter(_limit(request.limit), request.resource_id or None, request.actor_id or None)
+        return wire.audit_message(await use_cases.list_audit(self._db, filter))
 
 
-def _limit(asked: int) -> int:
-    return min(asked, LIMIT_MAX) if asked > 0 else LIMIT_MAX
+def _limit(requested: int) -> int:
+    """How many are returned at most; 0 leaves it to us. Raises LimitExceeded."""
+    if not 0 <= requested <= LIMIT_MAX:
+        raise LimitExceeded(f"at most {LIMIT_MAX}", limit=f"0 to {LIMIT_MAX}")
+    return requested or LIMIT_MAX

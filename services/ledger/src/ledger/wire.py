@@ -1,9 +1,6 @@
 """Events in, answers out; no decisions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -14,14 +11,15 @@ from commdesk.ledger.v1 import ledger_pb2 as pb
 from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.wallet.v1 import events_pb2 as wallet_events
 from common import ids
-from common.delivery import Story, StoryEntry
+from common.delivery import Timeline, TimelineEntry
 from common.errors import InvalidArgument
-from ledger.domain import AccountBalance, AuditRecord, BookedJournal, Occurrence
+from common.events import from_micros, micros
+from ledger.domain.audit import AuditRecord
+from ledger.domain.chart import AccountBalance
+from ledger.domain.journals import BookedJournal, FinancialEvent
 
 # What a reference may be; a journal keeps the prefix beside the UUID.
 REFERENCES = ("pay", "wtx")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class CurrencyMixed(InvalidArgument):
@@ -36,10 +34,10 @@ class AuditMalformed(InvalidArgument):
     fix = "Correct the announcing service; states are compact JSON or empty."
 
 
-def payment_succeeded(message: payment_events.PaymentSucceeded) -> Occurrence:
+def payment_succeeded(message: payment_events.PaymentSucceeded) -> FinancialEvent:
     payment = message.payment
     tax, currency = payment.tax, payment.amount.currency
-    return Occurrence(
+    return FinancialEvent(
         "payment.success",
         ids.decode("evt", message.event_id),
         payment.merchant_id,
@@ -59,9 +57,9 @@ def payment_succeeded(message: payment_events.PaymentSucceeded) -> Occurrence:
     )
 
 
-def wallet_credited(message: wallet_events.WalletCredited) -> Occurrence:
+def wallet_credited(message: wallet_events.WalletCredited) -> FinancialEvent:
     cause, reference = _cause_and_reference(message.event_id, message.transaction_id)
-    return Occurrence(
+    return FinancialEvent(
         "wallet.credited",
         cause,
         message.owner.merchant_id,
@@ -75,9 +73,9 @@ def wallet_credited(message: wallet_events.WalletCredited) -> Occurrence:
     )
 
 
-def wallet_debited(message: wallet_events.WalletDebited) -> Occurrence:
+def wallet_debited(message: wallet_events.WalletDebited) -> FinancialEvent:
     cause, reference = _cause_and_reference(message.event_id, message.transaction_id)
-    return Occurrence(
+    return FinancialEvent(
         "wallet.debited",
         cause,
         message.owner.merchant_id,
@@ -125,7 +123,7 @@ def audit_recorded(message: common_events.AuditRecorded) -> AuditRecord:
         message.request_id,
         message.service,
     )
-    if any(isinstance(value, str) and "\0" in value for value in record):
+    if any(isinstance(value, str) and "\0" in value for value in msgspec.structs.astuple(record)):
         raise AuditMalformed("a field holds a NUL character")
     return record
 
@@ -154,7 +152,10 @@ def is_journal_reference(text: str) -> bool:
 
 def balances_message(balances: Iterable[AccountBalance]) -> pb.TrialBalanceResponse:
     return pb.TrialBalanceResponse(
-        accounts=[pb.AccountBalance(account=b.account, asset=b.asset, debit=b.debit, credit=b.credit) for b in balances]
+        accounts=[
+            pb.AccountBalance(account=each.account, asset=each.asset, debit=each.debit, credit=each.credit)
+            for each in balances
+        ]
     )
 
 
@@ -170,8 +171,8 @@ def _journal_message(journal: BookedJournal) -> pb.Journal:
         asset=journal.asset,
         cause_id=ids.encode("evt", journal.cause_id),
         reference=ids.encode(journal.reference_prefix, journal.reference),
-        time_unix_micros=unix_micros(journal.effective_at),
-        entries=[pb.Entry(account=account, debit=debit, credit=credit) for account, debit, credit in journal.entries],
+        time_unix_micros=micros(journal.effective_at),
+        entries=[pb.Entry(account=line.account, debit=line.debit, credit=line.credit) for line in journal.entries],
     )
 
 
@@ -198,10 +199,10 @@ def audit_message(records: Iterable[AuditRecord]) -> pb.ListAuditResponse:
     )
 
 
-def story(journals: Sequence[BookedJournal], records: Iterable[AuditRecord]) -> Story:
+def timeline(journals: Sequence[BookedJournal], records: Iterable[AuditRecord]) -> Timeline:
     """What the books say, for operators: amounts and ids, no states (they may say more than a ticket should)."""
     entries = [
-        StoryEntry(
+        TimelineEntry(
             journal.effective_at,
             "journal",
             f"{journal.template}: "
@@ -213,8 +214,8 @@ def story(journals: Sequence[BookedJournal], records: Iterable[AuditRecord]) -> 
         for journal in journals
     ]
     entries += [
-        StoryEntry(
-            _EPOCH + timedelta(microseconds=record.time_unix_micros),
+        TimelineEntry(
+            from_micros(record.time_unix_micros),
             "audit",
             f"{record.actor_id or 'nobody'} {record.action} {record.resource_id}",
             {"service": record.service, "request_id": record.request_id, "trace_id": record.trace_id},
@@ -222,9 +223,4 @@ def story(journals: Sequence[BookedJournal], records: Iterable[AuditRecord]) -> 
         for record in records
     ]
     related = (ids.encode(journal.reference_prefix, journal.reference) for journal in journals)
-    return Story(entries, tuple(dict.fromkeys(related)))
-
-
-def unix_micros(time: datetime) -> int:
-    """Whole microseconds since the epoch; `datetime.timestamp` would go through a float."""
-    return (time - _EPOCH) // _MICROSECOND
+    return Timeline(entries, tuple(dict.fromkeys(related)))

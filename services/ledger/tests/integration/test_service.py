@@ -1,10 +1,7 @@
 """The whole service on a real broker: what is announced is posted, once, and can be asked for."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import grpc
 import pytest
@@ -14,13 +11,16 @@ from commdesk.common.v1 import delivery_pb2
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
 from commdesk.ledger.v1 import ledger_pb2 as pb
 from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
-from common import grpc_client, ids
+from common import grpc_client, ids, runtime
 from common.database import Database
+from common.guards import Guards
 from common.settings import read
 from common.testing import Announce, until
 from common.tokens import ServiceTokens
 from ledger.__main__ import service
 from ledger.settings import Settings
+
+from ..builders import Events
 
 TIMEOUT = 5.0
 
@@ -29,7 +29,7 @@ TIMEOUT = 5.0
 async def running(settings_env: dict[str, str]) -> AsyncIterator[Settings]:
     """The service, as `ledger serve` runs it."""
     settings = read(Settings)
-    task = asyncio.create_task(service(settings))
+    task = asyncio.create_task(runtime.serve("ledger", settings, service, Guards.all()))
     yield settings
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -49,7 +49,7 @@ async def count(db: Database, table: str) -> int:
 
 
 async def test_a_payment_and_its_grant_are_posted_once_and_can_be_asked_for(
-    db: Database, announce: Announce, channel: grpc.aio.Channel, events: Any
+    db: Database, announce: Announce, channel: grpc.aio.Channel, events: Events
 ) -> None:
     paid = events.paid()
     credited, debited = events.credited(payment_id=paid.payment.payment_id), events.debited()
@@ -79,30 +79,32 @@ async def test_a_payment_and_its_grant_are_posted_once_and_can_be_asked_for(
 
 
 async def test_what_does_not_add_up_becomes_a_dead_letter_alone(
-    db: Database, announce: Announce, channel: grpc.aio.Channel, events: Any
+    db: Database, announce: Announce, channel: grpc.aio.Channel, events: Events
 ) -> None:
     await announce([events.paid(), events.paid(net=1), events.paid()])
 
-    async def settled() -> bool:
+    async def handled() -> bool:
         return await count(db, "journals") == 2 and await count(db, "dead_letters") == 1
 
-    await until(settled)
+    await until(handled)
     dead = await DeliveryServiceStub(channel).ListDeadLetters(
         delivery_pb2.ListDeadLettersRequest(), timeout=TIMEOUT, wait_for_ready=True
     )
     assert [(each.queue, each.error_code) for each in dead.dead_letters] == [("ledger.posting", "journal_unbalanced")]
 
 
-async def test_audit_is_kept_and_told(db: Database, announce: Announce, channel: grpc.aio.Channel, events: Any) -> None:
+async def test_audit_is_kept_and_listed(
+    db: Database, announce: Announce, channel: grpc.aio.Channel, events: Events
+) -> None:
     paid = events.paid()
     payment_id = paid.payment.payment_id
     await announce([paid])
     await announce([events.audited(resource_id=payment_id), events.audited(resource_id=payment_id, after_json="{")])
 
-    async def settled() -> bool:
+    async def handled() -> bool:
         return await count(db, "audit_logs") == 1 and await count(db, "dead_letters") == 1
 
-    await until(settled)
+    await until(handled)
     listed = await LedgerServiceStub(channel).ListAudit(
         pb.ListAuditRequest(resource_id=payment_id), timeout=TIMEOUT, wait_for_ready=True
     )
@@ -110,8 +112,8 @@ async def test_audit_is_kept_and_told(db: Database, announce: Announce, channel:
         ("usr_1", "payment.create", '{"status": "CREATED"}')
     ]
     delivery = DeliveryServiceStub(channel)
-    story = await delivery.Story(delivery_pb2.StoryRequest(reference=payment_id), timeout=TIMEOUT)
-    assert sorted(entry.kind for entry in story.entries) == ["audit", "journal"]
+    timeline = await delivery.Story(delivery_pb2.StoryRequest(reference=payment_id), timeout=TIMEOUT)
+    assert sorted(entry.kind for entry in timeline.entries) == ["audit", "journal"]
     of_user = await delivery.Story(delivery_pb2.StoryRequest(reference="usr_1"), timeout=TIMEOUT)
     assert [entry.kind for entry in of_user.entries] == ["audit"]
     totals = await delivery.Totals(delivery_pb2.TotalsRequest(), timeout=TIMEOUT)

@@ -1,44 +1,46 @@
 """Events as they come off the wire."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 from common.ids import InvalidId
 from ledger import wire
 
+from ..builders import Events
 
-def test_a_payment_says_what_happened_to_the_paisa(events: Any) -> None:
+
+def test_a_payment_says_what_happened_to_the_paisa(events: Events) -> None:
     event = events.paid()
-    occurrence = wire.payment_succeeded(event)
-    assert occurrence.amounts == {"amount": 50_000, "net": 42_373, "cgst": 3_814, "sgst": 3_813, "igst": 0}
-    assert (occurrence.gateway, occurrence.currency, occurrence.merchant_id) == ("cashfree", "INR", "mer_commdesk")
-    assert occurrence.effective_unix_micros == event.time_unix_micros
+    financial_event = wire.payment_succeeded(event)
+    assert financial_event.amounts == {"amount": 50_000, "net": 42_373, "cgst": 3_814, "sgst": 3_813, "igst": 0}
+    assert (financial_event.gateway, financial_event.currency, financial_event.merchant_id) == (
+        "cashfree",
+        "INR",
+        "mer_commdesk",
+    )
+    assert financial_event.effective_unix_micros == event.time_unix_micros
 
 
-def test_a_grant_goes_back_to_its_payment(events: Any) -> None:
+def test_a_grant_goes_back_to_its_payment(events: Events) -> None:
     paid = events.paid()
     credited = wire.wallet_credited(events.credited(payment_id=paid.payment.payment_id))
     assert credited.payment_id == wire.payment_succeeded(paid).reference
     assert wire.wallet_credited(events.credited()).payment_id is None
 
 
-def test_parts_in_another_currency_are_refused(events: Any) -> None:
+def test_parts_in_another_currency_are_refused(events: Events) -> None:
     event = events.paid()
     event.payment.tax.cgst.currency = "USD"
     with pytest.raises(wire.CurrencyMixed):
         wire.payment_succeeded(event)
 
 
-def test_a_part_of_nothing_needs_no_currency(events: Any) -> None:
+def test_a_part_of_nothing_needs_no_currency(events: Events) -> None:
     event = events.paid()
     event.payment.tax.igst.Clear()
     assert wire.payment_succeeded(event).amounts["igst"] == 0
 
 
-def test_an_id_that_is_none_is_refused(events: Any) -> None:
+def test_an_id_that_is_none_is_refused(events: Events) -> None:
     event = events.paid()
     event.event_id = "evt_nonsense"
     with pytest.raises(InvalidId):
@@ -55,12 +57,12 @@ def test_an_id_that_is_none_is_refused(events: Any) -> None:
         {"after_json": '{"a": 1e999999}'},
     ],
 )
-def test_an_audit_that_cannot_be_kept_is_refused(events: Any, fields: dict[str, str]) -> None:
+def test_an_audit_that_cannot_be_kept_is_refused(events: Events, fields: dict[str, str]) -> None:
     with pytest.raises(wire.AuditMalformed):
         wire.audit_recorded(events.audited(**fields))
 
 
-def test_an_absent_state_is_none(events: Any) -> None:
+def test_an_absent_state_is_none(events: Events) -> None:
     record = wire.audit_recorded(events.audited(before_json=""))
     assert record.before_state is None
     assert record.after_state == '{"status":"CREATED"}'

@@ -1,12 +1,11 @@
 """Who did what to what: the record of one financial or administrative action."""
 
-from __future__ import annotations
-
-from typing import NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
 
-class AuditRecord(NamedTuple):
+
+class AuditRecord(Struct, frozen=True):
     """One audited action, as it is kept."""
 
     audit_id: UUID
@@ -23,3 +22,12 @@ class AuditRecord(NamedTuple):
     trace_id: str
     request_id: str
     service: str
+
+
+class AuditFilter(Struct, frozen=True):
+    """Which records, newest first: about a resource, by an actor, or by or about *either*."""
+
+    limit: int
+    resource_id: str | None = None
+    actor_id: str | None = None
+    either: str | None = None

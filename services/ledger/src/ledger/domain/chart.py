@@ -1,10 +1,9 @@
 """The chart of accounts: which accounts there are, what they hold, on which side they grow."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import NamedTuple
+
+from msgspec import Struct
 
 INR = "INR"
 CREDIT = "CREDIT"
@@ -34,14 +33,14 @@ NORMAL_SIDE: dict[Kind, Side] = {
 assert NORMAL_SIDE.keys() == set(Kind), "every kind of account grows on one side"
 
 
-class Account(NamedTuple):
+class Account(Struct, frozen=True):
     number: int
     code: str
     asset: str
     kind: Kind
 
 
-# The same rows that the migrations seed (a test compares them): numbers are for ever, new accounts get new ones.
+# The same rows that the migrations seed (a test compares them): a number is never given twice.
 CHART: tuple[Account, ...] = (
     Account(1000, "asset:bank", INR, Kind.ASSET),
     Account(1100, "asset:gateway:cashfree", INR, Kind.ASSET),
@@ -69,7 +68,7 @@ CHART: tuple[Account, ...] = (
 ACCOUNTS: dict[str, Account] = {account.code: account for account in CHART}
 
 
-class AccountBalance(NamedTuple):
+class AccountBalance(Struct, frozen=True):
     account: str
     asset: str
     debit: int

@@ -4,18 +4,17 @@ A journal is what one event does to one asset: lines that add up to zero. Which 
 `TEMPLATES` table; nothing else decides where money goes in the books.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from common.errors import DomainError, InvalidArgument
 from ledger.domain.chart import ACCOUNTS, CHART, CREDIT, INR, Side
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True):
     """One line of a template: the account's code may hold `{gateway}`; the amount is the sum of these fields."""
 
     side: Side
@@ -23,7 +22,7 @@ class Line(NamedTuple):
     amounts: tuple[str, ...]
 
 
-class Template(NamedTuple):
+class Template(Struct, frozen=True):
     name: str
     asset: str
     lines: tuple[Line, ...]
@@ -83,13 +82,14 @@ TEMPLATES: dict[str, tuple[Template, ...]] = {
 }
 
 
-class Occurrence(NamedTuple):
-    """A financial event as the ledger sees it: what it is about, and its amounts by name, in minor units or credits.
+class FinancialEvent(Struct, frozen=True, gc=False):
+    """What happened, as the ledger sees it: what it is about, and its amounts by name, in minor units or credits.
 
-    A tuple rather than a dataclass: one is made per event on the posting path.
+    `gc=False` here and below: many are made per batch and none can be part of a cycle, so the collector skips them.
     """
 
-    event: str
+    # Its routing key, by which templates are found.
+    key: str
     cause_id: UUID
     merchant_id: str
     reference_prefix: str
@@ -102,7 +102,7 @@ class Occurrence(NamedTuple):
     amounts: Mapping[str, int]
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """One line of a journal; exactly one of the two amounts is above zero."""
 
     account: int
@@ -110,11 +110,11 @@ class Entry(NamedTuple):
     credit: int
 
 
-class Journal(NamedTuple):
+class Journal(Struct, frozen=True, gc=False):
     journal_id: UUID
     template: str
     asset: str
-    occurrence: Occurrence
+    event: FinancialEvent
     entries: list[Entry]
 
 
@@ -142,7 +142,7 @@ class AssetUnknown(InvalidArgument):
     fix = "Add accounts and a template for the currency, then replay the dead letter."
 
 
-class _Posting(NamedTuple):
+class _Posting(Struct, frozen=True):
     """A template line with its account found: `numbers` by gateway, or one number for all."""
 
     number: int
@@ -162,68 +162,74 @@ def _compiled(line: Line, asset: str) -> _Posting:
 
 
 _POSTINGS: dict[str, tuple[tuple[Template, tuple[_Posting, ...]], ...]] = {
-    event: tuple((template, tuple(_compiled(line, template.asset) for line in template.lines)) for template in served)
-    for event, served in TEMPLATES.items()
+    key: tuple((template, tuple(_compiled(line, template.asset) for line in template.lines)) for template in templates)
+    for key, templates in TEMPLATES.items()
 }
 
 
-def journals_of(occurrence: Occurrence, new_id: Callable[[], UUID]) -> list[Journal]:
-    """The journals that *occurrence* causes. Raises the errors above when the book cannot take it."""
+def journals_of(event: FinancialEvent, new_id: Callable[[], UUID]) -> list[Journal]:
+    """The journals that *event* causes. Raises the errors above when the book cannot take it."""
     journals = []
-    for template, postings in _POSTINGS[occurrence.event]:
-        entries = _entries(occurrence, template, postings)
+    for template, postings in _POSTINGS[event.key]:
+        entries = _entries(event, template, postings)
         if entries:
-            journals.append(Journal(new_id(), template.name, template.asset, occurrence, entries))
+            journals.append(Journal(new_id(), template.name, template.asset, event, entries))
     return journals
 
 
-def _entries(occurrence: Occurrence, template: Template, postings: tuple[_Posting, ...]) -> list[Entry]:
-    amounts, entries, balance = occurrence.amounts, [], 0
-    for fixed, numbers, debit, names in postings:
+def _entries(event: FinancialEvent, template: Template, postings: tuple[_Posting, ...]) -> list[Entry]:
+    amounts, entries, balance = event.amounts, [], 0
+    for posting in postings:
         amount = 0
-        for name in names:
+        for name in posting.amounts:
             part = amounts[name]
             if part < 0:
-                raise AmountNegative(f"{name} of {occurrence.event} is {part}")
+                raise AmountNegative(f"{name} of {event.key} is {part}")
             amount += part
         if amount == 0:
             continue
-        number = fixed if numbers is None else _by_gateway(numbers, occurrence)
-        balance += amount if debit else -amount
-        entries.append(Entry(number, amount, 0) if debit else Entry(number, 0, amount))
+        number = posting.number if posting.numbers is None else _by_gateway(posting.numbers, event)
+        if posting.debit:
+            balance += amount
+            entries.append(Entry(number, amount, 0))
+        else:
+            balance -= amount
+            entries.append(Entry(number, 0, amount))
     if balance:
         raise JournalUnbalanced(f"{template.name} is off by {balance} {template.asset}")
-    if entries and template.asset != CREDIT and template.asset != occurrence.currency:
-        raise AssetUnknown(f"{template.name} is in {template.asset}, the event in {occurrence.currency or 'nothing'}")
+    if entries and template.asset != CREDIT and template.asset != event.currency:
+        raise AssetUnknown(f"{template.name} is in {template.asset}, the event in {event.currency or 'nothing'}")
     return entries
 
 
-def _by_gateway(numbers: Mapping[str, int], occurrence: Occurrence) -> int:
+def _by_gateway(numbers: Mapping[str, int], event: FinancialEvent) -> int:
     try:
-        return numbers[occurrence.gateway]
+        return numbers[event.gateway]
     except KeyError:
-        raise AccountUnknown(f"no account for the gateway {occurrence.gateway!r}") from None
+        raise AccountUnknown(f"no account for the gateway {event.gateway!r}") from None
 
 
-def journals_of_each(
-    occurrences: Iterable[Occurrence], new_id: Callable[[], UUID]
-) -> tuple[list[Journal], list[tuple[Occurrence, DomainError]]]:
-    """The journals of a batch in the order of their causes, and what the book cannot take with the reason."""
+class Postings(Struct, frozen=True):
+    """What a batch of events comes to: its journals in the order of their causes, and for each event, in the order
+    given, why the book cannot take it, or None."""
+
+    journals: list[Journal]
+    refusals: list[DomainError | None]
+
+
+def journals_of_each(events: Sequence[FinancialEvent], new_id: Callable[[], UUID]) -> Postings:
+    """The journals of a batch; an event that the book cannot take does not hold up the rest."""
     journals: list[Journal] = []
-    refused: list[tuple[Occurrence, DomainError]] = []
-    for occurrence in sorted(occurrences, key=_cause):
+    refusals: list[DomainError | None] = [None] * len(events)
+    for index in sorted(range(len(events)), key=lambda index: events[index].cause_id.int):
         try:
-            journals += journals_of(occurrence, new_id)
+            journals += journals_of(events[index], new_id)
         except DomainError as error:
-            refused.append((occurrence, error))
-    return journals, refused
+            refusals[index] = error
+    return Postings(journals, refusals)
 
 
-def _cause(occurrence: Occurrence) -> int:
-    return occurrence.cause_id.int
-
-
-class BookedEntry(NamedTuple):
+class BookedEntry(Struct, frozen=True):
     """A line as it stands in the book."""
 
     account: str
@@ -231,7 +237,7 @@ class BookedEntry(NamedTuple):
     credit: int
 
 
-class BookedJournal(NamedTuple):
+class BookedJournal(Struct, frozen=True):
     """A journal as it stands in the book."""
 
     journal_id: UUID

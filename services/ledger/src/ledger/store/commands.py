@@ -1,0 +1,106 @@
+"""What is booked, as text, because it is hot: one statement per table and batch."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from asyncpg import UniqueViolationError
+
+from common.database import LostRace, Tx
+from common.events import from_micros
+from ledger.domain.audit import AuditRecord
+from ledger.domain.journals import Journal
+
+# One probe of an index for each cause, whatever the planner thinks of the table.
+_POSTED = """
+select journal.cause_id, journal.template
+from unnest(cast(:cause_ids as uuid[])) as given (cause_id)
+cross join lateral (select cause_id, template from journals where cause_id = given.cause_id offset 0) journal
+"""
+_JOURNAL_COLUMNS = (
+    "journal_id", "merchant_id", "template", "asset", "cause_id", "reference_prefix", "reference", "payment_id",
+    "lines", "effective_at",
+)  # fmt: skip
+_ENTRY_COLUMNS = ("journal_id", "line", "account_id", "debit", "credit")
+
+
+async def post(tx: Tx, journals: Sequence[Journal]) -> int:
+    """Book *journals*, sorted by cause, each once per cause and template; says how many are new.
+
+    They are added in the order given, which is the order in which two posters may wait for one another. Raises LostRace
+    when another one booked the same cause between the look and the insert.
+    """
+    existing = await tx.execute(_POSTED, cause_ids=list(dict.fromkeys(each.event.cause_id for each in journals)))
+    posted = {(row["cause_id"].int, row["template"]) for row in existing}
+    new = []
+    for journal in journals:
+        cause = journal.event.cause_id.int, journal.template
+        if cause not in posted:
+            posted.add(cause)
+            new.append(journal)
+    if not new:
+        return 0
+    try:
+        await tx.copy("journals", _JOURNAL_COLUMNS, map(_journal_row, new))
+    except UniqueViolationError as error:
+        raise LostRace from error
+    # In one statement, so that the trigger sees each journal whole.
+    await tx.copy("ledger_entries", _ENTRY_COLUMNS, [row for journal in new for row in _entry_rows(journal)])
+    return len(new)
+
+
+def _journal_row(journal: Journal) -> tuple[Any, ...]:
+    event = journal.event
+    return (
+        journal.journal_id, event.merchant_id, journal.template, journal.asset, event.cause_id,
+        event.reference_prefix, event.reference, event.payment_id, len(journal.entries),
+        from_micros(event.effective_unix_micros),
+    )  # fmt: skip
+
+
+def _entry_rows(journal: Journal) -> Iterator[tuple[Any, ...]]:
+    for line, entry in enumerate(journal.entries, start=1):
+        yield journal.journal_id, line, entry.account, entry.debit, entry.credit
+
+
+_ADD_AUDIT = """
+insert into audit_logs (audit_id, merchant_id, actor_id, action, resource_type, resource_id, before_state, after_state,
+                        ip_address, user_agent, trace_id, request_id, service, created_at)
+select audit_id, merchant_id, nullif(actor_id, ''), action, resource_type, resource_id,
+       cast(before_state as jsonb), cast(after_state as jsonb), nullif(ip_address, ''), nullif(user_agent, ''),
+       trace_id, request_id, service, timestamptz 'epoch' + time_unix_micros * interval '1 microsecond'
+from unnest(cast(:audit_ids as uuid[]), cast(:times as bigint[]), cast(:merchant_ids as text[]),
+            cast(:actor_ids as text[]), cast(:actions as text[]), cast(:resource_types as text[]),
+            cast(:resource_ids as text[]), cast(:before_states as text[]), cast(:after_states as text[]),
+            cast(:ip_addresses as text[]), cast(:user_agents as text[]), cast(:trace_ids as text[]),
+            cast(:request_ids as text[]), cast(:services as text[]))
+     as row (audit_id, time_unix_micros, merchant_id, actor_id, action, resource_type, resource_id, before_state,
+             after_state, ip_address, user_agent, trace_id, request_id, service)
+on conflict (audit_id) do nothing
+"""
+# Which array of the statement holds which field of the records.
+_AUDIT_PARAMETERS = {
+    "audit_id": "audit_ids",
+    "time_unix_micros": "times",
+    "merchant_id": "merchant_ids",
+    "actor_id": "actor_ids",
+    "action": "actions",
+    "resource_type": "resource_types",
+    "resource_id": "resource_ids",
+    "before_state": "before_states",
+    "after_state": "after_states",
+    "ip_address": "ip_addresses",
+    "user_agent": "user_agents",
+    "trace_id": "trace_ids",
+    "request_id": "request_ids",
+    "service": "services",
+}
+assert _AUDIT_PARAMETERS.keys() == set(AuditRecord.__struct_fields__), "every field of a record is kept"
+
+
+async def add_audit(tx: Tx, records: Sequence[AuditRecord]) -> None:
+    """Keep *records*, sorted by id, each once."""
+    if records:
+        columns = {
+            parameter: [getattr(record, field) for record in records] for field, parameter in _AUDIT_PARAMETERS.items()
+        }
+        await tx.write(_ADD_AUDIT, **columns)

@@ -1,0 +1,151 @@
+"""The tables of the books as SQLAlchemy Core describes them; a test compares this with what the migrations make."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import UserDefinedType
+
+metadata = MetaData()
+
+
+class TransactionId(UserDefinedType[int]):
+    """The id of a database transaction, which never wraps around."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+_TIME = DateTime(timezone=True)
+
+
+def _xid() -> Column[int]:
+    """Which transaction booked the row. What is below the oldest running one can no longer change, which is how
+    snapshots know where they may cut."""
+    return Column("xid", TransactionId, nullable=False, server_default=text("pg_current_xact_id()"))
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", Integer, primary_key=True, autoincrement=False),
+    Column("code", Text, nullable=False, unique=True),
+    Column("asset", Text, CheckConstraint("asset in ('INR', 'CREDIT')"), nullable=False),
+    Column("kind", Text, CheckConstraint("kind in ('asset', 'liability', 'revenue', 'expense')"), nullable=False),
+    Column(
+        "normal_side",
+        Text,
+        CheckConstraint("normal_side = case when kind in ('asset', 'expense') then 'debit' else 'credit' end"),
+        nullable=False,
+    ),
+)
+
+journals = Table(
+    "journals",
+    metadata,
+    Column("journal_id", Uuid, primary_key=True),
+    Column("merchant_id", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("asset", Text, CheckConstraint("asset in ('INR', 'CREDIT')"), nullable=False),
+    Column("cause_id", Uuid, nullable=False),
+    Column("reference_prefix", Text, nullable=False),
+    Column("reference", Uuid, nullable=False),
+    # The payment behind the reference, when it is not the reference itself.
+    Column("payment_id", Uuid),
+    # How many entries the journal has: the trigger holds it to that, so nothing can be added later.
+    Column("lines", SmallInteger, CheckConstraint("lines >= 2"), nullable=False),
+    Column("effective_at", _TIME, nullable=False),
+    Column("booked_at", _TIME, nullable=False, server_default=text("now()")),
+    Column("reverses", Uuid),
+    _xid(),
+    # Posted once per cause.
+    UniqueConstraint("cause_id", "template"),
+    CheckConstraint("reverses <> journal_id"),
+    # A journal about a wallet transaction is found by its cause, which has the same id.
+    Index("journals_reference", "reference", postgresql_where=text("reference <> cause_id")),
+    Index("journals_payment", "payment_id", postgresql_where=text("payment_id is not null")),
+    Index("journals_xid", "xid"),
+    # Reversed at most once.
+    Index("journals_reverses", "reverses", unique=True, postgresql_where=text("reverses is not null")),
+)
+
+# No foreign keys: the trigger checks journals and accounts for the whole statement at once, which a foreign key would
+# do row by row.
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("journal_id", Uuid, nullable=False),
+    Column("line", SmallInteger, CheckConstraint("line >= 1"), nullable=False),
+    Column("account_id", Integer, nullable=False),
+    Column("debit", BigInteger, nullable=False),
+    Column("credit", BigInteger, nullable=False),
+    _xid(),
+    PrimaryKeyConstraint("journal_id", "line"),
+    CheckConstraint("(debit > 0 and credit = 0) or (debit = 0 and credit > 0)"),
+)
+
+# Sums of everything booked by transactions below `horizon`: computed from the book, and may be dropped at any time.
+balance_snapshots = Table(
+    "balance_snapshots",
+    metadata,
+    Column("horizon", TransactionId, nullable=False),
+    Column("merchant_id", Text, nullable=False),
+    Column("account_id", Integer, ForeignKey("accounts.account_id"), nullable=False, autoincrement=False),
+    Column("debit", BigInteger, nullable=False),
+    Column("credit", BigInteger, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    PrimaryKeyConstraint("horizon", "merchant_id", "account_id"),
+)
+
+journal_snapshots = Table(
+    "journal_snapshots",
+    metadata,
+    Column("horizon", TransactionId, nullable=False),
+    Column("merchant_id", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("journals", BigInteger, nullable=False),
+    PrimaryKeyConstraint("horizon", "merchant_id", "template"),
+)
+
+audit_logs = Table(
+    "audit_logs",
+    metadata,
+    # The event's own id: the same action announced twice is kept once.
+    Column("audit_id", Uuid, primary_key=True),
+    Column("merchant_id", Text, nullable=False),
+    Column("actor_id", Text),
+    Column("action", Text, nullable=False),
+    Column("resource_type", Text, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("before_state", JSONB),
+    Column("after_state", JSONB),
+    Column("ip_address", Text),
+    Column("user_agent", Text),
+    Column("trace_id", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("recorded_at", _TIME, nullable=False, server_default=text("now()")),
+    _xid(),
+    # The id is in order of time.
+    Index("audit_logs_resource", "resource_id", "audit_id"),
+    Index("audit_logs_actor", "actor_id", "audit_id", postgresql_where=text("actor_id is not null")),
+)

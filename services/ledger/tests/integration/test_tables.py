@@ -1,0 +1,8 @@
+"""`store/tables.py` describes what the migrations make."""
+
+from common.testing import schema
+from ledger.store import tables
+
+
+async def test_the_tables_are_those_of_the_migrations(superuser_url: str) -> None:
+    await schema.assert_matches(tables.metadata, superuser_url, "ledger")
