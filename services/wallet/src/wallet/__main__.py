@@ -1,21 +1,28 @@
-"""wallet: wire the service together and run it until told to stop."""
+"""`wallet` or `python -m wallet`: the service as a value, and the process that runs it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from commdesk.wallet.v1.wallet_pb2_grpc import add_WalletServiceServicer_to_server
 from common import runtime
+from common.runtime import Resources, Service, Workers
 from wallet import consumers, routes, use_cases
 from wallet.servicer import WalletServicer, consumptions
 from wallet.settings import Settings
 
 
-async def service(settings: Settings) -> None:
-    async with runtime.start(settings, "wallet") as rt:
-        waiting = rt.batcher(consumptions(rt.db, rt.clock))
-        rt.serve_grpc((add_WalletServiceServicer_to_server, WalletServicer(rt.db, rt.clock, waiting)))
-        rt.serve_http(routes.routes(rt.db, rt.clock, settings.default_merchant_id))
-        rt.consume(consumers.subscriptions(rt.clock))
-        rt.story(use_cases.timeline)
-        rt.totals(use_cases.totals)
-        await rt.until_stopped()
+@asynccontextmanager
+async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
+    db, clock, guards = resources.db, resources.clock, resources.guards
+    consume = consumptions(db, clock, guards)
+    yield Service(
+        http=routes.routes(db, clock, settings.default_merchant_id),
+        grpc=[(add_WalletServiceServicer_to_server, WalletServicer(db, clock, consume))],
+        subscriptions=consumers.subscriptions(clock, guards),
+        workers=[Workers(batchers=(consume,))],
+        timeline=use_cases.timeline,
+        totals=use_cases.totals,
+    )
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from common.batching import Batcher
 from common.clock import Clock
 from common.database import Database
 from common.errors import LimitExceeded
+from common.guards import Guards
 from wallet import use_cases
 from wallet.domain.batch import Result
 from wallet.domain.operations import Consumption
@@ -29,11 +30,12 @@ REQUESTS_MAX = 256
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def consumptions(db: Database, clock: Clock) -> Consumptions:
+def consumptions(db: Database, clock: Clock, guards: Guards) -> Consumptions:
     """What requests to consume wait in while the batch before theirs is being written."""
 
     async def flush(requests: list[Sequence[Consumption]]) -> list[Sequence[Result]]:
-        results = iter(await use_cases.consume_credits(db, clock, [each for request in requests for each in request]))
+        items = [each for request in requests for each in request]
+        results = iter(await use_cases.consume_credits(db, clock, items, guards))
         return [[next(results) for _ in request] for request in requests]
 
     return Batcher(flush, name="consume_credits", items_max=REQUESTS_MAX)

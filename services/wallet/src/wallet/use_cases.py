@@ -12,7 +12,8 @@ from google.protobuf.message import Message
 from common import ids, outbox
 from common.clock import Clock
 from common.database import Database, Tx, retried
-from common.delivery import Story
+from common.delivery import Timeline
+from common.guards import Guards
 from wallet.domain import batch as batches
 from wallet.domain import operations as rules
 from wallet.domain.batch import Result, WalletBatch
@@ -29,8 +30,12 @@ OPERATIONS_MAX = 2048
 TIMELINE_ENTRIES_MAX = 200
 EVENTS_IN_A_TURN = 64
 
+ALL_GUARDS = Guards.all()
 
-async def move_credits(tx: Tx, clock: Clock, operations: Sequence[Operation]) -> list[Result]:
+
+async def move_credits(
+    tx: Tx, clock: Clock, operations: Sequence[Operation], guards: Guards = ALL_GUARDS
+) -> list[Result]:
     """Carry out each grant and consumption or say why not, in the order given; one refused does not touch the others.
 
     An operation whose key was carried out before answers with the first result and changes nothing. A refused one
@@ -38,27 +43,29 @@ async def move_credits(tx: Tx, clock: Clock, operations: Sequence[Operation]) ->
     """
     refusals = [rules.refusal_of(operation) for operation in operations]
     sound = [operation for operation, refusal in zip(operations, refusals, strict=True) if refusal is None]
-    results = iter(await _move(tx, clock.now(), sound) if sound else ())
+    results = iter(await _move(tx, clock.now(), sound, guards) if sound else ())
     return [refusal or next(results) for refusal in refusals]
 
 
-async def grant_credits(tx: Tx, clock: Clock, grants: Sequence[Grant]) -> list[Result | None]:
+async def grant_credits(
+    tx: Tx, clock: Clock, grants: Sequence[Grant], guards: Guards = ALL_GUARDS
+) -> list[Result | None]:
     """Grant what each payment bought, once. A payment that bought no credits (None) has no effect here."""
     buying = {index: grant for index, grant in enumerate(grants) if grant.credits_paid or grant.credits_bonus}
-    results = dict(zip(buying, await move_credits(tx, clock, list(buying.values())), strict=True))
+    results = dict(zip(buying, await move_credits(tx, clock, list(buying.values()), guards), strict=True))
     return [results.get(index) for index in range(len(grants))]
 
 
-async def _move(tx: Tx, now: datetime, operations: Sequence[Operation]) -> list[Result]:
+async def _move(tx: Tx, now: datetime, operations: Sequence[Operation], guards: Guards) -> list[Result]:
     # The wallets are locked before the keys are looked up, and keys are inserted last: two operations with one key
     # meet at their wallet's lock, and a refused one has nothing to undo. (With one key on two wallets the second
     # insert is refused by the primary key: a lost race, and the batch that is tried again finds the key taken.)
     #
     # Nearly every batch holds the busiest wallets, so the service is as fast as the time between lock and commit is
     # short: what can be made ready before is, and the events are encoded while the database writes.
-    batch = await _lock(tx, now, operations)
+    batch = await _lock(tx, now, operations, guards)
     results = batches.apply(batch, operations, now, ids.new)
-    saving = asyncio.create_task(commands.save(tx, batch, now))
+    saving = asyncio.create_task(commands.save(tx, batch, now, guards))
     try:
         announcements = await _in_turns(events.announcements(batch))
     finally:
@@ -76,7 +83,7 @@ async def _in_turns(messages: Iterator[Message]) -> list[Message]:
     return made
 
 
-async def _lock(tx: Tx, now: datetime, operations: Sequence[Operation]) -> WalletBatch:
+async def _lock(tx: Tx, now: datetime, operations: Sequence[Operation], guards: Guards) -> WalletBatch:
     currencies = {each.owner: each.value.currency for each in operations if isinstance(each, Grant)}
     needs: Counter[Owner] = Counter()
     for each in operations:
@@ -85,19 +92,21 @@ async def _lock(tx: Tx, now: datetime, operations: Sequence[Operation]) -> Walle
     keys = dict.fromkeys(map(rules.scoped_key, operations))
     if currencies:
         await commands.open_wallets(tx, currencies, now)
-    wallets = await commands.lock_wallets(tx, currencies.keys() | needs.keys())
-    existing = await commands.transactions_by_key(tx, keys)
+    wallets = await commands.lock_wallets(tx, dict.fromkeys((*needs, *currencies)), guards)
+    existing = await commands.transactions_by_key(tx, keys, guards)
     await commands.load_lots(tx, wallets.values(), needs)
     return WalletBatch(wallets, existing)
 
 
 @retried
-async def consume_credits(db: Database, clock: Clock, consumptions: Sequence[Consumption]) -> list[Result]:
+async def consume_credits(
+    db: Database, clock: Clock, consumptions: Sequence[Consumption], guards: Guards = ALL_GUARDS
+) -> list[Result]:
     """Check and debit each, in the order given, in as few transactions as its size allows."""
     results: list[Result] = []
     for start in range(0, len(consumptions), OPERATIONS_MAX):
         async with db.begin() as tx:
-            results += await move_credits(tx, clock, consumptions[start : start + OPERATIONS_MAX])
+            results += await move_credits(tx, clock, consumptions[start : start + OPERATIONS_MAX], guards)
     return results
 
 
@@ -134,7 +143,7 @@ async def check_balances(tx: Tx, wallet_ids: Collection[UUID]) -> list[UUID]:
     return await queries.mismatched_wallets(tx, wallet_ids)
 
 
-async def timeline(tx: Tx, reference: str) -> Story:
+async def timeline(tx: Tx, reference: str) -> Timeline:
     """What happened to a payment's credits, in a wallet, to an owner or in one transaction: the newest entries."""
     transactions = await queries.timeline_transactions(tx, lines.subject(reference), TIMELINE_ENTRIES_MAX)
     return lines.timeline(transactions)

@@ -10,20 +10,15 @@ from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.payment.v1 import payment_pb2
 from commdesk.wallet.v1 import events_pb2, wallet_pb2
 from common import ids
-from common.clock import FakeClock
 from common.database import Database
-from common.envelopes import ERROR_CODE, Delivery
-from common.handling import QueueHandler
-from common.testing import published
-from wallet import consumers
+from common.envelopes import ERROR_CODE
+from common.testing import Served, delivery, published
 from wallet.store import queries
 
 from .. import builders as make
 from ..oracle import violations
 
 Arrives = Callable[..., Awaitable[None]]
-
-RETRY_SCHEDULE_MS = (100, 200)
 
 
 def paid(payment_id: str | None = None, credits: tuple[int, int] = (5000, 500), net: int = 42_373) -> Any:
@@ -56,31 +51,13 @@ def requested(credits: int, key: str, **changes: str) -> Any:
 
 
 @pytest.fixture
-def arrives(db: Database, clock: FakeClock) -> Arrives:
+def arrives(wallet: Served) -> Arrives:
     """Each list of events arrives as one envelope, all of them as one batch."""
 
     async def arrive(queue: str, *lists: list[Any]) -> None:
-        wired = [each for each in consumers.subscriptions(clock) if each.queue == queue]
-        handler = QueueHandler(db, queue, wired, RETRY_SCHEDULE_MS)
-        await handler.work([delivery(events) for events in lists])
+        await wallet.deliver(queue, [delivery(events) for events in lists])
 
     return arrive
-
-
-def delivery(events: list[Any]) -> Delivery:
-    return Delivery(
-        envelope_id=ids.new(),
-        type=events[0].DESCRIPTOR.full_name,
-        producer="test",
-        traceparent="",
-        time_unix_micros=0,
-        bodies=[event.SerializeToString() for event in events],
-        attempt=0,
-        first_failed_unix_micros=0,
-        error_class="",
-        error_code="",
-        redeliveries=0,
-    )
 
 
 async def balance(db: Database) -> int | None:
@@ -139,6 +116,16 @@ async def test_a_consumption_that_comes_before_its_credits_is_retried_on_the_sch
     await arrives("wallet.credit", [paid()])
     await arrives("wallet.debit", [early])
     assert await balance(db) == 4950
+
+
+async def test_a_payment_in_another_currency_than_the_wallets_goes_to_the_dead_letters(
+    arrives: Arrives, db: Database
+) -> None:
+    dollars = paid()
+    dollars.payment.tax.net.currency = "USD"
+    await arrives("wallet.credit", [paid()], [dollars])
+    assert await balance(db) == 5500
+    assert await hops(db) == [("", "wallet.credit.dlq", "wallet_currency_mismatch")]
 
 
 async def test_what_waiting_cannot_heal_goes_to_the_dead_letters(arrives: Arrives, db: Database) -> None:

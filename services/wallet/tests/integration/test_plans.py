@@ -55,7 +55,7 @@ class Explained(Tx):
         return await super().execute(sql, **params)
 
     async def write(self, table: str, sql: str = "", /, **params: Any) -> None:
-        await self.execute(sql or table, **params)
+        await self.execute(sql, **params)
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from commdesk.common.v1 import common_pb2
 from commdesk.payment.v1 import events_pb2, payment_pb2
 from common import ids
 from common.ids import InvalidId
-from common.money import Money, CurrencyUnknown
+from common.money import CurrencyUnknown, Money
 from wallet.domain.batch import WalletBatch, apply
 from wallet.domain.wallets import Owner
 from wallet.wire import events

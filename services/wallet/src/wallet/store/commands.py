@@ -15,6 +15,7 @@ from asyncpg import UniqueViolationError
 
 from common import ids
 from common.database import LostRace, Row, Tx
+from common.guards import LOCK_ORDER, OPERATION_KEY, ROW_LOCK, Guards
 from wallet.domain.batch import OpenedLot, WalletBatch
 from wallet.domain.operations import ScopedKey
 from wallet.domain.wallets import Lot, Owner, Transaction, Wallet
@@ -47,6 +48,8 @@ cross join lateral (
     for no key update
 ) w
 """
+# Without its guard.
+_READ_WALLETS = _LOCK_WALLETS.replace("for no key update", "offset 0")
 
 _TAKEN_KEYS = """
 select taken.transaction_id
@@ -118,15 +121,19 @@ async def open_wallets(tx: Tx, currencies: Mapping[Owner, str], now: datetime) -
     )
 
 
-async def lock_wallets(tx: Tx, owners: Collection[Owner]) -> dict[Owner, Wallet]:
+async def lock_wallets(tx: Tx, owners: Collection[Owner], guards: Guards) -> dict[Owner, Wallet]:
     """The wallets as they are now, without their lots; nobody else may change either until *tx* ends."""
     await tx.execute(_PROBE_ALWAYS)
-    locked = await tx.execute(_LOCK_WALLETS, **rows.owner_columns(sorted(owners)))
+    statement = _LOCK_WALLETS if guards.has(ROW_LOCK) else _READ_WALLETS
+    in_order = sorted(owners) if guards.has(LOCK_ORDER) else list(owners)
+    locked = await tx.execute(statement, **rows.owner_columns(in_order))
     return {wallet.owner: wallet for wallet in map(rows.wallet, locked)}
 
 
-async def transactions_by_key(tx: Tx, keys: Collection[ScopedKey]) -> dict[ScopedKey, Transaction]:
+async def transactions_by_key(tx: Tx, keys: Collection[ScopedKey], guards: Guards) -> dict[ScopedKey, Transaction]:
     """What these keys already stand for. Read under the wallets' locks, in a statement of its own, it is final."""
+    if not guards.has(OPERATION_KEY):
+        return {}
     taken = await tx.execute(
         _TAKEN_KEYS, merchant_ids=[merchant_id for merchant_id, _ in keys], keys=[key for _, key in keys]
     )
@@ -158,7 +165,7 @@ def _may_run_short(wallet: Wallet, need: int, lots_max: int) -> bool:
     return len(wallet.lots) == lots_max and sum(lot.remaining for lot in wallet.lots) < min(need, wallet.available)
 
 
-async def save(tx: Tx, batch: WalletBatch, now: datetime) -> None:
+async def save(tx: Tx, batch: WalletBatch, now: datetime, guards: Guards) -> None:
     """Write what the batch came to: children before their wallets, keys in sorted order.
 
     Raises LostRace when somebody else took one of the keys between the look-up and the insert.
@@ -168,7 +175,8 @@ async def save(tx: Tx, batch: WalletBatch, now: datetime) -> None:
     await tx.copy(
         "wallet_transactions", _TRANSACTION_COLUMNS, [_transaction_row(each, now) for each in batch.transactions]
     )
-    await _save_keys(tx, batch.transactions)
+    if guards.has(OPERATION_KEY):
+        await _save_keys(tx, batch.transactions)
     # As the batch left them: some may be burnt already.
     if batch.opened_lots:
         await tx.copy("credit_lots", _LOT_COLUMNS, [_lot_row(each, now) for each in batch.opened_lots])
@@ -211,6 +219,7 @@ async def _save_burnt_lots(tx: Tx, lots: Sequence[Lot]) -> None:
     if not lots:
         return
     await tx.write(
+        "credit_lots",
         _SAVE_BURNT_LOTS,
         ids=[lot.id for lot in lots],
         remaining=[lot.remaining for lot in lots],
@@ -220,6 +229,7 @@ async def _save_burnt_lots(tx: Tx, lots: Sequence[Lot]) -> None:
 
 async def _save_wallets(tx: Tx, wallets: Sequence[Wallet], now: datetime) -> None:
     await tx.write(
+        "wallets",
         _SAVE_WALLETS,
         ids=[wallet.id for wallet in wallets],
         available=[wallet.available for wallet in wallets],

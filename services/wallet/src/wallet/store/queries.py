@@ -5,8 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import asyncpg
 
+from common import statements
 from common.database import Tx
 from wallet.domain.operations import grant_key
 from wallet.domain.wallets import LotSum, Owner, Pack, TimelineSubject, Transaction, TransactionFilter, Wallet
@@ -151,11 +151,7 @@ async def transactions_of(tx: Tx, owner: Owner, filter: TransactionFilter) -> li
         statement = statement.where(t.c.created_at >= filter.since)
     if filter.until is not None:
         statement = statement.where(t.c.created_at < filter.until)
-    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    return [rows.transaction(row) for row in await tx.execute(compiled.string, **compiled.params)]
-
-
-_DIALECT = asyncpg.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+    return [rows.transaction(row) for row in await statements.run(tx, statement)]
 
 
 async def packs_on_sale(tx: Tx, merchant_id: str, now: datetime) -> list[Pack]:

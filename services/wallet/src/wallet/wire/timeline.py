@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from common import ids
-from common.delivery import Story, StoryEntry
+from common.delivery import Timeline, TimelineEntry
 from wallet.domain.wallets import TimelineSubject, Transaction, TransactionType
 
 
@@ -20,14 +20,14 @@ def subject(reference: str) -> TimelineSubject:
             return TimelineSubject(owner_id=reference)
 
 
-def timeline(transactions: Sequence[Transaction]) -> Story:
+def timeline(transactions: Sequence[Transaction]) -> Timeline:
     references = {ids.encode("wal", transaction.wallet_id) for transaction in transactions}
     references |= {transaction.owner.id for transaction in transactions}
     references |= {each.source_id for each in transactions if each.type is TransactionType.GRANT}
-    return Story([_entry(transaction) for transaction in transactions], sorted(references))
+    return Timeline([_entry(transaction) for transaction in transactions], sorted(references))
 
 
-def _entry(transaction: Transaction) -> StoryEntry:
+def _entry(transaction: Transaction) -> TimelineEntry:
     balances = f"{transaction.balance_before} → {transaction.balance_after}"
     fields = {
         "walletId": ids.encode("wal", transaction.wallet_id),
@@ -41,4 +41,4 @@ def _entry(transaction: Transaction) -> StoryEntry:
         "operationKey": transaction.operation_key,
     }
     summary = f"{transaction.type.lower()} {transaction.credits:+} credits: {balances}"
-    return StoryEntry(transaction.created_at, "wallet_transaction", summary, fields)
+    return TimelineEntry(transaction.created_at, "wallet_transaction", summary, fields)
