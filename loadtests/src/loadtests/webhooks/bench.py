@@ -205,7 +205,7 @@ def costs(cpu: Sequence[Snapshot], outcome: Outcome, deliveries: int) -> dict[st
 def counters(before: Counted, after: Counted, deliveries: int) -> dict[str, Any]:
     written = after.written.since(before.written)
     counted = metrics.difference(after.metrics, before.metrics)
-    inside = metrics.buckets(counted, "http_request_duration_seconds", route=PATH, service="webhook-ingest")
+    inside = metrics.buckets(counted, "commdesk_http_request_duration_seconds", route=PATH, service="webhook-ingest")
     return {
         "inside_ms": {f"p{percent}": histogram_percentile(inside, percent) * 1000 for percent in (50, 95, 99)},
         "wal_bytes_per_webhook": written["wal_bytes"] / deliveries,
