@@ -44,7 +44,7 @@ def settings(settings_env: dict[str, str], peer: Peer, monkeypatch: pytest.Monke
 
 @pytest_asyncio.fixture
 async def start(settings: Settings, service_keys: dict[str, str]) -> AsyncIterator[Start]:
-    """Starts the service when told to; returns its stub."""
+    """Starts the service when called; returns its stub."""
     tasks: list[asyncio.Task[None]] = []
     tokens = ServiceTokens("operator", service_keys["operator"], settings.service_public_keys)
     channel = grpc_client.channel(f"127.0.0.1:{settings.grpc_port}", tokens, "reconciler")

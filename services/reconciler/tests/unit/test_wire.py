@@ -61,7 +61,7 @@ def test_an_unknown_status_is_refused() -> None:
 
 
 def test_a_list_without_pages_has_a_limit() -> None:
-    assert [requests.cases_limit(asked) for asked in (0, 1, 500)] == [500, 1, 500]
+    assert [requests.cases_limit(limit) for limit in (0, 1, 500)] == [500, 1, 500]
     with pytest.raises(LimitExceeded):
         requests.cases_limit(501)
 

@@ -101,7 +101,7 @@ class BillingSummary(Struct, frozen=True):
 
 
 def parse_period(first: date | None, last: date | None, today: date) -> Period:
-    """The period asked for: the last 30 days when nothing is said. Raises PeriodInvalid."""
+    """The period of a request: the last 30 days when nothing is said. Raises PeriodInvalid."""
     last = last or today
     first = first or last - timedelta(days=DAYS_DEFAULT - 1)
     if not timedelta(0) <= last - first < timedelta(days=DAYS_MAX):

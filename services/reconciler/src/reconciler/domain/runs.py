@@ -101,7 +101,7 @@ def final_status(unavailable: Collection[str]) -> RunStatus:
 
 
 def parse_case_status(text: str) -> CaseStatus | None:
-    """The status asked for: OPEN when nothing is said, None for any. Raises CaseStatusUnknown."""
+    """The status in a request: OPEN when nothing is said, None for any. Raises CaseStatusUnknown."""
     if text == "ANY":
         return None
     try:

@@ -39,8 +39,8 @@ def position(query: PageQuery) -> Position | None:
     return Position(*decode_cursor(query.cursor, datetime, UUID)) if query.cursor is not None else None
 
 
-def cases_limit(asked: int) -> int:
+def cases_limit(limit: int) -> int:
     """All that one answer holds unless a number is given. Raises LimitExceeded."""
-    if asked > CASES_MAX:
+    if limit > CASES_MAX:
         raise LimitExceeded(f"one answer holds at most {CASES_MAX} cases", limit=f"is at most {CASES_MAX}")
-    return asked if asked > 0 else CASES_MAX
+    return limit if limit > 0 else CASES_MAX
