@@ -36,6 +36,8 @@ OWN_NOUNS = {
 HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fails"]
 # What a domain may not import.
 IMPURE = {"asyncio", "random", "secrets", "time", "sqlalchemy", "asyncpg", "aiohttp", "grpc", "redis", "aio_pika"}
+# Who calls without being a service of ours: the command line, and the product that sells what credits buy.
+OUTSIDE = {"operator", "community-api"}
 # Names of a file that is only glue between others.
 FORBIDDEN_NAMES = {"utils", "helpers", "manager", "base", "misc", "common_utils"}
 # A module is named by a noun; these gerunds are the field's nouns (house-style §4.0).
@@ -251,6 +253,8 @@ def test_every_service_in_the_contract_exists() -> None:
     folders = set(LISTED)
     assert {queue.owner for queue in CONTRACT.queues} <= folders
     assert {producer for event in CONTRACT.events.values() for producer in event.producers} - {"*"} <= folders
+    callers = {caller for callers in CONTRACT.calls.values() for caller in callers}
+    assert callers <= folders | OUTSIDE
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)

@@ -10,16 +10,15 @@ again at any time: it adds what is missing, sets passwords and rights to what th
 import argparse
 import asyncio
 import base64
-import json
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import aiohttp
 import asyncpg
+import msgspec
 
 from common.services import SCHEMAS, SERVICES
 from common.topology import CONTRACT, DEAD_LETTERS
@@ -49,7 +48,7 @@ _SETTINGS = {
 _OWNER_SETTINGS = _SETTINGS | {"statement_timeout": "0", "idle_in_transaction_session_timeout": "60s"}
 
 
-class Secrets(TypedDict):
+class Secrets(msgspec.Struct, frozen=True):
     """Passwords by name: database roles (`wallet`, `wallet_owner`) and broker users (`webhook-ingest`, `migrator`)."""
 
     database: Mapping[str, str]
@@ -190,9 +189,9 @@ def _quoted(name: str) -> str:
 async def _run(arguments: argparse.Namespace, secrets: Secrets) -> None:
     if arguments.database_url:
         roles = [role for schema in SCHEMAS for role in (schema, schema + OWNER)]
-        await database(arguments.database_url, arguments.database, _listed(secrets["database"], roles))
+        await database(arguments.database_url, arguments.database, _listed(secrets.database, roles))
     if arguments.management_url:
-        await broker(arguments.management_url, arguments.vhost, _listed(secrets["broker"], [MIGRATOR, *SERVICES]))
+        await broker(arguments.management_url, arguments.vhost, _listed(secrets.broker, [MIGRATOR, *SERVICES]))
 
 
 def _listed(passwords: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
@@ -212,7 +211,7 @@ def main() -> None:
     parser.add_argument("--secrets", required=True, help='JSON file, "-" for standard input')
     arguments = parser.parse_args()
     text = sys.stdin.read() if arguments.secrets == "-" else Path(arguments.secrets).read_text()
-    asyncio.run(_run(arguments, json.loads(text)))
+    asyncio.run(_run(arguments, msgspec.json.decode(text, type=Secrets)))
 
 
 if __name__ == "__main__":
