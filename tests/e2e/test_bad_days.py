@@ -53,7 +53,7 @@ async def test_a_bad_body_is_refused_with_a_code_and_a_request_id(fleet: FleetCl
     assert answer.status == status, answer.body
     assert is_catalogue_error(answer)
     history = await fleet.edge("GET", "/api/v1/payments/history", token=member.token)
-    assert history.data["payments"] == []
+    assert history.data["items"] == []
 
 
 async def test_tokens_that_are_missing_expired_or_forged_are_refused(fleet: FleetClient) -> None:

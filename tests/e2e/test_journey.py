@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,23 +73,54 @@ async def test_the_operators_tools_tell_the_story_and_the_books(fleet: FleetClie
 
 
 @pytest.mark.timeout(120)
-async def test_a_webhook_for_an_order_that_nobody_knows_waits_dies_and_is_healed_by_a_replay(
+async def test_a_webhook_that_cannot_be_confirmed_waits_dies_and_is_healed_by_a_replay(
     fleet: FleetClient, commdesk: Sequence[str]
 ) -> None:
     [member] = members(fleet, 1)
-    await fault(fleet, action="drop", operation="webhook")
-    created = (await create_with_retries(fleet, member, "stranger-1")).data
+    created = (await create_with_retries(fleet, member, "unconfirmed-1")).data
+    rule = await fault(fleet, action="error", operation="get_order", order_id=created["orderId"], status=500)
     await pay_order(fleet, created["orderId"])
+    letter = await _dead_letter(commdesk, "order_state_unknown")
+    await fleet.sandbox("DELETE", f"/control/faults/{rule}")
+    code, output = await run_command(commdesk, "dlq", "replay", letter["id"], "--reason", "the gateway answers again")
+    assert code == 0, output
+    await journey.until_success(fleet, member, created["paymentId"])
+    code, output = await run_command(commdesk, "dlq", "list", "--json")
+    assert json.loads(output) == []
 
-    async def sent() -> Any:
-        found = (await fleet.sandbox("GET", f"/control/webhooks?order_id={created['orderId']}")).data["webhooks"]
-        return found or None
 
+@pytest.mark.timeout(120)
+async def test_an_order_that_somebody_else_made_in_our_account_is_nobodys(
+    fleet: FleetClient, commdesk: Sequence[str]
+) -> None:
+    """Its webhook dies, with its reason; a payment under its id is refused, whatever its amount."""
+    [member] = members(fleet, 1)
+    order_id = f"stranger_{time.time_ns():x}"
+    await _order_at_the_gateway_only(fleet, order_id)
+    await pay_order(fleet, order_id)
+    letter = await _dead_letter(commdesk, "order_not_known_yet")
+    body = {"packId": "pack_500", "orderId": order_id}
+    answer = await fleet.edge("POST", "/api/v1/payments/create", body, token=member.token)
+    assert (answer.status, answer.data["code"]) == (409, "gateway_refused"), answer.body
+    code, output = await run_command(commdesk, "dlq", "discard", letter["id"], "--reason", "somebody else's order")
+    assert code == 0, output
+
+
+async def test_a_success_without_its_webhook_is_found_by_verify(fleet: FleetClient) -> None:
+    [member] = members(fleet, 1)
+    await fault(fleet, action="drop", operation="webhook")
+    created = (await create_with_retries(fleet, member, "unnoticed-1")).data
+    await pay_order(fleet, created["orderId"])
     await fleet.sandbox("DELETE", "/control/faults")
-    # A signed webhook about somebody else's order: it climbs the ladder and dies, with its reason.
-    stranger = f"stranger_{created['orderId'][-8:]}"
-    await _order_at_the_gateway_only(fleet, stranger)
-    await pay_order(fleet, stranger)
+    verified = await fleet.edge(
+        "POST", "/api/v1/payments/verify", {"paymentId": created["paymentId"]}, token=member.token
+    )
+    assert verified.status == 200, verified.body
+    await journey.until_success(fleet, member, created["paymentId"])
+
+
+async def _dead_letter(commdesk: Sequence[str], error_code: str) -> dict[str, Any]:
+    """The one dead letter, after every tier of the retry schedule."""
 
     async def dead() -> Any:
         code, output = await run_command(commdesk, "dlq", "list", "--json")
@@ -97,23 +129,10 @@ async def test_a_webhook_for_an_order_that_nobody_knows_waits_dies_and_is_healed
 
     [letter] = await journey.until(dead, "the dead letter", 30)
     assert letter["queue"] == "webhook.processing"
-    assert letter["error_code"] == "order_unknown"
+    assert letter["error_code"] == error_code
     assert letter["attempts"] == 5
-
-    # The order becomes ours under the caller's own reference; the replay now finds it.
-    answer = await create_with_retries(fleet, member, "stranger-2", orderId=stranger)
-    assert answer.status == 201, answer.body
-    code, output = await run_command(commdesk, "dlq", "replay", letter["id"], "--reason", "the order is known now")
-    assert code == 0, output
-    await journey.until_success(fleet, member, answer.data["paymentId"])
-    code, output = await run_command(commdesk, "dlq", "list", "--json")
-    assert json.loads(output) == []
-    # What was dropped is found by asking the gateway, with no webhook at all.
-    verified = await fleet.edge(
-        "POST", "/api/v1/payments/verify", {"paymentId": created["paymentId"]}, token=member.token
-    )
-    assert verified.status == 200, verified.body
-    await journey.until_success(fleet, member, created["paymentId"])
+    found: dict[str, Any] = letter
+    return found
 
 
 async def _order_at_the_gateway_only(fleet: FleetClient, order_id: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from common.money import Money
-from payment.domain import AttemptStatus, OrderSnapshot, OrderStatus, PaymentAttempt, Unknown
+from gateways import AttemptStatus, OrderSnapshot, OrderStatus, PaymentAttempt, Unknown
 
 from .faults import Faults
 from .loop import EPOCH_SECONDS, OwnedTask, VirtualLoop
@@ -22,6 +22,7 @@ class Order:
     order_id: str
     gateway_order_id: str
     amount: Money
+    payment_id: str
     status: OrderStatus = OrderStatus.ACTIVE
     claims: dict[str, PaymentAttempt] = field(default_factory=dict)
     # Until then the order is shown as it was before it was paid.
@@ -50,7 +51,9 @@ class Gateway:
         self.overlaps: list[str] = []
         self.running: set[asyncio.Task[None]] = set()
 
-    async def create_order(self, process: Process, key: str, order_id: str, amount: Money) -> OrderSnapshot:
+    async def create_order(
+        self, process: Process, key: str, order_id: str, amount: Money, payment_id: str
+    ) -> OrderSnapshot:
         """Make the order, once for each *key*. Raises GatewayTimeout, whether or not it happened."""
         await self._hear(process)
         others = [each for each in self.calling.setdefault(key, []) if not each.dead]
@@ -62,7 +65,7 @@ class Gateway:
                 raise GatewayTimeout
             if key not in self.made:
                 self.made[key] = 1
-                self._open(order_id, amount)
+                self._open(order_id, amount, payment_id)
             if self.faults.has("slow_gateway"):
                 await asyncio.sleep(self.faults.rng.random() * 2)
             await self._answer(process)
@@ -86,13 +89,13 @@ class Gateway:
 
     def view(self, order: Order) -> OrderSnapshot:
         shown = order.status if self.loop.time() >= order.shown_from else OrderStatus.ACTIVE
-        return OrderSnapshot(order.order_id, order.gateway_order_id, shown, order.amount, session_id="session")
+        return OrderSnapshot(order.order_id, order.gateway_order_id, shown, order.amount, "session", order.payment_id)
 
-    def _open(self, order_id: str, amount: Money) -> None:
+    def _open(self, order_id: str, amount: Money, payment_id: str) -> None:
         rng = self.faults.rng
         if self.faults.has("wrong_amount") and rng.random() < 0.2:
             amount = Money(amount.minor - 10, amount.currency)
-        order = Order(order_id, f"cf_{len(self.orders)}", amount)
+        order = Order(order_id, f"cf_{len(self.orders)}", amount, payment_id)
         self.orders[order_id] = order
         self.trace("gateway", "makes order", order_id)
         # Nobody's task: the customer lives on when the process that asked for the order dies.

@@ -8,7 +8,8 @@ from commdesk.common.v1.common_pb2 import Envelope
 from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
 from common import ids
-from payment.domain import MOVES, AttemptStatus, CaptureStatus, OrderStatus, Review, Status
+from gateways import AttemptStatus, OrderStatus
+from payment.domain.states import MOVES, CaptureStatus, Review, Status
 from wallet.domain.wallets import TransactionType
 
 from .fleet import OWNERS, RETRY_SCHEDULE_MS, Fleet

@@ -17,9 +17,16 @@ from common.guards import GATEWAY_KEY
 from common.handling import Subscription
 from common.intents import Intent, Intents
 from common.money import Money
-from payment import domain
-from payment.domain import AttemptStatus, Decision, Facts, FactsUnknown, OrderSnapshot, Payment, PaymentAttempt, Unknown
-from payment.wire import events
+from gateways import AttemptStatus, Customer, OrderSnapshot, OrderStatus, PaymentAttempt, Unknown
+from payment.domain import state_machine
+from payment.domain.errors import OrderStateUnknown
+from payment.domain.orders import ObservedOrder
+from payment.domain.payments import Origin, Payment, Transition
+from payment.domain.pricing import CREDIT_MINOR, Credits, TaxRule, split_tax
+from payment.domain.purchases import initial_transition
+from payment.domain.state_machine import Decision
+from payment.domain.states import Review
+from payment.use_cases.announcements import messages_for
 
 from .gateway import Gateway
 from .process import Process
@@ -30,19 +37,20 @@ SWEEP_SECONDS = 3.0
 POLL_SECONDS = 1.5
 # Longer than the slowest answer of the gateway.
 LEASE_SECONDS = 6.0
-_TAX = domain.TaxRule(1800, True, "29")
+_TAX = TaxRule(1800, True, "29")
 _claim_of = msgspec.json.Decoder(PaymentAttempt).decode
 _claim_text = msgspec.json.Encoder().encode
 
 
 def placed(number: int, owner_id: str, amount: Money, clock: Clock) -> Payment:
     now = clock.now()
-    _, tax = domain.split_tax(amount, _TAX, "29")
-    credits = domain.Credits(amount.minor // domain.CREDIT_MINOR, number % 3)
+    _, tax = split_tax(amount, _TAX, "29")
+    credits = Credits(amount.minor // CREDIT_MINOR, number % 3)
     return Payment(
         id=ids.new(), merchant_id="mer_1", user_id=owner_id, order_id=f"ord_{number}", gateway="cashfree",
+        gateway_account_id="gwa_cashfree",
         amount=amount, tax=tax, platform_fee=Money(0, amount.currency), credits=credits, owner_id=owner_id,
-        place_of_supply="29", customer=domain.Customer(), origin=domain.Origin(actor_id=owner_id),
+        place_of_supply="29", customer=Customer(), origin=Origin(actor_id=owner_id),
         created_at=now, expires_at=now + ORDER_LIFE, updated_at=now,
     )  # fmt: skip
 
@@ -77,7 +85,7 @@ class Payments:
             fresh = await connection.insert("payments", payment.order_id, {"payment": payment})
             recorded: list[Intent] = []
             if fresh:
-                await _history(tx, [domain.first_line(payment)])
+                await _history(tx, [initial_transition(payment)])
                 recorded = await self.intents.record(tx, {payment.id: payment.order_id.encode()}, leased=waits)
         if waits:
             for intent in recorded:
@@ -94,43 +102,46 @@ class Payments:
             wanted = sorted(
                 row["payment"].order_id
                 for _, row in connection.scan("payments")
-                if row["payment"].unresolved and row["payment"].review is domain.Review.NONE
+                if row["payment"].unresolved and row["payment"].review is Review.NONE
             )
         if wanted:
             await _sync(self._db, wanted, await self._facts(dict.fromkeys(wanted, ()), False), self._clock)
 
-    async def _ask_about(self, claims: Sequence[PaymentAttempt]) -> Mapping[str, Facts]:
+    async def _ask_about(self, claims: Sequence[PaymentAttempt]) -> Mapping[str, ObservedOrder]:
         told: dict[str, tuple[PaymentAttempt, ...]] = {}
         for claim in claims:
             told[claim.order_id] = (*told.get(claim.order_id, ()), claim)
         return await self._facts(told, True)
 
     async def _webhooks(
-        self, tx: Tx, claims: Sequence[PaymentAttempt], facts: Mapping[str, Facts]
+        self, tx: Tx, claims: Sequence[PaymentAttempt], facts: Mapping[str, ObservedOrder]
     ) -> list[DomainError | None]:
         waiting = await apply_facts(tx, [claim.order_id for claim in claims], facts, self._clock)
         return [waiting.get(claim.order_id) for claim in claims]
 
-    async def _facts(self, told: Mapping[str, tuple[PaymentAttempt, ...]], webhook: bool) -> dict[str, Facts]:
+    async def _facts(self, told: Mapping[str, tuple[PaymentAttempt, ...]], webhook: bool) -> dict[str, ObservedOrder]:
         found = {}
         for order_id, claims in told.items():
             view = await self._gateway.read_order(self._process, order_id)
             if isinstance(view, Unknown):
                 continue
             success = any(claim.status is AttemptStatus.SUCCESS for claim in claims)
-            if view.status is domain.OrderStatus.PAID and not success:
+            if view.status is OrderStatus.PAID and not success:
                 attempts = await self._gateway.read_payments(self._process, order_id)
                 if isinstance(attempts, Unknown):
                     continue
                 claims = (*claims, *attempts)
-            found[order_id] = Facts(view, claims, webhook)
+            found[order_id] = ObservedOrder(view, claims, webhook)
         return found
 
     async def _create_order(self, intent: Intent) -> OrderSnapshot:
         order_id = intent.payload.decode()
         row = self._db.engine.store.table("payments")[order_id]  # type: ignore[attr-defined]
         key = str(intent.id) if self._has_one_key else f"{intent.id}:{intent.attempt}"
-        return await self._gateway.create_order(self._process, key, order_id, row["payment"].amount)
+        payment: Payment = row["payment"]
+        return await self._gateway.create_order(
+            self._process, key, order_id, payment.amount, ids.encode("pay", payment.id)
+        )
 
     async def _record_outcomes(self, tx: Tx, outcomes: Sequence[tuple[Intent, OrderSnapshot]]) -> None:
         connection: Any = tx.connection
@@ -139,19 +150,19 @@ class Payments:
         for order_id, view in sorted((intent.payload.decode(), view) for intent, view in outcomes):
             row = await connection.lock("payments", order_id)
             await connection.put("settled", ids.new(), {"order_id": order_id})
-            decisions.append(domain.order_answered(row["payment"], view, self._clock.now()))
+            decisions.append(state_machine.decide_order_outcome(row["payment"], view, self._clock.now()))
         await _save(tx, decisions)
 
 
 @retried
-async def _sync(db: Database, order_ids: Sequence[str], facts: Mapping[str, Facts], clock: Clock) -> None:
+async def _sync(db: Database, order_ids: Sequence[str], facts: Mapping[str, ObservedOrder], clock: Clock) -> None:
     async with db.begin() as tx:
         await apply_facts(tx, order_ids, facts, clock)
 
 
 async def apply_facts(
-    tx: Tx, order_ids: Iterable[str], facts: Mapping[str, Facts], clock: Clock
-) -> dict[str, FactsUnknown]:
+    tx: Tx, order_ids: Iterable[str], facts: Mapping[str, ObservedOrder], clock: Clock
+) -> dict[str, OrderStateUnknown]:
     """Lock, decide, save, announce; which orders must be asked about again."""
     connection: Any = tx.connection
     await connection.travel()
@@ -161,9 +172,9 @@ async def apply_facts(
         known = [key for key, row in connection.scan("captures") if row["order_id"] == order_id]
         try:
             if order_id not in facts:
-                raise FactsUnknown("the gateway does not tell")
-            decisions.append(domain.decide(payment, facts[order_id], clock.now(), ids.new, captures=known))
-        except FactsUnknown as error:
+                raise OrderStateUnknown("the gateway does not tell")
+            decisions.append(state_machine.decide(payment, facts[order_id], clock.now(), ids.new, captures=known))
+        except OrderStateUnknown as error:
             waiting[order_id] = error
     await _save(tx, decisions)
     return waiting
@@ -178,14 +189,13 @@ async def _save(tx: Tx, decisions: Sequence[Decision]) -> None:
         await connection.put("payments", payment.order_id, {"payment": payment})
         for taken in decision.transactions:
             row = {"order_id": payment.order_id, "status": taken.status}
-            await connection.put("captures", taken.claim.gateway_payment_id, row)
+            await connection.put("captures", taken.attempt.gateway_payment_id, row)
         await _history(tx, decision.transitions)
-        for happened in decision.announcements:
-            messages += events.announcements(happened, "")
+    messages += messages_for(decisions, "")
     await outbox.append(tx, [message for message in messages if isinstance(message, PaymentSucceeded)])
 
 
-async def _history(tx: Tx, lines: Iterable[domain.Transition]) -> None:
+async def _history(tx: Tx, lines: Iterable[Transition]) -> None:
     connection: Any = tx.connection
     for line in lines:
         await connection.insert("history", (line.payment_id, line.seq), {"line": line})

@@ -223,7 +223,7 @@ def _counters(before: Counted, after: Counted, payments: int) -> dict[str, Any]:
         "disk_bytes_per_payment": written["disk_bytes"] / payments,
         "rows_per_payment": sum(written["rows"].values()) / payments,
         "rows_per_payment_by_table": {table: count / payments for table, count in written["rows"].items()},
-        "fraud_silent": metrics.total(counted, "commdesk_payment_fraud_silent_total"),
+        "fraud_silent": metrics.total(counted, "commdesk_payment_fraud_unscored_total"),
         "events_per_batch": {
             queue: metrics.mean(counted, "commdesk_queue_batch_events", queue=queue)
             for queue in metrics.values(counted, "commdesk_queue_batch_events_count", "queue")

@@ -27,9 +27,9 @@ def arranged(plan: Plan) -> payloads.Storm:
         for part in range(plan.attempts)
         for order_id in storm.order_ids
     ]
-    strangers = [payloads.SentWebhook(0, f"stranger-{number}", {}, BODY % "s") for number in range(plan.strangers)]
+    hidden = [payloads.SentWebhook(0, f"hidden-{number}", {}, BODY % "s") for number in range(plan.hidden_orders)]
     description = {"edge_url": "http://127.0.0.1:18000", "cashfree": {"secret_key": SECRET}}
-    payloads.arrange(storm, plan, sent, strangers, description)
+    payloads.arrange(storm, plan, sent, hidden, description)
     return storm
 
 
@@ -37,12 +37,12 @@ def test_a_storm_holds_every_event_and_its_share_of_repeats() -> None:
     plan = Plan(seconds=10, rate=200)
     storm = arranged(plan)
     assert len(storm.requests) == plan.deliveries == 2_000
-    events = plan.orders * plan.attempts + plan.strangers
+    events = plan.orders * plan.attempts + plan.hidden_orders
     assert storm.distinct == events
     repeats = plan.deliveries - events
     assert 0.15 * plan.deliveries < repeats < 0.30 * plan.deliveries
-    # Strangers come first: the fleet must meet their webhooks before it hears of their orders.
-    assert set(storm.events[: plan.strangers]) == set(range(events - plan.strangers, events))
+    # Hidden orders come first: the fleet must meet their webhooks before the gateway shows them.
+    assert set(storm.events[: plan.hidden_orders]) == set(range(events - plan.hidden_orders, events))
 
 
 def test_repeats_are_signed_afresh_over_what_they_carry() -> None:
@@ -142,7 +142,7 @@ def found(**changes: Any) -> dict[str, Any]:
             "repeats_percent": config.REPEATS_PERCENT,
             "orders": plan.orders,
             "attempts_of_each": plan.attempts,
-            "strangers": plan.strangers,
+            "hidden_orders": plan.hidden_orders,
             "connections": config.CONNECTIONS,
         },
         **bench.result(outcome(), proven(**changes), [], quiet_at=110.0),

@@ -11,20 +11,19 @@ from typing import Any
 from loadtests import config as capacity
 from loadtests import database, metrics
 from loadtests.bench import rig
-from loadtests.http_client import Address, Connection
 from loadtests.percentiles import histogram_percentile, per_second, summary_ms
 from loadtests.processes import Snapshot
 from loadtests.run import STATISTICS_DELAY_SECONDS, Counted, Peaks, Watched
 from loadtests.webhooks import config
 from loadtests.webhooks.config import Plan
 from loadtests.webhooks.open_loop_sender import OpenLoopSender, Outcome
-from loadtests.webhooks.payloads import PATH, Storm, prepare
+from loadtests.webhooks.payloads import PATH, Simulator, Storm, prepare
 from loadtests.webhooks.verification import losses, verify
 from ops import invariants
 from ops.progress import Progress
 
-INTRODUCED_AFTER_SHARE = 0.25
-INTRODUCED_AFTER_SECONDS_MAX = 15.0
+SHOWN_AFTER_SHARE = 0.25
+SHOWN_AFTER_SECONDS_MAX = 15.0
 PROGRESS_SECONDS = 10.0
 
 
@@ -41,7 +40,7 @@ async def bench(description: Mapping[str, Any], plan: Plan, progress: Progress) 
     try:
         async with _reporting(progress, lambda: _storming(sender)), asyncio.TaskGroup() as group:
             cpu = [watched.processes.snapshot()]
-            group.create_task(_introduce(storm, plan, description))
+            group.create_task(_show(storm, plan, description))
             outcome = await sender.run()
             cpu.append(watched.processes.snapshot())
         progress.done(
@@ -73,7 +72,7 @@ async def bench(description: Mapping[str, Any], plan: Plan, progress: Progress) 
             "repeats_percent": config.REPEATS_PERCENT,
             "orders": plan.orders,
             "attempts_of_each": plan.attempts,
-            "strangers": plan.strangers,
+            "hidden_orders": plan.hidden_orders,
             "connections": config.CONNECTIONS,
         },
         **result(outcome, verified, broken, quiet_at),
@@ -83,20 +82,13 @@ async def bench(description: Mapping[str, Any], plan: Plan, progress: Progress) 
     }
 
 
-async def _introduce(storm: Storm, plan: Plan, description: Mapping[str, Any]) -> None:
-    """Tell the fleet of the strangers' orders, while their webhooks wait for it. Raises RuntimeError."""
-    await asyncio.sleep(min(INTRODUCED_AFTER_SECONDS_MAX, plan.seconds * INTRODUCED_AFTER_SHARE))
-    connection = Connection(Address.of(description["edge_url"]))
-    for request in storm.introductions:
-        for _ in range(60):
-            answer = await connection.ask(request)
-            if answer.status == 201:
-                break
-            # Not known yet (202), still at it (409) or too much at once (503): the same key again.
-            await asyncio.sleep(answer.retry_after_seconds or 0.5)
-        else:
-            raise RuntimeError(f"a stranger's order could not be created: {answer.status} {answer.body[:200]!r}")
-    connection.close()
+async def _show(storm: Storm, plan: Plan, description: Mapping[str, Any]) -> None:
+    """Have the gateway show the hidden orders, while their webhooks wait for that."""
+    await asyncio.sleep(min(SHOWN_AFTER_SECONDS_MAX, plan.seconds * SHOWN_AFTER_SHARE))
+    simulator = Simulator(description)
+    for rule in storm.hiding_rules:
+        await simulator.remove_rule(rule)
+    simulator.close()
 
 
 @asynccontextmanager

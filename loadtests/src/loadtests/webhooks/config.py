@@ -14,7 +14,7 @@ REPEATS_PERCENT: Final = 20
 # One order for so many deliveries: the customer of each fails to pay until the last attempt.
 DELIVERIES_PER_ORDER: Final = 20
 # Orders that only the gateway knows when their webhook comes. The fleet learns of them while the webhook waits.
-STRANGERS: Final = 100
+HIDDEN_ORDERS: Final = 100
 # A customer's attempts lie this far apart in the storm.
 ATTEMPT_GAP_SECONDS: Final = 0.4
 REPEATED_AFTER_SECONDS: Final = (0.2, 4.0)
@@ -58,12 +58,13 @@ class Plan(Struct, frozen=True):
         return max(1, self.deliveries // DELIVERIES_PER_ORDER)
 
     @property
-    def strangers(self) -> int:
-        return min(STRANGERS, max(1, self.orders // 20))
+    def hidden_orders(self) -> int:
+        """Orders that the gateway does not show at first, beside the others."""
+        return min(HIDDEN_ORDERS, max(1, self.orders // 20))
 
     @property
     def events(self) -> int:
-        """Deliveries that tell something new, strangers not counted."""
+        """Deliveries that tell something new, hidden orders not counted."""
         return self.deliveries * (100 - REPEATS_PERCENT) // 100
 
     @property

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from loadtests import config as bench
 from loadtests import members
-from loadtests.generator import CREATE_PATH, Generator
+from loadtests.generator import Generator
 from loadtests.http_client import Address, Connection, get, post
 from loadtests.webhooks import config
 from loadtests.webhooks.config import Plan
@@ -44,10 +44,10 @@ class Storm(Struct):
     requests: list[bytes] = []
     events: list[int] = []
     order_ids: list[str] = []
-    """Orders that the fleet knew before."""
-    strangers: list[str] = []
-    """Orders that it must learn of by `introductions` before it can do anything with their webhooks."""
-    introductions: list[bytes] = []
+    """Orders that the gateway shows."""
+    hidden: list[str] = []
+    """Orders that it shows once `hiding_rules` are removed: until then nothing can be done with their webhooks."""
+    hiding_rules: list[int] = []
 
     @property
     def distinct(self) -> int:
@@ -55,7 +55,7 @@ class Storm(Struct):
 
 
 class Simulator:
-    """The gateway's simulator: its control API, and its API for orders that the fleet did not make."""
+    """The gateway's simulator: its control API."""
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         self._address = Address.of(description["sandbox_url"])
@@ -79,7 +79,14 @@ class Simulator:
         self._newest = sent[0].id if sent else 0
         return found
 
-    async def release_webhooks(self, rule: int) -> None:
+    async def hide(self, order_id: str) -> int:
+        """Fail every read of an order. Returns the rule's number."""
+        rule = {"action": "error", "operation": "get_order", "order_id": order_id, "status": 500}
+        body = msgspec.json.encode(rule)
+        number: int = json.loads(await self.ask(post("/control/faults", self._address, body), 201))["id"]
+        return number
+
+    async def remove_rule(self, rule: int) -> None:
         await self.ask(f"DELETE /control/faults/{rule} HTTP/1.1\r\nHost: {self._address}\r\n\r\n".encode(), 200)
 
     async def pay(self, order_ids: Sequence[str], outcome: str) -> list[SentWebhook]:
@@ -95,25 +102,6 @@ class Simulator:
                 self._newest = fresh[0].id
                 return fresh
         raise TimeoutError("the simulator did not record its webhooks")
-
-    async def open(self, order_id: str) -> None:
-        """An order of our account that our fleet did not make."""
-        customer = {"customer_id": "stranger", "customer_phone": "9876543210"}
-        body = msgspec.json.encode(
-            {
-                "order_id": order_id,
-                "order_amount": msgspec.Raw(b"500.00"),
-                "order_currency": "INR",
-                "customer_details": customer,
-                "order_meta": {"notify_url": self._notify_url},
-            }
-        )
-        known = self._known
-        headers = (
-            f"x-client-id: {known['app_id']}\r\nx-client-secret: {known['secret_key']}\r\n"
-            f"x-api-version: {known['api_version']}\r\n"
-        )
-        await self.ask(post("/pg/orders", self._address, body, headers), 200)
 
     async def _listed(self, limit: int) -> list[SentWebhook]:
         listed = await self.ask(get(f"/control/webhooks?limit={limit}", self._address), 200)
@@ -131,11 +119,11 @@ async def prepare(description: Mapping[str, Any], plan: Plan, progress: Progress
     try:
         tokens = members.tokens(description["jwt_secret"], -(-plan.orders // bench.PAYMENTS_PER_MEMBER_MAX) + 1)
         generator = Generator(description["edge_url"], description["sandbox_url"], tokens)
-        outcome = await generator.run(plan.orders, clients=32, rate=0, pay=False)
+        outcome = await generator.run(plan.orders + plan.hidden_orders, clients=32, rate=0, pay=False)
         if outcome.failures:
             raise RuntimeError(f"orders could not be created: {dict(outcome.failures)}")
-        storm.order_ids = outcome.order_ids
-        progress.done(f"{plan.orders:,} orders created through the edge, at {outcome.created_per_s:.0f}/s")
+        storm.order_ids, storm.hidden = outcome.order_ids[: plan.orders], outcome.order_ids[plan.orders :]
+        progress.done(f"{len(outcome.order_ids):,} orders created through the edge, at {outcome.created_per_s:.0f}/s")
         sent = [
             (number / plan.attempts, webhook)
             for number in range(plan.attempts)
@@ -146,36 +134,21 @@ async def prepare(description: Mapping[str, Any], plan: Plan, progress: Progress
             )
         ]
         progress.done(f"{len(sent):,} attempts to pay them at the gateway, all but the last of each order failed")
-        strangers = await _strangers(description, simulator, storm, plan, tokens)
-        progress.done(f"{plan.strangers} orders paid at the gateway that the fleet does not know yet")
+        hidden = await simulator.pay(storm.hidden, "success") if storm.hidden else []
+        storm.hiding_rules = [await simulator.hide(order_id) for order_id in storm.hidden]
+        progress.done(f"{plan.hidden_orders} orders paid that the gateway does not show yet")
     finally:
-        await simulator.release_webhooks(rule)
+        await simulator.remove_rule(rule)
         simulator.close()
-    arrange(storm, plan, sent, strangers, description)
+    arrange(storm, plan, sent, hidden, description)
     return storm
-
-
-async def _strangers(
-    description: Mapping[str, Any], simulator: Simulator, storm: Storm, plan: Plan, tokens: Sequence[str]
-) -> list[SentWebhook]:
-    """Orders under references of the callers' own, paid before our fleet has heard of them."""
-    run = f"{time.time_ns():x}"
-    edge = Address.of(description["edge_url"])
-    for number in range(plan.strangers):
-        order_id = f"stranger-{run}-{number}"
-        await simulator.open(order_id)
-        storm.strangers.append(order_id)
-        body = msgspec.json.encode({"packId": bench.PACK_ID, "orderId": order_id})
-        headers = f"Authorization: Bearer {tokens[number % len(tokens)]}\r\nIdempotency-Key: {order_id}\r\n"
-        storm.introductions.append(post(CREATE_PATH, edge, body, headers))
-    return await simulator.pay(storm.strangers, "success") if storm.strangers else []
 
 
 def arrange(
     storm: Storm,
     plan: Plan,
     sent: Sequence[tuple[float, SentWebhook]],
-    strangers: Sequence[SentWebhook],
+    hidden: Sequence[SentWebhook],
     description: Mapping[str, Any],
 ) -> None:
     """Every delivery at its place: orders follow one another, a customer's attempts too, repeats a little later."""
@@ -188,10 +161,10 @@ def arrange(
     for event, (part, webhook) in enumerate(sent):
         at = max(0.0, starts[webhook.order_id] + part * span)
         placed.append((at, event, _request(host, webhook.headers, webhook.body.encode())))
-    # The first ones: they must have been refused by the fleet once before it learns of their orders.
+    # The first ones: the fleet must have refused them once before the gateway shows their orders.
     placed += [
         (-1.0, len(sent) + number, _request(host, webhook.headers, webhook.body.encode()))
-        for number, webhook in enumerate(strangers)
+        for number, webhook in enumerate(hidden)
     ]
     for number in range(plan.deliveries - len(placed)):
         event = dice.randrange(len(sent))

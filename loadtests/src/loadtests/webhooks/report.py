@@ -112,8 +112,8 @@ def introduction(found: Mapping[str, Any]) -> str:
     return (
         f"Measured {found['measured_at'][:10]} on {rig['cores']} cores ({rig['cpu']}), {rig['memory_gib']} GiB,"
         f" {rig['system']}, Python {rig['python']}: engines, edge, fleet, sandbox and load generator together."
-        f" {plan['orders']:,} orders with {plan['attempts_of_each']} attempts each, {plan['strangers']} orders that"
-        f" were unknown at first, {plan['repeats_percent']} % repeats."
+        f" {plan['orders']:,} orders with {plan['attempts_of_each']} attempts each, {plan['hidden_orders']} orders that"
+        f" the gateway did not show at first, {plan['repeats_percent']} % repeats."
     )
 
 

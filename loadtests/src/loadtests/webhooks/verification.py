@@ -23,7 +23,7 @@ _REPORTED = """
     where webhook_id = any($1) and status = 'SUCCESS'"""
 _WAITED = """
     select count(distinct webhook_id) from webhook_ingest.webhook_history
-    where webhook_id = any($1) and reason = 'order_unknown'"""
+    where webhook_id = any($1) and reason = 'order_state_unknown'"""
 _WORKED_OFF = """
     select extract(epoch from processed_at)::float8 as at from webhook_ingest.webhook_logs
     where id = any($1) and processed_at is not null order by 1"""
@@ -45,7 +45,7 @@ async def verify(db: asyncpg.Connection, storm: Storm, outcome: Outcome) -> dict
     answers = {number: msgspec.json.decode(body, type=_Accepted).data for number, body in outcome.bodies.items()}
     answered = {number: ids.decode("evt", answer.event_id) for number, answer in answers.items()}
     stored = sorted(set(answered.values()))
-    orders = [*storm.order_ids, *storm.strangers]
+    orders = [*storm.order_ids, *storm.hidden]
     return {
         "deliveries": len(storm.requests),
         "answered_200": len(answers),

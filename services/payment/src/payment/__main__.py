@@ -1,91 +1,87 @@
-"""python -m payment: wire the service together and run it until told to stop."""
+"""python -m payment: payments, their gateway orders, verification and invoices."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 from commdesk.fraud.v1.fraud_pb2_grpc import FraudServiceStub
 from commdesk.payment.v1.payment_pb2_grpc import add_PaymentServiceServicer_to_server
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import runtime
-from common.clock import SystemClock
-from common.runtime import Runtime
-from gateways import Gateway
+from common.runtime import Job, Resources, Service
+from gateways import Gateways
 from gateways.registry import open_gateways
-from payment import consumers, store
+from payment import consumers, routes
+from payment.consumers import ConsumerSettings
+from payment.domain.purchases import AccountChoice
 from payment.gateways.fraud import FraudScores
 from payment.gateways.packs import Packs
-from payment.routes import Routes
+from payment.routes import Endpoints
 from payment.servicer import PaymentServicer
 from payment.settings import Settings
-from payment.use_cases import CallLog, Cancellation, Creation, Inquiry, Policy, Sweep, Tariff, Verification, reading
+from payment.use_cases import fee_rules, gateway_calls
+from payment.use_cases.cancellations import Cancellations, ClosingSettings
+from payment.use_cases.create_payment import CreatePayment, PaymentDrafts, ResponseCache
+from payment.use_cases.fee_rules import FeeRuleCache
+from payment.use_cases.gateway_calls import GatewayCallLog
+from payment.use_cases.gateway_orders import GatewayOrders, OrderSettings
+from payment.use_cases.order_lookups import OrderLookup
+from payment.use_cases.payment_inserts import PaymentInserts
+from payment.use_cases.sweep import Sweep
+from payment.use_cases.timelines import timeline
+from payment.use_cases.totals import totals
+from payment.use_cases.verification import Verification
 
 
-async def service(settings: Settings) -> None:
-    calls = CallLog(SystemClock())
-    # The gateway outlives the runtime, whose workers call it until the last of them has finished.
-    async with (
-        open_gateways(settings.gateway_accounts, calls.heard) as gateways,
-        runtime.start(settings, "payment") as rt,
-    ):
-        [gateway] = gateways.values()
-        await wire(rt, settings, gateway)
-        rt.every(1, "gateway_calls", partial(calls.flush, rt.db))
-        rt.every(3600, "forget_gateway_calls", partial(calls.forget, rt.db))
-        await rt.until_stopped()
+@asynccontextmanager
+async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
+    db, redis, clock = resources.db, resources.redis, resources.clock
+    calls = GatewayCallLog(clock)
+    async with open_gateways(settings.gateway_accounts, calls.record) as gateways:
+        lookups = OrderLookup(
+            gateways,
+            timeout_seconds=settings.gateway_ask_timeout_seconds,
+            concurrency=settings.gateway_ask_concurrency,
+        )
+        fees = FeeRuleCache(db)
+        await fees.refresh()
+        # Generated stubs are not typed.
+        fraud_stub = FraudServiceStub(resources.channel("fraud", settings.fraud_address))  # type: ignore[no-untyped-call]
+        wallet_stub = WalletServiceStub(resources.channel("wallet", settings.wallet_address))  # type: ignore[no-untyped-call]
+        fraud = FraudScores(fraud_stub, fail_open=settings.fraud_fail_open)
+        closing = ClosingSettings(settings.policy, settings.gateway_timeout_seconds)
+        cancellations = Cancellations(db, clock, gateways, lookups, closing)
+        order_settings = OrderSettings(settings.public_url, settings.gateway_timeout_seconds)
+        orders = GatewayOrders(db, clock, gateways, cancellations, order_settings)
+        inserts = PaymentInserts(db, clock, orders)
+        responses = ResponseCache(redis)
+        drafts = PaymentDrafts(Packs(wallet_stub), fees, settings.limits, account_of_new_payments(gateways), clock)
+        create = CreatePayment(drafts, fraud, inserts, orders, responses)
+        verification = Verification(db, redis, clock, lookups, settings.policy)
+        sweep = Sweep(db, clock, lookups, settings.policy, settings.check_schedule)
+        test_domains = settings.environment != "production"
+        yield Service(
+            http=routes.routes(Endpoints(db, create, verification, cancellations, test_domains)),
+            grpc=[(add_PaymentServiceServicer_to_server, PaymentServicer(db))],
+            subscriptions=consumers.subscriptions(
+                db, clock, gateways, lookups, ConsumerSettings(settings.policy, settings.invoice_prefix)
+            ),
+            workers=[fraud.workers, inserts.workers, orders.workers, cancellations.workers, responses.workers],
+            jobs=[
+                Job("sweep", settings.sweep_seconds, sweep.run),
+                Job("fee_rules", fee_rules.REFRESH_SECONDS, fees.refresh),
+                Job("gateway_calls", gateway_calls.WRITE_SECONDS, partial(calls.write, db)),
+                Job("delete_gateway_calls", gateway_calls.DELETE_SECONDS, partial(calls.delete_old, db)),
+            ],
+            timeline=timeline,
+            totals=totals,
+        )
 
 
-async def wire(rt: Runtime, settings: Settings, gateway: Gateway) -> None:
-    """Give the runtime its doors, consumers, workers and schedules."""
-    db, clock = rt.db, rt.clock
-    policy = Policy(settings.late_success_policy, settings.public_url)
-    timeout_seconds = settings.gateway_timeout_seconds
-    inquiry = Inquiry(
-        gateway,
-        timeout_seconds=settings.gateway_ask_timeout_seconds,
-        concurrency=settings.gateway_ask_concurrency,
-    )
-    tariff = Tariff(db)
-    await tariff.refresh()
-    # Generated stubs are not typed.
-    scores = FraudServiceStub(rt.channel("fraud", settings.fraud_address))  # type: ignore[no-untyped-call]
-    wallets = WalletServiceStub(rt.channel("wallet", settings.wallet_address))  # type: ignore[no-untyped-call]
-    fraud = FraudScores(scores, fail_open=settings.fraud_fail_open)
-    cancellation = Cancellation(db, clock, gateway, inquiry, policy, timeout_seconds=timeout_seconds)
-    creation = Creation(
-        db,
-        rt.redis,
-        clock,
-        gateway,
-        Packs(wallets),
-        fraud,
-        settings.terms(gateway.account.gateway),
-        tariff.rules,
-        cancellation.orders,
-        public_url=settings.public_url,
-        timeout_seconds=timeout_seconds,
-    )
-    verification = Verification(db, rt.redis, clock, inquiry, policy)
-    sweep = Sweep(
-        db,
-        clock,
-        inquiry,
-        policy,
-        first_seconds=settings.sweep_after_seconds,
-        longest_seconds=settings.sweep_longest_seconds,
-    )
-    routes = Routes(db, creation, verification, cancellation, phone_fallback=settings.customer_phone_fallback)
-    rt.serve_http(routes.all())
-    rt.serve_grpc((add_PaymentServiceServicer_to_server, PaymentServicer(db)))
-    gateways = {gateway.account.gateway: gateway}
-    rt.consume(consumers.subscriptions(db, clock, gateways, inquiry, policy, settings.invoice_prefix))
-    rt.batcher(fraud.batcher)
-    rt.batcher(creation.batcher)
-    rt.batcher(creation.answers.reads)
-    rt.batcher(creation.answers.writes)
-    rt.work(creation.orders, cancellation.orders)
-    rt.every(settings.sweep_seconds, "sweep", sweep.run)
-    rt.every(60, "tariff", tariff.refresh)
-    rt.story(reading.story)
-    rt.totals(store.totals)
+def account_of_new_payments(gateways: Gateways) -> AccountChoice:
+    """The account in which new orders are made: the first that is configured."""
+    gateway = next(iter(gateways.values()))
+    return AccountChoice(gateway.account.gateway, gateway.account.id, gateway.capabilities.needs_customer_phone)
 
 
 def main() -> None:

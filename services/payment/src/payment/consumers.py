@@ -1,7 +1,6 @@
-"""Door: queues. Decode, call one use case."""
+"""Queue consumers: each decodes and calls one use case."""
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -12,94 +11,145 @@ from commdesk.payment.v1.events_pb2 import PaymentSucceeded, PaymentSyncRequeste
 from commdesk.webhook_ingest.v1.events_pb2 import WebhookReceived
 from common import ids
 from common.clock import Clock
-from common.consuming import Refused, Subscription
 from common.database import Database, Tx
-from gateways import Gateway, IgnoredWebhook
-from payment.domain import Review
-from payment.use_cases import Inquiry, Policy, syncing, webhooks
-from payment.use_cases.deciding import Found
-from payment.use_cases.invoicing import Succeeded, issue_invoices
-from payment.use_cases.reviewing import Opinion, note_opinions
+from common.errors import DomainError
+from common.events import from_micros
+from common.handling import Subscription
+from gateways import Gateways, MalformedWebhook
+from payment.domain.orders import OrderKey
+from payment.domain.states import Review
+from payment.use_cases import invoices, order_syncs, reviews, webhooks
+from payment.use_cases.decisions import LateSuccessPolicy
+from payment.use_cases.invoices import InvoiceRequest
+from payment.use_cases.order_lookups import LookupResult, OrderLookup
+from payment.use_cases.reviews import ReviewDecision
 from payment.use_cases.webhooks import Webhook
 
-# Those who buy wait for the same loop: what has piled up is worked in pieces that hold it for a few dozen milliseconds.
+# Requests of customers share the event loop: a backlog is worked in batches that hold it for a few dozen milliseconds.
 WEBHOOKS_MAX = 128
 INVOICES_MAX = 128
 
 
-class SyncRequest(msgspec.Struct, frozen=True):
-    """The command to ask the gateway about a payment."""
-
-    payment_id: UUID
-    asked_by: str
+class ConsumerSettings(msgspec.Struct, frozen=True):
+    policy: LateSuccessPolicy
+    invoice_prefix: str
 
 
 def subscriptions(
-    db: Database, clock: Clock, gateways: dict[str, Gateway], inquiry: Inquiry, policy: Policy, invoice_prefix: str
-) -> tuple[Subscription, ...]:
-    """What payment listens to, one row for each message type."""
-    return (
+    db: Database, clock: Clock, gateways: Gateways, lookups: OrderLookup, settings: ConsumerSettings
+) -> list[Subscription]:
+    """What payment handles, one row for each message type."""
+    policy = settings.policy
+    return [
         Subscription(
             "webhook.processing",
             WebhookReceived,
-            partial(webhook, gateways),
-            partial(webhooks.process_webhooks, clock=clock, policy=policy),
-            ask=partial(webhooks.ask_about, inquiry),
-            on_climb=partial(webhooks.announce_climbs, clock=clock),
+            decode=partial(parse_webhook, gateways),
+            handle=partial(on_webhooks_received, clock=clock, policy=policy),
+            fetch=partial(webhooks.look_up_orders, lookups),
+            on_retry=partial(webhooks.announce_retries, clock=clock),
             events_max=WEBHOOKS_MAX,
         ),
         Subscription(
             "payment.processing",
             PaymentSyncRequested,
-            sync_request,
-            partial(on_syncs_requested, clock=clock, policy=policy),
-            ask=partial(ask_about, db, inquiry),
+            decode=parse_sync_request,
+            handle=partial(on_syncs_requested, clock=clock, policy=policy),
+            fetch=partial(order_syncs.look_up_payments, db, lookups),
         ),
-        Subscription("payment.processing", FraudFlagged, flag, partial(note_opinions, clock=clock)),
-        Subscription("payment.processing", FraudDecided, decision, partial(note_opinions, clock=clock)),
+        Subscription(
+            "payment.processing",
+            FraudFlagged,
+            decode=parse_flag,
+            handle=partial(on_payments_reviewed, clock=clock),
+        ),
+        Subscription(
+            "payment.processing",
+            FraudDecided,
+            decode=parse_decision,
+            handle=partial(on_payments_reviewed, clock=clock),
+        ),
         Subscription(
             "invoice.generate",
             PaymentSucceeded,
-            success,
-            partial(issue_invoices, clock=clock, prefix=invoice_prefix),
-            unhurried=True,
+            decode=parse_success,
+            handle=partial(on_payments_succeeded, clock=clock, prefix=settings.invoice_prefix),
+            low_priority=True,
             events_max=INVOICES_MAX,
         ),
-    )
+    ]
 
 
-def webhook(gateways: dict[str, Gateway], message: WebhookReceived) -> Webhook:
-    reader: Callable[[bytes], object] | None = getattr(gateways.get(message.gateway), "parse_webhook", None)
-    read = reader(message.body) if reader else IgnoredWebhook("unsupported_gateway")
-    received_at = datetime.fromtimestamp(message.time_unix_micros / 1_000_000, UTC)
-    return Webhook(message.event_id, message.merchant_id, message.gateway, received_at, read)  # type: ignore[arg-type]
-
-
-def sync_request(message: PaymentSyncRequested) -> SyncRequest:
-    return SyncRequest(ids.decode("pay", message.payment_id), message.asked_by)
-
-
-def flag(message: FraudFlagged) -> Opinion:
-    reasons = ",".join(message.reasons)
-    return Opinion(ids.decode("pay", message.payment_id), Review.FLAGGED, reasons, message.score, "service:fraud")
-
-
-def decision(message: FraudDecided) -> Opinion:
-    review = Review.BLOCKED if message.decision == "BLOCK" else Review.ALLOWED
-    return Opinion(ids.decode("pay", message.payment_id), review, "decided", None, message.actor_id)
-
-
-def success(message: PaymentSucceeded) -> Succeeded:
-    payment = message.payment
-    return Succeeded(ids.decode("pay", payment.payment_id), payment.merchant_id, message.transaction_id)
-
-
-async def ask_about(db: Database, inquiry: Inquiry, requests: Sequence[SyncRequest]) -> dict[str, Found]:
-    return await syncing.ask_about(db, inquiry, {request.payment_id for request in requests})
+async def on_webhooks_received(
+    tx: Tx,
+    received: Sequence[Webhook],
+    results: Mapping[OrderKey, LookupResult],
+    *,
+    clock: Clock,
+    policy: LateSuccessPolicy,
+) -> list[DomainError | None]:
+    """Apply what the gateway confirms of each webhook's claim."""
+    return await webhooks.process_webhooks(tx, received, results, clock=clock, policy=policy)
 
 
 async def on_syncs_requested(
-    tx: Tx, requests: Sequence[SyncRequest], found: dict[str, Found], *, clock: Clock, policy: Policy
-) -> list[Refused]:
-    errors = await syncing.sync_requested(tx, {request.payment_id for request in requests}, found, clock, policy)
-    return [Refused(request, errors[request.payment_id]) for request in requests if request.payment_id in errors]
+    tx: Tx,
+    payment_ids: Sequence[UUID],
+    results: Mapping[OrderKey, LookupResult],
+    *,
+    clock: Clock,
+    policy: LateSuccessPolicy,
+) -> list[DomainError | None]:
+    """Apply what the gateway shows of each payment's order."""
+    return await order_syncs.sync_requested_payments(tx, payment_ids, results, clock, policy)
+
+
+async def on_payments_reviewed(
+    tx: Tx, decisions: Sequence[ReviewDecision], *, clock: Clock
+) -> list[DomainError | None]:
+    """Record each flag of the fraud rules and each decision of a person."""
+    return await reviews.record_reviews(tx, decisions, clock=clock)
+
+
+async def on_payments_succeeded(
+    tx: Tx, requests: Sequence[InvoiceRequest], *, clock: Clock, prefix: str
+) -> list[DomainError | None]:
+    """Issue the invoice of each payment; one that was invoiced before is no error."""
+    return await invoices.issue_invoices(tx, requests, clock=clock, prefix=prefix)
+
+
+def parse_webhook(gateways: Gateways, message: WebhookReceived) -> Webhook:
+    # A webhook that was stored before accounts had ids belongs to the platform's own account.
+    account_id = message.gateway_account_id or f"gwa_{message.gateway}"
+    gateway = gateways.get(account_id)
+    content = gateway.parse_webhook(message.body) if gateway else MalformedWebhook("account_not_configured")
+    return Webhook(message.event_id, message.gateway, account_id, from_micros(message.time_unix_micros), content)
+
+
+def parse_sync_request(message: PaymentSyncRequested) -> UUID:
+    return ids.decode("pay", message.payment_id)
+
+
+def parse_flag(message: FraudFlagged) -> ReviewDecision:
+    return ReviewDecision(
+        payment_id=ids.decode("pay", message.payment_id),
+        review=Review.FLAGGED,
+        reason=",".join(message.reasons),
+        score=message.score,
+        actor_id="service:fraud",
+    )
+
+
+def parse_decision(message: FraudDecided) -> ReviewDecision:
+    return ReviewDecision(
+        payment_id=ids.decode("pay", message.payment_id),
+        review=Review.BLOCKED if message.decision == "BLOCK" else Review.ALLOWED,
+        reason="decided",
+        score=None,
+        actor_id=message.actor_id,
+    )
+
+
+def parse_success(message: PaymentSucceeded) -> InvoiceRequest:
+    payment = message.payment
+    return InvoiceRequest(ids.decode("pay", payment.payment_id), payment.merchant_id, message.transaction_id)

@@ -1,95 +1,126 @@
-"""Door: HTTP. Decode, call one use case, encode."""
+"""HTTP endpoints: each decodes, calls one use case, encodes."""
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
+import msgspec
 
-from common import context
 from common.database import Database
-from common.http_server import Reply, Route, body, caller, query, reply, route
-from gateways import REQUESTABLE_METHODS
-from payment.use_cases import Cancellation, Creation, Verification, reading
+from common.http_server import Call, Encoded, Route
+from common.pages import Page
+from gateways import GatewayUnsupported
+from payment.domain import errors
+from payment.use_cases import payments
+from payment.use_cases.cancellations import Cancellations
+from payment.use_cases.create_payment import CreatePayment
+from payment.use_cases.verification import Verification
 from payment.wire import requests, views
+from payment.wire.requests import CreateBody, HistoryQuery, UserHistoryQuery, VerifyBody
+from payment.wire.views import CreatedView, PaymentView, PublicView, VerifiedView
 
 PREFIX = "/api/v1/payments"
 
+_CREATE_ERRORS = (
+    errors.AmountInvalid,
+    errors.CurrencyNotEnabled,
+    errors.GatewayRefused,
+    errors.OrderIdInvalid,
+    errors.OrderIdTaken,
+    errors.PackOrAmountRequired,
+    errors.PackUnknown,
+    errors.PacksUnavailable,
+    errors.PaymentBlocked,
+    errors.PaymentUnresolved,
+)
+_CANCEL_ERRORS = (errors.PaymentNotFound, errors.PaymentNotCancellable, errors.PaymentUnresolved)
 
-class Routes:
-    """The endpoints, bound to what they need."""
 
-    def __init__(
-        self,
-        db: Database,
-        creation: Creation,
-        verification: Verification,
-        cancellation: Cancellation,
-        *,
-        phone_fallback: str,
-    ) -> None:
-        self._db = db
-        self._creation = creation
-        self._verification = verification
-        self._cancellation = cancellation
-        self._phone_fallback = phone_fallback
+class Endpoints(msgspec.Struct, frozen=True):
+    """What the endpoints call."""
 
-    async def create(self, request: Request) -> Response:
-        wanted = await body(request, requests.CreateBody)
-        asked = requests.purchase(
-            wanted,
-            caller(request),
-            context.current(),
-            key=requests.idempotency_key(wanted, request.headers.get("idempotency-key")),
-            device_id=request.headers.get("x-device-id", ""),
-            phone_fallback=self._phone_fallback,
-            method_hints=REQUESTABLE_METHODS,
-        )
-        answer = await self._creation.create(asked.purchase, asked.fingerprint)
-        return Reply(answer.body, answer.status, {"idempotent-replayed": "true"} if answer.replayed else None)
+    db: Database
+    create: CreatePayment
+    verification: Verification
+    cancellations: Cancellations
+    # Addresses under .test are taken for addresses: everywhere but in production.
+    test_domains: bool
 
-    async def verify(self, request: Request) -> Response:
-        reference = requests.verified_reference(await body(request, requests.VerifyBody))
-        payment = await reading.find(self._db, caller(request), reference)
-        return reply(views.verified(await self._verification.verify(payment)))
 
-    async def history(self, request: Request) -> Response:
-        asked = query(request, requests.HistoryQuery)
-        user_id = request.path_params.get("userId", asked.user_id)
-        wanted = requests.filters(asked)
-        found = await reading.history(self._db, caller(request), user_id, wanted)
-        return reply(views.history(found, wanted.limit))
+def routes(use_cases: Endpoints) -> list[Route[Any]]:
+    """In the order in which they are tried: /history and /status win over /{paymentId}."""
+    db = use_cases.db
+    create = partial(create_payment, use_cases.create, test_domains=use_cases.test_domains)
+    return [
+        Route("POST", f"{PREFIX}/create", create, body=CreateBody, answer=CreatedView, status=201,
+              idempotent=True, errors=_CREATE_ERRORS, operation_id="create_payment_by_verb"),
+        Route("POST", PREFIX, create, body=CreateBody, answer=CreatedView, status=201,
+              idempotent=True, errors=_CREATE_ERRORS),
+        Route("POST", f"{PREFIX}/verify", partial(verify_payment, db, use_cases.verification), body=VerifyBody,
+              answer=VerifiedView, errors=[errors.PaymentNotFound, GatewayUnsupported]),
+        Route("GET", f"{PREFIX}/history", partial(list_payments, db), query=HistoryQuery, answer=Page[PaymentView],
+              errors=[errors.PaymentNotFound]),
+        Route("GET", f"{PREFIX}/history/{{userId}}", partial(list_user_payments, db), query=UserHistoryQuery,
+              answer=Page[PaymentView], errors=[errors.PaymentNotFound]),
+        Route("GET", f"{PREFIX}/status/{{reference}}", partial(read_status, db), answer=PaymentView,
+              errors=[errors.PaymentNotFound]),
+        Route("GET", f"{PREFIX}/{{paymentId}}", partial(read_payment, db), answer=PaymentView,
+              errors=[errors.PaymentNotFound]),
+        Route("GET", f"{PREFIX}/{{paymentId}}/public", partial(read_public_payment, db), answer=PublicView,
+              public=True, errors=[errors.PaymentNotFound]),
+        Route("POST", f"{PREFIX}/{{paymentId}}/cancel", partial(cancel_payment, db, use_cases.cancellations),
+              answer=PaymentView, errors=_CANCEL_ERRORS),
+    ]  # fmt: skip
 
-    async def status(self, request: Request) -> Response:
-        return reply(views.payment(await self._found(request, "reference")))
 
-    async def read(self, request: Request) -> Response:
-        return reply(views.payment(await self._found(request, "paymentId")))
+async def create_payment(create: CreatePayment, call: Call[CreateBody], *, test_domains: bool) -> Encoded:
+    """Start a payment of a pack or an amount: the answer holds the session that the checkout opens."""
+    parsed = requests.parse_create(
+        call.body,
+        call.caller,
+        call.context,
+        key=requests.idempotency_key(call.body, call.idempotency_key),
+        device_id=call.header("x-device-id"),
+        test_domains=test_domains,
+    )
+    response = await create.create(parsed.purchase, parsed.fingerprint)
+    return Encoded(response.body, response.status, {"idempotent-replayed": "true"} if response.replayed else {})
 
-    async def public(self, request: Request) -> Response:
-        return reply(views.public(await reading.find_public(self._db, request.path_params["paymentId"])))
 
-    async def cancel(self, request: Request) -> Response:
-        payment = await self._found(request, "paymentId")
-        return reply(
-            views.payment(
-                await self._cancellation.cancel(payment.id, requests.origin(caller(request), context.current()))
-            )
-        )
+async def verify_payment(db: Database, verification: Verification, call: Call[VerifyBody]) -> VerifiedView:
+    """Look the payment's order up at the gateway now."""
+    payment = await payments.find_payment(db, call.caller, requests.parse_reference(call.body))
+    return views.verified_view(await verification.verify(payment))
 
-    async def _found(self, request: Request, parameter: str) -> Any:
-        return await reading.find(self._db, caller(request), request.path_params[parameter])
 
-    def all(self) -> Sequence[Route]:
-        """In the order in which they are tried: /history and /status win over /{paymentId}."""
-        return (
-            route("POST", f"{PREFIX}/create", self.create),
-            route("POST", PREFIX, self.create),
-            route("POST", f"{PREFIX}/verify", self.verify),
-            route("GET", f"{PREFIX}/history", self.history),
-            route("GET", f"{PREFIX}/history/{{userId}}", self.history),
-            route("GET", f"{PREFIX}/status/{{reference}}", self.status),
-            route("GET", f"{PREFIX}/{{paymentId}}", self.read),
-            route("GET", f"{PREFIX}/{{paymentId}}/public", self.public, public=True),
-            route("POST", f"{PREFIX}/{{paymentId}}/cancel", self.cancel),
-        )
+async def list_payments(db: Database, call: Call[None, HistoryQuery]) -> Page[PaymentView]:
+    """The caller's payments, newest first; staff may name another user of their merchant."""
+    wanted = requests.history_filter(call.query, call.caller)
+    return views.history_page(await payments.payment_history(db, call.caller, wanted), wanted.limit)
+
+
+async def list_user_payments(db: Database, call: Call[None, UserHistoryQuery]) -> Page[PaymentView]:
+    """A user's payments, newest first: one's own, or for staff another user's of their merchant."""
+    wanted = requests.user_history_filter(call.query, call.path["userId"])
+    return views.history_page(await payments.payment_history(db, call.caller, wanted), wanted.limit)
+
+
+async def read_status(db: Database, call: Call) -> PaymentView:
+    """A payment by its payment, order or reference id."""
+    return views.payment_view(await payments.find_payment(db, call.caller, call.path["reference"]))
+
+
+async def read_payment(db: Database, call: Call) -> PaymentView:
+    """A payment by its payment, order or reference id."""
+    return views.payment_view(await payments.find_payment(db, call.caller, call.path["paymentId"]))
+
+
+async def read_public_payment(db: Database, call: Call) -> PublicView:
+    """What anybody with the payment's id may see, for a checkout page that waits."""
+    return views.public_view(await payments.find_public_payment(db, call.path["paymentId"]))
+
+
+async def cancel_payment(db: Database, cancellations: Cancellations, call: Call) -> PaymentView:
+    """Close an unpaid payment's order at the gateway."""
+    payment = await payments.find_payment(db, call.caller, call.path["paymentId"])
+    origin = requests.origin(call.caller, call.context)
+    return views.payment_view(await cancellations.cancel(payment.id, origin))

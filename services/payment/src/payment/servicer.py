@@ -1,4 +1,4 @@
-"""Door: gRPC. Decode, call one use case, encode."""
+"""gRPC endpoints: each decodes, calls one use case, encodes."""
 
 import grpc
 
@@ -6,15 +6,11 @@ from commdesk.payment.v1 import payment_pb2 as pb
 from commdesk.payment.v1.payment_pb2_grpc import PaymentServiceServicer
 from common import ids
 from common.database import Database
-from common.errors import InvalidArgument
-from payment.use_cases import reading
+from common.errors import LimitExceeded
+from payment.use_cases import payments
 from payment.wire import events
 
-IDS_MAX = 500
-
-
-class TooManyIds(InvalidArgument):
-    fix = f"Ask for at most {IDS_MAX} payments at a time."
+PAYMENTS_MAX = 500
 
 
 class PaymentServicer(PaymentServiceServicer):
@@ -28,7 +24,8 @@ class PaymentServicer(PaymentServiceServicer):
         request: pb.GetPaymentsRequest,
         context: grpc.aio.ServicerContext[pb.GetPaymentsRequest, pb.GetPaymentsResponse],
     ) -> pb.GetPaymentsResponse:
-        if len(request.payment_ids) > IDS_MAX:
-            raise TooManyIds(payment_ids=f"holds {len(request.payment_ids)}")
-        found = await reading.payments(self._db, [ids.decode("pay", each) for each in request.payment_ids])
-        return pb.GetPaymentsResponse(payments=[events.payment_message(payment) for payment in found])
+        if len(request.payment_ids) > PAYMENTS_MAX:
+            raise LimitExceeded(f"at most {PAYMENTS_MAX} payments at a time", payment_ids=f"at most {PAYMENTS_MAX}")
+        payment_ids = [ids.decode("pay", payment_id) for payment_id in request.payment_ids]
+        existing = await payments.payments_by_id(self._db, payment_ids)
+        return pb.GetPaymentsResponse(payments=[events.payment_message(payment) for payment in existing])

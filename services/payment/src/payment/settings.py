@@ -1,4 +1,4 @@
-"""What payment reads from its environment, beside what every service does."""
+"""What payment reads from its environment, beside what every service and its gateways do."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,10 @@ from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import NoDecode
 
 from gateways.registry import GatewaySettings
-from payment.domain import TaxRule, Terms
+from payment.domain.check_schedule import CheckSchedule
+from payment.domain.pricing import TaxRule
+from payment.domain.purchases import PaymentLimits
+from payment.use_cases.decisions import LateSuccessPolicy
 
 
 class Settings(GatewaySettings):
@@ -14,7 +17,7 @@ class Settings(GatewaySettings):
     fraud_address: str = "127.0.0.1:18033"
 
     gateway_timeout_seconds: float = Field(10.0, gt=0, le=30)
-    # How long a webhook's batch waits for the gateway's view before it climbs the ladder.
+    # How long a webhook's batch waits for the gateway's answer before the webhook is retried later.
     gateway_ask_timeout_seconds: float = Field(5.0, gt=0, le=20)
     gateway_ask_concurrency: int = Field(32, ge=1, le=64)
 
@@ -25,8 +28,6 @@ class Settings(GatewaySettings):
     )
     # Cashfree takes 15 minutes to 30 days.
     order_expiry_minutes: int = Field(30, ge=16, le=43_200)
-    # Cashfree insists on a number; this one stands in when neither request nor profile has any. Empty: it is asked for.
-    customer_phone_fallback: str = "9999999999"
 
     gst_rate_basis_points: int = Field(1800, ge=0, le=10_000)
     gst_inclusive: bool = True
@@ -46,13 +47,21 @@ class Settings(GatewaySettings):
     def _currencies_by_comma(cls, value: object) -> object:
         return frozenset(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    def terms(self, gateway: str) -> Terms:
-        return Terms(
-            gateway,
-            self.enabled_currencies,
-            self.amount_min_minor,
-            self.amount_max_minor,
-            self.order_expiry_minutes * 60,
-            self.sweep_after_seconds,
-            TaxRule(self.gst_rate_basis_points, self.gst_inclusive, self.seller_state),
+    @property
+    def limits(self) -> PaymentLimits:
+        return PaymentLimits(
+            currencies=self.enabled_currencies,
+            amount_min_minor=self.amount_min_minor,
+            amount_max_minor=self.amount_max_minor,
+            order_life_seconds=self.order_expiry_minutes * 60,
+            first_check_seconds=self.sweep_after_seconds,
+            tax=TaxRule(self.gst_rate_basis_points, self.gst_inclusive, self.seller_state),
         )
+
+    @property
+    def check_schedule(self) -> CheckSchedule:
+        return CheckSchedule(self.sweep_after_seconds, self.sweep_longest_seconds)
+
+    @property
+    def policy(self) -> LateSuccessPolicy:
+        return LateSuccessPolicy(self.late_success_policy, self.public_url)

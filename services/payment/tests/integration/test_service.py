@@ -1,4 +1,4 @@
-"""The whole process: doors, consumers, relay and workers over the real broker, and an orderly end."""
+"""The whole process: endpoints, consumers, relay and workers over the real broker, and an orderly end."""
 
 import time
 from typing import Any
@@ -12,9 +12,11 @@ from common import ids
 from common.database import Database
 from common.testing import Announce, RunningService, until
 
+from .world import WebhookReceiver
+
 
 @pytest.fixture
-def own_settings(sandbox_url: str, sandbox_account: tuple[str, str], hooks: Any) -> dict[str, str]:
+def own_settings(sandbox_url: str, sandbox_account: tuple[str, str], hooks: WebhookReceiver) -> dict[str, str]:
     app_id, secret = sandbox_account
     return {
         "CASHFREE_BASE_URL": f"{sandbox_url}/pg",
@@ -32,7 +34,7 @@ async def test_a_payment_from_create_to_invoice_through_the_broker(
     db: Database,
     settings_env: dict[str, str],
     sandbox_url: str,
-    hooks: Any,
+    hooks: WebhookReceiver,
 ) -> None:
     token = jwt.encode({"sub": "usr_asha", "exp": int(time.time()) + 600}, settings_env["JWT_SECRET"], "HS256")
     http = running_service.http
@@ -40,15 +42,15 @@ async def test_a_payment_from_create_to_invoice_through_the_broker(
     # Wallet and fraud are away: packs cannot be bought, amounts can.
     response = await http.post("/api/v1/payments", json={"packId": "pack_500"})
     assert (response.status_code, response.json()["error"]["code"]) == (503, "packs_unavailable")
-    body = {"amount": 50_000, "customerEmail": "asha@example.in"}
+    body = {"amount": 50_000, "customerEmail": "asha@example.in", "customerPhone": "9876543210"}
     data = (await http.post("/api/v1/payments", json=body)).json()["data"]
     async with httpx.AsyncClient(base_url=sandbox_url) as sandbox:
         await sandbox.post(f"/control/orders/{data['orderId']}/pay", json={"wait": True})
     await announce([webhook(hooks.bodies[-1])])
 
     async def paid() -> bool:
-        found = (await http.get(f"/api/v1/payments/{data['paymentId']}")).json()
-        return bool(found["data"]["status"] == "SUCCESS")
+        payment = (await http.get(f"/api/v1/payments/{data['paymentId']}")).json()
+        return bool(payment["data"]["status"] == "SUCCESS")
 
     await until(paid)
 
@@ -58,7 +60,7 @@ async def test_a_payment_from_create_to_invoice_through_the_broker(
 
     [row] = await until(invoiced)
     assert row.invoice_number.endswith("/000001")
-    assert "payment_moves_total" in (await http.get("/metrics")).text
+    assert "commdesk_payment_moves_total" in (await http.get("/metrics")).text
 
     async def calls() -> bool:
         async with db.begin() as tx:
@@ -78,6 +80,7 @@ def webhook(body: bytes) -> WebhookReceived:
         time_unix_micros=int(time.time() * 1_000_000),
         merchant_id="mer_commdesk",
         gateway="cashfree",
+        gateway_account_id="gwa_cashfree",
         type="PAYMENT_SUCCESS_WEBHOOK",
         body=body,
     )

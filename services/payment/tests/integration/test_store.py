@@ -1,5 +1,7 @@
 """What the database itself refuses, and that its hot statements keep to their indexes."""
 
+import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -7,32 +9,42 @@ import pytest
 from asyncpg import PostgresError
 
 from common import idempotency, ids
-from common.database import _compiled
-from payment import domain, store
-from payment.domain import CaptureStatus, Status, Transaction, Transition
-from payment.store import changes, queries, rows
+from common.database import Database, Rows, Tx
+from common.idempotency import Completion, Key
+from gateways import AttemptStatus
+from payment.domain.orders import OrderKey
+from payment.domain.payments import Payment, Transition
+from payment.domain.purchases import initial_transition
+from payment.domain.state_machine import Transaction
+from payment.domain.states import CaptureStatus, Status
+from payment.store import commands, queries
+from payment.store.invoices import invoiced
+
+from ..builders import Builders
+
+Build = type[Builders]
 
 
-async def stored(db: Any, build: Any, **fields: Any) -> Any:
+async def stored(db: Database, build: Build, **fields: Any) -> Payment:
     payment = build.payment(Status.CREATED, id=ids.new(), **fields)
     async with db.begin() as tx:
-        await store.insert(tx, [payment])
-        await store.add_history(tx, [domain.first_line(payment)])
+        await commands.insert_payments(tx, [payment])
+        await commands.add_history(tx, [initial_transition(payment)])
     return payment
 
 
-async def test_a_payment_comes_back_as_it_went_in(db: Any, build: Any) -> None:
+async def test_a_payment_comes_back_as_it_went_in(db: Database, build: Build) -> None:
     payment = await stored(
         db, build, metadata={"a": "ü", "b": 7, "c": True}, description="'); drop table payments; --", fraud_score=3
     )
     async with db.begin() as tx:
-        assert await store.by_ids(tx, [payment.id]) == [payment]
+        assert await queries.payments_by_id(tx, [payment.id]) == [payment]
         changed = msgspec.structs.replace(
             payment, status=Status.PENDING, seq=2, session_id="session_1", cancel_requested=True, checks=4
         )
-        await store.save(tx, [changed])
-        assert (await store.lock_orders(tx, [("mer_commdesk", payment.order_id)])).popitem()[1] == changed
-        assert await store.by_order(tx, "mer_other", payment.order_id) is None
+        await commands.save_payments(tx, [changed])
+        assert (await commands.lock_orders(tx, [payment.order_key])).popitem()[1] == changed
+        assert await queries.payment_by_order(tx, "mer_other", payment.order_id) is None
 
 
 @pytest.mark.parametrize(
@@ -46,7 +58,7 @@ async def test_a_payment_comes_back_as_it_went_in(db: Any, build: Any) -> None:
         "update payments set status = 'PAID'",
         "update payments set status = 'SUCCESS', seq = 2",
         "update payments set platform_fee_minor = amount_minor + 1",
-        "update payments set refund_amount_minor = amount_minor + 1",
+        "update payments set gateway_account_id = null",
         "update payments set expires_at = created_at",
         "update payments set order_id = 'a b'",
         "update payment_history set reason = 'another'",
@@ -61,106 +73,132 @@ async def test_a_payment_comes_back_as_it_went_in(db: Any, build: Any) -> None:
         "alter table payment_history disable trigger all",
     ],
 )
-async def test_the_database_refuses(db: Any, build: Any, sql: str) -> None:
+async def test_the_database_refuses(db: Database, build: Build, sql: str) -> None:
     await stored(db, build)
     with pytest.raises(PostgresError):
         async with db.begin() as tx:
             await tx.execute(sql)
 
 
-async def test_a_move_is_recorded_once(db: Any, build: Any) -> None:
+async def test_a_move_is_recorded_once(db: Database, build: Build) -> None:
     payment = await stored(db, build)
     line = Transition(payment.id, 2, Status.CREATED, Status.PENDING, "order_created", "x", build.now)
     async with db.begin() as tx:
-        await store.add_history(tx, [line])
+        await commands.add_history(tx, [line])
     with pytest.raises(PostgresError):
         async with db.begin() as tx:
-            await store.add_history(tx, [line])
+            await commands.add_history(tx, [line])
 
 
-async def test_a_payment_is_captured_once(db: Any, build: Any) -> None:
+async def test_a_payment_is_captured_once(db: Database, build: Build) -> None:
     payment = await stored(db, build)
 
-    def taken(gateway_payment_id: str, status: CaptureStatus = CaptureStatus.CAPTURED) -> Transaction:
-        claim = build.claim(gateway_payment_id=gateway_payment_id)
-        return Transaction(ids.new(), payment.id, claim, status, build.now)
+    def captured(gateway_payment_id: str, status: CaptureStatus = CaptureStatus.CAPTURED) -> Transaction:
+        attempt = build.attempt(gateway_payment_id=gateway_payment_id)
+        return Transaction(ids.new(), payment.id, attempt, status, build.now)
 
     async with db.begin() as tx:
-        await store.add_transactions(tx, [(payment, taken("cf_1")), (payment, taken("cf_2", CaptureStatus.DUPLICATE))])
-    for again in (taken("cf_1"), taken("cf_3"), taken("cf_2", CaptureStatus.DUPLICATE)):
+        await commands.add_transactions(
+            tx, [(payment, captured("cf_1")), (payment, captured("cf_2", CaptureStatus.DUPLICATE))]
+        )
+    for again in (captured("cf_1"), captured("cf_3"), captured("cf_2", CaptureStatus.DUPLICATE)):
         with pytest.raises(PostgresError):
             async with db.begin() as tx:
-                await store.add_transactions(tx, [(payment, again)])
+                await commands.add_transactions(tx, [(payment, again)])
 
 
-async def test_attempts_only_climb(db: Any, build: Any) -> None:
+async def test_the_status_of_an_attempt_only_rises(db: Database, build: Build) -> None:
     payment = await stored(db, build)
-    states = domain.AttemptStatus
-    seen = []
+    states = AttemptStatus
+    changes = []
     for status in (states.PENDING, states.FAILED, states.PENDING, states.SUCCESS, states.FAILED, states.SUCCESS):
         async with db.begin() as tx:
-            seen.append(bool(await store.climb_attempts(tx, [(payment, build.claim(status))], build.now)))
+            changes.append(bool(await commands.record_attempts(tx, [(payment, build.attempt(status))], build.now)))
             [row] = (await tx.execute("select status from payment_attempts")).all()
-    assert seen == [True, True, False, True, False, False]
+    assert changes == [True, True, False, True, False, False]
     assert row.status == "SUCCESS"
 
 
-PLANS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lock": (changes._LOCK, {"ids": [ids.new()]}),
-    "lock_orders": (changes._LOCK_ORDERS, {"merchants": ["mer_commdesk"], "orders": ["x"]}),
-    "captures": (changes._CAPTURES, {"ids": [ids.new()]}),
-    "invoiced": (changes._INVOICED, {"ids": [ids.new()]}),
-    "by_order": (queries._BY_ORDER, {"merchant_id": "mer_commdesk", "order_id": "x"}),
-    "history_of": (queries._HISTORY_OF, {"id": ids.new()}),
-}
+class Recorder(Tx):
+    """Records statements instead of running them, so that their plans can be looked at."""
+
+    def __init__(self) -> None:
+        self.statements: list[tuple[str, dict[str, Any]]] = []
+
+    async def execute(self, sql: str, **params: Any) -> Rows:
+        self.statements.append((sql, params))
+        return Rows()
+
+    async def write(self, table: str, sql: str = "", /, **params: Any) -> None:
+        self.statements.append((sql, params))
 
 
-HOT = PLANS | {
-    "save": (rows.SAVE, {}),
-    "known keys": (idempotency._READ, {}),
-    "completed keys": (idempotency._COMPLETE, {}),
+Use = Callable[[Tx], Awaitable[object]]
+KEY = Key("mer_commdesk", "usr_1", "payments.create", "key")
+
+PLANS: dict[str, Use] = {
+    "lock_payments": lambda tx: commands.lock_payments(tx, [ids.new()]),
+    "lock_orders": lambda tx: commands.lock_orders(tx, [OrderKey("gwa_cashfree", "x")]),
+    "captures": lambda tx: commands.recorded_captures(tx, [ids.new()]),
+    "invoiced": lambda tx: invoiced(tx, [ids.new()]),
+    "payment_by_order": lambda tx: queries.payment_by_order(tx, "mer_commdesk", "x"),
+    "transitions_of": lambda tx: queries.transitions_of(tx, ids.new()),
 }
-# What the planner falls for while a table is small, and what reads all of it for every batch once it is not.
+HOT: dict[str, Use] = PLANS | {
+    "save_payments": lambda tx: commands.save_payments(tx, [Builders.payment()]),
+    "known keys": lambda tx: idempotency.claim(tx, [idempotency.Claim(KEY, b"", ids.new())]),
+    "completed keys": lambda tx: idempotency.complete(tx, [Completion(KEY, ids.new(), 201, b"")]),
+}
+# What the planner prefers while a table is small, and what reads all of it for every batch once it is not.
 SWEEPING = ("Seq Scan on", "Merge Join", "Hash Join", "Materialize")
+
+
+async def statement(use: Use) -> tuple[str, dict[str, Any]]:
+    """The statement that reads or changes rows: the last one that *use* runs."""
+    recorder = Recorder()
+    await use(recorder)
+    return recorder.statements[-1]
 
 
 @pytest.mark.parametrize("population", [0, 300])
 @pytest.mark.parametrize("name", HOT)
-async def test_a_plan_made_early_probes_for_each_item(db: Any, build: Any, name: str, population: int) -> None:
+async def test_a_plan_made_early_probes_for_each_item(db: Database, build: Build, name: str, population: int) -> None:
     """The plan that a connection keeps: made for any arguments, when there were few rows and no statistics."""
-    numbered, names = _compiled(HOT[name][0])
+    sql, _ = await statement(HOT[name])
+    names: dict[str, int] = {}
+    numbered = re.sub(r"(?<![:\w]):([a-z_]+)", lambda each: f"${names.setdefault(each[1], len(names) + 1)}", sql)
     async with db.begin() as tx:
         payments = [build.payment(Status.CREATED, id=ids.new(), order_id=f"o-{n}") for n in range(population)]
-        await store.insert(tx, payments)
+        await commands.insert_payments(tx, payments)
         await tx.connection.driver.execute(f"prepare hot as {numbered}")
         arguments = f"({', '.join('null' for _ in names)})" if names else ""
         kept = await tx.connection.driver.fetch(f"explain execute hot{arguments}")
         await tx.connection.driver.execute("deallocate hot")
     plan = "\n".join(row[0] for row in kept)
     assert not any(each in plan for each in SWEEPING), plan
-    if name in ("lock_orders", "by_order"):
-        # An index that fits in part would read all payments of a merchant and throw them away.
+    if name in ("lock_orders", "payment_by_order"):
+        # An index that fits in part would read all payments of a merchant or account and throw them away.
         assert "Filter:" not in plan, plan
 
 
 @pytest.mark.parametrize("name", PLANS)
-async def test_a_fresh_database_plans_like_a_full_one(db: Any, build: Any, name: str) -> None:
+async def test_a_fresh_database_plans_like_a_full_one(db: Database, build: Build, name: str) -> None:
     """The trap is a plan made while the tables are empty; no hot statement may fall back to reading whole tables."""
-    sql, parameters = PLANS[name]
+    sql, parameters = await statement(PLANS[name])
     async with db.begin() as tx:
         payments = [
             msgspec.structs.replace(build.payment(Status.CREATED), id=ids.new(), order_id=f"o-{number}")
             for number in range(2_000)
         ]
-        await store.insert(tx, payments)
-        await store.add_history(tx, [domain.first_line(payment) for payment in payments])
-        pairs = [(payment, build.claim(gateway_payment_id=str(n))) for n, payment in enumerate(payments)]
-        await store.climb_attempts(tx, pairs, build.now)
-        taken = [
-            (payment, Transaction(ids.new(), payment.id, claim, CaptureStatus.CAPTURED, build.now))
-            for payment, claim in pairs
+        await commands.insert_payments(tx, payments)
+        await commands.add_history(tx, [initial_transition(payment) for payment in payments])
+        pairs = [(payment, build.attempt(gateway_payment_id=str(n))) for n, payment in enumerate(payments)]
+        await commands.record_attempts(tx, pairs, build.now)
+        transactions = [
+            (payment, Transaction(ids.new(), payment.id, attempt, CaptureStatus.CAPTURED, build.now))
+            for payment, attempt in pairs
         ]
-        await store.add_transactions(tx, taken)
+        await commands.add_transactions(tx, transactions)
         plan = "\n".join((await tx.execute(f"explain {sql}", **parameters)).scalars())
     if name != "invoiced":  # nothing is in that table here
         assert "Seq Scan on payment" not in plan, plan

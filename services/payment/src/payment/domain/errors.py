@@ -1,4 +1,4 @@
-"""What payment refuses, by name. The kind decides the status at each door; the class name is the code."""
+"""What payment refuses, by name. The kind decides the status at each endpoint; the class name is the code."""
 
 from common.errors import (
     Conflict,
@@ -11,7 +11,7 @@ from common.errors import (
 )
 
 
-class IllegalMove(FailedPrecondition):
+class TransitionInvalid(FailedPrecondition):
     """The table of moves does not hold this one."""
 
     fix = "Read the payment's status; this change is not possible in it."
@@ -21,6 +21,12 @@ class PaymentNotFound(NotFound):
     fix = "Check the payment, order or reference id, and that the payment is yours."
 
 
+class PaymentNotKnownYet(FailedPrecondition):
+    """An event is about a payment that is not stored (yet); it is retried."""
+
+    fix = "Wait, or check that the event belongs to this installation."
+
+
 class PaymentBlocked(PermissionDenied):
     """The fraud rules refuse this payment."""
 
@@ -28,16 +34,20 @@ class PaymentBlocked(PermissionDenied):
 
 
 class OrderIdTaken(Conflict):
-    """The merchant has used this order reference before; it is unique for ever."""
+    """The order reference was used before, by the merchant or in the gateway account; it is unique for ever."""
 
     fix = "Use an order reference that you have never sent before, or leave it out and get one made."
+
+
+class OrderIdInvalid(InvalidArgument):
+    fix = "Send an order reference of 3 to 45 letters, digits, underscores and hyphens, or leave it out."
 
 
 class CurrencyNotEnabled(InvalidArgument):
     fix = "Pay in INR, or ask for the currency to be enabled."
 
 
-class AmountNotAllowed(InvalidArgument):
+class AmountInvalid(InvalidArgument):
     fix = "Send the amount in whole paise, between the limits named, as a multiple of 10 paise (one credit)."
 
 
@@ -45,12 +55,8 @@ class PackUnknown(InvalidArgument):
     fix = "Read the packs on sale and send one of their ids, or an amount instead."
 
 
-class PackOrAmountNeeded(InvalidArgument):
+class PackOrAmountRequired(InvalidArgument):
     fix = "Send either packId or amount, not both and not neither."
-
-
-class FieldInvalid(InvalidArgument):
-    fix = "Correct the fields that are named."
 
 
 class PacksUnavailable(Unavailable):
@@ -58,13 +64,13 @@ class PacksUnavailable(Unavailable):
 
 
 class GatewayRefused(FailedPrecondition):
-    """The gateway said no to the order, for good."""
+    """The gateway refused the order; the same order will not be made later."""
 
     fix = "Correct what the reason names and create a new payment; nothing was charged."
 
 
 class PaymentUnresolved(Unresolved):
-    """The gateway's answer is not known yet; we keep asking, and it is never started twice."""
+    """The gateway's answer is not known yet; it is looked up until it is, and the payment is never started twice."""
 
     fix = "Ask for the payment's status with its id until it is final; do not create another one."
 
@@ -73,19 +79,25 @@ class PaymentNotCancellable(FailedPrecondition):
     fix = "Only an unpaid payment can be cancelled; ask for a refund of a paid one."
 
 
-class FactsUnknown(Unresolved):
-    """The gateway's own view does not settle the question yet; ask again later."""
+class OrderStateUnknown(Unresolved):
+    """The gateway does not show a state of the order that settles the question; it is looked up again."""
 
-    fix = "Wait: the gateway is asked again by itself."
+    fix = "Wait: the gateway is asked again automatically."
 
 
-class OrderUnknown(Unresolved):
-    """No payment has this order id (yet); what refers to it waits."""
+class OrderTagMismatch(OrderStateUnknown):
+    """The order in the gateway account was made for another payment, or by somebody else."""
+
+    fix = "Check which installation made the order under this id; it never counts for this payment."
+
+
+class OrderNotKnownYet(FailedPrecondition):
+    """No payment has this order id (yet); the event that names it is retried."""
 
     fix = "Wait, or check that the webhook belongs to this installation."
 
 
 class WebhookUnreadable(InvalidArgument):
-    """A webhook with a good signature that says nothing we can read: the gateway has changed, or is broken."""
+    """A webhook with a good signature that cannot be parsed: the gateway has changed its format."""
 
-    fix = "Read the dead letter; replay it once a version that understands it is deployed, or discard it."
+    fix = "Read the dead letter; replay it once a version that parses it is deployed, or discard it."

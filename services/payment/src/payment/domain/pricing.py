@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from common.money import Money, allocate_int, share
-from payment.domain.errors import AmountNotAllowed
+from payment.domain.errors import AmountInvalid
 
 # 10 credits for a rupee: one credit is 10 paise.
 CREDIT_MINOR = 10
@@ -55,9 +55,9 @@ class FeeRule(msgspec.Struct, frozen=True, gc=False):
 
 
 def credits_for(amount: Money) -> Credits:
-    """Credits that a free amount buys: 10 for a rupee, no bonus. Raises AmountNotAllowed when it does not divide."""
+    """Credits that a free amount buys: 10 for a rupee, no bonus. Raises AmountInvalid when it does not divide."""
     if amount.minor % CREDIT_MINOR:
-        raise AmountNotAllowed(amount=f"must be a multiple of {CREDIT_MINOR} paise, the price of one credit")
+        raise AmountInvalid(amount=f"must be a multiple of {CREDIT_MINOR} paise, the price of one credit")
     return Credits(paid=amount.minor // CREDIT_MINOR)
 
 
@@ -84,7 +84,7 @@ def split_tax(price: Money, rule: TaxRule, place_of_supply: str) -> tuple[Money,
 
 
 def platform_fee(amount: Money, merchant_id: str, service_type: str, rules: Sequence[FeeRule]) -> Money:
-    """The fee by the most particular rule that matches; never more than the amount."""
+    """The fee by the most specific rule that matches; never more than the amount."""
     rule = max(
         (r for r in rules if r.merchant_id in ("", merchant_id) and r.service_type in ("", service_type)),
         key=lambda r: (bool(r.merchant_id), bool(r.service_type)),

@@ -2,8 +2,6 @@
 
 from enum import StrEnum
 
-from gateways import AttemptStatus
-
 
 class Status(StrEnum):
     CREATED = "CREATED"
@@ -50,10 +48,6 @@ UNRESOLVED = frozenset({S.CREATED, S.PENDING, S.AUTHORIZING, S.PROCESSING})
 CLOSED_UNPAID = frozenset({S.FAILED, S.EXPIRED, S.CANCELLED})
 # The money is ours, or was.
 PAID = frozenset(Status) - UNRESOLVED - CLOSED_UNPAID
-
-
-# Webhooks come in any order, so an attempt only ever climbs. A failed one may still succeed, never the reverse.
-ATTEMPT_RANK: dict[AttemptStatus, int] = {status: rank for rank, status in enumerate(AttemptStatus)}
 
 
 class CaptureStatus(StrEnum):

@@ -1,1 +1,1 @@
-"""What payment asks of its neighbours: a score of fraud, the packs of wallet."""
+"""What payment asks other services. The payment gateways' adapters are the package `gateways` (libs/gateways)."""

@@ -1,4 +1,4 @@
-"""The fraud service's opinion of a payment, asked for in batches and within a few milliseconds."""
+"""The fraud service's score of a payment, in batches and within a few milliseconds."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,23 @@ from commdesk.common.v1.common_pb2 import Money
 from commdesk.fraud.v1 import fraud_pb2 as pb
 from commdesk.fraud.v1.fraud_pb2_grpc import FraudServiceStub
 from common import grpc_client, ids, telemetry
-from common.batching import Batcher
+from common.batching import NO_WINDOW, Batcher
 from common.errors import DomainError, Unavailable
-from payment.domain import Payment
+from common.runtime import Workers
+from payment.domain.payments import Payment
 
 TIMEOUT_SECONDS = 0.05
-# So many are scored well within that.
+# As many as are scored well within that.
 SUBJECTS_MAX = 64
-_silent = telemetry.counter("payment_fraud_silent_total", "Scores that fraud did not give in time", ["policy"])
-_asked_again = telemetry.counter("payment_fraud_asked_again_total", "Calls to fraud that failed once", ["status"])
+_unscored = telemetry.counter("payment_fraud_unscored_total", "Payments that fraud did not score in time", ["policy"])
+_retried = telemetry.counter("payment_fraud_retried_total", "Calls to fraud that failed once", ["status"])
 
 
 class FraudUnavailable(Unavailable):
     fix = "Try again in a moment; payments are not taken while they cannot be checked."
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
+class FraudVerdict(msgspec.Struct, frozen=True, gc=False):
     """*score* is 0 (no concern) to 1000, None when nobody scored."""
 
     score: int | None = None
@@ -40,25 +41,29 @@ class FraudScores:
     def __init__(self, stub: FraudServiceStub, *, fail_open: bool) -> None:
         self._stub = stub
         self._fail_open = fail_open
-        self.batcher: Batcher[Payment, Verdict] = Batcher(
-            self._score, name="fraud_scores", items_max=SUBJECTS_MAX, period_seconds=0
+        self.batcher: Batcher[Payment, FraudVerdict] = Batcher(
+            self._score, name="fraud_scores", items_max=SUBJECTS_MAX, window=NO_WINDOW
         )
 
-    async def verdict(self, payment: Payment) -> Verdict:
-        """Fraud's opinion; without one, by policy, a clean verdict or FraudUnavailable.
+    @property
+    def workers(self) -> Workers:
+        return Workers(batchers=(self.batcher,))
 
-        The calls' deadline is the only one: a call may be before ours and each is made twice at most, so that nobody
-        waits longer than four times that. A clock of our own would take our lateness for fraud's.
+    async def verdict(self, payment: Payment) -> FraudVerdict:
+        """Fraud's verdict; without one, by policy, a clean verdict or FraudUnavailable.
+
+        The deadline is the calls' own: another call may be before ours and each is made twice at most, so the wait is
+        at most four times that. A deadline around it would count this process's own delay as fraud's.
         """
         try:
             return await self.batcher.submit(payment)
         except DomainError as error:
-            _silent.of("open" if self._fail_open else "closed").inc()
+            _unscored.of("open" if self._fail_open else "closed").inc()
             if self._fail_open:
-                return Verdict()
+                return FraudVerdict()
             raise FraudUnavailable from error
 
-    async def _score(self, payments: list[Payment]) -> Sequence[Verdict | DomainError]:
+    async def _score(self, payments: list[Payment]) -> Sequence[FraudVerdict | DomainError]:
         request = pb.ScoreRequest(
             subjects=[
                 pb.Subject(
@@ -68,18 +73,18 @@ class FraudScores:
                     ip=payment.origin.ip,
                     device_id=payment.origin.device_id,
                     amount=Money(minor=payment.amount.minor, currency=payment.amount.currency),
-                    # Each try of a request is a new payment to us: without the key a patient caller looks like a flood.
+                    # A repeated request is a new payment here: without its key, retries would look like velocity.
                     request_key=payment.idempotency_key,
                 )
                 for payment in payments
             ]
         )
-        response = await self._ask(request)
+        response = await self._call(request)
         if len(response.scores) != len(payments):
             logger.error("fraud answered {} of {} subjects", len(response.scores), len(payments))
             raise FraudUnavailable
         return [
-            Verdict(
+            FraudVerdict(
                 score.score,
                 score.decision == pb.DECISION_REVIEW,
                 score.decision == pb.DECISION_BLOCK,
@@ -88,17 +93,17 @@ class FraudScores:
             for score in response.scores
         ]
 
-    async def _ask(self, request: pb.ScoreRequest) -> pb.ScoreResponse:
-        """Ask, and after a silence once more: on a full machine one call in a hundred is unlucky, two in a row are not.
+    async def _call(self, request: pb.ScoreRequest) -> pb.ScoreResponse:
+        """Call, and once more after a failure: on a busy machine one call in a hundred is late, two in a row are not.
 
-        Fraud counts a payment once, however often it is asked about it.
+        Fraud counts a payment once, however often it scores it.
         """
         try:
             response: pb.ScoreResponse = await self._stub.Score(request, timeout=TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:
-            _asked_again.of(error.code().name).inc()
+            _retried.of(error.code().name).inc()
             try:
                 response = await self._stub.Score(request, timeout=TIMEOUT_SECONDS)
-            except grpc.aio.AioRpcError as again:
-                raise grpc_client.errors_from(again) from again
+            except grpc.aio.AioRpcError as second:
+                raise grpc_client.errors_from(second) from second
         return response

@@ -1,4 +1,4 @@
-"""The wallet service's packs on sale, remembered for a minute; an old list is better than no sale."""
+"""The wallet service's packs on sale, cached for a minute; while the wallet is away the last list serves."""
 
 import asyncio
 import time
@@ -9,27 +9,28 @@ from loguru import logger
 from commdesk.wallet.v1 import wallet_pb2 as pb
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common.money import Money
-from payment.domain import Credits, Pack, PacksUnavailable, PackUnknown
+from payment.domain.errors import PacksUnavailable, PackUnknown
+from payment.domain.pricing import Credits, Pack
 
 FRESH_SECONDS = 60.0
 TIMEOUT_SECONDS = 1.0
 
 
 class Packs:
-    """Packs by merchant. Refreshed in the background while the old list still answers."""
+    """Packs by merchant, refreshed in the background."""
 
     def __init__(self, stub: WalletServiceStub) -> None:
         self._stub = stub
         self._lists: dict[str, tuple[float, dict[str, Pack]]] = {}
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._refreshing: dict[str, asyncio.Task[None]] = {}
 
     async def find(self, merchant_id: str, pack_id: str) -> Pack:
         """The pack on sale. Raises PackUnknown, or PacksUnavailable when no list was ever read."""
-        asked_at, packs = self._lists.get(merchant_id, (float("-inf"), {}))
-        if time.monotonic() - asked_at > FRESH_SECONDS:
-            asking = self._refresh(merchant_id)
+        read_at, packs = self._lists.get(merchant_id, (float("-inf"), {}))
+        if time.monotonic() - read_at > FRESH_SECONDS:
+            refresh = self._refresh(merchant_id)
             if not packs:
-                await asyncio.shield(asking)
+                await asyncio.shield(refresh)
                 if merchant_id not in self._lists:
                     raise PacksUnavailable
                 packs = self._lists[merchant_id][1]
@@ -38,14 +39,14 @@ class Packs:
         return packs[pack_id]
 
     def _refresh(self, merchant_id: str) -> asyncio.Task[None]:
-        """One question at a time for each merchant."""
-        asking = self._asking.get(merchant_id)
-        if asking is None:
-            asking = self._asking[merchant_id] = asyncio.create_task(self._ask(merchant_id), name="packs")
-            asking.add_done_callback(lambda _: self._asking.pop(merchant_id, None))
-        return asking
+        """One call at a time for each merchant."""
+        refresh = self._refreshing.get(merchant_id)
+        if refresh is None:
+            refresh = self._refreshing[merchant_id] = asyncio.create_task(self._read(merchant_id), name="packs")
+            refresh.add_done_callback(lambda _: self._refreshing.pop(merchant_id, None))
+        return refresh
 
-    async def _ask(self, merchant_id: str) -> None:
+    async def _read(self, merchant_id: str) -> None:
         try:
             response = await self._stub.ListPacks(pb.ListPacksRequest(merchant_id=merchant_id), timeout=TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:

@@ -1,6 +1,6 @@
-"""Webhooks: a claim is checked with the gateway itself; what must wait climbs the ladder, nothing is dropped."""
+"""Webhooks: a claim is checked with the gateway itself; what must wait is retried on the schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -10,101 +10,122 @@ from common import outbox
 from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
-from common.handling import Climb, Refused
+from common.handling import Retry
 from gateways import IgnoredWebhook, MalformedWebhook, PaymentWebhook
-from payment import store
-from payment.domain import FactsUnknown, OrderUnknown, Payment, Status, WebhookUnreadable
-from payment.use_cases import measures
-from payment.use_cases.deciding import Applied, Found, Inquiry, Policy, apply_facts, known, questions
+from payment.domain.errors import OrderNotKnownYet, OrderStateUnknown, WebhookUnreadable
+from payment.domain.orders import OrderKey
+from payment.domain.payments import Payment
+from payment.domain.states import Status
+from payment.store import commands
+from payment.use_cases import metrics
+from payment.use_cases.decisions import Applied, LateSuccessPolicy, apply_orders
+from payment.use_cases.order_lookups import LookupResult, OrderLookup, lookups_of_webhooks, observed_only
 from payment.wire import webhook_events
 
 
 class Webhook(msgspec.Struct, frozen=True):
-    """A stored webhook, read by its gateway's adapter."""
+    """A stored webhook, parsed by its gateway's adapter."""
 
     id: str
-    merchant_id: str
     gateway: str
+    gateway_account_id: str
     received_at: datetime
-    read: PaymentWebhook | IgnoredWebhook | MalformedWebhook
+    content: PaymentWebhook | IgnoredWebhook | MalformedWebhook
+
+    @property
+    def order(self) -> OrderKey | None:
+        """The order that it is about."""
+        if isinstance(self.content, PaymentWebhook):
+            return OrderKey(self.gateway_account_id, self.content.order_id)
+        return None
 
 
-async def ask_about(inquiry: Inquiry, webhooks: Sequence[Webhook]) -> dict[str, Found]:
-    """The gateway's own view of every order that the webhooks speak of; each order is asked about once."""
-    claims = [(hook.read.order_id, hook.read.attempt) for hook in webhooks if isinstance(hook.read, PaymentWebhook)]
-    return await inquiry.ask(questions(claims))
+async def look_up_orders(lookups: OrderLookup, webhooks: Sequence[Webhook]) -> dict[OrderKey, LookupResult]:
+    """The gateway's own view of every order that the webhooks are about; each order is looked up once."""
+    return await lookups.look_up(
+        lookups_of_webhooks(
+            (OrderKey(webhook.gateway_account_id, webhook.content.order_id), webhook.content.attempt)
+            for webhook in webhooks
+            if isinstance(webhook.content, PaymentWebhook)
+        )
+    )
 
 
 async def process_webhooks(
-    tx: Tx, webhooks: Sequence[Webhook], found: dict[str, Found], *, clock: Clock, policy: Policy
-) -> list[Refused]:
-    """Apply what is settled; refuse for now what is not: an order unknown to us, facts unknown to the gateway."""
+    tx: Tx,
+    webhooks: Sequence[Webhook],
+    results: Mapping[OrderKey, LookupResult],
+    *,
+    clock: Clock,
+    policy: LateSuccessPolicy,
+) -> list[DomainError | None]:
+    """Apply what the gateway confirms; an unknown order and a state that it does not show are retried."""
     now = clock.now()
-    heard = {(hook.merchant_id, hook.read.order_id) for hook in webhooks if isinstance(hook.read, PaymentWebhook)}
-    payments = await store.lock_orders(tx, heard)
-    applied = await apply_facts(tx, payments.values(), known(found), clock, policy)
-    refused: list[Refused] = []
+    payments = await commands.lock_orders(tx, {webhook.order for webhook in webhooks if webhook.order})
+    applied = await apply_orders(tx, payments.values(), observed_only(results), clock, policy)
+    refusals: list[DomainError | None] = []
     messages: list[Message] = list(applied.messages)
-    for hook in webhooks:
-        if isinstance(hook.read, IgnoredWebhook):
-            messages.append(webhook_events.processed(hook.gateway, hook.id, "PARKED", hook.read.reason, None, now))
-            continue
-        if isinstance(hook.read, MalformedWebhook):
-            refused.append(Refused(hook, WebhookUnreadable(hook.read.reason), for_good=True))
-            continue
-        payment = payments.get((hook.merchant_id, hook.read.order_id))
-        error = _must_wait(payment, applied)
-        if error is not None or payment is None:
-            refused.append(Refused(hook, error or OrderUnknown()))
-            continue
-        outcome, reason = _outcome(hook.read, payment, applied)
-        messages.append(webhook_events.processed(hook.gateway, hook.id, outcome, reason, payment.id, now))
-        if _brought_success(hook.read, payment, applied):
-            measures.webhook_succeeded(hook.gateway, (now - hook.received_at).total_seconds())
+    for webhook in webhooks:
+        match webhook.content:
+            case IgnoredWebhook(reason):
+                refusals.append(None)
+                messages.append(webhook_events.processed(webhook.gateway, webhook.id, "PARKED", reason, None, now))
+            case MalformedWebhook(reason):
+                refusals.append(WebhookUnreadable(reason))
+            case PaymentWebhook() as content:
+                order = OrderKey(webhook.gateway_account_id, content.order_id)
+                payment = payments.get(order)
+                refusal = _refusal(payment, applied)
+                refusals.append(refusal)
+                if refusal is None and payment is not None:
+                    messages.append(_processed(webhook, content, payment, applied, now))
     await outbox.append(tx, messages)
-    return refused
+    return refusals
 
 
-async def announce_climbs(tx: Tx, climbs: Sequence[Climb], *, clock: Clock) -> None:
-    """The history of webhooks that wait, and an alert for those that wait no longer."""
+async def announce_retries(tx: Tx, retries: Sequence[Retry[Webhook]], *, clock: Clock) -> None:
+    """The history of webhooks that wait, and an alert for those that go to the dead letters."""
     now = clock.now()
     messages: list[Message] = []
-    for climb in climbs:
-        hook: Webhook = climb.event
-        reason = climb.error.code
-        if isinstance(climb.error, WebhookUnreadable):
-            messages += webhook_events.failed(hook.gateway, hook.id, reason, now)
-        elif climb.dead:
-            messages += webhook_events.dead_lettered(hook.gateway, hook.id, reason, now)
-        elif climb.attempt == 1:
-            messages.append(webhook_events.processing(hook.gateway, hook.id, reason, now))
+    for retry in retries:
+        webhook = retry.event
+        gateway, reason = webhook.gateway, retry.error.code
+        if isinstance(retry.error, WebhookUnreadable):
+            messages.append(webhook_events.failed(gateway, webhook.id, reason, now))
+        elif retry.dead:
+            messages.append(webhook_events.dead_lettered(gateway, webhook.id, reason, now))
+        elif retry.attempt == 1:
+            messages.append(webhook_events.processing(gateway, webhook.id, reason, now))
         else:
-            messages.append(webhook_events.retried(hook.gateway, hook.id, reason, climb.attempt, now))
+            messages.append(webhook_events.retried(gateway, webhook.id, reason, retry.attempt, now))
+        if retry.dead:
+            messages.append(webhook_events.dead_letter_alert(webhook.id, reason, now))
     await outbox.append(tx, messages)
 
 
-def _must_wait(payment: Payment | None, applied: Applied) -> DomainError | None:
+def _refusal(payment: Payment | None, applied: Applied) -> DomainError | None:
+    """Why the webhook must wait."""
     if payment is None:
-        return OrderUnknown("no payment has this order id (yet)")
+        return OrderNotKnownYet("no payment has this order id (yet)")
     if payment.id in applied.decisions:
         return None
-    return applied.unknown.get(payment.id) or FactsUnknown("the gateway does not tell the order's state now")
+    return applied.unknown.get(payment.id) or OrderStateUnknown("the gateway does not show the order's state now")
 
 
-def _outcome(heard: PaymentWebhook, before: Payment, applied: Applied) -> tuple[str, str]:
+def _processed(webhook: Webhook, content: PaymentWebhook, before: Payment, applied: Applied, now: datetime) -> Message:
+    attempt_id = content.attempt.gateway_payment_id
+    after = applied.decisions[before.id].payment
+    if after.status is Status.SUCCESS and before.paid_at is None and after.gateway_payment_id == attempt_id:
+        metrics.webhook_succeeded(webhook.gateway, (now - webhook.received_at).total_seconds())
+    outcome, reason = _outcome(attempt_id, before, applied)
+    return webhook_events.processed(webhook.gateway, webhook.id, outcome, reason, before.id, now)
+
+
+def _outcome(attempt_id: str, before: Payment, applied: Applied) -> tuple[str, str]:
     """APPLIED when it changed something, NO_EFFECT with the reason otherwise."""
     decision = applied.decisions[before.id]
-    if decision.payment.review == "QUARANTINED" and decision.payment.status not in (Status.SUCCESS,):
+    if decision.payment.review == "QUARANTINED" and decision.payment.status is not Status.SUCCESS:
         return "NO_EFFECT", decision.payment.review_reason
-    if decision.transitions or heard.attempt.gateway_payment_id in applied.climbed:
+    if decision.transitions or attempt_id in applied.changed_attempts:
         return "APPLIED", decision.transitions[-1].to_status.lower() if decision.transitions else "attempt"
     return "NO_EFFECT", "duplicate"
-
-
-def _brought_success(heard: PaymentWebhook, before: Payment, applied: Applied) -> bool:
-    after = applied.decisions[before.id].payment
-    return (
-        after.status is Status.SUCCESS
-        and before.paid_at is None
-        and (after.gateway_payment_id == heard.attempt.gateway_payment_id)
-    )

@@ -1,41 +1,28 @@
-"""What happened → the messages that tell it. Personal data goes into mails only."""
+"""Domain → the messages that payment announces. Personal data goes into mails only."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
-
-import msgspec
-from google.protobuf.message import Message
 
 from commdesk.common.v1.common_pb2 import Money as MoneyMessage
 from commdesk.common.v1.events_pb2 import AdminAlertRaised, AuditRecorded
 from commdesk.payment.v1 import events_pb2 as pb
 from commdesk.payment.v1 import payment_pb2
-from common import context, ids
+from common import events, ids
+from common.events import head, micros
 from common.money import Money
-from payment.domain import (
-    ACTOR,
-    Alerted,
-    Announcement,
-    Created,
-    Invoice,
-    Moved,
-    Origin,
-    Payment,
-    Status,
-    Tax,
-)
+from payment.domain.invoices import Invoice
+from payment.domain.payments import Origin, Payment
+from payment.domain.pricing import Tax
+from payment.domain.state_machine import ACTOR
+from payment.domain.states import Status
 
 SERVICE = "payment"
-_json = msgspec.json.Encoder().encode
 _STATUS: dict[Status, Any] = {
     status: payment_pb2.PaymentStatus.Value(f"PAYMENT_STATUS_{status.value}") for status in Status
 }
-
-
-def micros(at: datetime) -> int:
-    return int(at.timestamp() * 1_000_000)
+# The gateway's answer moved the payment, no request.
+_NO_REQUEST = Origin(actor_id=ACTOR)
 
 
 def money(amount: Money) -> MoneyMessage:
@@ -70,151 +57,134 @@ def payment_message(payment: Payment) -> payment_pb2.Payment:
     )
 
 
-def announcements(happened: Announcement, public_url: str) -> list[Message]:
-    """All that is said about one happening."""
-    return _TOLD[type(happened)](happened, public_url)
+# ── Payments ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def head(at: datetime) -> dict[str, Any]:
-    """Every event's first two fields; its id is minted here, once."""
-    return {"event_id": ids.encode("evt", ids.new()), "time_unix_micros": micros(at)}
+def created(payment: Payment, at: datetime) -> pb.PaymentCreated:
+    return pb.PaymentCreated(
+        **head(at), payment=payment_message(payment), ip=payment.origin.ip, device_id=payment.origin.device_id
+    )
 
 
-def _created(happened: Created, _: str) -> list[Message]:
-    payment, at = happened.payment, happened.at
-    return [
-        pb.PaymentCreated(
-            **head(at), payment=payment_message(payment), ip=payment.origin.ip, device_id=payment.origin.device_id
-        ),
-        pb.AnalyticsPaymentCreated(
-            **head(at),
-            merchant_id=payment.merchant_id,
-            payment_id=ids.encode("pay", payment.id),
-            amount=money(payment.amount),
-            gateway=payment.gateway,
-            pack_id=payment.pack_id,
-        ),
-        audit(payment, "payment.create", None, at, origin=payment.origin),
-    ]
+def processing(payment: Payment, at: datetime) -> pb.PaymentProcessing:
+    return pb.PaymentProcessing(**head(at), payment=payment_message(payment))
 
 
-def _moved(happened: Moved, public_url: str) -> list[Message]:
-    teller = _MOVES.get(happened.payment.status)
-    return teller(happened, public_url) if teller else []
+def succeeded(payment: Payment, transaction_id: UUID, at: datetime) -> pb.PaymentSucceeded:
+    return pb.PaymentSucceeded(
+        **head(at),
+        payment=payment_message(payment),
+        transaction_id=ids.encode("txn", transaction_id),
+        ip=payment.origin.ip,
+        device_id=payment.origin.device_id,
+    )
 
 
-def _succeeded(happened: Moved, _: str) -> list[Message]:
-    payment, at = happened.payment, happened.at
-    assert happened.transaction_id is not None, "a success names its transaction"
-    return [
-        pb.PaymentSucceeded(
-            **head(at),
-            payment=payment_message(payment),
-            transaction_id=ids.encode("txn", happened.transaction_id),
-            ip=payment.origin.ip,
-            device_id=payment.origin.device_id,
-        ),
-        pb.AnalyticsPaymentSucceeded(
-            **head(at),
-            merchant_id=payment.merchant_id,
-            payment_id=ids.encode("pay", payment.id),
-            amount=money(payment.amount),
-            gateway=payment.gateway,
-            method=payment.method,
-            pack_id=payment.pack_id,
-            # Clocks may be put back, and two processes' differ: no age is below zero.
-            duration_micros=max(0, micros(at) - micros(payment.created_at)),
-        ),
-        audit(payment, "payment.succeed", happened.before, at),
-    ]
+def failed(payment: Payment, reason: str, at: datetime) -> pb.PaymentFailed:
+    return pb.PaymentFailed(
+        **head(at),
+        payment=payment_message(payment),
+        reason=reason,
+        ip=payment.origin.ip,
+        device_id=payment.origin.device_id,
+    )
 
 
-def _failed(happened: Moved, public_url: str) -> list[Message]:
-    payment, at = happened.payment, happened.at
-    told: list[Message] = [
-        pb.PaymentFailed(
-            **head(at),
-            payment=payment_message(payment),
-            reason=happened.reason,
-            ip=payment.origin.ip,
-            device_id=payment.origin.device_id,
-        ),
-        pb.AnalyticsPaymentFailed(
-            **head(at),
-            merchant_id=payment.merchant_id,
-            payment_id=ids.encode("pay", payment.id),
-            amount=money(payment.amount),
-            gateway=payment.gateway,
-            reason=happened.reason,
-        ),
-        audit(payment, "payment.fail", happened.before, at, mailed=bool(payment.customer.email)),
-    ]
-    if payment.customer.email:
-        told.append(
-            pb.EmailPaymentFailed(
-                **head(at),
-                merchant_id=payment.merchant_id,
-                recipient=recipient(payment),
-                payment_id=ids.encode("pay", payment.id),
-                order_id=payment.order_id,
-                amount=money(payment.amount),
-                reason=happened.reason,
-                retry_url=payment.return_url or public_url,
-            )
-        )
-    return told
+def expired(payment: Payment, at: datetime) -> pb.PaymentExpired:
+    return pb.PaymentExpired(**head(at), payment=payment_message(payment))
 
 
-def _expired(happened: Moved, _: str) -> list[Message]:
-    payment, at = happened.payment, happened.at
-    return [
-        pb.PaymentExpired(**head(at), payment=payment_message(payment)),
-        audit(payment, "payment.expire", happened.before, at),
-    ]
+def cancelled(payment: Payment, at: datetime) -> pb.PaymentCancelled:
+    return pb.PaymentCancelled(**head(at), payment=payment_message(payment))
 
 
-def _cancelled(happened: Moved, _: str) -> list[Message]:
-    payment, at = happened.payment, happened.at
-    return [
-        pb.PaymentCancelled(**head(at), payment=payment_message(payment)),
-        audit(payment, "payment.cancel", happened.before, at),
-    ]
+def sync_requested(payment_id: UUID, merchant_id: str, requested_by: str, at: datetime) -> pb.PaymentSyncRequested:
+    """The command to look an order up; *requested_by* is VERIFY, SWEEP or OPERATOR."""
+    return pb.PaymentSyncRequested(
+        **head(at), payment_id=ids.encode("pay", payment_id), merchant_id=merchant_id, asked_by=requested_by
+    )
 
 
-def _processing(happened: Moved, _: str) -> list[Message]:
-    return [pb.PaymentProcessing(**head(happened.at), payment=payment_message(happened.payment))]
+# ── Analytics ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-_MOVES: dict[Status, Callable[[Moved, str], list[Message]]] = {
-    Status.SUCCESS: _succeeded,
-    Status.FAILED: _failed,
-    Status.EXPIRED: _expired,
-    Status.CANCELLED: _cancelled,
-    Status.PROCESSING: _processing,
-    Status.AUTHORIZING: _processing,
-}
+def analytics_created(payment: Payment, at: datetime) -> pb.AnalyticsPaymentCreated:
+    return pb.AnalyticsPaymentCreated(
+        **head(at),
+        merchant_id=payment.merchant_id,
+        payment_id=ids.encode("pay", payment.id),
+        amount=money(payment.amount),
+        gateway=payment.gateway,
+        pack_id=payment.pack_id,
+    )
 
 
-def _alerted(happened: Alerted, _: str) -> list[Message]:
-    payment, at = happened.payment, happened.at
-    payment_id = ids.encode("pay", payment.id)
-    return [
-        AdminAlertRaised(
-            **head(at),
-            cause=happened.cause,
-            service=SERVICE,
-            summary=f"payment {payment_id}: {happened.detail}",
-            fields={"paymentId": payment_id, "orderId": payment.order_id, "amount": str(payment.amount)},
-        ),
-        audit(payment, f"payment.{happened.cause}", payment.status, at, detail=happened.detail),
-    ]
+def analytics_succeeded(payment: Payment, at: datetime) -> pb.AnalyticsPaymentSucceeded:
+    return pb.AnalyticsPaymentSucceeded(
+        **head(at),
+        merchant_id=payment.merchant_id,
+        payment_id=ids.encode("pay", payment.id),
+        amount=money(payment.amount),
+        gateway=payment.gateway,
+        method=payment.method,
+        pack_id=payment.pack_id,
+        # Clocks are set back, and those of two processes differ: no duration is negative.
+        duration_micros=max(0, micros(at) - micros(payment.created_at)),
+    )
 
 
-_TOLD: dict[type, Callable[[Any, str], list[Message]]] = {Created: _created, Moved: _moved, Alerted: _alerted}
+def analytics_failed(payment: Payment, reason: str, at: datetime) -> pb.AnalyticsPaymentFailed:
+    return pb.AnalyticsPaymentFailed(
+        **head(at),
+        merchant_id=payment.merchant_id,
+        payment_id=ids.encode("pay", payment.id),
+        amount=money(payment.amount),
+        gateway=payment.gateway,
+        reason=reason,
+    )
 
 
-def recipient(payment: Payment) -> pb.Recipient:
+# ── Mails ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def mail_failed(payment: Payment, reason: str, retry_url: str, at: datetime) -> pb.EmailPaymentFailed:
+    return pb.EmailPaymentFailed(
+        **head(at),
+        merchant_id=payment.merchant_id,
+        recipient=_recipient(payment),
+        payment_id=ids.encode("pay", payment.id),
+        order_id=payment.order_id,
+        amount=money(payment.amount),
+        reason=reason,
+        retry_url=retry_url,
+    )
+
+
+def mail_succeeded(payment: Payment, invoice: Invoice, transaction_id: str, at: datetime) -> pb.EmailPaymentSucceeded:
+    """The success mail, with the invoice's number and amounts."""
+    return pb.EmailPaymentSucceeded(
+        **head(at),
+        merchant_id=payment.merchant_id,
+        recipient=_recipient(payment),
+        payment_id=ids.encode("pay", payment.id),
+        order_id=payment.order_id,
+        transaction_id=transaction_id,
+        invoice_id=ids.encode("inv", invoice.id),
+        invoice_number=invoice.text,
+        amount=money(payment.amount),
+        tax=tax(payment.tax),
+        credits_paid=payment.credits.paid,
+        credits_bonus=payment.credits.bonus,
+        method=payment.method,
+        paid_unix_micros=micros(payment.paid_at or at),
+    )
+
+
+def _recipient(payment: Payment) -> pb.Recipient:
     return pb.Recipient(email=payment.customer.email, name=payment.customer.name)
+
+
+# ── Audit log and alerts ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def audit(
@@ -223,77 +193,44 @@ def audit(
     before: Status | None,
     at: datetime,
     *,
-    origin: Origin | None = None,
-    **more: str | int | bool,
+    origin: Origin = _NO_REQUEST,
+    **details: str | int | bool,
 ) -> AuditRecorded:
-    """A line for the audit log. Without *origin* the service itself acted, on the gateway's word."""
-    source = origin or Origin(actor_id=ACTOR)
-    after = {"status": payment.status.value, "seq": payment.seq, "amount": payment.amount.minor, **more}
-    return AuditRecorded(
-        **head(at),
+    """A line for the audit log about a payment. Without *origin* the service itself acted on the gateway's answer."""
+    return events.audit(
+        action,
+        ("payment", ids.encode("pay", payment.id)),
+        service=SERVICE,
+        at=at,
         merchant_id=payment.merchant_id,
-        actor_id=source.actor_id,
-        action=action,
-        resource_type="payment",
-        resource_id=ids.encode("pay", payment.id),
-        before_json=_json({"status": before.value}).decode() if before else "",
-        after_json=_json(after).decode(),
-        ip=source.ip,
-        user_agent=source.user_agent,
-        trace_id=source.trace_id or context.trace_id(),
-        request_id=source.request_id,
-        service=SERVICE,
-    )
-
-
-def invoiced(payment: Payment, invoice: Invoice, transaction_id: str) -> list[Message]:
-    """The invoice exists: the audit line, and the success mail when there is an address for it."""
-    at = invoice.issued_at
-    mailed = bool(payment.customer.email)
-    told: list[Message] = [
-        audit(payment, "invoice.issue", payment.status, at, invoice=invoice.text, mailed=mailed),
-    ]
-    if mailed:
-        told.append(
-            pb.EmailPaymentSucceeded(
-                **head(at),
-                merchant_id=payment.merchant_id,
-                recipient=recipient(payment),
-                payment_id=ids.encode("pay", payment.id),
-                order_id=payment.order_id,
-                transaction_id=transaction_id,
-                invoice_id=ids.encode("inv", invoice.id),
-                invoice_number=invoice.text,
-                amount=money(payment.amount),
-                tax=tax(payment.tax),
-                credits_paid=payment.credits.paid,
-                credits_bonus=payment.credits.bonus,
-                method=payment.method,
-                paid_unix_micros=micros(payment.paid_at or at),
-            )
-        )
-    return told
-
-
-def blocked(merchant_id: str, origin: Origin, score: int, reasons: str, at: datetime) -> Message:
-    """The fraud rules refused a payment before there was one."""
-    return AuditRecorded(
-        **head(at),
-        merchant_id=merchant_id,
         actor_id=origin.actor_id,
-        action="payment.block",
-        resource_type="user",
-        resource_id=origin.actor_id,
-        after_json=_json({"score": score, "reasons": reasons}).decode(),
-        ip=origin.ip,
-        user_agent=origin.user_agent,
-        trace_id=origin.trace_id,
-        request_id=origin.request_id,
-        service=SERVICE,
+        before={"status": before.value} if before else None,
+        after={"status": payment.status.value, "seq": payment.seq, "amount": payment.amount.minor, **details},
+        origin=origin,
     )
 
 
-def sync_requested(payment_id: UUID, merchant_id: str, asked_by: str, at: datetime) -> Message:
-    return pb.PaymentSyncRequested(
-        **head(at), payment_id=ids.encode("pay", payment_id), merchant_id=merchant_id, asked_by=asked_by
+def audit_blocked(payment: Payment, score: int, reasons: str, at: datetime) -> AuditRecorded:
+    """The fraud rules refused a payment, which is not stored."""
+    origin = payment.origin
+    return events.audit(
+        "payment.block",
+        ("user", origin.actor_id),
+        service=SERVICE,
+        at=at,
+        merchant_id=payment.merchant_id,
+        actor_id=origin.actor_id,
+        after={"score": score, "reasons": reasons},
+        origin=origin,
+    )
+
+
+def alert(payment: Payment, cause: str, detail: str, at: datetime) -> AdminAlertRaised:
+    payment_id = ids.encode("pay", payment.id)
+    return events.alert(
+        cause,
+        f"payment {payment_id}: {detail}",
+        service=SERVICE,
+        at=at,
+        fields={"paymentId": payment_id, "orderId": payment.order_id, "amount": str(payment.amount)},
     )

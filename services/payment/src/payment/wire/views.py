@@ -1,13 +1,16 @@
 """Payments → JSON answers. Amounts are integer paise with their currency; times ISO 8601 in UTC."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
-from common import ids
+from common import ids, pages
 from common.errors import DomainError
 from common.http_server import error_reply
-from payment.domain import Payment, Status, reference_id
+from common.pages import Page
+from payment.domain.payments import Payment, reference_id
+from payment.domain.states import Status
 
 # The words of the older Razorpay clients, beside ours.
 _SIMPLE = {
@@ -92,12 +95,6 @@ class PublicView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     failure_reason: str = ""
 
 
-class HistoryView(msgspec.Struct, frozen=True, rename="camel"):
-    payments: list[PaymentView]
-    # Goes on after this page; null on the last one.
-    next_cursor: str | None
-
-
 class VerifiedView(msgspec.Struct, frozen=True, rename="camel"):
     message: str
     payment_method: str
@@ -107,10 +104,10 @@ class VerifiedView(msgspec.Struct, frozen=True, rename="camel"):
 _encode = msgspec.json.Encoder().encode
 
 
-def created(payment: Payment, session_id: str, public_url: str) -> bytes:
-    """The whole body of a create answer. Made of what never changes, so that it is the same bytes whenever it is made.
+def created_body(payment: Payment, session_id: str, public_url: str) -> bytes:
+    """The whole body of the answer to create.
 
-    PENDING, even when the webhook was faster: the answer is about the order; the status is asked for by its own call.
+    PENDING, even when the webhook was faster: the answer is about the order; the status has its own endpoint.
     """
     payment_id = ids.encode("pay", payment.id)
     view = CreatedView(
@@ -131,13 +128,13 @@ def created(payment: Payment, session_id: str, public_url: str) -> bytes:
     return _encode({"success": True, "data": view})
 
 
-def refused(error: DomainError, request_id: str) -> tuple[int, bytes]:
+def refused_body(error: DomainError, request_id: str) -> tuple[int, bytes]:
     """Status and whole body of a final refusal, to be stored under its idempotency key."""
     reply = error_reply(error, request_id)
     return reply.status_code, bytes(reply.body)
 
 
-def payment(payment: Payment) -> PaymentView:
+def payment_view(payment: Payment) -> PaymentView:
     return PaymentView(
         ids.encode("pay", payment.id),
         payment.order_id,
@@ -168,7 +165,7 @@ def payment(payment: Payment) -> PaymentView:
     )
 
 
-def public(payment: Payment) -> PublicView:
+def public_view(payment: Payment) -> PublicView:
     return PublicView(
         ids.encode("pay", payment.id),
         payment.status,
@@ -179,15 +176,14 @@ def public(payment: Payment) -> PublicView:
     )
 
 
-def history(payments: list[Payment], limit: int) -> HistoryView:
-    page = payments[:limit]
-    more = len(payments) > limit
-    return HistoryView([payment(each) for each in page], ids.encode("pay", page[-1].id) if more else None)
+def history_page(payments: Sequence[Payment], limit: int) -> Page[PaymentView]:
+    """*payments* holds one more than the page when there is a next one."""
+    return pages.page(payments, limit, payment_view, lambda last: pages.encode_cursor(last.id))
 
 
-def verified(found: Payment) -> VerifiedView:
-    message = "Payment verified & updated" if found.paid_at else "Payment is not completed yet"
-    return VerifiedView(message, found.method, payment(found))
+def verified_view(payment: Payment) -> VerifiedView:
+    message = "Payment verified & updated" if payment.paid_at else "Payment is not completed yet"
+    return VerifiedView(message, payment.method, payment_view(payment))
 
 
 def simple_status(status: Status) -> str:

@@ -1,20 +1,19 @@
-"""What became of a webhook, for the history that webhook-ingest keeps."""
+"""What payment did with a webhook → the messages for the history that webhook-ingest keeps."""
 
 from datetime import datetime
 from uuid import UUID
 
-from google.protobuf.message import Message
-
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
-from commdesk.webhook_ingest.v1 import events_pb2 as hooks
-from common import ids
-from payment.wire.events import SERVICE, head
+from commdesk.webhook_ingest.v1 import events_pb2 as pb
+from common import events, ids
+from common.events import head
+from payment.wire.events import SERVICE
 
 
 def processed(
     gateway: str, webhook_id: str, outcome: str, reason: str, payment_id: UUID | None, at: datetime
-) -> Message:
-    return hooks.WebhookProcessed(
+) -> pb.WebhookProcessed:
+    return pb.WebhookProcessed(
         **head(at),
         gateway=gateway,
         webhook_id=webhook_id,
@@ -24,31 +23,27 @@ def processed(
     )
 
 
-def processing(gateway: str, webhook_id: str, reason: str, at: datetime) -> Message:
-    return hooks.WebhookProcessing(**head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
+def processing(gateway: str, webhook_id: str, reason: str, at: datetime) -> pb.WebhookProcessing:
+    return pb.WebhookProcessing(**head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
 
 
-def retried(gateway: str, webhook_id: str, reason: str, attempt: int, at: datetime) -> Message:
-    return hooks.WebhookRetried(**head(at), gateway=gateway, webhook_id=webhook_id, reason=reason, attempt=attempt)
+def retried(gateway: str, webhook_id: str, reason: str, attempt: int, at: datetime) -> pb.WebhookRetried:
+    return pb.WebhookRetried(**head(at), gateway=gateway, webhook_id=webhook_id, reason=reason, attempt=attempt)
 
 
-def dead_lettered(gateway: str, webhook_id: str, reason: str, at: datetime) -> list[Message]:
-    """No rung is left: history, and a person is told."""
-    dead = hooks.WebhookDeadLettered(**head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
-    return [dead, _alert(webhook_id, reason, at)]
+def dead_lettered(gateway: str, webhook_id: str, reason: str, at: datetime) -> pb.WebhookDeadLettered:
+    return pb.WebhookDeadLettered(**head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
 
 
-def failed(gateway: str, webhook_id: str, reason: str, at: datetime) -> list[Message]:
-    """Refused for good: history, and a person is told."""
-    failed = hooks.WebhookFailed(**head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
-    return [failed, _alert(webhook_id, reason, at)]
+def failed(gateway: str, webhook_id: str, reason: str, at: datetime) -> pb.WebhookFailed:
+    return pb.WebhookFailed(**head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
 
 
-def _alert(webhook_id: str, reason: str, at: datetime) -> Message:
-    return AdminAlertRaised(
-        **head(at),
-        cause="webhook_failures",
+def dead_letter_alert(webhook_id: str, reason: str, at: datetime) -> AdminAlertRaised:
+    return events.alert(
+        "webhook_failures",
+        f"webhook {webhook_id} went to the dead letters: {reason}",
         service=SERVICE,
-        summary=f"webhook {webhook_id} went to the dead letters: {reason}",
+        at=at,
         fields={"webhookId": webhook_id, "reason": reason},
     )

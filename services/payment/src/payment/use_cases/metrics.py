@@ -1,10 +1,12 @@
-"""What is measured of payments; the fleet's common measures are in common."""
+"""What is measured of payments; the fleet's common metrics are in common."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
 from common import telemetry
-from payment.domain import Payment, Status, Transition
+from gateways import GatewayCall
+from payment.domain.state_machine import Decision
+from payment.domain.states import Status
 
 _moves = telemetry.counter("payment_moves_total", "Payments by the status that they reached", ["status", "gateway"])
 _create = telemetry.histogram("payment_create_seconds", "From the create request to its answer", ["outcome"])
@@ -22,25 +24,29 @@ _webhook = telemetry.histogram(
 )
 _calls = telemetry.histogram("payment_gateway_call_seconds", "Gateway calls", ["operation", "outcome"])
 _swept = telemetry.counter(
-    "payment_swept_total", "Payments that moved by the sweep, not by a webhook: webhooks are being missed", ["status"]
+    "payment_swept_total",
+    "Payments that moved by the sweep, not by a webhook: webhooks are being missed",
+    ["status"],
 )
 
 
-def moved(payments: Iterable[tuple[Payment, Iterable[Transition]]], now: datetime) -> None:
-    for payment, lines in payments:
-        for line in lines:
-            _moves.of(line.to_status.value, payment.gateway).inc()
-            if line.to_status is Status.SUCCESS:
+def moved(decisions: Iterable[Decision], now: datetime) -> None:
+    for decision in decisions:
+        payment = decision.payment
+        for transition in decision.transitions:
+            _moves.of(transition.to_status.value, payment.gateway).inc()
+            if transition.to_status is Status.SUCCESS:
                 _success.of(payment.gateway).observe((now - payment.created_at).total_seconds())
 
 
-def created(seconds: float, outcome: str) -> None:
+def create_answered(seconds: float, outcome: str) -> None:
     _create.of(outcome).observe(seconds)
 
 
-def called(operation: str, status: int, outcome: str, ms: float) -> None:
-    """*outcome* is "answered" or why there was no answer; answers are told apart by their class of status."""
-    _calls.of(operation, f"{status // 100}xx" if outcome == "answered" else outcome).observe(ms / 1000)
+def gateway_called(call: GatewayCall) -> None:
+    """Calls that were answered are counted by the class of their status, the others by why there was no answer."""
+    outcome = f"{call.http_status // 100}xx" if call.outcome == "answered" else call.outcome
+    _calls.of(call.operation, outcome).observe(call.ms / 1000)
 
 
 def webhook_succeeded(gateway: str, seconds: float) -> None:

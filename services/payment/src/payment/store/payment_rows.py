@@ -1,12 +1,16 @@
-"""How a Payment lies in its table: one list of columns that insert, save and read all come from."""
+"""How a Payment lies in its table: one list of columns that insert, save and select come from; read by name."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from common.database import Row
 from common.money import Money
-from payment.domain import Credits, Customer, Origin, Payment, Review, Status, Tax, reference_id
+from gateways import Customer
+from payment.domain.payments import Origin, Payment, reference_id
+from payment.domain.pricing import Credits, Tax
+from payment.domain.states import Review, Status
 
 _json = msgspec.json.Encoder().encode
 _metadata = msgspec.json.Decoder(dict[str, str | int | bool]).decode
@@ -28,6 +32,7 @@ _COLUMNS: tuple[_Column, ...] = (
     _C("order_id", "text", lambda p: p.order_id),
     _C("reference_id", "text", reference_id),
     _C("gateway", "text", lambda p: p.gateway),
+    _C("gateway_account_id", "text", lambda p: p.gateway_account_id),
     _C("status", "text", lambda p: p.status.value, True),
     _C("seq", "integer", lambda p: p.seq, True),
     _C("amount_minor", "bigint", lambda p: p.amount.minor),
@@ -79,11 +84,12 @@ _COLUMNS: tuple[_Column, ...] = (
     _C("updated_at", "timestamptz", lambda p: p.updated_at, True),
 )
 _CHANGING = tuple(column for column in _COLUMNS if column.changes)
-# reference_id is derived and metadata is parsed, so they are read in their own way.
-_READ = tuple(column for column in _COLUMNS if column.name != "reference_id")
 
+# reference_id is derived from the others. metadata travels as text: msgspec parses it faster than the driver does.
 SELECT = ", ".join(
-    "cast(metadata as text) as metadata" if column.name == "metadata" else column.name for column in _READ
+    "cast(metadata as text) as metadata" if column.name == "metadata" else column.name
+    for column in _COLUMNS
+    if column.name != "reference_id"
 )
 
 
@@ -122,57 +128,58 @@ _STATUS = {status.value: status for status in Status}
 _REVIEW = {review.value: review for review in Review}
 
 
-def read(row: Any) -> Payment:
+def read(row: Row) -> Payment:
     """A Payment from a row of SELECT."""
-    (
-        payment_id, merchant_id, user_id, order_id, gateway, status, seq, amount, currency, net, cgst, sgst, igst, fee,
-        credits_paid, credits_bonus, pack_id, pack_version, owner_kind, owner_id, supply, email, phone, name,
-        description, metadata, provider_id, service_type, method_hint, return_url, idempotency_key, actor_id, ip,
-        device_id, user_agent, request_id, trace_id, fraud_score, review, review_reason, gateway_order_id,
-        gateway_payment_id, session_id, method, group, failure_reason, cancel_requested, webhook_verified, checks,
-        next_check_at, created_at, expires_at, paid_at, updated_at,
-    ) = row  # fmt: skip
+    currency, metadata = row["currency"], row["metadata"]
     return Payment(
-        id=payment_id,
-        merchant_id=merchant_id,
-        user_id=user_id,
-        order_id=order_id,
-        gateway=gateway,
-        status=_STATUS[status],
-        seq=seq,
-        amount=Money(amount, currency),
-        tax=Tax(Money(net, currency), Money(cgst, currency), Money(sgst, currency), Money(igst, currency)),
-        platform_fee=Money(fee, currency),
-        credits=Credits(credits_paid, credits_bonus),
-        pack_id=pack_id,
-        pack_version=pack_version,
-        owner_kind=owner_kind,
-        owner_id=owner_id,
-        place_of_supply=supply,
-        customer=Customer(email, phone, name),
-        description=description,
+        id=row["id"],
+        merchant_id=row["merchant_id"],
+        user_id=row["user_id"],
+        order_id=row["order_id"],
+        gateway=row["gateway"],
+        gateway_account_id=row["gateway_account_id"],
+        status=_STATUS[row["status"]],
+        seq=row["seq"],
+        amount=Money(row["amount_minor"], currency),
+        tax=Tax(
+            net=Money(row["net_minor"], currency),
+            cgst=Money(row["cgst_minor"], currency),
+            sgst=Money(row["sgst_minor"], currency),
+            igst=Money(row["igst_minor"], currency),
+        ),
+        platform_fee=Money(row["platform_fee_minor"], currency),
+        credits=Credits(row["credits_paid"], row["credits_bonus"]),
+        pack_id=row["pack_id"],
+        pack_version=row["pack_version"],
+        owner_kind=row["owner_kind"],
+        owner_id=row["owner_id"],
+        place_of_supply=row["place_of_supply"],
+        customer=Customer(row["customer_email"], row["customer_phone"], row["customer_name"]),
+        description=row["description"],
         metadata=_metadata(metadata) if metadata != "{}" else {},
-        provider_id=provider_id,
-        service_type=service_type,
-        method_hint=method_hint,
-        return_url=return_url,
-        idempotency_key=idempotency_key,
-        origin=Origin(actor_id, ip, device_id, user_agent, request_id, trace_id),
-        fraud_score=fraud_score,
-        review=_REVIEW[review],
-        review_reason=review_reason,
-        gateway_order_id=gateway_order_id,
-        gateway_payment_id=gateway_payment_id,
-        session_id=session_id,
-        method=method,
-        payment_group=group,
-        failure_reason=failure_reason,
-        cancel_requested=cancel_requested,
-        webhook_verified=webhook_verified,
-        checks=checks,
-        next_check_at=next_check_at,
-        created_at=created_at,
-        expires_at=expires_at,
-        paid_at=paid_at,
-        updated_at=updated_at,
+        provider_id=row["provider_id"],
+        service_type=row["service_type"],
+        method_hint=row["method_hint"],
+        return_url=row["return_url"],
+        idempotency_key=row["idempotency_key"],
+        origin=Origin(
+            row["actor_id"], row["ip"], row["device_id"], row["user_agent"], row["request_id"], row["trace_id"]
+        ),
+        fraud_score=row["fraud_score"],
+        review=_REVIEW[row["review"]],
+        review_reason=row["review_reason"],
+        gateway_order_id=row["gateway_order_id"],
+        gateway_payment_id=row["gateway_payment_id"],
+        session_id=row["payment_session_id"],
+        method=row["payment_method"],
+        payment_group=row["payment_group"],
+        failure_reason=row["failure_reason"],
+        cancel_requested=row["cancel_requested"],
+        webhook_verified=row["webhook_verified"],
+        checks=row["retry_count"],
+        next_check_at=row["next_check_at"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        paid_at=row["paid_at"],
+        updated_at=row["updated_at"],
     )

@@ -1,18 +1,19 @@
-"""Who sees what: own payments only, one resolver for every id, histories, the public view, the story, the sums."""
+"""Who sees what: own payments only, one resolver for every id, history, public view, timeline, totals."""
 
 from datetime import timedelta
 from typing import Any
 
+import grpc
 import pytest
 
 from commdesk.payment.v1 import payment_pb2
-from common import ids
-from payment import store
-from payment.servicer import PaymentServicer, TooManyIds
-from payment.use_cases import reading
+from commdesk.payment.v1.payment_pb2_grpc import PaymentServiceStub
+from common import grpc_client, ids
+
+from .world import World
 
 
-async def test_one_resolver_for_every_id(world: Any) -> None:
+async def test_one_resolver_for_every_id(world: World) -> None:
     data = await world.created(orderId="shop-7")
     for reference in (data["paymentId"], "shop-7", data["referenceId"]):
         seen = (await world.get(f"/status/{reference}")).json()["data"]
@@ -30,7 +31,7 @@ def same_words(response: Any) -> dict[str, Any]:
     return {key: value for key, value in response.json()["error"].items() if key != "requestId"}
 
 
-async def test_other_peoples_ids_do_not_exist(world: Any) -> None:
+async def test_other_peoples_ids_do_not_exist(world: World) -> None:
     data = await world.created(orderId="shop-7")
     unknown = await world.get(f"/{ids.encode('pay', ids.new())}")
     for reference in (data["paymentId"], "shop-7", data["referenceId"]):
@@ -42,14 +43,14 @@ async def test_other_peoples_ids_do_not_exist(world: Any) -> None:
         assert (await world.get(f"/{reference}", "usr_support", "SUPPORT", merchant="mer_other")).status_code == 404
 
 
-async def test_nonsense_is_not_found(world: Any) -> None:
+async def test_nonsense_is_not_found(world: World) -> None:
     for reference in ("x", "pay_", "pay_" + "U" * 26, "'; drop table payments;--", "a" * 300, "%00", "ordér"):
         assert (await world.get(f"/{reference}")).status_code == 404
         assert (await world.get(f"/status/{reference}")).status_code == 404
         assert (await world.get(f"/{reference}/public")).status_code == 404
 
 
-async def test_the_public_view_holds_nothing_about_a_person(world: Any) -> None:
+async def test_the_public_view_holds_nothing_about_a_person(world: World) -> None:
     data = await world.created(description="for Asha", metadata={"name": "Asha"})
     response = await world.http.get(f"/api/v1/payments/{data['paymentId']}/public")
     assert response.json()["data"] == {
@@ -63,21 +64,21 @@ async def test_the_public_view_holds_nothing_about_a_person(world: Any) -> None:
     assert (await world.http.get(f"/api/v1/payments/{data['orderId']}/public")).status_code == 404
 
 
-async def test_history_pages_through_own_payments(world: Any) -> None:
+async def test_history_pages_through_own_payments(world: World) -> None:
     made = [(await world.created(amount=1_000 + 10 * number))["paymentId"] for number in range(5)]
     await world.created(user="usr_ravi")
     newest_first = made[::-1]
     first = (await world.get("/history?limit=2")).json()["data"]
-    assert [each["paymentId"] for each in first["payments"]] == newest_first[:2]
+    assert [each["paymentId"] for each in first["items"]] == newest_first[:2]
     second = (await world.get(f"/history?limit=2&cursor={first['nextCursor']}")).json()["data"]
     third = (await world.get(f"/history?limit=2&cursor={second['nextCursor']}")).json()["data"]
-    assert [each["paymentId"] for page in (second, third) for each in page["payments"]] == newest_first[2:]
+    assert [each["paymentId"] for page in (second, third) for each in page["items"]] == newest_first[2:]
     assert third["nextCursor"] is None
     older = (await world.get("/history/usr_asha?count=2&skip=1")).json()["data"]
-    assert [each["paymentId"] for each in older["payments"]] == newest_first[1:3]
+    assert [each["paymentId"] for each in older["items"]] == newest_first[1:3]
 
 
-async def test_history_is_filtered_and_staff_see_others(world: Any) -> None:
+async def test_history_is_filtered_and_staff_see_others(world: World) -> None:
     data = await world.created()
     await world.pay(data["orderId"])
     await world.deliver(*world.hooks)
@@ -87,7 +88,7 @@ async def test_history_is_filtered_and_staff_see_others(world: Any) -> None:
     async def count(query: str, user: str = "usr_asha", *roles: str) -> int:
         response = await world.get(f"/history{query}", user, *roles)
         assert response.status_code == 200, response.text
-        return len(response.json()["data"]["payments"])
+        return len(response.json()["data"]["items"])
 
     later = (world.clock.now() - timedelta(minutes=5)).isoformat().replace("+", "%2B")
     assert await count("") == 2
@@ -96,36 +97,39 @@ async def test_history_is_filtered_and_staff_see_others(world: Any) -> None:
     assert await count("?gateway=razorpay") == 0
     assert await count(f"?from={later}") == await count(f"?to={later}") == 1
     assert await count("?userId=usr_asha", "usr_finance", "FINANCE") == 2
+    assert await count("/usr_asha", "usr_finance", "FINANCE") == 2
     assert (await world.get("/history?userId=usr_asha", "usr_ravi")).status_code == 404
     assert (await world.get("/history/usr_asha", "usr_ravi")).status_code == 404
-    for wrong in ("limit=0", "limit=101", "skip=-1", "status=PAID", "from=yesterday", "from=2026-01-01", "cursor=x",
+    for wrong in ("limit=0", "limit=201", "skip=1", "status=PAID", "from=yesterday", "from=2026-01-01", "cursor=x",
                   "limit=x", "gateway=%00", "unknown=1", "status=SUCCESS&status=FAILED"):  # fmt: skip
         assert (await world.get(f"/history?{wrong}")).status_code == 400, wrong
+    for wrong in ("count=0", "count=201", "skip=-1", "skip=10001", "userId=usr_asha"):
+        assert (await world.get(f"/history/usr_asha?{wrong}")).status_code == 400, wrong
 
 
-async def test_grpc_answers_with_those_that_exist(world: Any) -> None:
+async def test_grpc_answers_with_those_that_exist(world: World) -> None:
     made = [(await world.created())["paymentId"] for _ in range(2)]
-    servicer = PaymentServicer(world.db)
+    stub = PaymentServiceStub(world.channel())  # type: ignore[no-untyped-call]
     request = payment_pb2.GetPaymentsRequest(payment_ids=[*made, ids.encode("pay", ids.new())])
-    response = await servicer.GetPayments(request, None)  # type: ignore[arg-type]
+    response = await stub.GetPayments(request, timeout=5)
     assert sorted(each.payment_id for each in response.payments) == sorted(made)
     assert "example.in" not in str(response)
-    with pytest.raises(TooManyIds):
-        await servicer.GetPayments(payment_pb2.GetPaymentsRequest(payment_ids=["x"] * 501), None)  # type: ignore[arg-type]
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.GetPayments(payment_pb2.GetPaymentsRequest(payment_ids=["x"] * 501), timeout=5)
+    assert grpc_client.errors_from(refused.value).code == "limit_exceeded"
 
 
-async def test_the_story_and_the_sums(world: Any) -> None:
+async def test_the_timeline_and_the_totals(world: World) -> None:
     data = await world.created()
     await world.created(amount=1_000)
     await world.pay(data["orderId"])
     await world.deliver(*world.hooks)
     await world.handle("invoice.generate", await world.announced("payment.success"))
-    await world.calls.flush(world.db)
-    async with world.db.begin() as tx:
-        by_payment = await reading.story(tx, data["paymentId"])
-        by_order = await reading.story(tx, data["orderId"])
-        nothing = await reading.story(tx, "pay_nobody")
-        sums = await store.totals(tx)
+    await world.write_gateway_calls()
+    by_payment = await world.timeline(data["paymentId"])
+    by_order = await world.timeline(data["orderId"])
+    nothing = await world.timeline("pay_nobody")
+    sums = await world.totals()
     kinds = [entry.kind for entry in by_payment.entries]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "transition": 3,
@@ -138,8 +142,7 @@ async def test_the_story_and_the_sums(world: Any) -> None:
     assert data["orderId"] in by_payment.references
     assert data["paymentId"] in by_order.references
     [invoice] = [each for each in by_payment.references if each.startswith("inv_")]
-    async with world.db.begin() as tx:
-        assert len((await reading.story(tx, invoice)).entries) == len(kinds)
+    assert len((await world.timeline(invoice)).entries) == len(kinds)
     assert nothing.entries == ()
     assert "example.in" not in str(by_payment)
     assert sums["payments.success.count"] == sums["payments.paid.count"] == sums["invoices.count"] == 1

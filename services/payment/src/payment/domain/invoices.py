@@ -40,5 +40,5 @@ def series(prefix: str, at: datetime) -> str:
 
 
 def number_text(series_name: str, number: int) -> str:
-    """CD/2026-27/000001; the number grows past six digits by itself."""
+    """CD/2026-27/000001; a number past 999999 has more digits."""
     return f"{series_name}/{number:06d}"

@@ -8,7 +8,8 @@ import msgspec
 from common import ids
 from common.money import Money
 from gateways import Customer
-from payment.domain.errors import IllegalMove
+from payment.domain.errors import TransitionInvalid
+from payment.domain.orders import OrderKey
 from payment.domain.pricing import Credits, Tax
 from payment.domain.states import MOVES, UNRESOLVED, Review, Status
 
@@ -32,6 +33,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     order_id: str
     gateway: str
+    gateway_account_id: str
     status: Status = Status.CREATED
     seq: int = 1
     amount: Money
@@ -71,6 +73,10 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
     @property
+    def order_key(self) -> OrderKey:
+        return OrderKey(self.gateway_account_id, self.order_id)
+
+    @property
     def unresolved(self) -> bool:
         return self.status in UNRESOLVED
 
@@ -88,9 +94,9 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
 
 
 def move(payment: Payment, to: Status, *, reason: str, actor: str, now: datetime) -> tuple[Payment, Transition]:
-    """The payment in its new state and the line for its history. Raises IllegalMove."""
+    """The payment in its new state and the row of its history. Raises TransitionInvalid."""
     if to not in MOVES[payment.status]:
-        raise IllegalMove(f"a payment that is {payment.status} cannot become {to}")
+        raise TransitionInvalid(f"a payment that is {payment.status} cannot become {to}")
     seq = payment.seq + 1
     moved = msgspec.structs.replace(payment, status=to, seq=seq, updated_at=now)
     return moved, Transition(payment.id, seq, payment.status, to, reason, actor, now)

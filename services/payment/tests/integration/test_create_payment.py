@@ -1,19 +1,20 @@
 """Creating payments: the happy path, keys, lost answers, and what is refused."""
 
 import asyncio
-import time
 from collections import Counter
 from itertools import chain, repeat
 from typing import Any
 
-import jwt
 import pytest
 
+from commdesk.fraud.v1 import fraud_pb2
 from common import ids
-from gateways.limiter import RETRY_SECONDS_DEFAULT
+from common.intents import Intent, Intents
+
+from .world import World
 
 
-async def test_a_pack_is_ordered_at_the_gateway(world: Any) -> None:
+async def test_a_pack_is_ordered_at_the_gateway(world: World) -> None:
     response = await world.create(deviceId="device-1", metadata={"campaign": "diwali", "first": True})
     assert response.status_code == 201
     data = response.json()["data"]
@@ -50,28 +51,28 @@ async def test_a_pack_is_ordered_at_the_gateway(world: Any) -> None:
         (None, "CREATED", "usr_asha"),
         ("CREATED", "PENDING", "service:payment"),
     ]
-    [told] = await world.announced("payment.created")
-    assert (told.payment.payment_id, told.device_id) == (data["paymentId"], "device-1")
+    [created] = await world.announced("payment.created")
+    assert (created.payment.payment_id, created.device_id) == (data["paymentId"], "device-1")
     assert len(await world.announced("analytics.payment.created")) == 1
     [audit] = await world.announced("audit.recorded")
     assert (audit.action, audit.actor_id, audit.resource_id) == ("payment.create", "usr_asha", data["paymentId"])
-    assert "example.in" not in str(audit) + str(told)
+    assert "example.in" not in str(audit) + str(created)
     assert await world.rows("select 1 from intents where done_at is null") == []
 
 
-async def test_a_free_amount_buys_ten_credits_for_a_rupee(world: Any) -> None:
+async def test_a_free_amount_buys_ten_credits_for_a_rupee(world: World) -> None:
     data = await world.created(amount=12_340, orderId="shop-42", serviceType="CONSULTATION", providerId="doc_1")
     assert (data["orderId"], data["credits"]) == ("shop-42", {"paid": 1_234, "bonus": 0})
     seen = (await world.get("/status/shop-42")).json()["data"]
     assert (seen["serviceType"], seen["providerId"], seen["simpleStatus"]) == ("CONSULTATION", "doc_1", "pending")
 
 
-async def test_both_paths_create(world: Any) -> None:
+async def test_both_paths_create(world: World) -> None:
     response = await world.http.post("/api/v1/payments", json={"amount": 1000}, headers=world.auth())
     assert response.status_code == 201
 
 
-async def test_an_order_id_is_used_once(world: Any) -> None:
+async def test_an_order_id_is_used_once(world: World) -> None:
     await world.created(amount=1_000, orderId="shop-1")
     again = await world.create(amount=1_000, orderId="shop-1", user="usr_ravi", key="k")
     assert (again.status_code, again.json()["error"]["code"]) == (409, "order_id_taken")
@@ -79,34 +80,50 @@ async def test_an_order_id_is_used_once(world: Any) -> None:
     assert (replay.status_code, replay.content) == (409, again.content)
 
 
-async def test_merchants_that_share_an_account_do_not_get_each_others_orders(world: Any) -> None:
+async def test_an_order_id_is_used_once_in_a_gateway_account(world: World) -> None:
+    """Merchants that share the account do not get each other's orders."""
     data = await world.created(amount=1_000, orderId="shop-1")
-    elsewhere = world.auth("usr_asha", merchant="mer_other")
-    # Unique per merchant, so our own tables take it; the gateway knows one order of that id, and it is not theirs.
-    response = await world.http.post("/api/v1/payments", json={"amount": 1000, "orderId": "shop-1"}, headers=elsewhere)
-    assert (response.status_code, response.json()["error"]["code"]) == (409, "gateway_refused")
+    response = await world.create(merchant="mer_other", amount=1_000, orderId="shop-1")
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "order_id_taken")
     assert data["paymentSessionId"] not in response.text
-    assert len(await world.rows("select 1 from payments where status = 'FAILED'")) == 1
+    assert len(await world.rows("select 1 from payments")) == 1
     assert await world.status(data) == "PENDING"
 
 
-async def test_a_profile_that_is_of_no_use_is_left_out(world: Any) -> None:
-    claims = {"sub": "usr_x", "exp": int(time.time()) + 60, "email": "not an address", "phone": "+1 555 0100"}
-    headers = {"authorization": f"Bearer {jwt.encode(claims, world.jwt_secret, 'HS256')}"}
+@pytest.mark.parametrize("tag", ["pay_somebody_elses", None])
+async def test_an_order_that_somebody_else_made_under_our_id_is_refused(world: World, tag: str | None) -> None:
+    await world.foreign_order("shop-1", 10.00, tag)
+    response = await world.create(amount=1_000, orderId="shop-1")
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "gateway_refused")
+    [row] = await world.rows("select status, payment_session_id from payments")
+    assert tuple(row) == ("FAILED", "")
+
+
+async def test_an_address_of_the_profile_that_is_of_no_use_is_left_out(world: World) -> None:
+    headers = world.auth("usr_x", email="not an address")
     response = await world.http.post("/api/v1/payments", json={"amount": 1000}, headers=headers)
     assert response.status_code == 201
     [row] = await world.rows("select customer_email, customer_phone from payments")
-    assert tuple(row) == ("", "9999999999")
+    assert tuple(row) == ("", "+919876543210")
+
+
+async def test_a_gateway_that_needs_a_phone_number_gets_one_or_the_payment_is_not_made(world: World) -> None:
+    headers = world.auth("usr_x", phone="call me")
+    response = await world.http.post("/api/v1/payments", json={"amount": 1000}, headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "request_invalid")
+    assert response.json()["error"]["fields"] == {"customerPhone": "is required"}
+    body = {"amount": 1000, "customerPhone": "098765 43210"}
+    assert (await world.http.post("/api/v1/payments", json=body, headers=headers)).status_code == 201
 
 
 # ── Idempotency, four ways ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_same_request_gets_the_same_bytes(world: Any) -> None:
+async def test_the_same_request_gets_the_same_bytes(world: World) -> None:
     first = await world.create(key="key-1")
     for forget in (False, True):
         if forget:
-            await world.forget_hints()
+            await world.forget_responses()
         again = await world.create(key="key-1")
         assert (again.status_code, again.content) == (201, first.content)
         assert again.headers["idempotent-replayed"] == "true"
@@ -117,22 +134,22 @@ async def test_the_same_request_gets_the_same_bytes(world: Any) -> None:
     assert in_body.content == first.content
 
 
-async def test_the_same_key_with_another_request_is_refused(world: Any) -> None:
+async def test_the_same_key_with_another_request_is_refused(world: World) -> None:
     await world.create(key="key-1")
     for forget in (False, True):
         if forget:
-            await world.forget_hints()
+            await world.forget_responses()
         again = await world.create(key="key-1", amount=1_000)
         assert (again.status_code, again.json()["error"]["code"]) == (422, "idempotency_key_reused")
 
 
-async def test_another_user_has_keys_of_their_own(world: Any) -> None:
+async def test_another_user_has_keys_of_their_own(world: World) -> None:
     first, second = await world.create(key="key-1"), await world.create(key="key-1", user="usr_ravi")
     assert second.status_code == 201
     assert first.json()["data"]["paymentId"] != second.json()["data"]["paymentId"]
 
 
-async def test_twenty_at_once_make_one_payment(world: Any) -> None:
+async def test_twenty_at_once_make_one_payment(world: World) -> None:
     await world.fault(action="delay", operation="create_order", delay_ms=200, count=1)
     responses = await asyncio.gather(*(world.create(key="key-1") for _ in range(20)))
     statuses = Counter(response.status_code for response in responses)
@@ -143,7 +160,7 @@ async def test_twenty_at_once_make_one_payment(world: Any) -> None:
     assert (await world.create(key="key-1")).status_code == 201
 
 
-async def test_without_keys_everybody_gets_a_payment(world: Any) -> None:
+async def test_without_keys_everybody_gets_a_payment(world: World) -> None:
     made = await asyncio.gather(*(world.created() for _ in range(30)))
     assert len({each["paymentId"] for each in made}) == 30
     assert world.wallet.calls == 1
@@ -167,7 +184,7 @@ async def test_without_keys_everybody_gets_a_payment(world: Any) -> None:
     ],
     ids=lambda fault: f"{fault['action']}-{fault.get('status', '')}",
 )
-async def test_a_lost_answer_is_found_by_our_own_order_id(world: Any, fault: dict[str, Any]) -> None:
+async def test_a_lost_answer_is_found_by_our_own_order_id(world: World, fault: dict[str, Any]) -> None:
     await world.fault(operation="create_order", count=1, **fault)
     response = await world.create(key="key-1")
     assert (response.status_code, response.json()["error"]["code"]) == (202, "payment_unresolved")
@@ -178,8 +195,8 @@ async def test_a_lost_answer_is_found_by_our_own_order_id(world: Any, fault: dic
     again = await world.create(key="key-1")
     assert (again.status_code, again.json()["error"]["fields"]) == (202, fields)
     if fault.get("status") == 429:
-        await asyncio.sleep(RETRY_SECONDS_DEFAULT)  # nobody calls before the quota is back
-    await world.work_intents()
+        await asyncio.sleep(2)  # no call is made before the quota is back
+    await world.run_intents()
     assert (await world.get(f"/{fields['paymentId']}")).json()["data"]["status"] == "PENDING"
     # The key has its final answer now, and there is one order.
     answer = await world.create(key="key-1")
@@ -190,7 +207,7 @@ async def test_a_lost_answer_is_found_by_our_own_order_id(world: Any, fault: dic
     assert stored.json()["payment_session_id"] == answer.json()["data"]["paymentSessionId"]
 
 
-async def test_wrong_answers_about_the_amount_are_never_taken_for_a_success(world: Any) -> None:
+async def test_wrong_answers_about_the_amount_are_never_taken_for_a_success(world: World) -> None:
     data = await world.created()
     await world.fault(action="wrong_amount", operation="get_order", order_id=data["orderId"], amount_paise=100)
     await world.pay(data["orderId"])
@@ -198,7 +215,7 @@ async def test_wrong_answers_about_the_amount_are_never_taken_for_a_success(worl
     assert await world.status(data) == "PENDING"
 
 
-async def test_the_webhook_may_come_before_the_create_response(world: Any) -> None:
+async def test_the_webhook_may_come_before_the_create_response(world: World) -> None:
     await world.fault(action="pay_on_create", operation="create_order", count=1)
     # The worker of the webhook is as fast as can be: it runs while create still waits for its answer.
     creating = asyncio.create_task(world.create(key="key-1"))
@@ -214,7 +231,7 @@ async def test_the_webhook_may_come_before_the_create_response(world: Any) -> No
     assert (await world.create(key="key-1")).content == response.content
 
 
-async def test_a_refused_order_fails_the_payment_and_the_key_remembers(world: Any) -> None:
+async def test_a_refused_order_fails_the_payment_and_the_key_remembers(world: World) -> None:
     await world.fault(action="error", operation="create_order", status=400, count=1)
     first = await world.create(key="key-1")
     assert (first.status_code, first.json()["error"]["code"]) == (409, "gateway_refused")
@@ -230,8 +247,8 @@ async def test_a_refused_order_fails_the_payment_and_the_key_remembers(world: An
 # ── Fraud ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_blocked_payment_is_not_made_and_leaves_an_audit_line(world: Any) -> None:
-    world.fraud.decision = 3
+async def test_a_blocked_payment_is_not_made_and_leaves_an_audit_line(world: World) -> None:
+    world.fraud.decision = fraud_pb2.DECISION_BLOCK
     response = await world.create(key="key-1")
     assert (response.status_code, response.json()["error"]["code"]) == (403, "payment_blocked")
     assert await world.rows("select 1 from payments") == []
@@ -239,31 +256,32 @@ async def test_a_blocked_payment_is_not_made_and_leaves_an_audit_line(world: Any
     assert audit.action == "payment.block"
 
 
-async def test_a_suspicious_payment_is_flagged(world: Any) -> None:
-    world.fraud.decision = 2
+async def test_a_suspicious_payment_is_flagged(world: World) -> None:
+    world.fraud.decision = fraud_pb2.DECISION_REVIEW
     await world.created()
     [row] = await world.rows("select review, review_reason from payments")
     assert tuple(row) == ("FLAGGED", "velocity")
 
 
-async def test_fraud_learns_which_tries_are_one_request(world: Any) -> None:
-    world.fraud.decision = 3
+async def test_fraud_learns_which_tries_are_one_request(world: World) -> None:
+    world.fraud.decision = fraud_pb2.DECISION_BLOCK
     for key in ("key-1", "key-1", ""):
         assert (await world.create(key=key)).status_code == 403
     assert list(world.fraud.request_keys.values()) == ["key-1", "key-1", ""]
 
 
-async def test_fraud_that_does_not_answer_holds_nobody_up(world: Any) -> None:
+async def test_fraud_that_does_not_answer_holds_nobody_up(world: World) -> None:
     world.fraud.delays_seconds = repeat(1)
     await world.created()
     [row] = await world.rows("select review, fraud_score from payments")
     assert tuple(row) == ("NONE", None)
 
 
-async def test_fraud_that_was_silent_is_asked_once_more(world: Any) -> None:
+async def test_fraud_that_was_silent_is_asked_once_more(world: World) -> None:
     world.fraud.delays_seconds = chain([1], repeat(0))
     await world.created()
-    assert await world.rows("select fraud_score from payments") == [(420,)]
+    [row] = await world.rows("select fraud_score from payments")
+    assert row.fraud_score == 420
 
 
 # ── Refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -330,7 +348,7 @@ BAD_BODIES = [
 ]
 
 
-async def test_bad_bodies_are_refused_by_name(world: Any) -> None:
+async def test_bad_bodies_are_refused_by_name(world: World) -> None:
     headers = world.auth() | {"content-type": "application/json"}
     for body in BAD_BODIES:
         response = await world.http.post("/api/v1/payments/create", content=body.encode(), headers=headers)
@@ -340,21 +358,21 @@ async def test_bad_bodies_are_refused_by_name(world: Any) -> None:
     assert await world.rows("select 1 from payments") == []
 
 
-async def test_keys_that_differ_are_refused(world: Any) -> None:
+async def test_keys_that_differ_are_refused(world: World) -> None:
     response = await world.create(key="a", idempotencyKey="b", amount=1_000)
     assert response.status_code == 400
     assert "idempotencyKey" in response.json()["error"]["fields"]
 
 
-async def test_nobody_pays_without_a_token(world: Any) -> None:
+async def test_nobody_pays_without_a_token(world: World) -> None:
     response = await world.http.post("/api/v1/payments/create", json={"amount": 1000})
     assert response.status_code == 401
 
 
-async def test_a_key_counts_for_ever_for_its_payment(world: Any) -> None:
+async def test_a_key_counts_for_ever_for_its_payment(world: World) -> None:
     """The table of keys forgets after a day; the payment does not."""
     await world.create(key="key-1")
-    await world.forget_hints()
+    await world.forget_responses()
     async with world.db.begin() as tx:
         await tx.execute("update idempotency_keys set expires_at = now() - interval '1 second'")
     again = await world.create(key="key-1")
@@ -362,17 +380,17 @@ async def test_a_key_counts_for_ever_for_its_payment(world: Any) -> None:
     assert len(await world.rows("select 1 from payments")) == 1
 
 
-async def test_a_process_that_dies_after_the_commit_leaves_the_order_to_the_worker(world: Any) -> None:
-    made = world.creation.orders.carry_out
-
-    async def die(intent: Any) -> None:
+async def test_a_process_that_dies_after_the_commit_leaves_the_order_to_the_worker(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(_: Intents[Any], intent: Intent) -> None:
         raise KeyboardInterrupt
 
-    world.creation.orders.carry_out = die
-    with pytest.raises(KeyboardInterrupt):
-        await world.create()
-    world.creation.orders.carry_out = made
-    await world.work_intents()
+    with monkeypatch.context() as dying:
+        dying.setattr(Intents, "execute", die)
+        with pytest.raises(KeyboardInterrupt):
+            await world.create()
+    await world.run_intents()
     [row] = await world.rows("select id, status from payments")
     assert row.status == "PENDING"
     assert (await world.get(f"/{ids.encode('pay', row.id)}")).status_code == 200

@@ -7,8 +7,10 @@ from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.payment.v1.payment_pb2 import Payment
 from common import ids
 
+from .world import World
 
-async def succeeded(world: Any, number: int, **body: Any) -> list[PaymentSucceeded]:
+
+async def succeeded(world: World, number: int, **body: Any) -> list[PaymentSucceeded]:
     for _ in range(number):
         await world.pay((await world.created(**body))["orderId"])
     await world.deliver(*world.hooks)
@@ -16,7 +18,7 @@ async def succeeded(world: Any, number: int, **body: Any) -> list[PaymentSucceed
     return events
 
 
-async def test_numbers_have_no_gaps_whatever_comes_twice_or_at_once(world: Any) -> None:
+async def test_numbers_have_no_gaps_whatever_comes_twice_or_at_once(world: World) -> None:
     events = await succeeded(world, 6)
     assert len(events) == 6
     await asyncio.gather(
@@ -35,7 +37,7 @@ async def test_numbers_have_no_gaps_whatever_comes_twice_or_at_once(world: Any) 
     assert row.last_number == 6
 
 
-async def test_the_mail_carries_all_that_it_must_say(world: Any) -> None:
+async def test_the_mail_carries_all_that_it_must_say(world: World) -> None:
     [event] = await succeeded(world, 1, customerEmail="ravi@example.in", customerName="Ravi")
     await world.handle("invoice.generate", [event])
     [mail] = await world.announced("email.payment.success")
@@ -53,7 +55,7 @@ async def test_the_mail_carries_all_that_it_must_say(world: Any) -> None:
     assert mail.paid_unix_micros > 0
 
 
-async def test_without_an_address_there_is_an_invoice_and_no_mail(world: Any) -> None:
+async def test_without_an_address_there_is_an_invoice_and_no_mail(world: World) -> None:
     [event] = await succeeded(world, 1, customerEmail="")
     await world.handle("invoice.generate", [event])
     assert await world.announced("email.payment.success") == []
@@ -62,7 +64,7 @@ async def test_without_an_address_there_is_an_invoice_and_no_mail(world: Any) ->
     assert '"mailed":false' in audits["invoice.issue"]
 
 
-async def test_a_success_of_an_unknown_payment_waits_and_takes_no_number(world: Any) -> None:
+async def test_a_success_of_an_unknown_payment_waits_and_takes_no_number(world: World) -> None:
     [event] = await succeeded(world, 1)
     stranger = PaymentSucceeded(payment=Payment(payment_id=ids.encode("pay", ids.new()), merchant_id="mer_commdesk"))
     await world.handle("invoice.generate", [stranger, event])

@@ -1,0 +1,46 @@
+"""Counts and sums that the books of the fleet are compared by."""
+
+from common.database import Tx
+from payment.domain.states import PAID, Status
+
+_BY_STATUS = """
+select status, count(*) as number, sum(amount_minor) as minor, sum(credits_paid) as credits_paid,
+       sum(credits_bonus) as credits_bonus, sum(net_minor) as net_minor, sum(gst_minor) as gst_minor
+from payments group by status
+"""
+_OTHERS = """
+select (select count(*) from invoices) as invoices, (select coalesce(sum(amount_minor), 0) from invoices) as invoiced,
+       (select count(*) from transactions where status = 'CAPTURED') as captured,
+       (select coalesce(sum(amount_minor), 0) from transactions where status = 'CAPTURED') as captured_minor,
+       (select count(*) from transactions where status = 'DUPLICATE') as duplicates,
+       (select count(*) from payments where review = 'QUARANTINED') as quarantined
+"""
+_SUMS = ("count", "minor", "credits", "credits_paid", "credits_bonus", "net_minor", "gst_minor")
+
+
+async def totals(tx: Tx) -> dict[str, int]:
+    """By name; the names are in the README. "paid" sums every status in which the money is or was ours."""
+    sums = {f"payments.paid.{name}": 0 for name in _SUMS}
+    for row in await tx.execute(_BY_STATUS):
+        by_name = {
+            "count": row.number,
+            "minor": int(row.minor),
+            "credits": int(row.credits_paid + row.credits_bonus),
+            "credits_paid": int(row.credits_paid),
+            "credits_bonus": int(row.credits_bonus),
+            "net_minor": int(row.net_minor),
+            "gst_minor": int(row.gst_minor),
+        }
+        sums |= {f"payments.{row.status.lower()}.{name}": value for name, value in by_name.items()}
+        if Status(row.status) in PAID:
+            for name, value in by_name.items():
+                sums[f"payments.paid.{name}"] += value
+    others = (await tx.execute(_OTHERS)).one()
+    return sums | {
+        "invoices.count": others.invoices,
+        "invoices.minor": int(others.invoiced),
+        "transactions.captured.count": others.captured,
+        "transactions.captured.minor": int(others.captured_minor),
+        "transactions.duplicate.count": others.duplicates,
+        "payments.quarantined.count": others.quarantined,
+    }

@@ -1,0 +1,80 @@
+"""Who is told about what happened to a payment; wire encodes the messages."""
+
+from collections.abc import Iterable
+
+from google.protobuf.message import Message
+
+from payment.domain.state_machine import Alerted, Announcement, Created, Decision, Moved
+from payment.domain.states import Status
+from payment.wire import events
+
+
+def messages_for(decisions: Iterable[Decision], public_url: str) -> list[Message]:
+    """All messages about these decisions, in order. *public_url* is where a failed payment may be tried again."""
+    return [
+        message
+        for decision in decisions
+        for announcement in decision.announcements
+        for message in messages(announcement, public_url)
+    ]
+
+
+def messages(announcement: Announcement, public_url: str) -> list[Message]:
+    match announcement:
+        case Created():
+            return _created(announcement)
+        case Alerted():
+            return _alerted(announcement)
+        case Moved():
+            return _moved(announcement, public_url)
+
+
+def _created(created: Created) -> list[Message]:
+    payment, at = created.payment, created.at
+    return [
+        events.created(payment, at),
+        events.analytics_created(payment, at),
+        events.audit(payment, "payment.create", None, at, origin=payment.origin),
+    ]
+
+
+def _alerted(alerted: Alerted) -> list[Message]:
+    payment, at = alerted.payment, alerted.at
+    return [
+        events.alert(payment, alerted.cause, alerted.detail, at),
+        events.audit(payment, f"payment.{alerted.cause}", payment.status, at, detail=alerted.detail),
+    ]
+
+
+def _moved(moved: Moved, public_url: str) -> list[Message]:
+    payment, before, at = moved.payment, moved.before, moved.at
+    match payment.status:
+        case Status.SUCCESS:
+            assert moved.transaction_id is not None, "a success names its transaction"
+            return [
+                events.succeeded(payment, moved.transaction_id, at),
+                events.analytics_succeeded(payment, at),
+                events.audit(payment, "payment.succeed", before, at),
+            ]
+        case Status.FAILED:
+            return _failed(moved, public_url)
+        case Status.EXPIRED:
+            return [events.expired(payment, at), events.audit(payment, "payment.expire", before, at)]
+        case Status.CANCELLED:
+            return [events.cancelled(payment, at), events.audit(payment, "payment.cancel", before, at)]
+        case Status.PROCESSING | Status.AUTHORIZING:
+            return [events.processing(payment, at)]
+        case _:
+            return []
+
+
+def _failed(moved: Moved, public_url: str) -> list[Message]:
+    payment, at, has_address = moved.payment, moved.at, bool(moved.payment.customer.email)
+    about_failure: list[Message] = [
+        events.failed(payment, moved.reason, at),
+        events.analytics_failed(payment, moved.reason, at),
+        events.audit(payment, "payment.fail", moved.before, at, mailed=has_address),
+    ]
+    if has_address:
+        about_failure.append(events.mail_failed(payment, moved.reason, payment.return_url or public_url, at))
+    return about_failure

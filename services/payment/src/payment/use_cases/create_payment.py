@@ -1,0 +1,132 @@
+"""Create a payment: priced, scored by fraud, inserted with the intent to make its order, then the order itself."""
+
+import time
+
+import msgspec
+from redis.asyncio import Redis
+
+from common import ids
+from common.clock import Clock
+from common.idempotency import Answered, Key
+from common.redis import BestEffortCache
+from common.runtime import Workers
+from payment.domain import purchases
+from payment.domain.errors import PaymentUnresolved
+from payment.domain.payments import Payment
+from payment.domain.purchases import AccountChoice, PaymentLimits, Purchase
+from payment.domain.reviews import reviewed
+from payment.domain.states import Review
+from payment.gateways.fraud import FraudScores, FraudVerdict
+from payment.gateways.packs import Packs
+from payment.use_cases import metrics
+from payment.use_cases.fee_rules import FeeRuleCache
+from payment.use_cases.gateway_orders import ROUTE, CreateResponse, GatewayOrders
+from payment.use_cases.payment_inserts import PaymentInserts, PendingInsert
+
+REPLAY_SECONDS = 86_400
+
+
+class PaymentDrafts:
+    """What a purchase becomes: a payment with its price, tax, fee and gateway account, not stored yet."""
+
+    def __init__(
+        self, packs: Packs, fees: FeeRuleCache, limits: PaymentLimits, account: AccountChoice, clock: Clock
+    ) -> None:
+        self._packs = packs
+        self._fees = fees
+        self._limits = limits
+        self._account = account
+        self._clock = clock
+
+    async def draft(self, purchase: Purchase) -> Payment:
+        """Raises the InvalidArgument that names what is wrong, or PacksUnavailable."""
+        pack = await self._packs.find(purchase.merchant_id, purchase.pack_id) if purchase.pack_id else None
+        return purchases.new_payment(
+            purchase,
+            pack,
+            self._limits,
+            self._fees.rules,
+            self._account,
+            payment_id=ids.new(),
+            now=self._clock.now(),
+        )
+
+
+class ResponseCache:
+    """Best-effort cache of recent responses; the table of keys is authoritative."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._cache = BestEffortCache(redis, "answers", seconds=REPLAY_SECONDS)
+
+    @property
+    def workers(self) -> Workers:
+        return Workers(batchers=(self._cache.reads, self._cache.writes))
+
+    async def get(self, key: Key, fingerprint: bytes) -> CreateResponse | None:
+        """The response to this very request, if it is remembered."""
+        entry = await self._cache.get(_redis_key(key))
+        if entry is None or not entry.startswith(fingerprint):
+            return None
+        stored = entry[len(fingerprint) :]
+        return CreateResponse(int.from_bytes(stored[:2], "big"), stored[2:], replayed=True)
+
+    def put(self, key: Key, fingerprint: bytes, response: CreateResponse) -> None:
+        self._cache.set(_redis_key(key), fingerprint + response.status.to_bytes(2, "big") + response.body)
+
+
+class CreatePayment:
+    """The sequence of a create request."""
+
+    def __init__(
+        self,
+        drafts: PaymentDrafts,
+        fraud: FraudScores,
+        inserts: PaymentInserts,
+        orders: GatewayOrders,
+        responses: ResponseCache,
+    ) -> None:
+        self._drafts = drafts
+        self._fraud = fraud
+        self._inserts = inserts
+        self._orders = orders
+        self._responses = responses
+
+    async def create(self, purchase: Purchase, fingerprint: bytes) -> CreateResponse:
+        """The final answer to *purchase*, or the one that the same key got before.
+
+        Raises what the domain refuses, and PaymentUnresolved when the gateway's answer is not known yet.
+        """
+        started = time.perf_counter()
+        key = _key(purchase)
+        if key and (cached := await self._responses.get(key, fingerprint)):
+            return cached
+        draft = await self._drafts.draft(purchase)
+        verdict = await self._fraud.verdict(draft)
+        inserted = await self._inserts.insert(PendingInsert(_scored(draft, verdict), key, fingerprint, verdict))
+        if isinstance(inserted, Answered):
+            return CreateResponse(inserted.status, inserted.response, replayed=True)
+        try:
+            response = await self._orders.make(inserted.payment, inserted.intent)
+        except PaymentUnresolved:
+            metrics.create_answered(time.perf_counter() - started, "unresolved")
+            raise
+        metrics.create_answered(time.perf_counter() - started, "created" if response.status == 201 else "refused")
+        if key:
+            self._responses.put(key, fingerprint, response)
+        return response
+
+
+def _scored(payment: Payment, verdict: FraudVerdict) -> Payment:
+    if verdict.review:
+        return reviewed(payment, Review.FLAGGED, verdict.reasons, verdict.score, payment.created_at)
+    return msgspec.structs.replace(payment, fraud_score=verdict.score)
+
+
+def _key(purchase: Purchase) -> Key | None:
+    if not purchase.idempotency_key:
+        return None
+    return Key(purchase.merchant_id, purchase.user_id, ROUTE, purchase.idempotency_key)
+
+
+def _redis_key(key: Key) -> str:
+    return f"idempotency:payment:{key.merchant_id}:{key.user_id}:{key.key}"

@@ -1,0 +1,81 @@
+"""Decide about locked payments by what their gateways show. Webhook, verify, sweep and cancel all come through here."""
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+import msgspec
+from google.protobuf.message import Message
+
+from common import ids
+from common.clock import Clock
+from common.database import Tx
+from payment.domain import state_machine
+from payment.domain.errors import OrderStateUnknown
+from payment.domain.orders import ObservedOrder, OrderKey
+from payment.domain.payments import Payment
+from payment.domain.state_machine import Decision
+from payment.store import commands
+from payment.use_cases import metrics
+from payment.use_cases.announcements import messages_for
+
+
+class LateSuccessPolicy(msgspec.Struct, frozen=True):
+    """What a success after FAILED, EXPIRED or CANCELLED leads to, and where a failed payment may be tried again."""
+
+    late_success: str
+    public_url: str
+
+
+class Applied(msgspec.Struct):
+    """What was decided, by payment. Mutable while the batch is worked; *messages* are for one outbox.append."""
+
+    decisions: dict[UUID, Decision] = {}
+    unknown: dict[UUID, OrderStateUnknown] = {}
+    # The gateway payment ids of attempts that are new or reached a higher status.
+    changed_attempts: set[str] = set()
+    messages: list[Message] = []
+
+
+async def apply_orders(
+    tx: Tx,
+    payments: Iterable[Payment],
+    orders: Mapping[OrderKey, ObservedOrder],
+    clock: Clock,
+    policy: LateSuccessPolicy,
+) -> Applied:
+    """Decide about locked *payments* whose orders are in *orders*, and save what was decided."""
+    now = clock.now()
+    pairs = [(payment, order) for payment in payments if (order := orders.get(payment.order_key)) is not None]
+    captures = await commands.recorded_captures(
+        tx, {payment.id for payment, order in pairs if state_machine.needs_captures(payment, order)}
+    )
+    applied = Applied()
+    changed: list[Payment] = []
+    for payment, order in pairs:
+        try:
+            decision = state_machine.decide(
+                payment,
+                order,
+                now,
+                ids.new,
+                captures=captures.get(payment.id, ()),
+                late_success=policy.late_success,
+            )
+        except OrderStateUnknown as error:
+            applied.unknown[payment.id] = error
+            continue
+        applied.decisions[payment.id] = decision
+        if decision.payment is not payment:
+            changed.append(decision.payment)
+    decisions = list(applied.decisions.values())
+    applied.changed_attempts = await commands.record_attempts(
+        tx, [(decision.payment, attempt) for decision in decisions for attempt in decision.attempts], now
+    )
+    await commands.add_transactions(
+        tx, [(decision.payment, transaction) for decision in decisions for transaction in decision.transactions]
+    )
+    await commands.save_payments(tx, changed)
+    await commands.add_history(tx, [transition for decision in decisions for transition in decision.transitions])
+    applied.messages = messages_for(decisions, policy.public_url)
+    metrics.moved(decisions, now)
+    return applied

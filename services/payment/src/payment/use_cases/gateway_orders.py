@@ -1,0 +1,215 @@
+"""The order of a payment at its gateway: recorded as an intent, made outside any transaction, its outcome recorded.
+
+Recording the outcome moves the payment, announces it and stores the answer of its idempotency key; the bytes that are
+stored are the ones that the waiting request sends.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from common import idempotency, ids, outbox
+from common.clock import Clock
+from common.database import Database, Tx
+from common.errors import Unresolved
+from common.idempotency import Completion, Key
+from common.intents import Intent, Intents, RetryLater
+from common.runtime import Workers
+from gateways import Gateways, OrderReference, OrderRefused, OrderRequest, OrderSnapshot, Unknown
+from payment.domain import state_machine
+from payment.domain.errors import GatewayRefused, PaymentUnresolved
+from payment.domain.payments import Payment
+from payment.store import commands, queries
+from payment.use_cases import metrics
+from payment.use_cases.announcements import messages_for
+from payment.use_cases.cancellations import Cancellations
+from payment.wire import views
+
+OrderOutcome: TypeAlias = OrderSnapshot | OrderRefused
+
+ROUTE = "payments.create"
+# A customer is waiting at checkout: cap the backoff so that they hear within 15 s of the gateway's recovery.
+BACKOFF_SECONDS_MAX = 15
+
+_encode = msgspec.json.Encoder().encode
+
+
+class OrderSettings(msgspec.Struct, frozen=True):
+    public_url: str
+    timeout_seconds: float
+
+
+class OrderIntent(msgspec.Struct, frozen=True):
+    """The payload of the intent to make an order."""
+
+    gateway_account_id: str
+    request: OrderRequest
+
+
+_order_intent = msgspec.json.Decoder(OrderIntent).decode
+
+
+class CreateResponse(msgspec.Struct, frozen=True):
+    """The final answer to a create request: its status and whole body."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+
+
+class OrderResult(msgspec.Struct):
+    """The gateway's answer. Mutable: the transaction that records it adds the response that it stores."""
+
+    outcome: OrderOutcome
+    response: CreateResponse | None = None
+
+
+class GatewayOrders:
+    """Make the gateway orders of new payments. The request makes its order at once; the worker is the guarantee."""
+
+    def __init__(
+        self, db: Database, clock: Clock, gateways: Gateways, cancellations: Cancellations, settings: OrderSettings
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._gateways = gateways
+        self._cancellations = cancellations
+        self._settings = settings
+        self.intents: Intents[OrderResult] = Intents(
+            db,
+            "create_order",
+            self._execute,
+            self._record_outcomes,
+            # A read and a create, each with its time-out, and some: a request that comes again under the key of a
+            # process that died waits no longer than this.
+            lease_seconds=3 * settings.timeout_seconds,
+            pause_seconds_max=BACKOFF_SECONDS_MAX,
+        )
+
+    @property
+    def workers(self) -> Workers:
+        return Workers(intents=(self.intents,))
+
+    async def record(self, tx: Tx, payments: Sequence[Payment]) -> dict[UUID, Intent]:
+        """Record the intents to make these payments' orders, leased to the caller; by payment."""
+        payloads = {
+            payment.id: _encode(OrderIntent(payment.gateway_account_id, _request(payment))) for payment in payments
+        }
+        return {intent.id: intent for intent in await self.intents.record(tx, payloads, leased=True)}
+
+    async def make(self, payment: Payment, intent: Intent) -> CreateResponse:
+        """Make the order that *intent* asks for; the answer to the request that created *payment*.
+
+        Raises PaymentUnresolved when the gateway's answer is not known yet.
+        """
+        try:
+            result = await self.intents.execute(intent)
+        except (Unresolved, RetryLater) as error:
+            await self._release_lease(payment)
+            raise unresolved(payment) from error
+        return result.response or await self._stored_response(payment, result.outcome)
+
+    async def _stored_response(self, payment: Payment, outcome: OrderOutcome) -> CreateResponse:
+        """The worker of another process has recorded the outcome before: its response is the one that was stored."""
+        if payment.idempotency_key:
+            async with self._db.begin() as tx:
+                stored = await queries.stored_response(tx, key_of(payment), payment.id)
+            if stored is not None:
+                return CreateResponse(*stored)
+        return self._response(payment, outcome)
+
+    async def _release_lease(self, payment: Payment) -> None:
+        if payment.idempotency_key:
+            async with self._db.begin() as tx:
+                await commands.release_lease(tx, key_of(payment))
+
+    async def _execute(self, intent: Intent) -> OrderResult:
+        """Make the order, or find the one that an attempt whose answer was lost has made. Raises when unknown."""
+        payload = _order_intent(intent.payload)
+        request = msgspec.structs.replace(payload.request, attempt=intent.attempt)
+        gateway = self._gateways.get(payload.gateway_account_id)
+        if gateway is None:
+            raise PaymentUnresolved("the payment's gateway account is not configured")
+        if intent.attempt > 1:
+            existing = await gateway.read_order(OrderReference(request.order_id), self._settings.timeout_seconds)
+            if isinstance(existing, OrderSnapshot):
+                return OrderResult(_refuse_foreign(request, existing))
+            if isinstance(existing, Unknown):
+                raise _unknown(existing)
+        outcome = await gateway.create_order(request, self._settings.timeout_seconds)
+        if isinstance(outcome, Unknown):
+            raise _unknown(outcome)
+        return OrderResult(_refuse_foreign(request, outcome) if isinstance(outcome, OrderSnapshot) else outcome)
+
+    async def _record_outcomes(self, tx: Tx, outcomes: Sequence[tuple[Intent, OrderResult]]) -> None:
+        """PENDING with its session, or FAILED; announce it; store the response under the idempotency key."""
+        now = self._clock.now()
+        payments = await commands.lock_payments(tx, {intent.id for intent, _ in outcomes})
+        decisions = []
+        for intent, result in outcomes:
+            payment = payments[intent.id]
+            decisions.append(state_machine.decide_order_outcome(payment, result.outcome, now))
+            result.response = self._response(payment, result.outcome)
+        await commands.save_payments(tx, [decision.payment for decision in decisions])
+        await commands.add_history(tx, [transition for decision in decisions for transition in decision.transitions])
+        await self._cancellations.record(
+            tx, [d.payment for d in decisions if d.payment.cancel_requested and d.payment.unresolved]
+        )
+        await idempotency.complete(tx, _completions(payments, outcomes))
+        await outbox.append(tx, messages_for(decisions, self._settings.public_url))
+        metrics.moved(decisions, now)
+
+    def _response(self, payment: Payment, outcome: OrderOutcome) -> CreateResponse:
+        if isinstance(outcome, OrderRefused):
+            refusal = GatewayRefused("the gateway refused the order", reason=outcome.code)
+            return CreateResponse(*views.refused_body(refusal, payment.origin.request_id))
+        return CreateResponse(201, views.created_body(payment, outcome.session_id, self._settings.public_url))
+
+
+def _completions(payments: Mapping[UUID, Payment], outcomes: Sequence[tuple[Intent, OrderResult]]) -> list[Completion]:
+    completions = []
+    for intent, result in outcomes:
+        payment = payments[intent.id]
+        if payment.idempotency_key and result.response is not None:
+            completions.append(Completion(key_of(payment), payment.id, result.response.status, result.response.body))
+    return completions
+
+
+def _request(payment: Payment) -> OrderRequest:
+    return OrderRequest(
+        order_id=payment.order_id,
+        payment_id=ids.encode("pay", payment.id),
+        amount=payment.amount,
+        customer_id=payment.user_id,
+        customer=payment.customer,
+        return_url=payment.return_url,
+        note=payment.description,
+        method_hint=payment.method_hint,
+        expires_at=payment.expires_at,
+    )
+
+
+def _refuse_foreign(request: OrderRequest, snapshot: OrderSnapshot) -> OrderOutcome:
+    """Whoever else uses the account may have made an order under this id: without our tag it is not ours."""
+    return snapshot if snapshot.payment_id == request.payment_id else OrderRefused("order_already_exists")
+
+
+def _unknown(answer: Unknown) -> Exception:
+    """A quota comes back at a known time; anything else is tried again with backoff."""
+    if answer.reason == "rate_limited":
+        return RetryLater(max(answer.retry_after_seconds, 1.0), "gateway_rate_limited")
+    return PaymentUnresolved(f"the gateway's answer is not known: {answer.reason}")
+
+
+def unresolved(payment: Payment) -> PaymentUnresolved:
+    return PaymentUnresolved(
+        "the gateway's answer is not known yet; ask for the payment's status",
+        paymentId=ids.encode("pay", payment.id),
+        orderId=payment.order_id,
+    )
+
+
+def key_of(payment: Payment) -> Key:
+    return Key(payment.merchant_id, payment.user_id, ROUTE, payment.idempotency_key)

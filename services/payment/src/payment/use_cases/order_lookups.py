@@ -1,0 +1,90 @@
+"""Looking orders up at their gateways before anything is decided about them."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from gateways import (
+    AttemptStatus,
+    Gateways,
+    OrderMissing,
+    OrderReference,
+    OrderSnapshot,
+    OrderStatus,
+    PaymentAttempt,
+    Unknown,
+)
+from payment.domain.orders import ObservedOrder, OrderKey
+from payment.domain.payments import Payment
+
+LookupResult: TypeAlias = ObservedOrder | OrderMissing | Unknown
+
+
+class LookupRequest(msgspec.Struct, frozen=True):
+    """One order to look up, with what webhooks claim of its attempts."""
+
+    order: OrderKey
+    gateway_order_id: str = ""
+    attempts: tuple[PaymentAttempt, ...] = ()
+    # Read the attempts of an open order too: a customer waits and wants to see it move.
+    read_attempts: bool = False
+    from_webhook: bool = False
+
+    @property
+    def reference(self) -> OrderReference:
+        return OrderReference(self.order.order_id, self.gateway_order_id)
+
+
+class OrderLookup:
+    """The gateways' own view of orders: idempotent reads, bounded in number, each with a deadline."""
+
+    def __init__(self, gateways: Gateways, *, timeout_seconds: float, concurrency: int = 32) -> None:
+        self._gateways = gateways
+        self._timeout_seconds = timeout_seconds
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def look_up(self, requests: Collection[LookupRequest]) -> dict[OrderKey, LookupResult]:
+        """The result for each order; what cannot be known is Unknown, never an exception."""
+        results = await asyncio.gather(*(self._look_up(request) for request in requests))
+        return {request.order: result for request, result in zip(requests, results, strict=True)}
+
+    async def _look_up(self, request: LookupRequest) -> LookupResult:
+        gateway = self._gateways.get(request.order.gateway_account_id)
+        if gateway is None:
+            return Unknown("account_not_configured")
+        async with self._slots:
+            snapshot = await gateway.read_order(request.reference, self._timeout_seconds)
+            return await self.complete(snapshot, request) if isinstance(snapshot, OrderSnapshot) else snapshot
+
+    async def complete(self, snapshot: OrderSnapshot, request: LookupRequest) -> ObservedOrder | Unknown:
+        """*snapshot* with its attempts; they are read only when the request's own do not say which one paid."""
+        attempts = request.attempts
+        payer_unknown = snapshot.status is OrderStatus.PAID and not any(
+            attempt.status is AttemptStatus.SUCCESS for attempt in attempts
+        )
+        if payer_unknown or request.read_attempts:
+            gateway = self._gateways[request.order.gateway_account_id]
+            listed = await gateway.read_attempts(request.reference, self._timeout_seconds)
+            if isinstance(listed, Unknown):
+                return listed
+            attempts = (*attempts, *listed)
+        return ObservedOrder(snapshot, attempts, request.from_webhook)
+
+
+def lookup_of(payment: Payment, *, read_attempts: bool = False) -> LookupRequest:
+    return LookupRequest(payment.order_key, payment.gateway_order_id, read_attempts=read_attempts)
+
+
+def lookups_of_webhooks(attempts: Iterable[tuple[OrderKey, PaymentAttempt]]) -> list[LookupRequest]:
+    """One request for each order that webhooks are about, with all attempts that they claim."""
+    by_order: dict[OrderKey, list[PaymentAttempt]] = {}
+    for order, attempt in attempts:
+        by_order.setdefault(order, []).append(attempt)
+    return [LookupRequest(order, attempts=tuple(claimed), from_webhook=True) for order, claimed in by_order.items()]
+
+
+def observed_only(results: Mapping[OrderKey, LookupResult]) -> dict[OrderKey, ObservedOrder]:
+    """The orders that the gateway showed."""
+    return {order: result for order, result in results.items() if isinstance(result, ObservedOrder)}

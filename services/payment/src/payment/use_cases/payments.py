@@ -1,0 +1,71 @@
+"""Look payments up by any of their ids, for whoever may see them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from common import ids
+from common.database import Database, Tx
+from common.ids import InvalidId
+from common.tokens import Caller
+from payment.domain.errors import PaymentNotFound
+from payment.domain.history import HistoryFilter
+from payment.domain.payments import Payment
+from payment.domain.purchases import ORDER_ID
+from payment.store import queries
+
+# Roles that may see other users' payments of their merchant.
+STAFF = frozenset({"SUPPORT", "FINANCE", "ADMIN"})
+
+
+async def find_payment(db: Database, caller: Caller, reference: str) -> Payment:
+    """The payment behind a payment, order or reference id. Raises PaymentNotFound, for other people's as well."""
+    async with db.begin() as tx:
+        payment = await _by_reference(tx, caller.merchant_id, reference)
+    if payment is None or not may_see(caller, payment.merchant_id, payment.user_id):
+        raise PaymentNotFound("there is no such payment")
+    return payment
+
+
+async def find_public_payment(db: Database, reference: str) -> Payment:
+    """By payment id only: it cannot be guessed, so having it is the permission."""
+    payment_id = parse_payment_id(reference)
+    payments = await payments_by_id(db, [payment_id]) if payment_id else []
+    if not payments:
+        raise PaymentNotFound("there is no such payment")
+    return payments[0]
+
+
+async def payment_history(db: Database, caller: Caller, wanted: HistoryFilter) -> list[Payment]:
+    """A page, and one more when there are more: the caller's own, or for staff another user's of their merchant."""
+    if not may_see(caller, caller.merchant_id, wanted.user_id) or "\0" in wanted.user_id:
+        raise PaymentNotFound("there is no such user")
+    async with db.begin() as tx:
+        return await queries.history(tx, caller.merchant_id, wanted)
+
+
+async def payments_by_id(db: Database, payment_ids: Sequence[UUID]) -> list[Payment]:
+    async with db.begin() as tx:
+        return await queries.payments_by_id(tx, payment_ids)
+
+
+def may_see(caller: Caller, merchant_id: str, user_id: str) -> bool:
+    return merchant_id == caller.merchant_id and (user_id == caller.user_id or bool(STAFF & caller.roles))
+
+
+def parse_payment_id(reference: str) -> UUID | None:
+    """The id in a payment id, or in a reference id, whose last part it is."""
+    text = "pay_" + reference[-ids.LENGTH :] if reference.startswith("PAY_user_") else reference
+    try:
+        return ids.decode("pay", text)
+    except InvalidId:
+        return None
+
+
+async def _by_reference(tx: Tx, merchant_id: str, reference: str) -> Payment | None:
+    payment_id = parse_payment_id(reference)
+    if payment_id is not None:
+        payments = await queries.payments_by_id(tx, [payment_id])
+        return payments[0] if payments else None
+    if ORDER_ID.fullmatch(reference):
+        return await queries.payment_by_order(tx, merchant_id, reference)
+    return None

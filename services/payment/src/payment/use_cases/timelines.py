@@ -1,0 +1,92 @@
+"""What happened to a payment, for operators: moves, attempts, gateway calls, invoice. No personal data."""
+
+from collections.abc import Sequence
+
+from common import ids
+from common.database import Row, Tx
+from common.delivery import Timeline, TimelineEntry
+from common.ids import InvalidId
+from payment.domain.payments import Payment
+from payment.domain.purchases import ORDER_ID
+from payment.store import queries
+from payment.store.gateway_calls import calls_of
+from payment.store.invoices import invoice_of
+from payment.use_cases.payments import parse_payment_id
+
+
+async def timeline(tx: Tx, reference: str) -> Timeline:
+    """By payment, order, reference or invoice id; empty when it is not one of ours."""
+    payment = await _any_merchant(tx, reference)
+    if payment is None:
+        return Timeline()
+    entries = _transitions(await queries.transitions_of(tx, payment.id))
+    entries += _attempts(await queries.attempts_of(tx, payment.id))
+    entries += _gateway_calls(await calls_of(tx, payment.order_key))
+    invoice = await invoice_of(tx, payment.id)
+    references = [ids.encode("pay", payment.id), payment.order_id, payment.user_id]
+    if invoice is not None:
+        references.append(ids.encode("inv", invoice.id))
+        fields = {
+            "number": invoice.invoice_number,
+            "mail": "requested" if payment.customer.email else "no address",
+        }
+        entries.append(TimelineEntry(invoice.issued_at, "invoice", "invoice issued", fields))
+    entries.append(_present_state(payment))
+    return Timeline(entries, [each for each in references if each != reference])
+
+
+def _transitions(rows: Sequence[Row]) -> list[TimelineEntry]:
+    return [
+        TimelineEntry(
+            row.at,
+            "transition",
+            f"{row.from_status or 'nothing'} → {row.to_status} ({row.reason})",
+            {"seq": str(row.seq), "actor": row.actor},
+        )
+        for row in rows
+    ]
+
+
+def _attempts(rows: Sequence[Row]) -> list[TimelineEntry]:
+    return [
+        TimelineEntry(
+            row.updated_at,
+            "attempt",
+            f"attempt {row.gateway_payment_id} is {row.status}",
+            {"attemptId": ids.encode("att", row.id), "reason": row.reason},
+        )
+        for row in rows
+    ]
+
+
+def _gateway_calls(rows: Sequence[Row]) -> list[TimelineEntry]:
+    return [
+        TimelineEntry(
+            row.at,
+            "gateway_call",
+            f"{row.operation}: {row.http_status or row.outcome} in {row.ms:.0f} ms",
+            {"status": str(row.http_status), "outcome": row.outcome},
+        )
+        for row in rows
+    ]
+
+
+def _present_state(payment: Payment) -> TimelineEntry:
+    fields = {"amount": str(payment.amount), "credits": str(payment.credits.paid + payment.credits.bonus)}
+    if payment.review != "NONE":
+        fields |= {"review": payment.review.value, "reviewReason": payment.review_reason}
+    return TimelineEntry(payment.updated_at, "payment", f"the payment is {payment.status}", fields)
+
+
+async def _any_merchant(tx: Tx, reference: str) -> Payment | None:
+    payment_id = parse_payment_id(reference)
+    if payment_id is not None:
+        payments = await queries.payments_by_id(tx, [payment_id])
+        return payments[0] if payments else None
+    if reference.startswith("inv_"):
+        try:
+            return await queries.payment_by_invoice(tx, ids.decode("inv", reference))
+        except InvalidId:
+            return None
+    matches = await queries.payments_by_order_any_merchant(tx, reference) if ORDER_ID.fullmatch(reference) else []
+    return matches[0] if len(matches) == 1 else None

@@ -1,0 +1,9 @@
+"""The sums that the books of the fleet are compared by."""
+
+from common.database import Tx
+from payment.store import totals as store
+
+
+async def totals(tx: Tx) -> dict[str, int]:
+    """By name; the names are in the README."""
+    return await store.totals(tx)
