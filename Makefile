@@ -65,7 +65,7 @@ lint: install ## Style, types, and the contract's rules
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against '../.git#ref=$(BASE),subdir=protos'
 	$(BIN)/commdesk openapi --against $(BASE)
 
-reference: install ## Write docs/reference (API, OpenAPI, errors) anew from the code
+reference: install ## Write docs/reference (API, OpenAPI, errors, events, settings) anew from the code
 	$(BIN)/commdesk openapi
 
 proto: install ## Regenerate what is derived: protos/gen, the README's table of services, traefik/routes.yml

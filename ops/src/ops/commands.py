@@ -79,7 +79,7 @@ def with_fleet(work: Callable[[FleetClient], Awaitable[T]]) -> T:
 def openapi(
     against: Annotated[str, typer.Option(help="Only compare with this Git revision: exit code 1 for a breach.")] = "",
 ) -> None:
-    """Write the API and error reference anew from the code, or find what would break a client."""
+    """Write docs/reference anew from the code, or find what would break a client of the API."""
     if not against:
         for path in reference.write():
             typer.echo(f"wrote {path}")

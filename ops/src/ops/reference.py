@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from common import api_reference, openapi, openapi_changes
+from ops import contract_reference
 from ops.ports import ROOT
 
 # Packaged with the service that serves it; docs/reference/openapi.json is a link to it.
@@ -21,6 +22,8 @@ def pages() -> Mapping[str, bytes]:
         OPENAPI: openapi.encoded(document),
         "docs/reference/api.md": api_reference.api_page(document).encode(),
         "docs/reference/errors.md": api_reference.errors_page(api_reference.errors()).encode(),
+        "docs/reference/events.md": contract_reference.events_page().encode(),
+        "docs/reference/settings.md": contract_reference.settings_page().encode(),
     }
 
 
