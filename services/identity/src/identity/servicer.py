@@ -20,5 +20,5 @@ class IdentityServicer(IdentityServiceServicer):
         self._db = db
 
     async def GetUsers(self, request: pb.GetUsersRequest, context: Context) -> pb.GetUsersResponse:
-        found = await users.list_users(self._db, requests.user_ids(request.user_ids))
-        return pb.GetUsersResponse(users=[views.user_message(user) for user in found])
+        listed = await users.list_users(self._db, requests.user_ids(request.user_ids))
+        return pb.GetUsersResponse(users=[views.user_message(user) for user in listed])

@@ -106,7 +106,7 @@ async def _locked_users(tx: Tx, user_ids: Collection[UUID], strength: str) -> di
 async def insert_users(tx: Tx, users: Iterable[User], granted_by: str) -> set[UUID]:
     """The ids of those that were inserted; the others' e-mail addresses are taken."""
     ordered = sorted(users, key=lambda user: (user.merchant_id, user.email.lower()))
-    found = await tx.execute(
+    inserted_ids = await tx.execute(
         _INSERT_USERS,
         user_ids=[user.user_id for user in ordered],
         merchant_ids=[user.merchant_id for user in ordered],
@@ -119,7 +119,7 @@ async def insert_users(tx: Tx, users: Iterable[User], granted_by: str) -> set[UU
         statuses=[user.access.status.value for user in ordered],
         times=[user.created_at for user in ordered],
     )
-    inserted = set(found.scalars())
+    inserted = set(inserted_ids.scalars())
     await _grant_roles(tx, [user for user in ordered if user.user_id in inserted], granted_by)
     return inserted
 
@@ -194,8 +194,8 @@ async def lock_sessions(
     tx: Tx, session_ids: Collection[UUID] = (), *, of_users: Collection[UUID] = ()
 ) -> dict[UUID, Session]:
     """The sessions by their ids, and the open ones of whole users; nobody else changes them until *tx* ends."""
-    found = await tx.execute(_LOCK_SESSIONS, session_ids=list(session_ids), user_ids=list(of_users))
-    return {row.session_id: rows.session(row) for row in found}
+    session_rows = await tx.execute(_LOCK_SESSIONS, session_ids=list(session_ids), user_ids=list(of_users))
+    return {row.session_id: rows.session(row) for row in session_rows}
 
 
 async def save_sessions(tx: Tx, sessions: Sequence[Session]) -> None:

@@ -33,12 +33,12 @@ async def users_by_id(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, User]:
 
 async def users_by_email(tx: Tx, addresses: Collection[tuple[str, str]]) -> dict[tuple[str, str], User]:
     """By (merchant id, lower-case e-mail address)."""
-    found = await tx.execute(
+    user_rows = await tx.execute(
         _USERS_BY_EMAIL,
         merchant_ids=[merchant_id for merchant_id, _ in addresses],
         email_keys=[email_key for _, email_key in addresses],
     )
-    users = [rows.user(row) for row in found]
+    users = [rows.user(row) for row in user_rows]
     return {(user.merchant_id, user.email.lower()): user for user in users}
 
 

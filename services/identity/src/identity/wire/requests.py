@@ -1,4 +1,4 @@
-"""What comes in: bodies and queries, and what they ask of the use cases."""
+"""What comes in: bodies and queries, and what the use cases make of them."""
 
 from collections.abc import Iterable
 from uuid import UUID

@@ -30,7 +30,7 @@ class UserView(Struct, frozen=True, rename="camel"):
 
 
 class SessionUserView(Struct, frozen=True):
-    """S004-070 spells these four fields."""
+    """The four fields are literal: requirement S004-070."""
 
     id: str = msgspec.field(name="_id")
     email: str
