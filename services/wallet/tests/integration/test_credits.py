@@ -34,8 +34,8 @@ async def available(db: Database, *owners: Owner) -> list[int]:
 
 async def test_a_payment_grants_its_pack_and_says_so(db: Database, clock: FakeClock) -> None:
     bought = make.grant()
-    [done] = await granted(db, clock, bought)
-    assert (done.credits_paid, done.credits_bonus, done.balance_after, done.seq) == (5000, 500, 5500, 1)
+    [grant] = await granted(db, clock, bought)
+    assert (grant.credits_paid, grant.credits_bonus, grant.balance_after, grant.seq) == (5000, 500, 5500, 1)
     assert await available(db, bought.owner) == [5500]
     events = dict(await published(db))
     credited, audit = events["wallet.credited"], events["audit.recorded"]

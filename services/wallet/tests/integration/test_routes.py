@@ -54,17 +54,17 @@ async def test_transactions_come_in_pages_newest_first(
 ) -> None:
     clock.advance(3600)
     await use_cases.consume_credits(db, clock, [make.consumption(credits) for credits in (1, 2, 3)])
-    seen, cursor = [], None
+    credits, cursor = [], None
     while True:
         parameters = {"limit": 2} | ({"cursor": cursor} if cursor else {})
         page = (await http.get("/api/v1/wallet/transactions", params=parameters, headers=as_("usr_asha"))).json()[
             "data"
         ]
-        seen += [done["credits"] for done in page["items"]]
+        credits += [each["credits"] for each in page["items"]]
         cursor = page["nextCursor"]
         if cursor is None:
             break
-    assert seen == [-3, -2, -1, 5500]
+    assert credits == [-3, -2, -1, 5500]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ async def test_transactions_can_be_filtered(
     clock.advance(3600)
     await use_cases.consume_credits(db, clock, [make.consumption(1)])
     page = (await http.get("/api/v1/wallet/transactions", params=filters, headers=as_("usr_asha"))).json()["data"]
-    assert [done["credits"] for done in page["items"]] == credits
+    assert [each["credits"] for each in page["items"]] == credits
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,10 @@ def stub(wallet: Served) -> WalletServiceStub:
 
 
 async def test_each_consumption_has_its_own_result(stub: WalletServiceStub, granted: None) -> None:
-    asked = pb.ConsumeCreditsRequest(
+    request = pb.ConsumeCreditsRequest(
         items=[item(550, "a"), item(9000, "b"), item(0, "c"), item(550, "a"), item(1, "a")]
     )
-    results = (await stub.ConsumeCredits(asked, timeout=5)).results
+    results = (await stub.ConsumeCredits(request, timeout=5)).results
     assert results[0].transaction.credits == -550
     assert results[0].transaction.balance_after == 4950
     assert results[0].transaction.type == pb.TRANSACTION_TYPE_CONSUME
@@ -75,18 +75,18 @@ async def test_a_thousand_consumptions_are_one_request_and_no_more(stub: WalletS
 async def test_wallets_transactions_and_packs_can_be_read(stub: WalletServiceStub, granted: None) -> None:
     await stub.ConsumeCredits(pb.ConsumeCreditsRequest(items=[item(550, "a")]), timeout=5)
     nobody = pb.Owner(merchant_id="mer_commdesk", kind="USER", id="usr_nobody")
-    found = (await stub.GetWallets(pb.GetWalletsRequest(owners=[ASHA, nobody]), timeout=5)).wallets
-    assert [(wallet.owner.id, wallet.available, wallet.lifetime_purchased, wallet.seq) for wallet in found] == [
+    wallets = (await stub.GetWallets(pb.GetWalletsRequest(owners=[ASHA, nobody]), timeout=5)).wallets
+    assert [(wallet.owner.id, wallet.available, wallet.lifetime_purchased, wallet.seq) for wallet in wallets] == [
         ("usr_asha", 4950, 5000, 2),
         ("usr_nobody", 0, 0, 0),
     ]
-    assert found[1].wallet_id == ""
-    by_id = (await stub.GetWallets(pb.GetWalletsRequest(wallet_ids=[found[0].wallet_id]), timeout=5)).wallets
-    assert list(by_id) == [found[0]]
+    assert wallets[1].wallet_id == ""
+    by_id = (await stub.GetWallets(pb.GetWalletsRequest(wallet_ids=[wallets[0].wallet_id]), timeout=5)).wallets
+    assert list(by_id) == [wallets[0]]
     listed = (await stub.ListTransactions(pb.ListTransactionsRequest(owner=ASHA, limit=10), timeout=5)).transactions
-    assert [(done.seq, done.credits) for done in listed] == [(2, -550), (1, 5500)]
+    assert [(each.seq, each.credits) for each in listed] == [(2, -550), (1, 5500)]
     older = await stub.ListTransactions(pb.ListTransactionsRequest(owner=ASHA, before_seq=2), timeout=5)
-    assert [done.seq for done in older.transactions] == [1]
+    assert [each.seq for each in older.transactions] == [1]
     packs = (await stub.ListPacks(pb.ListPacksRequest(merchant_id="mer_commdesk"), timeout=5)).packs
     assert [(pack.pack_id, pack.price.minor, pack.credits_paid + pack.credits_bonus) for pack in packs] == [
         ("pack_150", 15_000, 1500),

@@ -103,9 +103,9 @@ def test_a_payment_that_comes_again_with_other_credits_is_refused(carry_out: Car
 
 
 def test_a_refusal_does_not_use_up_its_key(carry_out: CarryOut) -> None:
-    refused, _, done = carry_out(make.consumption(7, "boost-1"), make.grant(), make.consumption(7, "boost-1"))
+    refused, _, repeated = carry_out(make.consumption(7, "boost-1"), make.grant(), make.consumption(7, "boost-1"))
     assert isinstance(refused, WalletInsufficientCredits)
-    assert isinstance(done, Transaction)
+    assert isinstance(repeated, Transaction)
 
 
 def test_a_wallet_counts_in_one_currency(carry_out: CarryOut) -> None:

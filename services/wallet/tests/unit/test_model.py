@@ -1,4 +1,4 @@
-"""A naive wallet beside the real rules: whatever is done, both agree, and a batch is its items one by one."""
+"""A naive wallet beside the real rules: whatever happens, both agree, and a batch is its items one by one."""
 
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -35,11 +35,11 @@ class Naive:
 
     def __init__(self) -> None:
         self.credits: dict[Owner, list[tuple[str, int]]] = {owner: [] for owner in OWNERS}
-        self.done: dict[str, Operation] = {}
+        self.by_key: dict[str, Operation] = {}
         self.grants = 0
 
     def carry_out(self, operation: Operation) -> str:
-        first = self.done.get(operation.operation_key)
+        first = self.by_key.get(operation.operation_key)
         if first is not None:
             return "again" if self._content(first) == self._content(operation) else "operation_key_reused"
         bag = self.credits[operation.owner]
@@ -51,7 +51,7 @@ class Naive:
         else:
             self.grants += 1
             bag += [("BONUS", self.grants)] * operation.credits_bonus + [("PAID", self.grants)] * operation.credits_paid
-        self.done[operation.operation_key] = operation
+        self.by_key[operation.operation_key] = operation
         return "done"
 
     @staticmethod
@@ -106,21 +106,21 @@ class WalletMachine(RuleBasedStateMachine):
 
     @invariant()
     def worth_is_neither_made_nor_lost(self) -> None:
-        granted = sum(done.value_minor for done in self.batch.transactions if done.type == "GRANT")
-        released = sum(done.value_minor for done in self.batch.transactions if done.type == "CONSUME")
+        granted = sum(each.value_minor for each in self.batch.transactions if each.type == "GRANT")
+        released = sum(each.value_minor for each in self.batch.transactions if each.type == "CONSUME")
         left = sum(lot.value_left_minor for wallet in self.batch.wallets.values() for lot in wallet.lots)
         assert granted == released + left
 
     @invariant()
     def every_wallet_is_a_chain(self) -> None:
         for wallet in self.batch.wallets.values():
-            chain = [done for done in self.batch.transactions if done.wallet_id == wallet.id]
-            assert [done.seq for done in chain] == list(range(1, wallet.seq + 1))
+            chain = [each for each in self.batch.transactions if each.wallet_id == wallet.id]
+            assert [each.seq for each in chain] == list(range(1, wallet.seq + 1))
             balance = 0
-            for done in chain:
-                assert done.balance_before == balance
-                balance += done.credits
-                assert done.balance_after == balance >= 0
+            for each in chain:
+                assert each.balance_before == balance
+                balance += each.credits
+                assert each.balance_after == balance >= 0
             assert balance == wallet.available
 
 

@@ -42,7 +42,7 @@ class Grant(Struct, frozen=True, gc=False):
 
 
 def grant_key(payment_id: UUID) -> str:
-    """A payment grants once, whoever says so and however often."""
+    """One per payment: a payment grants once, however often it is announced."""
     return GRANT_KEY + _payment_id_text(payment_id)
 
 
