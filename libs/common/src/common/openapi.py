@@ -26,6 +26,7 @@ from common.idempotency import (
     IdempotencyKeyInvalid,
     IdempotencyKeyReused,
 )
+from common.pages import CursorInvalid
 from common.tokens import TokenExpired, TokenInvalid, TokenMissing
 
 VERSION: Final = "1"
@@ -156,6 +157,8 @@ def errors_of(route: Route[Any]) -> list[type[DomainError]]:
             errors += [RequestInvalid, UnsupportedMediaType]
     if route.query is not None:
         errors.append(RequestInvalid)
+        if "cursor" in route.query.__struct_fields__:
+            errors.append(CursorInvalid)
     if route.idempotent:
         errors += [IdempotencyKeyInvalid, IdempotencyKeyReused, IdempotencyKeyInFlight]
     return [*dict.fromkeys([*errors, *route.errors])]

@@ -156,6 +156,7 @@ def test_every_answer_is_in_it(document: dict[str, Any]):
     assert codes(document, create, "401") == ["token_expired", "token_invalid", "token_missing"]
     assert codes(document, create, "202") == ["order_unresolved"]
     assert codes(document, create, "500") == ["internal_error"]
+    assert codes(document, document["paths"]["/orders"]["get"], "400") == ["cursor_invalid", "request_invalid"]
     cancel = document["paths"]["/orders/{orderId}"]["delete"]
     assert codes(document, cancel, "403") == ["role_missing"]
     assert codes(document, cancel, "404") == ["order_not_found", "route_not_found"]
