@@ -48,10 +48,7 @@ Every endpoint may also answer 429 (rate limit), 500 `internal_error`, 502 and 5
 
 def service_routes() -> dict[str, list[Route[Any]]]:
     """The rows of every service that the edge leads to, health pages included."""
-    tables = route_tables()
-    # Until all services have moved, some rows do not say what they answer.
-    rows = {name: [row for row in table if row.answer is not object] for name, table in tables.items()}
-    return {**{name: table for name, table in rows.items() if table}, "health": health_routes()}
+    return {**{name: table for name, table in route_tables().items() if table}, "health": health_routes()}
 
 
 def document() -> Json:

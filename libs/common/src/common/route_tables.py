@@ -1,7 +1,6 @@
 """The HTTP routes of each service, without running it: what the edge routes and what the API document describes."""
 
 import inspect
-from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -30,15 +29,13 @@ def route_table(service: ListedService) -> list[Route[Any]]:
     """The rows of *service*'s `routes.routes(…)`; none when it has no HTTP interface of its own."""
     if find_spec(f"{service.package}.routes") is None:
         return []
-    module: Any = import_module(f"{service.package}.routes")
-    make = getattr(module, "routes", None) or module.Routes
+    make = import_module(f"{service.package}.routes").routes
     resources = {
         name: _StandIn()
         for name, parameter in inspect.signature(make).parameters.items()
         if parameter.default is parameter.empty
     }
-    rows = make(**resources)
-    return list(rows if isinstance(rows, Sequence) else rows.all())
+    return list(make(**resources))
 
 
 def health_routes() -> list[Route[Any]]:

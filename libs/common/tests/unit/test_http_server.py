@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 import httpx
 import msgspec
 import pytest
-from starlette.requests import Request
-from starlette.responses import Response
 
 from common import context, logs
 from common.errors import KINDS, Conflict, DomainError, ResourceExhausted, Unavailable, Unresolved
@@ -21,11 +19,6 @@ from common.http_server import (
     Route,
     ServerConfig,
     app,
-    body,
-    caller,
-    query,
-    reply,
-    route,
     serve_http,
     status_of,
 )
@@ -342,19 +335,6 @@ def test_an_endpoint_takes_and_returns_what_its_row_says():
             Route("GET", "/x", endpoint, answer=Read)
     with pytest.raises(TypeError):
         Route("GET", "/x", one, answer=Read, body=Order)
-
-
-async def test_endpoints_that_take_a_request_still_work():
-    async def create(request: Request) -> Response:
-        order = await body(request, Order)
-        return reply(
-            {"minor": order.amount.minor, "who": caller(request).user_id, "done": query(request, OrdersQuery).done}
-        )
-
-    async with client(None, route("POST", "/old", create)) as http:
-        response = await http.post("/old?done=true", json={"amount": {"minor": 5}}, headers=USER)
-        assert response.json()["data"] == {"minor": 5, "who": "usr_user", "done": True}
-        await refusal(await http.post("/old", json={}, headers=USER), 400, "request_invalid")
 
 
 async def test_tokens_are_asked_for_by_name():

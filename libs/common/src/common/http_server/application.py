@@ -24,8 +24,8 @@ from common.http_server.error_responses import (
     RoleMissing,
     RouteNotFound,
     Stopping,
-    error_reply,
-    internal_error_reply,
+    error_response,
+    internal_error_response,
 )
 from common.http_server.health import operational_routes
 from common.http_server.routing import CALLER, Route
@@ -141,16 +141,16 @@ class _Application:
                     response = await route.handle(scope, receive, headers)
                 except DomainError as error:
                     code = error.code
-                    response = error_reply(error, request_id)
+                    response = error_response(error, request_id)
                 except ClientDisconnect:
                     return
                 except asyncio.CancelledError:  # the server stops, and the grace period is over
                     code = Stopping.code
-                    response = error_reply(Stopping("the service is stopping"), request_id)
+                    response = error_response(Stopping("the service is stopping"), request_id)
                 except Exception:  # noqa: BLE001 - a bug in an endpoint is answered, logged, and stays this request's
                     code = "internal_error"
                     logger.exception("the endpoint failed")
-                    response = internal_error_reply(request_id)
+                    response = internal_error_response(request_id)
                 status = response.status_code
                 response.raw_headers.append((b"x-request-id", request_id.encode()))
                 await response(scope, receive, send)
@@ -174,7 +174,7 @@ class _Application:
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Before anything is read or made: during overload, a refusal must cost next to nothing."""
-        response = error_reply(_TOO_MANY, request_id)
+        response = error_response(_TOO_MANY, request_id)
         response.raw_headers.append((b"x-request-id", request_id.encode()))
         await response(scope, receive, send)
         _refused.of().inc()

@@ -35,7 +35,3 @@ class ServerConfig(msgspec.Struct, frozen=True):
     metrics: bool = True
     in_flight_max: int = IN_FLIGHT_MAX
     in_flight: InFlight = msgspec.field(default_factory=InFlight)
-
-
-# Until all services have moved.
-Door = ServerConfig

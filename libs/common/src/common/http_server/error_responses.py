@@ -9,17 +9,13 @@ from common.errors import (
     KeyReused,
     NotFound,
     PermissionDenied,
-    RequestInvalid,
     ResourceExhausted,
     TooLarge,
     Unauthenticated,
     Unavailable,
     Unresolved,
 )
-from common.http_server.responses import Reply, encode
-
-# Until all services have moved.
-InvalidRequest = RequestInvalid
+from common.http_server.responses import EncodedResponse, encode
 
 
 class UnsupportedMediaType(InvalidArgument):
@@ -77,7 +73,7 @@ def status_of(error: DomainError) -> int:
     return next(status for cls in type(error).__mro__ if (status := _TRANSPORT_STATUS.get(cls) or HTTP_STATUS.get(cls)))
 
 
-def error_reply(error: DomainError, request_id: str) -> Reply:
+def error_response(error: DomainError, request_id: str) -> EncodedResponse:
     """`{"success": false, "error": {code, message, fields?, requestId}}`, with Retry-After where waiting helps."""
     described: dict[str, object] = {"code": error.code, "message": error.message or error.fix}
     if error.fields:
@@ -92,14 +88,14 @@ def error_reply(error: DomainError, request_id: str) -> Reply:
         headers["allow"] = error.allow
     if isinstance(error, TooLarge | BodyTooSlow):
         headers["connection"] = "close"  # the rest of the body is not worth reading
-    return Reply(encode({"success": False, "error": described}), status_of(error), headers)
+    return EncodedResponse(encode({"success": False, "error": described}), status_of(error), headers)
 
 
-def internal_error_reply(request_id: str) -> Reply:
+def internal_error_response(request_id: str) -> EncodedResponse:
     """A bug: no text of it leaves the house."""
     described = {
         "code": "internal_error",
         "message": "Something went wrong on our side; give support the request id.",
         "requestId": request_id,
     }
-    return Reply(encode({"success": False, "error": described}), 500)
+    return EncodedResponse(encode({"success": False, "error": described}), 500)

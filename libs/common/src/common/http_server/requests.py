@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import inspect
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from common.errors import RequestInvalid
@@ -271,25 +271,3 @@ def _invalid(error: msgspec.ValidationError) -> RequestInvalid:
 def _shown(text: str) -> str:
     """What a client sent is shown back to a bounded length."""
     return text if len(text) <= _TEXT_LENGTH_MAX else text[:_TEXT_LENGTH_MAX] + "…"
-
-
-# Until all services have moved: the same, asked for by an endpoint that takes a Starlette request.
-
-
-async def raw_body(request: Request, limit_bytes: int = BODY_BYTES_MAX) -> bytes:
-    """The body's bytes. Raises BodyTooLarge before it holds more than *limit_bytes*."""
-    return await bytes_reader(limit_bytes)(request.receive, dict(request.scope["headers"]))
-
-
-async def body(request: Request, struct: type[T], limit_bytes: int = BODY_BYTES_MAX) -> T:
-    """The JSON body as *struct*."""
-    read: Callable[[Receive, Headers], Awaitable[T]] = _json_reader(struct, limit_bytes)
-    return await read(request.receive, dict(request.scope["headers"]))
-
-
-def query(request: Request, struct: type[T]) -> T:
-    """The query string as *struct*."""
-    return query_reader(struct)(request.scope["query_string"])
-
-
-_json_reader = lru_cache(maxsize=1024)(json_reader)

@@ -11,7 +11,7 @@ _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
 
 
-class Reply(Response):
+class EncodedResponse(Response):
     """A response whose headers are given as they go out; otherwise Starlette's, cookies included."""
 
     def __init__(
@@ -42,8 +42,3 @@ def enveloped(view: object) -> bytes:
 
 def encode(document: object) -> bytes:
     return _encode(document)
-
-
-def reply(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
-    """`{"success": true, "data": …}`; *data* is anything that msgspec encodes."""
-    return Reply(enveloped(data), status, headers)

@@ -11,7 +11,6 @@ from types import NoneType, UnionType
 from typing import Any, Final, Generic, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 from typing_extensions import TypeVar
@@ -21,7 +20,7 @@ from common.context import Context
 from common.errors import DomainError
 from common.http_server import requests
 from common.http_server.requests import BODY_BYTES_MAX, Headers
-from common.http_server.responses import Reply, encode, enveloped
+from common.http_server.responses import EncodedResponse, encode, enveloped
 from common.tokens import Caller, TokenMissing
 
 # Where, in a request's scope, the server leaves who is calling.
@@ -166,8 +165,10 @@ def _handle(route: Route[Any]) -> Handle:
         body = await read_body(receive, headers) if read_body is not None else None
         result = await endpoint(Call(body, query, scope["path_params"], headers, scope))
         if type(result) is Encoded:
-            return Reply(result.body, result.status, result.headers, (b"content-type", result.media_type.encode()))
-        return Reply(encode_view(result), status)
+            return EncodedResponse(
+                result.body, result.status, result.headers, (b"content-type", result.media_type.encode())
+            )
+        return EncodedResponse(encode_view(result), status)
 
     return handle
 
@@ -188,33 +189,3 @@ def _check_signature(route: Route[Any]) -> None:
     for name, taken, promised in (("body", body, route.body), ("query", query, route.query)):
         if (None if taken is NoneType else taken) != promised:
             raise TypeError(f"{where} takes a {name} of {taken}, its row promises {promised}")
-
-
-# Until all services have moved: endpoints that take a Starlette request.
-
-
-def route(
-    method: str,
-    path: str,
-    endpoint: Callable[[Request], Awaitable[Response]],
-    *,
-    public: bool = False,
-    roles: Sequence[str] = (),
-    rate_limit: RateLimit = "api",
-) -> Route[Any]:
-    """A route whose endpoint takes a request and returns a response."""
-
-    async def handle(scope: Scope, receive: Receive, headers: Headers) -> Response:
-        return await endpoint(Request(scope, receive))
-
-    return Route(
-        method, path, endpoint, answer=object, public=public, roles=roles, rate_limit=rate_limit, handle=handle
-    )
-
-
-def caller(request: Request) -> Caller:
-    """Who sent this request. Raises TokenMissing on a public route, where nobody is authenticated."""
-    authenticated: Caller | None = request.scope.get(CALLER)
-    if authenticated is None:
-        raise TokenMissing("this needs an access token")
-    return authenticated
