@@ -52,7 +52,7 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
     create = partial(create_payment, use_cases.create, test_domains=use_cases.test_domains)
     return [
         Route("POST", f"{PREFIX}/create", create, body=CreateBody, answer=CreatedView, status=201,
-              idempotent=True, errors=_CREATE_ERRORS, operation_id="create_payment_by_verb"),
+              idempotent=True, errors=_CREATE_ERRORS, operation_id="createPaymentByVerb"),
         Route("POST", PREFIX, create, body=CreateBody, answer=CreatedView, status=201,
               idempotent=True, errors=_CREATE_ERRORS),
         Route("POST", f"{PREFIX}/verify", partial(verify_payment, db, use_cases.verification), body=VerifyBody,

@@ -7,7 +7,7 @@ import msgspec
 
 from common import ids, pages
 from common.errors import DomainError
-from common.http_server import error_reply
+from common.http_server import error_response
 from common.pages import Page
 from payment.domain.payments import Payment, reference_id
 from payment.domain.states import Status
@@ -130,7 +130,7 @@ def created_body(payment: Payment, session_id: str, public_url: str) -> bytes:
 
 def refused_body(error: DomainError, request_id: str) -> tuple[int, bytes]:
     """Status and whole body of a final refusal, to be stored under its idempotency key."""
-    reply = error_reply(error, request_id)
+    reply = error_response(error, request_id)
     return reply.status_code, bytes(reply.body)
 
 
