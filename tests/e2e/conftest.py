@@ -13,8 +13,8 @@ from ops.fleet_client import FleetClient
 from ops.ports import ROOT, Layout
 
 PORT_BASE = int(os.environ.get("COMMDESK_E2E_PORT_BASE", "20000"))
-# Short enough to walk the whole ladder in a test, long enough that a rung is told from the next.
-LADDER_MS = "300,600,900,1200"
+# Short enough to walk the whole schedule in a test, long enough to tell one tier from the next.
+RETRY_SCHEDULE_MS = "300,600,900,1200"
 QUIET_SECONDS = 60.0
 
 
@@ -33,7 +33,7 @@ def layout() -> Iterator[Layout]:
     environment = os.environ | {
         "RUN_DIR": str(layout.run_dir),
         "PORT_BASE": str(layout.port_base),
-        "RETRY_LADDER_MS": LADDER_MS,
+        "RETRY_SCHEDULE_MS": RETRY_SCHEDULE_MS,
         "TEST_PROCESSING_DELAY": "50",
         "SANDBOX_SEED": "7",
     }

@@ -40,9 +40,9 @@ async def test_one_payment_through_the_whole_fleet_with_its_proof(fleet: FleetCl
     assert facts["credits_consumed"]["balance_after"] == 4950
 
 
-async def test_the_operators_tools_tell_the_story_and_the_books(fleet: FleetClient, commdesk: Sequence[str]) -> None:
+async def test_the_operators_tools_show_the_timeline_and_the_books(fleet: FleetClient, commdesk: Sequence[str]) -> None:
     [member] = members(fleet, 1)
-    created = (await create_with_retries(fleet, member, "story-1")).data
+    created = (await create_with_retries(fleet, member, "timeline-1")).data
     await pay_order(fleet, created["orderId"])
     await journey.until_success(fleet, member, created["paymentId"])
 
@@ -52,13 +52,13 @@ async def test_the_operators_tools_tell_the_story_and_the_books(fleet: FleetClie
     await journey.until(mailed, "the mail")
     code, output = await run_command(commdesk, "show", created["paymentId"], "--json")
     assert code == 0, output
-    told = json.loads(output)
-    kinds = {(entry["service"], entry["kind"]) for entry in told["entries"]}
+    timeline = json.loads(output)
+    kinds = {(entry["service"], entry["kind"]) for entry in timeline["entries"]}
     for expected in [("payment", "transition"), ("payment", "gateway_call"), ("webhook-ingest", "webhook")]:
         assert expected in kinds
     assert {"wallet", "ledger", "notifier"} <= {service for service, _ in kinds}
-    assert told["silent"] == []
-    assert member.email not in output, "a story carries no personal data"
+    assert timeline["silent"] == []
+    assert member.email not in output, "a timeline carries no personal data"
 
     code, output = await run_command(commdesk, "ledger", "trial-balance", "--json")
     assert code == 0, output

@@ -24,7 +24,7 @@ async def test_each_journey_comes_to_its_end_and_nothing_fails(fleet: FleetClien
     )
     output, errors = await process.communicate()
     assert process.returncode == 0, (output[-4000:] + errors[-4000:]).decode()
-    told = json.loads(output)
-    assert {entry["name"]: entry["num_failures"] for entry in told if entry["num_failures"]} == {}
-    ended = {entry["name"] for entry in told if entry["method"] == "JOURNEY" and entry["num_requests"] > 0}
+    entries = json.loads(output)
+    assert {entry["name"]: entry["num_failures"] for entry in entries if entry["num_failures"]} == {}
+    ended = {entry["name"] for entry in entries if entry["method"] == "JOURNEY" and entry["num_requests"] > 0}
     assert ended == JOURNEYS

@@ -1,7 +1,7 @@
 """Negative controls: with one guard taken out the checker must go red, and green again when the guard is back.
 
 What never failed proves nothing. No load runs: each guard is provoked by the smallest thing that needs it, on the whole
-fleet, and judged by what judges the scenarios. The controls spoil the books, which are put back from a copy.
+fleet, and judged by what judges the scenarios. The controls spoil the data, which is put back from a copy.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ async def _judge(environment: Environment, control: Control) -> Verdict:
     verdict = Verdict(control.name, control.service, without)
     async with _without(environment, control):
         verdict.red = await _half(environment, control, RED_QUIET_SECONDS)
-        # Before the guard is back: it would still carry out what belongs to the books that are spoilt.
+        # Before the guard is back: it would still carry out what belongs to the spoilt data.
         await database_snapshot.put_back(environment)
     verdict.said = next((each for each in verdict.red if control.expected in each), "")
     _note(environment, f"without {control.name}: {'red' if verdict.said else 'NOT RED'}", verdict.red)

@@ -1,4 +1,4 @@
-"""The books of a fleet, copied while they are right and put back once a control has spoilt them."""
+"""The database of a fleet, copied while it is right and put back once a control has spoilt it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ COPY, FRESH, RUINED = "spotless", "fresh", "ruined"
 
 
 async def copy(environment: Environment) -> None:
-    """Keep the books as they are now."""
+    """Keep the data as it is now."""
     async with _server(environment) as admin:
         await _without_sessions(admin, f"create database {COPY} template {DATABASE}")
         await admin.execute(f"create database {FRESH} template {COPY}")
 
 
 async def put_back(environment: Environment) -> None:
-    """The books as they were when they were copied, queues and gateway empty; services connect anew by themselves."""
+    """The data as it was when it was copied, queues and gateway empty; services connect anew by themselves."""
     await environment.fleet.sandbox("POST", "/control/reset", {})
     async with environment.broker() as channel:
         await topology.declare(channel, environment.fleet.description["retry_schedule_ms"])
@@ -64,5 +64,5 @@ async def _server(environment: Environment) -> AsyncIterator[asyncpg.Connection]
 
 
 def _queues(environment: Environment) -> list[str]:
-    rungs = [topology.rung(ttl_ms) for ttl_ms in environment.fleet.description["retry_schedule_ms"]]
-    return [name for queue in CONTRACT.queues for name in (queue.name, queue.dead_letters)] + rungs
+    tiers = [topology.retry_tier(ttl_ms) for ttl_ms in environment.fleet.description["retry_schedule_ms"]]
+    return [name for queue in CONTRACT.queues for name in (queue.name, queue.dead_letters)] + tiers

@@ -42,7 +42,7 @@ HARNESS_PATH = {"PYTHONPATH": str(ROOT)}
 
 # Ladders and sweeps that a scenario can wait for; everything else is as in production.
 SETTINGS = {
-    "RETRY_LADDER_MS": "1000,3000,9000,20000",
+    "RETRY_SCHEDULE_MS": "1000,3000,9000,20000",
     "TEST_PROCESSING_DELAY": "50",
     "SWEEP_AFTER_SECONDS": "5",
     "SWEEP_LONGEST_SECONDS": "20",

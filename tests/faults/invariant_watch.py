@@ -16,7 +16,7 @@ LOOK_SECONDS = 3.0
 
 @asynccontextmanager
 async def watched(environment: Environment) -> AsyncIterator[list[str]]:
-    """Look at the books again and again while the block lasts; what was violated, each once."""
+    """Check the invariants again and again while the block lasts; what was violated, each once."""
     found: dict[str, str] = {}
     complaints: list[str] = []
     watching = asyncio.create_task(_watch(environment, found))

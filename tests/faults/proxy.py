@@ -29,7 +29,7 @@ class NetworkConditions:
     refuse: bool = False
     """New connections are reset as soon as they are made."""
     slow_close_seconds: float = 0.0
-    """When one side closes, the other hears of it so much later."""
+    """When one side closes, the other is notified this much later."""
 
 
 NORMAL = NetworkConditions()

@@ -37,8 +37,8 @@ def held(pids: dict[str, int]) -> dict[str, Holding]:
 
 def _inbound(process: psutil.Process) -> int:
     connections = process.net_connections("tcp")
-    doors = {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
-    return sum(each.laddr.port in doors for each in connections if each.status != psutil.CONN_LISTEN)
+    listening = {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+    return sum(each.laddr.port in listening for each in connections if each.status != psutil.CONN_LISTEN)
 
 
 def grown(before: dict[str, Holding], now: dict[str, Holding]) -> list[str]:

@@ -30,7 +30,7 @@ BEFORE_SECONDS = 2.0
 AFTER_SECONDS = 3.0
 AFTER_SECONDS_MAX = 45.0
 PROMPT_IN_A_ROW = 8
-# Longer than the lease of a gateway call whose mark got lost, the sweep's pause and the retry ladder.
+# Longer than the lease of a gateway call whose mark got lost, the sweep's pause and the retry schedule.
 QUIET_SECONDS = 120.0
 SCENARIO_SECONDS_MAX = 600
 
@@ -164,7 +164,7 @@ async def _run(environment: Environment, chosen: Scenario, outcome: Outcome) -> 
         await until_done(environment, chosen.quiet_seconds)
         outcome.quiet_seconds = round(time.monotonic() - stopped, 1)
     except TimeoutError as error:
-        # What is not quiet is wrong already; the books say what else is.
+        # What is not quiet is wrong already; the invariants say what else is.
         outcome.complaints.append(str(error))
     _judge(outcome, chosen, await _measured(environment, began_at, ended_at))
     if afterwards is not None:
@@ -186,7 +186,7 @@ async def begin(environment: Environment, act: Act) -> AsyncIterator[None] | Non
 
 
 async def check(environment: Environment) -> list[str]:
-    """The books, then the history, then what the processes hold."""
+    """The invariants, then the history, then what the processes hold."""
     violations = await invariants.violations(environment.fleet.description)
     found = [f"{each.check}: {each.rows[:2]}" for each in violations]
     async with environment.db() as db:

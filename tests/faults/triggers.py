@@ -164,30 +164,30 @@ async def _killed_without_broker(environment: Environment) -> None:
 
 
 async def _one_wallet_twice(environment: Environment) -> None:
-    """Both doors of the wallet spend one member's credits at the same moment, three times."""
+    """gRPC and queue of the wallet spend one member's credits at the same moment, three times."""
     member = environment.spenders[0]
     async with environment.broker() as channel:
         for _ in range(3):
             _, body, type_name = requested(consumption(member, 7, f"queue-{secrets.token_hex(8)}"))
             await send(channel, "wallet.debit", body, type_name, None)
-            await _consume(environment, f"door-{secrets.token_hex(8)}", member)
+            await _consume(environment, f"grpc-{secrets.token_hex(8)}", member)
             await asyncio.sleep(0.5)
 
 
 async def _two_wallets_crosswise(environment: Environment) -> None:
-    """Both doors of the wallet spend two members' credits at the same moment, three times."""
+    """gRPC and queue of the wallet spend two members' credits at the same moment, three times."""
     one, other = environment.spenders[:2]
     async with environment.broker() as channel:
         for _ in range(3):
             items = [consumption(member, 7, f"queue-{secrets.token_hex(8)}") for member in (one, other)]
             _, body, type_name = requested(*items)
             await send(channel, "wallet.debit", body, type_name, None)
-            await _consume(environment, f"door-{secrets.token_hex(8)}", one, other)
+            await _consume(environment, f"grpc-{secrets.token_hex(8)}", one, other)
             await asyncio.sleep(2)
 
 
 async def _consume(environment: Environment, key: str, *members: Member) -> None:
-    """Spend through the door, retry."""
+    """Spend by gRPC, with retries."""
     items = [consumption(member, 7, f"{key}-{number}") for number, member in enumerate(members)]
     for _ in range(20):
         try:
@@ -209,10 +209,10 @@ async def _crash_of_the_server(environment: Environment) -> None:
     os.kill(writer, signal.SIGSTOP)
     try:
         await orders_paid(environment, 5, "success")
-        await _consume(environment, f"door-{secrets.token_hex(8)}", environment.spenders[0])
+        await _consume(environment, f"grpc-{secrets.token_hex(8)}", environment.spenders[0])
         os.kill(environment.state("postgresql").pid, signal.SIGQUIT)
     finally:
-        # It has been told to quit: that is the first thing it hears.
+        # It was signalled to quit, and handles that signal first.
         os.kill(writer, signal.SIGCONT)
     await asyncio.sleep(1)
     await environment.until_ready("postgresql")
@@ -239,7 +239,7 @@ async def _two_sweepers(environment: Environment) -> AsyncIterator[None]:
 
 
 async def _over_the_limit(environment: Environment) -> AsyncIterator[None]:
-    """A request that lacks credits, given up by the broker, is replayed and climbs the ladder till they are there."""
+    """A request that lacks credits, given up by the broker, is replayed and retried until they are there."""
     member, key = environment.spenders[0], f"limit-{secrets.token_hex(8)}"
     available = (await journey.wallet(environment.fleet, member.user_id)).available
     _, body, type_name = requested(consumption(member, available + 100, key))

@@ -14,7 +14,7 @@ from ops.rabbitmq import ADMINISTRATOR, VHOST
 
 DATABASE = "commdesk"
 CASHFREE_API_VERSION = "2025-01-01"
-RETRY_LADDER_MS = "30000,120000,600000,1800000"
+RETRY_SCHEDULE_MS = "30000,120000,600000,1800000"
 
 # The nice values of protos/services.toml are at most this: accepting goes before working off (ADR 0013).
 NICE_WORKING_OFF = 10
@@ -22,7 +22,7 @@ NICE_WORKING_OFF = 10
 # Settings that a caller of `up` may change through its own environment, for all services.
 PASSED_ON = (
     "LOG_LEVEL",
-    "RETRY_LADDER_MS",
+    "RETRY_SCHEDULE_MS",
     "POOL_SIZE",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "TRACE_SAMPLE_RATIO",
@@ -154,7 +154,7 @@ def _nice_working_off(environ: Mapping[str, str]) -> int:
 
 def retry_schedule_ms(environ: Mapping[str, str]) -> list[int]:
     """The delays of this stack's retry tiers; the services' own default unless the caller of `up` sets others."""
-    return [int(part) for part in environ.get("RETRY_LADDER_MS", RETRY_LADDER_MS).split(",")]
+    return [int(part) for part in environ.get("RETRY_SCHEDULE_MS", RETRY_SCHEDULE_MS).split(",")]
 
 
 def description(layout: Layout, credentials: Credentials, environ: Mapping[str, str]) -> dict[str, object]:

@@ -16,7 +16,7 @@ import aio_pika
 import asyncpg
 
 from common.services import SCHEMAS
-from common.topology import CONTRACT, matches, rung
+from common.topology import CONTRACT, matches, retry_tier
 
 SHOWN = 5
 
@@ -289,7 +289,7 @@ def _deliveries() -> dict[str, str]:
 
 def _queues(description: Mapping[str, Any]) -> list[str]:
     names = [name for queue in CONTRACT.queues for name in (queue.name, queue.dead_letters)]
-    return names + [rung(ttl_ms) for ttl_ms in description["retry_schedule_ms"]]
+    return names + [retry_tier(ttl_ms) for ttl_ms in description["retry_schedule_ms"]]
 
 
 async def _connect(description: Mapping[str, Any]) -> asyncpg.Connection:

@@ -58,9 +58,9 @@ def test_every_service_gets_its_own_role_and_user_and_nobody_elses(name: str, cr
 
 
 def test_who_starts_the_stack_may_change_what_is_meant_to_be_changed(credentials: Credentials) -> None:
-    given = {"RETRY_LADDER_MS": "100,200", "DATABASE_URL": "postgresql://elsewhere", "TEST_PROCESSING_DELAY": "0"}
+    given = {"RETRY_SCHEDULE_MS": "100,200", "DATABASE_URL": "postgresql://elsewhere", "TEST_PROCESSING_DELAY": "0"}
     service = fleet.service_environment(LAYOUT, credentials, "wallet", given)
-    assert service["RETRY_LADDER_MS"] == "100,200"
+    assert service["RETRY_SCHEDULE_MS"] == "100,200"
     assert "elsewhere" not in service["DATABASE_URL"]
     sandbox = fleet.sandbox(LAYOUT, credentials, given).environment
     assert (sandbox["TEST_MODE"], sandbox["TEST_PROCESSING_DELAY"]) == ("true", "0")

@@ -235,7 +235,7 @@ def watch_calls(counter: Counter) -> None:
         Redis,
         "execute_command",
         counter.happened,
-        # A health check asks, nobody is told anything.
+        # A health check changes nothing.
         lambda _, *words, **__: "" if words[0] == "PING" else f"redis {words[0]}",
     )
     _after(Pipeline, "execute", counter.happened, lambda *_, **__: "redis pipeline")

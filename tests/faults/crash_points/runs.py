@@ -3,8 +3,8 @@
 An effect is known by what it is and by how often that happened before, as what runs at once comes in another order each
 time. Effects that show in a later run only are died of as well.
 
-The supervisor starts the process again, whoever asked asks again, and when the fleet is quiet the books, the history
-and the use case itself are checked. Nothing else is restarted. What the dead process had leased is let go at once:
+The supervisor starts the process again, clients repeat their request, and when the fleet is quiet the invariants, the
+history and the use case itself are checked. Nothing else is restarted. What the dead process had leased is let go at once:
 nobody holds it, and how long leases last is shown elsewhere.
 """
 
@@ -31,7 +31,7 @@ from tests.faults.history import History
 
 SETTINGS = {"SETTLE_SECONDS": str(SETTLE_SECONDS), "SWEEP_AFTER_SECONDS": "3"}
 QUIET_SECONDS = 60.0
-# Longer than the patience of whoever asks.
+# Longer than clients repeat a request.
 POINT_SECONDS = 180.0
 # What goes on in the background shows in any run, and need not show again.
 TRIES_MAX = 2
@@ -182,7 +182,7 @@ def _say(environment: Environment, use_case: UseCase, service: str, point: Point
 
 
 async def _lived_through(environment: Environment, use_case: UseCase, service: str, plan: Plan) -> list[str]:
-    """Do the use case while the process does what it was told; the checker's complaints."""
+    """Do the use case while the process follows its plan; the checker's complaints."""
     act = use_case.act(environment)
     await anext(act)
     pid = (await asyncio.to_thread(environment.state, service)).pid

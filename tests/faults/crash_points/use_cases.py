@@ -1,7 +1,7 @@
 """The use cases whose every effect is died after, and what each must have come to in the end.
 
 A use case is an act in three parts: it yields once when it is prepared, and again when it is done. What comes after
-that is looked at when the fleet is quiet. Whoever asks is patient: the same request again until its answer is final.
+that is looked at when the fleet is quiet. Clients repeat the same request until its answer is final.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
 
 @use_case("consume", "wallet", "ledger")
 async def _(environment: Environment) -> AsyncIterator[None]:
-    """A member spends credits at the door."""
+    """A member spends credits by gRPC."""
     member, key = environment.spenders[0], f"crash-{secrets.token_hex(8)}"
     yield
 
@@ -220,7 +220,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
 
 @use_case("consume-later", "wallet")
 async def _(environment: Environment) -> AsyncIterator[None]:
-    """Another system asks for credits that are not there yet: the request climbs the ladder until they are."""
+    """Another system asks for credits that are not there yet: the request is retried until they are."""
     created, key = await _ready_to_pay(environment), f"crash-{secrets.token_hex(8)}"
     yield
     async with environment.broker() as channel:
@@ -272,7 +272,7 @@ async def _letters(environment: Environment, status: str) -> list[str] | None:
 
 
 async def _settled(environment: Environment, method: str, request: Any, letters: list[str]) -> bool | None:
-    """True once none of these is open, whoever settled it."""
+    """True once none of these is open, however it was closed."""
     asked = request(ids=letters, actor="faults", reason="a crash point")
     await getattr(environment.fleet.delivery("wallet"), method)(asked, timeout=5)
     still_open = await _letters(environment, "OPEN") or []

@@ -28,7 +28,7 @@ async def _(environment: Environment) -> None:
     await asyncio.sleep(RULE_SECONDS)
 
 
-@scenario("W-gateway-5xx", must="202 until it is known, webhooks wait on the ladder, all granted once it is back")
+@scenario("W-gateway-5xx", must="202 until it is known, webhooks wait in the retry tiers, all granted once it is back")
 async def _(environment: Environment) -> None:
     """The gateway answers everything with 502 for 6 s."""
     await environment.gateway(action="error", operation="*", status=502)
@@ -52,7 +52,7 @@ async def _(environment: Environment) -> None:
 
 @scenario("N-gateway-half-open", must=NEVER_TWICE)
 async def _(environment: Environment) -> None:
-    """The gateway hears payment and is not heard for 5 s, then connections are reset."""
+    """The gateway receives and its answers are lost for 5 s, then connections are reset."""
     with environment.conditions("sandbox", NetworkConditions(deaf=True)):
         await asyncio.sleep(5)
         environment.proxies["sandbox"].reset()

@@ -1,4 +1,4 @@
-"""M: credits that are spent twice at once, and books that somebody would change."""
+"""M: credits that are spent twice at once, and ledger rows that somebody tries to change."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
         known = await db.fetchval("select count(*) from payment.payments where order_id = $1", order_id)
         environment.expect(known == 0, "no payment comes to be")
     alerts = await environment.fleet.mails(to="admin@commdesk.test")
-    environment.expect(alerts, "somebody is told")
+    environment.expect(alerts, "an alert is raised")
 
 
 @scenario("M50-books-changed", must="refused by the database to the service's own role", random=False)

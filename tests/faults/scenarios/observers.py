@@ -13,7 +13,7 @@ from tests.faults import disks
 from tests.faults.environment import Environment
 from tests.faults.scenario import scenario
 
-UNAFFECTED = "whoever buys does not notice"
+UNAFFECTED = "buyers do not notice"
 SECONDS = 8.0
 SCRAPES = 20
 LOG_SPARE_BYTES = 2 << 20

@@ -121,7 +121,7 @@ async def _(environment: Environment) -> None:
         answers = await asyncio.gather(*(_reconcile(environment) for _ in range(RUNS_AT_ONCE)))
         environment.expect("OK" in answers, f"one reconciliation runs (was {answers})")
         refused = {answer for answer in answers if answer != "OK"}
-        environment.expect(refused <= {"ALREADY_EXISTS"}, f"the others are told that one runs (was {answers})")
+        environment.expect(refused <= {"ALREADY_EXISTS"}, f"the others are refused because one runs (was {answers})")
         await asyncio.sleep(2)
 
 

@@ -16,7 +16,7 @@ from tests.faults.scenario import scenario
 
 SERVICE_SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usename not in ('postgres')"
 
-DRAINED = "whoever asked meanwhile is served at three times the arrival rate or faster, without a restart by hand"
+DRAINED = "requests of the meantime are served at three times the arrival rate or faster, without a restart by hand"
 
 # Room for the next WAL segments and little more.
 DISK_SPARE_BYTES = 64 << 20
@@ -55,7 +55,7 @@ async def _(environment: Environment) -> None:
 
 
 async def _quit(environment: Environment) -> None:
-    # To the postmaster alone: its children hear of it from there.
+    # To the postmaster alone: it passes it on to its children.
     os.kill(environment.state("postgresql").pid, signal.SIGQUIT)
 
 
@@ -124,7 +124,7 @@ async def _(environment: Environment) -> None:
 
 @scenario("P-half-open", must="commits whose answer never came are looked up by their keys, nothing doubles")
 async def _(environment: Environment) -> None:
-    """PostgreSQL hears the services and is not heard (commits happen, unknown to who asked), for 4 s, then reset."""
+    """PostgreSQL receives and its answers are lost (commits happen, unknown to their callers), for 4 s, then reset."""
     with environment.conditions("postgresql", NetworkConditions(deaf=True)):
         await asyncio.sleep(4)
         environment.proxies["postgresql"].reset()

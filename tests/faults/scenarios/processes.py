@@ -1,4 +1,4 @@
-"""C: processes that die, freeze or are told to go."""
+"""C: processes that die, freeze or are terminated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONCE = "nothing acknowledged is lost, nothing happens twice, the supervisor brin
 
 
 async def crash(environment: Environment, service: str, point: str) -> None:
-    """Run *service* so that it dies once at a crash point (see sabotage), and as ever once it did."""
+    """Run *service* so that it dies once at a crash point (see mutate_and_run), and normally after that."""
     note = crash_marker(environment.layout.run_dir, point)
     note.unlink(missing_ok=True)
     await environment.command(service, *arguments(service, crash=point))

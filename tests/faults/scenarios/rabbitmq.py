@@ -120,7 +120,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
 
 @scenario("R77-half-open", must="heartbeats find out within two intervals, connections are made anew, nothing is lost")
 async def _(environment: Environment) -> None:
-    """Nothing passes between the services and the broker for 35 s, and nobody is told."""
+    """Nothing passes between the services and the broker for 35 s, without a reset."""
     with environment.conditions("rabbitmq", NetworkConditions(black_hole=True)):
         await asyncio.sleep(35)
 
@@ -137,7 +137,7 @@ async def _(environment: Environment) -> None:
 
 @scenario("R-confirms-lost", must="published again after the time-out, claimed once")
 async def _(environment: Environment) -> None:
-    """The broker hears the services and is not heard for 4 s (confirms and deliveries are lost), then reset."""
+    """The broker receives and its answers are lost for 4 s (confirms and deliveries are lost), then reset."""
     with environment.conditions("rabbitmq", NetworkConditions(deaf=True)):
         await asyncio.sleep(4)
         environment.proxies["rabbitmq"].reset()

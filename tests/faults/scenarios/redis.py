@@ -36,7 +36,7 @@ async def _(environment: Environment) -> None:
 
 @scenario("X81-killed", must="keys are exact: PostgreSQL has them")
 async def _(environment: Environment) -> None:
-    """SIGKILL: the last second of what it was told is gone."""
+    """SIGKILL: the last second of writes is gone."""
     await environment.kill("redis")
     await asyncio.sleep(1)
     await environment.until_ready("redis")

@@ -76,7 +76,9 @@ ASTRAY = (("payment", "outbox"), ("webhook_ingest", "outbox"), ("wallet", "inbox
 
 
 @scenario(
-    "P61-partition-missing", must="the default partition catches them, it is told, no payment fails", random=False
+    "P61-partition-missing",
+    must="the default partition catches them, an error is logged, no payment fails",
+    random=False,
 )
 async def _(environment: Environment) -> None:
     """Today's partitions of two outboxes and an inbox are missing for 6 s; then housekeeping makes them."""

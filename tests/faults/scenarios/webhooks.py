@@ -39,7 +39,7 @@ async def orders_paid(environment: Environment, count: int, outcome: str) -> lis
 
 
 async def captured(environment: Environment, made: list[Created]) -> list[int]:
-    """How many duplicate captures each payment has; one more grant for any of them shows in the books."""
+    """How many duplicate captures each payment has; one more grant for any of them shows in the invariants."""
     async with environment.db() as db:
         return [
             await db.fetchval(

@@ -1,4 +1,4 @@
-"""Which commits count as effects, against a real PostgreSQL: those that changed something, whoever asked for them."""
+"""Which commits count as effects, against a real PostgreSQL: those that changed something, by any caller."""
 
 from uuid import UUID
 

@@ -1,8 +1,8 @@
 """Connections to the broker on which nothing moves any more, found out by their heartbeats.
 
-The client library ends whoever waits on such a connection with CancelledError: a consumer that had gone to look whether
-its queue is stuck ended by that, without a word, and its queue was consumed by nobody until the next restart. Found
-when the whole machine had stood still for longer than the heartbeats allow.
+The client library ends everything that waits on such a connection with CancelledError. A consumer that was checking
+whether its queue is stuck ended by that without a word, and its queue was consumed by nobody until the next restart.
+Found when the whole machine had stood still for longer than the heartbeats allow.
 """
 
 import asyncio
