@@ -4,8 +4,8 @@ An effect is known by what it is and by how often that happened before, as what 
 time. Effects that show in a later run only are died of as well.
 
 The supervisor starts the process again, clients repeat their request, and when the fleet is quiet the invariants, the
-history and the use case itself are checked. Nothing else is restarted. What the dead process had leased is let go at once:
-nobody holds it, and how long leases last is shown elsewhere.
+history and the use case itself are checked. Nothing else is restarted. Leases of the dead process are ended at once,
+since how long they last is shown elsewhere.
 """
 
 from __future__ import annotations
