@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from common.route_tables import route_table
 from common.services import SERVICES as LISTED
 from common.topology import CONTRACT
 
@@ -193,6 +194,32 @@ def async_functions(module: Path) -> list[str]:
 def test_every_service_tells_the_same_five_things(service: Path) -> None:
     text = (service / "README.md").read_text().replace("## Doors", "## Interfaces")
     assert [line for line in text.splitlines() if line.startswith("## ")] == HEADINGS
+
+
+@pytest.mark.parametrize("service", moved(SERVICES), ids=lambda path: path.name)
+def test_the_readme_names_the_interfaces_that_there_are(service: Path) -> None:
+    text = (service / "README.md").read_text()
+    section = text.partition("## Interfaces\n")[2].partition("\n## ")[0]
+    table = route_table(LISTED[service.name])
+    # The files of a page are part of the page.
+    rows = {(row.method, parameterless(row.path)) for row in table if not row.path.startswith("/docs/")}
+    named = re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`\s\[?]*)", section)
+    assert {(method, parameterless(path)) for method, path in named} == rows
+    queues = [queue.name for queue in CONTRACT.queues_of(service.name) if queue.bindings]
+    assert [queue for queue in queues if f"`{queue}`" not in section] == []
+    methods = methods_of(LISTED[service.name].package)
+    assert [method for method in methods if not re.search(rf"\b{method}\b", section)] == []
+
+
+def parameterless(path: str) -> str:
+    """*path* with its parameters unnamed."""
+    return re.sub(r"{[^}]*}", "{}", path)
+
+
+def methods_of(name: str) -> list[str]:
+    """The gRPC methods of a service's own protobuf services."""
+    sources_of = sorted((ROOT / "protos/commdesk" / name).rglob("*.proto"))
+    return [method for source in sources_of for method in re.findall(r"^\s*rpc (\w+)", source.read_text(), flags=re.M)]
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
