@@ -1,7 +1,5 @@
 """`python -m tests.faults run`, `controls` and `crash-points`: what `make faults` and its sisters run."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

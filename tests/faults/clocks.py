@@ -1,7 +1,5 @@
 """Clocks that are wrong: libfaketime in front of one process, which knows nothing of it. The product has no switch."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 

@@ -4,8 +4,6 @@ What never failed proves nothing. No load runs: each guard is provoked by the sm
 fleet, and judged by what judges the scenarios. The controls spoil the data, which is put back from a copy.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -1,7 +1,5 @@
 """The database of a fleet, copied while it is right and put back once a control has spoilt it."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 

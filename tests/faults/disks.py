@@ -1,7 +1,5 @@
 """Small disks: a memory file system in the place of a folder, and a file that fills what is left of it."""
 
-from __future__ import annotations
-
 import errno
 import os
 import subprocess

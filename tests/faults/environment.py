@@ -1,7 +1,5 @@
 """The test environment: a fleet of its own whose services reach the engines and the gateway through fault proxies."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

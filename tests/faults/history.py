@@ -1,7 +1,5 @@
 """What was acknowledged, remembered by those who asked; at the end every word of it must be in the database."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 from collections.abc import Iterable

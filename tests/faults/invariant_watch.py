@@ -1,7 +1,5 @@
 """The checks that hold at every moment, on a snapshot, while things break."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """Members who go on buying and spending while things break, retry, and remember every answer."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import random

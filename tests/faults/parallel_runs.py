@@ -4,8 +4,6 @@ A scenario mostly waits, so parallel runs take less time than one after the othe
 that is missed here has to be measured again in a run by itself.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys

@@ -1,7 +1,5 @@
 """A TCP proxy that misbehaves on command: what a network does to a connection, between a service and what it calls."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import struct

@@ -1,7 +1,5 @@
 """When a fleet is done: no webhook to come, nothing under way, and what was paid is granted."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 

@@ -1,7 +1,5 @@
 """Random combinations of faults, two at a time, under load; the same seed gives the same combinations."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import time

@@ -1,7 +1,5 @@
 """How soon the fleet does its work at full rate again after a fault, and how fast it drains what piled up meanwhile."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """What scenarios came to: said as they go, as a table, and in the files `faults.json` and `faults.md`."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """What the services hold: after a fault each is back where it was before."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import psutil

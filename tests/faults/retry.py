@@ -1,7 +1,5 @@
 """Asking again while an engine is away: in a random combination that may be the other fault's doing."""
 
-from __future__ import annotations
-
 import asyncio
 import subprocess
 import time

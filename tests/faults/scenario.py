@@ -1,7 +1,5 @@
 """A scenario as data, how one is run, and what comes of it."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import time

@@ -1,7 +1,5 @@
 """What provokes each guard: the smallest thing, on a real fleet, that goes wrong without it and goes right with it."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import secrets

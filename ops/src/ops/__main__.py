@@ -1,7 +1,5 @@
 """commdesk: the operator's command line."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

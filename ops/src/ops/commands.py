@@ -1,7 +1,5 @@
 """What an operator does with a running fleet: pay, show a timeline, close dead letters, read the books."""
 
-from __future__ import annotations
-
 import asyncio
 import getpass
 import json

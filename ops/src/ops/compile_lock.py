@@ -3,8 +3,6 @@
 The local packages are left out: they come from this checkout, and no index may answer for their names.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import sysconfig

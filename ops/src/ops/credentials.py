@@ -1,7 +1,5 @@
 """The generated passwords and keys of one local stack, kept in RUN_DIR/secrets.json."""
 
-from __future__ import annotations
-
 import base64
 import json
 import secrets

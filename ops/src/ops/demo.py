@@ -1,7 +1,5 @@
 """One ₹500 pack bought by UPI through the whole fleet, each step with its proof; then what must change nothing."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

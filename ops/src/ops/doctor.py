@@ -1,7 +1,5 @@
 """Names what is wrong with a stack and how to repair it; `--fix` repairs what needs no decision."""
 
-from __future__ import annotations
-
 import importlib.util
 import time
 from collections.abc import AsyncIterator, Mapping

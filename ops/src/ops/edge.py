@@ -1,7 +1,5 @@
 """Traefik, from its wheel: the only public entry point of the stack."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import string

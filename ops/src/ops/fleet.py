@@ -1,7 +1,5 @@
 """The services and the sandbox: what stands in the environment of each."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """How an operator's tool talks to a running fleet: the edge, the sandbox, the mail inbox, and gRPC with its own key."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

@@ -4,8 +4,6 @@ An oracle of its own: it uses none of the services' code, so that a bug there do
 the rows that violate it. `quiet` says whether there is anything left to wait for.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Collection, Mapping

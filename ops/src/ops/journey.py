@@ -1,7 +1,5 @@
 """One member's way through the product, step by step through the public edge: sign up, buy, pay, have, spend."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import time

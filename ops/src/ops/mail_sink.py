@@ -5,8 +5,6 @@ SMTP on one port; on the other, HTTP: `GET /` and `GET /messages/{id}` for peopl
 them, never when they arrive.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import html

@@ -1,12 +1,11 @@
 """Where a stack lives: its folder and its ports."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from common.services import SERVICES
 
@@ -42,7 +41,7 @@ class Layout:
     """Other ports at which the services, and they alone, reach an engine or the sandbox: those of a fault proxy."""
 
     @classmethod
-    def from_environment(cls) -> Layout:
+    def from_environment(cls) -> Self:
         """The stack that RUN_DIR and PORT_BASE name; a stack that was started before keeps its own port base."""
         run_dir = Path(os.environ.get("RUN_DIR") or ROOT / ".run").expanduser().absolute()
         if os.environ.get("PORT_BASE"):
@@ -55,7 +54,7 @@ class Layout:
     def port(self, name: str) -> int:
         return self.port_base + PORT_OFFSETS[name]
 
-    def for_services(self) -> Layout:
+    def for_services(self) -> "Layout":
         """The same stack as its services see it."""
         return _Detoured(**vars(self)) if self.detours else self
 

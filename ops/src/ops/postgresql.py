@@ -1,7 +1,5 @@
 """A private PostgreSQL cluster: made once, configured from one table, run in the foreground."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import re

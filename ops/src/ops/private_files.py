@@ -1,7 +1,5 @@
 """Files that hold secrets or belong to another account, written so that nobody else ever sees them."""
 
-from __future__ import annotations
-
 import os
 import pwd
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A process of the stack as data, and its configuration for supervisord."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

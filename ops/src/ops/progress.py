@@ -1,7 +1,5 @@
 """Progress on the terminal: one line per step, with the seconds since the start."""
 
-from __future__ import annotations
-
 import sys
 import threading
 import time

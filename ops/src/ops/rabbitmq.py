@@ -1,7 +1,5 @@
 """A private RabbitMQ node with its own epmd, cookie and folders; it shares nothing with the machine's own."""
 
-from __future__ import annotations
-
 import base64
 import socket
 import urllib.error

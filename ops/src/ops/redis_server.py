@@ -1,7 +1,5 @@
 """A private Redis: the fleet's cache and hint, never a record of anything."""
 
-from __future__ import annotations
-
 import shutil
 import socket
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which account runs an engine, and a folder which that account can reach."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import shutil

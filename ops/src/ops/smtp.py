@@ -4,8 +4,6 @@ Not aiosmtpd: that reads a mail line by line, 1.2 ms for one with an invoice, wh
 would be half of what a whole payment may cost. Here (0.15 ms) a mail's bytes are appended until its end is in sight.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Bring the stack up and down. Both may be repeated; neither touches anything outside the stack's folder and ports."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

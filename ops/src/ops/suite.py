@@ -1,7 +1,5 @@
 """All tests, on engines of their own that are gone afterwards."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

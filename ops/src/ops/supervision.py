@@ -1,7 +1,5 @@
 """supervisord, in the virtual environment: start it, ask it, end it."""
 
-from __future__ import annotations
-
 import http.client
 import os
 import resource

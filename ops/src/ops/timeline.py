@@ -1,7 +1,5 @@
 """The timeline of a reference: the entries of every service, in time order."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import UTC, datetime
 from typing import Any

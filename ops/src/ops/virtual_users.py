@@ -1,7 +1,5 @@
 """Many members who buy at once, with tokens of an existing issuer."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import random

@@ -6,8 +6,6 @@ counted where the libraries hand them over; the product knows nothing of it. Bef
 the same but for that effect, so dying after each of them is dying everywhere.
 """
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import json

@@ -8,8 +8,6 @@ history and the use case itself are checked. Nothing else is restarted. Leases o
 since how long they last is shown elsewhere.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import random

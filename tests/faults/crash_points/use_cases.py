@@ -4,8 +4,6 @@ A use case is an act in three parts: it yields once when it is prepared, and aga
 that is looked at when the fleet is quiet. Clients repeat the same request until its answer is final.
 """
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import time

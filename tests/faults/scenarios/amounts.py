@@ -1,7 +1,5 @@
 """M35 to M37: amounts that are none, or not ours to take."""
 
-from __future__ import annotations
-
 import json
 import secrets
 

@@ -1,7 +1,5 @@
 """N85, P64: clocks that are wrong, of one service or of the database."""
 
-from __future__ import annotations
-
 import asyncio
 
 from tests.faults import clocks

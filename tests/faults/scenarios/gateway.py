@@ -1,7 +1,5 @@
 """W25 and neighbours: the gateway does not answer, answers late, or does what it says it did not."""
 
-from __future__ import annotations
-
 import asyncio
 
 from tests.faults.environment import Environment

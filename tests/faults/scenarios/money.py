@@ -1,7 +1,5 @@
 """M: credits that are spent twice at once, and ledger rows that somebody tries to change."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import time

@@ -1,7 +1,5 @@
 """N88: those who watch the fleet stand still, and the disk of its logs is full. Nobody who buys may notice."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

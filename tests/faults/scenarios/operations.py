@@ -1,7 +1,5 @@
 """What operators and releases do to a fleet that is at work: secrets change, schemas change, a second one runs."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import secrets

@@ -1,7 +1,5 @@
 """P: PostgreSQL goes away, cuts connections, aborts transactions."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

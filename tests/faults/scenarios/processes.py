@@ -1,7 +1,5 @@
 """C: processes that die, freeze or are terminated."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """R: RabbitMQ is away, blocks, forgets a queue, or delivers what nobody can read."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 

@@ -1,7 +1,5 @@
 """X: Redis forgets, stops, stands still. It is a hint, so nothing may depend on it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress

@@ -1,7 +1,5 @@
 """P59 to P65: PostgreSQL is there, and something about it is not as it should be."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """W: webhooks that come early, often, late, in the wrong order, forged or not at all; keys that are used twice."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import secrets
