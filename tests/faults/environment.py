@@ -9,13 +9,14 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aio_pika
 import asyncpg
 import psutil
+from msgspec.structs import replace
 
 from common.services import SERVICES
 from ops import edge, fleet, fleet_client, invariants, rabbitmq, stack, virtual_users

@@ -4,11 +4,11 @@ import asyncio
 import getpass
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import grpc.aio
+import msgspec
 import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
@@ -154,7 +154,7 @@ def doctor(
     """Name what is wrong and the fix: engine down, migration or binding missing, wrong key, clock skew."""
     findings = with_fleet(lambda fleet: examination.examine(fleet, fix=fix))
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        typer.echo(json.dumps([msgspec.structs.asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
             sign = "ok" if finding.ok else "!!"

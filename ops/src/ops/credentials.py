@@ -4,11 +4,12 @@ import base64
 import json
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Struct
 
 from common.services import SCHEMAS, SERVICES
 from ops.private_files import write_private
@@ -32,17 +33,16 @@ KeyPair = dict[str, str]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """Local test credentials: unguessable, never used elsewhere, stable as long as the stack's folder exists."""
 
-    database: dict[str, str] = field(default_factory=dict)
+    database: dict[str, str] = {}
     """Password by PostgreSQL role, two for each service: what `common.bootstrap` makes."""
-    broker: dict[str, str] = field(default_factory=dict)
+    broker: dict[str, str] = {}
     """Password by RabbitMQ user, one for each service and `migrator`, which declares: likewise."""
-    keys: dict[str, KeyPair] = field(default_factory=dict)
+    keys: dict[str, KeyPair] = {}
     """Key pair by signer, and `identity-tokens` for the users' access tokens."""
-    words: dict[str, str] = field(default_factory=dict)
+    words: dict[str, str] = {}
     """Everything else by name; see WORDS."""
 
     def public_keys(self) -> dict[str, str]:
@@ -59,7 +59,7 @@ def load_or_generate(path: Path) -> Credentials:
     _fill(credentials.keys, [*SERVICES, OPERATOR, "identity-tokens"], _key_pair)
     _fill(credentials.words, WORDS, _password)
     _fill(credentials.words, ["cashfree_app_id"], lambda: f"TEST{secrets.token_hex(8)}")
-    write_private(path, json.dumps(asdict(credentials), indent=2) + "\n")
+    write_private(path, json.dumps(msgspec.structs.asdict(credentials), indent=2) + "\n")
     return credentials
 
 

@@ -3,8 +3,9 @@
 import json
 import sys
 import time
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from commdesk.ledger.v1 import ledger_pb2
 from ops import invariants, journey
@@ -17,11 +18,10 @@ SPENT = 550
 QUIET_SECONDS = 30.0
 
 
-@dataclass
-class Proof:
+class Proof(Struct):
     """What was shown, as lines for people and as facts for programs."""
 
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = {}
     started: float = field(default_factory=time.perf_counter)
     last: float = field(default_factory=time.perf_counter)
 

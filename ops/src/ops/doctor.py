@@ -3,7 +3,6 @@
 import importlib.util
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ import aiohttp
 import asyncpg
 import grpc.aio
 import redis.asyncio
+from msgspec import Struct
 
 from commdesk.common.v1 import delivery_pb2
 from common import migrations, topology
@@ -23,8 +23,7 @@ from ops.fleet_client import FleetClient
 SKEW_SECONDS_MAX = 5.0
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that was looked at. *fix* says what to do when it is not right."""
 
     what: str

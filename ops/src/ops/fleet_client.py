@@ -3,11 +3,11 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 import grpc.aio
+from msgspec import Struct
 
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
 from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
@@ -24,13 +24,12 @@ class NotUp(Exception):
     """There is no running stack to talk to."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """An HTTP answer: *data* is what stood under "data" or "error" for our own services, the whole body elsewhere."""
 
     status: int
     body: Any
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     raw: bytes = b""
 
     @property

@@ -7,11 +7,11 @@ the rows that violate it. `quiet` says whether there is anything left to wait fo
 import asyncio
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import aio_pika
 import asyncpg
+from msgspec import Struct
 
 from common.services import SCHEMAS
 from common.topology import CONTRACT, matches, retry_tier
@@ -159,8 +159,7 @@ end $$
 """
 
 
-@dataclass(frozen=True)
-class Violation:
+class Violation(Struct, frozen=True):
     """One check that does not hold, with the first rows that show it."""
 
     check: str

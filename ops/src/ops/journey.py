@@ -4,8 +4,9 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from commdesk.wallet.v1 import wallet_pb2
 from ops.fleet_client import Answer, FleetClient
@@ -20,8 +21,7 @@ class StepFailed(Exception):
     """A step of the journey did not come out; the message says which and what was answered."""
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(Struct, frozen=True):
     """Somebody who is signed in."""
 
     user_id: str

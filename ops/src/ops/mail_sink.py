@@ -11,7 +11,6 @@ import html
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -20,6 +19,7 @@ from typing import Any
 
 import uvicorn
 import uvloop
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -35,8 +35,7 @@ LISTED_MAX = 1000
 HARMLESS = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-@dataclass(frozen=True)
-class Mail:
+class Mail(Struct, frozen=True, dict=True):
     """One accepted mail, as it came."""
 
     id: int

@@ -3,9 +3,11 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+import msgspec
+from msgspec import Struct
 
 from common.services import SERVICES
 
@@ -30,14 +32,13 @@ PORT_OFFSETS = {
 }
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """One stack: everything it writes is below `run_dir`, everything it opens is at `port_base` plus an offset."""
 
     run_dir: Path
     port_base: int
     root: Path = ROOT
-    detours: Mapping[str, int] = field(default_factory=dict, hash=False)
+    detours: Mapping[str, int] = {}
     """Other ports at which the services, and they alone, reach an engine or the sandbox: those of a fault proxy."""
 
     @classmethod
@@ -56,7 +57,7 @@ class Layout:
 
     def for_services(self) -> "Layout":
         """The same stack as its services see it."""
-        return _Detoured(**vars(self)) if self.detours else self
+        return _Detoured(**msgspec.structs.asdict(self)) if self.detours else self
 
     def http_port(self, service: str) -> int:
         return self.port_base + SERVICES[service].ports
@@ -94,6 +95,6 @@ class Layout:
         return ports
 
 
-class _Detoured(Layout):
+class _Detoured(Layout, frozen=True):
     def port(self, name: str) -> int:
         return self.detours.get(name, super().port(name))

@@ -2,8 +2,9 @@
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 # Every process of a stack carries this variable with the stack's folder, so that `down` also finds orphans.
 MARK = "COMMDESK_RUN_DIR"
@@ -11,13 +12,12 @@ MARK = "COMMDESK_RUN_DIR"
 RPC_FACTORY = "supervisor.rpcinterface:make_main_rpcinterface"
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(Struct, frozen=True):
     """One supervised process; its environment is complete, nothing is inherited but PATH, HOME and the locale."""
 
     name: str
     command: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = {}
     user: str | None = None
     """The account it runs as; None = as the one who starts the stack."""
     directory: Path = Path("/")

@@ -8,11 +8,11 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+from msgspec import Struct
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from ops.private_files import private_folder, write_private
@@ -24,8 +24,7 @@ FILES_WANTED = 65536
 GONE = (OSError, http.client.HTTPException)
 
 
-@dataclass(frozen=True)
-class State:
+class State(Struct, frozen=True):
     """A process as supervisord sees it."""
 
     name: str
