@@ -236,7 +236,7 @@ async def _two_sweepers(environment: Environment) -> AsyncIterator[None]:
 
 
 async def _over_the_limit(environment: Environment) -> AsyncIterator[None]:
-    """A request that lacks credits is given up by the broker, moved back with its headers, and retried till they come."""
+    """A request that lacks credits is given up by the broker, moved back as it is, and retried till they come."""
     member, key = environment.spenders[0], f"limit-{secrets.token_hex(8)}"
     available = (await journey.wallet(environment.fleet, member.user_id)).available
     _, body, type_name = requested(consumption(member, available + 100, key))

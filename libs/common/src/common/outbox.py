@@ -88,6 +88,7 @@ async def append_rows(tx: Tx, rows: Sequence[Outgoing]) -> None:
         routing_keys=[row.routing_key for row in rows],
         mandatories=[row.mandatory for row in rows],
         types=[row.type for row in rows],
-        headers=[json.dumps(dict(row.headers)) if row.headers else None for row in rows],
+        # Headers of our own are numbers and words; those of a broker, kept without their guard, hold times as well.
+        headers=[json.dumps(dict(row.headers), default=str) if row.headers else None for row in rows],
         bodies=[row.body for row in rows],
     )
