@@ -31,6 +31,7 @@ async def test_a_webhook_is_stored_raw_and_announced(
     assert key == RECEIVED
     assert (event.body, event.type, event.gateway) == (sent.body, "PAYMENT_SUCCESS_WEBHOOK", "cashfree")  # type: ignore[attr-defined]
     assert event.gateway_account_id == row.gateway_account_id == "gwa_cashfree"  # type: ignore[attr-defined]
+    assert event.merchant_id == ""  # type: ignore[attr-defined]
 
 
 async def test_duplicates_have_no_second_effect(

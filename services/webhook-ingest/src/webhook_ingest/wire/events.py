@@ -14,8 +14,6 @@ SERVICE = "webhook-ingest"
 UNREADABLE = "unreadable"
 # At most so many webhook ids in an alert.
 ALERT_IDS_MAX = 5
-# Not every reader looks the payment up by account yet; this merchant is the only one that it may be.
-MERCHANT_ID = "mer_commdesk"
 _OUTCOMES = {"APPLIED": Status.SUCCESS, "NO_EFFECT": Status.SUCCESS, "PARKED": Status.PARKED}
 
 
@@ -23,7 +21,6 @@ def received(webhooks: Iterable[Webhook]) -> list[pb.WebhookReceived]:
     return [
         pb.WebhookReceived(
             **events.head(webhook.received_at, webhook.webhook_id),
-            merchant_id=MERCHANT_ID,
             gateway=webhook.gateway,
             gateway_account_id=webhook.account_id,
             type=webhook.summary.type,
