@@ -191,7 +191,7 @@ def _open_letters(fleet: Fleet) -> list[Any]:
 
 
 def _dead_letters(fleet: Fleet) -> Iterator[str]:
-    """Only what was refused for good, or had no rung left, died; and no ladder is longer than it is."""
+    """Only what was refused permanently, or had no retry tier left, died; and no schedule is longer than it is."""
     passing = {"FactsUnknown", "ZeroDivisionError", "WalletInsufficientCredits", "WalletCurrencyMismatch"}
     if fleet.faults.has("delivery_limit"):
         passing.add("DeliveryLimit")

@@ -14,7 +14,6 @@ from common.clock import Clock
 from common.database import Database, Tx, is_transient, retried
 from common.errors import DomainError
 from common.guards import GATEWAY_KEY
-from common.handling import Subscription
 from common.intents import Intent, Intents
 from common.money import Money
 from gateways import AttemptStatus, Customer, OrderSnapshot, OrderStatus, PaymentAttempt, Unknown

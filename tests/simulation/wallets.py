@@ -13,7 +13,7 @@ from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
 from common.guards import OPERATION_KEY, ROW_LOCK, Guards
-from common.handling import Subscription
+from common.subscriptions import Subscription
 from wallet.domain.batch import WalletBatch, apply
 from wallet.domain.operations import Grant, Operation
 from wallet.domain.wallets import Owner, Wallet

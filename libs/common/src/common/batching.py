@@ -89,10 +89,8 @@ class Batcher(Generic[T, R]):
         expected: Callable[[], int] | None = None,
         window: BatchingWindow = WINDOW,
         clock: Clock = SYSTEM_CLOCK,
-        period_seconds: float | None = None,
     ) -> None:
-        # Until all services say a window.
-        self._window = window if period_seconds is None else BatchingWindow(period_seconds, 32, 0.01)
+        self._window = window
         self._clock = clock
         self._flush = flush
         self._name = name

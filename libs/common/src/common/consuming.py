@@ -19,9 +19,7 @@ from common.broker import BrokerConnection, BrokerUnavailable, failing_when_lost
 from common.clock import SYSTEM_CLOCK, Clock
 from common.envelopes import Delivery, opened
 from common.guards import ACK_AFTER_COMMIT, Guards
-from common.handling import BATCH_EVENTS_MAX, Climb, Refused, Retry, Subscription
-
-__all__ = ["Climb", "Consumer", "Refused", "Retry", "Subscription"]
+from common.subscriptions import BATCH_EVENTS_MAX
 
 # Enough to fill a batch while another is handled; an envelope holds up to 128 events, so this bounds memory as well.
 PREFETCH_ENVELOPES = 256

@@ -58,7 +58,6 @@ class Statement(str):
 
 
 _PARAMETER = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)")
-_TARGET = re.compile(r"\s*(?:insert into|update|delete from)\s+(\w+)")
 
 
 @lru_cache(maxsize=1024)
@@ -67,14 +66,6 @@ def _compiled(sql: str, first: int = 1) -> tuple[str, tuple[str, ...]]:
     names: dict[str, int] = {}
     numbered = _PARAMETER.sub(lambda match: f"${names.setdefault(match[1], len(names) + first)}", sql)
     return numbered, tuple(names)
-
-
-@lru_cache(maxsize=1024)
-def _target(sql: str) -> str:
-    """The table that *sql* writes to."""
-    match = _TARGET.match(sql)
-    assert match, "a write inserts, updates or deletes"
-    return match[1]
 
 
 @lru_cache(maxsize=256)
@@ -194,13 +185,10 @@ class Tx:
         await self.flush()
         return await self.connection.execute(sql, params)
 
-    async def write(self, table: str, sql: str = "", /, **params: Any) -> None:
+    async def write(self, table: str, sql: str, /, **params: Any) -> None:
         """Insert, update or delete in *table*, with its neighbours in one round trip: before the next statement of
         another kind, the next write to the same table, or the commit. What it raises is raised there.
         """
-        if not sql:
-            # Until all services say their table.
-            table, sql = _target(table), table
         if table in self._writes:
             await self.flush()
         self._writes[table] = (sql, params)

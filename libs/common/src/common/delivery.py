@@ -254,10 +254,3 @@ def _moment(unix_micros: int) -> datetime:
         return from_micros(unix_micros)
     except OverflowError:
         raise RequestInvalid(time="not a moment in microseconds since 1970") from None
-
-
-# Until all services have moved.
-Story = Timeline
-StoryEntry = TimelineEntry
-Stories = ReadTimeline
-no_story = no_timeline

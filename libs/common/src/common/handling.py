@@ -12,45 +12,23 @@ What happens to an event that is not handled:
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Generic, Protocol
+from typing import Any, TypeVar
 from uuid import UUID
 
 import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from loguru import logger
-from msgspec import Struct
-from msgspec.structs import force_setattr
-from typing_extensions import TypeVar
 
 from common import context, envelopes, logs, outbox, topology
 from common.database import Database, Statement, Tx, is_transient, retried
 from common.envelopes import Delivery
-from common.errors import (
-    KINDS,
-    Conflict,
-    DomainError,
-    FailedPrecondition,
-    InvalidArgument,
-    KeyReused,
-    NotFound,
-    PermissionDenied,
-    ResourceExhausted,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-    Unresolved,
-    kind_of,
-)
+from common.errors import DomainError, FailedPrecondition, InvalidArgument, Unavailable
 from common.events import micros
 from common.guards import FRESH_HEADERS, INBOX_CLAIM
 from common.metrics import QueueMetrics
 from common.outbox import HeaderValue, Outgoing
+from common.subscriptions import Retry, Subscription, is_retried
 
-M = TypeVar("M", bound=Message, default=Any)
-E = TypeVar("E", default=Any)
-E_contra = TypeVar("E_contra", contravariant=True)
-F = TypeVar("F", default=Any)
-F_contra = TypeVar("F_contra", contravariant=True)
 R = TypeVar("R")
 
 _CLAIM = Statement(
@@ -63,29 +41,9 @@ returning envelope_id
 """,
 )
 
-# A batch takes envelopes until it holds so many events; what a transaction costs whatever its size is little by then.
-BATCH_EVENTS_MAX = 512
 # From the second redelivery on, an envelope travels alone: whoever takes the process down must not take the rest along.
 REDELIVERIES_MAX = 2
 PAUSE_SECONDS_MAX = 5.0
-
-# Whether an event that is refused with this kind of error is tried again on the retry schedule; if not, the error is
-# permanent and the event goes straight to the dead letters. What waits for something that is not there yet is a
-# FailedPrecondition (OrderNotKnownYet), not a NotFound.
-IS_RETRIED: Mapping[type[DomainError], bool] = {
-    Unavailable: True,
-    FailedPrecondition: True,
-    ResourceExhausted: True,
-    Unresolved: True,
-    Conflict: True,
-    InvalidArgument: False,
-    NotFound: False,
-    KeyReused: False,
-    Unauthenticated: False,
-    PermissionDenied: False,
-    TooLarge: False,
-}
-assert IS_RETRIED.keys() == set(KINDS), "every kind of error is either retried or permanent"
 
 
 class EnvelopeUnreadable(InvalidArgument):
@@ -98,76 +56,6 @@ class HandlerFailed(FailedPrecondition):
     """The handler raised on this event: a bug, or data that it was not written for."""
 
     fix = "Find the trace in the log by the envelope's id, fix the cause, then replay."
-
-
-class Refused(Struct, frozen=True):
-    """Until all services have moved: one refused event. Handlers return a list that is aligned with their input."""
-
-    event: Any
-    error: DomainError
-    for_good: bool = False
-
-
-class Retry(Struct, Generic[E], frozen=True):
-    """What becomes of a refused event, for handlers that announce it."""
-
-    event: E
-    error: DomainError
-    # How often it has been tried by now.
-    attempt: int
-    # No retry tier is left, or the error is permanent.
-    dead: bool
-
-
-Outcomes = Sequence[DomainError | None] | Sequence[Refused] | None
-
-
-class Handler(Protocol[E_contra]):
-    def __call__(self, tx: Tx, events: Sequence[E_contra], /) -> Awaitable[Outcomes]:
-        """For each event, in order, why it is refused, or None; None alone when all of them are handled."""
-        ...
-
-
-class FetchingHandler(Protocol[E_contra, F_contra]):
-    def __call__(self, tx: Tx, events: Sequence[E_contra], snapshot: F_contra, /) -> Awaitable[Outcomes]:
-        """As Handler, with what was fetched before the transaction; it may be stale by now."""
-        ...
-
-
-class Subscription(Struct, Generic[M, E, F], frozen=True):
-    """One message type on one queue.
-
-    `handle(tx, events)` runs in the transaction that claims the events. With `fetch`, `fetch(events)` runs before it
-    and reads the outside, and handle gets the result as a third argument. `on_retry(tx, retries)` runs in the
-    handler's transaction after events were refused.
-    """
-
-    queue: str
-    message: type[M]
-    decode: Callable[[M], E]
-    handle: Handler[E] | FetchingHandler[E, F]
-    fetch: Callable[[Sequence[E]], Awaitable[F]] | None = None
-    on_retry: Callable[[Tx, Sequence[Retry[E]]], Awaitable[None]] | None = None
-    # Nobody waits for its effects: batches may wait for more company. A queue is so when all on it are.
-    low_priority: bool = False
-    # More than the usual where events of one batch have much in common. A queue takes the most of what is on it.
-    events_max: int = BATCH_EVENTS_MAX
-    # Old names, until all services have moved.
-    ask: Any = None
-    on_climb: Any = None
-    unhurried: bool = False
-
-    def __post_init__(self) -> None:
-        if self.ask is not None:
-            force_setattr(self, "fetch", self.ask)
-        if self.on_climb is not None:
-            force_setattr(self, "on_retry", self.on_climb)
-        if self.unhurried:
-            force_setattr(self, "low_priority", True)
-
-    @property
-    def type(self) -> str:
-        return self.message.DESCRIPTOR.full_name
 
 
 # One event that cannot be decoded: where it came from, its bytes, and why.
@@ -285,7 +173,7 @@ class QueueHandler:
     ) -> int:
         claimed = await self._claim(tx, group)
         events = [event for delivery in group if delivery.envelope_id in claimed for _, event in delivery.events]
-        outcomes = _aligned(events, await subscription.handle(tx, events, *snapshots)) if events else None
+        outcomes = await subscription.handle(tx, events, *snapshots) if events else None
         rows: list[Outgoing] = []
         retries: list[Retry[Any]] = []
         if outcomes is not None:
@@ -295,15 +183,14 @@ class QueueHandler:
                 if delivery.envelope_id in claimed
                 for body, event in delivery.events
             )
-            for (delivery, body, event), refusal in zip(sources, outcomes, strict=True):
-                if refusal is not None:
-                    error, is_retried = refusal
-                    dead = not is_retried or delivery.attempt >= len(self._retry_schedule_ms)
+            for (delivery, body, event), error in zip(sources, outcomes, strict=True):
+                if error is not None:
+                    dead = not is_retried(error) or delivery.attempt >= len(self._retry_schedule_ms)
                     rows.append(self._redelivery(delivery, body, error.code, type(error).__name__, dead))
                     retries.append(Retry(event, error, delivery.attempt + 1, dead))
-        for delivery, body, error in undecodable:
+        for delivery, body, reason in undecodable:
             if delivery.envelope_id in claimed:
-                rows.append(self._redelivery(delivery, body, error.code, type(error).__name__, dead=True))
+                rows.append(self._redelivery(delivery, body, reason.code, type(reason).__name__, dead=True))
         if retries and subscription.on_retry is not None:
             await subscription.on_retry(tx, retries)
         await outbox.append_rows(tx, rows)
@@ -374,22 +261,6 @@ class QueueHandler:
         return Outgoing(envelope_id, exchange, routing_key, True, delivery.type, sealed, headers)
 
 
-def _aligned(events: Sequence[Any], outcomes: Outcomes) -> Sequence[tuple[DomainError, bool] | None] | None:
-    """For each event, its error and whether it is tried again, or None; None when nothing was refused."""
-    refused = [outcome for outcome in outcomes or () if outcome is not None]
-    if not refused:
-        return None
-    if isinstance(refused[0], Refused):
-        # The old convention: a sparse list, by the identity of the events.
-        by_event = {id(each.event): (each.error, not each.for_good) for each in refused if isinstance(each, Refused)}
-        assert by_event.keys() <= {id(event) for event in events}, "a handler refuses the very events it was given"
-        return [by_event.get(id(event)) for event in events]
-    return [
-        (outcome, IS_RETRIED[kind_of(outcome)]) if isinstance(outcome, DomainError) else None
-        for outcome in outcomes or ()
-    ]
-
-
 async def retry_until_available(work: Callable[[], Awaitable[R]], queue: str, metrics: QueueMetrics) -> R:
     """Do *work*, again and again while the infrastructure fails; raises what is anybody else's fault."""
     pause_seconds = 0.1
@@ -416,8 +287,3 @@ def _is_infrastructure(error: Exception) -> bool:
     if isinstance(error, grpc.aio.AioRpcError):
         return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
     return isinstance(error, Unavailable) or is_transient(error)
-
-
-# Until all services have moved.
-Climb = Retry
-insist = retry_until_available

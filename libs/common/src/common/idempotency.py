@@ -230,7 +230,3 @@ def _key(row: Row) -> Key:
 
 def _order(key: Key) -> tuple[str, str, str, str]:
     return (key.merchant_id, key.user_id, key.route, key.key)
-
-
-# Until all services have moved.
-Verdict = ClaimResult

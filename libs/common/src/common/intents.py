@@ -290,11 +290,3 @@ class Intents(Generic[R]):
         except TimeoutError:
             pass
         self._wake.clear()
-
-    # Old names, until all services have moved.
-    carry_out = execute
-    _take = lease
-    _carry_out_quietly = _execute_logged
-
-
-Later = RetryLater

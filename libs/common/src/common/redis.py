@@ -79,8 +79,3 @@ class BestEffortCache:
             pipeline.set(key, value, ex=self._seconds)
         await best_effort(pipeline.execute(), None)
         return [None] * len(entries)
-
-
-# Until all services have moved.
-Hints = BestEffortCache
-hint = best_effort

@@ -188,7 +188,3 @@ async def check(channel: AbstractChannel, service: str, retry_schedule_ms: Seque
     for queue in CONTRACT.queues_of(service):
         await channel.get_queue(queue.name, ensure=True)
         await channel.get_queue(queue.dead_letters, ensure=True)
-
-
-# Until all services have moved.
-rung = retry_tier

@@ -14,12 +14,13 @@ from commdesk.common.v1.common_pb2 import Envelope
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
 from common import broker, dead_letters, handling, outbox
 from common.broker import BrokerConnection, Publisher
-from common.consuming import Consumer, Refused, Subscription
+from common.consuming import Consumer
 from common.database import Database, Tx
 from common.envelopes import Delivery
-from common.errors import FailedPrecondition, Unavailable
+from common.errors import DomainError, FailedPrecondition, Unavailable
 from common.handling import QueueHandler
 from common.relay import Relay
+from common.subscriptions import Subscription
 from common.testing import RETRY_SCHEDULE_MS
 
 QUEUE = "payment.processing"
@@ -95,17 +96,17 @@ FIFTY = [f"pay_{number:02}" for number in range(50)]
 
 
 @pytest.mark.parametrize("how", ["refuses", "raises"])
-async def test_one_bad_event_of_fifty_climbs_alone_dies_with_its_reason_and_is_healed_by_a_replay(
+async def test_one_bad_event_of_fifty_is_retried_alone_dies_with_its_reason_and_is_healed_by_a_replay(
     db: Database, broker_url: str, how: str
 ) -> None:
     healed = False
 
-    async def handle(tx: Tx, events: Sequence[PaymentSyncRequested]) -> list[Refused]:
+    async def handle(tx: Tx, events: Sequence[PaymentSyncRequested]) -> list[DomainError | None]:
         bad = [event for event in events if event.payment_id == "pay_13" and not healed]
         if bad and how == "raises":
             raise RuntimeError("a bug")
         await apply(tx, [event for event in events if event not in bad])
-        return [Refused(event, NotYet()) for event in bad]
+        return [NotYet() if event in bad else None for event in events]
 
     async with running(db, broker_url, handle):
         await announce(db, FIFTY)
@@ -177,7 +178,7 @@ async def test_two_copies_of_an_envelope_in_one_batch_take_effect_once(db: Datab
     assert await counts(db) == {"pay_1": 1, "pay_2": 1}
 
 
-async def test_infrastructure_that_fails_makes_the_same_messages_wait_and_lets_nothing_climb(
+async def test_infrastructure_that_fails_makes_the_same_messages_wait_and_uses_up_no_retry(
     db: Database, broker_url: str
 ) -> None:
     failures = iter([Unavailable("away"), TimeoutError(), OSError()])

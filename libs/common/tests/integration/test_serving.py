@@ -13,10 +13,10 @@ from common import delivery, ids
 from common.batching import Batcher
 from common.database import Tx
 from common.errors import Conflict, DomainError, InvalidArgument, NotFound
-from common.handling import Subscription
 from common.http_server import Call, Route
 from common.intents import Intent, Intents
 from common.runtime import Job, Resources, Service, Workers
+from common.subscriptions import Subscription
 from common.testing import published
 
 QUEUE = "payment.processing"

@@ -8,8 +8,9 @@ import pytest
 
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
 from common.batching import Batcher
-from common.handling import Subscription
-from common.runtime import Roles, Service, Workers
+from common.process import Roles
+from common.runtime import Service, Workers
+from common.subscriptions import Subscription
 
 
 def roles() -> tuple[Roles, asyncio.Event]:

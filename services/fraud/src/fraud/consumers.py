@@ -8,8 +8,8 @@ from google.protobuf.message import Message
 
 from commdesk.payment.v1 import events_pb2 as pb
 from common.clock import Clock
-from common.consuming import Subscription
 from common.database import Tx
+from common.subscriptions import Subscription
 from fraud.domain.velocity import PaymentActivity
 from fraud.in_flight import InFlightRequests
 from fraud.use_cases import payment_activity

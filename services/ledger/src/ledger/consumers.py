@@ -6,9 +6,9 @@ from functools import partial
 from commdesk.common.v1.events_pb2 import AuditRecorded
 from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.wallet.v1.events_pb2 import WalletCredited, WalletDebited
-from common.consuming import Subscription
 from common.database import Tx
 from common.errors import DomainError
+from common.subscriptions import Subscription
 from ledger import use_cases, wire
 from ledger.domain.audit import AuditRecord
 from ledger.domain.journals import FinancialEvent

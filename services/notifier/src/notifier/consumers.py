@@ -5,8 +5,8 @@ from functools import partial
 
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from commdesk.payment.v1.events_pb2 import EmailPaymentFailed, EmailPaymentSucceeded
-from common.consuming import Subscription
 from common.database import Tx
+from common.subscriptions import Subscription
 from notifier import wire
 from notifier.domain.alert_digests import Alert
 from notifier.domain.mails import FailedPayment, SucceededPayment

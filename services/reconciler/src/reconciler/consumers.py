@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from commdesk.payment.v1.events_pb2 import AnalyticsPaymentCreated, AnalyticsPaymentFailed, AnalyticsPaymentSucceeded
 from commdesk.webhook_ingest.v1.events_pb2 import AnalyticsWebhookFailed
-from common.consuming import Subscription
 from common.database import Tx
+from common.subscriptions import Subscription
 from reconciler.domain.billing import BillingEvent
 from reconciler.use_cases import billing
 from reconciler.wire import events

@@ -6,10 +6,10 @@ from functools import partial
 from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
 from common.clock import Clock
-from common.consuming import Subscription
 from common.database import Tx
 from common.errors import DomainError
 from common.guards import Guards
+from common.subscriptions import Subscription
 from wallet import use_cases
 from wallet.domain.batch import Result
 from wallet.domain.operations import Consumption, Grant

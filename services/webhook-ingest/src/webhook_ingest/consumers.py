@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from commdesk.webhook_ingest.v1 import events_pb2 as pb
-from common.consuming import Subscription
 from common.database import Tx
 from common.errors import DomainError
+from common.subscriptions import Subscription
 from webhook_ingest import use_cases
 from webhook_ingest.domain import Report
 from webhook_ingest.wire import events

@@ -103,4 +103,4 @@ async def add_audit(tx: Tx, records: Sequence[AuditRecord]) -> None:
         columns = {
             parameter: [getattr(record, field) for record in records] for field, parameter in _AUDIT_PARAMETERS.items()
         }
-        await tx.write(_ADD_AUDIT, **columns)
+        await tx.write("audit_logs", _ADD_AUDIT, **columns)

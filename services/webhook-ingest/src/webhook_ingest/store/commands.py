@@ -108,6 +108,7 @@ async def save(tx: Tx, moved: Mapping[UUID, Progress], reports: Sequence[Report]
     if moved:
         progress = [moved[webhook_id] for webhook_id in sorted(moved)]
         await tx.write(
+            "webhook_logs",
             _SAVE_PROGRESS,
             ids=[each.webhook_id for each in progress],
             statuses=[each.status for each in progress],
@@ -117,6 +118,7 @@ async def save(tx: Tx, moved: Mapping[UUID, Progress], reports: Sequence[Report]
         )
     if reports:
         await tx.write(
+            "webhook_history",
             _ADD_REPORTS,
             ids=[report.event_id for report in reports],
             webhook_ids=[report.webhook_id for report in reports],

@@ -1,0 +1,262 @@
+"""One service process at work: servers, consumers, relay, workers and jobs, from start to an orderly stop."""
+
+import asyncio
+import gc
+from collections.abc import Coroutine, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import aio_pika
+from loguru import logger
+
+from commdesk.common.v1.delivery_pb2_grpc import add_DeliveryServiceServicer_to_server
+from common import dead_letters, delivery, grpc_server, http_server, idempotency, metrics, topology
+from common.broker import BrokerConnection, BrokerUnavailable, Publisher, stuck_is_lost
+from common.consuming import Consumer
+from common.database import is_transient
+from common.handling import QueueHandler
+from common.relay import Relay
+from common.service import Job, Resources, Service
+from common.settings import ServiceSettings
+from common.topology import CONTRACT
+
+HOUSEKEEPING_SECONDS = 600.0
+GAUGES_SECONDS = 5.0
+OUTBOX_KEEP = timedelta(hours=24)
+# At least twice the outbox, and longer than anybody leaves a dead letter alone.
+INBOX_KEEP = timedelta(days=14)
+INTENTS_KEEP = timedelta(days=1)
+
+
+class Process:
+    """A service value at work in this process."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ServiceSettings,
+        service: Service,
+        resources: Resources,
+        publishing: BrokerConnection,
+        consuming: BrokerConnection,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._service = service
+        self._resources = resources
+        self._db = resources.db
+        self._consuming = consuming
+        self._publisher = Publisher(publishing, guards=resources.guards)
+        self._relay = Relay(self._db, self._publisher)
+        self._db.on_commit = self._relay.announce
+        self._roles = Roles(stopping)
+        self._in_flight = http_server.InFlight()
+        self._http: http_server.HttpServer | None = None
+        self._grpc: grpc_server.GrpcServer | None = None
+        self._consumers = self._make_consumers()
+        self._consuming_tasks: list[asyncio.Task[None]] = []
+
+    async def until_stopped(self) -> None:
+        """Serve, then run until SIGTERM, SIGINT or the failure of a role, which is raised."""
+        await self._serve()
+        self._roles.start(self._check_topology(), "topology")
+        self._roles.start(self._relay.run(), "relay")
+        self._consuming_tasks = [
+            self._roles.start(consumer.run(), f"consumer:{number}") for number, consumer in enumerate(self._consumers)
+        ]
+        for intents in self._service.intents():
+            self._roles.start(intents.run(), f"intents:{intents.kind}")
+        for job in (*self._service.jobs, *self._own_jobs()):
+            self._roles.start(_repeat(job), f"job:{job.name}")
+        # What exists now exists until the end: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        assert self._http is not None
+        assert self._grpc is not None
+        logger.info("{} is up: http {} grpc {}", self._name, self._http.port, self._grpc.port)
+        await self._roles.until_stopped()
+
+    async def close(self) -> None:
+        """Stop intake, flush, finish, mark; then everything may be closed."""
+        self._roles.stop()
+        for consumer in self._consumers:
+            consumer.stop()
+        for intents in self._service.intents():
+            intents.stop()
+        await asyncio.gather(
+            *([self._http.stop()] if self._http else []),
+            *([self._grpc.stop()] if self._grpc else []),
+            return_exceptions=True,
+        )
+        for batcher in self._service.batchers():
+            await batcher.drain()
+        if self._consuming_tasks:
+            await asyncio.wait(self._consuming_tasks)
+        for intents in self._service.intents():
+            await intents.drain()
+        await self._roles.cancel()
+        await self._relay.drain()
+        await self._resources.close_channels()
+
+    async def _serve(self) -> None:
+        servicer = delivery.DeliveryServicer(self._db, self._publisher, self._service.timeline, self._service.totals)
+        self._grpc = await grpc_server.serve_grpc(
+            self._settings.grpc_port,
+            [*self._service.grpc, (add_DeliveryServiceServicer_to_server, servicer)],
+            self._resources.service_tokens,
+            host=self._settings.bind_host,
+        )
+        config = http_server.ServerConfig(
+            self._name,
+            self._resources.user_tokens,
+            self._checks(),
+            metrics=self._settings.prometheus_enabled,
+            in_flight_max=self._settings.in_flight_max,
+            in_flight=self._in_flight,
+        )
+        self._http = await http_server.serve_http(
+            http_server.app(self._service.http, config), self._settings.http_port, host=self._settings.bind_host
+        )
+
+    def _make_consumers(self) -> list[Consumer]:
+        """One for each queue that is subscribed to, and one for the dead letters of each queue that we own."""
+        consumer = partial(Consumer, self._consuming, clock=self._db.clock, guards=self._resources.guards)
+        consumers = []
+        for queue, subscriptions in self._service.queues().items():
+            handler = QueueHandler(self._db, queue, subscriptions, self._settings.retry_schedule_ms)
+            consumers.append(
+                consumer(
+                    queue,
+                    handler.work,
+                    overloaded=self._is_overloaded,
+                    low_priority=all(subscription.low_priority for subscription in subscriptions),
+                    events_max=max(subscription.events_max for subscription in subscriptions),
+                )
+            )
+        for owned in CONTRACT.queues_of(self._name):
+            consumers.append(consumer(owned.dead_letters, partial(dead_letters.keep, self._db, owned.name)))
+        return consumers
+
+    def _is_overloaded(self) -> bool:
+        """Whether half of the HTTP requests that may be in flight are, or more."""
+        return 2 * self._in_flight.count >= self._settings.in_flight_max
+
+    def _own_jobs(self) -> Iterator[Job]:
+        for intents in self._service.intents():
+            yield Job(f"forget:{intents.kind}", HOUSEKEEPING_SECONDS, partial(intents.forget, INTENTS_KEEP))
+        yield Job("partitions", HOUSEKEEPING_SECONDS, self._keep_partitions)
+        yield Job("gauges", GAUGES_SECONDS, self._set_gauges)
+
+    async def _check_topology(self) -> None:
+        """Say at the start what the broker lacks; the migrate step declares it, a service never does."""
+        while True:
+            try:
+                channel = await self._consuming.channel(confirms=False)
+                break
+            except BrokerUnavailable:
+                await asyncio.sleep(1)
+        try:
+            with stuck_is_lost():
+                await topology.check(channel, self._name, self._settings.retry_schedule_ms)
+        except aio_pika.exceptions.AMQPError as error:
+            logger.error("the broker lacks {}: `{} migrate` or `commdesk doctor --fix`", error, self._name)
+        finally:
+            await asyncio.gather(channel.close(), return_exceptions=True)
+
+    async def _keep_partitions(self) -> None:
+        async with self._db.begin() as tx:
+            astray = (await tx.execute("select ensure_partitions()")).scalar()
+            await tx.execute(
+                "select drop_partitions(cast(:outbox as interval), cast(:inbox as interval))",
+                outbox=OUTBOX_KEEP,
+                inbox=INBOX_KEEP,
+            )
+            await idempotency.purge(tx)
+        if astray:
+            logger.error("{} rows lie in the default partitions", astray)
+
+    async def _set_gauges(self) -> None:
+        backlog = await delivery.waiting(self._db)
+        metrics.OUTBOX_UNMARKED.set(backlog.outbox_unmarked)
+        metrics.INTENTS_PENDING.set(backlog.intents_pending)
+        metrics.DEAD_LETTERS_OPEN.set(backlog.dead_letters_open)
+
+    def _checks(self) -> dict[str, http_server.Check]:
+        async def database() -> dict[str, object]:
+            await self._db.ping()
+            return {}
+
+        async def redis() -> dict[str, object]:
+            await self._resources.redis.ping()
+            return {}
+
+        async def queues() -> dict[str, object]:
+            channel = await self._consuming.channel(confirms=False, timeout_seconds=0.8)
+            try:
+                depths = {}
+                for owned in CONTRACT.queues_of(self._name):
+                    with stuck_is_lost():
+                        queue = await channel.declare_queue(owned.name, passive=True)
+                    depths[owned.name] = queue.declaration_result.message_count or 0
+                return {"depths": depths}
+            finally:
+                await channel.close()
+
+        return {"database": database, "redis": redis, "queues": queues}
+
+
+class Roles:
+    """The tasks of one process. One that dies takes the process along: it is started again whole."""
+
+    def __init__(self, stopping: asyncio.Event) -> None:
+        self._stopping = stopping
+        self._failed: BaseException | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+        return task
+
+    def stop(self) -> None:
+        """From now on a role may end."""
+        self._stopping.set()
+
+    async def until_stopped(self) -> None:
+        """Raises what a role failed with."""
+        await self._stopping.wait()
+        if self._failed is not None:
+            raise self._failed
+
+    async def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            error: BaseException | None = (
+                None if self._stopping.is_set() else RuntimeError("cancelled by nobody of ours")
+            )
+        else:
+            error = task.exception()
+        if error is not None:
+            logger.opt(exception=error).error("{} died", task.get_name())
+            self._failed = self._failed or error
+            self._stopping.set()
+
+
+async def _repeat(job: Job) -> None:
+    while True:
+        await asyncio.sleep(job.every_seconds)
+        try:
+            await job.run()
+        except Exception as error:  # noqa: BLE001 - the next turn is its retry
+            if is_transient(error):
+                logger.warning("{} waits: {}", job.name, type(error).__name__)
+            else:
+                logger.opt(exception=error).error("{} failed", job.name)

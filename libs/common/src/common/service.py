@@ -1,0 +1,102 @@
+"""A service as a value: what one process does, and what common opened for it."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from random import Random
+from typing import Any, TypeVar
+
+import grpc
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from common import delivery, grpc_client, grpc_server, http_server
+from common.batching import Batcher
+from common.clock import Clock
+from common.database import Database
+from common.delivery import ReadTimeline, Totals
+from common.guards import Guards
+from common.intents import Intents
+from common.settings import ServiceSettings
+from common.subscriptions import Subscription
+from common.tokens import ServiceTokens, UserTokens
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+class Workers(Struct, frozen=True):
+    """What a collaborator has running in the background: its intents are executed, its batchers flushed at the end."""
+
+    intents: tuple[Intents[Any], ...] = ()
+    batchers: tuple[Batcher[Any, Any], ...] = ()
+
+
+class Job(Struct, frozen=True):
+    """What is done every so often, one at a time; its failures are logged and do not end it."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[], Awaitable[object]]
+
+
+class Service(Struct, frozen=True):
+    """Everything that one process does."""
+
+    http: Sequence[http_server.Route] = ()
+    grpc: Sequence[grpc_server.Registration] = ()
+    subscriptions: Sequence[Subscription] = ()
+    workers: Sequence[Workers] = ()
+    jobs: Sequence[Job] = ()
+    timeline: ReadTimeline = delivery.no_timeline
+    totals: Totals = delivery.no_totals
+
+    def queues(self) -> dict[str, list[Subscription]]:
+        """The subscriptions by their queue."""
+        by_queue: dict[str, list[Subscription]] = {}
+        for subscription in self.subscriptions:
+            by_queue.setdefault(subscription.queue, []).append(subscription)
+        return by_queue
+
+    def intents(self) -> Iterator[Intents[Any]]:
+        for workers in self.workers:
+            yield from workers.intents
+
+    def batchers(self) -> Iterator[Batcher[Any, Any]]:
+        for workers in self.workers:
+            yield from workers.batchers
+
+
+class Resources:
+    """What common opened for a service. *clock* is for its business; *db* has the process's own."""
+
+    def __init__(
+        self,
+        db: Database,
+        redis: Redis,
+        user_tokens: UserTokens,
+        service_tokens: ServiceTokens,
+        clock: Clock,
+        random: Random,
+        guards: Guards,
+    ) -> None:
+        self.db = db
+        self.redis = redis
+        self.user_tokens = user_tokens
+        self.service_tokens = service_tokens
+        self.clock = clock
+        self.random = random
+        self.guards = guards
+        self._channels: list[grpc.aio.Channel] = []
+
+    def channel(self, audience: str, address: str) -> grpc.aio.Channel:
+        """A channel to another service, for a generated stub; every call states its `timeout=`."""
+        channel = grpc_client.channel(address, self.service_tokens, audience)
+        self._channels.append(channel)
+        return channel
+
+    async def close_channels(self) -> None:
+        for channel in self._channels:
+            await channel.close(None)
+
+
+# Builds the value; what it opens for itself closes after everything has stopped.
+Build = Callable[[S, Resources], AbstractAsyncContextManager[Service]]
