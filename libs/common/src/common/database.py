@@ -68,6 +68,16 @@ def _compiled(sql: str, first: int = 1) -> tuple[str, tuple[str, ...]]:
     return numbered, tuple(names)
 
 
+_WRITE = re.compile(r"\s*(?:insert into|update|delete from)\s+(\w+)")
+
+
+@lru_cache(maxsize=1024)
+def _writes_to(sql: str, table: str) -> bool:
+    """Whether *sql* is a write to *table*: two writes to one table that travelled together would not see each other."""
+    match = _WRITE.match(sql)
+    return match is not None and match[1] == table
+
+
 @lru_cache(maxsize=256)
 def _together(statements: tuple[str, ...]) -> str:
     """One statement that does what all of them do, its parameters theirs one after the other."""
@@ -189,6 +199,7 @@ class Tx:
         """Insert, update or delete in *table*, with its neighbours in one round trip: before the next statement of
         another kind, the next write to the same table, or the commit. What it raises is raised there.
         """
+        assert _writes_to(sql, table), f"not an insert, update or delete of {table}"
         if table in self._writes:
             await self.flush()
         self._writes[table] = (sql, params)

@@ -40,8 +40,8 @@ async def kinds(tx: Tx, *intent_ids: UUID) -> list[str]:
 async def test_neighbours_travel_in_one_round_trip(db: Database, sent: list[int]) -> None:
     intent_id = ids.new()
     async with db.begin() as tx:
-        await tx.write(INTENT, id=intent_id, kind="new")
-        await tx.write(KEY, key="together", id=intent_id)
+        await tx.write("intents", INTENT, id=intent_id, kind="new")
+        await tx.write("idempotency_keys", KEY, key="together", id=intent_id)
     assert sent == [2]
     async with db.begin() as tx:
         assert await kinds(tx, intent_id) == ["new"]
@@ -51,7 +51,7 @@ async def test_neighbours_travel_in_one_round_trip(db: Database, sent: list[int]
 async def test_a_write_without_a_transaction_is_sent_too(db: Database) -> None:
     intent_id = ids.new()
     async with db.autocommit() as tx:
-        await tx.write(INTENT, id=intent_id, kind="new")
+        await tx.write("intents", INTENT, id=intent_id, kind="new")
     async with db.begin() as tx:
         assert await kinds(tx, intent_id) == ["new"]
 
@@ -59,7 +59,7 @@ async def test_a_write_without_a_transaction_is_sent_too(db: Database) -> None:
 async def test_a_statement_sees_the_writes_before_it(db: Database, sent: list[int]) -> None:
     intent_id = ids.new()
     async with db.begin() as tx:
-        await tx.write(INTENT, id=intent_id, kind="new")
+        await tx.write("intents", INTENT, id=intent_id, kind="new")
         assert await kinds(tx, intent_id) == ["new"]
     assert sent == [1]
 
@@ -67,9 +67,9 @@ async def test_a_statement_sees_the_writes_before_it(db: Database, sent: list[in
 async def test_two_writes_to_one_table_see_each_other(db: Database) -> None:
     intent_id = ids.new()
     async with db.begin() as tx:
-        await tx.write(INTENT, id=intent_id, kind="new")
-        await tx.write(KIND, id=intent_id, kind="newer")
-        await tx.write(KIND, id=intent_id, kind="newest")
+        await tx.write("intents", INTENT, id=intent_id, kind="new")
+        await tx.write("intents", KIND, id=intent_id, kind="newer")
+        await tx.write("intents", KIND, id=intent_id, kind="newest")
     async with db.begin() as tx:
         assert await kinds(tx, intent_id) == ["newest"]
 
@@ -80,8 +80,8 @@ async def test_one_write_that_fails_takes_all_of_them_along_and_nothing_is_annou
     with pytest.raises(asyncpg.UniqueViolationError):
         async with db.begin() as tx:
             await tx.execute(KEY, key="twice", id=intent_id)
-            await tx.write(INTENT, id=intent_id, kind="new")
-            await tx.write(KEY, key="twice", id=intent_id)
+            await tx.write("intents", INTENT, id=intent_id, kind="new")
+            await tx.write("idempotency_keys", KEY, key="twice", id=intent_id)
             tx.outgoing.append("an envelope")
     assert announced == []
     async with db.begin() as tx:
@@ -89,7 +89,8 @@ async def test_one_write_that_fails_takes_all_of_them_along_and_nothing_is_annou
         assert (await tx.execute(KEYS)).scalar() == 0
 
 
-async def test_only_what_writes_may_wait(db: Database) -> None:
+@pytest.mark.parametrize(("table", "sql"), [("intents", "select 1"), ("intents", KEY), ("idempotency_keys", INTENT)])
+async def test_only_what_writes_to_the_table_that_is_said_may_wait(db: Database, table: str, sql: str) -> None:
     async with db.begin() as tx:
-        with pytest.raises(AssertionError):
-            await tx.write("select 1")
+        with pytest.raises(AssertionError, match=table):
+            await tx.write(table, sql)

@@ -11,6 +11,7 @@ from common.database import Database
 from common.idempotency import (
     Answered,
     Claim,
+    ClaimResult,
     Completion,
     Fresh,
     IdempotencyKeyInFlight,
@@ -18,13 +19,12 @@ from common.idempotency import (
     IdempotencyKeyReused,
     Key,
     Resumed,
-    Verdict,
 )
 
 KEY = Key("mer_commdesk", "usr_1", "payments.create", "key-1")
 
 
-async def claim(db: Database, *claims: Claim) -> list[Verdict]:
+async def claim(db: Database, *claims: Claim) -> list[ClaimResult]:
     async with db.begin() as tx:
         return await idempotency.claim(tx, claims)
 
