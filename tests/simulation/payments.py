@@ -16,6 +16,7 @@ from common.errors import DomainError
 from common.guards import GATEWAY_KEY
 from common.intents import Intent, Intents
 from common.money import Money
+from common.subscriptions import Subscription
 from gateways import AttemptStatus, Customer, OrderSnapshot, OrderStatus, PaymentAttempt, Unknown
 from payment.domain import state_machine
 from payment.domain.errors import OrderStateUnknown

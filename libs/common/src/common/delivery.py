@@ -2,10 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-import grpc
 from msgspec import Struct
 
 from commdesk.common.v1 import delivery_pb2 as pb
@@ -15,6 +13,7 @@ from common.broker import Publisher
 from common.database import Database, Row, Tx
 from common.errors import LimitExceeded, RequestInvalid, Unavailable
 from common.events import from_micros, micros
+from common.grpc_server import CallContext
 from common.outbox import Outgoing
 
 LIMIT_MAX = 1000
@@ -88,9 +87,7 @@ class DeliveryServicer(DeliveryServiceServicer):
         self._read_timeline = read_timeline
         self._totals = totals
 
-    async def ListPublished(
-        self, request: pb.ListPublishedRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.ListPublishedResponse:
+    async def ListPublished(self, request: pb.ListPublishedRequest, context: CallContext) -> pb.ListPublishedResponse:
         after = ids.lower_bound(_moment(request.from_unix_micros))
         if request.after_id:
             after = max(after, UUID(int=_uuid(request.after_id).int + 1))
@@ -113,16 +110,12 @@ class DeliveryServicer(DeliveryServiceServicer):
             ]
         )
 
-    async def ListClaimed(
-        self, request: pb.ListClaimedRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.ListClaimedResponse:
+    async def ListClaimed(self, request: pb.ListClaimedRequest, context: CallContext) -> pb.ListClaimedResponse:
         async with self._db.begin() as tx:
             rows = await tx.execute(_CLAIMED, consumer=request.consumer, ids=_uuids(request.ids))
         return pb.ListClaimedResponse(ids=[row.envelope_id.bytes for row in rows])
 
-    async def Republish(
-        self, request: pb.RepublishRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.RepublishResponse:
+    async def Republish(self, request: pb.RepublishRequest, context: CallContext) -> pb.RepublishResponse:
         envelope_ids = _uuids(request.ids)
         if not request.queue:
             async with self._db.begin() as tx:
@@ -138,19 +131,17 @@ class DeliveryServicer(DeliveryServiceServicer):
             raise RepublishIncomplete(f"{len(confirmed)} of {len(rows)} were confirmed")
         return pb.RepublishResponse(republished=len(confirmed))
 
-    async def Totals(self, request: pb.TotalsRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.TotalsResponse:
+    async def Totals(self, request: pb.TotalsRequest, context: CallContext) -> pb.TotalsResponse:
         async with self._db.begin() as tx:
             # One snapshot: sums taken by several statements must belong together.
             await tx.execute("set transaction isolation level repeatable read read only")
             return pb.TotalsResponse(totals=await self._totals(tx))
 
-    async def Backlog(
-        self, request: pb.BacklogRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.BacklogResponse:
+    async def Backlog(self, request: pb.BacklogRequest, context: CallContext) -> pb.BacklogResponse:
         return await backlog(self._db)
 
     async def ListDeadLetters(
-        self, request: pb.ListDeadLettersRequest, context: grpc.aio.ServicerContext[Any, Any]
+        self, request: pb.ListDeadLettersRequest, context: CallContext
     ) -> pb.ListDeadLettersResponse:
         async with self._db.begin() as tx:
             rows = await dead_letters.find(
@@ -165,20 +156,20 @@ class DeliveryServicer(DeliveryServiceServicer):
         return pb.ListDeadLettersResponse(dead_letters=[_dead_letter(row) for row in rows])
 
     async def ReplayDeadLetters(
-        self, request: pb.ReplayDeadLettersRequest, context: grpc.aio.ServicerContext[Any, Any]
+        self, request: pb.ReplayDeadLettersRequest, context: CallContext
     ) -> pb.ReplayDeadLettersResponse:
         async with self._db.begin() as tx:
             count = await dead_letters.replay(tx, _dead_letter_ids(request.ids), request.actor, request.reason)
         return pb.ReplayDeadLettersResponse(replayed=count)
 
     async def DiscardDeadLetters(
-        self, request: pb.DiscardDeadLettersRequest, context: grpc.aio.ServicerContext[Any, Any]
+        self, request: pb.DiscardDeadLettersRequest, context: CallContext
     ) -> pb.DiscardDeadLettersResponse:
         async with self._db.begin() as tx:
             count = await dead_letters.discard(tx, _dead_letter_ids(request.ids), request.actor, request.reason)
         return pb.DiscardDeadLettersResponse(discarded=count)
 
-    async def Story(self, request: pb.StoryRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.StoryResponse:
+    async def Story(self, request: pb.StoryRequest, context: CallContext) -> pb.StoryResponse:
         if not 0 < len(request.reference) <= 128:
             raise RequestInvalid(reference="1 to 128 characters")
         async with self._db.begin() as tx:

@@ -82,6 +82,8 @@ STATUS: dict[type[DomainError], grpc.StatusCode] = {
 assert STATUS.keys() == set(KINDS), "every kind of error needs a gRPC status"
 
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
+# What a servicer's method gets beside the request.
+CallContext = grpc.aio.ServicerContext[Any, Any]
 Registration = tuple[Callable[[Any, Any], None], object]
 
 _calls = telemetry.counter("grpc_requests_total", "Calls answered", ["method", "status"])

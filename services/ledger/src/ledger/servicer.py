@@ -1,19 +1,14 @@
 """gRPC endpoints. They read; the books are written from the queues."""
 
-from typing import Any
-
-import grpc
-
 from commdesk.ledger.v1 import ledger_pb2 as pb
 from commdesk.ledger.v1 import ledger_pb2_grpc
 from common.database import Database
 from common.errors import LimitExceeded
+from common.grpc_server import CallContext
 from ledger import use_cases, wire
 from ledger.domain.audit import AuditFilter
 
 LIMIT_MAX = 500
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
@@ -22,14 +17,14 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def TrialBalance(self, request: pb.TrialBalanceRequest, context: Context) -> pb.TrialBalanceResponse:
+    async def TrialBalance(self, request: pb.TrialBalanceRequest, context: CallContext) -> pb.TrialBalanceResponse:
         return wire.balances_message(await use_cases.trial_balance(self._db, request.merchant_id or None))
 
-    async def ListJournals(self, request: pb.ListJournalsRequest, context: Context) -> pb.ListJournalsResponse:
+    async def ListJournals(self, request: pb.ListJournalsRequest, context: CallContext) -> pb.ListJournalsResponse:
         reference = wire.journal_reference(request.reference)
         return wire.journals_message(await use_cases.list_journals(self._db, reference, _limit(request.limit)))
 
-    async def ListAudit(self, request: pb.ListAuditRequest, context: Context) -> pb.ListAuditResponse:
+    async def ListAudit(self, request: pb.ListAuditRequest, context: CallContext) -> pb.ListAuditResponse:
         filter = AuditFilter(_limit(request.limit), request.resource_id or None, request.actor_id or None)
         return wire.audit_message(await use_cases.list_audit(self._db, filter))
 

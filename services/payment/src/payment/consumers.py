@@ -14,7 +14,7 @@ from common.clock import Clock
 from common.database import Database, Tx
 from common.errors import DomainError
 from common.events import from_micros
-from common.handling import Subscription
+from common.subscriptions import Subscription
 from gateways import Gateways, MalformedWebhook
 from payment.domain.orders import OrderKey
 from payment.domain.states import Review

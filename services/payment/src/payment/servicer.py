@@ -1,12 +1,11 @@
 """gRPC endpoints: each decodes, calls one use case, encodes."""
 
-import grpc
-
 from commdesk.payment.v1 import payment_pb2 as pb
 from commdesk.payment.v1.payment_pb2_grpc import PaymentServiceServicer
 from common import ids
 from common.database import Database
 from common.errors import LimitExceeded
+from common.grpc_server import CallContext
 from payment.use_cases import payments
 from payment.wire import events
 
@@ -19,11 +18,7 @@ class PaymentServicer(PaymentServiceServicer):
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def GetPayments(
-        self,
-        request: pb.GetPaymentsRequest,
-        context: grpc.aio.ServicerContext[pb.GetPaymentsRequest, pb.GetPaymentsResponse],
-    ) -> pb.GetPaymentsResponse:
+    async def GetPayments(self, request: pb.GetPaymentsRequest, context: CallContext) -> pb.GetPaymentsResponse:
         if len(request.payment_ids) > PAYMENTS_MAX:
             raise LimitExceeded(f"at most {PAYMENTS_MAX} payments at a time", payment_ids=f"at most {PAYMENTS_MAX}")
         payment_ids = [ids.decode("pay", payment_id) for payment_id in request.payment_ids]

@@ -1,9 +1,6 @@
 """gRPC endpoints."""
 
 from collections.abc import Sequence
-from typing import Any
-
-import grpc
 
 from commdesk.wallet.v1 import wallet_pb2 as pb
 from commdesk.wallet.v1 import wallet_pb2_grpc
@@ -12,6 +9,7 @@ from common.batching import Batcher
 from common.clock import Clock
 from common.database import Database
 from common.errors import LimitExceeded
+from common.grpc_server import CallContext
 from common.guards import Guards
 from wallet import use_cases
 from wallet.domain.batch import Result
@@ -26,8 +24,6 @@ TRANSACTIONS_MAX = 200
 # One request is one item of the batcher: its consumptions stay together and in order.
 Consumptions = Batcher[Sequence[Consumption], Sequence[Result]]
 REQUESTS_MAX = 256
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def consumptions(db: Database, clock: Clock, guards: Guards) -> Consumptions:
@@ -49,12 +45,14 @@ class WalletServicer(wallet_pb2_grpc.WalletServiceServicer):
         self._clock = clock
         self._consumptions = consumptions
 
-    async def ConsumeCredits(self, request: pb.ConsumeCreditsRequest, context: Context) -> pb.ConsumeCreditsResponse:
+    async def ConsumeCredits(
+        self, request: pb.ConsumeCreditsRequest, context: CallContext
+    ) -> pb.ConsumeCreditsResponse:
         _at_most(CONSUMPTIONS_MAX, items=len(request.items))
         results = await self._consumptions.submit([messages.consumption(item) for item in request.items])
         return messages.consume_response(results)
 
-    async def GetWallets(self, request: pb.GetWalletsRequest, context: Context) -> pb.GetWalletsResponse:
+    async def GetWallets(self, request: pb.GetWalletsRequest, context: CallContext) -> pb.GetWalletsResponse:
         _at_most(WALLETS_MAX, owners=len(request.owners), wallet_ids=len(request.wallet_ids))
         owners = [messages.owner(owner) for owner in request.owners]
         wallet_ids = [ids.decode("wal", wallet_id) for wallet_id in request.wallet_ids]
@@ -62,14 +60,14 @@ class WalletServicer(wallet_pb2_grpc.WalletServiceServicer):
         return messages.wallets_response(owners, of_owners, by_id)
 
     async def ListTransactions(
-        self, request: pb.ListTransactionsRequest, context: Context
+        self, request: pb.ListTransactionsRequest, context: CallContext
     ) -> pb.ListTransactionsResponse:
         _at_most(TRANSACTIONS_MAX, limit=request.limit)
         filter = TransactionFilter(request.limit or TRANSACTIONS_MAX, before_seq=request.before_seq or None)
         transactions = await use_cases.list_transactions(self._db, messages.owner(request.owner), filter)
         return pb.ListTransactionsResponse(transactions=map(messages.transaction_message, transactions))
 
-    async def ListPacks(self, request: pb.ListPacksRequest, context: Context) -> pb.ListPacksResponse:
+    async def ListPacks(self, request: pb.ListPacksRequest, context: CallContext) -> pb.ListPacksResponse:
         packs = await use_cases.list_packs(self._db, self._clock, request.merchant_id)
         return pb.ListPacksResponse(packs=map(messages.pack_message, packs))
 

@@ -10,7 +10,7 @@ from common import outbox
 from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
-from common.handling import Retry
+from common.subscriptions import Retry
 from gateways import IgnoredWebhook, MalformedWebhook, PaymentWebhook
 from payment.domain.errors import OrderNotKnownYet, OrderStateUnknown, WebhookUnreadable
 from payment.domain.orders import OrderKey
