@@ -1,6 +1,7 @@
 """Traefik, from its wheel: the only public entry point of the stack."""
 
 import hashlib
+import http.client
 import os
 import string
 import sysconfig
@@ -85,5 +86,6 @@ def responds(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as reply:
             return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError, ValueError):
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):
+        # Also what is no HTTP: a port that nobody listens at yet can be connected to itself.
         return False
