@@ -92,7 +92,7 @@ def _event_section(event: Event, declaration: EventDeclaration) -> Iterator[str]
     yield from (f"### `{event.key}`", "")
     if declaration.comment:
         yield from (declaration.comment, "")
-    yield f"`{event.type}` · announced by {producers} · heard by {', '.join(listeners) or 'nobody yet'}"
+    yield f"`{event.type}` · announced by {producers} · handled by {', '.join(listeners) or 'nobody yet'}"
     yield ""
     if declaration.fields:
         yield from ("| field | type | meaning |", "|---|---|---|")

@@ -134,7 +134,7 @@ def _operation_lines(method: str, path: str, operation: Json, document: Json) ->
 
 def _codes(operation: Json, document: Json) -> str:
     """The codes of 4xx beyond those that every endpoint has, by status."""
-    told = []
+    parts = []
     for status, response in operation["responses"].items():
         if status in ("401", "429") or not status.startswith("4"):
             continue
@@ -143,8 +143,8 @@ def _codes(operation: Json, document: Json) -> str:
             continue
         schema = content["application/json"]["schema"]
         codes = schema["allOf"][1]["properties"]["error"]["properties"]["code"]["enum"]
-        told.append(f"{status} {', '.join(f'`{code}`' for code in codes)}")
-    return "; ".join(told)
+        parts.append(f"{status} {', '.join(f'`{code}`' for code in codes)}")
+    return "; ".join(parts)
 
 
 def _field_lines(schema: Json, document: Json) -> list[str]:

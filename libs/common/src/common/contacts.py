@@ -45,7 +45,7 @@ def email_address(text: str, *, field: str = "email", test_domains: bool = True)
 def phone_number(text: str, region: str = "IN", *, field: str = "phone") -> str:
     """*text* in E.164, such as +919876543210. Without a country code it is a number of *region* (ISO 3166).
 
-    Raises RequestInvalid about *field* for what nobody can be called under, with an extension, or spelt in letters.
+    Raises RequestInvalid about *field* for what nobody can be called under, with an extension, or written in letters.
     """
     if region == "IN" and (match := _indian_mobile(text)) is not None:
         return f"+91{match[1]}"

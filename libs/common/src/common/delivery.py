@@ -237,7 +237,7 @@ def _uuid(raw: bytes) -> UUID:
     try:
         return UUID(bytes=raw)
     except ValueError:
-        raise ids.InvalidId("an envelope id is 16 bytes") from None
+        raise ids.IdInvalid("an envelope id is 16 bytes") from None
 
 
 def _moment(unix_micros: int) -> datetime:

@@ -35,7 +35,7 @@ _last_tick = 0
 os.register_at_fork(after_in_child=_random.seed)
 
 
-class InvalidId(InvalidArgument):
+class IdInvalid(InvalidArgument):
     """The text is not an id of the expected type."""
 
     fix = "Send the id exactly as it was given to you, prefix included."
@@ -89,7 +89,7 @@ def encode(prefix: str, uuid: UUID) -> str:
 
 
 def decode(prefix: str, text: str) -> UUID:
-    """The id behind *text*. Raises InvalidId when it is not *prefix*, "_" and 26 canonical characters."""
+    """The id behind *text*. Raises IdInvalid when it is not *prefix*, "_" and 26 canonical characters."""
     digits = text[-LENGTH:]
     # The first character holds 3 bits only; str.isascii keeps out the other scripts' digits that int() would take.
     if len(digits) == LENGTH and text[:-LENGTH] == prefix + "_" and digits.isascii() and digits[0] < "8":
@@ -97,7 +97,7 @@ def decode(prefix: str, text: str) -> UUID:
             return _uuid(int(digits.translate(_TO_PYTHON), 32))
         except ValueError:
             pass
-    raise InvalidId(f"expected an id that looks like {prefix}_ and {LENGTH} characters of Crockford's base 32")
+    raise IdInvalid(f"expected an id that looks like {prefix}_ and {LENGTH} characters of Crockford's base 32")
 
 
 def timestamp(uuid: UUID) -> datetime:

@@ -33,7 +33,7 @@ def test_no_two_texts_are_one_id(uuid: UUID, text: str):
     if text != good:
         try:
             assert ids.encode("pay", ids.decode("pay", text)) == text
-        except ids.InvalidId:
+        except ids.IdInvalid:
             pass
 
 
@@ -77,9 +77,9 @@ GOOD = "pay_01M7XXSTARE1MBVPGJ5PWDWFVZ"
     ],
 )
 def test_only_the_one_canonical_spelling_is_read(text: str):
-    with pytest.raises(ids.InvalidId):
+    with pytest.raises(ids.IdInvalid):
         ids.decode("pay", text)
-    assert issubclass(ids.InvalidId, InvalidArgument)
+    assert issubclass(ids.IdInvalid, InvalidArgument)
 
 
 def test_new_ids_are_uuid7_and_rise_strictly():

@@ -141,7 +141,7 @@ def _state(text: str) -> str | None:
 
 
 def journal_reference(text: str) -> UUID:
-    """The UUID that journals keep for *text*. Raises InvalidId when it is not the id of something they refer to."""
+    """The UUID that journals keep for *text*. Raises IdInvalid when it is not the id of something they refer to."""
     prefix = text.partition("_")[0]
     return ids.decode(prefix if prefix in REFERENCES else REFERENCES[0], text)
 

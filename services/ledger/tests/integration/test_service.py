@@ -128,4 +128,4 @@ async def test_a_reference_that_is_none_is_refused_by_name(channel: grpc.aio.Cha
             pb.ListJournalsRequest(reference=ids.encode("wal", ids.new())), timeout=TIMEOUT, wait_for_ready=True
         )
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert grpc_client.errors_from(refused.value).code == "invalid_id"
+    assert grpc_client.errors_from(refused.value).code == "id_invalid"

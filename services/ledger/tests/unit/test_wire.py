@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.ids import InvalidId
+from common.ids import IdInvalid
 from ledger import wire
 
 from ..builders import Events
@@ -43,7 +43,7 @@ def test_a_part_of_nothing_needs_no_currency(events: Events) -> None:
 def test_an_id_that_is_none_is_refused(events: Events) -> None:
     event = events.paid()
     event.event_id = "evt_nonsense"
-    with pytest.raises(InvalidId):
+    with pytest.raises(IdInvalid):
         wire.payment_succeeded(event)
 
 
@@ -70,5 +70,5 @@ def test_an_absent_state_is_none(events: Events) -> None:
 
 @pytest.mark.parametrize("text", ["", "pay", "usr_01", "pay_" + "0" * 25, "wal_" + "0" * 26])
 def test_only_ids_of_payments_and_wallet_transactions_name_journals(text: str) -> None:
-    with pytest.raises(InvalidId):
+    with pytest.raises(IdInvalid):
         wire.journal_reference(text)

@@ -95,7 +95,7 @@ async def test_what_can_never_be_granted_is_a_dead_letter_and_holds_nobody_up(ar
     assert await hops(db) == [
         ("", "wallet.credit.dlq", "currency_unknown"),
         ("", "wallet.credit.dlq", "grant_invalid"),
-        ("", "wallet.credit.dlq", "invalid_id"),
+        ("", "wallet.credit.dlq", "id_invalid"),
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from commdesk.common.v1 import common_pb2
 from commdesk.payment.v1 import events_pb2, payment_pb2
 from common import ids
-from common.ids import InvalidId
+from common.ids import IdInvalid
 from common.money import CurrencyUnknown, Money
 from wallet.domain.batch import WalletBatch, apply
 from wallet.domain.wallets import Owner
@@ -50,7 +50,7 @@ def test_credits_without_a_net_price_cannot_be_granted_but_no_credits_can_be_ign
 
 
 def test_a_payment_id_is_one_of_ours() -> None:
-    with pytest.raises(InvalidId):
+    with pytest.raises(IdInvalid):
         events.payment_succeeded(succeeded(payment_id="ord_123"))
 
 

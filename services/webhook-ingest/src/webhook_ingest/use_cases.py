@@ -172,7 +172,7 @@ def _entry(moment: Moment) -> TimelineEntry:
 def _id(prefix: str, text: str) -> UUID | None:
     try:
         return ids.decode(prefix, text)
-    except ids.InvalidId:
+    except ids.IdInvalid:
         return None
 
 

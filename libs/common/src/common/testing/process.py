@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-READY_SECONDS = 20.0
+# Importing a service takes seconds of processor time, which a busy machine gives late.
+READY_SECONDS = 60.0
 # From SIGTERM to the end.
 STOP_SECONDS = 15.0
 LOG_SHOWN = 4000

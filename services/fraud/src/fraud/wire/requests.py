@@ -17,7 +17,7 @@ _REQUEST_KEY_CHARACTERS_MAX = 255
 
 
 def subjects(request: fraud_pb2.ScoreRequest) -> list[Subject]:
-    """Raises InvalidId for a payment id that is none."""
+    """Raises IdInvalid for a payment id that is none."""
     return [
         Subject(
             payment_id=ids.decode("pay", subject.payment_id),
@@ -45,7 +45,7 @@ def payment_id(text: str) -> UUID | None:
     """The payment id that *text* is, if it is one."""
     try:
         return ids.decode("pay", text)
-    except ids.InvalidId:
+    except ids.IdInvalid:
         return None
 
 

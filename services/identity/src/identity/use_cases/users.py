@@ -27,7 +27,7 @@ async def timeline(tx: Tx, reference: str) -> Timeline:
     """What happened to a user's account; nothing for references of other kinds."""
     try:
         user_id = ids.decode("usr", reference)
-    except ids.InvalidId:
+    except ids.IdInvalid:
         return Timeline()
     user = (await queries.users_by_id(tx, {user_id})).get(user_id)
     if user is None:

@@ -94,7 +94,7 @@ def password_form(caller: Caller, body: PasswordBody) -> PasswordForm:
 
 
 def access_change(caller: Caller, user_id: str, body: AccessBody, origin: Context) -> AccessChange:
-    """Raises InvalidId."""
+    """Raises IdInvalid."""
     return AccessChange(
         user_id=ids.decode("usr", user_id),
         merchant_id=caller.merchant_id,
@@ -109,7 +109,7 @@ def session_id(caller: Caller) -> UUID | None:
     """The session that the caller's token names; None for tokens of other issuers."""
     try:
         return ids.decode("ses", caller.token_id.partition(".")[0])
-    except ids.InvalidId:
+    except ids.IdInvalid:
         return None
 
 
@@ -117,7 +117,7 @@ def user_id(caller: Caller) -> UUID:
     """Raises UserNotFound for a user of another issuer: there is no account here."""
     try:
         return ids.decode("usr", caller.user_id)
-    except ids.InvalidId:
+    except ids.IdInvalid:
         raise UserNotFound("there is no profile of this user here") from None
 
 
@@ -127,6 +127,6 @@ def user_ids(texts: Iterable[str]) -> set[UUID]:
     for text in texts:
         try:
             decoded.add(ids.decode("usr", text))
-        except ids.InvalidId:
+        except ids.IdInvalid:
             continue
     return decoded

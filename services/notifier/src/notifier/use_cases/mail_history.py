@@ -13,7 +13,7 @@ async def timeline(tx: Tx, reference: str) -> Timeline:
     """When which mail about a payment was queued and how it ended; no address, timelines are pasted into tickets."""
     try:
         payment_id = ids.decode("pay", reference)
-    except ids.InvalidId:
+    except ids.IdInvalid:
         return Timeline()
     mails = await queries.mails_of_payment(tx, payment_id)
     entries = [entry for mail in mails for entry in _entries(mail)]

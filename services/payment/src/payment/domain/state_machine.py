@@ -29,7 +29,7 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
 
 
 class Moved(msgspec.Struct, frozen=True, gc=False):
-    """The payment reached another status; use_cases.announcements decides who is told."""
+    """The payment reached another status; use_cases.announcements decides what is announced."""
 
     payment: Payment
     before: Status

@@ -1,4 +1,4 @@
-"""Who is told about what happened to a payment; wire encodes the messages."""
+"""Which events a change of a payment announces, and to whom; wire encodes the messages."""
 
 from collections.abc import Iterable
 

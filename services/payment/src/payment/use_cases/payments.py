@@ -5,7 +5,7 @@ from uuid import UUID
 
 from common import ids
 from common.database import Database, Tx
-from common.ids import InvalidId
+from common.ids import IdInvalid
 from common.tokens import Caller
 from payment.domain.errors import PaymentNotFound
 from payment.domain.history import HistoryFilter
@@ -57,7 +57,7 @@ def parse_payment_id(reference: str) -> UUID | None:
     text = "pay_" + reference[-ids.LENGTH :] if reference.startswith("PAY_user_") else reference
     try:
         return ids.decode("pay", text)
-    except InvalidId:
+    except IdInvalid:
         return None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from common import ids
 from common.database import Row, Tx
 from common.delivery import Timeline, TimelineEntry
-from common.ids import InvalidId
+from common.ids import IdInvalid
 from payment.domain.payments import Payment
 from payment.domain.purchases import ORDER_ID
 from payment.store import queries
@@ -86,7 +86,7 @@ async def _any_merchant(tx: Tx, reference: str) -> Payment | None:
     if reference.startswith("inv_"):
         try:
             return await queries.payment_by_invoice(tx, ids.decode("inv", reference))
-        except InvalidId:
+        except IdInvalid:
             return None
     matches = await queries.payments_by_order_any_merchant(tx, reference) if ORDER_ID.fullmatch(reference) else []
     return matches[0] if len(matches) == 1 else None

@@ -21,7 +21,7 @@ def consume_requested(event: events_pb2.WalletConsumeRequested) -> Consumption:
 
 
 def payment_succeeded(event: payment_events.PaymentSucceeded) -> Grant:
-    """Raises InvalidId, or CurrencyUnknown when credits were bought and the event does not say at what net price."""
+    """Raises IdInvalid, or CurrencyUnknown when credits were bought and the event does not say at what net price."""
     payment = event.payment
     net = payment.tax.net
     bought = payment.credits_paid or payment.credits_bonus

@@ -8,7 +8,7 @@ from wallet.domain.wallets import TimelineSubject, Transaction, TransactionType
 
 
 def subject(reference: str) -> TimelineSubject:
-    """What *reference* names; what is none of our ids is an owner's. Raises InvalidId."""
+    """What *reference* names; what is none of our ids is an owner's. Raises IdInvalid."""
     match reference.partition("_")[0]:
         case "pay":
             return TimelineSubject(payment_id=ids.decode("pay", reference))
