@@ -173,7 +173,7 @@ def _grants(fleet: Fleet) -> Iterator[str]:
 
 
 def _consumptions(fleet: Fleet, asked: dict[str, int]) -> Iterator[str]:
-    """Each request is carried out once, or lies in the dead letters for want of credits."""
+    """Each request takes effect once, or lies in the dead letters for want of credits."""
     consumed = _done(fleet, TransactionType.CONSUME)
     refused = {
         WalletConsumeRequested.FromString(row["event"]).consumption.operation_key
@@ -182,7 +182,7 @@ def _consumptions(fleet: Fleet, asked: dict[str, int]) -> Iterator[str]:
     }
     for key in sorted(asked.keys() | consumed.keys()):
         if consumed[key] > 1 or key not in asked or not (consumed[key] or key in refused):
-            yield f"consumption: {key} carried out {consumed[key]} times, in the dead letters: {key in refused}"
+            yield f"consumption: {key} took effect {consumed[key]} times, in the dead letters: {key in refused}"
 
 
 def _open_letters(fleet: Fleet) -> list[Any]:
@@ -205,12 +205,12 @@ def _dead_letters(fleet: Fleet) -> Iterator[str]:
 
 
 def _intents(fleet: Fleet) -> Iterator[str]:
-    """Each intent took effect once at the gateway, was settled once, and nobody carried it out beside another."""
-    settled = Counter(row["order_id"] for row in fleet.stores["payment"].table("settled").values())
+    """Each intent took effect once at the gateway, its outcome was recorded once, and nobody executed it beside another."""
+    recorded = Counter(row["order_id"] for row in fleet.stores["payment"].table("outcomes").values())
     for order_id in fleet.stores["payment"].table("payments"):
-        if settled[order_id] != 1:
-            yield f"intent: {order_id} was settled {settled[order_id]} times"
+        if recorded[order_id] != 1:
+            yield f"intent: {order_id} was recorded {recorded[order_id]} times"
     if len(fleet.gateway.made) != len(fleet.gateway.orders):
         yield f"intent: {len(fleet.gateway.made)} effects at the gateway for {len(fleet.gateway.orders)} orders"
     for key in fleet.gateway.overlaps:
-        yield f"intent: {key} was carried out by two at once"
+        yield f"intent: {key} was executed by two at once"

@@ -149,7 +149,7 @@ class Payments:
         decisions = []
         for order_id, view in sorted((intent.payload.decode(), view) for intent, view in outcomes):
             row = await connection.lock("payments", order_id)
-            await connection.put("settled", ids.new(), {"order_id": order_id})
+            await connection.put("outcomes", ids.new(), {"order_id": order_id})
             decisions.append(state_machine.decide_order_outcome(row["payment"], view, self._clock.now()))
         await _save(tx, decisions)
 
