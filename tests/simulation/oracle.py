@@ -9,7 +9,9 @@ from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
 from common import ids
 from gateways import AttemptStatus, OrderStatus
+from payment.domain.errors import OrderStateUnknown
 from payment.domain.states import MOVES, CaptureStatus, Review, Status
+from wallet.domain.errors import WalletCurrencyMismatch, WalletInsufficientCredits
 from wallet.domain.wallets import TransactionType
 
 from .fleet import OWNERS, RETRY_SCHEDULE_MS, Fleet
@@ -19,6 +21,8 @@ _LEDGER = (
     "commdesk.wallet.v1.WalletCredited",
     "commdesk.wallet.v1.WalletDebited",
 )
+# Causes that no replay heals: no credits came, or the wallet has another currency.
+_PERMANENT = {WalletInsufficientCredits.__name__, WalletCurrencyMismatch.__name__}
 
 
 def is_quiet(fleet: Fleet) -> bool:
@@ -192,7 +196,7 @@ def _open_letters(fleet: Fleet) -> list[Any]:
 
 def _dead_letters(fleet: Fleet) -> Iterator[str]:
     """Only what was refused permanently, or had no retry tier left, died; and no schedule is longer than it is."""
-    passing = {"FactsUnknown", "ZeroDivisionError", "WalletInsufficientCredits", "WalletCurrencyMismatch"}
+    passing = {OrderStateUnknown.__name__, ZeroDivisionError.__name__, *_PERMANENT}
     if fleet.faults.has("delivery_limit"):
         passing.add("DeliveryLimit")
     for store in fleet.stores.values():
@@ -200,12 +204,12 @@ def _dead_letters(fleet: Fleet) -> Iterator[str]:
             if row["error_class"] not in passing or row["attempts"] > len(RETRY_SCHEDULE_MS) + 1:
                 yield f"dead letter: {row['queue']} {row['error_class']} after {row['attempts']} attempts"
     for row in _open_letters(fleet):
-        if row["error_class"] not in ("WalletInsufficientCredits", "WalletCurrencyMismatch"):
+        if row["error_class"] not in _PERMANENT:
             yield f"dead letter: {row['queue']} {row['error_class']} stays open after its cause was mended"
 
 
 def _intents(fleet: Fleet) -> Iterator[str]:
-    """Each intent took effect once at the gateway, its outcome was recorded once, and nobody executed it beside another."""
+    """Each intent took effect once at the gateway, its outcome was recorded once, and no two executed it at once."""
     recorded = Counter(row["order_id"] for row in fleet.stores["payment"].table("outcomes").values())
     for order_id in fleet.stores["payment"].table("payments"):
         if recorded[order_id] != 1:
