@@ -103,7 +103,7 @@ async def visitor(fleet: FleetClient, layout: Layout) -> Visitor:
 
 
 def operations(document: dict[str, Any]) -> Iterator[Any]:
-    schema = schemathesis.openapi.from_dict(document)
+    schema: Any = schemathesis.openapi.from_dict(document)
     for result in schema.get_all_operations():
         yield result.ok()
 

@@ -48,7 +48,7 @@ def locks_one_by_one() -> None:
 
 def slow_work() -> None:
     """A batch lies in the process for a while before it is worked."""
-    from common.handling import QueueHandler
+    from common.queue_handler import QueueHandler
 
     handler: Any = QueueHandler
     real_work = handler.work

@@ -13,7 +13,7 @@ from common.broker import Publisher
 from common.clock import Clock
 from common.consuming import Consumer
 from common.guards import Guards
-from common.handling import QueueHandler
+from common.queue_handler import QueueHandler
 from common.relay import Pace, Relay
 from common.subscriptions import Subscription
 from common.topology import DEAD_LETTERS

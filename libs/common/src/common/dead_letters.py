@@ -15,9 +15,9 @@ from common.database import Database, Row, Statement, Tx, retried
 from common.envelopes import Delivery
 from common.errors import InvalidArgument
 from common.events import alert, from_micros
-from common.handling import retry_until_available
 from common.metrics import QueueMetrics
 from common.outbox import Outgoing
+from common.queue_handler import retry_until_available
 from common.topology import DEAD_LETTERS
 
 LIST_MAX = 500

@@ -19,7 +19,7 @@ import msgspec
 from loguru import logger
 
 from common import context
-from common.masking import MASK, is_secret_key, mask, mask_text
+from common.redaction import MASK, is_secret_key, mask, mask_text
 
 if TYPE_CHECKING:
     from loguru import Message

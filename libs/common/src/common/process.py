@@ -15,7 +15,7 @@ from common import dead_letters, delivery, grpc_server, http_server, idempotency
 from common.broker import BrokerConnection, BrokerUnavailable, Publisher, stuck_is_lost
 from common.consuming import Consumer
 from common.database import is_transient
-from common.handling import QueueHandler
+from common.queue_handler import QueueHandler
 from common.relay import Relay
 from common.service import Job, Resources, Service
 from common.settings import ServiceSettings

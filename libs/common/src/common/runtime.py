@@ -9,8 +9,8 @@ A service is a value. Its `__main__` has one function that builds it of what com
     def main() -> None:
         runtime.main("wallet", Settings, service)
 
-What is not in the value does not run; tests build the same one (common.testing.serving). Shutdown: stop intake, flush
-batchers, finish the batch in hand, ack, mark, close; bounded by the grace period.
+What is not in the value does not run; tests build the same one (common.testing.in_process). Shutdown: stop intake,
+flush batchers, finish the batch in hand, ack, mark, close; bounded by the grace period.
 """
 
 import argparse

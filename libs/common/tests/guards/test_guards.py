@@ -19,9 +19,9 @@ from common.consuming import Consumer
 from common.database import Database, Tx, connect
 from common.errors import Conflict, DomainError
 from common.guards import ALL, Guard, Guards
-from common.handling import QueueHandler
 from common.intents import Intent, Intents
 from common.outbox import Outgoing
+from common.queue_handler import QueueHandler
 from common.relay import Relay
 from common.subscriptions import Subscription
 from common.testing import delivery

@@ -12,13 +12,14 @@ from aio_pika import DeliveryMode, Message
 
 from commdesk.common.v1.common_pb2 import Envelope
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
-from common import broker, dead_letters, handling, outbox
+from common import broker, dead_letters, outbox
 from common.broker import BrokerConnection, Publisher
 from common.consuming import Consumer
 from common.database import Database, Tx
 from common.envelopes import Delivery
 from common.errors import DomainError, FailedPrecondition, Unavailable
-from common.handling import QueueHandler
+from common.guards import INBOX_CLAIM, Guards
+from common.queue_handler import QueueHandler
 from common.relay import Relay
 from common.subscriptions import Subscription
 from common.testing import RETRY_SCHEDULE_MS
@@ -156,12 +157,10 @@ async def test_an_envelope_that_arrives_twice_takes_effect_once(db: Database, br
     assert await deliver_twice(db, broker_url) == {"pay_1": 1, "pay_2": 1}
 
 
-async def test_without_the_inbox_claim_it_takes_effect_twice(
-    db: Database, broker_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_the_inbox_claim_it_takes_effect_twice(db: Database, broker_url: str) -> None:
     """The negative control of the test above: it is the claim that carries the weight."""
-    monkeypatch.setattr(handling, "_CLAIM", "select unnest(cast(:ids as uuid[])) as envelope_id where :consumer <> ''")
-    assert await deliver_twice(db, broker_url) == {"pay_1": 2, "pay_2": 2}
+    unguarded = Database(db.engine, db.service, guards=Guards.all().without(INBOX_CLAIM))
+    assert await deliver_twice(unguarded, broker_url) == {"pay_1": 2, "pay_2": 2}
 
 
 async def test_two_copies_of_an_envelope_in_one_batch_take_effect_once(db: Database) -> None:

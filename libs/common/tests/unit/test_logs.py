@@ -8,7 +8,7 @@ from loguru import logger
 
 from common import context, logs
 from common.context import Context
-from common.masking import mask_text
+from common.redaction import mask_text
 
 FIELDS = [
     "requestId",

@@ -9,6 +9,7 @@ What these modules need is imported late, because pytest loads them also for tes
 
 from common.testing.engines import Stack, migrations_package, service_name, stack
 from common.testing.environment import clock, free_port, public_key, service_env, service_keys, settings_env
+from common.testing.in_process import Served, access_token, delivery, guards, resources, serve
 from common.testing.postgresql import (
     database_name,
     database_url,
@@ -28,7 +29,6 @@ from common.testing.rabbitmq import (
     vhost,
 )
 from common.testing.redis_database import redis_client, redis_database, redis_url
-from common.testing.serving import Served, access_token, delivery, guards, resources, serve
 
 __all__ = [
     "RETRY_SCHEDULE_MS",

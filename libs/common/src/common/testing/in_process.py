@@ -44,7 +44,7 @@ class Served:
         server: "GrpcServer",
         keys: dict[str, str],
     ) -> None:
-        from common.handling import QueueHandler
+        from common.queue_handler import QueueHandler
 
         self.service = service
         self.resources = resources
