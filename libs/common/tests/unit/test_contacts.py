@@ -155,7 +155,12 @@ def test_what_nobody_can_be_called_under_is_refused(text: str):
 
 @given(st.from_regex(r"(?:\+91|91|0)?[0-9]{9,11}", fullmatch=True))
 def test_the_shortcut_for_numbers_agrees_with_the_library(text: str):
-    number = phonenumbers.parse(text, "IN")
+    try:
+        number = phonenumbers.parse(text, "IN")
+    except phonenumbers.NumberParseException:  # 00 and a country code that is nobody's
+        with pytest.raises(RequestInvalid):
+            phone_number(text)
+        return
     valid = phonenumbers.is_valid_number(number)
     try:
         stored = phone_number(text)
