@@ -11,7 +11,7 @@ from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceServicer
 from common import dead_letters, ids
 from common.broker import Publisher
 from common.database import Database, Row, Tx
-from common.errors import LimitExceeded, RequestInvalid, Unavailable
+from common.errors import RequestInvalid, Unavailable, require_at_most
 from common.events import from_micros, micros
 from common.grpc_server import CallContext
 from common.outbox import Outgoing
@@ -222,14 +222,12 @@ def _dead_letter(row: Row) -> pb.DeadLetter:
 
 
 def _dead_letter_ids(texts: Sequence[str]) -> list[UUID]:
-    if len(texts) > LIMIT_MAX:
-        raise LimitExceeded(ids=f"at most {LIMIT_MAX}")
+    require_at_most(LIMIT_MAX, ids=len(texts))
     return [ids.decode(DEAD_LETTER, text) for text in texts]
 
 
 def _uuids(raw: Sequence[bytes]) -> list[UUID]:
-    if len(raw) > LIMIT_MAX:
-        raise LimitExceeded(ids=f"at most {LIMIT_MAX}")
+    require_at_most(LIMIT_MAX, ids=len(raw))
     return sorted(_uuid(each) for each in raw)
 
 

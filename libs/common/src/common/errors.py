@@ -136,6 +136,13 @@ class LimitExceeded(InvalidArgument):
     fix = "Ask for fewer at once, in several requests."
 
 
+def require_at_most(most: int, /, **counts: int) -> None:
+    """Raises LimitExceeded, naming the fields whose count is above *most* or below zero."""
+    wrong = {name: f"0 to {most}" for name, count in counts.items() if not 0 <= count <= most}
+    if wrong:
+        raise LimitExceeded(f"at most {most}", **wrong)
+
+
 KINDS: tuple[type[DomainError], ...] = (
     InvalidArgument,
     NotFound,

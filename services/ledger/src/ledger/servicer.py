@@ -3,7 +3,7 @@
 from commdesk.ledger.v1 import ledger_pb2 as pb
 from commdesk.ledger.v1 import ledger_pb2_grpc
 from common.database import Database
-from common.errors import LimitExceeded
+from common.errors import require_at_most
 from common.grpc_server import CallContext
 from ledger import use_cases, wire
 from ledger.domain.audit import AuditFilter
@@ -31,6 +31,5 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
 
 def _limit(requested: int) -> int:
     """How many are returned at most; 0 leaves it to us. Raises LimitExceeded."""
-    if not 0 <= requested <= LIMIT_MAX:
-        raise LimitExceeded(f"at most {LIMIT_MAX}", limit=f"0 to {LIMIT_MAX}")
+    require_at_most(LIMIT_MAX, limit=requested)
     return requested or LIMIT_MAX

@@ -4,7 +4,7 @@ from commdesk.payment.v1 import payment_pb2 as pb
 from commdesk.payment.v1.payment_pb2_grpc import PaymentServiceServicer
 from common import ids
 from common.database import Database
-from common.errors import LimitExceeded
+from common.errors import require_at_most
 from common.grpc_server import CallContext
 from payment.use_cases import payments
 from payment.wire import events
@@ -19,8 +19,7 @@ class PaymentServicer(PaymentServiceServicer):
         self._db = db
 
     async def GetPayments(self, request: pb.GetPaymentsRequest, context: CallContext) -> pb.GetPaymentsResponse:
-        if len(request.payment_ids) > PAYMENTS_MAX:
-            raise LimitExceeded(f"at most {PAYMENTS_MAX} payments at a time", payment_ids=f"at most {PAYMENTS_MAX}")
+        require_at_most(PAYMENTS_MAX, payment_ids=len(request.payment_ids))
         payment_ids = [ids.decode("pay", payment_id) for payment_id in request.payment_ids]
         existing = await payments.payments_by_id(self._db, payment_ids)
         return pb.GetPaymentsResponse(payments=[events.payment_message(payment) for payment in existing])

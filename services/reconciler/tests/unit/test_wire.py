@@ -62,8 +62,9 @@ def test_an_unknown_status_is_refused() -> None:
 
 def test_a_list_without_pages_has_a_limit() -> None:
     assert [requests.cases_limit(limit) for limit in (0, 1, 500)] == [500, 1, 500]
-    with pytest.raises(LimitExceeded):
-        requests.cases_limit(501)
+    for limit in (501, -1):
+        with pytest.raises(LimitExceeded):
+            requests.cases_limit(limit)
 
 
 def test_a_cursor_comes_back_as_the_position() -> None:

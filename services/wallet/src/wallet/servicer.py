@@ -8,7 +8,7 @@ from common import ids
 from common.batching import Batcher
 from common.clock import Clock
 from common.database import Database
-from common.errors import LimitExceeded
+from common.errors import require_at_most
 from common.grpc_server import CallContext
 from common.guards import Guards
 from wallet import use_cases
@@ -48,12 +48,12 @@ class WalletServicer(wallet_pb2_grpc.WalletServiceServicer):
     async def ConsumeCredits(
         self, request: pb.ConsumeCreditsRequest, context: CallContext
     ) -> pb.ConsumeCreditsResponse:
-        _at_most(CONSUMPTIONS_MAX, items=len(request.items))
+        require_at_most(CONSUMPTIONS_MAX, items=len(request.items))
         results = await self._consumptions.submit([messages.consumption(item) for item in request.items])
         return messages.consume_response(results)
 
     async def GetWallets(self, request: pb.GetWalletsRequest, context: CallContext) -> pb.GetWalletsResponse:
-        _at_most(WALLETS_MAX, owners=len(request.owners), wallet_ids=len(request.wallet_ids))
+        require_at_most(WALLETS_MAX, owners=len(request.owners), wallet_ids=len(request.wallet_ids))
         owners = [messages.owner(owner) for owner in request.owners]
         wallet_ids = [ids.decode("wal", wallet_id) for wallet_id in request.wallet_ids]
         of_owners, by_id = await use_cases.read_wallets(self._db, owners, wallet_ids)
@@ -62,7 +62,7 @@ class WalletServicer(wallet_pb2_grpc.WalletServiceServicer):
     async def ListTransactions(
         self, request: pb.ListTransactionsRequest, context: CallContext
     ) -> pb.ListTransactionsResponse:
-        _at_most(TRANSACTIONS_MAX, limit=request.limit)
+        require_at_most(TRANSACTIONS_MAX, limit=request.limit)
         filter = TransactionFilter(request.limit or TRANSACTIONS_MAX, before_seq=request.before_seq or None)
         transactions = await use_cases.list_transactions(self._db, messages.owner(request.owner), filter)
         return pb.ListTransactionsResponse(transactions=map(messages.transaction_message, transactions))
@@ -70,10 +70,3 @@ class WalletServicer(wallet_pb2_grpc.WalletServiceServicer):
     async def ListPacks(self, request: pb.ListPacksRequest, context: CallContext) -> pb.ListPacksResponse:
         packs = await use_cases.list_packs(self._db, self._clock, request.merchant_id)
         return pb.ListPacksResponse(packs=map(messages.pack_message, packs))
-
-
-def _at_most(most: int, /, **counts: int) -> None:
-    """Raises LimitExceeded, naming the fields whose count is above *most* or below zero."""
-    wrong = {name: f"0 to {most}" for name, count in counts.items() if not 0 <= count <= most}
-    if wrong:
-        raise LimitExceeded(f"at most {most}", **wrong)

@@ -6,7 +6,7 @@ from uuid import UUID
 from common import ids
 from common.database import Database, Tx
 from common.delivery import Timeline
-from common.errors import LimitExceeded
+from common.errors import require_at_most
 from identity.domain.users import User
 from identity.store import queries
 from identity.wire import views
@@ -17,8 +17,7 @@ TIMELINE_SESSIONS_MAX = 50
 
 async def list_users(db: Database, user_ids: Collection[UUID]) -> list[User]:
     """Those that exist. Raises LimitExceeded."""
-    if len(user_ids) > USERS_MAX:
-        raise LimitExceeded(f"{len(user_ids)} users in one call, at most {USERS_MAX}")
+    require_at_most(USERS_MAX, user_ids=len(user_ids))
     async with db.begin() as tx:
         return list((await queries.users_by_id(tx, user_ids)).values())
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Meta, field
 
-from common.errors import LimitExceeded
+from common.errors import require_at_most
 from common.http_server import Query
 from common.pages import PageQuery, decode_cursor
 from reconciler.domain.runs import Position
@@ -41,6 +41,5 @@ def position(query: PageQuery) -> Position | None:
 
 def cases_limit(limit: int) -> int:
     """All that one answer holds unless a number is given. Raises LimitExceeded."""
-    if limit > CASES_MAX:
-        raise LimitExceeded(f"one answer holds at most {CASES_MAX} cases", limit=f"is at most {CASES_MAX}")
-    return limit if limit > 0 else CASES_MAX
+    require_at_most(CASES_MAX, limit=limit)
+    return limit or CASES_MAX
