@@ -32,11 +32,18 @@ HAND_OVER_SECONDS = 2.0
 PREFIX = "commdesk_"
 
 
+def _exported(name: str) -> str:
+    """*name* as it is exported. Raises ValueError for one that already has the prefix."""
+    if name.startswith(PREFIX):
+        raise ValueError(f"the prefix is added here: {name} would be exported as {PREFIX}{name}")
+    return PREFIX + name
+
+
 class Counter:
     """A counter by labels; `of(…)` gives the child of these label values, made once and remembered."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
-        counter = prometheus_client.Counter(PREFIX + name, documentation, labels)
+        counter = prometheus_client.Counter(_exported(name), documentation, labels)
 
         @lru_cache(maxsize=_LABEL_SETS_MAX)
         def of(*values: str) -> prometheus_client.Counter:
@@ -51,7 +58,7 @@ class Histogram:
     def __init__(
         self, name: str, documentation: str, labels: Sequence[str] = (), buckets: Sequence[float] = SECONDS_BUCKETS
     ) -> None:
-        histogram = prometheus_client.Histogram(PREFIX + name, documentation, labels, buckets=buckets)
+        histogram = prometheus_client.Histogram(_exported(name), documentation, labels, buckets=buckets)
 
         @lru_cache(maxsize=_LABEL_SETS_MAX)
         def of(*values: str) -> prometheus_client.Histogram:
@@ -64,7 +71,7 @@ class Gauge:
     """A gauge by labels; `of(…)` as in Counter."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
-        gauge = prometheus_client.Gauge(PREFIX + name, documentation, labels)
+        gauge = prometheus_client.Gauge(_exported(name), documentation, labels)
 
         @lru_cache(maxsize=_LABEL_SETS_MAX)
         def of(*values: str) -> prometheus_client.Gauge:

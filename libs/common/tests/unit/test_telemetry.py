@@ -1,6 +1,6 @@
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -27,6 +27,12 @@ def test_children_are_bound_once():
     assert 'test_calls_total{method="a"} 1.0' in text
     assert 'test_seconds_count{method="a"} 1.0' in text
     assert "test_depth 3.0" in text
+
+
+@pytest.mark.parametrize("make", [telemetry.counter, telemetry.histogram, telemetry.gauge])
+def test_the_prefix_is_added_once(make: Callable[[str, str], object]):
+    with pytest.raises(ValueError, match="prefix"):
+        make("commdesk_test_depth_total", "x")
 
 
 def test_a_sampled_span_is_written_under_its_parent(spans: InMemorySpanExporter):

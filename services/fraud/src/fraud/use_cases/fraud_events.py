@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from common.database import Database, Tx
 from common.delivery import Timeline
-from common.errors import LimitExceeded
+from common.errors import require_at_most
 from fraud.domain.fraud_events import FRAUD_EVENTS_MAX, FraudEvent, FraudEventsFilter
 from fraud.domain.rules import Decision
 from fraud.store import queries
@@ -15,8 +15,7 @@ TIMELINE_EVENTS_MAX = 100
 
 async def list_fraud_events(db: Database, filter: FraudEventsFilter) -> list[FraudEvent]:
     """The newest decisions about a payment, user, address or device. Raises LimitExceeded."""
-    if not 1 <= filter.limit <= FRAUD_EVENTS_MAX:
-        raise LimitExceeded(f"limit is {filter.limit}; it lies between 1 and {FRAUD_EVENTS_MAX}")
+    require_at_most(FRAUD_EVENTS_MAX, limit=filter.limit)
     async with db.begin() as tx:
         return await queries.fraud_events(tx, filter)
 

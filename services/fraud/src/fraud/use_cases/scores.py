@@ -7,7 +7,7 @@ from uuid import UUID
 from common import outbox, telemetry
 from common.clock import Clock
 from common.database import Database, Tx, retried
-from common.errors import LimitExceeded
+from common.errors import require_at_most
 from fraud.domain import scores, subjects, velocity
 from fraud.domain.rules import Decision, Mode, Rule, lookback_seconds
 from fraud.domain.scores import SUBJECTS_MAX, Score, Snapshot
@@ -17,8 +17,8 @@ from fraud.in_flight import InFlightRequests
 from fraud.store import commands, queries
 from fraud.wire import events
 
-_decisions = telemetry.counter("commdesk_fraud_decisions_total", "Payments scored", ["decision"])
-_fired = telemetry.counter("commdesk_fraud_rules_fired_total", "Rules that fired", ["rule", "mode"])
+_decisions = telemetry.counter("fraud_decisions_total", "Payments scored", ["decision"])
+_fired = telemetry.counter("fraud_rules_fired_total", "Rules that fired", ["rule", "mode"])
 
 
 @retried
@@ -30,8 +30,7 @@ async def score_subjects(
     Nothing is flagged yet: most of what is scored becomes a payment, a try that is refused later does not.
     Raises LimitExceeded.
     """
-    if len(requested) > SUBJECTS_MAX:
-        raise LimitExceeded(f"{len(requested)} subjects in one call, at most {SUBJECTS_MAX}")
+    require_at_most(SUBJECTS_MAX, subjects=len(requested))
     now = clock.now()
     in_flight.expire(now)
     # The caller has 50 ms, and on a full machine each round trip may take ten: nearly always this is the only one.
