@@ -87,7 +87,7 @@ CHECKS: dict[str, str] = {
         join (select case kind when 'PAID' then 'wallets:paid' else 'wallets:bonus' end as code, sum(remaining) as lots
               from wallet.credit_lots group by 1) w using (code)
         where ledger <> lots""",
-    "deferred credits are worth what the lots still carry": """
+    "deferred credits have the value that the lots still carry": """
         select ledger, lots from
             (select coalesce(sum(e.credit - e.debit), 0) as ledger from ledger.ledger_entries e
              join ledger.accounts a using (account_id) where a.code = 'liability:deferred_credits') l,

@@ -1,4 +1,4 @@
-"""What credits are worth, and in which order they burn."""
+"""What value credits have, and in which order they burn."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ CREDITS = st.integers(min_value=0, max_value=CREDITS_MAX)
 
 
 @given(paid=CREDITS, bonus=CREDITS, net=st.integers(min_value=0, max_value=2**53), data=st.data())
-def test_the_worth_released_is_the_net_price_whatever_the_burn_pattern(
+def test_the_value_released_is_the_net_price_whatever_the_burn_pattern(
     paid: int, bonus: int, net: int, data: st.DataObject
 ) -> None:
     if not paid + bonus:
@@ -62,6 +62,13 @@ def test_550_credits_from_a_fresh_pack_are_500_bonus_and_50_paid(now: datetime) 
     assert (spent.type, spent.credits_paid, spent.credits_bonus) == (TransactionType.CONSUME, -50, -500)
     assert (spent.balance_before, spent.balance_after, spent.seq) == (5500, 4950, 2)
     assert spent.value_minor == 3_852 + 38_521 * 50 // 5000
+
+
+def test_of_lots_that_are_alike_the_bonus_burns_first(now: datetime) -> None:
+    batch = WalletBatch({make.owner(): make.wallet()}, {})
+    [_, spent] = apply(batch, [make.grant(paid=100, bonus=10), make.consumption(10)], now, make.new_id)
+    assert isinstance(spent, Transaction)
+    assert (spent.credits_bonus, spent.credits_paid) == (-10, 0)
 
 
 def test_the_published_burn_order() -> None:

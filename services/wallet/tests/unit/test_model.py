@@ -31,7 +31,7 @@ _operations = st.lists(st.one_of(_grants, _consumptions), max_size=8)
 
 
 class Naive:
-    """A wallet as a bag of single credits, each with its kind and age; what a grant is worth counts per payment."""
+    """A wallet as a bag of single credits, each with its kind and age; a grant's value counts per payment."""
 
     def __init__(self) -> None:
         self.credits: dict[Owner, list[tuple[str, int]]] = {owner: [] for owner in OWNERS}
@@ -105,7 +105,7 @@ class WalletMachine(RuleBasedStateMachine):
                 assert held == sum(1 for each, _ in bag if each == kind)
 
     @invariant()
-    def worth_is_neither_made_nor_lost(self) -> None:
+    def value_is_neither_made_nor_lost(self) -> None:
         granted = sum(each.value_minor for each in self.batch.transactions if each.type == "GRANT")
         released = sum(each.value_minor for each in self.batch.transactions if each.type == "CONSUME")
         left = sum(lot.value_left_minor for wallet in self.batch.wallets.values() for lot in wallet.lots)

@@ -140,10 +140,10 @@ def _grant(
 def lots_of(grant: Grant, new_id: Callable[[], UUID]) -> list[Lot]:
     """The paid and the bonus lot of a payment; its net price is spread over all its credits, bonus included."""
     parts = ((LotKind.PAID, grant.credits_paid), (LotKind.BONUS, grant.credits_bonus))
-    worth = allocate(grant.value, [credits for _, credits in parts])
+    values = allocate(grant.value, [credits for _, credits in parts])
     return [
         Lot(new_id(), kind, grant.payment_id, credits, credits, value.minor, value.minor)
-        for (kind, credits), value in zip(parts, worth, strict=True)
+        for (kind, credits), value in zip(parts, values, strict=True)
         if credits
     ]
 

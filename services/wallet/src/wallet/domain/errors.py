@@ -10,7 +10,7 @@ class WalletInsufficientCredits(FailedPrecondition):
 
 
 class WalletCurrencyMismatch(InvalidArgument):
-    """A wallet counts the worth of its credits in one currency, which never changes: no later state accepts another."""
+    """A wallet counts the value of its credits in one currency, which never changes: no later state accepts another."""
 
     fix = "Use a wallet of another owner for payments in another currency."
 

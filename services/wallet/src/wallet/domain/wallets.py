@@ -16,10 +16,18 @@ OWNER_KINDS = frozenset({"USER", "COMMUNITY", "PLATFORM"})
 
 
 class LotKind(StrEnum):
-    """Sorted as they burn."""
+    """Whether a lot's credits were bought or given on top."""
 
     BONUS = "BONUS"
     PAID = "PAID"
+
+
+# Of two lots that are alike otherwise, the earlier kind burns first. The order is kept by sorting the kinds as text:
+# burn_order below, the `order by … kind` of store.commands and the index credit_lots_in_burn_order (whose column has
+# the collation "C") all rely on it. A kind that does not sort where it should burn needs a number of its own there.
+BURN_ORDER = (LotKind.BONUS, LotKind.PAID)
+if [*BURN_ORDER] != sorted(LotKind, key=str):
+    raise AssertionError("the kinds of lots burn in the order of their texts, in SQL and in the index")
 
 
 class TransactionType(StrEnum):
@@ -52,8 +60,8 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Lot(Struct, gc=False):
-    """Credits that came together and are worth the same. `value_minor` is what all of them were worth, in the wallet's
-    currency; `value_left_minor` what the remaining ones still carry.
+    """Credits that came together and have the same value. `value_minor` is the value of all of them, in
+    the wallet's currency; `value_left_minor` is what the remaining ones still carry.
 
     Mutable: a batch burns the lots that its transaction holds locked, one operation after the other.
     """
@@ -69,9 +77,9 @@ class Lot(Struct, gc=False):
     expires_at: datetime | None = None
 
     def burn(self, credits: int) -> int:
-        """Take *credits* out; returns the worth they carry away, in minor units.
+        """Take *credits* out; returns the value they carry away, in minor units.
 
-        What has left a lot depends only on how many credits have, not on how they were sliced: the worth is rounded
+        What has left a lot depends only on how many credits have, not on how they were sliced: the value is rounded
         down over all of them together, so the last credit takes the rest.
         """
         self.remaining -= credits
@@ -81,7 +89,10 @@ class Lot(Struct, gc=False):
 
 
 def burn_order(lot: Lot) -> tuple[int, datetime, str, int]:
-    """The published order: priority, soonest expiry (never comes last), bonus before paid, oldest."""
+    """The published order: priority, soonest expiry (never comes last), BURN_ORDER of kinds, oldest.
+
+    The kinds are compared as text, as Postgres does.
+    """
     return lot.priority, lot.expires_at or _NEVER, lot.kind, lot.id.int
 
 
@@ -111,7 +122,7 @@ class Burn(Struct, frozen=True, gc=False):
 
 
 class Transaction(Struct, frozen=True, gc=False):
-    """A change of one wallet's available balance. Credits are signed, the worth is not."""
+    """A change of one wallet's available balance. Credits are signed, the value is not."""
 
     id: UUID
     wallet_id: UUID

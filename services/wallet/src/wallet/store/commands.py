@@ -67,7 +67,8 @@ cross join lateral (select * from wallet_transactions where transaction_id = giv
 cross join lateral (select * from wallets where wallet_id = t.wallet_id offset 0) w
 """
 
-# The first few of each wallet in burn order: the index has that order and is left as soon as there are enough.
+# The first few of each wallet in burn order (of kinds, that of their text: see BURN_ORDER). The index has that
+# order and is left as soon as there are enough.
 _OPEN_LOTS = """
 select n.wallet_id, l.lot_id, l.kind, l.payment_id, l.granted, l.remaining, l.value_minor, l.value_left_minor,
        l.priority, l.expires_at
@@ -95,7 +96,7 @@ _LOT_COLUMNS = (
 _SAVE_BURNT_LOTS = """
 update credit_lots as lot
 set remaining = row.remaining, value_left_minor = row.value_left_minor
-from unnest(cast(:ids as uuid[]), cast(:remaining as bigint[]), cast(:worths_left as bigint[]))
+from unnest(cast(:ids as uuid[]), cast(:remaining as bigint[]), cast(:values_left as bigint[]))
      as row (lot_id, remaining, value_left_minor)
 where lot.lot_id = row.lot_id
 """
@@ -223,7 +224,7 @@ async def _save_burnt_lots(tx: Tx, lots: Sequence[Lot]) -> None:
         _SAVE_BURNT_LOTS,
         ids=[lot.id for lot in lots],
         remaining=[lot.remaining for lot in lots],
-        worths_left=[lot.value_left_minor for lot in lots],
+        values_left=[lot.value_left_minor for lot in lots],
     )
 
 

@@ -123,7 +123,7 @@ wallet_transactions = Table(
     Column("source", Text, nullable=False),
     Column("source_id", Text, nullable=False),
     Column("operation_key", _ID, nullable=False),
-    # Which lots paid, with how many credits of what worth: three arrays of one length.
+    # Which lots paid, with how many credits of what value: three arrays of one length.
     Column("burnt_lots", ARRAY(Uuid)),
     Column("burnt_credits", ARRAY(BigInteger)),
     Column("burnt_value", ARRAY(BigInteger)),
