@@ -136,7 +136,7 @@ async def _forget_dead_letters(environment: Environment) -> None:
     async with environment.db() as db:
         for schema in SCHEMAS:
             await db.execute(
-                f"update {schema}.dead_letters set status = 'DISCARDED', settled_at = now(), actor = 'faults',"
+                f"update {schema}.dead_letters set status = 'DISCARDED', closed_at = now(), actor = 'faults',"
                 " reason = 'left by a scenario' where status = 'OPEN'"
             )
 

@@ -23,11 +23,11 @@ from rich.table import Table
 
 from tests.faults import scenario
 from tests.faults.crash_points.effects import Plan, arm, counted, disarm
-from tests.faults.crash_points.use_cases import SETTLE_SECONDS, USE_CASES, UseCase
+from tests.faults.crash_points.use_cases import TOLERANCE_SECONDS, USE_CASES, UseCase
 from tests.faults.environment import Environment
 from tests.faults.history import History
 
-SETTINGS = {"SETTLE_SECONDS": str(SETTLE_SECONDS), "SWEEP_AFTER_SECONDS": "3"}
+SETTINGS = {"TOLERANCE_SECONDS": str(TOLERANCE_SECONDS), "SWEEP_AFTER_SECONDS": "3"}
 QUIET_SECONDS = 60.0
 # Longer than clients repeat a request.
 POINT_SECONDS = 180.0

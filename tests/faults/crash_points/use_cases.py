@@ -245,9 +245,9 @@ async def _(environment: Environment) -> AsyncIterator[None]:
         _, body, type_name = requested(wrong)
         await send(channel, "wallet.debit", body, type_name, None)
     first = await retry(lambda: _letters(environment, "OPEN"))
-    await retry(lambda: _settled(environment, "ReplayDeadLetters", delivery_pb2.ReplayDeadLettersRequest, first))
+    await retry(lambda: _closed(environment, "ReplayDeadLetters", delivery_pb2.ReplayDeadLettersRequest, first))
     second = await retry(lambda: _letters(environment, "OPEN"))
-    await retry(lambda: _settled(environment, "DiscardDeadLetters", delivery_pb2.DiscardDeadLettersRequest, second))
+    await retry(lambda: _closed(environment, "DiscardDeadLetters", delivery_pb2.DiscardDeadLettersRequest, second))
     yield
     async with environment.db() as db:
         kept = await db.fetch("select status from wallet.dead_letters where event = $1", _event(body))
@@ -269,7 +269,7 @@ async def _letters(environment: Environment, status: str) -> list[str] | None:
     return [letter.id for letter in answer.dead_letters] or None
 
 
-async def _settled(environment: Environment, method: str, request: Any, letters: list[str]) -> bool | None:
+async def _closed(environment: Environment, method: str, request: Any, letters: list[str]) -> bool | None:
     """True once none of these is open, however it was closed."""
     asked = request(ids=letters, actor="faults", reason="a crash point")
     await getattr(environment.fleet.delivery("wallet"), method)(asked, timeout=5)
@@ -288,7 +288,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
         await _at_the_edge(environment, created, "/api/v1/payments/verify", {"orderId": created.order_id})
         await asyncio.sleep(1)
         await topology.declare(channel, environment.fleet.description["retry_schedule_ms"])
-    await asyncio.sleep(SETTLE_SECONDS + 0.5)
+    await asyncio.sleep(TOLERANCE_SECONDS + 0.5)
     yield
 
     async def reconciled() -> bool | None:
@@ -301,7 +301,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
 
 
 # How long an envelope may be on its way before the reconciler takes it for lost.
-SETTLE_SECONDS = 2
+TOLERANCE_SECONDS = 2
 
 
 async def _granted(environment: Environment, created: Created) -> bool:

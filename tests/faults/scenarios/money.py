@@ -141,7 +141,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
     yield
     async with environment.db() as db:
         letters = await db.fetch(
-            "update payment.dead_letters set status = 'DISCARDED', settled_at = now(), actor = 'faults',"
+            "update payment.dead_letters set status = 'DISCARDED', closed_at = now(), actor = 'faults',"
             " reason = 'not our order' where status = 'OPEN' and queue = 'webhook.processing' returning error_code"
         )
         environment.expect(letters, "it ends in the dead letters")

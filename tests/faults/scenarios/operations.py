@@ -39,7 +39,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
     environment.expect(altered, "there were envelopes to alter")
     async with environment.db() as db:
         parked = await db.fetch(
-            "update wallet.dead_letters set status = 'DISCARDED', settled_at = now(), actor = 'faults',"
+            "update wallet.dead_letters set status = 'DISCARDED', closed_at = now(), actor = 'faults',"
             " reason = 'an event of tomorrow' where status = 'OPEN' and type = $1 returning 1",
             TOMORROW,
         )

@@ -109,7 +109,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
         for queue in queues:
             schema = queue.split(".")[0]
             letters = await db.fetch(
-                f"update {schema}.dead_letters set status = 'DISCARDED', settled_at = now(), actor = 'faults',"
+                f"update {schema}.dead_letters set status = 'DISCARDED', closed_at = now(), actor = 'faults',"
                 " reason = 'poison of a scenario' where status = 'OPEN' and queue = $1 returning error_code",
                 queue,
             )

@@ -10,7 +10,7 @@ from tests.faults.crash_points.effects import Counter, watch_database
 
 INTENT = UUID(int=7)
 RECORD = "insert into intents (intent_id, kind, payload, attempts, due_at) values (:id, 'test', '', 0, now())"
-SETTLE = "update intents set done_at = now() where intent_id = :id and done_at is null"
+FINISH = "update intents set done_at = now() where intent_id = :id and done_at is null"
 
 
 class _Seen(Counter):
@@ -38,9 +38,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_a_transaction_is_one_effect_if_it_changed_anything(db: Database, seen: list[str]) -> None:
     async with db.begin() as tx:
         await tx.execute(RECORD, id=INTENT)
-        await tx.execute(SETTLE, id=INTENT)
+        await tx.execute(FINISH, id=INTENT)
     async with db.begin() as tx:
-        await tx.execute(SETTLE, id=INTENT)
+        await tx.execute(FINISH, id=INTENT)
     assert seen == ["commit intents"]
 
 
@@ -48,8 +48,8 @@ async def test_a_statement_that_is_committed_by_itself_is_one_too(db: Database, 
     async with db.autocommit() as tx:
         await tx.execute(RECORD, id=INTENT)
         assert (await tx.execute("select kind from intents where intent_id = :id", id=INTENT)).scalar() == "test"
-        rows = await tx.execute(SETTLE + " returning kind", id=INTENT)
-        await tx.execute(SETTLE, id=INTENT)
+        rows = await tx.execute(FINISH + " returning kind", id=INTENT)
+        await tx.execute(FINISH, id=INTENT)
     assert rows.scalars() == ["test"]
     assert seen == ["commit intents", "commit intents"]
     async with db.begin() as tx:

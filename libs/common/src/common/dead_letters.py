@@ -52,7 +52,7 @@ order by dead_at limit :rows
 _CLOSE = Statement(
     "dead_letters.close",
     """
-update dead_letters set status = :status, actor = :actor, reason = :reason, settled_at = now()
+update dead_letters set status = :status, actor = :actor, reason = :reason, closed_at = now()
 where dead_letter_id in (
     select dead_letter_id from dead_letters
     where dead_letter_id = any(cast(:ids as uuid[])) and status = 'OPEN' order by dead_letter_id for update
@@ -156,5 +156,5 @@ def _alert(service: str, row: Row, now: datetime) -> AdminAlertRaised:
         f"{row.queue}: an event was dead-lettered with {row.error_code}",
         service=service,
         at=now,
-        fields={"queue": row.queue, "error_code": row.error_code},
+        fields={"queue": row.queue, "errorCode": row.error_code},
     )

@@ -1,6 +1,6 @@
 """The tables that every service's schema has beside its own, as SQLAlchemy Core describes them.
 
-The migration `common_0001` makes them; a test compares the two (common.testing.schema).
+The migrations `common_*` make them; a test compares the two (common.testing.schema).
 """
 
 from sqlalchemy import (
@@ -121,8 +121,8 @@ dead_letters = Table(
     ),
     Column("actor", Text),
     Column("reason", Text),
-    Column("settled_at", _MOMENT),
-    CheckConstraint("(status = 'OPEN') = (settled_at is null)"),
+    Column("closed_at", _MOMENT),
+    CheckConstraint("(status = 'OPEN') = (closed_at is null)"),
     CheckConstraint("status = 'OPEN' or (actor is not null and reason is not null)"),
     Index("dead_letters_open", "queue", "dead_at", postgresql_where=text("status = 'OPEN'")),
 )

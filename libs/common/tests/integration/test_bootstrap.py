@@ -160,19 +160,19 @@ async def test_a_statement_planned_on_empty_tables_probes_the_index_when_they_ar
     connection = await asyncpg.connect(database_url)
     await connection.execute(
         """
-        prepare settled (uuid[]) as
+        prepare finished (uuid[]) as
             update intents set done_at = now()
-            from unnest($1) as settled (intent_id) where intents.intent_id = settled.intent_id
+            from unnest($1) as finished (intent_id) where intents.intent_id = finished.intent_id
         """
     )
-    await connection.execute("execute settled (array[gen_random_uuid()])")
+    await connection.execute("execute finished (array[gen_random_uuid()])")
     await connection.execute(
         """
         insert into intents (intent_id, kind, payload, attempts, due_at)
         select gen_random_uuid(), 'test', '', 0, now() from generate_series(1, 2000)
         """
     )
-    explained = await connection.fetch("explain verbose execute settled (array[gen_random_uuid()])")
+    explained = await connection.fetch("explain verbose execute finished (array[gen_random_uuid()])")
     await connection.close()
     plan = "\n".join(line for (line,) in explained)
     assert "unnest($1)" in plan, f"planned anew: {plan}"

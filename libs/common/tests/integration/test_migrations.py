@@ -206,7 +206,7 @@ async def test_the_inbox_outlives_the_oldest_dead_letter(owner, service):
     )
     assert await dropped(service) == {name: (False, "an open dead letter is as old")}
     await service.execute(
-        "update dead_letters set status = 'DISCARDED', settled_at = now(), actor = 'operator', reason = 'obsolete'"
+        "update dead_letters set status = 'DISCARDED', closed_at = now(), actor = 'operator', reason = 'obsolete'"
     )
     assert await dropped(service) == {name: (True, None)}
 

@@ -77,7 +77,7 @@ def case_opened(case: Case, event_id: UUID, at: datetime) -> AdminAlertRaised:
         f"{case.kind} ({case.reference}): {case.detail}",
         service="reconciler",
         at=at,
-        fields={"case_id": ids.encode(CASE, case.case_id), "kind": case.kind, "reference": case.reference},
+        fields={"caseId": ids.encode(CASE, case.case_id), "kind": case.kind, "reference": case.reference},
         event_id=event_id,
     )
 
