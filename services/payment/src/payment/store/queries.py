@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import Select, select, text
-from sqlalchemy.dialects.postgresql import asyncpg
 
+from common import statements
 from common.database import Row, Tx
 from common.idempotency import Key
 from payment.domain.history import HistoryFilter
@@ -30,8 +30,6 @@ where merchant_id = :merchant_id and user_id = :user_id and route = :route and k
   and subject = :subject
 """
 
-_DIALECT = asyncpg.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-
 
 async def payments_by_id(tx: Tx, payment_ids: Collection[UUID]) -> list[Payment]:
     return [payment_rows.read(row) for row in await tx.execute(_BY_IDS, ids=list(payment_ids))]
@@ -54,8 +52,7 @@ async def payment_by_invoice(tx: Tx, invoice_id: UUID) -> Payment | None:
 
 async def history(tx: Tx, merchant_id: str, wanted: HistoryFilter) -> list[Payment]:
     """The payments of one page, and one more when there are more."""
-    statement = _history(merchant_id, wanted).compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    return [payment_rows.read(row) for row in await tx.execute(statement.string, **statement.params)]
+    return [payment_rows.read(row) for row in await statements.run(tx, _history(merchant_id, wanted))]
 
 
 def _history(merchant_id: str, wanted: HistoryFilter) -> Select[tuple[object, ...]]:

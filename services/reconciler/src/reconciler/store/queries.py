@@ -1,12 +1,11 @@
 """Reads of reconciliation and billing analytics. Pages are built with Core, the rest is text."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Select, Table, select, tuple_
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
+from common import statements
 from common.database import Tx
 from reconciler.domain.billing import BillingDay
 from reconciler.domain.books import Comparison, Difference
@@ -15,8 +14,6 @@ from reconciler.domain.runs import Case, CaseStatus, Position, Run
 from reconciler.store import rows, tables
 
 MISSING_MAX = 20_000
-
-_DIALECT = dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 
 _CURSOR = "select checked_until from delivery_cursors where producer = :producer"
 
@@ -56,7 +53,7 @@ async def runs(tx: Tx, limit: int, after: Position | None = None) -> list[Run]:
     """At most *limit* runs, newest first, those after *after*."""
     columns = [column for column in tables.runs.c if column.name != "leased_until"]
     statement = _page(select(*columns), tables.runs, "started_at", "run_id", limit, after)
-    return [rows.run(row) for row in await _fetch(tx, statement)]
+    return [rows.run(row) for row in await statements.run(tx, statement)]
 
 
 async def cases(tx: Tx, status: CaseStatus | None, limit: int, after: Position | None = None) -> list[Case]:
@@ -65,7 +62,7 @@ async def cases(tx: Tx, status: CaseStatus | None, limit: int, after: Position |
     statement = _page(select(*columns), tables.cases, "opened_at", "case_id", limit, after)
     if status is not None:
         statement = statement.where(tables.cases.c.status == status)
-    return [rows.case(row) for row in await _fetch(tx, statement)]
+    return [rows.case(row) for row in await statements.run(tx, statement)]
 
 
 def _page(statement: Select[Any], table: Table, time: str, key: str, limit: int, after: Position | None) -> Select[Any]:
@@ -73,11 +70,6 @@ def _page(statement: Select[Any], table: Table, time: str, key: str, limit: int,
     if after is not None:
         statement = statement.where(tuple_(*order) < tuple_(after.at, after.id))
     return statement.order_by(*(column.desc() for column in order)).limit(limit)
-
-
-async def _fetch(tx: Tx, statement: Select[Any]) -> Sequence[Any]:
-    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    return (await tx.execute(compiled.string, **compiled.params)).all()
 
 
 async def open_cases_count(tx: Tx) -> int:
