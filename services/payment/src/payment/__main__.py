@@ -40,8 +40,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
     async with open_gateways(settings.gateway_accounts, calls.record) as gateways:
         lookups = OrderLookup(
             gateways,
-            timeout_seconds=settings.gateway_ask_timeout_seconds,
-            concurrency=settings.gateway_ask_concurrency,
+            timeout_seconds=settings.gateway_lookup_timeout_seconds,
+            concurrency=settings.gateway_lookup_concurrency,
         )
         fees = FeeRuleCache(db)
         await fees.refresh()
@@ -49,7 +49,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         fraud_stub = FraudServiceStub(resources.channel("fraud", settings.fraud_address))  # type: ignore[no-untyped-call]
         wallet_stub = WalletServiceStub(resources.channel("wallet", settings.wallet_address))  # type: ignore[no-untyped-call]
         fraud = FraudScores(fraud_stub, fail_open=settings.fraud_fail_open)
-        closing = ClosingSettings(settings.policy, settings.gateway_timeout_seconds)
+        closing = ClosingSettings(settings.decisions, settings.gateway_timeout_seconds)
         cancellations = Cancellations(db, clock, gateways, lookups, closing)
         order_settings = OrderSettings(settings.public_url, settings.gateway_timeout_seconds)
         orders = GatewayOrders(db, clock, gateways, cancellations, order_settings)
@@ -57,14 +57,14 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         responses = ResponseCache(redis)
         drafts = PaymentDrafts(Packs(wallet_stub), fees, settings.limits, account_of_new_payments(gateways), clock)
         create = CreatePayment(drafts, fraud, inserts, orders, responses)
-        verification = Verification(db, redis, clock, lookups, settings.policy)
-        sweep = Sweep(db, clock, lookups, settings.policy, settings.check_schedule)
+        verification = Verification(db, redis, clock, lookups, settings.decisions)
+        sweep = Sweep(db, clock, lookups, settings.decisions, settings.check_schedule)
         test_domains = settings.environment != "production"
         yield Service(
             http=routes.routes(Endpoints(db, create, verification, cancellations, test_domains)),
             grpc=[(add_PaymentServiceServicer_to_server, PaymentServicer(db))],
             subscriptions=consumers.subscriptions(
-                db, clock, gateways, lookups, ConsumerSettings(settings.policy, settings.invoice_prefix)
+                db, clock, gateways, lookups, ConsumerSettings(settings.decisions, settings.invoice_prefix)
             ),
             workers=[fraud.workers, inserts.workers, orders.workers, cancellations.workers, responses.workers],
             jobs=[

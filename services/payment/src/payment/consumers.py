@@ -19,7 +19,7 @@ from gateways import Gateways, MalformedWebhook
 from payment.domain.orders import OrderKey
 from payment.domain.states import Review
 from payment.use_cases import invoices, order_syncs, reviews, webhooks
-from payment.use_cases.decisions import LateSuccessPolicy
+from payment.use_cases.decisions import DecisionSettings
 from payment.use_cases.invoices import InvoiceRequest
 from payment.use_cases.order_lookups import LookupResult, OrderLookup
 from payment.use_cases.reviews import ReviewDecision
@@ -31,7 +31,7 @@ INVOICES_MAX = 128
 
 
 class ConsumerSettings(msgspec.Struct, frozen=True):
-    policy: LateSuccessPolicy
+    decisions: DecisionSettings
     invoice_prefix: str
 
 
@@ -39,13 +39,12 @@ def subscriptions(
     db: Database, clock: Clock, gateways: Gateways, lookups: OrderLookup, settings: ConsumerSettings
 ) -> list[Subscription]:
     """What payment handles, one row for each message type."""
-    policy = settings.policy
     return [
         Subscription(
             "webhook.processing",
             WebhookReceived,
             decode=partial(parse_webhook, gateways),
-            handle=partial(on_webhooks_received, clock=clock, policy=policy),
+            handle=partial(on_webhooks_received, clock=clock, settings=settings.decisions),
             fetch=partial(webhooks.look_up_orders, lookups),
             on_retry=partial(webhooks.announce_retries, clock=clock),
             events_max=WEBHOOKS_MAX,
@@ -54,7 +53,7 @@ def subscriptions(
             "payment.processing",
             PaymentSyncRequested,
             decode=parse_sync_request,
-            handle=partial(on_syncs_requested, clock=clock, policy=policy),
+            handle=partial(on_syncs_requested, clock=clock, settings=settings.decisions),
             fetch=partial(order_syncs.look_up_payments, db, lookups),
         ),
         Subscription(
@@ -86,10 +85,10 @@ async def on_webhooks_received(
     results: Mapping[OrderKey, LookupResult],
     *,
     clock: Clock,
-    policy: LateSuccessPolicy,
+    settings: DecisionSettings,
 ) -> list[DomainError | None]:
     """Apply what the gateway confirms of each webhook's claim."""
-    return await webhooks.process_webhooks(tx, received, results, clock=clock, policy=policy)
+    return await webhooks.process_webhooks(tx, received, results, clock=clock, settings=settings)
 
 
 async def on_syncs_requested(
@@ -98,10 +97,10 @@ async def on_syncs_requested(
     results: Mapping[OrderKey, LookupResult],
     *,
     clock: Clock,
-    policy: LateSuccessPolicy,
+    settings: DecisionSettings,
 ) -> list[DomainError | None]:
     """Apply what the gateway shows of each payment's order."""
-    return await order_syncs.sync_requested_payments(tx, payment_ids, results, clock, policy)
+    return await order_syncs.sync_requested_payments(tx, payment_ids, results, clock, settings)
 
 
 async def on_payments_reviewed(

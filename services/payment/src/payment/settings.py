@@ -1,6 +1,6 @@
 """What payment reads from its environment, beside what every service and its gateways do."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import NoDecode
@@ -9,37 +9,60 @@ from gateways.registry import GatewaySettings
 from payment.domain.check_schedule import CheckSchedule
 from payment.domain.pricing import TaxRule
 from payment.domain.purchases import PaymentLimits
-from payment.use_cases.decisions import LateSuccessPolicy
+from payment.domain.states import LateSuccessPolicy
+from payment.use_cases.decisions import DecisionSettings
 
 
 class Settings(GatewaySettings):
+    # host:port of the wallet's gRPC endpoint.
     wallet_address: str = "127.0.0.1:18023"
+    # host:port of fraud's gRPC endpoint.
     fraud_address: str = "127.0.0.1:18033"
 
+    # How long the gateway may take to make or close an order, in seconds.
     gateway_timeout_seconds: float = Field(10.0, gt=0, le=30)
-    # How long a webhook's batch waits for the gateway's answer before the webhook is retried later.
-    gateway_ask_timeout_seconds: float = Field(5.0, gt=0, le=20)
-    gateway_ask_concurrency: int = Field(32, ge=1, le=64)
+    # How long a batch of webhooks waits for the gateway's answer, in seconds; the webhooks are retried after that.
+    gateway_lookup_timeout_seconds: float = Field(
+        5.0,
+        gt=0,
+        le=20,
+        validation_alias=AliasChoices("GATEWAY_LOOKUP_TIMEOUT_SECONDS", "GATEWAY_ASK_TIMEOUT_SECONDS"),
+    )
+    # How many orders are looked up at the gateways at once.
+    gateway_lookup_concurrency: int = Field(
+        32, ge=1, le=64, validation_alias=AliasChoices("GATEWAY_LOOKUP_CONCURRENCY", "GATEWAY_ASK_CONCURRENCY")
+    )
 
+    # Currencies in which payments are made, comma-separated ISO 4217 codes.
     enabled_currencies: Annotated[frozenset[str], NoDecode] = frozenset({"INR"})
+    # The smallest amount of a payment, in minor units (paise).
     amount_min_minor: int = Field(100, ge=1, validation_alias=AliasChoices("AMOUNT_MIN_MINOR", "PAYMENT_AMOUNT_MIN"))
+    # The largest amount of a payment, in minor units (paise).
     amount_max_minor: int = Field(
         50_000_000, ge=1, validation_alias=AliasChoices("AMOUNT_MAX_MINOR", "PAYMENT_AMOUNT_MAX")
     )
-    # Cashfree takes 15 minutes to 30 days.
+    # How long an order may be paid, in minutes; Cashfree takes 15 minutes to 30 days.
     order_expiry_minutes: int = Field(30, ge=16, le=43_200)
 
+    # The rate of GST in basis points: 1800 is 18 %.
     gst_rate_basis_points: int = Field(1800, ge=0, le=10_000)
+    # Whether prices include GST; otherwise it is added.
     gst_inclusive: bool = True
+    # The GST code of the seller's state, two digits: within it CGST and SGST are due, across states IGST.
     seller_state: str = Field("29", pattern=r"^[0-9]{2}$")
+    # What the numbers of invoices begin with.
     invoice_prefix: str = Field("CD", pattern=r"^[A-Z0-9-]{1,8}$")
 
+    # Whether a payment is made when fraud does not answer in time; otherwise it is refused with 503.
     fraud_fail_open: bool = True
-    # A success after FAILED, EXPIRED or CANCELLED: grant it, or hold it for a person.
-    late_success_policy: Literal["fulfil", "review"] = "fulfil"
+    # A success after FAILED, EXPIRED or CANCELLED: grant it (fulfil), or hold it for a person (review).
+    late_success_policy: LateSuccessPolicy = LateSuccessPolicy.FULFIL
 
+    # The time between two sweeps for unresolved payments, in seconds.
     sweep_seconds: float = Field(5.0, gt=0)
+    # The wait before an unresolved payment's order is looked up for the first time, in seconds; it doubles.
     sweep_after_seconds: int = Field(60, ge=1)
+    # The longest wait between two look-ups of an unresolved payment's order, in seconds.
     sweep_longest_seconds: int = Field(1800, ge=1)
 
     @field_validator("enabled_currencies", mode="before")
@@ -63,5 +86,5 @@ class Settings(GatewaySettings):
         return CheckSchedule(self.sweep_after_seconds, self.sweep_longest_seconds)
 
     @property
-    def policy(self) -> LateSuccessPolicy:
-        return LateSuccessPolicy(self.late_success_policy, self.public_url)
+    def decisions(self) -> DecisionSettings:
+        return DecisionSettings(self.late_success_policy, self.public_url)

@@ -101,7 +101,7 @@ def settings(
         "CASHFREE_SECRET_KEY": SECRET,
         "CASHFREE_NOTIFY_URL": hooks.url,
         "GATEWAY_TIMEOUT_SECONDS": "2",
-        "GATEWAY_ASK_TIMEOUT_SECONDS": "2",
+        "GATEWAY_LOOKUP_TIMEOUT_SECONDS": "2",
         "FRAUD_ADDRESS": f"127.0.0.1:{neighbours.port}",
         "WALLET_ADDRESS": f"127.0.0.1:{neighbours.port}",
     }

@@ -22,7 +22,16 @@ from payment.domain.orders import ObservedOrder
 from payment.domain.payments import Transition, move
 from payment.domain.reviews import reviewed
 from payment.domain.state_machine import Alerted, Announcement, Created, Decision, Moved, Transaction
-from payment.domain.states import CLOSED_UNPAID, MOVES, PAID, UNRESOLVED, CaptureStatus, Review, Status
+from payment.domain.states import (
+    CLOSED_UNPAID,
+    MOVES,
+    PAID,
+    UNRESOLVED,
+    CaptureStatus,
+    LateSuccessPolicy,
+    Review,
+    Status,
+)
 
 from ..builders import Builders
 
@@ -176,7 +185,9 @@ def test_a_surcharge_is_no_mismatch(build: Build) -> None:
 
 
 def test_a_late_success_is_reviewed_when_the_policy_says_so(build: Build) -> None:
-    decision = decided(build, Status.EXPIRED, build.order(OrderStatus.PAID, build.attempt()), late_success="review")
+    decision = decided(
+        build, Status.EXPIRED, build.order(OrderStatus.PAID, build.attempt()), late_success=LateSuccessPolicy.REVIEW
+    )
     assert decision.payment.status is Status.EXPIRED
     assert decision.payment.review_reason == "late_success"
 

@@ -76,11 +76,11 @@ class PaymentUnresolved(Unresolved):
 
 
 class PaymentNotCancellable(FailedPrecondition):
-    fix = "Only an unpaid payment can be cancelled; ask for a refund of a paid one."
+    fix = "Only an unpaid payment can be cancelled; for a paid one, contact support with the payment id."
 
 
 class OrderStateUnknown(Unresolved):
-    """The gateway does not show a state of the order that settles the question; it is looked up again."""
+    """The gateway does not show a state of the order that answers the question; it is looked up again."""
 
     fix = "Wait: the gateway is asked again automatically."
 

@@ -12,7 +12,7 @@ from gateways import AttemptStatus, OrderRefused, OrderSnapshot, OrderStatus, Pa
 from payment.domain.errors import OrderStateUnknown, OrderTagMismatch
 from payment.domain.orders import ObservedOrder, highest_ranked
 from payment.domain.payments import Payment, Transition, move
-from payment.domain.states import PAID, UNRESOLVED, CaptureStatus, Review, Status
+from payment.domain.states import PAID, UNRESOLVED, CaptureStatus, LateSuccessPolicy, Review, Status
 
 # The actor of a move that the gateway's answer causes.
 ACTOR = "service:payment"
@@ -88,12 +88,12 @@ def decide(
     new_id: Callable[[], UUID],
     *,
     captures: Collection[str] = (),
-    late_success: str = "fulfil",
+    late_success: LateSuccessPolicy = LateSuccessPolicy.FULFIL,
 ) -> Decision:
     """Apply what the gateway shows of *order* to *payment*; the caller holds the payment's lock.
 
     *captures* are the gateway payment ids already recorded for it (see needs_captures). *late_success* says what a
-    success after FAILED, EXPIRED or CANCELLED leads to: "fulfil" or "review". Raises OrderTagMismatch when the order
+    success after FAILED, EXPIRED or CANCELLED leads to. Raises OrderTagMismatch when the order
     does not carry this payment's tag, OrderStateUnknown when the order does not confirm what its attempts claim, for
     example a success on an order that the gateway does not show as paid (yet).
     """
@@ -163,7 +163,7 @@ def _capture(
     now: datetime,
     new_id: Callable[[], UUID],
     captures: Collection[str],
-    late_success: str,
+    late_success: LateSuccessPolicy,
 ) -> None:
     """The order is paid and *attempt* says that it paid it."""
     payment = decision.payment
@@ -181,7 +181,7 @@ def _capture(
         detail = f"captured twice, the second time as {attempt.gateway_payment_id}; refund it"
         decision.announcements.append(Alerted(payment, "duplicate_capture", detail, now))
         return
-    if payment.status not in UNRESOLVED and late_success != "fulfil":
+    if payment.status not in UNRESOLVED and late_success is LateSuccessPolicy.REVIEW:
         _quarantine(decision, "late_success", f"paid after it was {payment.status}", now, attempt)
         return
     decision.transactions.append(

@@ -50,6 +50,13 @@ CLOSED_UNPAID = frozenset({S.FAILED, S.EXPIRED, S.CANCELLED})
 PAID = frozenset(Status) - UNRESOLVED - CLOSED_UNPAID
 
 
+class LateSuccessPolicy(StrEnum):
+    """What a success after FAILED, EXPIRED or CANCELLED leads to: it is granted, or held for a person."""
+
+    FULFIL = "fulfil"
+    REVIEW = "review"
+
+
 class CaptureStatus(StrEnum):
     """A transaction: money that the gateway took."""
 

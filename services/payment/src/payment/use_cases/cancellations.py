@@ -17,7 +17,7 @@ from payment.domain.orders import ObservedOrder, OrderKey
 from payment.domain.payments import Origin, Payment
 from payment.domain.states import Status
 from payment.store import commands, queries
-from payment.use_cases.decisions import LateSuccessPolicy, apply_orders
+from payment.use_cases.decisions import DecisionSettings, apply_orders
 from payment.use_cases.order_lookups import LookupRequest, OrderLookup
 from payment.wire import events
 
@@ -46,7 +46,7 @@ _closing_intent = msgspec.json.Decoder(ClosingIntent).decode
 
 
 class ClosingSettings(msgspec.Struct, frozen=True):
-    policy: LateSuccessPolicy
+    decisions: DecisionSettings
     timeout_seconds: float
 
 
@@ -117,7 +117,7 @@ class Cancellations:
         closings = [(_closing_intent(intent.payload), order) for intent, order in outcomes]
         orders = {closing.lookup.order: order for closing, order in closings}
         locked = await commands.lock_payments(tx, {closing.payment_id for closing, _ in closings})
-        applied = await apply_orders(tx, locked.values(), orders, self._clock, self._settings.policy)
+        applied = await apply_orders(tx, locked.values(), orders, self._clock, self._settings.decisions)
         await outbox.append(tx, applied.messages)
 
 

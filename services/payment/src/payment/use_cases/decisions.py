@@ -14,15 +14,16 @@ from payment.domain.errors import OrderStateUnknown
 from payment.domain.orders import ObservedOrder, OrderKey
 from payment.domain.payments import Payment
 from payment.domain.state_machine import Decision
+from payment.domain.states import LateSuccessPolicy
 from payment.store import commands
 from payment.use_cases import metrics
 from payment.use_cases.announcements import messages_for
 
 
-class LateSuccessPolicy(msgspec.Struct, frozen=True):
-    """What a success after FAILED, EXPIRED or CANCELLED leads to, and where a failed payment may be tried again."""
+class DecisionSettings(msgspec.Struct, frozen=True):
+    """What a late success leads to; *public_url* is where a failed payment may be tried again."""
 
-    late_success: str
+    late_success: LateSuccessPolicy
     public_url: str
 
 
@@ -41,7 +42,7 @@ async def apply_orders(
     payments: Iterable[Payment],
     orders: Mapping[OrderKey, ObservedOrder],
     clock: Clock,
-    policy: LateSuccessPolicy,
+    settings: DecisionSettings,
 ) -> Applied:
     """Decide about locked *payments* whose orders are in *orders*, and save what was decided."""
     now = clock.now()
@@ -59,7 +60,7 @@ async def apply_orders(
                 now,
                 ids.new,
                 captures=captures.get(payment.id, ()),
-                late_success=policy.late_success,
+                late_success=settings.late_success,
             )
         except OrderStateUnknown as error:
             applied.unknown[payment.id] = error
@@ -76,6 +77,6 @@ async def apply_orders(
     )
     await commands.save_payments(tx, changed)
     await commands.add_history(tx, [transition for decision in decisions for transition in decision.transitions])
-    applied.messages = messages_for(decisions, policy.public_url)
+    applied.messages = messages_for(decisions, settings.public_url)
     metrics.moved(decisions, now)
     return applied

@@ -13,7 +13,7 @@ from payment.domain.errors import OrderStateUnknown, PaymentNotKnownYet
 from payment.domain.orders import OrderKey
 from payment.domain.payments import Payment
 from payment.store import commands, queries, sweep
-from payment.use_cases.decisions import Applied, LateSuccessPolicy, apply_orders
+from payment.use_cases.decisions import Applied, DecisionSettings, apply_orders
 from payment.use_cases.order_lookups import LookupResult, OrderLookup, lookup_of, observed_only
 
 
@@ -23,13 +23,13 @@ async def sync_payments(
     payment_ids: Collection[UUID],
     results: Mapping[OrderKey, LookupResult],
     clock: Clock,
-    policy: LateSuccessPolicy,
+    settings: DecisionSettings,
     schedule: CheckSchedule | None = None,
 ) -> Applied:
     """Apply look-up results to these payments; with *schedule*, set their next checks too."""
     async with db.begin() as tx:
         locked = await commands.lock_payments(tx, payment_ids)
-        applied = await apply_orders(tx, locked.values(), observed_only(results), clock, policy)
+        applied = await apply_orders(tx, locked.values(), observed_only(results), clock, settings)
         if schedule:
             after = [
                 applied.decisions[payment.id].payment if payment.id in applied.decisions else payment
@@ -54,11 +54,11 @@ async def sync_requested_payments(
     payment_ids: Sequence[UUID],
     results: Mapping[OrderKey, LookupResult],
     clock: Clock,
-    policy: LateSuccessPolicy,
+    settings: DecisionSettings,
 ) -> list[DomainError | None]:
     """Apply look-up results; for each payment, why it has to be looked up again, or None."""
     locked = await commands.lock_payments(tx, set(payment_ids))
-    applied = await apply_orders(tx, locked.values(), observed_only(results), clock, policy)
+    applied = await apply_orders(tx, locked.values(), observed_only(results), clock, settings)
     await outbox.append(tx, applied.messages)
     return [_open_question(locked.get(payment_id), applied) for payment_id in payment_ids]
 

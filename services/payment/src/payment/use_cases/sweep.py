@@ -8,7 +8,7 @@ from payment.domain.check_schedule import CheckSchedule
 from payment.store import sweep
 from payment.store.sweep import DuePayment
 from payment.use_cases import metrics
-from payment.use_cases.decisions import LateSuccessPolicy
+from payment.use_cases.decisions import DecisionSettings
 from payment.use_cases.order_lookups import LookupRequest, OrderLookup
 from payment.use_cases.order_syncs import sync_payments
 
@@ -20,12 +20,12 @@ class Sweep:
     """Safe to run N times: a due row is leased to one process."""
 
     def __init__(
-        self, db: Database, clock: Clock, lookups: OrderLookup, policy: LateSuccessPolicy, schedule: CheckSchedule
+        self, db: Database, clock: Clock, lookups: OrderLookup, settings: DecisionSettings, schedule: CheckSchedule
     ) -> None:
         self._db = db
         self._clock = clock
         self._lookups = lookups
-        self._policy = policy
+        self._settings = settings
         self._schedule = schedule
 
     async def run_once(self) -> int:
@@ -34,7 +34,7 @@ class Sweep:
         if due:
             results = await self._lookups.look_up([LookupRequest(each.order, each.gateway_order_id) for each in due])
             payment_ids = [each.payment_id for each in due]
-            applied = await sync_payments(self._db, payment_ids, results, self._clock, self._policy, self._schedule)
+            applied = await sync_payments(self._db, payment_ids, results, self._clock, self._settings, self._schedule)
             for decision in applied.decisions.values():
                 for transition in decision.transitions:
                     metrics.swept(transition.to_status)

@@ -8,7 +8,7 @@ from common.database import Database
 from common.redis import best_effort
 from payment.domain.orders import ObservedOrder
 from payment.domain.payments import Payment
-from payment.use_cases.decisions import LateSuccessPolicy
+from payment.use_cases.decisions import DecisionSettings
 from payment.use_cases.order_lookups import OrderLookup, lookup_of
 from payment.use_cases.order_syncs import sync_payments
 from payment.wire import events
@@ -20,13 +20,13 @@ class Verification:
     """Verify payments, one look-up at a time for each."""
 
     def __init__(
-        self, db: Database, redis: Redis, clock: Clock, lookups: OrderLookup, policy: LateSuccessPolicy
+        self, db: Database, redis: Redis, clock: Clock, lookups: OrderLookup, settings: DecisionSettings
     ) -> None:
         self._db = db
         self._redis = redis
         self._clock = clock
         self._lookups = lookups
-        self._policy = policy
+        self._settings = settings
 
     async def verify(self, payment: Payment) -> Payment:
         """The payment as the gateway's answer leaves it; unchanged when the gateway does not answer now.
@@ -41,7 +41,7 @@ class Verification:
             return payment
         try:
             results = await self._lookups.look_up([lookup_of(payment, read_attempts=True)])
-            applied = await sync_payments(self._db, [payment.id], results, self._clock, self._policy)
+            applied = await sync_payments(self._db, [payment.id], results, self._clock, self._settings)
             if payment.id in applied.unknown or not isinstance(results[payment.order_key], ObservedOrder):
                 await self._request_sync(payment)
             decision = applied.decisions.get(payment.id)

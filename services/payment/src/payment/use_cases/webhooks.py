@@ -18,7 +18,7 @@ from payment.domain.payments import Payment
 from payment.domain.states import Status
 from payment.store import commands
 from payment.use_cases import metrics
-from payment.use_cases.decisions import Applied, LateSuccessPolicy, apply_orders
+from payment.use_cases.decisions import Applied, DecisionSettings, apply_orders
 from payment.use_cases.order_lookups import LookupResult, OrderLookup, lookups_of_webhooks, observed_only
 from payment.wire import webhook_events
 
@@ -57,12 +57,12 @@ async def process_webhooks(
     results: Mapping[OrderKey, LookupResult],
     *,
     clock: Clock,
-    policy: LateSuccessPolicy,
+    settings: DecisionSettings,
 ) -> list[DomainError | None]:
     """Apply what the gateway confirms; an unknown order and a state that it does not show are retried."""
     now = clock.now()
     payments = await commands.lock_orders(tx, {webhook.order for webhook in webhooks if webhook.order})
-    applied = await apply_orders(tx, payments.values(), observed_only(results), clock, policy)
+    applied = await apply_orders(tx, payments.values(), observed_only(results), clock, settings)
     refusals: list[DomainError | None] = []
     messages: list[Message] = list(applied.messages)
     for webhook in webhooks:
