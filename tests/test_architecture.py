@@ -39,7 +39,7 @@ IMPURE = {"asyncio", "random", "secrets", "time", "sqlalchemy", "asyncpg", "aioh
 OUTSIDE = {"operator", "community-api"}
 # Names of a file that is only glue between others.
 FORBIDDEN_NAMES = {"utils", "helpers", "manager", "base", "misc", "common_utils"}
-# A module is named by a noun; these gerunds are the field's nouns (house-style §4.0).
+# A module is named by a noun; these gerunds are the field's nouns.
 GERUNDS = {
     "batching", "consuming", "testing", "pricing", "billing", "routing", "metering", "rendering", "signing", "dunning",
     "matching",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from common.services import SERVICES
-from common.settings import ServiceSettings
+from common.settings import ServiceSettings, duration_text
 from common.topology import CONTRACT, Event
 from ops.ports import ROOT
 
@@ -67,16 +68,15 @@ def settings_page() -> str:
     lines += [
         "A service reads its environment once, at start, all of it; a missing or wrong value stops it with the name of",
         "the variable. Secrets have no default and are never printed. Several names in one cell are aliases; the first",
-        "one is preferred.",
+        "one is preferred. A service's own table repeats a common setting where the service has another default.",
         "",
         "## Every service",
         "",
-        *_settings_table(ServiceSettings, set()),
+        *_settings_table(ServiceSettings),
     ]
-    common = set(ServiceSettings.model_fields)
     for service in SERVICES.values():
         module = importlib.import_module(f"{service.package}.settings")
-        table = _settings_table(module.Settings, common)
+        table = _settings_table(module.Settings, ServiceSettings)
         lines += ["", f"## {service.name}", "", *(table if len(table) > 2 else ["None of its own."])]
     return "\n".join(lines) + "\n"
 
@@ -143,16 +143,21 @@ def _type(field: FieldDescriptorProto, message: DescriptorProto) -> str:
     return f"{name}, repeated" if field.label == FieldDescriptorProto.LABEL_REPEATED else name
 
 
-def _settings_table(settings: type[ServiceSettings], left_out: set[str]) -> list[str]:
+def _settings_table(settings: type[ServiceSettings], base: type[ServiceSettings] | None = None) -> list[str]:
+    """A row for each setting; with *base*, for those that are not as they are there."""
+    known = {name: _default(field) for name, field in base.model_fields.items()} if base else {}
     comments = _comments(settings)
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in settings.model_fields.items():
-        if name not in left_out:
+        if known.get(name) != _default(field):
             rows.append(f"| {_variables(name, field)} | {_default(field)} | {comments.get(name, '')} |")
     return rows
 
 
 def _variables(name: str, field: FieldInfo) -> str:
+    """The environment names of a field; its title where it is read from several variables."""
+    if field.title:
+        return f"`{field.title}`"
     alias = field.validation_alias
     names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [str(alias or name)]
     return ", ".join(f"`{each.upper()}`" for each in names)
@@ -162,16 +167,25 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     default = field.get_default(call_default_factory=True)
-    if default is PydanticUndefined or default in (None, "", (), frozenset()) or isinstance(default, SecretStr):
+    if default is PydanticUndefined or default in (None, "", (), frozenset(), {}) or isinstance(default, SecretStr):
         return "–"
+    if isinstance(default, timedelta):
+        return f"`{duration_text(default)}`"
     if isinstance(default, tuple | frozenset):
         return f"`{','.join(str(part) for part in default)}`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 def _comments(settings: type[ServiceSettings]) -> dict[str, str]:
-    """The comment lines right above each field, which say what it is for."""
-    source = inspect.getsource(settings)
+    """The comment lines right above each field, which say what it is for; those of a subclass before its bases'."""
+    found: dict[str, str] = {}
+    for declared in reversed(settings.__mro__):
+        if issubclass(declared, ServiceSettings):
+            found |= _comments_in(inspect.getsource(declared))
+    return found
+
+
+def _comments_in(source: str) -> dict[str, str]:
     lines = source.splitlines()
     found = {}
     for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
@@ -181,5 +195,6 @@ def _comments(settings: type[ServiceSettings]) -> dict[str, str]:
                 if not line.strip().startswith("#"):
                     break
                 above.append(line.strip().removeprefix("#").strip())
-            found[node.target.id] = " ".join(reversed(above)).replace("|", "\\|")
+            if above:
+                found[node.target.id] = " ".join(reversed(above)).replace("|", "\\|")
     return found

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 
 from common.services import SERVICES
+from common.settings import RETRY_SCHEDULE_MS
 from ops.credentials import OPERATOR, Credentials
 from ops.ports import Layout
 from ops.processes import Process
@@ -12,7 +13,6 @@ from ops.rabbitmq import ADMINISTRATOR, VHOST
 
 DATABASE = "commdesk"
 CASHFREE_API_VERSION = "2025-01-01"
-RETRY_SCHEDULE_MS = "30000,120000,600000,1800000"
 
 # The nice values of protos/services.toml are at most this: accepting goes before working off (ADR 0013).
 NICE_WORKING_OFF = 10
@@ -28,7 +28,8 @@ PASSED_ON = (
     "TOKEN_EXPIRY",
     "SWEEP_AFTER_SECONDS",
     "SWEEP_LONGEST_SECONDS",
-    "SETTLE_SECONDS",
+    "TOLERANCE_SECONDS",
+    "SETTLE_SECONDS",  # its older name
 )
 
 # The sandbox completes payments quickly, for people who watch; a caller of `up` may set any of them.
@@ -152,7 +153,8 @@ def _nice_working_off(environ: Mapping[str, str]) -> int:
 
 def retry_schedule_ms(environ: Mapping[str, str]) -> list[int]:
     """The delays of this stack's retry tiers; the services' own default unless the caller of `up` sets others."""
-    return [int(part) for part in environ.get("RETRY_SCHEDULE_MS", RETRY_SCHEDULE_MS).split(",")]
+    given = environ.get("RETRY_SCHEDULE_MS")
+    return [int(part) for part in given.split(",")] if given else [*RETRY_SCHEDULE_MS]
 
 
 def description(layout: Layout, credentials: Credentials, environ: Mapping[str, str]) -> dict[str, object]:

@@ -5,7 +5,7 @@ import openapi_spec_validator
 import pytest
 
 from common import api_reference, openapi
-from ops import reference
+from ops import contract_reference, reference
 from ops.ports import ROOT
 
 PAGES = reference.pages()
@@ -25,6 +25,37 @@ def test_every_operation_says_what_it_does() -> None:
     for path, operations in api_reference.document()["paths"].items():
         for method, operation in operations.items():
             assert operation["summary"], f"{method} {path}: the endpoint has no docstring"
+
+
+def settings_rows() -> list[list[str]]:
+    """Section, variables, default and meaning of each row of the page."""
+    rows = []
+    for section in contract_reference.settings_page().split("\n## ")[1:]:
+        name, *lines = section.splitlines()
+        table = [line.strip("|").split(" | ") for line in lines if line.startswith("| `")]
+        rows += [[name, *(cell.strip() for cell in cells)] for cells in table]
+    return rows
+
+
+def test_every_setting_says_what_it_does() -> None:
+    rows = settings_rows()
+    assert len(rows) > 90
+    for service, variables, default, meaning in rows:
+        assert default, f"{variables} of {service}"
+        assert meaning, f"{variables} of {service}: the field has no comment above it"
+
+
+def test_a_duration_is_shown_as_it_is_read() -> None:
+    defaults = {variables: default for service, variables, default, _ in settings_rows() if service == "identity"}
+    assert defaults["`TOKEN_EXPIRY`, `TOKEN_LIFE`"] == "`15m`"
+    assert defaults["`REFRESH_EXPIRY`, `REFRESH_LIFE`"] == "`30d`"
+
+
+def test_another_default_of_a_common_setting_is_shown() -> None:
+    defaults = {
+        service: default for service, variables, default, _ in settings_rows() if variables == "`IN_FLIGHT_MAX`"
+    }
+    assert defaults == {"Every service": "`2000`", "webhook-ingest": "`96`"}
 
 
 def commit(root: Path, document: bytes | None) -> None:

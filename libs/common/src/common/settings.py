@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Annotated, ClassVar, Literal, Self, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
@@ -11,9 +13,30 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
+# How long an event that cannot be handled yet waits before each retry, unless the environment says otherwise.
+RETRY_SCHEDULE_MS = (30_000, 120_000, 600_000, 1_800_000)
+
+_UNIT_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "": 1}
+_DURATION = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[smhd]?)")
+
 # Words that stand in examples and README files; a password that is one of them, or begins with one, is no password.
 _DEFAULTS = ("change", "default", "secret", "password", "guest", "postgres", "example", "test", "dev", "your", "admin")
 _SECRET_LENGTH_MIN = 16
+
+
+def duration(text: str) -> timedelta:
+    """`15m`, `7d`, `3600` (seconds). Raises ValueError for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("a duration is a number and one of s, m, h, d: for example 15m")
+    return timedelta(seconds=int(match["number"]) * _UNIT_SECONDS[match["unit"]])
+
+
+def duration_text(value: timedelta) -> str:
+    """*value*, which is of whole seconds, as `duration` reads it, in the largest unit that fits: `15m`, `30d`."""
+    seconds = int(value.total_seconds())
+    unit = next(unit for unit, size in _UNIT_SECONDS.items() if (seconds and seconds % size == 0) or size == 1)
+    return f"{seconds // _UNIT_SECONDS[unit]}{unit}"
 
 
 class ServiceSettings(BaseSettings):
@@ -29,47 +52,74 @@ class ServiceSettings(BaseSettings):
     # How short a secret may be in production, where it is not the general minimum. HS256 wants 256 bits.
     secret_length_min: ClassVar[Mapping[str, int]] = {"jwt_secret": 32, "encryption_key": 32}
 
+    # Where this runs: development, test or production, which refuses weak secrets and test addresses.
     environment: Literal["development", "test", "production"] = Field(
         "development", validation_alias=AliasChoices("ENVIRONMENT", "NODE_ENV")
     )
+    # The least severe log lines that are written.
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    # One JSON object for each line, or coloured text for people (pretty).
     log_format: Literal["json", "pretty"] = "json"
 
+    # The address on which HTTP and gRPC listen.
     bind_host: str = "127.0.0.1"
+    # The port of HTTP.
     http_port: Port = Field(8000, validation_alias=AliasChoices("HTTP_PORT", "PORT"))
+    # The port of gRPC.
     grpc_port: Port = 9000
+    # Where clients reach the edge; links in answers and mails begin with it.
     public_url: str = "http://127.0.0.1:18000"
+    # How long running requests and deliveries may take to finish at a stop, in seconds.
     shutdown_grace_seconds: float = Field(25.0, gt=0)
 
+    # PostgreSQL, as the service's own role.
     database_url: str = Field(repr=False)
+    # PostgreSQL as the schema's owner, direct and not through a pooler, for `migrate`; DATABASE_URL unless given.
     database_migration_url: str = Field("", repr=False)
+    # The most database connections of one process.
     pool_size: int = Field(4, ge=1, le=64)
+    # RabbitMQ, as the service's own user.
     rabbitmq_url: str = Field(repr=False)
+    # RabbitMQ as a user who may declare exchanges and queues; only `migrate` uses it.
     rabbitmq_migration_url: str = Field("", repr=False)
+    # Redis: caches, limits and locks that are best effort.
     redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False)
-    # Older deployments give Redis in parts; they are used when REDIS_URL is absent.
+    # Older deployments give Redis in parts, used when REDIS_URL is absent: this is the host.
     redis_host: str = ""
+    # The port of REDIS_HOST.
     redis_port: Port = 6379
+    # The password at REDIS_HOST.
     redis_password: SecretStr = SecretStr("")
 
+    # Ed25519, base64 of the raw 32 bytes: signs this service's calls to others.
     service_private_key: SecretStr
+    # The public keys of all services and operators, a JSON object of name to base64.
     service_public_keys: dict[str, str]
+    # Where identity publishes the keys of access tokens; empty accepts no such token.
     identity_jwks_url: str = ""
+    # Verifies the HS256 access tokens of an older issuer; without it none is accepted.
     jwt_secret: SecretStr | None = None
+    # The issuer that access tokens must name.
     token_issuer: str = "commdesk-identity"  # noqa: S105 - a name
+    # The audience that access tokens must name.
     token_audience: str = "commdesk"  # noqa: S105 - a name
+    # Accepted and checked where older deployments set it; nothing is encrypted with it.
     encryption_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("ENCRYPTION_KEY", "PAYMENT_ENCRYPTION_KEY")
     )
 
-    # HTTP requests that are answered at once; beyond it 503 and Retry-After.
+    # How many HTTP requests are answered at once; beyond it 503 and Retry-After.
     in_flight_max: int = Field(2_000, ge=1)
-    # RETRY_LADDER_MS is its older name.
+    # The waits of an event that cannot be handled yet, in milliseconds, comma-separated and growing: after each failed
+    # attempt it waits for the next of them, after the last it becomes a dead letter. The same for all services.
     retry_schedule_ms: Annotated[tuple[int, ...], NoDecode] = Field(
-        (30_000, 120_000, 600_000, 1_800_000), validation_alias=AliasChoices("RETRY_SCHEDULE_MS", "RETRY_LADDER_MS")
+        RETRY_SCHEDULE_MS, validation_alias=AliasChoices("RETRY_SCHEDULE_MS", "RETRY_LADDER_MS")
     )
+    # Whether GET /metrics is served.
     prometheus_enabled: bool = True
+    # Where sampled traces are sent (OTLP over HTTP); empty sends none.
     otel_exporter_otlp_endpoint: str = ""
+    # The share of requests that are traced, 0 to 1.
     trace_sample_ratio: float = Field(0.01, ge=0, le=1)
 
     @field_validator("environment", "log_level", mode="before")

@@ -1,10 +1,11 @@
 import base64
 import os
+from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from common.settings import ServiceSettings, is_weak, read
+from common.settings import ServiceSettings, duration, duration_text, is_weak, read
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 PUBLIC_KEY = base64.b64encode(bytes(range(32, 64))).decode()
@@ -39,7 +40,7 @@ def test_our_names_win(env: pytest.MonkeyPatch):
     assert read(ServiceSettings).http_port == 8001
 
 
-def test_the_retry_ladder_is_comma_separated_and_climbs(env: pytest.MonkeyPatch):
+def test_the_retry_schedule_is_comma_separated_and_grows(env: pytest.MonkeyPatch):
     env.setenv("RETRY_SCHEDULE_MS", "100, 200,300")
     assert read(ServiceSettings).retry_schedule_ms == (100, 200, 300)
     for wrong in ("200,100", "0,1", "1,1", "x"):
@@ -123,3 +124,28 @@ def test_what_counts_as_weak():
     assert is_weak("", 1)
     assert is_weak("Secret-but-long-enough-for-that", 16)
     assert not is_weak("Hq8mN2rb5YcDb7Rt", 16)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("7d", timedelta(days=7)),
+        ("15m", timedelta(minutes=15)),
+        ("12h", timedelta(hours=12)),
+        ("90", timedelta(seconds=90)),
+    ],
+)
+def test_durations_are_read(text: str, expected: timedelta) -> None:
+    assert duration(text) == expected
+    assert duration(duration_text(expected)) == expected
+
+
+@pytest.mark.parametrize("text", ["", "d", "1.5h", "-1d", "7 days", "7w"])
+def test_anything_else_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="a duration is"):
+        duration(text)
+
+
+def test_a_duration_is_written_in_its_largest_whole_unit() -> None:
+    assert [duration_text(timedelta(minutes=m)) for m in (15, 60, 90, 60 * 24 * 30)] == ["15m", "1h", "90m", "30d"]
+    assert [duration_text(timedelta(seconds=s)) for s in (0, 90)] == ["0s", "90s"]

@@ -8,6 +8,7 @@ from common.settings import ServiceSettings
 class Settings(ServiceSettings):
     """Thresholds are not settings: they are rows of the table `rules`."""
 
+    # The time between two reads of the table of rules, in seconds.
     rules_refresh_seconds: float = Field(10, gt=0)
-    # How long a scored payment counts before its PaymentCreated has been counted.
+    # How long a scored payment counts before its PaymentCreated has been counted, in seconds.
     in_flight_seconds: int = Field(10, ge=1, le=120)

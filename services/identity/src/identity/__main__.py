@@ -43,11 +43,11 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         issuer = Issuer(
             settings.token_private_key.get_secret_value(),
             settings.token_public_keys,
-            settings.token_life,
+            settings.token_expiry,
             settings.token_issuer,
             settings.token_audience,
         )
-        sessions = Sessions(db, redis, clock, issuer, settings.refresh_life)
+        sessions = Sessions(db, redis, clock, issuer, settings.refresh_expiry)
         sign_ups = SignUps(db, clock, passwords, sessions, sign_up_policy(settings))
         logins = Logins(db, clock, passwords, sessions, login_policy(settings))
         profiles = Profiles(db, redis, clock)

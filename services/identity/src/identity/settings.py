@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, ClassVar, Self
@@ -10,19 +9,8 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from common.settings import ServiceSettings
+from common.settings import ServiceSettings, duration
 from identity.passwords import MEMORY_KIB_MIN, PASSES_MIN
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "": "seconds"}
-_DURATION = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[smhd]?)")
-
-
-def duration(text: str) -> timedelta:
-    """`15m`, `7d`, `3600` (seconds). Raises ValueError for anything else."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("a duration is a number and one of s, m, h, d: for example 15m")
-    return timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
 
 
 class Settings(ServiceSettings):
@@ -32,35 +20,42 @@ class Settings(ServiceSettings):
     token_private_key: SecretStr
     # Public keys that are retired or not used yet, published beside the current one so that rotation breaks nobody.
     token_public_keys: tuple[str, ...] = ()
-    token_life: Annotated[timedelta, NoDecode] = Field(
-        timedelta(minutes=15), validation_alias=AliasChoices("TOKEN_LIFE", "TOKEN_EXPIRY")
+    # How long an access token is valid: 30s to 7d, because it cannot be revoked.
+    token_expiry: Annotated[timedelta, NoDecode] = Field(
+        timedelta(minutes=15), validation_alias=AliasChoices("TOKEN_EXPIRY", "TOKEN_LIFE")
     )
     # A session ends when nobody has refreshed it for this long.
-    refresh_life: Annotated[timedelta, NoDecode] = timedelta(days=30)
+    refresh_expiry: Annotated[timedelta, NoDecode] = Field(
+        timedelta(days=30), validation_alias=AliasChoices("REFRESH_EXPIRY", "REFRESH_LIFE")
+    )
     # Users who sign up or log in belong to this merchant.
     default_merchant_id: str = "mer_commdesk"
-    # Each hash takes a core for some 25 ms and 19 MiB: this many at once, and this many waiting.
+    # How many passwords are hashed at once: each takes a core for some 25 ms and 19 MiB.
     hashing_threads: int = Field(2, ge=1, le=32)
+    # How many requests wait for a hash; beyond it 503 and Retry-After.
     hashing_waiting_max: int = Field(128, ge=1)
-    # What a hash costs; less than the defaults is for tests.
+    # The memory that a hash takes, in KiB; less than the default is for tests.
     hashing_memory_kib: int = Field(MEMORY_KIB_MIN, ge=8)
+    # How often a hash goes over its memory; less than the default is for tests.
     hashing_passes: int = Field(PASSES_MIN, ge=1)
+    # How many attempts to log in to one account the window allows.
     login_attempts_max: int = Field(5, ge=1)
-    # Many people may share one address; together they do not mistype this many passwords.
+    # How many attempts to log in from one address the window allows; many people may share an address.
     login_attempts_per_ip_max: int = Field(100, ge=1)
+    # The window in which attempts to log in are counted.
     login_window: Annotated[timedelta, NoDecode] = timedelta(minutes=15)
 
-    @field_validator("token_life", "refresh_life", "login_window", mode="before")
+    @field_validator("token_expiry", "refresh_expiry", "login_window", mode="before")
     @classmethod
     def _durations(cls, value: object) -> object:
         return duration(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _lives_are_sane(self) -> Self:
-        if not timedelta(seconds=30) <= self.token_life <= timedelta(days=7):
+    def _expiries_are_sane(self) -> Self:
+        if not timedelta(seconds=30) <= self.token_expiry <= timedelta(days=7):
             raise ValueError("TOKEN_EXPIRY lies between 30s and 7d: an access token cannot be revoked")
-        if self.refresh_life < self.token_life:
-            raise ValueError("REFRESH_LIFE must not be shorter than TOKEN_EXPIRY")
+        if self.refresh_expiry < self.token_expiry:
+            raise ValueError("REFRESH_EXPIRY must not be shorter than TOKEN_EXPIRY")
         return self
 
     @model_validator(mode="after")

@@ -6,5 +6,5 @@ from common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    # How long the tail gets that a trial balance has to add up entry by entry.
+    # The time between two snapshots of the balances, in seconds; a trial balance adds up by entries what came since.
     snapshot_seconds: float = Field(15, gt=0)

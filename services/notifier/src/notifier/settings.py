@@ -11,21 +11,29 @@ from common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """ADMIN_EMAIL may name several operators, comma-separated."""
-
+    # The mail relay's host.
     smtp_host: str = "127.0.0.1"
+    # The mail relay's port.
     smtp_port: int = Field(25, ge=1, le=65535)
+    # The login at the relay; empty logs nobody in.
     smtp_username: str = ""
+    # The password of that login.
     smtp_password: SecretStr = SecretStr("")
     # "auto" upgrades when the server offers it; "starttls" insists; "implicit" speaks TLS from the first byte.
     smtp_tls: Literal["auto", "starttls", "implicit", "none"] = "auto"
     # Certificate authorities to trust instead of the system's, for a relay of our own.
     smtp_ca_file: str = ""
+    # How many connections to the relay are open at most.
     smtp_connections: int = Field(8, ge=1, le=64)
+    # The address that mails come from.
     sender_email: str = "billing@commdesk.example"
+    # The name that mails come from.
     sender_name: str = "CommDesk"
+    # The address that mails name for questions.
     support_email: str = "support@commdesk.example"
+    # The operators who get alerts: addresses, comma-separated; empty mails nobody.
     admin_email: Annotated[tuple[str, ...], NoDecode] = ()
+    # After an alert was mailed, others of its cause are gathered into one mail for this long, in seconds.
     alert_digest_seconds: int = Field(300, ge=1)
 
     @field_validator("admin_email", mode="before")

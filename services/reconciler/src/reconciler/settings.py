@@ -11,19 +11,21 @@ from common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    # A full run: deliveries and books. Comparing books adds up whole tables in the other services.
+    # The time between two full runs (deliveries and books), in seconds. Comparing books adds up whole
+    # tables in the other services.
     reconciliation_seconds: float = Field(900, gt=0)
-    # A run that checks deliveries only.
+    # The time between two runs that check deliveries only, in seconds.
     delivery_check_seconds: float = Field(60, gt=0)
-    # How long an envelope may be on its way before it counts as lost, and a difference stay the same before it counts.
+    # How long an envelope may be on its way before it counts as lost, and a difference stay the same before it counts,
+    # in seconds.
     tolerance_seconds: float = Field(60, ge=0, validation_alias=AliasChoices("TOLERANCE_SECONDS", "SETTLE_SECONDS"))
-    # How far back a window reaches into the one before: an envelope may be committed that long after its id was made.
+    # How far back a window reaches into the one before: an envelope may be committed that long
+    # after its id was made, in seconds.
     overlap_seconds: float = Field(120, ge=0)
     # Runs and cases are about the whole platform: only this merchant's staff may see them.
     platform_merchant_id: str = "mer_commdesk"
-    # host:port of the gRPC endpoint of each listed service, from <SERVICE>_ADDRESS; "" for one that is not checked,
-    # which each run names.
-    addresses: Mapping[str, str] = {}
+    # host:port of each listed service's gRPC endpoint; a service without one is not checked, and each run names it.
+    addresses: Mapping[str, str] = Field({}, title="<SERVICE>_ADDRESS")
 
     @classmethod
     def settings_customise_sources(

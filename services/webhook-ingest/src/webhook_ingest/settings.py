@@ -8,11 +8,12 @@ from gateways.registry import GatewaySettings
 
 
 class Settings(GatewaySettings):
+    # How old a webhook may be by its own time, in seconds; an older one is refused.
     webhook_window_seconds: int = Field(86_400, ge=60, le=7 * 86_400)
     # How many proxies of ours stand in front: Traefik.
     trusted_proxy_hops: int = Field(1, ge=0, le=8)
-    # Two batches, one that is written and one that fills. A caller beyond them would wait for a quarter of a second;
-    # 503 + Retry-After at once is better.
+    # HTTP requests that are answered at once: two batches, one that is written and one that fills. A caller beyond them
+    # would wait for a quarter of a second; 503 and Retry-After at once is better.
     in_flight_max: int = Field(96, ge=1)
 
     @property

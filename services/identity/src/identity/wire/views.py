@@ -30,7 +30,7 @@ class UserView(Struct, frozen=True, rename="camel"):
 
 
 class SessionUserView(Struct, frozen=True):
-    """The four fields are literal: requirement S004-070."""
+    """The user as sign-up, log-in and refresh answer it; clients rely on these four names."""
 
     id: str = msgspec.field(name="_id")
     email: str
