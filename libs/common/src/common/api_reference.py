@@ -13,10 +13,9 @@ from common import openapi
 from common.errors import KIND_BY_NAME, KINDS, Entry, catalogue
 from common.grpc_server import STATUS
 from common.http_server import HTTP_STATUS, Route
+from common.openapi_documents import Json, resolved_response, resolved_schema
 from common.route_tables import health_routes, route_tables
 from common.services import SERVICES
-
-Json = dict[str, Any]
 
 # Packages with errors that are no service's own.
 _LIBRARIES = ("common", "gateways")
@@ -138,7 +137,7 @@ def _codes(operation: Json, document: Json) -> str:
     for status, response in operation["responses"].items():
         if status in ("401", "429") or not status.startswith("4"):
             continue
-        content = _response(response, document).get("content")
+        content = resolved_response(response, document).get("content")
         if content is None:
             continue
         schema = content["application/json"]["schema"]
@@ -149,7 +148,7 @@ def _codes(operation: Json, document: Json) -> str:
 
 def _field_lines(schema: Json, document: Json) -> list[str]:
     """A schema as a list of fields; of a list, those of its items."""
-    resolved = _resolved(schema, document)
+    resolved = resolved_schema(schema, document)
     if resolved.get("type") == "array":
         return [" a list of", *_field_lines(resolved["items"], document)]
     fields = resolved.get("properties")
@@ -185,19 +184,6 @@ def _type(schema: Json) -> str:
     if high is not None and abs(high) < 2**53:
         return f"{kind}, at most {high}"
     return kind
-
-
-def _resolved(schema: Json, document: Json) -> Json:
-    while "$ref" in schema:
-        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    return schema
-
-
-def _response(response: Json, document: Json) -> Json:
-    if "$ref" in response:
-        named: Json = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
-        return named
-    return response
 
 
 def _cell(text: str) -> str:

@@ -7,7 +7,7 @@ request, fields of an answer, values of an answer's enumeration, errors.
 from collections.abc import Iterator
 from typing import Any
 
-Json = dict[str, Any]
+from common.openapi_documents import Json, resolved_response, resolved_schema
 
 _NO_LIMIT = float("inf")
 _LEAST = {"minLength": 0, "minItems": 0, "minProperties": 0}
@@ -94,7 +94,7 @@ def _not_covered(
     """Why a value that *narrow* describes may not be one of *wide*: of a request, the new schema must be as wide as the
     old one; of an answer, the old one as wide as the new.
     """
-    wide, narrow = _resolved(wide, wide_in), _resolved(narrow, narrow_in)
+    wide, narrow = resolved_schema(wide, wide_in), resolved_schema(narrow, narrow_in)
     if depth > 20 or not wide:
         return
     at = f"{path} " if path else ""
@@ -147,19 +147,6 @@ def _limits(wide: Json, narrow: Json) -> Iterator[str]:
             yield f"has the {name} {wide[name]}"
 
 
-def _resolved(schema: Json, document: Json) -> Json:
-    while "$ref" in schema:
-        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    return schema
-
-
-def _response(response: Json, document: Json) -> Json:
-    if "$ref" in response:
-        named: Json = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
-        return named
-    return response
-
-
 def _branches(schema: Json) -> list[Json]:
     branches: list[Json] = schema.get("anyOf") or schema.get("oneOf") or [schema]
     return branches
@@ -193,6 +180,6 @@ def _codes(document: Json) -> set[str]:
     for operations in document["paths"].values():
         for operation in operations.values():
             for response in operation["responses"].values():
-                contents = _response(response, document).get("content", {}).values()
+                contents = resolved_response(response, document).get("content", {}).values()
                 visit([content["schema"] for content in contents])
     return codes

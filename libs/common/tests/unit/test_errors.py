@@ -3,7 +3,18 @@ import pickle
 import pytest
 
 from common import errors
-from common.errors import KINDS, DomainError, InvalidArgument, NotFound, Unavailable, Unresolved, kind_of, revived
+from common.errors import (
+    KINDS,
+    DomainError,
+    InvalidArgument,
+    LimitExceeded,
+    NotFound,
+    Unavailable,
+    Unresolved,
+    kind_of,
+    require_at_most,
+    revived,
+)
 
 
 class GSTNumberUnknown(NotFound):
@@ -54,3 +65,10 @@ def test_errors_survive_pickling():
     error.retry_after_seconds = 7
     copy = pickle.loads(pickle.dumps(error))
     assert (copy.message, copy.fields, copy.retry_after_seconds) == ("later", {"why": "busy"}, 7)
+
+
+def test_a_limit_names_the_fields_that_are_beyond_it():
+    require_at_most(3, ids=0, limit=3)
+    with pytest.raises(LimitExceeded) as refused:
+        require_at_most(3, ids=4, limit=-1, owners=2)
+    assert refused.value.fields == {"ids": "0 to 3", "limit": "0 to 3"}
