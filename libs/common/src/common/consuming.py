@@ -27,7 +27,7 @@ PREFETCH_ENVELOPES = 256
 # queue that was idle for as long never waits.
 WINDOW = BatchingWindow(period_seconds=0.1)
 # For queues on which nobody waits (books, mails, histories, analytics events). Not longer: what has accumulated is
-# handled at one go, and several services at it take both processors from whoever waits at an endpoint.
+# handled at one go, and several services at it take both processors from requests that wait.
 LOW_PRIORITY_WINDOW = BatchingWindow(period_seconds=0.2)
 # For every queue while the service's own endpoints are overloaded: requests go before what is queued.
 OVERLOADED_WINDOW = BatchingWindow(period_seconds=0.5)

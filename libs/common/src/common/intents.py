@@ -49,7 +49,7 @@ where intent_id in (
 returning intent_id, payload, attempts
 """,
 )
-# Without its guard: whatever is not done, whoever is executing it.
+# Without its guard: every intent that is not done, even one that another worker is executing.
 _TAKE_UNLEASED = Statement(
     "intents.take_unleased",
     """

@@ -63,7 +63,7 @@ returning envelope_id, exchange, routing_key, mandatory, type, headers, body
 """,
 )
 
-# Without its guard: whatever is not marked, whoever is publishing it.
+# Without its guard: every row that is not marked, even one that another process is publishing.
 _READ_UNLEASED = Statement(
     "outbox.read_unleased",
     """

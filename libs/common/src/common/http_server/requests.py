@@ -23,7 +23,7 @@ Headers: TypeAlias = Mapping[bytes, bytes]
 BODY_BYTES_MAX = 65_536
 BODY_SECONDS_MAX = 10.0
 # A peer that is still writing when we hang up loses our answer to the reset, so a body that is declared too large is
-# read away, up to this much and this long; whoever sends more has to live with the reset.
+# read away, up to this much and this long; a peer that sends more gets the reset.
 DISCARDED_BYTES_MAX = 16 * 1024 * 1024
 DISCARDED_SECONDS_MAX = 3.0
 DEPTH_MAX = 16
