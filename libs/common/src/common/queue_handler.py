@@ -41,7 +41,7 @@ returning envelope_id
 """,
 )
 
-# From the second redelivery on, an envelope travels alone: one that takes the process down must not take the rest along.
+# From the second redelivery on, an envelope travels alone: if it takes the process down, the rest must not go along.
 REDELIVERIES_MAX = 2
 PAUSE_SECONDS_MAX = 5.0
 
