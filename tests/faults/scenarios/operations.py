@@ -24,6 +24,8 @@ from tests.faults.scenarios.webhooks import first_answer, order, orders_paid
 SECOND_PORTS = 70
 SECONDS = 8.0
 RUNS_AT_ONCE = 5
+# How often five are asked for at once, until none of the schedule is under way.
+RUN_TRIES = 20
 
 
 @scenario("C11-newer-producer", must="what it does not know is kept or parked, never a crash", random=False)
@@ -116,7 +118,13 @@ async def _(environment: Environment) -> None:
     services = ("payment", "wallet", "ledger", "webhook-ingest", "notifier", "reconciler")
     async with _second(environment, services):
         await asyncio.sleep(SECONDS)
-        answers = await asyncio.gather(*(_reconcile(environment) for _ in range(RUNS_AT_ONCE)))
+        answers: list[str] = []
+        for _ in range(RUN_TRIES):
+            answers = await asyncio.gather(*(_reconcile(environment) for _ in range(RUNS_AT_ONCE)))
+            if "OK" in answers:
+                break
+            # A scheduled run was under way, and rightly kept all five out: ask again when it has ended.
+            await asyncio.sleep(1)
         environment.expect("OK" in answers, f"one reconciliation runs (was {answers})")
         refused = {answer for answer in answers if answer != "OK"}
         environment.expect(refused <= {"ALREADY_EXISTS"}, f"the others are refused because one runs (was {answers})")
