@@ -85,10 +85,19 @@ def _by_key(event: Event) -> str:
     return event.key
 
 
+def _names(services: tuple[str, ...]) -> str:
+    return "every service" if "*" in services else ", ".join(services)
+
+
 def _event_section(event: Event, declaration: EventDeclaration) -> Iterator[str]:
     example = event.key.replace("{gateway}", "cashfree")
     listeners = [f"`{queue.name}` ({queue.owner})" for queue in CONTRACT.listeners(event.exchange, example)]
-    producers = "every service" if "*" in event.producers else ", ".join(event.producers)
+    listeners += [
+        f"`{transient.name}` (each replica of {_names(transient.owners)})"
+        for transient in CONTRACT.transients
+        if (event.exchange, event.key) in transient.bindings
+    ]
+    producers = _names(event.producers)
     yield from (f"### `{event.key}`", "")
     if declaration.comment:
         yield from (declaration.comment, "")

@@ -155,10 +155,15 @@ def rights(user: str) -> dict[str, str]:
     queues = [queue.name for queue in CONTRACT.queues_of(service)]
     write = [re.escape(exchange) for exchange in sorted(CONTRACT.exchanges_of(service))]
     read = [re.escape(name) for queue in queues for name in (queue, queue + DEAD_LETTERS)]
+    # A service makes its transient queues itself: it configures them, and binding writes to the queue and reads the
+    # exchange.
+    transients = CONTRACT.transients_of(service)
+    own = [re.escape(transient.prefix(service)) + "[0-9a-f]{16}" for transient in transients]
+    sources = sorted({re.escape(exchange) for transient in transients for exchange, _ in transient.bindings})
     return {
-        "configure": "^$",
-        "write": _any_of([*write, r"retry\.[0-9]+ms", r"amq\.default"]),
-        "read": _any_of(read),
+        "configure": _any_of(own),
+        "write": _any_of([*write, r"retry\.[0-9]+ms", r"amq\.default", *own]),
+        "read": _any_of([*read, *own, *sources]),
     }
 
 

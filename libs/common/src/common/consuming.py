@@ -38,6 +38,8 @@ SILENCE_SECONDS = 20.0
 STOP_SECONDS = 20.0
 
 Work = Callable[[Sequence[Delivery]], Awaitable[None]]
+# Declares a queue by a channel, and returns its name.
+Declare = Callable[[AbstractChannel], Awaitable[str]]
 
 
 def _never() -> bool:
@@ -45,7 +47,10 @@ def _never() -> bool:
 
 
 class Consumer:
-    """Runs until it is stopped, and opens its channel again whenever it is lost. Steps back while *overloaded*."""
+    """Runs until it is stopped, and opens its channel again whenever it is lost. Steps back while *overloaded*.
+
+    *declare* makes the queue anew for each channel, when it does not outlive its connection; *queue* names it in logs.
+    """
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Consumer:
         queue: str,
         work: Work,
         *,
+        declare: Declare | None = None,
         overloaded: Callable[[], bool] = _never,
         low_priority: bool = False,
         events_max: int = BATCH_EVENTS_MAX,
@@ -66,6 +72,7 @@ class Consumer:
         self._window = LOW_PRIORITY_WINDOW if low_priority else WINDOW
         self._last_was_full = False
         self._queue = queue
+        self._declare = declare
         self._work = work
         self._clock = clock
         self._stopping = asyncio.Event()
@@ -112,15 +119,16 @@ class Consumer:
             self._arrived.set()
 
         channel.close_callbacks.add(lose)
+        queue = await self._declare(channel) if self._declare is not None else self._queue
         wire = await channel.get_underlay_channel()
         wire.on_consumer_cancel_callbacks.add(lose)
         await wire.basic_qos(prefetch_count=PREFETCH_ENVELOPES)
-        consumer = await wire.basic_consume(self._queue, take)
+        consumer = await wire.basic_consume(queue, take)
         while not self._stopping.is_set() and not lost.is_set():
             if waiting:
                 await self._wait_for_company()
                 await self._batch(wire, waiting)
-            elif not await self._wait() and await self._is_stuck():
+            elif not await self._wait() and await self._is_stuck(queue):
                 logger.bind(queue=self._queue).error("messages wait and none is delivered: a new channel")
                 return
         if not lost.is_set():
@@ -164,11 +172,11 @@ class Consumer:
             return False
         return True
 
-    async def _is_stuck(self) -> bool:
+    async def _is_stuck(self, name: str) -> bool:
         try:
             channel = await self._connection.channel(confirms=False)
             async with asyncio.timeout(5):
-                queue = await channel.declare_queue(self._queue, passive=True)
+                queue = await channel.declare_queue(name, passive=True)
                 await channel.close()
         except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError, BrokerUnavailable):
             return True

@@ -20,6 +20,7 @@ from common.relay import Relay
 from common.service import Job, Resources, Service
 from common.settings import ServiceSettings
 from common.topology import CONTRACT
+from common.transient_queues import TransientHandler
 
 HOUSEKEEPING_SECONDS = 600.0
 GAUGES_SECONDS = 5.0
@@ -122,7 +123,7 @@ class Process:
         )
 
     def _make_consumers(self) -> list[Consumer]:
-        """One for each queue that is subscribed to, and one for the dead letters of each queue that we own."""
+        """One for each queue that is subscribed to, transient or not, and for the dead letters of each that we own."""
         consumer = partial(Consumer, self._consuming, clock=self._db.clock, guards=self._resources.guards)
         consumers = []
         for queue, subscriptions in self._service.queues().items():
@@ -136,6 +137,9 @@ class Process:
                     events_max=max(subscription.events_max for subscription in subscriptions),
                 )
             )
+        for name, listeners in self._service.transient_queues().items():
+            memory = TransientHandler(self._name, CONTRACT.transient(name), listeners)
+            consumers.append(consumer(name, memory.work, declare=memory.declare))
         for owned in CONTRACT.queues_of(self._name):
             consumers.append(consumer(owned.dead_letters, partial(dead_letters.keep, self._db, owned.name)))
         return consumers

@@ -106,3 +106,23 @@ class Subscription(Struct, Generic[M, E, F], frozen=True):
     @property
     def type(self) -> str:
         return self.message.DESCRIPTOR.full_name
+
+
+class TransientSubscription(Struct, Generic[M, E], frozen=True):
+    """One message type on a queue that every replica has for itself and that goes with its connection.
+
+    For what only this process's memory needs: `handle(events)` has no transaction and no inbox, and may meet an event
+    twice. What was announced while the replica was not connected never arrives; `on_subscribed()` is called each time
+    the queue stands anew, before anything is delivered from it, to fetch that. Neither may raise.
+    """
+
+    # A row of [[transients]] in bindings.toml.
+    queue: str
+    message: type[M]
+    decode: Callable[[M], E]
+    handle: Callable[[Sequence[E]], Awaitable[None]]
+    on_subscribed: Callable[[], Awaitable[None]] | None = None
+
+    @property
+    def type(self) -> str:
+        return self.message.DESCRIPTOR.full_name

@@ -78,7 +78,9 @@ def test_a_role_without_its_owner_is_refused():
 def test_rights_follow_the_contract():
     given = rights("webhook-ingest")
     assert given == rights("webhook_ingest")
-    assert given["configure"] == "^$"
+    assert re.fullmatch(given["configure"], "webhook-ingest.access.revoked.0123456789abcdef")
+    for name in ("webhook.exchange", "webhook.status", "payment.access.revoked.0123456789abcdef"):
+        assert not re.fullmatch(given["configure"], name)
     for name in ("webhook.exchange", "retry.30000ms", "amq.default", "audit.exchange"):
         assert re.fullmatch(given["write"], name)
     for name in ("payment.exchange", "webhookXexchange", "webhook.exchange2"):
@@ -88,8 +90,8 @@ def test_rights_follow_the_contract():
     assert not re.fullmatch(given["read"], "webhook.processing")
 
 
-def test_a_service_without_queues_reads_nothing():
-    assert rights("identity")["read"] == "^$"
+def test_a_service_without_queues_reads_its_transient_ones_alone():
+    assert rights("identity")["read"] == r"^(identity\.access\.revoked\.[0-9a-f]{16}|identity\.exchange)$"
 
 
 async def test_a_broker_user_does_what_the_contract_says_and_no_more(broker_url, retry_schedule_ms):

@@ -22,9 +22,11 @@ from common.testing.process import RunningService, own_settings, running_service
 from common.testing.rabbitmq import (
     RETRY_SCHEDULE_MS,
     Announce,
+    BrokerUrlOf,
     announce,
     broker_admin_url,
     broker_url,
+    broker_url_of,
     retry_schedule_ms,
     vhost,
 )
@@ -33,6 +35,7 @@ from common.testing.redis_database import redis_client, redis_database, redis_ur
 __all__ = [
     "RETRY_SCHEDULE_MS",
     "Announce",
+    "BrokerUrlOf",
     "RunningService",
     "Served",
     "Stack",
@@ -40,6 +43,7 @@ __all__ = [
     "announce",
     "broker_admin_url",
     "broker_url",
+    "broker_url_of",
     "clock",
     "database_name",
     "database_url",

@@ -40,13 +40,31 @@ def broker_admin_url(stack: Stack, vhost: str, service_name: str, retry_schedule
     return url
 
 
+class BrokerUrlOf(Protocol):
+    def __call__(self, user: str) -> str:
+        """The broker as *user* of the contract sees it: with the rights that the contract gives it."""
+
+
+@pytest.fixture(scope="session")
+def broker_url_of(stack: Stack, vhost: str) -> BrokerUrlOf:
+    """`broker_url_of("identity")`, for tests in which several services speak."""
+    from common.services import SERVICES
+
+    for service in SERVICES:
+        run(_grant(stack, vhost, f"test-{service}", service))
+
+    def url(user: str) -> str:
+        name = f"test-{user}"
+        scheme, _, address = stack.amqp_url.partition("://")
+        return f"{scheme}://{name}:{password_of(name)}@{address.rpartition('@')[2]}/{vhost}"
+
+    return url
+
+
 @pytest.fixture
-def broker_url(stack: Stack, vhost: str, service_name: str, broker_admin_url: str) -> str:
+def broker_url(broker_url_of: BrokerUrlOf, service_name: str, broker_admin_url: str) -> str:
     """The broker as the service sees it: with the rights that the contract gives it. Its queues are empty."""
-    user = f"test-{service_name}"
-    run(_grant(stack, vhost, user, service_name))
-    scheme, _, address = stack.amqp_url.partition("://")
-    return f"{scheme}://{user}:{password_of(user)}@{address.rpartition('@')[2]}/{vhost}"
+    return broker_url_of(service_name)
 
 
 @pytest.fixture

@@ -2,21 +2,21 @@
 
 import re
 import tomllib
-from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module, resources
 from pathlib import Path
+from typing import Any
 
-from aio_pika.abc import AbstractChannel, ExchangeType
-from aiormq.abc import FieldTable
 from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from msgspec import Struct
 
+from common.services import SERVICES
+
 DEAD_LETTERS = ".dlq"
-# A consumer that is killed counts for every message it had prefetched, so the limit is far above one bad event's tries.
-DELIVERY_LIMIT = 50
+# Among producers and owners: every service, and nobody else.
+EVERY_SERVICE = "*"
 
 
 class Event(Struct, frozen=True):
@@ -30,6 +30,9 @@ class Event(Struct, frozen=True):
     key_field: str | None
     # Somebody listens, so an unroutable message is a fault and comes back.
     mandatory: bool
+
+    def is_announced_by(self, user: str) -> bool:
+        return is_among(self.producers, user)
 
     def routing_key(self, message: Message) -> str:
         if self.key_field is None:
@@ -48,19 +51,40 @@ class Queue(Struct, frozen=True):
         return self.name + DEAD_LETTERS
 
 
+class Transient(Struct, frozen=True):
+    """Queues of single replicas, each gone with its connection."""
+
+    name: str
+    owners: tuple[str, ...]
+    # (exchange, pattern) pairs.
+    bindings: tuple[tuple[str, str], ...]
+
+    def prefix(self, service: str) -> str:
+        """What the names of *service*'s queues begin with; a random word follows."""
+        return f"{service}.{self.name}."
+
+
 class Contract(Struct, frozen=True):
     exchanges: tuple[str, ...]
     events: dict[str, Event]
     queues: tuple[Queue, ...]
+    transients: tuple[Transient, ...]
     # gRPC method, or "/package.Service/*", → those who may call it.
     calls: dict[str, frozenset[str]]
 
     def exchanges_of(self, service: str) -> set[str]:
         """The exchanges that *service* announces on."""
-        return {event.exchange for event in self.events.values() if {service, "*"} & set(event.producers)}
+        return {event.exchange for event in self.events.values() if event.is_announced_by(service)}
 
     def queues_of(self, service: str) -> tuple[Queue, ...]:
         return tuple(queue for queue in self.queues if queue.owner == service)
+
+    def transients_of(self, service: str) -> tuple[Transient, ...]:
+        return tuple(transient for transient in self.transients if is_among(transient.owners, service))
+
+    def transient(self, name: str) -> Transient:
+        """Raises KeyError."""
+        return {transient.name: transient for transient in self.transients}[name]
 
     def listeners(self, exchange: str, key: str) -> tuple[Queue, ...]:
         """The queues that a message with this key reaches."""
@@ -69,6 +93,10 @@ class Contract(Struct, frozen=True):
             for queue in self.queues
             if any(bound == exchange and matches(pattern, key) for bound, pattern in queue.bindings)
         )
+
+
+def is_among(names: tuple[str, ...], user: str) -> bool:
+    return user in names or (EVERY_SERVICE in names and user in SERVICES)
 
 
 def matches(pattern: str, key: str) -> bool:
@@ -80,11 +108,12 @@ def load(text: str) -> Contract:
     """Read the binding table. Raises ValueError when it contradicts itself."""
     table = tomllib.loads(text)
     exchanges = tuple(table["exchanges"])
-    queues = tuple(
-        Queue(row["name"], row["owner"], tuple((exchange, key) for exchange, key in row["bindings"]))
-        for row in table["queues"]
+    queues = tuple(Queue(row["name"], row["owner"], _bindings(row)) for row in table["queues"])
+    transients = tuple(
+        Transient(row["name"], tuple(row["owners"]), _bindings(row)) for row in table.get("transients", [])
     )
-    unknown = {exchange for queue in queues for exchange, _ in queue.bindings} - set(exchanges)
+    bindings = [*(queue.bindings for queue in queues), *(transient.bindings for transient in transients)]
+    unknown = {exchange for several in bindings for exchange, _ in several} - set(exchanges)
     unknown |= {row["exchange"] for row in table["events"]} - set(exchanges)
     if unknown:
         raise ValueError(f"bindings.toml names exchanges that it does not declare: {sorted(unknown)}")
@@ -105,7 +134,11 @@ def load(text: str) -> Contract:
             ),
         )
     calls = {row["method"]: frozenset(row["callers"]) for row in table["calls"]}
-    return Contract(exchanges, events, queues, calls)
+    return Contract(exchanges, events, queues, transients, calls)
+
+
+def _bindings(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((exchange, key) for exchange, key in row["bindings"])
 
 
 CONTRACT = load(resources.files("commdesk").joinpath("bindings.toml").read_text())
@@ -129,62 +162,3 @@ def message_type(name: str) -> type[Message]:
     for module in sorted(entry.name for entry in folder.iterdir() if entry.name.endswith("_pb2.py")):
         import_module(f"{package}.{Path(module).stem}")
     return GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))
-
-
-def retry_tier(ttl_ms: int) -> str:
-    """The name of the retry tier with this delay; the delay is part of the name because a queue's TTL cannot change."""
-    return f"retry.{ttl_ms}ms"
-
-
-def queue_arguments() -> FieldTable:
-    return {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
-
-
-def home_arguments(queue: Queue) -> FieldTable:
-    """A home queue: what exceeds the delivery limit goes to the dead letters, at least once.
-
-    At-least-once dead-lettering needs reject-publish; without an explicit policy RabbitMQ falls back to at-most-once.
-    """
-    return queue_arguments() | {
-        "x-dead-letter-exchange": "",
-        "x-dead-letter-routing-key": queue.dead_letters,
-        "x-dead-letter-strategy": "at-least-once",
-        "x-overflow": "reject-publish",
-    }
-
-
-def tier_arguments(ttl_ms: int) -> FieldTable:
-    """A retry tier: what expires goes to the default exchange under its routing key, the home queue's name."""
-    return {
-        "x-queue-type": "quorum",
-        "x-message-ttl": ttl_ms,
-        "x-dead-letter-exchange": "",
-        "x-dead-letter-strategy": "at-least-once",
-        "x-overflow": "reject-publish",
-    }
-
-
-async def declare(channel: AbstractChannel, retry_schedule_ms: Sequence[int]) -> None:
-    """Declare the whole contract; idempotent. Only the migrate step and `commdesk doctor --fix` call it."""
-    for name in CONTRACT.exchanges:
-        await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
-    for ttl_ms in retry_schedule_ms:
-        exchange = await channel.declare_exchange(retry_tier(ttl_ms), ExchangeType.FANOUT, durable=True)
-        waiting = await channel.declare_queue(retry_tier(ttl_ms), durable=True, arguments=tier_arguments(ttl_ms))
-        await waiting.bind(exchange)
-    for queue in CONTRACT.queues:
-        await channel.declare_queue(queue.dead_letters, durable=True, arguments=queue_arguments())
-        home = await channel.declare_queue(queue.name, durable=True, arguments=home_arguments(queue))
-        for exchange_name, key in queue.bindings:
-            await home.bind(exchange_name, key)
-
-
-async def check(channel: AbstractChannel, service: str, retry_schedule_ms: Sequence[int]) -> None:
-    """Fail with the broker's answer when something that *service* needs is missing; declares nothing."""
-    for name in sorted(CONTRACT.exchanges_of(service)):
-        await channel.get_exchange(name, ensure=True)
-    for ttl_ms in retry_schedule_ms:
-        await channel.get_exchange(retry_tier(ttl_ms), ensure=True)
-    for queue in CONTRACT.queues_of(service):
-        await channel.get_queue(queue.name, ensure=True)
-        await channel.get_queue(queue.dead_letters, ensure=True)
