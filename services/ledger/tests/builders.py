@@ -5,7 +5,7 @@ from typing import Any
 
 from commdesk.common.v1.common_pb2 import Money
 from commdesk.common.v1.events_pb2 import AuditRecorded
-from commdesk.payment.v1.events_pb2 import PaymentSucceeded
+from commdesk.payment.v1.events_pb2 import PaymentReceiptRefunded, PaymentReceived, PaymentSucceeded
 from commdesk.wallet.v1.events_pb2 import WalletCredited, WalletDebited
 from common import ids
 
@@ -32,6 +32,24 @@ class Events:
             getattr(payment.tax, name).CopyFrom(Money(minor=amounts[name], currency=currency))
         assert not changes, changes
         return event
+
+    def received(self, amount: int = 50_000, currency: str = "INR", payment_id: str = "") -> PaymentReceived:
+        event = PaymentReceived(event_id=ids.encode("evt", ids.new()), time_unix_micros=self.micros)
+        self._about_receipt(event, amount, currency, payment_id)
+        return event
+
+    def receipt_refunded(self, amount: int = 50_000, payment_id: str = "") -> PaymentReceiptRefunded:
+        event = PaymentReceiptRefunded(event_id=ids.encode("evt", ids.new()), time_unix_micros=self.micros)
+        self._about_receipt(event, amount, "INR", payment_id)
+        return event
+
+    def _about_receipt(
+        self, event: PaymentReceived | PaymentReceiptRefunded, amount: int, currency: str, payment_id: str
+    ) -> None:
+        event.payment.CopyFrom(self.paid(payment_id=payment_id or None).payment)
+        event.amount.CopyFrom(Money(minor=amount, currency=currency))
+        event.receipt_id = ids.encode("rcp", ids.new())
+        event.gateway_payment_id = "cf_2"
 
     def credited(self, paid: int = 5_000, bonus: int = 500, payment_id: str = "") -> WalletCredited:
         event = WalletCredited(

@@ -8,11 +8,13 @@ from functools import partial
 from commdesk.fraud.v1.fraud_pb2_grpc import add_FraudServiceServicer_to_server
 from common import runtime
 from common.runtime import Job, Resources, Service
-from fraud import consumers
+from common.tokens import Caller
+from fraud import consumers, routes
 from fraud.in_flight import InFlightRequests
 from fraud.servicer import FraudServicer
 from fraud.settings import Settings
 from fraud.use_cases import fraud_events, payment_activity
+from fraud.use_cases.reviews import Reviews
 from fraud.use_cases.rules import RuleCache
 
 PARTITIONS_SECONDS = 3600
@@ -27,9 +29,11 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
     await keep_partitions()
     await rule_cache.refresh(resources.db)
     servicer = FraudServicer(resources.db, rule_cache, in_flight, resources.clock)
+    reviews = Reviews(resources.db, resources.clock, admit)
     yield Service(
+        http=routes.routes(resources.db, reviews),
         grpc=[(add_FraudServiceServicer_to_server, servicer)],
-        subscriptions=consumers.subscriptions(in_flight, resources.clock),
+        subscriptions=consumers.subscriptions(rule_cache, in_flight, resources.clock),
         jobs=[
             Job("refresh_rules", settings.rules_refresh_seconds, partial(rule_cache.refresh, resources.db)),
             Job("velocity_partitions", PARTITIONS_SECONDS, keep_partitions),
@@ -37,6 +41,10 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         timeline=fraud_events.timeline,
         totals=fraud_events.totals,
     )
+
+
+async def admit(caller: Caller) -> None:
+    """The token's roles, which the route has checked, suffice."""
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from common.subscriptions import Subscription
 from fraud.domain.velocity import PaymentActivity
 from fraud.in_flight import InFlightRequests
 from fraud.use_cases import payment_activity
+from fraud.use_cases.rules import RuleCache
 from fraud.wire import requests
 
 QUEUE = "fraud.detection"
@@ -23,20 +24,21 @@ _DECODERS: dict[type[Message], Callable[[Any], PaymentActivity]] = {
     pb.PaymentCreated: requests.payment_created,
     pb.PaymentSucceeded: requests.payment_succeeded,
     pb.PaymentFailed: requests.payment_failed,
+    pb.PaymentAttemptFailed: requests.attempt_failed,
     pb.PaymentCancelled: requests.payment_cancelled,
     pb.PaymentExpired: requests.payment_expired,
 }
 
 
 async def on_payment_activities(
-    tx: Tx, activities: Sequence[PaymentActivity], *, in_flight: InFlightRequests, clock: Clock
+    tx: Tx, activities: Sequence[PaymentActivity], *, rule_cache: RuleCache, in_flight: InFlightRequests, clock: Clock
 ) -> None:
     """Feed the counters with what payment announced; nothing is ever refused."""
-    await payment_activity.count_activities(tx, activities, in_flight, clock)
+    await payment_activity.count_activities(tx, activities, rule_cache.rules, in_flight, clock)
 
 
-def subscriptions(in_flight: InFlightRequests, clock: Clock) -> list[Subscription]:
-    handle = partial(on_payment_activities, in_flight=in_flight, clock=clock)
+def subscriptions(rule_cache: RuleCache, in_flight: InFlightRequests, clock: Clock) -> list[Subscription]:
+    handle = partial(on_payment_activities, rule_cache=rule_cache, in_flight=in_flight, clock=clock)
     return [
         Subscription(QUEUE, message, decode=decode, handle=handle, low_priority=True, events_max=EVENTS_MAX)
         for message, decode in _DECODERS.items()

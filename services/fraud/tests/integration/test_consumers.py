@@ -11,7 +11,14 @@ from common.testing import Served
 from fraud import consumers
 from fraud.domain.subjects import Dimension, key_of
 
-Event = pb.PaymentCreated | pb.PaymentSucceeded | pb.PaymentFailed | pb.PaymentCancelled | pb.PaymentExpired
+Event = (
+    pb.PaymentCreated
+    | pb.PaymentSucceeded
+    | pb.PaymentFailed
+    | pb.PaymentAttemptFailed
+    | pb.PaymentCancelled
+    | pb.PaymentExpired
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +27,7 @@ Event = pb.PaymentCreated | pb.PaymentSucceeded | pb.PaymentFailed | pb.PaymentC
         (pb.PaymentCreated(ip="1.2.3.4", device_id="dev"), "created", True),
         (pb.PaymentSucceeded(ip="1.2.3.4", device_id="dev"), "succeeded", True),
         (pb.PaymentFailed(ip="1.2.3.4", device_id="dev", reason="declined"), "failed", True),
+        (pb.PaymentAttemptFailed(ip="1.2.3.4", device_id="dev", reason="declined"), "attempts_failed", True),
         (pb.PaymentCancelled(), "abandoned", False),
         (pb.PaymentExpired(), "abandoned", False),
     ],

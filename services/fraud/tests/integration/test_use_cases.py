@@ -43,10 +43,10 @@ def score(db: Database, rule_cache: RuleCache, in_flight: InFlightRequests, cloc
 
 
 @pytest.fixture
-def count(db: Database, in_flight: InFlightRequests, clock: FakeClock) -> Count:
+def count(db: Database, rule_cache: RuleCache, in_flight: InFlightRequests, clock: FakeClock) -> Count:
     async def count(*activities: PaymentActivity) -> None:
         async with db.begin() as tx:
-            await payment_activity.count_activities(tx, activities, in_flight, clock)
+            await payment_activity.count_activities(tx, activities, rule_cache.rules, in_flight, clock)
 
     return count
 
@@ -66,7 +66,7 @@ async def test_a_user_who_pays_too_often_is_reviewed_then_blocked(
     flag = next(message for key, message in events if key == "fraud.flagged")
     assert flag.reasons == ["user_creates_1m"]  # type: ignore[attr-defined]
     async with db.begin() as tx:
-        assert await fraud_events.totals(tx) == {"fraud.reviews": 20, "fraud.blocks": 5}
+        assert await fraud_events.totals(tx) == {"fraud.reviews": 20, "fraud.reviews.open": 20, "fraud.blocks": 5}
 
 
 async def test_a_burst_counts_before_its_events_are_counted(score: ScoreThem, subject: BuildSubject) -> None:
@@ -131,6 +131,76 @@ async def test_repeated_failures(
     await count(activity(Metric.FAILED, one))
     [answer] = await score(subject())
     assert (answer.decision, answer.reasons) == (Decision.REVIEW, ("user_failures_10m",))
+
+
+# ── Failed attempts: cards that are tried on one order ───────────────────────────────────────────────────────────────
+
+
+async def test_cards_tried_on_one_order_flag_its_payment_once(
+    db: Database, count: Count, subject: BuildSubject, activity: BuildActivity
+) -> None:
+    one = subject()
+    await count(activity(Metric.CREATED, one))
+    for seconds_ago in (40, 30, 20, 10):
+        await count(activity(Metric.ATTEMPT_FAILED, one, seconds_ago))
+    assert await published(db, "fraud.flagged") == []
+    for _ in range(3):
+        await count(activity(Metric.ATTEMPT_FAILED, one))
+    [(_, flag)] = await published(db, "fraud.flagged")
+    assert (flag.payment_id, flag.reasons) == (  # type: ignore[attr-defined]
+        ids.encode("pay", one.payment_id),
+        ["order_attempts_failed_1h"],
+    )
+    [(_, alert)] = await published(db, "email.admin.alert")
+    assert alert.cause == "fraud_anomaly"  # type: ignore[attr-defined]
+
+
+async def test_all_failed_attempts_of_an_order_may_come_in_one_batch(
+    db: Database, count: Count, subject: BuildSubject, activity: BuildActivity
+) -> None:
+    """As they do after an outage, before their payment's creation is counted and again with it."""
+    one = subject()
+    await count(*(activity(Metric.ATTEMPT_FAILED, one) for _ in range(5)))
+    await count(activity(Metric.CREATED, one), activity(Metric.ATTEMPT_FAILED, one))
+    assert len(await published(db, "fraud.flagged")) == 1
+
+
+async def test_failed_attempts_spread_over_orders_count_for_the_user(
+    db: Database, score: ScoreThem, count: Count, subject: BuildSubject, activity: BuildActivity
+) -> None:
+    orders = [subject() for _ in range(5)]
+    for one in orders:
+        await count(*(activity(Metric.ATTEMPT_FAILED, one) for _ in range(2)))
+    [(_, flag)] = await published(db, "fraud.flagged")
+    assert (flag.payment_id, flag.reasons) == (  # type: ignore[attr-defined]
+        ids.encode("pay", orders[-1].payment_id),
+        ["user_attempts_failed_10m"],
+    )
+    [answer] = await score(subject())
+    assert (answer.decision, answer.reasons) == (Decision.REVIEW, ("user_attempts_failed_10m",))
+    assert (await score(subject("usr_2")))[0].decision is Decision.ALLOW
+
+
+async def test_failed_attempts_of_strangers_at_one_address_only_watch(
+    db: Database, score: ScoreThem, count: Count, subject: BuildSubject, activity: BuildActivity
+) -> None:
+    await count(*(activity(Metric.ATTEMPT_FAILED, subject(f"usr_{number}")) for number in range(101)))
+    [answer] = await score(subject("usr_new"))
+    assert (answer.decision, answer.shadow) == (Decision.ALLOW, ("ip_attempts_failed_10m",))
+    assert await published(db) == []
+
+
+async def test_a_listed_user_is_not_flagged_for_failed_attempts(
+    db: Database, count: Count, subject: BuildSubject, activity: BuildActivity
+) -> None:
+    async with db.begin() as tx:
+        await tx.execute(
+            "insert into subject_lists (verdict, dimension, merchant_id, value, reason, actor)"
+            " values ('ALLOW', 'USER', 'mer_1', 'usr_1', 'test cards', 'operator:test')"
+        )
+    one = subject()
+    await count(*(activity(Metric.ATTEMPT_FAILED, one) for _ in range(20)))
+    assert await published(db) == []
 
 
 async def test_windows_pass(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -161,3 +162,24 @@ def test_a_tally_sums_by_key_and_minute(
 def test_only_one_currency_is_summed(subject: Callable[..., Subject]) -> None:
     assert velocity.counted_amount(Money(500, "USD")) == 0
     assert velocity.counted_amount(Money(500, "INR")) == 500
+
+
+@given(st.lists(st.sampled_from(list(Metric)), max_size=30), st.integers(0, 12))
+def test_failed_attempts_are_counted_apart_and_by_their_order(metrics: list[Metric], threshold: int) -> None:
+    one = Subject(UUID(int=1), "mer_1", "usr_1", "1.2.3.4", "dev", Money(50_000), "")
+    activities = [
+        PaymentActivity(each, one.payment_id, "mer_1", "usr_1", "1.2.3.4", "dev", one.amount, NOW) for each in metrics
+    ]
+    failed = metrics.count(Metric.ATTEMPT_FAILED)
+    tally = velocity.tally(activities, NOW)
+    keys = subjects.attempt_keys(one)
+    assert tally.get((keys[Dimension.ORDER], MINUTE), Counts()) == Counts(attempts_failed=failed)
+    assert tally.get((keys[Dimension.USER], MINUTE), Counts()).attempts_failed == failed
+    rules = [
+        Rule(f"{dimension}", dimension, Metric.ATTEMPT_FAILED, 600, threshold, 100, action, Mode.ACTIVE)
+        for dimension, action in ((Dimension.ORDER, Action.REVIEW), (Dimension.IP, Action.BLOCK))
+    ]
+    stored = {key: {minute: counts} for (key, minute), counts in tally.items()}
+    score = scores.score_failed_attempts(rules, one, Snapshot(NOW, velocity=stored))
+    # A payment that exists is never blocked: a person looks at it.
+    assert score.decision is (Decision.REVIEW if failed > threshold else Decision.ALLOW)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from commdesk.common.v1.events_pb2 import AuditRecorded
-from commdesk.payment.v1.events_pb2 import PaymentSucceeded
+from commdesk.payment.v1.events_pb2 import PaymentReceiptRefunded, PaymentReceived, PaymentSucceeded
 from commdesk.wallet.v1.events_pb2 import WalletCredited, WalletDebited
 from common.database import Tx
 from common.errors import DomainError
@@ -35,6 +35,8 @@ def subscriptions() -> list[Subscription]:
     )
     return [
         posting(message=PaymentSucceeded, decode=wire.payment_succeeded),
+        posting(message=PaymentReceived, decode=wire.payment_received),
+        posting(message=PaymentReceiptRefunded, decode=wire.payment_receipt_refunded),
         posting(message=WalletCredited, decode=wire.wallet_credited),
         posting(message=WalletDebited, decode=wire.wallet_debited),
         Subscription("audit.log", AuditRecorded, wire.audit_recorded, on_audits_recorded, low_priority=True),

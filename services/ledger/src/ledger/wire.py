@@ -36,7 +36,8 @@ class AuditMalformed(InvalidArgument):
 
 def payment_succeeded(message: payment_events.PaymentSucceeded) -> FinancialEvent:
     payment = message.payment
-    tax, currency = payment.tax, payment.amount.currency
+    tax, currency, amount = payment.tax, payment.amount.currency, payment.amount.minor
+    follows_receipt = bool(message.receipt_id)
     return FinancialEvent(
         "payment.success",
         ids.decode("evt", message.event_id),
@@ -48,12 +49,40 @@ def payment_succeeded(message: payment_events.PaymentSucceeded) -> FinancialEven
         payment.gateway,
         currency,
         {
-            "amount": payment.amount.minor,
+            "taken": 0 if follows_receipt else amount,
+            "applied": amount if follows_receipt else 0,
             "net": _minor(tax.net, currency),
             "cgst": _minor(tax.cgst, currency),
             "sgst": _minor(tax.sgst, currency),
             "igst": _minor(tax.igst, currency),
         },
+    )
+
+
+def payment_received(message: payment_events.PaymentReceived) -> FinancialEvent:
+    return _receipt_event("payment.received", message, "received")
+
+
+def payment_receipt_refunded(message: payment_events.PaymentReceiptRefunded) -> FinancialEvent:
+    return _receipt_event("payment.receipt.refunded", message, "refunded")
+
+
+def _receipt_event(
+    key: str, message: payment_events.PaymentReceived | payment_events.PaymentReceiptRefunded, amount: str
+) -> FinancialEvent:
+    """About the receipt's own amount: it is not always the payment's."""
+    payment = message.payment
+    return FinancialEvent(
+        key,
+        ids.decode("evt", message.event_id),
+        payment.merchant_id,
+        "pay",
+        ids.decode("pay", payment.payment_id),
+        None,
+        message.time_unix_micros,
+        payment.gateway,
+        message.amount.currency,
+        {amount: message.amount.minor},
     )
 
 

@@ -32,7 +32,9 @@ def events(draw: st.DrawFn) -> FinancialEvent:
     event = draw(st.sampled_from(sorted(TEMPLATES)))
     amounts = {name: draw(AMOUNTS) for name in fields_of(event)}
     if event == "payment.success":
-        amounts["amount"] = sum(value for name, value in amounts.items() if name != "amount")
+        whole = sum(amounts[name] for name in ("net", "cgst", "sgst", "igst"))
+        # All of it is new money, or all of it was received before.
+        amounts |= {"taken": whole, "applied": 0} if draw(st.booleans()) else {"taken": 0, "applied": whole}
     return financial_event(event, amounts, gateway=draw(st.sampled_from(["cashfree", "razorpay"])))
 
 
@@ -82,7 +84,7 @@ def test_amounts_are_never_negative(event: str) -> None:
 
 def test_the_500_rupee_pack_to_the_paisa() -> None:
     paid = financial_event(
-        "payment.success", {"amount": 50_000, "net": 42_373, "cgst": 3_814, "sgst": 3_813, "igst": 0}
+        "payment.success", {"taken": 50_000, "applied": 0, "net": 42_373, "cgst": 3_814, "sgst": 3_813, "igst": 0}
     )
     credited = financial_event("wallet.credited", {"credits_paid": 5_000, "credits_bonus": 500})
     debited = financial_event("wallet.debited", {"credits_paid": 50, "credits_bonus": 500, "value": 4_237})
@@ -104,13 +106,33 @@ def test_the_500_rupee_pack_to_the_paisa() -> None:
     }
 
 
+def test_a_receipt_is_booked_once_then_applied_or_refunded() -> None:
+    """₹600 came for the ₹500 pack: the pack is granted out of it, ₹100 goes back, the gateway owes ₹500."""
+    received = financial_event("payment.received", {"received": 60_000})
+    applied = financial_event(
+        "payment.success", {"taken": 0, "applied": 50_000, "net": 42_374, "cgst": 3_813, "sgst": 3_813, "igst": 0}
+    )
+    refunded = financial_event("payment.receipt.refunded", {"refunded": 10_000})
+    balances: Counter[str] = Counter()
+    for event in (received, applied, refunded):
+        for journal in journals.journals_of(event, ids.new):
+            for entry in journal.entries:
+                balances[CODES[entry.account]] += entry.debit - entry.credit
+    assert {code: balance for code, balance in balances.items() if balance} == {
+        "asset:gateway:cashfree": 50_000,
+        "liability:deferred_credits": -42_374,
+        "liability:gst:cgst": -3_813,
+        "liability:gst:sgst": -3_813,
+    }
+
+
 def test_a_debit_of_worthless_credits_has_no_revenue() -> None:
     event = financial_event("wallet.debited", {"credits_paid": 0, "credits_bonus": 5, "value": 0}, currency="")
     assert [journal.template for journal in journals.journals_of(event, ids.new)] == ["wallet.debited"]
 
 
 def test_refusals_stand_where_their_events_do() -> None:
-    amounts = {"amount": 10, "net": 10, "cgst": 0, "sgst": 0, "igst": 0}
+    amounts = {"taken": 10, "applied": 0, "net": 10, "cgst": 0, "sgst": 0, "igst": 0}
     right, wrong = (financial_event("payment.success", amounts | {"net": net}) for net in (10, 9))
     refusals = journals.journals_of_each([wrong, right, wrong, right], ids.new).refusals
     assert [error.code if error else "" for error in refusals] == ["journal_unbalanced", "", "journal_unbalanced", ""]
@@ -121,7 +143,8 @@ def test_refusals_stand_where_their_events_do() -> None:
     [({"gateway": "paypal"}, journals.AccountUnknown), ({"currency": "USD"}, journals.AssetUnknown)],
 )
 def test_what_the_chart_does_not_know_is_refused(changes: dict[str, str], error: type[Exception]) -> None:
-    event = financial_event("payment.success", {"amount": 10, "net": 10, "cgst": 0, "sgst": 0, "igst": 0}, **changes)
+    amounts = {"taken": 10, "applied": 0, "net": 10, "cgst": 0, "sgst": 0, "igst": 0}
+    event = financial_event("payment.success", amounts, **changes)
     with pytest.raises(error):
         journals.journals_of(event, ids.new)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from common import ids
 from common.ids import IdInvalid
 from ledger import wire
 
@@ -11,13 +12,30 @@ from ..builders import Events
 def test_a_payment_says_what_happened_to_the_paisa(events: Events) -> None:
     event = events.paid()
     financial_event = wire.payment_succeeded(event)
-    assert financial_event.amounts == {"amount": 50_000, "net": 42_373, "cgst": 3_814, "sgst": 3_813, "igst": 0}
+    parts = {"net": 42_373, "cgst": 3_814, "sgst": 3_813, "igst": 0}
+    assert financial_event.amounts == {"taken": 50_000, "applied": 0, **parts}
     assert (financial_event.gateway, financial_event.currency, financial_event.merchant_id) == (
         "cashfree",
         "INR",
         "mer_commdesk",
     )
     assert financial_event.effective_unix_micros == event.time_unix_micros
+
+
+def test_a_success_after_a_receipt_takes_nothing_from_the_gateway_again(events: Events) -> None:
+    event = events.paid()
+    event.receipt_id = ids.encode("rcp", ids.new())
+    assert wire.payment_succeeded(event).amounts | {"taken": 0, "applied": 50_000} == (
+        wire.payment_succeeded(event).amounts
+    )
+
+
+def test_a_receipt_says_what_the_gateway_took_not_what_the_payment_is_over(events: Events) -> None:
+    received = wire.payment_received(events.received(amount=60_000))
+    assert (received.key, received.gateway, received.amounts) == ("payment.received", "cashfree", {"received": 60_000})
+    refunded = wire.payment_receipt_refunded(events.receipt_refunded(amount=10_000))
+    assert (refunded.key, refunded.amounts) == ("payment.receipt.refunded", {"refunded": 10_000})
+    assert wire.payment_received(events.received(amount=1, currency="USD")).currency == "USD"
 
 
 def test_a_grant_goes_back_to_its_payment(events: Events) -> None:

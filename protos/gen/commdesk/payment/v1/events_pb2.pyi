@@ -32,20 +32,100 @@ class PaymentProcessing(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ...) -> None: ...
 
 class PaymentSucceeded(_message.Message):
-    __slots__ = ("event_id", "time_unix_micros", "payment", "transaction_id", "ip", "device_id")
+    __slots__ = ("event_id", "time_unix_micros", "payment", "transaction_id", "ip", "device_id", "receipt_id")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
     IP_FIELD_NUMBER: _ClassVar[int]
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_ID_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     time_unix_micros: int
     payment: _payment_pb2.Payment
     transaction_id: str
     ip: str
     device_id: str
-    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ..., transaction_id: _Optional[str] = ..., ip: _Optional[str] = ..., device_id: _Optional[str] = ...) -> None: ...
+    receipt_id: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ..., transaction_id: _Optional[str] = ..., ip: _Optional[str] = ..., device_id: _Optional[str] = ..., receipt_id: _Optional[str] = ...) -> None: ...
+
+class PaymentReceived(_message.Message):
+    __slots__ = ("event_id", "time_unix_micros", "payment", "receipt_id", "gateway_payment_id", "amount", "reason")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_ID_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    time_unix_micros: int
+    payment: _payment_pb2.Payment
+    receipt_id: str
+    gateway_payment_id: str
+    amount: _common_pb2.Money
+    reason: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ..., receipt_id: _Optional[str] = ..., gateway_payment_id: _Optional[str] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class PaymentReceiptRefunded(_message.Message):
+    __slots__ = ("event_id", "time_unix_micros", "payment", "receipt_id", "gateway_payment_id", "amount", "gateway_refund_id")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_ID_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_REFUND_ID_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    time_unix_micros: int
+    payment: _payment_pb2.Payment
+    receipt_id: str
+    gateway_payment_id: str
+    amount: _common_pb2.Money
+    gateway_refund_id: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ..., receipt_id: _Optional[str] = ..., gateway_payment_id: _Optional[str] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., gateway_refund_id: _Optional[str] = ...) -> None: ...
+
+class PaymentFlagged(_message.Message):
+    __slots__ = ("event_id", "time_unix_micros", "payment", "receipt_id")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_ID_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    time_unix_micros: int
+    payment: _payment_pb2.Payment
+    receipt_id: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ..., receipt_id: _Optional[str] = ...) -> None: ...
+
+class PaymentReleased(_message.Message):
+    __slots__ = ("event_id", "time_unix_micros", "payment", "outcome")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    time_unix_micros: int
+    payment: _payment_pb2.Payment
+    outcome: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ..., outcome: _Optional[str] = ...) -> None: ...
+
+class PaymentAttemptFailed(_message.Message):
+    __slots__ = ("event_id", "time_unix_micros", "payment", "gateway_payment_id", "reason", "ip", "device_id")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    IP_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    time_unix_micros: int
+    payment: _payment_pb2.Payment
+    gateway_payment_id: str
+    reason: str
+    ip: str
+    device_id: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ..., gateway_payment_id: _Optional[str] = ..., reason: _Optional[str] = ..., ip: _Optional[str] = ..., device_id: _Optional[str] = ...) -> None: ...
 
 class PaymentFailed(_message.Message):
     __slots__ = ("event_id", "time_unix_micros", "payment", "reason", "ip", "device_id")

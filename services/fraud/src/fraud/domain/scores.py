@@ -7,9 +7,10 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from fraud.domain.rules import Action, Decision, Mode, Rule
-from fraud.domain.subjects import Dimension, Source, Subject, subject_keys
+from fraud.domain.subjects import Dimension, Source, Subject, attempt_keys, subject_keys
 from fraud.domain.velocity import Counts, Metric, counted_amount, window_counts
 
 SUBJECTS_MAX: Final = 500
@@ -30,6 +31,7 @@ assert _DECISION.keys() == set(Action), "every action needs its decision"
 _COUNT: Final[Mapping[Metric, Callable[[Counts], int]]] = {
     Metric.CREATED: attrgetter("created"),
     Metric.FAILED: attrgetter("failed"),
+    Metric.ATTEMPT_FAILED: attrgetter("attempts_failed"),
     Metric.SUCCEEDED: attrgetter("succeeded"),
     Metric.ABANDONED: attrgetter("abandoned"),
     Metric.AMOUNT: attrgetter("amount"),
@@ -91,6 +93,30 @@ def score_subject(rules: Sequence[Rule], subject: Subject, snapshot: Snapshot, i
         for rule in rules
         if (value := _measure(rule, keys, subject, snapshot, in_flight)) > rule.threshold
     }
+    return _judged(subject, rules, measured)
+
+
+def score_failed_attempts(rules: Sequence[Rule], subject: Subject, snapshot: Snapshot) -> Score:
+    """Score a payment that exists by its failed attempts, which are counted already: cards are tried on one order.
+
+    It cannot be refused any more: what would block a payment that is about to be made sends this one to a person.
+    """
+    keys = attempt_keys(subject)
+    if not snapshot.allowed.isdisjoint(keys.values()):
+        return Score(subject, 0, Decision.ALLOW, (LIST_ALLOW,))
+    measured = {
+        rule.name: value
+        for rule in rules
+        if rule.metric is Metric.ATTEMPT_FAILED
+        and rule.dimension in keys
+        and (value := snapshot.within(keys[rule.dimension], rule.window_seconds).attempts_failed) > rule.threshold
+    }
+    score = _judged(subject, rules, measured)
+    return replace(score, decision=min(score.decision, Decision.REVIEW))
+
+
+def _judged(subject: Subject, rules: Sequence[Rule], measured: Mapping[str, int]) -> Score:
+    """The severest action of the active rules that fired, or a review when weak signals add up."""
     fired = [rule for rule in rules if rule.name in measured]
     active = [rule for rule in fired if rule.mode is Mode.ACTIVE]
     score = min(sum(rule.score for rule in active), SCORE_MAX)

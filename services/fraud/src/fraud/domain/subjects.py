@@ -19,6 +19,8 @@ class Dimension(StrEnum):
     DEVICE = "DEVICE"
     # One user paying one amount: a double click, or a card being tried.
     USER_AMOUNT = "USER_AMOUNT"
+    # The attempts of one payment's order. A payment that is about to be made has none: no score looks at it.
+    ORDER = "ORDER"
 
 
 class Subject(Struct, frozen=True):
@@ -61,6 +63,12 @@ def keys_of(merchant_id: str, user_id: str, ip: str, device_id: str, amount: Mon
 
 def subject_keys(subject: Subject) -> dict[Dimension, UUID]:
     return keys_of(subject.merchant_id, subject.user_id, subject.ip, subject.device_id, subject.amount)
+
+
+def attempt_keys(subject: Subject) -> dict[Dimension, UUID]:
+    """The keys under which a failed attempt of a payment is counted: a payment has one order."""
+    keys = keys_of(subject.merchant_id, subject.user_id, subject.ip, subject.device_id, None)
+    return {**keys, Dimension.ORDER: key_of(Dimension.ORDER, subject.merchant_id, str(subject.payment_id))}
 
 
 def sources_of(keys: Mapping[Dimension, UUID]) -> list[Source]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from common.events import EPOCH
 from common.money import Money
-from fraud.domain.subjects import keys_of
+from fraud.domain.subjects import Dimension, Subject, attempt_keys, keys_of
 
 MINUTE: Final = 60
 # The longest window that a rule may have; counters are kept for longer.
@@ -22,6 +22,8 @@ VELOCITY_CURRENCY: Final = "INR"
 class Metric(StrEnum):
     CREATED = "CREATED"
     FAILED = "FAILED"
+    # One attempt failed; its payment may have failed, or may be paid with the next card.
+    ATTEMPT_FAILED = "ATTEMPT_FAILED"
     SUCCEEDED = "SUCCEEDED"
     # Cancelled, or expired without an attempt that ended.
     ABANDONED = "ABANDONED"
@@ -36,6 +38,7 @@ class Counts(Struct):
 
     created: int = 0
     failed: int = 0
+    attempts_failed: int = 0
     succeeded: int = 0
     abandoned: int = 0
     amount: int = 0
@@ -43,6 +46,7 @@ class Counts(Struct):
     def add(self, other: "Counts") -> None:
         self.created += other.created
         self.failed += other.failed
+        self.attempts_failed += other.attempts_failed
         self.succeeded += other.succeeded
         self.abandoned += other.abandoned
         self.amount += other.amount
@@ -59,6 +63,19 @@ class PaymentActivity(Struct, frozen=True):
     device_id: str
     amount: Money
     at: datetime
+
+
+def subject_of(activity: PaymentActivity) -> Subject:
+    """Who made the payment that something happened to."""
+    return Subject(
+        activity.payment_id,
+        activity.merchant_id,
+        activity.user_id,
+        activity.ip,
+        activity.device_id,
+        activity.amount,
+        request_key="",
+    )
 
 
 def minute_of(moment: datetime) -> int:
@@ -86,6 +103,7 @@ def window_counts(buckets: Mapping[int, Counts], now: datetime, window_seconds: 
                 Counts(
                     counts.created * share // MINUTE,
                     counts.failed * share // MINUTE,
+                    counts.attempts_failed * share // MINUTE,
                     counts.succeeded * share // MINUTE,
                     counts.abandoned * share // MINUTE,
                     counts.amount * share // MINUTE,
@@ -111,24 +129,24 @@ def tally(activities: Iterable[PaymentActivity], now: datetime) -> dict[tuple[UU
         minute = min(minute_of(activity.at), latest)
         if minute < oldest:
             continue
-        is_created = activity.metric is Metric.CREATED
-        keys = keys_of(
-            activity.merchant_id,
-            activity.user_id,
-            activity.ip,
-            activity.device_id,
-            activity.amount if is_created else None,
-        )
-        for key in keys.values():
+        for key in _keys(activity).values():
             counts = total.setdefault((key, minute), Counts())
             counts.add(_counts(activity))
     return total
+
+
+def _keys(activity: PaymentActivity) -> dict[Dimension, UUID]:
+    if activity.metric is Metric.ATTEMPT_FAILED:
+        return attempt_keys(subject_of(activity))
+    amount = activity.amount if activity.metric is Metric.CREATED else None
+    return keys_of(activity.merchant_id, activity.user_id, activity.ip, activity.device_id, amount)
 
 
 def _counts(activity: PaymentActivity) -> Counts:
     return Counts(
         created=int(activity.metric is Metric.CREATED),
         failed=int(activity.metric is Metric.FAILED),
+        attempts_failed=int(activity.metric is Metric.ATTEMPT_FAILED),
         succeeded=int(activity.metric is Metric.SUCCEEDED),
         abandoned=int(activity.metric is Metric.ABANDONED),
         amount=counted_amount(activity.amount) if activity.metric is Metric.CREATED else 0,

@@ -8,19 +8,24 @@ import msgspec
 
 from common import ids
 from common.database import Tx
+from fraud.domain.fraud_events import FraudEvent
+from fraud.domain.reviews import Review
 from fraud.domain.scores import Score
 from fraud.domain.subjects import Source, keys_of, sources_of
 from fraud.domain.velocity import Counts, PaymentActivity
+from fraud.store import queries
 
 _ADD_COUNTS = """
-insert into velocity_buckets as bucket (key, minute, created, failed, succeeded, abandoned, amount_minor)
+insert into velocity_buckets as bucket (key, minute, created, failed, succeeded, abandoned, amount_minor,
+    attempts_failed)
 select * from unnest(cast(:keys as uuid[]), cast(:minutes as integer[]), cast(:created as integer[]),
                      cast(:failed as integer[]), cast(:succeeded as integer[]), cast(:abandoned as integer[]),
-                     cast(:amounts as bigint[]))
+                     cast(:amounts as bigint[]), cast(:attempts as integer[]))
 on conflict (key, minute) do update set
     created = bucket.created + excluded.created, failed = bucket.failed + excluded.failed,
     succeeded = bucket.succeeded + excluded.succeeded, abandoned = bucket.abandoned + excluded.abandoned,
-    amount_minor = bucket.amount_minor + excluded.amount_minor
+    amount_minor = bucket.amount_minor + excluded.amount_minor,
+    attempts_failed = bucket.attempts_failed + excluded.attempts_failed
 """
 _RECORD_SOURCES = """
 insert into user_sources as stored (user_key, dimension, source_key, first_seen, last_seen)
@@ -47,6 +52,26 @@ from unnest(cast(:ids as uuid[]), cast(:merchant_ids as text[]), cast(:payment_i
 on conflict (payment_id) do nothing
 returning payment_id
 """
+_OPEN_REVIEWS = """
+insert into reviews (payment_id, merchant_id, user_id, score, reasons, opened_at)
+select payment_id, merchant_id, user_id, score, reasons, :now from fraud_events
+where payment_id = any(cast(:ids as uuid[])) order by payment_id
+on conflict (payment_id) do nothing
+returning payment_id
+"""
+_MAKE_REVIEW = """
+insert into reviews (payment_id, merchant_id, user_id, score, reasons, opened_at)
+select payment_id, merchant_id, user_id, score, reasons, created_at from fraud_events
+where payment_id = :payment_id and merchant_id = :merchant_id and decision = 'REVIEW'
+on conflict (payment_id) do nothing
+"""
+_LOCK_REVIEW = """
+select * from reviews where payment_id = :payment_id and merchant_id = :merchant_id for no key update
+"""
+_SAVE_REVIEW = """
+update reviews set verdict = :verdict, decided_at = :decided_at, actor_id = :actor_id, reason = :reason
+where payment_id = :payment_id
+"""
 
 
 async def add_counts(tx: Tx, tally: Mapping[tuple[UUID, int], Counts]) -> None:
@@ -64,6 +89,7 @@ async def add_counts(tx: Tx, tally: Mapping[tuple[UUID, int], Counts]) -> None:
         succeeded=[counts.succeeded for _, counts in rows],
         abandoned=[counts.abandoned for _, counts in rows],
         amounts=[counts.amount for _, counts in rows],
+        attempts=[counts.attempts_failed for _, counts in rows],
     )
 
 
@@ -111,6 +137,33 @@ async def insert_decisions(tx: Tx, scores: Sequence[Score], now: datetime) -> li
     )
     inserted = set(rows.scalars())
     return [score for score in ordered if score.subject.payment_id in inserted]
+
+
+async def open_reviews(tx: Tx, events: Sequence[FraudEvent], now: datetime) -> list[FraudEvent]:
+    """Open a review of each payment to be reviewed; returns those that had none yet."""
+    if not events:
+        return []
+    ordered = sorted(events, key=lambda event: event.payment_id)
+    opened = set((await tx.execute(_OPEN_REVIEWS, ids=[event.payment_id for event in ordered], now=now)).scalars())
+    return [event for event in ordered if event.payment_id in opened]
+
+
+async def lock_review(tx: Tx, merchant_id: str, payment_id: UUID) -> Review | None:
+    """The review of a payment, made if it was flagged before reviews were kept; None when it is none to review."""
+    await tx.execute(_MAKE_REVIEW, merchant_id=merchant_id, payment_id=payment_id)
+    row = (await tx.execute(_LOCK_REVIEW, merchant_id=merchant_id, payment_id=payment_id)).first()
+    return queries.review(row) if row else None
+
+
+async def save_review(tx: Tx, review: Review) -> None:
+    await tx.execute(
+        _SAVE_REVIEW,
+        payment_id=review.payment_id,
+        verdict=review.verdict.value if review.verdict else None,
+        decided_at=review.decided_at,
+        actor_id=review.actor_id,
+        reason=review.reason,
+    )
 
 
 async def keep_partitions(tx: Tx) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from common.database import Row, Tx
 from fraud.domain.fraud_events import FraudEvent, FraudEventsFilter
+from fraud.domain.reviews import Review, ReviewsFilter, Verdict
 from fraud.domain.rules import Action, Decision, Mode, Rule
 from fraud.domain.scores import Snapshot
 from fraud.domain.subjects import Dimension, Source
@@ -15,15 +16,15 @@ from fraud.domain.velocity import Counts, Metric
 # lets Postgres skip partitions), list entries, and whether a source is new to a user who has others.
 _SNAPSHOT = """
 select 'velocity' as what, bucket.key, bucket.minute, bucket.created, bucket.failed, bucket.succeeded, bucket.abandoned,
-       bucket.amount_minor, cast(null as text) as word, cast(null as uuid) as source_key
+       bucket.amount_minor, bucket.attempts_failed, cast(null as text) as word, cast(null as uuid) as source_key
 from unnest(cast(:keys as uuid[]), cast(:since as integer[])) as subject (key, since)
      join velocity_buckets as bucket on bucket.key = subject.key and bucket.minute >= subject.since
 where bucket.minute >= :earliest
 union all
-select 'listed', key, 0, 0, 0, 0, 0, 0, verdict, null from subject_lists
+select 'listed', key, 0, 0, 0, 0, 0, 0, 0, verdict, null from subject_lists
 where key = any(cast(:listable as uuid[])) and (expires_at is null or expires_at > :now)
 union all
-select 'new', source.user_key, 0, 0, 0, 0, 0, 0, source.dimension, source.source_key
+select 'new', source.user_key, 0, 0, 0, 0, 0, 0, 0, source.dimension, source.source_key
 from unnest(cast(:user_keys as uuid[]), cast(:dimensions as text[]), cast(:source_keys as uuid[]))
      as source (user_key, dimension, source_key)
 where exists (select from user_sources as stored
@@ -40,6 +41,13 @@ order by id desc limit :limit
 _REVIEWS = """
 select * from fraud_events
 where payment_id = any(cast(:payment_ids as uuid[])) and decision = 'REVIEW' order by id
+"""
+_PAGE_OF_REVIEWS = """
+select * from reviews
+where merchant_id = :merchant_id
+  and (cast(:is_open as boolean) is null or (verdict is null) = :is_open)
+  and (cast(:before as uuid) is null or payment_id < :before)
+order by payment_id desc limit :limit
 """
 
 
@@ -82,7 +90,7 @@ async def snapshot(
     for row in rows:
         if row.what == "velocity":
             velocity.setdefault(row.key, {})[row.minute] = Counts(
-                row.created, row.failed, row.succeeded, row.abandoned, row.amount_minor
+                row.created, row.failed, row.attempts_failed, row.succeeded, row.abandoned, row.amount_minor
             )
         elif row.what == "listed":
             listed[row.word].add(row.key)
@@ -102,6 +110,37 @@ async def reviews(tx: Tx, payment_ids: Collection[UUID]) -> list[FraudEvent]:
     if not payment_ids:
         return []
     return [_fraud_event(row) for row in await tx.execute(_REVIEWS, payment_ids=list(payment_ids))]
+
+
+async def page_of_reviews(tx: Tx, filter: ReviewsFilter) -> list[Review]:
+    """The reviews of one page, newest payment first."""
+    rows = await tx.execute(
+        _PAGE_OF_REVIEWS,
+        merchant_id=filter.merchant_id,
+        is_open=filter.is_open,
+        before=filter.before,
+        limit=filter.limit,
+    )
+    return [review(row) for row in rows]
+
+
+async def open_review_count(tx: Tx) -> int:
+    return int((await tx.execute("select count(*) from reviews where verdict is null")).scalar_one())
+
+
+def review(row: Row) -> Review:
+    return Review(
+        payment_id=row.payment_id,
+        merchant_id=row.merchant_id,
+        user_id=row.user_id,
+        score=row.score,
+        reasons=tuple(row.reasons),
+        opened_at=row.opened_at,
+        verdict=Verdict(row.verdict) if row.verdict else None,
+        decided_at=row.decided_at,
+        actor_id=row.actor_id,
+        reason=row.reason,
+    )
 
 
 async def decision_counts(tx: Tx) -> dict[Decision, int]:

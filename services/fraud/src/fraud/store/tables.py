@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Computed,
     DateTime,
+    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -24,11 +25,18 @@ rules = Table(
     "rules",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("dimension", Text, CheckConstraint("dimension in ('USER', 'IP', 'DEVICE', 'USER_AMOUNT')"), nullable=False),
+    Column(
+        "dimension",
+        Text,
+        CheckConstraint("dimension in ('USER', 'IP', 'DEVICE', 'USER_AMOUNT', 'ORDER')"),
+        nullable=False,
+    ),
     Column(
         "metric",
         Text,
-        CheckConstraint("metric in ('CREATED', 'FAILED', 'SUCCEEDED', 'ABANDONED', 'AMOUNT', 'NEW_SOURCE')"),
+        CheckConstraint(
+            "metric in ('CREATED', 'FAILED', 'ATTEMPT_FAILED', 'SUCCEEDED', 'ABANDONED', 'AMOUNT', 'NEW_SOURCE')"
+        ),
         nullable=False,
     ),
     Column("window_seconds", Integer, CheckConstraint("window_seconds between 60 and 86400"), nullable=False),
@@ -40,6 +48,7 @@ rules = Table(
     Column("description", Text, nullable=False, server_default=""),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     CheckConstraint("metric <> 'NEW_SOURCE' or dimension in ('IP', 'DEVICE')"),
+    CheckConstraint("dimension <> 'ORDER' or metric = 'ATTEMPT_FAILED'"),
 )
 
 velocity_buckets = Table(
@@ -53,6 +62,9 @@ velocity_buckets = Table(
     Column("succeeded", Integer, CheckConstraint("succeeded >= 0"), nullable=False, server_default=text("0")),
     Column("abandoned", Integer, CheckConstraint("abandoned >= 0"), nullable=False, server_default=text("0")),
     Column("amount_minor", BigInteger, CheckConstraint("amount_minor >= 0"), nullable=False, server_default=text("0")),
+    Column(
+        "attempts_failed", Integer, CheckConstraint("attempts_failed >= 0"), nullable=False, server_default=text("0")
+    ),
     postgresql_partition_by="RANGE (minute)",
 )
 
@@ -103,4 +115,24 @@ fraud_events = Table(
     Index("fraud_events_by_user", "user_id"),
     Index("fraud_events_by_ip", "ip"),
     Index("fraud_events_by_device", "device_id", postgresql_where=text("device_id <> ''")),
+)
+
+# A verdict has its time, its author and its reason; without one there is none of them.
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("payment_id", Uuid, ForeignKey("fraud_events.payment_id"), primary_key=True),
+    Column("merchant_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("score", Integer, CheckConstraint("score between 0 and 1000"), nullable=False),
+    Column("reasons", ARRAY(Text), CheckConstraint("cardinality(reasons) > 0"), nullable=False),
+    Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column("verdict", Text, CheckConstraint("verdict in ('ALLOW', 'BLOCK')")),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("actor_id", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+    CheckConstraint("(verdict is null) = (decided_at is null)"),
+    CheckConstraint("(verdict is null) = (actor_id = '')"),
+    CheckConstraint("(verdict is null) = (reason = '')"),
+    Index("reviews_of_merchant", "merchant_id", "payment_id"),
 )

@@ -27,6 +27,10 @@ async def timeline(tx: Tx, reference: str) -> Timeline:
 
 
 async def totals(tx: Tx) -> Mapping[str, int]:
-    """How many payments were held and refused."""
+    """How many payments were to be reviewed, how many of those wait for a person, and how many were refused."""
     counts = await queries.decision_counts(tx)
-    return {"fraud.reviews": counts.get(Decision.REVIEW, 0), "fraud.blocks": counts.get(Decision.BLOCK, 0)}
+    return {
+        "fraud.reviews": counts.get(Decision.REVIEW, 0),
+        "fraud.reviews.open": await queries.open_review_count(tx),
+        "fraud.blocks": counts.get(Decision.BLOCK, 0),
+    }

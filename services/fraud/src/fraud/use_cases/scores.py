@@ -49,6 +49,23 @@ async def score_subjects(
     return results
 
 
+async def score_attempts(tx: Tx, rules: Sequence[Rule], tried: Sequence[Subject], now: datetime) -> list[Score]:
+    """A score for each payment by its failed attempts, which *tx* has counted already."""
+    attempt_rules = [rule for rule in rules if rule.metric is Metric.ATTEMPT_FAILED]
+    lookback = lookback_seconds(attempt_rules)
+    since: dict[UUID, int] = {}
+    listable: set[UUID] = set()
+    for subject in tried:
+        for dimension, key in subjects.attempt_keys(subject).items():
+            if dimension in lookback:
+                since[key] = (velocity.seconds_of(now) - lookback[dimension]) // velocity.MINUTE
+            listable.add(key)
+    snapshot = await queries.snapshot(tx, since, listable, (), now)
+    results = [scores.score_failed_attempts(attempt_rules, subject, snapshot) for subject in tried]
+    _count_fired(rules, results)
+    return results
+
+
 async def _snapshot(tx: Tx, rules: Sequence[Rule], requested: Sequence[Subject], now: datetime) -> Snapshot:
     """Read no more than the rules look at."""
     lookback = lookback_seconds(rules)
@@ -68,8 +85,13 @@ async def _snapshot(tx: Tx, rules: Sequence[Rule], requested: Sequence[Subject],
 
 
 def _count_metrics(rules: Sequence[Rule], results: Sequence[Score]) -> None:
-    modes = {rule.name: rule.mode for rule in rules}
     for score in results:
         _decisions.of(score.decision.name).inc()
+    _count_fired(rules, results)
+
+
+def _count_fired(rules: Sequence[Rule], results: Sequence[Score]) -> None:
+    modes = {rule.name: rule.mode for rule in rules}
+    for score in results:
         for name in (*score.reasons, *score.shadow):
             _fired.of(name, modes.get(name, Mode.ACTIVE)).inc()

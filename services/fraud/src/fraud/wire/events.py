@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from google.protobuf.message import Message
+
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
-from commdesk.fraud.v1.events_pb2 import FraudFlagged
+from commdesk.fraud.v1.events_pb2 import FraudDecided, FraudFlagged
 from common import ids
-from common.events import alert, head
+from common.events import alert, audit, head
 from fraud.domain.fraud_events import FraudEvent
+from fraud.domain.reviews import Review
 from fraud.domain.rules import Decision
 from fraud.domain.scores import Score
 
@@ -26,6 +29,30 @@ def fraud_flagged(reviews: Iterable[FraudEvent], now: datetime) -> list[FraudFla
             reasons=review.reasons,
         )
         for review in reviews
+    ]
+
+
+def decided(review: Review, now: datetime) -> list[Message]:
+    """The verdict, and its line in the audit log."""
+    payment_id = ids.encode("pay", review.payment_id)
+    return [
+        FraudDecided(
+            **head(now),
+            merchant_id=review.merchant_id,
+            payment_id=payment_id,
+            decision=review.verdict or "",
+            actor_id=review.actor_id,
+        ),
+        audit(
+            "fraud.review.decide",
+            ("payment", payment_id),
+            service=SERVICE,
+            at=now,
+            merchant_id=review.merchant_id,
+            actor_id=review.actor_id,
+            before={"verdict": None, "score": review.score, "reasons": review.reasons},
+            after={"verdict": review.verdict, "reason": review.reason},
+        ),
     ]
 
 

@@ -1,18 +1,25 @@
 """What comes in: calls, and payment's events."""
 
+from typing import Annotated, Literal
 from uuid import UUID
+
+from msgspec import Meta
 
 from commdesk.fraud.v1 import fraud_pb2
 from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.payment.v1.payment_pb2 import Payment
 from common import ids
 from common.events import from_micros
+from common.http_server import Body
 from common.money import Money
+from common.pages import PageQuery, decode_cursor
 from fraud.domain.fraud_events import FRAUD_EVENTS_MAX, FraudEventsFilter
+from fraud.domain.reviews import ReviewsFilter, Verdict
 from fraud.domain.subjects import Subject
 from fraud.domain.velocity import Metric, PaymentActivity
 
 _VALUE_CHARACTERS_MAX = 256
+REASON_CHARACTERS_MAX = 500
 _REQUEST_KEY_CHARACTERS_MAX = 255
 
 
@@ -41,6 +48,37 @@ def fraud_events_filter(request: fraud_pb2.ListFraudEventsRequest) -> FraudEvent
     )
 
 
+class ReviewsQuery(PageQuery, frozen=True):
+    """Reviews of flagged payments, newest payment first."""
+
+    status: Annotated[
+        Literal["OPEN", "DECIDED", "ANY"], Meta(description="OPEN, DECIDED or ANY.", examples=["OPEN"])
+    ] = "OPEN"
+
+
+class DecisionBody(Body, frozen=True):
+    """What a person decides about a flagged payment."""
+
+    verdict: Annotated[Verdict, Meta(description="ALLOW: the payment is fine. BLOCK: it is not.", examples=["ALLOW"])]
+    reason: Annotated[
+        str,
+        Meta(
+            min_length=3,
+            max_length=REASON_CHARACTERS_MAX,
+            pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*\Z",
+            description="Why; it is kept in the audit log, so it holds no personal data.",
+            examples=["known customer, called back"],
+        ),
+    ]
+
+
+def reviews_filter(query: ReviewsQuery, merchant_id: str) -> ReviewsFilter:
+    """One more than the page, so that it shows whether there is a next one. Raises CursorInvalid."""
+    before = decode_cursor(query.cursor, UUID)[0] if query.cursor is not None else None
+    is_open = {"OPEN": True, "DECIDED": False, "ANY": None}[query.status]
+    return ReviewsFilter(merchant_id, is_open, before, query.limit + 1)
+
+
 def payment_id(text: str) -> UUID | None:
     """The payment id that *text* is, if it is one."""
     try:
@@ -59,6 +97,10 @@ def payment_succeeded(message: payment_events.PaymentSucceeded) -> PaymentActivi
 
 def payment_failed(message: payment_events.PaymentFailed) -> PaymentActivity:
     return _activity(Metric.FAILED, message.payment, message.time_unix_micros, message.ip, message.device_id)
+
+
+def attempt_failed(message: payment_events.PaymentAttemptFailed) -> PaymentActivity:
+    return _activity(Metric.ATTEMPT_FAILED, message.payment, message.time_unix_micros, message.ip, message.device_id)
 
 
 def payment_cancelled(message: payment_events.PaymentCancelled) -> PaymentActivity:

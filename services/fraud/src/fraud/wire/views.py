@@ -1,13 +1,32 @@
 """What is answered: scores, stored decisions, timelines."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from commdesk.fraud.v1 import fraud_pb2
-from common import ids
+from common import ids, pages
 from common.delivery import Timeline, TimelineEntry
 from common.events import micros
+from common.pages import Page
 from fraud.domain.fraud_events import FraudEvent
+from fraud.domain.reviews import Review
 from fraud.domain.scores import Score
+
+
+class ReviewView(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A flagged payment and what a person decided about it."""
+
+    payment_id: str
+    user_id: str
+    score: int
+    reasons: list[str]
+    opened_at: str
+    verdict: str = ""
+    decided_at: str = ""
+    decided_by: str = ""
+    reason: str = ""
 
 
 def score_response(scores: Iterable[Score]) -> fraud_pb2.ScoreResponse:
@@ -34,6 +53,29 @@ def fraud_events_response(events: Iterable[FraudEvent]) -> fraud_pb2.ListFraudEv
             for each in events
         ]
     )
+
+
+def review_view(review: Review) -> ReviewView:
+    return ReviewView(
+        ids.encode("pay", review.payment_id),
+        review.user_id,
+        review.score,
+        list(review.reasons),
+        _time(review.opened_at),
+        verdict=review.verdict or "",
+        decided_at=_time(review.decided_at) if review.decided_at else "",
+        decided_by=review.actor_id,
+        reason=review.reason,
+    )
+
+
+def reviews_page(reviews: Sequence[Review], limit: int) -> Page[ReviewView]:
+    """*reviews* holds one more than the page when there is a next one."""
+    return pages.page(reviews, limit, review_view, lambda last: pages.encode_cursor(last.payment_id))
+
+
+def _time(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def timeline(events: Sequence[FraudEvent]) -> Timeline:

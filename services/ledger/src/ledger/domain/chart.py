@@ -46,6 +46,8 @@ CHART: tuple[Account, ...] = (
     Account(1100, "asset:gateway:cashfree", INR, Kind.ASSET),
     Account(1101, "asset:gateway:razorpay", INR, Kind.ASSET),
     Account(2000, "liability:deferred_credits", INR, Kind.LIABILITY),
+    # What the gateway took and no payment has bought anything with: it is owed back until it is applied or refunded.
+    Account(2010, "liability:unapplied_receipts", INR, Kind.LIABILITY),
     Account(2100, "liability:gst:cgst", INR, Kind.LIABILITY),
     Account(2101, "liability:gst:sgst", INR, Kind.LIABILITY),
     Account(2102, "liability:gst:igst", INR, Kind.LIABILITY),

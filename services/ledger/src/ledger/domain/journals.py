@@ -43,12 +43,28 @@ TEMPLATES: dict[str, tuple[Template, ...]] = {
             "payment.success",
             INR,
             (
-                _debit("asset:gateway:{gateway}", "amount"),
+                # The gateway's money is booked once: here, or before as a receipt that this success now uses up.
+                _debit("asset:gateway:{gateway}", "taken"),
+                _debit("liability:unapplied_receipts", "applied"),
                 _credit("liability:deferred_credits", "net"),
                 _credit("liability:gst:cgst", "cgst"),
                 _credit("liability:gst:sgst", "sgst"),
                 _credit("liability:gst:igst", "igst"),
             ),
+        ),
+    ),
+    "payment.received": (
+        Template(
+            "payment.received",
+            INR,
+            (_debit("asset:gateway:{gateway}", "received"), _credit("liability:unapplied_receipts", "received")),
+        ),
+    ),
+    "payment.receipt.refunded": (
+        Template(
+            "payment.receipt.refunded",
+            INR,
+            (_debit("liability:unapplied_receipts", "refunded"), _credit("asset:gateway:{gateway}", "refunded")),
         ),
     ),
     "wallet.credited": (
