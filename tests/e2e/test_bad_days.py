@@ -57,9 +57,11 @@ async def test_a_bad_body_is_refused_with_a_code_and_a_request_id(fleet: FleetCl
 
 
 async def test_tokens_that_are_missing_expired_or_forged_are_refused(fleet: FleetClient) -> None:
-    claims = {"sub": "usr_x", "merchant_id": "mer_commdesk", "roles": ["ADMIN"], "exp": int(time.time()) + 60}
+    now = int(time.time())
+    claims = {"iss": "commdesk-identity", "aud": "commdesk", "iat": now - 120, "exp": now + 60}
+    claims |= {"sub": "usr_x", "merchant_id": "mer_commdesk", "roles": ["ADMIN"]}
     secret = fleet.description["jwt_secret"]
-    expired = jwt.encode(claims | {"exp": int(time.time()) - 60}, secret, "HS256")
+    expired = jwt.encode(claims | {"exp": now - 60}, secret, "HS256")
     forged = jwt.encode(claims, "another secret that is long enough for it", "HS256")
     unsigned = jwt.encode(claims, "", "none")
     for token, code in [("", "token_missing"), (expired, "token_expired"), (forged, "token_invalid")]:

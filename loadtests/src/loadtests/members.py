@@ -9,6 +9,7 @@ import time
 import jwt
 
 from common import ids
+from common.settings import ServiceSettings
 
 TOKEN_SECONDS = 6 * 3600
 
@@ -21,6 +22,8 @@ def tokens(secret: str, count: int) -> list[str]:
 
 def _token(secret: str, number: int, now: int) -> str:
     claims = {
+        "iss": ServiceSettings.model_fields["token_issuer"].default,
+        "aud": ServiceSettings.model_fields["token_audience"].default,
         "sub": ids.encode("usr", ids.new()),
         "roles": ["USER"],
         "email": f"member{number}@bench.commdesk.test",

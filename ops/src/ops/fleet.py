@@ -75,7 +75,9 @@ def service_environment(
         "SERVICE_PRIVATE_KEY": credentials.keys[name]["private"],
         "SERVICE_PUBLIC_KEYS": json.dumps(credentials.public_keys(), sort_keys=True),
         "IDENTITY_JWKS_URL": f"http://127.0.0.1:{layout.http_port('identity')}/.well-known/jwks.json",
+        # The load runs' virtual members come with tokens of an existing issuer.
         "JWT_SECRET": credentials.words["jwt_secret"],
+        "JWT_HS256_ENABLED": "true",
         **{row.address_variable: f"127.0.0.1:{layout.grpc_port(callee)}" for callee, row in SERVICES.items()},
         # PostgreSQL, the broker and every small allocation share two cores: freed arenas go back, threads stay few.
         "MALLOC_ARENA_MAX": "2",

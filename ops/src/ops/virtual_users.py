@@ -12,6 +12,7 @@ import aiohttp
 import asyncpg
 import jwt
 
+from common.settings import ServiceSettings
 from ops.fleet_client import Answer, FleetClient
 from ops.journey import MERCHANT, Member, StepFailed
 
@@ -25,18 +26,21 @@ NOT_FINAL = frozenset({202, 409, 429, 500, 502, 503, 504})
 
 def members(fleet: FleetClient, count: int) -> list[Member]:
     """Members with HS256 tokens, which the fleet accepts from existing issuers: no password is hashed for them."""
-    users = []
+    users, now = [], int(time.time())
     for _ in range(count):
         user_id = f"usr_{secrets.token_hex(8)}"
         email = f"{user_id}@example.com"
         claims = {
+            "iss": ServiceSettings.model_fields["token_issuer"].default,
+            "aud": ServiceSettings.model_fields["token_audience"].default,
             "sub": user_id,
             "merchant_id": MERCHANT,
             "roles": ["USER"],
             "email": email,
             "name": "Virtual User",
             "phone": "9876543210",
-            "exp": int(time.time()) + 12 * 3600,
+            "iat": now,
+            "exp": now + 12 * 3600,
         }
         users.append(Member(user_id, email, jwt.encode(claims, fleet.description["jwt_secret"], "HS256")))
     return users

@@ -49,7 +49,7 @@ async def opened(
     settings: ServiceSettings, name: str, guards: Guards, *, clock: Clock = SYSTEM_CLOCK
 ) -> AsyncIterator[Resources]:
     """Everything that a service stands on but the broker, opened in order and closed in the opposite one."""
-    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else None
+    secret = settings.jwt_secret.get_secret_value() if settings.jwt_hs256_enabled and settings.jwt_secret else None
     service_tokens = ServiceTokens(name, settings.service_private_key.get_secret_value(), settings.service_public_keys)
     random = Random()  # noqa: S311 - jitter and shares, not secrets
     redis = redis_client.connect(settings.redis_url)

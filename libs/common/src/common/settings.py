@@ -97,8 +97,10 @@ class ServiceSettings(BaseSettings):
     service_public_keys: dict[str, str]
     # Where identity publishes the keys of access tokens; empty accepts no such token.
     identity_jwks_url: str = ""
-    # Verifies the HS256 access tokens of an older issuer; without it none is accepted.
+    # Verifies the HS256 access tokens of an older issuer, where JWT_HS256_ENABLED says so.
     jwt_secret: SecretStr | None = None
+    # Whether HS256 access tokens signed with JWT_SECRET are accepted: of members only, for a day at most.
+    jwt_hs256_enabled: bool = False
     # The issuer that access tokens must name.
     token_issuer: str = "commdesk-identity"  # noqa: S105 - a name
     # The audience that access tokens must name.
@@ -162,6 +164,20 @@ class ServiceSettings(BaseSettings):
         wrong = [name for name, key in named.items() if not _is_raw_key(key)]
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: expected base64 of the 32 raw bytes of an Ed25519 key")
+        return self
+
+    @model_validator(mode="after")
+    def _hs256_has_a_secret(self) -> Self:
+        if self.jwt_hs256_enabled and self.jwt_secret is None:
+            raise ValueError("JWT_HS256_ENABLED needs JWT_SECRET")
+        return self
+
+    @model_validator(mode="after")
+    def _token_keys_come_by_tls_in_production(self) -> Self:
+        """Whoever can change that answer on its way can sign tokens for anybody."""
+        is_plain = bool(self.identity_jwks_url) and urlsplit(self.identity_jwks_url).scheme != "https"
+        if self.environment == "production" and is_plain:
+            raise ValueError("IDENTITY_JWKS_URL must be https in production")
         return self
 
     @model_validator(mode="after")

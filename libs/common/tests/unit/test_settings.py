@@ -109,6 +109,7 @@ def test_production_starts_on_real_secrets(env: pytest.MonkeyPatch):
     env.setenv("ENVIRONMENT", "production")
     env.setenv("JWT_SECRET", "Zk3vQ9xw7TpLHq8mN2rb5YcDb7Rt1Lw4")
     assert read(ServiceSettings).jwt_secret is not None
+    assert not read(ServiceSettings).jwt_hs256_enabled
 
 
 def test_settings_are_frozen_and_do_not_show_secrets(env: pytest.MonkeyPatch):
@@ -149,3 +150,21 @@ def test_anything_else_is_no_duration(text: str) -> None:
 def test_a_duration_is_written_in_its_largest_whole_unit() -> None:
     assert [duration_text(timedelta(minutes=m)) for m in (15, 60, 90, 60 * 24 * 30)] == ["15m", "1h", "90m", "30d"]
     assert [duration_text(timedelta(seconds=s)) for s in (0, 90)] == ["0s", "90s"]
+
+
+def test_hs256_is_off_unless_it_is_switched_on_with_a_secret(env: pytest.MonkeyPatch):
+    assert not read(ServiceSettings).jwt_hs256_enabled
+    env.setenv("JWT_HS256_ENABLED", "true")
+    with pytest.raises(SystemExit, match="JWT_SECRET"):
+        read(ServiceSettings)
+
+
+@pytest.mark.parametrize("url", ["http://identity:8000/.well-known/jwks.json", "ftp://identity/jwks", "identity"])
+def test_production_fetches_token_keys_by_tls_only(env: pytest.MonkeyPatch, url: str):
+    env.setenv("IDENTITY_JWKS_URL", url)
+    read(ServiceSettings)
+    env.setenv("ENVIRONMENT", "production")
+    with pytest.raises(SystemExit, match="IDENTITY_JWKS_URL must be https"):
+        read(ServiceSettings)
+    env.setenv("IDENTITY_JWKS_URL", "https://identity.example/jwks.json")
+    read(ServiceSettings)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common.tokens import ServiceTokenInvalid, ServiceTokens, TokenExpired, TokenInvalid, UserTokens, read_jwks
 from common.tokens.jwts import Verified
+from common.tokens.roles import MEMBER_ROLES, privileged
 
 SECRET = "Zk3vQ9xw7TpLHq8mN2rb5YcDb7Rt1Lw4"
 
@@ -46,6 +47,7 @@ def claims(**changes: object) -> dict[str, object]:
     good = {
         "iss": "commdesk-identity",
         "aud": "commdesk",
+        "iat": int(time.time()),
         "exp": int(time.time()) + 60,
         "sub": "usr_1",
         "merchant_id": "mer_1",
@@ -107,6 +109,14 @@ async def test_a_token_of_the_issuer_says_who_calls(issuer: Issuer):
         {"iss": None},
         {"exp": None},
         {"exp": "soon"},
+        {"iat": None},
+        {"iat": "then"},
+        {"iat": [1]},
+        {"iat": int(time.time()) + 60},
+        {"iat": int(time.time()) - 7 * 86_400},
+        {"exp": int(time.time()) + 10 * 365 * 86_400},
+        {"iat": -1e308},
+        {"iat": float("inf")},
         {"sub": None},
         {"sub": ""},
         {"sub": "usr_é"},
@@ -128,9 +138,9 @@ async def test_expiry_has_ten_seconds_of_leeway_and_holds_for_cached_tokens_too(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ):
     async with UserTokens(issuer.url) as users:
-        await users.authenticate(issuer.token(exp=int(time.time()) - 5))
+        await users.authenticate(issuer.token(iat=int(time.time()) - 60, exp=int(time.time()) - 5))
         with pytest.raises(TokenExpired):
-            await users.authenticate(issuer.token(exp=int(time.time()) - 15))
+            await users.authenticate(issuer.token(iat=int(time.time()) - 60, exp=int(time.time()) - 15))
         token = issuer.token()
         await users.authenticate(token)
         later = time.time() + 75
@@ -178,16 +188,39 @@ async def test_forgeries_are_refused(issuer: Issuer):
         assert await users.authenticate(good)
 
 
+def hs256(**changes: object) -> str:
+    return jwt.encode(claims(**changes), SECRET, algorithm="HS256")
+
+
 async def test_hs256_is_accepted_only_with_a_secret_and_for_us():
-    token = jwt.encode({"sub": "u1", "exp": int(time.time()) + 60}, SECRET, algorithm="HS256")
+    token = hs256(sub="u1", merchant_id=None)
     caller = UserTokens("", SECRET).verify(token)
     assert (caller.user_id, caller.merchant_id) == ("u1", "mer_commdesk")
     for users in (UserTokens(""), UserTokens("", ""), UserTokens("", SECRET[::-1])):
         with pytest.raises(TokenInvalid):
             users.verify(token)
-    for wrong in ({"iss": "x"}, {"aud": "x"}, {"aud": ["x"]}, {"exp": None}):
+    now = int(time.time())
+    wrong_or_missing = [
+        {"iss": "x"},
+        {"aud": "x"},
+        {"aud": ["x"]},
+        *({name: None} for name in ("iss", "aud", "iat", "exp")),
+    ]
+    for wrong in (*wrong_or_missing, {"exp": now + 86_460}, {"exp": now + 315_360_000}, {"iat": now - 90_000}):
         with pytest.raises(TokenInvalid):
-            UserTokens("", SECRET).verify(jwt.encode(claims(**wrong), SECRET, algorithm="HS256"))
+            UserTokens("", SECRET).verify(hs256(**wrong))
+
+
+@pytest.mark.parametrize("roles", [["ADMIN"], "admin", ["user", "Finance", "SUPPORT"], ["OPERATOR", "provider"], ["x"]])
+async def test_hs256_names_members_only(roles: object):
+    caller = UserTokens("", SECRET).verify(hs256(roles=roles))
+    assert caller.roles <= MEMBER_ROLES
+    assert not privileged(caller.roles)
+
+
+def test_every_role_that_nobody_listed_is_privileged():
+    assert privileged(["USER", "PROVIDER", "LAB_ASSISTANT"]) == frozenset()
+    assert privileged(["USER", "ADMIN", "OPERATOR", "NEW"]) == {"ADMIN", "OPERATOR", "NEW"}
 
 
 async def test_a_new_key_is_fetched_once_and_invented_ones_do_not_flood_the_issuer(issuer: Issuer):
@@ -223,7 +256,7 @@ async def test_a_withdrawn_key_takes_its_tokens_along(issuer: Issuer):
 
 async def test_starting_without_the_issuer_is_possible():
     async with UserTokens("http://127.0.0.1:1/jwks", SECRET) as users:
-        assert users.verify(jwt.encode({"sub": "u", "exp": int(time.time()) + 60}, SECRET, algorithm="HS256"))
+        assert users.verify(hs256())
 
 
 def test_the_cache_is_bounded():
@@ -258,11 +291,17 @@ def test_services_know_one_another():
 def test_a_service_cannot_speak_for_another():
     wallet = ServiceTokens("wallet", raw(WALLET)[0], PUBLIC)
     now = int(time.time())
-    good = {"iss": "payment", "aud": "wallet", "exp": now + 60}
+    good = {"iss": "payment", "aud": "wallet", "iat": now, "exp": now + 60}
+    sound = jwt.encode(good, PAYMENT, algorithm="EdDSA", headers={"kid": "payment"})
+    assert wallet.verify(sound, "wallet") == "payment"
     for key, kid, body in (
         (WALLET, "payment", good),
         (PAYMENT, "payment", good | {"iss": "wallet"}),
-        (PAYMENT, "payment", good | {"exp": now - 60}),
+        (PAYMENT, "payment", good | {"iat": now - 120, "exp": now - 60}),
+        (PAYMENT, "payment", good | {"exp": now + 301}),
+        (PAYMENT, "payment", good | {"exp": now + 315_360_000}),
+        (PAYMENT, "payment", good | {"iat": now + 300, "exp": now + 600}),
+        (PAYMENT, "payment", {name: value for name, value in good.items() if name != "iat"}),
         (PAYMENT, "payment", good | {"aud": "ledger"}),
         (PAYMENT, "nobody", good),
     ):

@@ -8,12 +8,14 @@ from common.clock import Clock
 from common.database import Database
 from common.http_server import Call, Empty, Encoded, Route, encode
 from identity.domain.errors import (
+    AdministratorIsLast,
     CredentialsInvalid,
     EmailTaken,
     LoginThrottled,
     PasswordWrong,
     RefreshTokenInvalid,
     RefreshTokenReused,
+    RightsOutdated,
     RoleNotSelfService,
     RoleUnknown,
     UserInactive,
@@ -132,7 +134,7 @@ def routes(
             roles=[ADMIN],
             body=AccessBody,
             answer=UserView,
-            errors=[RoleUnknown, UserNotFound],
+            errors=[AdministratorIsLast, RightsOutdated, RoleUnknown, UserNotFound],
         ),
         Route(
             "GET",

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -10,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import jwt
 import msgspec
 import pytest
 from redis.asyncio import Redis
@@ -346,6 +348,37 @@ async def test_an_administrator_grants_roles(
     assert event.actor_id == admin["user"]["_id"]
     assert msgspec.json.decode(event.before_json)["roles"] == ["USER"]
     assert msgspec.json.decode(event.after_json)["roles"] == ["SUPPORT", "USER"]
+
+
+async def test_a_dismissed_administrators_token_opens_nothing(
+    http: httpx.AsyncClient, form: BuildForm, bearer: Bearer, admin: Json
+) -> None:
+    mallory = await sign_up(http, form)
+    user_id, root_id = mallory["user"]["_id"], admin["user"]["_id"]
+    await access(http, bearer(admin), user_id, {"roles": ["USER", "ADMIN"]})
+    old = bearer(await refresh(http, mallory["refreshToken"]))
+    await access(http, bearer(admin), user_id, {"roles": ["USER"], "status": "INACTIVE"})
+    for target, body in (
+        (user_id, {"roles": ["USER", "ADMIN"], "status": "ACTIVE"}),
+        (root_id, {"status": "INACTIVE"}),
+    ):
+        error = await access(http, old, target, body, status=403)
+        assert error["code"] == "rights_outdated"
+    assert (await access(http, bearer(admin), root_id, {"roles": ["USER"]}, status=409))["code"] == (
+        "administrator_is_last"
+    )
+
+
+async def test_an_administrator_by_hs256_is_a_member(
+    http: httpx.AsyncClient, form: BuildForm, service_env: dict[str, str]
+) -> None:
+    """Every service has that secret: whoever reads one environment must not be able to make administrators."""
+    target = (await sign_up(http, form))["user"]["_id"]
+    now = int(time.time())
+    claims = {"iss": "commdesk-identity", "aud": "commdesk", "sub": target, "iat": now, "exp": now + 60}
+    token = jwt.encode(claims | {"roles": ["ADMIN"]}, service_env["JWT_SECRET"], "HS256")
+    error = await access(http, {"Authorization": f"Bearer {token}"}, target, {"roles": ["ADMIN"]}, status=403)
+    assert error["code"] == "role_missing"
 
 
 def _payload(token: str) -> bytes:

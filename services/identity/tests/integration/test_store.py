@@ -119,7 +119,7 @@ async def test_switching_off_and_refreshing_at_once_leaves_no_session(
     for _ in range(5):
         user, session = await enrol()
         rotation = Rotation(session.session_id, 1, b"1" * 32, b"2" * 32, is_genuine=True)
-        change = AccessChange(user.user_id, user.merchant_id, None, Status.INACTIVE, "operator:test", HERE)
+        change = AccessChange(user.user_id, user.merchant_id, None, Status.INACTIVE, None, "operator:test", HERE)
         await asyncio.gather(
             refresh_sessions(db, clock, LIFE, [Refresh(rotation, HERE)]),
             change_access(db, clock, [change]),

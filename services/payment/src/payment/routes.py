@@ -32,7 +32,12 @@ _CREATE_ERRORS = (
     errors.PaymentBlocked,
     errors.PaymentUnresolved,
 )
-_CANCEL_ERRORS = (errors.PaymentNotFound, errors.PaymentNotCancellable, errors.PaymentUnresolved)
+_CANCEL_ERRORS = (
+    errors.CancelNotAllowed,
+    errors.PaymentNotFound,
+    errors.PaymentNotCancellable,
+    errors.PaymentUnresolved,
+)
 
 
 class Endpoints(msgspec.Struct, frozen=True):
@@ -89,29 +94,33 @@ async def create_payment(create: CreatePayment, call: Call[CreateBody], *, test_
 async def verify_payment(db: Database, verification: Verification, call: Call[VerifyBody]) -> VerifiedView:
     """Look the payment's order up at the gateway now."""
     payment = await payments.find_payment(db, call.caller, requests.parse_reference(call.body))
-    return views.verified_view(await verification.verify(payment))
+    return views.verified_view(await verification.verify(payment), call.caller.user_id)
 
 
 async def list_payments(db: Database, call: Call[None, HistoryQuery]) -> Page[PaymentView]:
     """The caller's payments, newest first; staff may name another user of their merchant."""
     wanted = requests.history_filter(call.query, call.caller)
-    return views.history_page(await payments.payment_history(db, call.caller, wanted), wanted.limit)
+    return views.history_page(
+        await payments.payment_history(db, call.caller, wanted), wanted.limit, call.caller.user_id
+    )
 
 
 async def list_user_payments(db: Database, call: Call[None, UserHistoryQuery]) -> Page[PaymentView]:
     """A user's payments, newest first: one's own, or for staff another user's of their merchant."""
     wanted = requests.user_history_filter(call.query, call.path["userId"])
-    return views.history_page(await payments.payment_history(db, call.caller, wanted), wanted.limit)
+    return views.history_page(
+        await payments.payment_history(db, call.caller, wanted), wanted.limit, call.caller.user_id
+    )
 
 
 async def read_status(db: Database, call: Call) -> PaymentView:
     """A payment by its payment, order or reference id."""
-    return views.payment_view(await payments.find_payment(db, call.caller, call.path["reference"]))
+    return views.payment_view(await payments.find_payment(db, call.caller, call.path["reference"]), call.caller.user_id)
 
 
 async def read_payment(db: Database, call: Call) -> PaymentView:
     """A payment by its payment, order or reference id."""
-    return views.payment_view(await payments.find_payment(db, call.caller, call.path["paymentId"]))
+    return views.payment_view(await payments.find_payment(db, call.caller, call.path["paymentId"]), call.caller.user_id)
 
 
 async def read_public_payment(db: Database, call: Call) -> PublicView:
@@ -120,7 +129,7 @@ async def read_public_payment(db: Database, call: Call) -> PublicView:
 
 
 async def cancel_payment(db: Database, cancellations: Cancellations, call: Call) -> PaymentView:
-    """Close an unpaid payment's order at the gateway."""
-    payment = await payments.find_payment(db, call.caller, call.path["paymentId"])
+    """Close an unpaid payment's order at the gateway: the owner's right, and for others FINANCE's and ADMIN's."""
+    payment = await payments.find_payment_to_cancel(db, call.caller, call.path["paymentId"])
     origin = requests.origin(call.caller, call.context)
-    return views.payment_view(await cancellations.cancel(payment.id, origin))
+    return views.payment_view(await cancellations.cancel(payment.id, origin), call.caller.user_id)

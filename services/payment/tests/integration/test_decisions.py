@@ -351,6 +351,41 @@ async def test_cancel_is_for_the_owner(world: World) -> None:
     assert await world.status(data) == "PENDING"
 
 
+# Who looks at Asha's open payment: whether they see it, its checkout session, and may cancel it.
+@pytest.mark.parametrize(
+    ("user", "roles", "reads", "sees_session", "cancels"),
+    [
+        ("usr_asha", ["USER"], 200, True, 200),
+        ("usr_asha", ["SUPPORT"], 200, True, 200),
+        ("usr_ravi", ["USER"], 404, False, 404),
+        ("usr_ravi", ["PROVIDER", "LAB_ASSISTANT"], 404, False, 404),
+        ("usr_ravi", ["SUPPORT"], 200, False, 403),
+        ("usr_ravi", ["SUPPORT", "USER"], 200, False, 403),
+        ("usr_ravi", ["FINANCE"], 200, False, 200),
+        ("usr_ravi", ["ADMIN"], 200, False, 200),
+        ("usr_ravi", ["OPERATOR"], 404, False, 404),
+    ],
+)
+async def test_who_sees_the_checkout_session_and_who_cancels(
+    world: World, user: str, roles: list[str], reads: int, sees_session: bool, cancels: int
+) -> None:
+    data = await world.created()
+    for path in (f"/{data['paymentId']}", f"/status/{data['orderId']}", f"/{data['referenceId']}"):
+        response = await world.get(path, user, *roles)
+        assert response.status_code == reads, response.text
+        assert (data["paymentSessionId"] in response.text) is sees_session
+    for path in ("/history?userId=usr_asha", "/history/usr_asha"):
+        response = await world.get(path, user, *roles)
+        assert response.status_code == reads, response.text
+        assert (data["paymentSessionId"] in response.text) is sees_session
+    response = await world.cancel(data, user, *roles)
+    assert response.status_code == cancels, response.text
+    assert data["paymentSessionId"] not in response.text
+    if cancels == 403:
+        assert response.json()["error"]["code"] == "cancel_not_allowed"
+    assert await world.status(data) == ("CANCELLED" if cancels == 200 else "PENDING")
+
+
 # ── Fraud's reviews ──────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -36,7 +36,9 @@ async def test_a_payment_from_create_to_invoice_through_the_broker(
     sandbox_url: str,
     hooks: WebhookReceiver,
 ) -> None:
-    token = jwt.encode({"sub": "usr_asha", "exp": int(time.time()) + 600}, settings_env["JWT_SECRET"], "HS256")
+    now = int(time.time())
+    claims = {"iss": "commdesk-identity", "aud": "commdesk", "sub": "usr_asha", "iat": now, "exp": now + 600}
+    token = jwt.encode(claims, settings_env["JWT_SECRET"], "HS256")
     http = running_service.http
     http.headers["authorization"] = f"Bearer {token}"
     # Wallet and fraud are away: packs cannot be bought, amounts can.

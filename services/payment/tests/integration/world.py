@@ -134,8 +134,8 @@ class World:
     async def verify(self, user: str = "usr_asha", *, merchant: str = "mer_commdesk", **body: str) -> httpx.Response:
         return await self.http.post(f"{PAYMENTS}/verify", json=body, headers=self.auth(user, merchant=merchant))
 
-    async def cancel(self, payment: dict[str, Any], user: str = "usr_asha") -> httpx.Response:
-        return await self.http.post(f"{PAYMENTS}/{payment['paymentId']}/cancel", headers=self.auth(user))
+    async def cancel(self, payment: dict[str, Any], user: str = "usr_asha", *roles: str) -> httpx.Response:
+        return await self.http.post(f"{PAYMENTS}/{payment['paymentId']}/cancel", headers=self.auth(user, *roles))
 
     async def status(self, payment: dict[str, Any], *, merchant: str = "mer_commdesk") -> str:
         response = await self.get(f"/{payment['paymentId']}", merchant=merchant)

@@ -58,6 +58,7 @@ def service_env(
         "SERVICE_PRIVATE_KEY": service_keys[service_name],
         "SERVICE_PUBLIC_KEYS": json.dumps({name: public_key(key) for name, key in service_keys.items()}),
         "JWT_SECRET": secrets.token_hex(32),
+        "JWT_HS256_ENABLED": "true",
         "RETRY_SCHEDULE_MS": ",".join(str(ttl_ms) for ttl_ms in retry_schedule_ms),
     }
     for name, value in environment.items():

@@ -21,6 +21,7 @@ from common.testing.rabbitmq import RETRY_SCHEDULE_MS
 if TYPE_CHECKING:
     import grpc
     import httpx
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from google.protobuf.message import Message
 
     from common.clock import FakeClock
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from common.runtime import Resources, Service
 
 FIRST_MERCHANT_ID = "mer_commdesk"
+TOKEN_KEY_ID = "tests"  # noqa: S105 - a name
 
 
 class Served:
@@ -127,13 +129,18 @@ def guards() -> "Guards":
 
 @pytest_asyncio.fixture
 async def resources(
-    service_env: dict[str, str], service_name: str, clock: "FakeClock", guards: "Guards"
+    service_env: dict[str, str],
+    service_name: str,
+    clock: "FakeClock",
+    guards: "Guards",
+    token_signer: "Ed25519PrivateKey",
 ) -> AsyncIterator["Resources"]:
     """What the runtime opens for the service: a fresh database, an empty Redis, tokens; the clock is `clock`."""
     from common.runtime import opened
     from common.settings import ServiceSettings, read
 
     async with opened(read(ServiceSettings), service_name, guards, clock=clock) as each:
+        each.user_tokens.accept({TOKEN_KEY_ID: token_signer.public_key()})
         yield each
 
 
@@ -162,15 +169,29 @@ def serve(
     return serving
 
 
+@pytest.fixture(scope="session")
+def token_signer() -> "Ed25519PrivateKey":
+    """The key that signs people's tokens in place of identity's."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.generate()
+
+
 @pytest.fixture
-def access_token(service_env: dict[str, str]) -> Callable[..., str]:
+def access_token(token_signer: "Ed25519PrivateKey") -> Callable[..., str]:
     """`access_token("usr_1", roles=["ADMIN"])` signs a person's token that the service under test accepts."""
     import time
 
     import jwt
 
+    from common.settings import ServiceSettings
+
+    issuer, audience = (ServiceSettings.model_fields[name].default for name in ("token_issuer", "token_audience"))
+
     def sign(user_id: str, *, merchant_id: str = FIRST_MERCHANT_ID, roles: Sequence[str] = (), **claims: object) -> str:
-        content = {"sub": user_id, "merchant_id": merchant_id, "roles": list(roles), "exp": int(time.time()) + 600}
-        return jwt.encode(content | claims, service_env["JWT_SECRET"], algorithm="HS256")
+        now = int(time.time())
+        content = {"iss": issuer, "aud": audience, "iat": now, "exp": now + 600}
+        content |= {"sub": user_id, "merchant_id": merchant_id, "roles": list(roles)}
+        return jwt.encode(content | claims, token_signer, algorithm="EdDSA", headers={"kid": TOKEN_KEY_ID})
 
     return sign

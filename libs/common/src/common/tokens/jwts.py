@@ -78,20 +78,28 @@ def header_of(token: str) -> tuple[str, str]:
 
 
 def claims_of(
-    token: str, key: Ed25519PublicKey | str, algorithm: str, *, audience: str | None = None, issuer: str | None = None
+    token: str, key: Ed25519PublicKey | str, algorithm: str, *, audience: str, issuer: str, life_seconds_max: int
 ) -> dict[str, Any]:
-    required = ["exp"] + ["aud"] * (audience is not None) + ["iss"] * (issuer is not None)
+    """The claims of a token that *issuer* signed for *audience*. Raises TokenInvalid or TokenExpired.
+
+    A token whose life (`exp` minus `iat`) is longer than *life_seconds_max* is refused: whoever comes by a key for a
+    moment must not be able to sign tokens for years.
+    """
     try:
-        return jwt.decode(
+        claims = jwt.decode(
             token,
             key,
             algorithms=[algorithm],
             audience=audience,
             issuer=issuer,
             leeway=LEEWAY_SECONDS,
-            options={"require": required, "verify_aud": audience is not None, "verify_iss": issuer is not None},
+            options={"require": ["iss", "aud", "iat", "exp"]},
         )
+        life_seconds = int(claims["exp"]) - int(claims["iat"])
     except jwt.ExpiredSignatureError:
         raise TokenExpired("the token has expired") from None
     except (jwt.PyJWTError, OverflowError, ValueError, TypeError):
         raise TokenInvalid("the token is not valid") from None
+    if life_seconds > life_seconds_max:
+        raise TokenInvalid("the token lives too long")
+    return claims

@@ -66,6 +66,8 @@ class ServiceTokens:
         key = self._public_keys.get(service)
         if algorithm != "EdDSA" or key is None:
             raise TokenInvalid("the caller is not known")
-        claims = claims_of(token, key, "EdDSA", audience=audience, issuer=service)
+        claims = claims_of(
+            token, key, "EdDSA", audience=audience, issuer=service, life_seconds_max=SERVICE_TOKEN_LIFE_SECONDS
+        )
         self._verified.put(token, int(claims["exp"]) + LEEWAY_SECONDS, (service, audience))
         return service, audience

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from loguru import logger
 
 from common.tokens.jwts import LEEWAY_SECONDS, TokenInvalid, Verified, claims_of, header_of
+from common.tokens.roles import MEMBER_ROLES
 
 JWKS_REFRESH_SECONDS = 300.0
 JWKS_RETRY_SECONDS = 2.0
@@ -23,6 +24,10 @@ JWKS_TIMEOUT_SECONDS = 2.0
 JWKS_BYTES_MAX = 65_536
 # An attacker who invents key ids must not turn every request into a fetch.
 JWKS_UNKNOWN_KEY_PAUSE_SECONDS = 10.0
+# The longest life that identity may give its tokens (TOKEN_EXPIRY).
+ACCESS_TOKEN_SECONDS_MAX = 7 * 86_400
+# Nobody can revoke a token of an existing issuer.
+HS256_TOKEN_SECONDS_MAX = 86_400
 # Existing issuers know nothing of merchants: their users are the first merchant's.
 FIRST_MERCHANT_ID = "mer_commdesk"
 
@@ -50,7 +55,10 @@ _UnknownKey.code = TokenInvalid.code
 
 
 class UserTokens:
-    """Verifies access tokens: EdDSA by the issuer's published keys, HS256 only when a secret is set.
+    """Verifies access tokens: EdDSA by the issuer's published keys, HS256 only when a secret is given.
+
+    Every service holds that secret, so whoever reads one environment can sign with it: HS256 tokens name members only
+    (other roles are dropped) and live a day at most.
 
     As a context manager it fetches the keys and keeps them fresh; while the issuer is away, the last known ones stay.
     """
@@ -133,18 +141,26 @@ class UserTokens:
             key = self._keys.get(key_id)
             if key is None:
                 raise _UnknownKey("the token is signed with an unknown key")
-            claims = claims_of(token, key, "EdDSA", audience=self._audience, issuer=self._issuer)
+            claims = self._claims(token, key, algorithm, ACCESS_TOKEN_SECONDS_MAX)
             caller = _caller(claims, merchant_id="")
         elif algorithm == "HS256" and self._hs_secret is not None:
-            claims = claims_of(token, self._hs_secret, "HS256")
-            # Existing issuers leave these out; where they are present they must be right.
-            if claims.get("iss", self._issuer) != self._issuer or claims.get("aud", self._audience) != self._audience:
-                raise TokenInvalid("the token is for somebody else")
+            claims = self._claims(token, self._hs_secret, algorithm, HS256_TOKEN_SECONDS_MAX)
             caller = _caller(claims, merchant_id=FIRST_MERCHANT_ID)
+            caller = msgspec.structs.replace(caller, roles=caller.roles & MEMBER_ROLES)
         else:
             raise TokenInvalid("the token's algorithm is not accepted")
         self._verified.put(token, int(claims["exp"]) + LEEWAY_SECONDS, caller)
         return caller
+
+    def _claims(self, token: str, key: Ed25519PublicKey | str, algorithm: str, life_seconds_max: int) -> dict[str, Any]:
+        return claims_of(
+            token,
+            key,
+            algorithm,
+            audience=self._audience,
+            issuer=self._issuer,
+            life_seconds_max=life_seconds_max,
+        )
 
 
 def read_jwks(document: bytes) -> dict[str, Ed25519PublicKey]:

@@ -20,12 +20,17 @@ class ProfileChange(Struct, frozen=True):
 
 
 class AccessChange(Struct, frozen=True):
-    """What an administrator decides: what is None stays. *add_roles* come on top of *roles*."""
+    """What an administrator decides: what is None stays. *add_roles* come on top of *roles*.
+
+    *actor_id* is the administrator, None for an operator at the command line, whose right is the database's password;
+    *actor* is what the audit log calls either.
+    """
 
     user_id: UUID
     merchant_id: str
     roles: frozenset[str] | None
     status: Status | None
+    actor_id: UUID | None
     actor: str
     origin: Context
     add_roles: frozenset[str] = frozenset()

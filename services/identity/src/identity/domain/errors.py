@@ -1,6 +1,14 @@
 """What identity refuses, by name."""
 
-from common.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, ResourceExhausted, Unauthenticated
+from common.errors import (
+    Conflict,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+)
 
 
 class UserInvalid(InvalidArgument):
@@ -43,6 +51,18 @@ class UserInactive(PermissionDenied):
     """The account is switched off."""
 
     fix = "Ask an administrator to activate the account."
+
+
+class RightsOutdated(PermissionDenied):
+    """The caller's account has lost, since the access token was issued, the role or status that this needs."""
+
+    fix = "Refresh the access token, or ask an administrator."
+
+
+class AdministratorIsLast(FailedPrecondition):
+    """The merchant would be left without an active administrator."""
+
+    fix = "Make somebody else an administrator first."
 
 
 class UserNotFound(NotFound):

@@ -1,4 +1,4 @@
-"""Locks and writes, in sorted order: throttles, then users, then their sessions."""
+"""Locks and writes, in sorted order: throttles, then merchants, users, their sessions."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -10,6 +10,9 @@ from identity.domain.throttles import Throttle
 from identity.domain.users import User
 from identity.store import queries, rows
 
+_LOCK_MERCHANTS = """
+select 1 from merchants where merchant_id = any(cast(:merchant_ids as text[])) order by merchant_id for no key update
+"""
 _LOCK_USERS = "select 1 from users u where u.user_id = any(cast(:user_ids as uuid[])) order by u.user_id"
 _INSERT_USERS = """
 insert into users (user_id, merchant_id, email, name, password_hash, mobile_number, country_code, type, status,
@@ -85,6 +88,11 @@ from unnest(cast(:keys as bytea[]), cast(:attempts as int[]), cast(:ends as time
     as c (key, attempts, window_ends_at)
 where t.key = c.key
 """
+
+
+async def lock_merchants(tx: Tx, merchant_ids: Collection[str]) -> None:
+    """Nobody else changes the rights of these merchants' users until *tx* ends."""
+    await tx.execute(_LOCK_MERCHANTS, merchant_ids=sorted(merchant_ids))
 
 
 async def lock_users(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, User]:

@@ -22,6 +22,10 @@ join unnest(cast(:merchant_ids as text[]), cast(:email_keys as text[])) as addre
     on u.merchant_id = address.merchant_id and u.email_key = address.email_key
 """
 )
+_ACTIVE_ADMINISTRATORS = """
+select u.merchant_id, u.user_id from users u join user_roles r on r.user_id = u.user_id
+where r.role = 'ADMIN' and u.status = 'ACTIVE' and u.merchant_id = any(cast(:merchant_ids as text[]))
+"""
 _USERS_OF_SESSIONS = "select user_id from sessions where session_id = any(cast(:session_ids as uuid[]))"
 _RECENT_SESSIONS = "select * from sessions where user_id = :user_id order by session_id desc limit :limit"
 
@@ -40,6 +44,14 @@ async def users_by_email(tx: Tx, addresses: Collection[tuple[str, str]]) -> dict
     )
     users = [rows.user(row) for row in user_rows]
     return {(user.merchant_id, user.email.lower()): user for user in users}
+
+
+async def active_administrators(tx: Tx, merchant_ids: Collection[str]) -> dict[str, set[UUID]]:
+    """By merchant; one without any is left out."""
+    administrators: dict[str, set[UUID]] = {}
+    for row in await tx.execute(_ACTIVE_ADMINISTRATORS, merchant_ids=list(merchant_ids)):
+        administrators.setdefault(row.merchant_id, set()).add(row.user_id)
+    return administrators
 
 
 async def users_of_sessions(tx: Tx, session_ids: Collection[UUID]) -> set[UUID]:

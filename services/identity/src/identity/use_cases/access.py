@@ -11,9 +11,9 @@ from common.clock import Clock
 from common.database import Database, retried
 from common.errors import DomainError
 from identity.domain import users
+from identity.domain.access import changed_access, is_administrator
 from identity.domain.changes import AccessChange
-from identity.domain.errors import RoleUnknown, UserNotFound
-from identity.domain.users import Access, User
+from identity.domain.users import User
 from identity.store import commands, queries
 from identity.use_cases.batches import only
 from identity.use_cases.profiles import Profiles
@@ -22,7 +22,7 @@ from identity.wire import events
 
 
 async def change_user_access(db: Database, clock: Clock, profiles: Profiles, change: AccessChange) -> User:
-    """Raises RoleUnknown or UserNotFound."""
+    """Raises RightsOutdated, RoleUnknown, UserNotFound or AdministratorIsLast."""
     user = only(await change_access(db, clock, [change]))
     await profiles.remember(user)
     return user
@@ -30,26 +30,37 @@ async def change_user_access(db: Database, clock: Clock, profiles: Profiles, cha
 
 @retried
 async def change_access(db: Database, clock: Clock, changes: Sequence[AccessChange]) -> list[User | DomainError]:
-    """Grant and take roles, switch accounts on and off; switching one off ends all its sessions."""
+    """Grant and take roles, switch accounts on and off; switching one off ends all its sessions.
+
+    Who acts is looked up under the same locks as whom it is done to, so nobody acts on rights that they have lost.
+    """
     results: list[User | DomainError] = []
     async with db.begin() as tx:
+        merchant_ids = {change.merchant_id for change in changes}
+        # Changes of a merchant's rights wait for one another: two administrators who leave at once see each other go.
+        await commands.lock_merchants(tx, merchant_ids)
         role_names = await queries.role_names(tx)
-        current_users = await commands.lock_users(tx, {change.user_id for change in changes})
+        actor_ids = {change.actor_id for change in changes if change.actor_id is not None}
+        current_users = await commands.lock_users(tx, {change.user_id for change in changes} | actor_ids)
+        administrators = await queries.active_administrators(tx, merchant_ids)
         changed: dict[UUID, tuple[User, str]] = {}
         audits = []
         for change in changes:
             user = current_users.get(change.user_id)
-            if user is None or user.merchant_id != change.merchant_id:
-                results.append(UserNotFound())
+            actor = current_users.get(change.actor_id) if change.actor_id is not None else None
+            of_merchant = administrators.setdefault(change.merchant_id, set())
+            access = changed_access(change, actor, user, role_names, of_merchant)
+            if isinstance(access, DomainError):
+                results.append(access)
                 continue
-            roles = (user.access.roles if change.roles is None else change.roles) | change.add_roles
-            if not roles <= role_names or not roles:
-                results.append(RoleUnknown("a user has at least one role, and only known ones"))
-                continue
-            access = Access(change.status or user.access.status, roles)
+            assert user is not None
             if access != user.access:
                 before, user = user, replace(users.touched(user, clock.now()), access=access)
                 current_users[user.user_id] = user
+                if is_administrator(user, change.merchant_id):
+                    of_merchant.add(user.user_id)
+                else:
+                    of_merchant.discard(user.user_id)
                 changed[user.user_id] = (user, change.actor)
                 audits.append(_access_audit(before, user, change, clock))
             results.append(user)

@@ -135,6 +135,7 @@ async def create_administrator(
             merchant_id=existing.merchant_id,
             roles=None,
             status=None,
+            actor_id=None,
             actor=administrator.actor,
             origin=Context(),
             add_roles=frozenset({ADMIN}),

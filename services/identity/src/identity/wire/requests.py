@@ -93,13 +93,14 @@ def password_form(caller: Caller, body: PasswordBody) -> PasswordForm:
     )
 
 
-def access_change(caller: Caller, user_id: str, body: AccessBody, origin: Context) -> AccessChange:
-    """Raises IdInvalid."""
+def access_change(caller: Caller, target_id: str, body: AccessBody, origin: Context) -> AccessChange:
+    """Raises IdInvalid, or UserNotFound for a caller of another issuer."""
     return AccessChange(
-        user_id=ids.decode("usr", user_id),
+        user_id=ids.decode("usr", target_id),
         merchant_id=caller.merchant_id,
         roles=None if body.roles is None else frozenset(body.roles),
         status=body.status,
+        actor_id=user_id(caller),
         actor=caller.user_id,
         origin=origin,
     )

@@ -75,6 +75,12 @@ class PaymentUnresolved(Unresolved):
     fix = "Ask for the payment's status with its id until it is final; do not create another one."
 
 
+class CancelNotAllowed(PermissionDenied):
+    """The payment is somebody else's, and the caller's roles let them look at it only."""
+
+    fix = "Ask the payment's owner, or somebody with the role FINANCE or ADMIN."
+
+
 class PaymentNotCancellable(FailedPrecondition):
     fix = "Only an unpaid payment can be cancelled; for a paid one, contact support with the payment id."
 

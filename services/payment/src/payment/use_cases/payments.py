@@ -7,7 +7,7 @@ from common import ids
 from common.database import Database, Tx
 from common.ids import IdInvalid
 from common.tokens import Caller
-from payment.domain.errors import PaymentNotFound
+from payment.domain.errors import CancelNotAllowed, PaymentNotFound
 from payment.domain.history import HistoryFilter
 from payment.domain.payments import Payment
 from payment.domain.purchases import ORDER_ID
@@ -15,6 +15,8 @@ from payment.store import queries
 
 # Roles that may see other users' payments of their merchant.
 STAFF = frozenset({"SUPPORT", "FINANCE", "ADMIN"})
+# Roles that may cancel them; support looks and explains.
+CANCELS_FOR_OTHERS = frozenset({"FINANCE", "ADMIN"})
 
 
 async def find_payment(db: Database, caller: Caller, reference: str) -> Payment:
@@ -33,6 +35,14 @@ async def find_public_payment(db: Database, reference: str) -> Payment:
     if not payments:
         raise PaymentNotFound("there is no such payment")
     return payments[0]
+
+
+async def find_payment_to_cancel(db: Database, caller: Caller, reference: str) -> Payment:
+    """The payment behind an id, for its owner or staff who may cancel. Raises PaymentNotFound or CancelNotAllowed."""
+    payment = await find_payment(db, caller, reference)
+    if payment.user_id != caller.user_id and caller.roles.isdisjoint(CANCELS_FOR_OTHERS):
+        raise CancelNotAllowed("your roles do not allow this")
+    return payment
 
 
 async def payment_history(db: Database, caller: Caller, wanted: HistoryFilter) -> list[Payment]:

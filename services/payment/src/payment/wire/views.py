@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
@@ -134,7 +135,8 @@ def refused_body(error: DomainError, request_id: str) -> tuple[int, bytes]:
     return reply.status_code, bytes(reply.body)
 
 
-def payment_view(payment: Payment) -> PaymentView:
+def payment_view(payment: Payment, viewer_id: str) -> PaymentView:
+    """*payment* as the user *viewer_id* may see it: the checkout session is its owner's alone."""
     return PaymentView(
         ids.encode("pay", payment.id),
         payment.order_id,
@@ -149,8 +151,8 @@ def payment_view(payment: Payment) -> PaymentView:
         _time(payment.created_at),
         _time(payment.updated_at),
         _time(payment.expires_at),
-        # Of no use once the order is closed, and a capability until then.
-        payment_session_id=payment.session_id if payment.unresolved else "",
+        # Of no use once the order is closed, and a capability until then: who has it may pay, not merely look.
+        payment_session_id=payment.session_id if payment.unresolved and payment.user_id == viewer_id else "",
         payment_method=payment.method,
         payment_group=payment.payment_group,
         gateway_payment_id=payment.gateway_payment_id,
@@ -176,14 +178,15 @@ def public_view(payment: Payment) -> PublicView:
     )
 
 
-def history_page(payments: Sequence[Payment], limit: int) -> Page[PaymentView]:
+def history_page(payments: Sequence[Payment], limit: int, viewer_id: str) -> Page[PaymentView]:
     """*payments* holds one more than the page when there is a next one."""
-    return pages.page(payments, limit, payment_view, lambda last: pages.encode_cursor(last.id))
+    view = partial(payment_view, viewer_id=viewer_id)
+    return pages.page(payments, limit, view, lambda last: pages.encode_cursor(last.id))
 
 
-def verified_view(payment: Payment) -> VerifiedView:
+def verified_view(payment: Payment, viewer_id: str) -> VerifiedView:
     message = "Payment verified & updated" if payment.paid_at else "Payment is not completed yet"
-    return VerifiedView(message, payment.method, payment_view(payment))
+    return VerifiedView(message, payment.method, payment_view(payment, viewer_id))
 
 
 def simple_status(status: Status) -> str:

@@ -1,0 +1,39 @@
+"""Who may change whose access, and to what."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from common.errors import DomainError
+from identity.domain.changes import AccessChange
+from identity.domain.errors import AdministratorIsLast, RightsOutdated, RoleUnknown, UserNotFound
+from identity.domain.users import ADMIN, Access, Status, User
+
+
+def is_administrator(user: User | None, merchant_id: str) -> bool:
+    """Whether *user*, as the database knows them now, is an active administrator of *merchant_id*."""
+    return user is not None and user.merchant_id == merchant_id and user.is_active and ADMIN in user.access.roles
+
+
+def changed_access(
+    change: AccessChange,
+    actor: User | None,
+    user: User | None,
+    role_names: Collection[str],
+    administrators: Collection[UUID],
+) -> Access | DomainError:
+    """The access of *user* after *change*, or why not. *administrators* are the merchant's active ones now.
+
+    What the actor's token says of their roles counts for nothing: it may be older than their dismissal.
+    """
+    if change.actor_id is not None and not is_administrator(actor, change.merchant_id):
+        return RightsOutdated("you are no administrator any more")
+    if user is None or user.merchant_id != change.merchant_id:
+        return UserNotFound()
+    roles = (user.access.roles if change.roles is None else change.roles) | change.add_roles
+    if not roles <= frozenset(role_names) or not roles:
+        return RoleUnknown("a user has at least one role, and only known ones")
+    access = Access(change.status or user.access.status, roles)
+    stays = access.status is Status.ACTIVE and ADMIN in roles
+    if not stays and set(administrators) == {user.user_id}:
+        return AdministratorIsLast("somebody has to stay administrator")
+    return access
