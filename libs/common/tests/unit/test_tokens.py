@@ -112,7 +112,7 @@ async def test_a_token_of_the_issuer_says_who_calls(issuer: Issuer):
         {"iat": None},
         {"iat": "then"},
         {"iat": [1]},
-        {"iat": int(time.time()) + 60},
+        {"iat": int(time.time()) + 3_600},
         {"iat": int(time.time()) - 7 * 86_400},
         {"exp": int(time.time()) + 10 * 365 * 86_400},
         {"iat": -1e308},

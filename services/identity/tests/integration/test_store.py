@@ -163,18 +163,18 @@ async def test_several_changes_of_one_user_in_a_batch(db: Database, clock: FakeC
 
 
 async def test_roles_of_several_users_in_a_batch(db: Database, clock: FakeClock, enrol: Enrol) -> None:
-    """Each of two administrators decides on a user: the roles of both are stored, with who granted them."""
+    """Each of two operators decides on a user: the roles of both are stored, with who granted them."""
     (one, _), (other, _) = await enrol(), await enrol()
     changes = [
-        AccessChange(user.user_id, user.merchant_id, frozenset({role}), None, actor, HERE)
-        for user, role, actor in ((one, "FINANCE", "usr_a"), (other, "SUPPORT", "usr_b"))
+        AccessChange(user.user_id, user.merchant_id, frozenset({role}), None, None, actor, HERE)
+        for user, role, actor in ((one, "FINANCE", "operator:a"), (other, "SUPPORT", "operator:b"))
     ]
     assert [result for result in await change_access(db, clock, changes) if not isinstance(result, User)] == []
     assert (await stored(db, one)).access.roles == {"FINANCE"}
     assert (await stored(db, other)).access.roles == {"SUPPORT"}
     async with db.begin() as tx:
         rows = await tx.execute("select role, granted_by from user_roles order by role")
-    assert [(row.role, row.granted_by) for row in rows] == [("FINANCE", "usr_a"), ("SUPPORT", "usr_b")]
+    assert [(row.role, row.granted_by) for row in rows] == [("FINANCE", "operator:a"), ("SUPPORT", "operator:b")]
 
 
 async def test_a_timeline_shows_what_happened_and_nothing_personal(

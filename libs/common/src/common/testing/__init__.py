@@ -9,7 +9,7 @@ What these modules need is imported late, because pytest loads them also for tes
 
 from common.testing.engines import Stack, migrations_package, service_name, stack
 from common.testing.environment import clock, free_port, public_key, service_env, service_keys, settings_env
-from common.testing.in_process import Served, access_token, delivery, guards, resources, serve
+from common.testing.in_process import Served, access_token, delivery, guards, resources, serve, token_signer
 from common.testing.postgresql import (
     database_name,
     database_url,
@@ -70,6 +70,7 @@ __all__ = [
     "stack",
     "start",
     "superuser_url",
+    "token_signer",
     "until",
     "vhost",
 ]
