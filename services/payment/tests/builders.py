@@ -80,7 +80,11 @@ class Builders:
         return OrderSnapshot(**usual | fields)
 
     @staticmethod
-    def order(
-        status: OrderStatus, *attempts: PaymentAttempt, from_webhook: bool = True, **fields: Any
-    ) -> ObservedOrder:
-        return ObservedOrder(Builders.snapshot(status, **fields), attempts, from_webhook)
+    def order(status: OrderStatus, *attempts: PaymentAttempt, **fields: Any) -> ObservedOrder:
+        """An order as the gateway shows it, with its own list of attempts."""
+        return ObservedOrder(Builders.snapshot(status, **fields), listed=attempts)
+
+    @staticmethod
+    def claimed(status: OrderStatus, *claims: PaymentAttempt, **fields: Any) -> ObservedOrder:
+        """An order as the gateway shows it, whose attempts are known from webhooks only."""
+        return ObservedOrder(Builders.snapshot(status, **fields), claims)

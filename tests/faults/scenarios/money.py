@@ -113,6 +113,43 @@ async def _ask_for_credits(environment: Environment, keys: dict[str, str]) -> No
         await channel.default_exchange.publish(message, routing_key="wallet.debit")
 
 
+@scenario("M52-late-money", must="found and granted without a webhook, once", random=False)
+async def _(environment: Environment) -> AsyncIterator[None]:
+    """Orders of pending and failed attempts expire; the bank pays them after all, and their webhooks are lost."""
+    made = []
+    for outcome in ("pending", "failure"):
+        made += await orders_paid(environment, 5, outcome)
+    for created in made:
+        await environment.gateway(action="drop", operation="webhook", order_id=created.order_id)
+        await environment.fleet.sandbox("POST", f"/control/orders/{created.order_id}/expire", {})
+    await retry(lambda: _all_closed(environment, [created.order_id for created in made]))
+    for created in made:
+        body = {"outcome": "success", "force": True}
+        await environment.fleet.sandbox("POST", f"/control/orders/{created.order_id}/pay", body)
+    environment.history.paid_orders += [created.order_id for created in made]
+    # Until the gateway has decided and would have sent them. Nobody asks: verify is not called.
+    await asyncio.sleep(1)
+    yield
+    async with environment.db() as db:
+        late = await db.fetchval(
+            "select count(*) from payment.payment_history h join payment.payments p on p.id = h.payment_id"
+            " where p.order_id = any($1) and h.to_status = 'SUCCESS' and h.reason = 'late_success'",
+            [created.order_id for created in made],
+        )
+    environment.expect(late == len(made), f"all {len(made)} succeed late (found {late})")
+
+
+async def _all_closed(environment: Environment, order_ids: list[str]) -> None:
+    """Raises while one of the payments is not closed."""
+    async with environment.db() as db:
+        left = await db.fetchval(
+            "select count(*) from payment.payments where order_id = any($1) and status not in ('FAILED', 'EXPIRED')",
+            order_ids,
+        )
+    if left:
+        raise TimeoutError(f"{left} payments are not closed yet")
+
+
 @scenario("M51-unknown-payment", must="a dead letter with an alert, never a silent credit", random=False)
 async def _(environment: Environment) -> AsyncIterator[None]:
     """Somebody pays an order of our account that we never made."""

@@ -21,6 +21,8 @@ from payment.servicer import PaymentServicer
 from payment.settings import Settings
 from payment.use_cases import fee_rules, gateway_calls
 from payment.use_cases.cancellations import Cancellations, ClosingSettings
+from payment.use_cases.closed_checks import ClosedChecks
+from payment.use_cases.confirmations import CONFIRM_SECONDS, Confirmations
 from payment.use_cases.create_payment import CreatePayment, PaymentDrafts, ResponseCache
 from payment.use_cases.fee_rules import FeeRuleCache
 from payment.use_cases.gateway_calls import GatewayCallLog
@@ -57,8 +59,12 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         responses = ResponseCache(redis)
         drafts = PaymentDrafts(Packs(wallet_stub), fees, settings.limits, account_of_new_payments(gateways), clock)
         create = CreatePayment(drafts, fraud, inserts, orders, responses)
-        verification = Verification(db, redis, clock, lookups, settings.decisions)
+        verification = Verification(db, redis, clock, lookups, settings.verification)
         sweep = Sweep(db, clock, lookups, settings.decisions, settings.check_schedule)
+        closed_checks = ClosedChecks(
+            db, clock, lookups, settings.decisions, settings.closed_checks_per_minute, settings.sweep_seconds
+        )
+        confirmations = Confirmations(db, clock, lookups, settings.decisions, settings.confirmations_per_minute)
         test_domains = settings.environment != "production"
         yield Service(
             http=routes.routes(Endpoints(db, create, verification, cancellations, test_domains)),
@@ -69,6 +75,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             workers=[fraud.workers, inserts.workers, orders.workers, cancellations.workers, responses.workers],
             jobs=[
                 Job("sweep", settings.sweep_seconds, sweep.run),
+                Job("closed_checks", settings.sweep_seconds, closed_checks.run),
+                Job("confirmations", CONFIRM_SECONDS, confirmations.run),
                 Job("fee_rules", fee_rules.REFRESH_SECONDS, fees.refresh),
                 Job("gateway_calls", gateway_calls.WRITE_SECONDS, partial(calls.write, db)),
                 Job("delete_gateway_calls", gateway_calls.DELETE_SECONDS, partial(calls.delete_old, db)),

@@ -122,7 +122,8 @@ def parse_webhook(gateways: Gateways, message: WebhookReceived) -> Webhook:
     account_id = message.gateway_account_id or f"gwa_{message.gateway}"
     gateway = gateways.get(account_id)
     content = gateway.parse_webhook(message.body) if gateway else MalformedWebhook("account_not_configured")
-    return Webhook(message.event_id, message.gateway, account_id, from_micros(message.time_unix_micros), content)
+    received_at = from_micros(message.time_unix_micros)
+    return Webhook(message.event_id, message.gateway, account_id, message.type, received_at, content)
 
 
 def parse_sync_request(message: PaymentSyncRequested) -> UUID:

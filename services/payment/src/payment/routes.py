@@ -38,6 +38,7 @@ _CANCEL_ERRORS = (
     errors.PaymentNotCancellable,
     errors.PaymentUnresolved,
 )
+_VERIFY_ERRORS = (errors.PaymentNotFound, errors.VerificationLimitExceeded, GatewayUnsupported)
 
 
 class Endpoints(msgspec.Struct, frozen=True):
@@ -61,7 +62,7 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
         Route("POST", PREFIX, create, body=CreateBody, answer=CreatedView, status=201,
               idempotent=True, errors=_CREATE_ERRORS),
         Route("POST", f"{PREFIX}/verify", partial(verify_payment, db, use_cases.verification), body=VerifyBody,
-              answer=VerifiedView, errors=[errors.PaymentNotFound, GatewayUnsupported]),
+              answer=VerifiedView, errors=_VERIFY_ERRORS),
         Route("GET", f"{PREFIX}/history", partial(list_payments, db), query=HistoryQuery, answer=Page[PaymentView],
               errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/history/{{userId}}", partial(list_user_payments, db), query=UserHistoryQuery,
@@ -92,9 +93,9 @@ async def create_payment(create: CreatePayment, call: Call[CreateBody], *, test_
 
 
 async def verify_payment(db: Database, verification: Verification, call: Call[VerifyBody]) -> VerifiedView:
-    """Look the payment's order up at the gateway now."""
+    """Look the payment's order up at the gateway now, whatever its status but paid; at most every few seconds."""
     payment = await payments.find_payment(db, call.caller, requests.parse_reference(call.body))
-    return views.verified_view(await verification.verify(payment), call.caller.user_id)
+    return views.verified_view(await verification.verify(payment, call.caller), call.caller.user_id)
 
 
 async def list_payments(db: Database, call: Call[None, HistoryQuery]) -> Page[PaymentView]:

@@ -1,16 +1,18 @@
 """What payment reads from its environment, beside what every service and its gateways do."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import NoDecode
 
 from gateways.registry import GatewaySettings
-from payment.domain.check_schedule import CheckSchedule
+from payment.domain.check_schedule import CheckSchedule, ClosedCheckSchedule
 from payment.domain.pricing import TaxRule
 from payment.domain.purchases import PaymentLimits
 from payment.domain.states import LateSuccessPolicy
 from payment.use_cases.decisions import DecisionSettings
+from payment.use_cases.verification import VerificationSettings
 
 
 class Settings(GatewaySettings):
@@ -65,6 +67,33 @@ class Settings(GatewaySettings):
     # The longest wait between two look-ups of an unresolved payment's order, in seconds.
     sweep_longest_seconds: int = Field(1800, ge=1)
 
+    # The waits between look-ups of a closed payment's order, in seconds, comma-separated; the last one repeats.
+    closed_check_seconds: Annotated[tuple[int, ...], NoDecode] = (60, 300, 1800, 7200, 28_800, 86_400)
+    # For how long after an order's expiry the gateway may still take money for it, in days; it is looked up meanwhile.
+    late_payment_days: int = Field(30, ge=0, le=365)
+    # The most closed payments that one process looks up in a minute.
+    closed_checks_per_minute: int = Field(60, ge=1)
+    # How long after a capture that a webhook named the gateway's own list is read, in hours.
+    confirm_after_hours: int = Field(24, ge=0)
+    # The most captures that one process confirms in a minute; the gateway's quota for lists is small.
+    confirmations_per_minute: int = Field(20, ge=1)
+    # The shortest time between two look-ups of one payment's order at the wish of its owner, in seconds.
+    verify_interval_seconds: float = Field(2.0, ge=0)
+    # The most look-ups that one user may cause in a minute by verify, in each process.
+    verifications_per_minute: int = Field(30, ge=1)
+
+    @field_validator("closed_check_seconds", mode="before")
+    @classmethod
+    def _seconds_by_comma(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("closed_check_seconds")
+    @classmethod
+    def _positive(cls, waits: tuple[int, ...]) -> tuple[int, ...]:
+        if not waits or min(waits) < 1:
+            raise ValueError("at least one wait, of at least a second each")
+        return waits
+
     @field_validator("enabled_currencies", mode="before")
     @classmethod
     def _currencies_by_comma(cls, value: object) -> object:
@@ -87,4 +116,13 @@ class Settings(GatewaySettings):
 
     @property
     def decisions(self) -> DecisionSettings:
-        return DecisionSettings(self.late_success_policy, self.public_url)
+        return DecisionSettings(
+            self.late_success_policy,
+            self.public_url,
+            ClosedCheckSchedule(self.closed_check_seconds, timedelta(days=self.late_payment_days)),
+            timedelta(hours=self.confirm_after_hours),
+        )
+
+    @property
+    def verification(self) -> VerificationSettings:
+        return VerificationSettings(self.decisions, self.verify_interval_seconds, self.verifications_per_minute)

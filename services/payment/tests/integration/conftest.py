@@ -102,6 +102,8 @@ def settings(
         "CASHFREE_NOTIFY_URL": hooks.url,
         "GATEWAY_TIMEOUT_SECONDS": "2",
         "GATEWAY_LOOKUP_TIMEOUT_SECONDS": "2",
+        # Spacing is tested where it is the subject: in real time it would hold up the other tests.
+        "VERIFY_INTERVAL_SECONDS": "0",
         "FRAUD_ADDRESS": f"127.0.0.1:{neighbours.port}",
         "WALLET_ADDRESS": f"127.0.0.1:{neighbours.port}",
     }

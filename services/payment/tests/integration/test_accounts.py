@@ -96,5 +96,5 @@ async def test_a_webhook_of_an_account_that_is_not_configured_goes_to_the_dead_l
     await world.pay(data["orderId"])
     await world.deliver(*world.hooks, account="gwa_nobody")
     assert await world.status(data) == "PENDING"
-    [alert] = await world.announced("email.admin.alert")
-    assert alert.cause == "webhook_failures"
+    [row] = await world.rows("select routing_key from outbox where exchange = ''")
+    assert row.routing_key == "webhook.processing.dlq"

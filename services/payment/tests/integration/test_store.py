@@ -12,10 +12,10 @@ from common import idempotency, ids
 from common.database import Database, Rows, Tx
 from common.idempotency import Completion, Key
 from gateways import AttemptStatus
+from payment.domain.decisions import Decision, Transaction
 from payment.domain.orders import OrderKey
 from payment.domain.payments import Payment, Transition
 from payment.domain.purchases import initial_transition
-from payment.domain.state_machine import Transaction
 from payment.domain.states import CaptureStatus, Status
 from payment.store import commands, queries
 from payment.store.invoices import invoiced
@@ -97,14 +97,39 @@ async def test_a_payment_is_captured_once(db: Database, build: Build) -> None:
         attempt = build.attempt(gateway_payment_id=gateway_payment_id)
         return Transaction(ids.new(), payment.id, attempt, status, build.now)
 
-    async with db.begin() as tx:
-        await commands.add_transactions(
-            tx, [(payment, captured("cf_1")), (payment, captured("cf_2", CaptureStatus.DUPLICATE))]
-        )
+    async def add(*transactions: Transaction) -> None:
+        async with db.begin() as tx:
+            pairs = [(payment, transaction) for transaction in transactions]
+            await commands.add_transactions(tx, pairs, build.now, build.now)
+
+    await add(captured("cf_1"), captured("cf_2", CaptureStatus.DUPLICATE))
     for again in (captured("cf_1"), captured("cf_3"), captured("cf_2", CaptureStatus.DUPLICATE)):
         with pytest.raises(PostgresError):
-            async with db.begin() as tx:
-                await commands.add_transactions(tx, [(payment, again)])
+            await add(again)
+
+
+async def test_a_false_claim_does_not_block_the_capture_of_another_payment(db: Database, build: Build) -> None:
+    """A webhook about one payment names the attempt that paid another."""
+    robbed, true = [await stored(db, build, order_id=f"ord_{number}") for number in (1, 2)]
+    attempt = build.attempt()
+    for payment, confirmed in ((robbed, False), (true, True)):
+        transaction = Transaction(ids.new(), payment.id, attempt, CaptureStatus.CAPTURED, build.now, confirmed)
+        async with db.begin() as tx:
+            await commands.record_attempts(tx, [Decision(payment, [attempt], listed=confirmed)], build.now)
+            await commands.add_transactions(tx, [(payment, transaction)], build.now, build.now)
+    async with db.begin() as tx:
+        [row] = (await tx.execute("select payment_id, confirmed_at from payment_attempts")).all()
+        assert tuple(row) == (true.id, build.now)
+        captured = await commands.recorded_captures(tx, [robbed.id, true.id])
+        assert {payment_id: by_id["cf_1"].confirmed for payment_id, by_id in captured.items()} == {
+            robbed.id: False,
+            true.id: True,
+        }
+        # What is listed is not taken away by another claim, not even in the same batch.
+        both = [Decision(true, [attempt], listed=True), Decision(robbed, [attempt])]
+        await commands.record_attempts(tx, both, build.now)
+        [row] = (await tx.execute("select payment_id from payment_attempts")).all()
+        assert row.payment_id == true.id
 
 
 async def test_the_status_of_an_attempt_only_rises(db: Database, build: Build) -> None:
@@ -113,10 +138,23 @@ async def test_the_status_of_an_attempt_only_rises(db: Database, build: Build) -
     changes = []
     for status in (states.PENDING, states.FAILED, states.PENDING, states.SUCCESS, states.FAILED, states.SUCCESS):
         async with db.begin() as tx:
-            changes.append(bool(await commands.record_attempts(tx, [(payment, build.attempt(status))], build.now)))
+            claimed = Decision(payment, [build.attempt(status)])
+            changes.append(bool(await commands.record_attempts(tx, [claimed], build.now)))
             [row] = (await tx.execute("select status from payment_attempts")).all()
     assert changes == [True, True, False, True, False, False]
     assert row.status == "SUCCESS"
+    # The gateway's own list stands against claims, and against nothing else does a status fall.
+    for status, listed, becomes in (
+        (states.PENDING, True, "PENDING"),
+        (states.FAILED, False, "FAILED"),
+        (states.SUCCESS, True, "SUCCESS"),
+        (states.PENDING, True, "SUCCESS"),
+        (states.FAILED, False, "SUCCESS"),
+    ):
+        async with db.begin() as tx:
+            await commands.record_attempts(tx, [Decision(payment, [build.attempt(status)], listed=listed)], build.now)
+            [row] = (await tx.execute("select status from payment_attempts")).all()
+        assert row.status == becomes
 
 
 class Recorder(Tx):
@@ -193,12 +231,12 @@ async def test_a_fresh_database_plans_like_a_full_one(db: Database, build: Build
         await commands.insert_payments(tx, payments)
         await commands.add_history(tx, [initial_transition(payment) for payment in payments])
         pairs = [(payment, build.attempt(gateway_payment_id=str(n))) for n, payment in enumerate(payments)]
-        await commands.record_attempts(tx, pairs, build.now)
+        await commands.record_attempts(tx, [Decision(payment, [attempt]) for payment, attempt in pairs], build.now)
         transactions = [
             (payment, Transaction(ids.new(), payment.id, attempt, CaptureStatus.CAPTURED, build.now))
             for payment, attempt in pairs
         ]
-        await commands.add_transactions(tx, transactions)
+        await commands.add_transactions(tx, transactions, build.now, build.now)
         plan = "\n".join((await tx.execute(f"explain {sql}", **parameters)).scalars())
     if name != "invoiced":  # nothing is in that table here
         assert "Seq Scan on payment" not in plan, plan

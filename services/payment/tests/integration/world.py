@@ -1,6 +1,7 @@
 """The service as it runs, on real engines, with its neighbours, and hands to use it with."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
@@ -61,6 +62,14 @@ class Wallet(wallet_pb2_grpc.WalletServiceServicer):
         return wallet_pb2.ListPacksResponse(packs=[pack])
 
 
+def _type(body: bytes) -> str:
+    """What webhook-ingest says of a body's type; anything where it cannot be read."""
+    try:
+        return str(json.loads(body)["type"])
+    except (ValueError, KeyError):
+        return "?"
+
+
 class Neighbours:
     """Fraud and wallet on a port of their own."""
 
@@ -101,6 +110,7 @@ class World:
         self.hooks = receiver.bodies
         self.notify_url = receiver.url
         self._served = served
+        self._syncs_run = 0
         self._access_token = access_token
 
     # ── Customers ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,12 +207,20 @@ class World:
             merchant_id=merchant,
             gateway="cashfree",
             gateway_account_id=account,
-            type="?",
+            type=_type(body),
             body=body,
         )
 
     async def handle(self, queue: str, events: Sequence[Message], *, attempt: int = 0) -> None:
         await self._served.deliver(queue, [delivery(events, attempt=attempt)])
+
+    async def run_syncs(self) -> int:
+        """Hand the commands to look payments up to their queue's handler; how many there were that were not yet."""
+        commands = (await self.announced("payment.sync.requested"))[self._syncs_run :]
+        self._syncs_run += len(commands)
+        if commands:
+            await self.handle("payment.processing", commands)
+        return len(commands)
 
     async def announced(self, key: str) -> list[Any]:
         return [event for _, event in await published(self.db, key)]

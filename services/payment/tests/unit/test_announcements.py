@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from commdesk.payment.v1.events_pb2 import AnalyticsPaymentSucceeded
-from payment.domain.state_machine import Moved
+from payment.domain.decisions import Moved
 from payment.domain.states import Status
 from payment.use_cases.announcements import messages
 

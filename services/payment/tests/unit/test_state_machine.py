@@ -17,11 +17,19 @@ from common.money import Money
 from gateways import AttemptStatus, OrderRefused, OrderStatus
 from payment.domain import state_machine
 from payment.domain.check_schedule import CheckSchedule, next_check
+from payment.domain.decisions import (
+    Alerted,
+    Announcement,
+    Created,
+    Decision,
+    Moved,
+    RecordedCapture,
+    Transaction,
+)
 from payment.domain.errors import OrderStateUnknown, OrderTagMismatch, TransitionInvalid
 from payment.domain.orders import ObservedOrder
 from payment.domain.payments import Transition, move
 from payment.domain.reviews import reviewed
-from payment.domain.state_machine import Alerted, Announcement, Created, Decision, Moved, Transaction
 from payment.domain.states import (
     CLOSED_UNPAID,
     MOVES,
@@ -41,6 +49,11 @@ SCHEDULE = CheckSchedule(60, 1800)
 
 def new_ids() -> Iterator[UUID]:
     return (UUID(int=number) for number in count(1))
+
+
+def recorded(first: str, *duplicates: str, confirmed: bool = True) -> dict[str, RecordedCapture]:
+    captures = {each: RecordedCapture(CaptureStatus.DUPLICATE, True) for each in duplicates}
+    return captures | {first: RecordedCapture(CaptureStatus.CAPTURED, confirmed)}
 
 
 def decided(build: Build, status: Status, order: ObservedOrder, **more: Any) -> Decision:
@@ -101,7 +114,7 @@ def test_no_order_breaks_the_table(
 
 @pytest.mark.parametrize("start", sorted(UNRESOLVED | CLOSED_UNPAID))
 def test_a_verified_success_succeeds_from_every_unpaid_state(build: Build, start: Status) -> None:
-    decision = decided(build, start, build.order(OrderStatus.PAID, build.attempt()))
+    decision = decided(build, start, build.claimed(OrderStatus.PAID, build.attempt()))
     after = decision.payment
     assert (after.status, after.gateway_payment_id, after.method, after.webhook_verified) == (
         Status.SUCCESS,
@@ -123,13 +136,13 @@ def test_a_second_capture_is_recorded_and_alerted_but_never_granted(build: Build
     second = build.attempt(gateway_payment_id="cf_2")
     order = build.order(OrderStatus.PAID, build.attempt(), second)
     assert state_machine.needs_captures(build.payment(Status.SUCCESS), order)
-    decision = decided(build, Status.SUCCESS, order, captures={"cf_1"})
+    decision = decided(build, Status.SUCCESS, order, recorded=recorded("cf_1"))
     [duplicate], [alert] = decision.transactions, decision.announcements
     assert (duplicate.status, duplicate.attempt.gateway_payment_id) == (CaptureStatus.DUPLICATE, "cf_2")
     assert isinstance(alert, Alerted)
     assert alert.cause == "duplicate_capture"
     assert not decision.transitions
-    again = decided(build, Status.SUCCESS, order, captures={"cf_1", "cf_2"})
+    again = decided(build, Status.SUCCESS, order, recorded=recorded("cf_1", "cf_2"))
     assert not again.announcements
     assert not again.transactions
 
@@ -193,7 +206,7 @@ def test_a_late_success_is_reviewed_when_the_policy_says_so(build: Build) -> Non
 
 
 @pytest.mark.parametrize("order", [status for status in OrderStatus if status is not OrderStatus.PAID])
-def test_a_claimed_success_waits_until_the_gateway_shows_it(build: Build, order: OrderStatus) -> None:
+def test_a_listed_success_waits_until_the_gateway_shows_its_order_as_paid(build: Build, order: OrderStatus) -> None:
     with pytest.raises(OrderStateUnknown):
         decided(build, Status.PENDING, build.order(order, build.attempt()))
 
@@ -207,7 +220,7 @@ def test_a_failed_attempt_fails_the_attempt_only(build: Build) -> None:
     failed = build.attempt(AttemptStatus.FAILED, reason="declined")
     decision = decided(build, Status.PROCESSING, build.order(OrderStatus.ACTIVE, failed))
     assert (decision.payment.status, decision.payment.failure_reason) == (Status.PENDING, "declined")
-    closed = state_machine.decide(decision.payment, build.order(OrderStatus.EXPIRED), build.now, UUID)
+    closed = state_machine.decide(decision.payment, build.claimed(OrderStatus.EXPIRED), build.now, UUID)
     assert closed.payment.status is Status.FAILED
     assert [each.reason for each in closed.announcements if isinstance(each, Moved)] == ["declined"]
 
@@ -291,9 +304,9 @@ def test_whatever_is_observed_in_whatever_order_there_is_one_success(
     announcements: list[Announcement] = []
     for status, attempts in observed:
         order = build.order(status, *(build.attempt(each, gateway_payment_id=name) for name, each in attempts))
-        captures = {each.attempt.gateway_payment_id for each in transactions}
+        captures = {each.attempt.gateway_payment_id: RecordedCapture(each.status, True) for each in transactions}
         try:
-            decision = state_machine.decide(payment, order, now, lambda: next(ids), captures=captures)
+            decision = state_machine.decide(payment, order, now, lambda: next(ids), recorded=captures)
         except OrderStateUnknown:
             continue
         payment = decision.payment

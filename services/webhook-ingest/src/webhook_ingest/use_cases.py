@@ -57,7 +57,7 @@ async def follow_reports(tx: Tx, reports: Sequence[Report]) -> list[DomainError 
     progress = await commands.lock(tx, {report.webhook_id for report in reports})
     accepted = [report for report in reports if report.webhook_id in progress]
     await commands.save(tx, domain.follow_all(progress, accepted), accepted)
-    await outbox.append(tx, [*events.failure_analytics(accepted), *events.failure_alerts(accepted)])
+    await outbox.append(tx, events.failure_analytics(accepted))
     return [None if report.webhook_id in progress else domain.WebhookUnknown("no such webhook") for report in reports]
 
 

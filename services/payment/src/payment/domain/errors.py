@@ -6,6 +6,7 @@ from common.errors import (
     InvalidArgument,
     NotFound,
     PermissionDenied,
+    ResourceExhausted,
     Unavailable,
     Unresolved,
 )
@@ -79,6 +80,12 @@ class CancelNotAllowed(PermissionDenied):
     """The payment is somebody else's, and the caller's roles let them look at it only."""
 
     fix = "Ask the payment's owner, or somebody with the role FINANCE or ADMIN."
+
+
+class VerificationLimitExceeded(ResourceExhausted):
+    """The user has had more payments looked up at the gateway than one user may in a minute."""
+
+    fix = "Wait for as long as Retry-After says; a payment's status changes without being asked for."
 
 
 class PaymentNotCancellable(FailedPrecondition):

@@ -6,12 +6,15 @@ from uuid import UUID
 import msgspec
 
 from common import ids
+from common.ids import IdInvalid
 from common.money import Money
 from gateways import Customer
 from payment.domain.errors import TransitionInvalid
 from payment.domain.orders import OrderKey
 from payment.domain.pricing import Credits, Tax
 from payment.domain.states import MOVES, UNRESOLVED, Review, Status
+
+REFERENCE_PREFIX = "PAY_user_"
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
@@ -105,4 +108,13 @@ def move(payment: Payment, to: Status, *, reason: str, actor: str, now: datetime
 def reference_id(payment: Payment) -> str:
     """PAY_user_<user>_<epoch milliseconds>_<random>; the last part holds the payment's id, so it needs no index."""
     digits = ids.encode("pay", payment.id)[-ids.LENGTH :]
-    return f"PAY_user_{payment.user_id}_{int(payment.created_at.timestamp() * 1000)}_{digits}"
+    return f"{REFERENCE_PREFIX}{payment.user_id}_{int(payment.created_at.timestamp() * 1000)}_{digits}"
+
+
+def parse_payment_id(reference: str) -> UUID | None:
+    """The id in a payment id, or in a reference id, whose last part it is."""
+    text = "pay_" + reference[-ids.LENGTH :] if reference.startswith(REFERENCE_PREFIX) else reference
+    try:
+        return ids.decode("pay", text)
+    except IdInvalid:
+        return None

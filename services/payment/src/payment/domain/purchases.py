@@ -12,7 +12,7 @@ from common.errors import RequestInvalid
 from common.money import Money
 from gateways import Customer
 from payment.domain.errors import AmountInvalid, CurrencyNotEnabled, OrderIdInvalid, PackOrAmountRequired
-from payment.domain.payments import Origin, Payment, Transition
+from payment.domain.payments import Origin, Payment, Transition, parse_payment_id
 from payment.domain.pricing import Credits, FeeRule, Pack, TaxRule, credits_for, platform_fee, split_tax
 from payment.domain.states import Status
 
@@ -89,6 +89,8 @@ def new_payment(
     """The payment, CREATED, under the caller's order id or one made from its own id."""
     if purchase.order_id and not ORDER_ID.fullmatch(purchase.order_id):
         raise OrderIdInvalid(orderId="must be 3 to 45 characters of A-Z a-z 0-9 _ -")
+    if parse_payment_id(purchase.order_id) is not None:
+        raise OrderIdInvalid(orderId="must not read like the id of a payment")
     if account.needs_customer_phone and not purchase.customer.phone:
         raise RequestInvalid("the gateway needs the customer's phone number", customerPhone="is required")
     list_price, credits = price(purchase, pack, limits)

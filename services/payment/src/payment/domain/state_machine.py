@@ -1,84 +1,28 @@
 """From what the gateway shows to moves. Create, webhook, verify, sweep and cancel all decide here; the first wins."""
 
-from collections.abc import Callable, Collection
-from datetime import datetime
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
 from common import ids
-from gateways import AttemptStatus, OrderRefused, OrderSnapshot, OrderStatus, PaymentAttempt
+from gateways import AttemptStatus, OrderRefused, OrderSnapshot, OrderStatus
+from payment.domain import captures
+from payment.domain.captures import CaptureRules
+from payment.domain.decisions import ACTOR, Created, Decision, RecordedCapture
 from payment.domain.errors import OrderStateUnknown, OrderTagMismatch
-from payment.domain.orders import ObservedOrder, highest_ranked
-from payment.domain.payments import Payment, Transition, move
-from payment.domain.states import PAID, UNRESOLVED, CaptureStatus, LateSuccessPolicy, Review, Status
+from payment.domain.orders import ObservedOrder, needs_list, successes
+from payment.domain.payments import Payment, move
+from payment.domain.states import PAID, UNRESOLVED, LateSuccessPolicy, Status
 
-# The actor of a move that the gateway's answer causes.
-ACTOR = "service:payment"
-
-
-class Transaction(msgspec.Struct, frozen=True, gc=False):
-    """Money that the gateway took; unique by the gateway's own payment id."""
-
-    id: UUID
-    payment_id: UUID
-    attempt: PaymentAttempt
-    status: CaptureStatus
-    created_at: datetime
-
-
-class Moved(msgspec.Struct, frozen=True, gc=False):
-    """The payment reached another status; use_cases.announcements decides what is announced."""
-
-    payment: Payment
-    before: Status
-    at: datetime
-    reason: str = ""
-    transaction_id: UUID | None = None
-
-
-class Created(msgspec.Struct, frozen=True, gc=False):
-    """The gateway's order exists: announced once, by whichever move takes the payment out of CREATED."""
-
-    payment: Payment
-    at: datetime
-
-
-class Alerted(msgspec.Struct, frozen=True, gc=False):
-    """A person must look at the payment; its status did not change."""
-
-    payment: Payment
-    cause: str
-    detail: str
-    at: datetime
-
-
-Announcement: TypeAlias = Created | Moved | Alerted
-
-
-class Decision(msgspec.Struct):
-    """What was decided about one payment. Mutable: the rules below fill it in one after the other."""
-
-    payment: Payment
-    attempts: list[PaymentAttempt] = []
-    transitions: list[Transition] = []
-    transactions: list[Transaction] = []
-    announcements: list[Announcement] = []
-
-    def moved(self, to: Status, reason: str, now: datetime, transaction_id: UUID | None = None) -> None:
-        before = self.payment.status
-        self.payment, transition = move(self.payment, to, reason=reason, actor=ACTOR, now=now)
-        self.transitions.append(transition)
-        self.announcements.append(Moved(self.payment, before, now, reason, transaction_id))
+# A webhook claims a success that the gateway does not show: it is looked up again after this, or earlier.
+LOOK_AGAIN = timedelta(seconds=30)
 
 
 def needs_captures(payment: Payment, order: ObservedOrder) -> bool:
-    """Whether decide() has to know which captures of this payment are recorded: only after a second one."""
-    return bool(payment.gateway_payment_id) and any(
-        attempt.status is AttemptStatus.SUCCESS and attempt.gateway_payment_id != payment.gateway_payment_id
-        for attempt in order.attempts
-    )
+    """Whether decide() has to know which captures of this payment are recorded: only to compare them with a list."""
+    return bool(payment.gateway_payment_id) and order.listed is not None
 
 
 def decide(
@@ -87,37 +31,40 @@ def decide(
     now: datetime,
     new_id: Callable[[], UUID],
     *,
-    captures: Collection[str] = (),
+    recorded: Mapping[str, RecordedCapture] | None = None,
     late_success: LateSuccessPolicy = LateSuccessPolicy.FULFIL,
 ) -> Decision:
     """Apply what the gateway shows of *order* to *payment*; the caller holds the payment's lock.
 
-    *captures* are the gateway payment ids already recorded for it (see needs_captures). *late_success* says what a
-    success after FAILED, EXPIRED or CANCELLED leads to. Raises OrderTagMismatch when the order
-    does not carry this payment's tag, OrderStateUnknown when the order does not confirm what its attempts claim, for
-    example a success on an order that the gateway does not show as paid (yet).
+    *recorded* are the captures already recorded for it, by the gateway's payment id (see needs_captures).
+    *late_success* says what a success after FAILED, EXPIRED or CANCELLED leads to. Raises OrderTagMismatch when the
+    order does not carry this payment's tag, OrderStateUnknown when the gateway contradicts itself, for example by a
+    success on an order that it does not show as paid (yet), or when its list of attempts is missing.
     """
     snapshot = order.snapshot
     verify_ownership(payment, snapshot)
-    decision = Decision(payment, highest_ranked(list(order.attempts)))
-    successes = [attempt for attempt in decision.attempts if attempt.status is AttemptStatus.SUCCESS]
-    if snapshot.amount != payment.amount:
-        _quarantine(decision, "amount_mismatch", f"the gateway's order is over {snapshot.amount}", now)
+    if order.listed is None and needs_list(snapshot, order.claims):
+        raise OrderStateUnknown("the gateway's list of attempts has to be read first")
+    decision = Decision(payment, order.attempts, listed=order.listed is not None)
+    if payment.status in PAID and (snapshot.amount != payment.amount or snapshot.status is not OrderStatus.PAID):
+        _contradict(decision, order)
+    elif snapshot.amount != payment.amount:
+        captures.quarantine(decision, "amount_mismatch", f"the gateway's order is over {snapshot.amount}", now)
     elif snapshot.status is OrderStatus.PAID:
-        if not successes:
-            raise OrderStateUnknown("the order is paid, but its paying attempt is not known yet")
-        for attempt in successes:
-            _capture(decision, attempt, now, new_id, captures, late_success)
-    elif successes:
-        raise OrderStateUnknown(f"an attempt claims success while the order is {snapshot.status}")
+        rules = CaptureRules(now, new_id, recorded or {}, late_success)
+        apply = captures.apply_claims if order.listed is None else captures.apply_list
+        apply(decision, successes(decision.attempts), rules)
+    elif successes(decision.attempts):
+        raise OrderStateUnknown(f"an attempt succeeded while the order is {snapshot.status}")
     else:
         _without_success(decision, snapshot, now)
-    after = decision.payment
-    verified_now = order.from_webhook and not after.webhook_verified
+        if successes(order.claims):
+            _look_again(decision, now)
+    after, from_webhook = decision.payment, bool(order.claims)
+    verified_now = from_webhook and not after.webhook_verified
     if verified_now or (snapshot.gateway_order_id and not after.gateway_order_id):
-        decision.payment = msgspec.structs.replace(
-            after,
-            webhook_verified=after.webhook_verified or order.from_webhook,
+        decision.update(
+            webhook_verified=after.webhook_verified or from_webhook,
             gateway_order_id=after.gateway_order_id or snapshot.gateway_order_id,
             session_id=after.session_id or snapshot.session_id,
         )
@@ -157,75 +104,25 @@ def decide_order_outcome(payment: Payment, outcome: OrderSnapshot | OrderRefused
     return decision
 
 
-def _capture(
-    decision: Decision,
-    attempt: PaymentAttempt,
-    now: datetime,
-    new_id: Callable[[], UUID],
-    captures: Collection[str],
-    late_success: LateSuccessPolicy,
-) -> None:
-    """The order is paid and *attempt* says that it paid it."""
-    payment = decision.payment
-    if attempt.gateway_payment_id == payment.gateway_payment_id or attempt.gateway_payment_id in captures:
-        return
-    if _differs(payment, attempt):
-        detail = f"the attempt is over {attempt.amount or attempt.order_amount}"
-        _quarantine(decision, "amount_mismatch", detail, now, attempt)
-        return
-    transaction_id = new_id()
-    if payment.status in PAID:
-        decision.transactions.append(
-            Transaction(transaction_id, payment.id, attempt, CaptureStatus.DUPLICATE, attempt.at or now)
-        )
-        detail = f"captured twice, the second time as {attempt.gateway_payment_id}; refund it"
-        decision.announcements.append(Alerted(payment, "duplicate_capture", detail, now))
-        return
-    if payment.status not in UNRESOLVED and late_success is LateSuccessPolicy.REVIEW:
-        _quarantine(decision, "late_success", f"paid after it was {payment.status}", now, attempt)
-        return
-    decision.transactions.append(
-        Transaction(transaction_id, payment.id, attempt, CaptureStatus.CAPTURED, attempt.at or now)
-    )
-    released = payment.review is Review.QUARANTINED
-    decision.payment = msgspec.structs.replace(
-        payment,
-        gateway_payment_id=attempt.gateway_payment_id,
-        method=attempt.method,
-        payment_group=attempt.group,
-        failure_reason="",
-        review=Review.NONE if released else payment.review,
-        review_reason="" if released else payment.review_reason,
-        next_check_at=None,
-        paid_at=attempt.at or now,
-    )
-    decision.moved(Status.SUCCESS, "verified" if payment.status in UNRESOLVED else "late_success", now, transaction_id)
+def _contradict(decision: Decision, order: ObservedOrder) -> None:
+    """The gateway showed the order as paid before, and a paid order stays one: this snapshot is older, or wrong.
+
+    Raises OrderStateUnknown when it comes with a success that is not the recorded one: that must not be lost.
+    """
+    paid_id = decision.payment.gateway_payment_id
+    if any(attempt.gateway_payment_id != paid_id for attempt in successes((*order.claims, *(order.listed or ())))):
+        raise OrderStateUnknown("the gateway contradicts what it showed of this order before")
+    decision.attempts = []
 
 
-def _differs(payment: Payment, attempt: PaymentAttempt) -> bool:
-    """A surcharge may make the paid amount higher than the order's; less, or another currency, is a mismatch."""
-    if attempt.order_amount is not None and attempt.order_amount != payment.amount:
-        return True
-    paid = attempt.amount
-    return paid is not None and (paid.currency != payment.amount.currency or paid.minor < payment.amount.minor)
-
-
-def _quarantine(
-    decision: Decision, cause: str, detail: str, now: datetime, attempt: PaymentAttempt | None = None
-) -> None:
-    """No success and no grant: the attempt becomes UNKNOWN and an alert is raised, once per payment and cause."""
-    payment = decision.payment
-    doubtful = {attempt.gateway_payment_id} if attempt else {each.gateway_payment_id for each in decision.attempts}
-    decision.attempts = [
-        msgspec.structs.replace(each, status=AttemptStatus.UNKNOWN) if each.gateway_payment_id in doubtful else each
-        for each in decision.attempts
-    ]
-    if payment.review is Review.QUARANTINED and payment.review_reason == cause:
-        return
-    decision.payment = msgspec.structs.replace(
-        payment, review=Review.QUARANTINED, review_reason=cause, next_check_at=None, updated_at=now
-    )
-    decision.announcements.append(Alerted(decision.payment, cause, detail, now))
+def _look_again(decision: Decision, now: datetime) -> None:
+    """A webhook claims a success that the gateway does not show: all that follows is another look-up soon."""
+    payment, soon = decision.payment, now + LOOK_AGAIN
+    if payment.unresolved and payment.next_check_at is not None:
+        if soon < payment.next_check_at:
+            decision.update(next_check_at=soon)
+    else:
+        decision.watched = True
 
 
 def _without_success(decision: Decision, snapshot: OrderSnapshot, now: datetime) -> None:
@@ -234,8 +131,9 @@ def _without_success(decision: Decision, snapshot: OrderSnapshot, now: datetime)
     if payment.status not in UNRESOLVED:
         return
     failed = [each for each in decision.attempts if each.status in (AttemptStatus.FAILED, AttemptStatus.DROPPED)]
-    if failed and failed[-1].reason != payment.failure_reason:
-        payment = decision.payment = msgspec.structs.replace(payment, failure_reason=failed[-1].reason, updated_at=now)
+    reason = failed[-1].reason if failed else "" if decision.listed else payment.failure_reason
+    if reason != payment.failure_reason:
+        decision.update(failure_reason=reason, updated_at=now)
     if snapshot.status in (OrderStatus.EXPIRED, OrderStatus.TERMINATED):
         _close(decision, snapshot.status, now)
     elif snapshot.status is OrderStatus.ACTIVE:
@@ -245,12 +143,14 @@ def _without_success(decision: Decision, snapshot: OrderSnapshot, now: datetime)
 def _close(decision: Decision, order: OrderStatus, now: datetime) -> None:
     """Closed unpaid: CANCELLED when we asked for it, FAILED after a failed attempt, EXPIRED otherwise."""
     payment = decision.payment
-    decision.payment = msgspec.structs.replace(payment, next_check_at=None)
+    decision.update(next_check_at=None)
+    # Closed is not final at the gateway: money may still come.
+    decision.watched = True
     if payment.cancel_requested and order is OrderStatus.TERMINATED and payment.status is not Status.PROCESSING:
         decision.moved(Status.CANCELLED, "cancelled", now)
     elif payment.failure_reason or order is OrderStatus.TERMINATED:
         reason = payment.failure_reason or "order_closed"
-        decision.payment = msgspec.structs.replace(decision.payment, failure_reason=reason)
+        decision.update(failure_reason=reason)
         decision.moved(Status.FAILED, reason, now)
     else:
         decision.moved(Status.EXPIRED, "expired", now)

@@ -13,9 +13,10 @@ from common import ids
 from common.database import Tx
 from common.idempotency import Key
 from gateways import PaymentAttempt
+from payment.domain.decisions import Decision, RecordedCapture, Transaction
 from payment.domain.orders import ATTEMPT_RANK, OrderKey
 from payment.domain.payments import Payment, Transition
-from payment.domain.state_machine import Transaction
+from payment.domain.states import CaptureStatus
 from payment.store import payment_rows
 
 _LOCK = f"""
@@ -40,36 +41,41 @@ select * from unnest(cast(:ids as uuid[]), cast(:seqs as integer[]), cast(:befor
 """
 _ATTEMPTS = """
 insert into payment_attempts as a (id, payment_id, gateway, gateway_payment_id, status, rank, amount_minor, currency,
-    payment_method, payment_group, bank_reference, reason, created_at, updated_at)
+    payment_method, payment_group, bank_reference, reason, created_at, updated_at, confirmed_at)
 select id, payment_id, gateway, gateway_payment_id, status, rank, amount_minor, currency, payment_method, payment_group,
-       bank_reference, reason, at, at
+       bank_reference, reason, at, at, confirmed_at
 from unnest(cast(:ids as uuid[]), cast(:payment_ids as uuid[]), cast(:gateways as text[]),
             cast(:gateway_payment_ids as text[]),
             cast(:statuses as text[]), cast(:ranks as smallint[]), cast(:amounts as bigint[]),
             cast(:currencies as text[]), cast(:methods as text[]), cast(:groups as text[]), cast(:banks as text[]),
-            cast(:reasons as text[]), cast(:ats as timestamptz[]))
+            cast(:reasons as text[]), cast(:ats as timestamptz[]), cast(:confirmed_ats as timestamptz[]))
      as row (id, payment_id, gateway, gateway_payment_id, status, rank, amount_minor, currency, payment_method,
-             payment_group, bank_reference, reason, at)
+             payment_group, bank_reference, reason, at, confirmed_at)
 order by gateway, gateway_payment_id
 on conflict (gateway, gateway_payment_id) do update
-    set status = excluded.status, rank = excluded.rank, reason = excluded.reason, updated_at = excluded.updated_at,
+    set payment_id = excluded.payment_id, confirmed_at = excluded.confirmed_at,
+        status = excluded.status, rank = excluded.rank, reason = excluded.reason, updated_at = excluded.updated_at,
         payment_method = excluded.payment_method, payment_group = excluded.payment_group,
         bank_reference = excluded.bank_reference, amount_minor = excluded.amount_minor, currency = excluded.currency
-    where a.rank < excluded.rank and a.payment_id = excluded.payment_id
+    where (a.rank < excluded.rank and a.payment_id = excluded.payment_id)
+       or (a.confirmed_at is null and excluded.confirmed_at is not null)
 returning gateway_payment_id
 """
 _TRANSACTIONS = """
 insert into transactions (id, payment_id, merchant_id, gateway, provider_transaction_id, bank_reference,
-    gateway_response, amount_minor, currency, status, created_at)
-select id, payment_id, merchant_id, gateway, provider_id, bank, cast(response as jsonb), amount, currency, status, at
+    gateway_response, amount_minor, currency, status, created_at, confirmed_at, confirmation_due_at)
+select id, payment_id, merchant_id, gateway, provider_id, bank, cast(response as jsonb), amount, currency, status, at,
+       confirmed_at, due_at
 from unnest(cast(:ids as uuid[]), cast(:payment_ids as uuid[]), cast(:merchants as text[]), cast(:gateways as text[]),
             cast(:provider_ids as text[]), cast(:banks as text[]), cast(:responses as text[]),
             cast(:amounts as bigint[]), cast(:currencies as text[]), cast(:statuses as text[]),
-            cast(:ats as timestamptz[]))
-     as row (id, payment_id, merchant_id, gateway, provider_id, bank, response, amount, currency, status, at)
+            cast(:ats as timestamptz[]), cast(:confirmed_ats as timestamptz[]), cast(:due_ats as timestamptz[]))
+     as row (id, payment_id, merchant_id, gateway, provider_id, bank, response, amount, currency, status, at,
+             confirmed_at, due_at)
 """
 _CAPTURES = """
-select payment_id, provider_transaction_id from transactions where payment_id = any(cast(:ids as uuid[]))
+select payment_id, provider_transaction_id, status, confirmed_at is not null as confirmed from transactions
+where payment_id = any(cast(:ids as uuid[]))
 """
 # The lease is for a request that is at work; this one has answered that the outcome is unknown.
 _RELEASE_LEASE = """
@@ -129,12 +135,22 @@ async def add_history(tx: Tx, transitions: Sequence[Transition]) -> None:
         )
 
 
-async def record_attempts(tx: Tx, attempts: Iterable[tuple[Payment, PaymentAttempt]], now: datetime) -> set[str]:
-    """Record attempts or raise their status; the gateway payment ids of those that are new or changed."""
-    unique = {(payment.gateway, attempt.gateway_payment_id): (payment, attempt) for payment, attempt in attempts}
+async def record_attempts(tx: Tx, decisions: Iterable[Decision], now: datetime) -> set[str]:
+    """Record attempts or raise their status; the gateway payment ids of those that are new or changed.
+
+    What the gateway lists stands against what webhooks claimed, also when another payment's webhook claimed it.
+    """
+    # Those that are listed come last and win: a webhook about one payment may name the attempt of another.
+    ordered = sorted(decisions, key=lambda decision: decision.listed)
+    unique = {
+        (decision.payment.gateway, attempt.gateway_payment_id): (decision, attempt)
+        for decision in ordered
+        for attempt in decision.attempts
+    }
     if not unique:
         return set()
-    pairs = list(unique.values())
+    listed = [decision.listed for decision, _ in unique.values()]
+    pairs = [(decision.payment, attempt) for decision, attempt in unique.values()]
     changed = await tx.execute(
         _ATTEMPTS,
         ids=[ids.new() for _ in pairs],
@@ -150,20 +166,25 @@ async def record_attempts(tx: Tx, attempts: Iterable[tuple[Payment, PaymentAttem
         banks=[attempt.bank_reference for _, attempt in pairs],
         reasons=[attempt.reason for _, attempt in pairs],
         ats=[now for _ in pairs],
+        confirmed_ats=[now if each else None for each in listed],
     )
     return set(changed.scalars())
 
 
-async def recorded_captures(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, set[str]]:
-    """The gateway payment ids that were captured for these payments, duplicates included."""
-    captures: dict[UUID, set[str]] = {}
+async def recorded_captures(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, dict[str, RecordedCapture]]:
+    """What was captured for these payments, duplicates included, by the gateway's payment id."""
+    captures: dict[UUID, dict[str, RecordedCapture]] = {}
     if payment_ids:
         for row in await tx.execute(_CAPTURES, ids=sorted(payment_ids)):
-            captures.setdefault(row.payment_id, set()).add(row.provider_transaction_id)
+            capture = RecordedCapture(CaptureStatus(row.status), row.confirmed)
+            captures.setdefault(row.payment_id, {})[row.provider_transaction_id] = capture
     return captures
 
 
-async def add_transactions(tx: Tx, transactions: Sequence[tuple[Payment, Transaction]]) -> None:
+async def add_transactions(
+    tx: Tx, transactions: Sequence[tuple[Payment, Transaction]], now: datetime, confirmation_due_at: datetime
+) -> None:
+    """Record captures; those that the gateway has not listed yet are due to be confirmed at *confirmation_due_at*."""
     if not transactions:
         return
     ordered = sorted(transactions, key=lambda pair: (pair[0].gateway, pair[1].attempt.gateway_payment_id))
@@ -177,15 +198,18 @@ async def add_transactions(tx: Tx, transactions: Sequence[tuple[Payment, Transac
         gateways=[payment.gateway for payment, _ in ordered],
         provider_ids=[transaction.attempt.gateway_payment_id for _, transaction in ordered],
         banks=[transaction.attempt.bank_reference for _, transaction in ordered],
-        responses=[_gateway_response(transaction.attempt) for _, transaction in ordered],
+        responses=[gateway_response(transaction.attempt) for _, transaction in ordered],
         amounts=[amount.minor for amount in amounts],
         currencies=[amount.currency for amount in amounts],
         statuses=[transaction.status.value for _, transaction in ordered],
         ats=[transaction.created_at for _, transaction in ordered],
+        confirmed_ats=[now if transaction.confirmed else None for _, transaction in ordered],
+        due_ats=[None if transaction.confirmed else confirmation_due_at for _, transaction in ordered],
     )
 
 
-def _gateway_response(attempt: PaymentAttempt) -> str:
+def gateway_response(attempt: PaymentAttempt) -> str:
+    """What is kept of the gateway's answer, as JSON."""
     return _json({"method": attempt.method, "group": attempt.group, "status": attempt.status}).decode()
 
 

@@ -213,6 +213,8 @@ payment_attempts = Table(
     _text_or_empty("reason"),
     _moment("created_at"),
     _moment("updated_at"),
+    # When the gateway's own list showed it so; null: a webhook says it.
+    _moment("confirmed_at", nullable=True),
     UniqueConstraint("gateway", "gateway_payment_id"),
     Index("payment_attempts_payment", "payment_id"),
     postgresql_with={"fillfactor": 90},
@@ -232,7 +234,17 @@ transactions = Table(
     _currency(),
     _one_of("status", "CAPTURED", "DUPLICATE", "REFUNDED"),
     _moment("created_at"),
-    UniqueConstraint("gateway", "provider_transaction_id"),
+    # When the gateway's own list showed it; null: the attempt's id was taken from a webhook.
+    _moment("confirmed_at", nullable=True),
+    _moment("confirmation_due_at", nullable=True),
+    Index(
+        "transactions_confirmed",
+        "gateway",
+        "provider_transaction_id",
+        unique=True,
+        postgresql_where=text("confirmed_at is not null"),
+    ),
+    Index("transactions_to_confirm", "confirmation_due_at", postgresql_where=text("confirmation_due_at is not null")),
     Index("transactions_payment", "payment_id"),
     Index("transactions_captured_once", "payment_id", unique=True, postgresql_where=text("status = 'CAPTURED'")),
 )
@@ -252,6 +264,27 @@ refunds = Table(
     _moment("created_at"),
     _moment("updated_at"),
     Index("refunds_payment", "payment_id"),
+)
+
+# Closed and quarantined payments whose orders are looked up on.
+closed_checks = Table(
+    "closed_checks",
+    metadata,
+    Column("payment_id", Uuid, ForeignKey("payments.id"), primary_key=True),
+    _counter("checks"),
+    _moment("due_at"),
+    Index("closed_checks_due", "due_at"),
+)
+
+# The last alert about a type of webhook that nobody handles.
+unhandled_webhooks = Table(
+    "unhandled_webhooks",
+    metadata,
+    _text("gateway_account_id"),
+    _text("type"),
+    _text("webhook_id"),
+    _moment("alerted_at"),
+    PrimaryKeyConstraint("gateway_account_id", "type"),
 )
 
 invoice_series = Table(

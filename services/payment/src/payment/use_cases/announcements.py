@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from google.protobuf.message import Message
 
-from payment.domain.state_machine import Alerted, Announcement, Created, Decision, Moved
+from payment.domain.decisions import Alerted, Announcement, Corrected, Created, Decision, Moved
 from payment.domain.states import Status
 from payment.wire import events
 
@@ -25,6 +25,8 @@ def messages(announcement: Announcement, public_url: str) -> list[Message]:
             return _created(announcement)
         case Alerted():
             return _alerted(announcement)
+        case Corrected():
+            return [_corrected(announcement)]
         case Moved():
             return _moved(announcement, public_url)
 
@@ -44,6 +46,18 @@ def _alerted(alerted: Alerted) -> list[Message]:
         events.alert(payment, alerted.cause, alerted.detail, at),
         events.audit(payment, f"payment.{alerted.cause}", payment.status, at, detail=alerted.detail),
     ]
+
+
+def _corrected(corrected: Corrected) -> Message:
+    payment = corrected.payment
+    return events.audit(
+        payment,
+        "payment.correct_capture",
+        payment.status,
+        corrected.at,
+        claimed=corrected.claimed_id,
+        listed=payment.gateway_payment_id,
+    )
 
 
 def _moved(moved: Moved, public_url: str) -> list[Message]:

@@ -5,10 +5,17 @@ from datetime import datetime
 
 from common import telemetry
 from gateways import GatewayCall
-from payment.domain.state_machine import Decision
-from payment.domain.states import Status
+from payment.domain.decisions import Decision
+from payment.domain.payments import Transition
+from payment.domain.states import CLOSED_UNPAID, UNRESOLVED, Status
 
 _moves = telemetry.counter("payment_moves_total", "Payments by the status that they reached", ["status", "gateway"])
+_outcomes = telemetry.counter(
+    "payment_outcomes_total",
+    "Payments by their first outcome, each counted once: the success rate is success over all of them",
+    ["outcome", "gateway"],
+)
+_late = telemetry.counter("payment_late_successes_total", "Successes after another outcome was counted", ["gateway"])
 _create = telemetry.histogram("payment_create_seconds", "From the create request to its answer", ["outcome"])
 _success = telemetry.histogram(
     "payment_success_seconds",
@@ -35,8 +42,18 @@ def moved(decisions: Iterable[Decision], now: datetime) -> None:
         payment = decision.payment
         for transition in decision.transitions:
             _moves.of(transition.to_status.value, payment.gateway).inc()
+            _count_outcome(transition, payment.gateway)
             if transition.to_status is Status.SUCCESS:
                 _success.of(payment.gateway).observe((now - payment.created_at).total_seconds())
+
+
+def _count_outcome(transition: Transition, gateway: str) -> None:
+    """A payment has one outcome, the one by which it stops being unresolved; a late success does not add another."""
+    before, after = transition.from_status, transition.to_status
+    if before in UNRESOLVED and after not in UNRESOLVED:
+        _outcomes.of(after.value.lower(), gateway).inc()
+    elif before in CLOSED_UNPAID and after is Status.SUCCESS:
+        _late.of(gateway).inc()
 
 
 def create_answered(seconds: float, outcome: str) -> None:

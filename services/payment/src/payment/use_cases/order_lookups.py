@@ -6,17 +6,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from gateways import (
-    AttemptStatus,
-    Gateways,
-    OrderMissing,
-    OrderReference,
-    OrderSnapshot,
-    OrderStatus,
-    PaymentAttempt,
-    Unknown,
-)
-from payment.domain.orders import ObservedOrder, OrderKey
+from gateways import Gateways, OrderMissing, OrderReference, OrderSnapshot, PaymentAttempt, Unknown
+from payment.domain.orders import ObservedOrder, OrderKey, needs_list
 from payment.domain.payments import Payment
 
 LookupResult: TypeAlias = ObservedOrder | OrderMissing | Unknown
@@ -27,10 +18,10 @@ class LookupRequest(msgspec.Struct, frozen=True):
 
     order: OrderKey
     gateway_order_id: str = ""
-    attempts: tuple[PaymentAttempt, ...] = ()
-    # Read the attempts of an open order too: a customer waits and wants to see it move.
+    claims: tuple[PaymentAttempt, ...] = ()
+    # Read the list of attempts in any case: a customer waits and wants to see an open order move, or a capture is to
+    # be confirmed.
     read_attempts: bool = False
-    from_webhook: bool = False
 
     @property
     def reference(self) -> OrderReference:
@@ -59,18 +50,12 @@ class OrderLookup:
             return await self.complete(snapshot, request) if isinstance(snapshot, OrderSnapshot) else snapshot
 
     async def complete(self, snapshot: OrderSnapshot, request: LookupRequest) -> ObservedOrder | Unknown:
-        """*snapshot* with its attempts; they are read only when the request's own do not say which one paid."""
-        attempts = request.attempts
-        payer_unknown = snapshot.status is OrderStatus.PAID and not any(
-            attempt.status is AttemptStatus.SUCCESS for attempt in attempts
-        )
-        if payer_unknown or request.read_attempts:
-            gateway = self._gateways[request.order.gateway_account_id]
-            listed = await gateway.read_attempts(request.reference, self._timeout_seconds)
-            if isinstance(listed, Unknown):
-                return listed
-            attempts = (*attempts, *listed)
-        return ObservedOrder(snapshot, attempts, request.from_webhook)
+        """*snapshot* with its attempts; the gateway's list is read only when the claims do not suffice."""
+        if not request.read_attempts and not needs_list(snapshot, request.claims):
+            return ObservedOrder(snapshot, request.claims)
+        gateway = self._gateways[request.order.gateway_account_id]
+        listed = await gateway.read_attempts(request.reference, self._timeout_seconds)
+        return listed if isinstance(listed, Unknown) else ObservedOrder(snapshot, request.claims, tuple(listed))
 
 
 def lookup_of(payment: Payment, *, read_attempts: bool = False) -> LookupRequest:
@@ -82,7 +67,7 @@ def lookups_of_webhooks(attempts: Iterable[tuple[OrderKey, PaymentAttempt]]) -> 
     by_order: dict[OrderKey, list[PaymentAttempt]] = {}
     for order, attempt in attempts:
         by_order.setdefault(order, []).append(attempt)
-    return [LookupRequest(order, attempts=tuple(claimed), from_webhook=True) for order, claimed in by_order.items()]
+    return [LookupRequest(order, claims=tuple(claims)) for order, claims in by_order.items()]
 
 
 def observed_only(results: Mapping[OrderKey, LookupResult]) -> dict[OrderKey, ObservedOrder]:

@@ -12,6 +12,7 @@ from payment.domain.check_schedule import CheckSchedule, next_check
 from payment.domain.errors import OrderStateUnknown, PaymentNotKnownYet
 from payment.domain.orders import OrderKey
 from payment.domain.payments import Payment
+from payment.domain.states import CLOSED_UNPAID
 from payment.store import commands, queries, sweep
 from payment.use_cases.decisions import Applied, DecisionSettings, apply_orders
 from payment.use_cases.order_lookups import LookupResult, OrderLookup, lookup_of, observed_only
@@ -43,10 +44,10 @@ async def sync_payments(
 async def look_up_payments(
     db: Database, lookups: OrderLookup, payment_ids: Collection[UUID]
 ) -> dict[OrderKey, LookupResult]:
-    """What the gateways show of these payments' orders; closed payments are not looked up."""
+    """What the gateways show of these payments' orders and attempts, whatever their status: the command asks for it."""
     async with db.begin() as tx:
         payments = await queries.payments_by_id(tx, payment_ids)
-    return await lookups.look_up([lookup_of(payment) for payment in payments if payment.unresolved])
+    return await lookups.look_up([lookup_of(payment, read_attempts=True) for payment in payments])
 
 
 async def sync_requested_payments(
@@ -66,9 +67,10 @@ async def sync_requested_payments(
 def _open_question(payment: Payment | None, applied: Applied) -> DomainError | None:
     if payment is None:
         return PaymentNotKnownYet("there is no payment with this id (yet)")
-    if payment.unresolved and payment.id not in applied.decisions:
-        return applied.unknown.get(payment.id) or OrderStateUnknown()
-    return None
+    if payment.id in applied.decisions or payment.status in CLOSED_UNPAID:
+        # A closed payment is looked at on in any case.
+        return None
+    return applied.unknown.get(payment.id) or OrderStateUnknown()
 
 
 def _next_checks(payments: Sequence[Payment], now: datetime, schedule: CheckSchedule) -> list[tuple[UUID, datetime]]:

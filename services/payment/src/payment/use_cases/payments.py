@@ -1,15 +1,13 @@
 """Look payments up by any of their ids, for whoever may see them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
-from common import ids
 from common.database import Database, Tx
-from common.ids import IdInvalid
 from common.tokens import Caller
 from payment.domain.errors import CancelNotAllowed, PaymentNotFound
 from payment.domain.history import HistoryFilter
-from payment.domain.payments import Payment
+from payment.domain.payments import Payment, parse_payment_id
 from payment.domain.purchases import ORDER_ID
 from payment.store import queries
 
@@ -22,10 +20,10 @@ CANCELS_FOR_OTHERS = frozenset({"FINANCE", "ADMIN"})
 async def find_payment(db: Database, caller: Caller, reference: str) -> Payment:
     """The payment behind a payment, order or reference id. Raises PaymentNotFound, for other people's as well."""
     async with db.begin() as tx:
-        payment = await _by_reference(tx, caller.merchant_id, reference)
-    if payment is None or not may_see(caller, payment.merchant_id, payment.user_id):
-        raise PaymentNotFound("there is no such payment")
-    return payment
+        async for payment in _by_reference(tx, caller.merchant_id, reference):
+            if may_see(caller, payment.merchant_id, payment.user_id):
+                return payment
+    raise PaymentNotFound("there is no such payment")
 
 
 async def find_public_payment(db: Database, reference: str) -> Payment:
@@ -62,20 +60,13 @@ def may_see(caller: Caller, merchant_id: str, user_id: str) -> bool:
     return merchant_id == caller.merchant_id and (user_id == caller.user_id or bool(STAFF & caller.roles))
 
 
-def parse_payment_id(reference: str) -> UUID | None:
-    """The id in a payment id, or in a reference id, whose last part it is."""
-    text = "pay_" + reference[-ids.LENGTH :] if reference.startswith("PAY_user_") else reference
-    try:
-        return ids.decode("pay", text)
-    except IdInvalid:
-        return None
-
-
-async def _by_reference(tx: Tx, merchant_id: str, reference: str) -> Payment | None:
+async def _by_reference(tx: Tx, merchant_id: str, reference: str) -> AsyncIterator[Payment]:
+    """By its own id first; an order may have been given an id that reads like another payment's."""
     payment_id = parse_payment_id(reference)
     if payment_id is not None:
-        payments = await queries.payments_by_id(tx, [payment_id])
-        return payments[0] if payments else None
+        for payment in await queries.payments_by_id(tx, [payment_id]):
+            yield payment
     if ORDER_ID.fullmatch(reference):
-        return await queries.payment_by_order(tx, merchant_id, reference)
-    return None
+        by_order = await queries.payment_by_order(tx, merchant_id, reference)
+        if by_order is not None:
+            yield by_order

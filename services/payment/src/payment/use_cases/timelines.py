@@ -6,12 +6,11 @@ from common import ids
 from common.database import Row, Tx
 from common.delivery import Timeline, TimelineEntry
 from common.ids import IdInvalid
-from payment.domain.payments import Payment
+from payment.domain.payments import Payment, parse_payment_id
 from payment.domain.purchases import ORDER_ID
 from payment.store import queries
 from payment.store.gateway_calls import calls_of
 from payment.store.invoices import invoice_of
-from payment.use_cases.payments import parse_payment_id
 
 
 async def timeline(tx: Tx, reference: str) -> Timeline:
@@ -82,7 +81,8 @@ async def _any_merchant(tx: Tx, reference: str) -> Payment | None:
     payment_id = parse_payment_id(reference)
     if payment_id is not None:
         payments = await queries.payments_by_id(tx, [payment_id])
-        return payments[0] if payments else None
+        if payments:
+            return payments[0]
     if reference.startswith("inv_"):
         try:
             return await queries.payment_by_invoice(tx, ids.decode("inv", reference))

@@ -1,6 +1,6 @@
 """Webhooks: a claim is checked with the gateway itself; what must wait is retried on the schedule."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -11,12 +11,13 @@ from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
 from common.subscriptions import Retry
-from gateways import IgnoredWebhook, MalformedWebhook, PaymentWebhook
+from gateways import IgnoredWebhook, MalformedWebhook, PaymentAttempt, PaymentWebhook
 from payment.domain.errors import OrderNotKnownYet, OrderStateUnknown, WebhookUnreadable
 from payment.domain.orders import OrderKey
 from payment.domain.payments import Payment
-from payment.domain.states import Status
-from payment.store import commands
+from payment.domain.states import PAID, Review
+from payment.domain.unhandled_webhooks import WINDOW, alerted_type
+from payment.store import commands, unhandled_webhooks
 from payment.use_cases import metrics
 from payment.use_cases.decisions import Applied, DecisionSettings, apply_orders
 from payment.use_cases.order_lookups import LookupResult, OrderLookup, lookups_of_webhooks, observed_only
@@ -29,6 +30,8 @@ class Webhook(msgspec.Struct, frozen=True):
     id: str
     gateway: str
     gateway_account_id: str
+    # The gateway's own word.
+    type: str
     received_at: datetime
     content: PaymentWebhook | IgnoredWebhook | MalformedWebhook
 
@@ -79,12 +82,15 @@ async def process_webhooks(
                 refusals.append(refusal)
                 if refusal is None and payment is not None:
                     messages.append(_processed(webhook, content, payment, applied, now))
+    parked = [webhook for webhook in webhooks if isinstance(webhook.content, IgnoredWebhook)]
+    if parked:
+        messages += await _unhandled_alerts(tx, parked, now)
     await outbox.append(tx, messages)
     return refusals
 
 
 async def announce_retries(tx: Tx, retries: Sequence[Retry[Webhook]], *, clock: Clock) -> None:
-    """The history of webhooks that wait, and an alert for those that go to the dead letters."""
+    """The history of webhooks that wait, or go to the dead letters, about which common raises the alert."""
     now = clock.now()
     messages: list[Message] = []
     for retry in retries:
@@ -98,9 +104,25 @@ async def announce_retries(tx: Tx, retries: Sequence[Retry[Webhook]], *, clock: 
             messages.append(webhook_events.processing(gateway, webhook.id, reason, now))
         else:
             messages.append(webhook_events.retried(gateway, webhook.id, reason, retry.attempt, now))
-        if retry.dead:
-            messages.append(webhook_events.dead_letter_alert(webhook.id, reason, now))
     await outbox.append(tx, messages)
+
+
+async def _unhandled_alerts(tx: Tx, parked: Iterable[Webhook], now: datetime) -> list[Message]:
+    """One alert for each account and type that nobody handles, and window."""
+    first: dict[tuple[str, str], str] = {}
+    for webhook in parked:
+        first.setdefault((webhook.gateway_account_id, webhook.type), webhook.id)
+    known = await unhandled_webhooks.known_types(tx, {account for account, _ in first})
+    by_type: dict[tuple[str, str], str] = {}
+    for (account, type_name), webhook_id in first.items():
+        shown = alerted_type(type_name, known[account])
+        known[account].add(shown)
+        by_type.setdefault((account, shown), webhook_id)
+    claimed = await unhandled_webhooks.claim_alerts(tx, by_type, now, WINDOW)
+    return [
+        webhook_events.unhandled_alert(account, type_name, by_type[account, type_name], now)
+        for account, type_name in sorted(claimed)
+    ]
 
 
 def _refusal(payment: Payment | None, applied: Applied) -> DomainError | None:
@@ -113,19 +135,22 @@ def _refusal(payment: Payment | None, applied: Applied) -> DomainError | None:
 
 
 def _processed(webhook: Webhook, content: PaymentWebhook, before: Payment, applied: Applied, now: datetime) -> Message:
-    attempt_id = content.attempt.gateway_payment_id
     after = applied.decisions[before.id].payment
-    if after.status is Status.SUCCESS and before.paid_at is None and after.gateway_payment_id == attempt_id:
+    paid_by = content.attempt.gateway_payment_id
+    if after.status in PAID and before.paid_at is None and after.gateway_payment_id == paid_by:
         metrics.webhook_succeeded(webhook.gateway, (now - webhook.received_at).total_seconds())
-    outcome, reason = _outcome(attempt_id, before, applied)
+    outcome, reason = _outcome(content.attempt, before, applied)
     return webhook_events.processed(webhook.gateway, webhook.id, outcome, reason, before.id, now)
 
 
-def _outcome(attempt_id: str, before: Payment, applied: Applied) -> tuple[str, str]:
+def _outcome(claim: PaymentAttempt, before: Payment, applied: Applied) -> tuple[str, str]:
     """APPLIED when it changed something, NO_EFFECT with the reason otherwise."""
     decision = applied.decisions[before.id]
-    if decision.payment.review == "QUARANTINED" and decision.payment.status is not Status.SUCCESS:
+    if decision.payment.review is Review.QUARANTINED and decision.payment.status not in PAID:
         return "NO_EFFECT", decision.payment.review_reason
-    if decision.transitions or attempt_id in applied.changed_attempts:
+    if decision.list_needed:
+        return "NO_EFFECT", "to_be_confirmed"
+    if decision.transitions or claim.gateway_payment_id in applied.changed_attempts:
         return "APPLIED", decision.transitions[-1].to_status.lower() if decision.transitions else "attempt"
-    return "NO_EFFECT", "duplicate"
+    shown = {(attempt.gateway_payment_id, attempt.status) for attempt in decision.attempts}
+    return "NO_EFFECT", "duplicate" if (claim.gateway_payment_id, claim.status) in shown else "not_confirmed"

@@ -11,10 +11,10 @@ from commdesk.payment.v1 import payment_pb2
 from common import events, ids
 from common.events import head, micros
 from common.money import Money
+from payment.domain.decisions import ACTOR
 from payment.domain.invoices import Invoice
 from payment.domain.payments import Origin, Payment
 from payment.domain.pricing import Tax
-from payment.domain.state_machine import ACTOR
 from payment.domain.states import Status
 
 SERVICE = "payment"
@@ -99,7 +99,7 @@ def cancelled(payment: Payment, at: datetime) -> pb.PaymentCancelled:
 
 
 def sync_requested(payment_id: UUID, merchant_id: str, requested_by: str, at: datetime) -> pb.PaymentSyncRequested:
-    """The command to look an order up; *requested_by* is VERIFY, SWEEP or OPERATOR."""
+    """The command to look an order up; *requested_by* is VERIFY, WEBHOOK, SWEEP or OPERATOR."""
     return pb.PaymentSyncRequested(
         **head(at), payment_id=ids.encode("pay", payment_id), merchant_id=merchant_id, asked_by=requested_by
     )

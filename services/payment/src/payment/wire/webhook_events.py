@@ -7,6 +7,7 @@ from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from commdesk.webhook_ingest.v1 import events_pb2 as pb
 from common import events, ids
 from common.events import head
+from payment.domain.unhandled_webhooks import advice
 from payment.wire.events import SERVICE
 
 
@@ -39,11 +40,12 @@ def failed(gateway: str, webhook_id: str, reason: str, at: datetime) -> pb.Webho
     return pb.WebhookFailed(**head(at), gateway=gateway, webhook_id=webhook_id, reason=reason)
 
 
-def dead_letter_alert(webhook_id: str, reason: str, at: datetime) -> AdminAlertRaised:
+def unhandled_alert(account_id: str, type_name: str, webhook_id: str, at: datetime) -> AdminAlertRaised:
+    """The first webhook of this type and window; those that follow within the window are counted by webhook-ingest."""
     return events.alert(
-        "webhook_failures",
-        f"webhook {webhook_id} went to the dead letters: {reason}",
+        "webhook_unhandled",
+        f"{type_name} came for {account_id}: {advice(type_name)}",
         service=SERVICE,
         at=at,
-        fields={"webhookId": webhook_id, "reason": reason},
+        fields={"gatewayAccountId": account_id, "type": type_name, "webhookId": webhook_id},
     )

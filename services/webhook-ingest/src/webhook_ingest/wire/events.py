@@ -1,6 +1,5 @@
 """Domain ⇄ the events of the broker."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -48,7 +47,7 @@ def unreadable_alerts(webhooks: Iterable[Webhook]) -> list[AdminAlertRaised]:
 
 
 def failure_analytics(reports: Iterable[Report]) -> list[pb.AnalyticsWebhookFailed]:
-    """One event for every webhook that failed or was given up."""
+    """One event for every webhook that failed or was given up; the alert is raised where its dead letter is kept."""
     return [
         _analytics(report.gateway, report.reason, report.at)
         for report in reports
@@ -59,23 +58,6 @@ def failure_analytics(reports: Iterable[Report]) -> list[pb.AnalyticsWebhookFail
 def unreadable_analytics(webhooks: Iterable[Webhook]) -> list[pb.AnalyticsWebhookFailed]:
     return [
         _analytics(webhook.gateway, UNREADABLE, webhook.received_at) for webhook in webhooks if not webhook.summary.type
-    ]
-
-
-def failure_alerts(reports: Iterable[Report]) -> list[AdminAlertRaised]:
-    """One alert per status and reason for the webhooks that failed or were given up."""
-    failed: defaultdict[tuple[Status, str], list[Report]] = defaultdict(list)
-    for report in reports:
-        if report.status in (Status.FAILED, Status.DEAD):
-            failed[report.status, report.reason].append(report)
-    return [
-        _alert(
-            "webhook_failures" if status is Status.FAILED else "dead_letter",
-            f"{len(group)} webhook(s) {'were refused' if status is Status.FAILED else 'were given up'}: {reason}",
-            max(report.at for report in group),
-            {"webhookIds": _ids([report.webhook_id for report in group]), "reason": reason},
-        )
-        for (status, reason), group in failed.items()
     ]
 
 

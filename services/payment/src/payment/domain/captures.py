@@ -1,0 +1,153 @@
+"""Which attempt paid: captured, captured a second time, confirmed, corrected, or held for a person.
+
+The gateway's own list decides. What a webhook claims is taken for one thing only: the attempt's id of the first capture
+of an order that the gateway shows as paid; that capture is unconfirmed until a list was read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from gateways import AttemptStatus, PaymentAttempt
+from payment.domain.decisions import Alerted, Corrected, Correction, Decision, RecordedCapture, Transaction
+from payment.domain.errors import OrderStateUnknown
+from payment.domain.payments import Payment
+from payment.domain.states import PAID, UNRESOLVED, CaptureStatus, LateSuccessPolicy, Review, Status
+
+
+class CaptureRules(msgspec.Struct, frozen=True):
+    """What the rules of captures need beside the payment and its order."""
+
+    now: datetime
+    new_id: Callable[[], UUID]
+    # By the gateway's payment id.
+    recorded: Mapping[str, RecordedCapture]
+    late_success: LateSuccessPolicy
+
+
+def apply_claims(decision: Decision, claims: Sequence[PaymentAttempt], rules: CaptureRules) -> None:
+    """A paid order, and who paid it by a webhook only: enough for the first capture of a payment that nothing holds."""
+    payment = decision.payment
+    others = [claim for claim in claims if claim.gateway_payment_id != payment.gateway_payment_id]
+    held = payment.review is Review.QUARANTINED or (
+        payment.status not in UNRESOLVED and rules.late_success is LateSuccessPolicy.REVIEW
+    )
+    if not others:
+        return
+    if payment.status not in PAID and not held:
+        _capture(decision, others[0], rules, confirmed=False)
+        return
+    decision.list_needed = True
+    doubtful = {claim.gateway_payment_id for claim in others}
+    decision.attempts = [each for each in decision.attempts if each.gateway_payment_id not in doubtful]
+
+
+def apply_list(decision: Decision, paid: Sequence[PaymentAttempt], rules: CaptureRules) -> None:
+    """A paid order and *paid*, all attempts that the gateway lists as successful.
+
+    Raises OrderStateUnknown when there is none (yet).
+    """
+    if not paid:
+        raise OrderStateUnknown("the order is paid, but its paying attempt is not known yet")
+    # Who paid in full goes first: beside that one a short payment is a duplicate and no reason to hold the payment.
+    ordered = sorted(paid, key=lambda attempt: _differs(decision.payment, attempt))
+    recorded = set(rules.recorded)
+    if decision.payment.status in PAID:
+        recorded -= _confirm(decision, ordered, rules)
+    for attempt in ordered:
+        if attempt.gateway_payment_id in recorded | {decision.payment.gateway_payment_id}:
+            continue
+        _capture(decision, attempt, rules, confirmed=True)
+        if decision.payment.status not in PAID:
+            # Held for a person, with all that was paid.
+            return
+
+
+def quarantine(decision: Decision, cause: str, detail: str, now: datetime) -> None:
+    """No success and no grant: its successes become UNKNOWN and an alert is raised, once per payment and cause.
+
+    The order is looked at on, as a closed one is: the gateway may show something else later.
+    """
+    payment = decision.payment
+    decision.attempts = [
+        msgspec.structs.replace(each, status=AttemptStatus.UNKNOWN) if each.status is AttemptStatus.SUCCESS else each
+        for each in decision.attempts
+    ]
+    if payment.review is Review.QUARANTINED and payment.review_reason == cause:
+        return
+    decision.update(review=Review.QUARANTINED, review_reason=cause, next_check_at=None, updated_at=now)
+    decision.watched = True
+    decision.announcements.append(Alerted(decision.payment, cause, detail, now))
+
+
+def _capture(decision: Decision, attempt: PaymentAttempt, rules: CaptureRules, *, confirmed: bool) -> None:
+    """The order is paid and *attempt*, which is not recorded, paid it."""
+    payment, now = decision.payment, rules.now
+    transaction_id, at = rules.new_id(), attempt.at or now
+    if payment.status in PAID:
+        duplicate = Transaction(transaction_id, payment.id, attempt, CaptureStatus.DUPLICATE, at, confirmed)
+        decision.transactions.append(duplicate)
+        detail = f"captured twice, the second time as {attempt.gateway_payment_id}; refund it"
+        decision.announcements.append(Alerted(payment, "duplicate_capture", detail, now))
+        return
+    if _differs(payment, attempt):
+        quarantine(decision, "amount_mismatch", f"the attempt is over {attempt.amount or attempt.order_amount}", now)
+        return
+    if payment.status not in UNRESOLVED and rules.late_success is LateSuccessPolicy.REVIEW:
+        quarantine(decision, "late_success", f"paid after it was {payment.status}", now)
+        return
+    captured = Transaction(transaction_id, payment.id, attempt, CaptureStatus.CAPTURED, at, confirmed)
+    decision.transactions.append(captured)
+    released = payment.review is Review.QUARANTINED
+    decision.update(
+        gateway_payment_id=attempt.gateway_payment_id,
+        method=attempt.method,
+        payment_group=attempt.group,
+        failure_reason="",
+        review=Review.NONE if released else payment.review,
+        review_reason="" if released else payment.review_reason,
+        next_check_at=None,
+        paid_at=at,
+    )
+    decision.moved(Status.SUCCESS, "verified" if payment.status in UNRESOLVED else "late_success", now, transaction_id)
+
+
+def _confirm(decision: Decision, paid: Sequence[PaymentAttempt], rules: CaptureRules) -> set[str]:
+    """The capture's attempt was named by a webhook: confirm it, or put the one that paid in its place.
+
+    The ids of attempts that are not recorded any more.
+    """
+    payment, now = decision.payment, rules.now
+    claimed_id = payment.gateway_payment_id
+    recorded = rules.recorded.get(claimed_id)
+    others = rules.recorded.keys() - {claimed_id}
+    payers = [each for each in paid if each.gateway_payment_id not in others]
+    if recorded is None or recorded.confirmed or not payers:
+        return set()
+    attempt = min(payers, key=lambda each: (_differs(payment, each), each.gateway_payment_id != claimed_id))
+    correction = Correction(payment.id, claimed_id, attempt)
+    decision.corrections.append(correction)
+    facts = {
+        "gateway_payment_id": attempt.gateway_payment_id,
+        "method": attempt.method or payment.method,
+        "payment_group": attempt.group or payment.payment_group,
+        "paid_at": attempt.at or payment.paid_at,
+    }
+    if any(getattr(payment, name) != value for name, value in facts.items()):
+        decision.update(**facts, updated_at=now)
+    if correction.replaces:
+        decision.announcements.append(Corrected(decision.payment, claimed_id, now))
+    if _differs(payment, attempt):
+        detail = f"granted on a webhook's word; the attempt is over {attempt.amount or attempt.order_amount}"
+        decision.announcements.append(Alerted(decision.payment, "amount_mismatch", detail, now))
+    return {claimed_id} if correction.replaces else set()
+
+
+def _differs(payment: Payment, attempt: PaymentAttempt) -> bool:
+    """A surcharge may make the paid amount higher than the order's; less, or another currency, is a mismatch."""
+    if attempt.order_amount is not None and attempt.order_amount != payment.amount:
+        return True
+    paid = attempt.amount
+    return paid is not None and (paid.currency != payment.amount.currency or paid.minor < payment.amount.minor)
