@@ -98,3 +98,23 @@ async def test_a_webhook_of_an_account_that_is_not_configured_goes_to_the_dead_l
     assert await world.status(data) == "PENDING"
     [row] = await world.rows("select routing_key from outbox where exchange = ''")
     assert row.routing_key == "webhook.processing.dlq"
+
+
+@pytest.mark.parametrize("tag", ["pay_somebody_elses", None])
+async def test_an_order_made_outside_cannot_be_claimed_by_its_id(world: World, tag: str | None) -> None:
+    """Paid, and over the same amount: whoever sends its id gets a refusal, and no look, webhook or verify pays it."""
+    await world.foreign_order("shop-1", 500.00, tag)
+    await world.pay("shop-1")
+    response = await world.create(orderId="shop-1")
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "gateway_refused")
+    await world.deliver(*world.hooks)
+    await world.verify(orderId="shop-1")
+    # As if it had closed like one of ours, and were looked up on.
+    async with world.db.begin() as tx:
+        await tx.execute("insert into closed_checks (payment_id, due_at) select id, now() from payments")
+    world.clock.advance(120)
+    assert await world.run_job("closed_checks") == 1
+    await world.sweep()
+    assert await statuses(world) == {"mer_commdesk": "FAILED"}
+    assert await world.announced("payment.success") == []
+    assert await world.rows("select 1 from transactions") == []

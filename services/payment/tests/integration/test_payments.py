@@ -151,3 +151,33 @@ async def test_the_timeline_and_the_totals(world: World) -> None:
         sums["payments.success.minor"] == sums["payments.paid.minor"] == sums["transactions.captured.minor"] == 50_000
     )
     assert sums["payments.pending.count"] == 1
+
+
+# ── Whose an order is ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["paymentId", "referenceId"])
+async def test_an_order_id_that_reads_like_another_payments_id_is_refused(world: World, name: str) -> None:
+    other = await world.created(user="u1")
+    if len(other[name]) <= 45:
+        response = await world.create(user="u2", orderId=other[name])
+        assert (response.status_code, response.json()["error"]["code"]) == (400, "order_id_invalid")
+
+
+async def test_an_order_id_from_before_that_reads_like_a_payments_id_hides_no_payment(world: World) -> None:
+    """It was taken once: its owner finds the payment by it, and so does the owner of the other one."""
+    theirs = await world.created(user="usr_ravi")
+    mine = await world.created()
+    async with world.db.begin() as tx:
+        await tx.execute(
+            "update payments set order_id = :theirs where order_id = :mine",
+            theirs=theirs["paymentId"],
+            mine=mine["orderId"],
+        )
+    for user, payment in (("usr_asha", mine), ("usr_ravi", theirs)):
+        for path in (f"/status/{theirs['paymentId']}", f"/{theirs['paymentId']}"):
+            response = await world.get(path, user)
+            assert (response.status_code, response.json()["data"]["paymentId"]) == (200, payment["paymentId"])
+        response = await world.verify(user, orderId=theirs["paymentId"])
+        assert response.json()["data"]["payment"]["paymentId"] == payment["paymentId"]
+    assert (await world.get(f"/status/{theirs['paymentId']}", "usr_meera")).status_code == 404

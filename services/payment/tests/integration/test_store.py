@@ -12,12 +12,13 @@ from common import idempotency, ids
 from common.database import Database, Rows, Tx
 from common.idempotency import Completion, Key
 from gateways import AttemptStatus
-from payment.domain.decisions import Decision, Transaction
+from payment.domain.decisions import Correction, Decision, Transaction
 from payment.domain.orders import OrderKey
 from payment.domain.payments import Payment, Transition
 from payment.domain.purchases import initial_transition
 from payment.domain.states import CaptureStatus, Status
-from payment.store import commands, queries
+from payment.store import closed_checks, commands, confirmations, queries
+from payment.store.closed_checks import DueCheck
 from payment.store.invoices import invoiced
 
 from ..builders import Builders
@@ -182,7 +183,13 @@ PLANS: dict[str, Use] = {
     "payment_by_order": lambda tx: queries.payment_by_order(tx, "mer_commdesk", "x"),
     "transitions_of": lambda tx: queries.transitions_of(tx, ids.new()),
 }
+CONFIRMED = (Builders.payment(), Correction(ids.new(), "cf_1", Builders.attempt()))
+REPLACED = (Builders.payment(), Correction(ids.new(), "cf_ghost", Builders.attempt()))
 HOT: dict[str, Use] = PLANS | {
+    "watch": lambda tx: closed_checks.watch(tx, [ids.new()], Builders.now),
+    "schedule": lambda tx: closed_checks.schedule(tx, [(DueCheck(ids.new(), 1), Builders.now)]),
+    "confirm": lambda tx: confirmations.correct(tx, [CONFIRMED], Builders.now, Builders.now),
+    "replace": lambda tx: confirmations.correct(tx, [REPLACED], Builders.now, Builders.now),
     "save_payments": lambda tx: commands.save_payments(tx, [Builders.payment()]),
     "known keys": lambda tx: idempotency.claim(tx, [idempotency.Claim(KEY, b"", ids.new())]),
     "completed keys": lambda tx: idempotency.complete(tx, [Completion(KEY, ids.new(), 201, b"")]),

@@ -17,19 +17,23 @@ where id in (select id from transactions where confirmation_due_at <= :now
              order by confirmation_due_at limit :rows for no key update skip locked)
 returning payment_id
 """
-# One that replaces another id may have been made from a list older than that id: it is looked at once more.
+# One index probe for each, whenever the plan was made. One that replaces another id may come from a list that is older
+# than that id: it is looked at once more.
 _CORRECT = """
 update transactions t
 set provider_transaction_id = row.provider_id, bank_reference = row.bank,
     gateway_response = cast(row.response as jsonb), amount_minor = row.amount,
     currency = row.currency, created_at = row.at, confirmed_at = :now,
     confirmation_due_at = case when row.provider_id = row.claimed_id then null else cast(:again as timestamptz) end
-from unnest(cast(:payment_ids as uuid[]), cast(:claimed_ids as text[]), cast(:provider_ids as text[]),
-            cast(:banks as text[]), cast(:responses as text[]), cast(:amounts as bigint[]),
-            cast(:currencies as text[]), cast(:ats as timestamptz[]))
-     as row (payment_id, claimed_id, provider_id, bank, response, amount, currency, at)
-where t.payment_id = row.payment_id and t.provider_transaction_id = row.claimed_id
-  and t.status = 'CAPTURED' and t.confirmed_at is null
+from (select row.*, claimed.id
+      from unnest(cast(:payment_ids as uuid[]), cast(:claimed_ids as text[]), cast(:provider_ids as text[]),
+                  cast(:banks as text[]), cast(:responses as text[]), cast(:amounts as bigint[]),
+                  cast(:currencies as text[]), cast(:ats as timestamptz[]))
+           as row (payment_id, claimed_id, provider_id, bank, response, amount, currency, at)
+      cross join lateral (select c.id from transactions c
+                          where c.payment_id = row.payment_id and c.provider_transaction_id = row.claimed_id
+                            and c.status = 'CAPTURED' and c.confirmed_at is null limit 1) as claimed) as row
+where t.id = row.id
 """
 _FORGET_ATTEMPTS = """
 delete from payment_attempts a
