@@ -15,8 +15,12 @@ from common.clock import Clock
 from common.database import DEADLOCK, SERIALIZATION, Database
 from common.database import Statement as NamedStatement
 from common.guards import Guards
+from common.sealing import Sealer
 
 from .process import Process
+
+# One for all processes of a run, as in a fleet.
+SEALER = Sealer({"sim": bytes(range(32))}, bytes(range(32)))
 
 POOL_SIZE = 4
 Row = dict[str, Any]
@@ -264,7 +268,7 @@ class Engine:
 def database(store: Store, process: Process, clock: Clock, guards: Guards) -> Database:
     """The real Database on a simulated engine."""
     engine: Any = Engine(store, process)
-    return Database(engine, store.name, clock=clock, random=process.faults.rng, guards=guards)
+    return Database(engine, store.name, sealer=SEALER, clock=clock, random=process.faults.rng, guards=guards)
 
 
 def _name(sql: str) -> str:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import commands, stack
+from ops import commands, personal_data, stack
 from ops.ports import Layout
 from ops.progress import Progress
 from ops.supervision import Supervisor
@@ -137,6 +137,7 @@ def _supervisor() -> Supervisor:
 
 
 commands.register(app)
+personal_data.register(app)
 
 
 def main() -> None:

@@ -58,6 +58,7 @@ def load_or_generate(path: Path) -> Credentials:
     _fill(credentials.broker, ["migrator", *SERVICES], _password)
     _fill(credentials.keys, [*SERVICES, OPERATOR, "identity-tokens"], _key_pair)
     _fill(credentials.words, WORDS, _password)
+    _fill(credentials.words, ["encryption_key", "blind_index_key"], _symmetric_key)
     _fill(credentials.words, ["cashfree_app_id"], lambda: f"TEST{secrets.token_hex(8)}")
     write_private(path, json.dumps(msgspec.structs.asdict(credentials), indent=2) + "\n")
     return credentials
@@ -71,6 +72,10 @@ def _fill(into: dict[str, T], names: Iterable[str], make: Callable[[], T]) -> No
 
 def _password() -> str:
     return secrets.token_hex(24)  # hexadecimal: safe in URLs, configuration files and shells as it is
+
+
+def _symmetric_key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def _key_pair() -> KeyPair:

@@ -14,6 +14,7 @@ import redis.asyncio
 from msgspec import Struct
 
 from commdesk.common.v1 import delivery_pb2
+from commdesk.common.v1 import personal_data_pb2 as pb
 from common import migrations, topology
 from common.grpc_client import errors_from
 from common.services import SERVICES
@@ -43,6 +44,7 @@ async def examine(fleet: FleetClient, *, fix: bool = False) -> list[Finding]:
         _migrations(fleet),
         _services(fleet),
         _keys(fleet),
+        _sealing(fleet),
     ):
         findings += [finding async for finding in check]
     findings += [finding async for finding in _clocks(description)]
@@ -160,6 +162,36 @@ async def _keys(fleet: FleetClient) -> AsyncIterator[Finding]:
             continue
         detail = f"{backlog.dead_letters_open} open" if backlog.dead_letters_open else ""
         yield Finding(f"dead letters of {service}", not detail, detail, "`commdesk dlq list`")
+
+
+async def _sealing(fleet: FleetClient) -> AsyncIterator[Finding]:
+    """What is not sealed, and which of the keys that services hold nothing needs any more."""
+    uses: dict[str, set[str]] = {}
+    held: dict[str, list[str]] = {}
+    unsealed = []
+    for service in fleet.services:
+        try:
+            answer = await fleet.personal_data(service).ListKeyUses(pb.ListKeyUsesRequest(), timeout=60)
+        except grpc.aio.AioRpcError as error:
+            yield Finding(f"sealed data of {service}", False, str(errors_from(error)), "repair the service first")
+            continue
+        held[service] = list(answer.key_ids)
+        for use in answer.uses:
+            if use.key_id:
+                uses.setdefault(use.key_id, set()).add(f"{service}.{use.table}.{use.column}")
+            else:
+                unsealed.append(f"{service}.{use.table}.{use.column}: {use.count}")
+    yield Finding("personal data is sealed", not unsealed, ", ".join(unsealed), "`commdesk keys rotate`")
+    keys = {key for ids in held.values() for key in ids}
+    same = len({tuple(ids) for ids in held.values()}) <= 1
+    yield Finding("encryption keys", same, ", ".join(sorted(keys)), "give every service the same ENCRYPTION_KEYS")
+    missing = sorted(set(uses) - keys)
+    needed = "; ".join(f"{key} for {', '.join(sorted(uses[key]))}" for key in missing)
+    yield Finding("keys that are needed", not missing, needed, "put the key back into ENCRYPTION_KEYS")
+    for key in sorted(keys - {ids[0] for ids in held.values() if ids}):
+        places = ", ".join(sorted(uses.get(key, ())))
+        detail = f"still needed by {places}: `commdesk keys rotate`" if places else "nothing needs it: it may go"
+        yield Finding(f"older key {key}", True, detail)
 
 
 async def _clocks(description: Mapping[str, Any]) -> AsyncIterator[Finding]:

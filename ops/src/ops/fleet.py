@@ -19,6 +19,7 @@ NICE_WORKING_OFF = 10
 
 # Settings that a caller of `up` may change through its own environment, for all services.
 PASSED_ON = (
+    "ENCRYPTION_KEYS",
     "LOG_LEVEL",
     "RETRY_SCHEDULE_MS",
     "POOL_SIZE",
@@ -78,6 +79,8 @@ def service_environment(
         # The load runs' virtual members come with tokens of an existing issuer.
         "JWT_SECRET": credentials.words["jwt_secret"],
         "JWT_HS256_ENABLED": "true",
+        "ENCRYPTION_KEYS": f"k1:{credentials.words['encryption_key']}",
+        "BLIND_INDEX_KEY": credentials.words["blind_index_key"],
         **{row.address_variable: f"127.0.0.1:{layout.grpc_port(callee)}" for callee, row in SERVICES.items()},
         # PostgreSQL, the broker and every small allocation share two cores: freed arenas go back, threads stay few.
         "MALLOC_ARENA_MAX": "2",

@@ -10,6 +10,7 @@ import grpc.aio
 from msgspec import Struct
 
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
+from commdesk.common.v1.personal_data_pb2_grpc import PersonalDataServiceStub
 from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
@@ -56,6 +57,9 @@ class FleetClient:
     # Generated stubs are not typed.
     def delivery(self, service: str) -> DeliveryServiceStub:
         return DeliveryServiceStub(self.channel(service))  # type: ignore[no-untyped-call]
+
+    def personal_data(self, service: str) -> PersonalDataServiceStub:
+        return PersonalDataServiceStub(self.channel(service))  # type: ignore[no-untyped-call]
 
     def wallet(self) -> WalletServiceStub:
         return WalletServiceStub(self.channel("wallet"))  # type: ignore[no-untyped-call]

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 
 import asyncpg
 
+from common import sealing
 from common.clock import SYSTEM_CLOCK, Clock
 from common.errors import Unavailable
 from common.guards import OUTBOX, PUBLISH_AFTER_COMMIT, Guards
+from common.sealing import Sealer
 
 if TYPE_CHECKING:
     from common.outbox import Outgoing
@@ -176,13 +178,14 @@ class Engine:
 class Tx:
     """One open transaction. What `outbox.append` puts into `outgoing` is published after the commit."""
 
-    __slots__ = ("_writes", "clock", "connection", "has_outbox", "outgoing", "service")
+    __slots__ = ("_writes", "clock", "connection", "has_outbox", "outgoing", "sealer", "service")
 
     def __init__(
-        self, connection: Connection, service: str, clock: Clock = SYSTEM_CLOCK, *, outbox: bool = True
+        self, connection: Connection, service: str, sealer: Sealer, clock: Clock = SYSTEM_CLOCK, *, outbox: bool = True
     ) -> None:
         self.connection = connection
         self.service = service
+        self.sealer = sealer
         self.clock = clock
         # False without its guard: announcements are kept in memory alone.
         self.has_outbox = outbox
@@ -219,7 +222,8 @@ class Tx:
 class Database:
     """Transactions of one service on a small, fixed pool (the fleet shares one budget of connections).
 
-    *clock* and *random* are the process's own: what is delivered, leased and tried again goes by them.
+    *clock* and *random* are the process's own: what is delivered, leased and tried again goes by them. *sealer* seals
+    and opens the personal data in the tables.
     """
 
     def __init__(
@@ -227,12 +231,14 @@ class Database:
         engine: Engine,
         service: str,
         *,
+        sealer: Sealer,
         clock: Clock = SYSTEM_CLOCK,
         random: Random = _JITTER,
         guards: Guards = ALL_GUARDS,
     ) -> None:
         self.engine = engine
         self.service = service
+        self.sealer = sealer
         self.clock = clock
         self.random = random
         self.guards = guards
@@ -245,7 +251,7 @@ class Database:
     async def begin(self) -> AsyncIterator[Tx]:
         """One transaction: commits at the end of the block, rolls back when it raises."""
         async with self.engine.begin() as connection:
-            tx = Tx(connection, self.service, self.clock, outbox=self._has_outbox)
+            tx = Tx(connection, self.service, self.sealer, self.clock, outbox=self._has_outbox)
             yield tx
             await tx.flush()
             if not self._publishes_after_commit:
@@ -264,7 +270,7 @@ class Database:
         Nothing is announced from here: an announcement and what it announces are two statements.
         """
         async with self.engine.autocommit() as connection:
-            tx = Tx(connection, self.service, self.clock)
+            tx = Tx(connection, self.service, self.sealer, self.clock)
             yield tx
             await tx.flush()
 
@@ -278,6 +284,7 @@ async def connect(
     url: str,
     *,
     service: str,
+    sealer: Sealer | None = None,
     pool_size: int = 4,
     pooler: bool = False,
     command_timeout_seconds: float = 30,
@@ -288,7 +295,8 @@ async def connect(
     """Open the pool of one service.
 
     *url* is `postgresql://…` (any driver suffix is replaced). *pooler* turns the statement cache off for transaction
-    poolers such as Neon's or PgBouncer's, which hand each transaction to another session.
+    poolers such as Neon's or PgBouncer's, which hand each transaction to another session. Without a *sealer* sealed
+    values stay closed: tools that only count need no keys.
     """
     pool = await asyncpg.create_pool(
         plain_url(url),
@@ -308,7 +316,9 @@ async def connect(
         server_settings={"application_name": service},
     )
     try:
-        yield Database(Engine(pool), service, clock=clock, random=random, guards=guards)
+        yield Database(
+            Engine(pool), service, sealer=sealer or sealing.generated(), clock=clock, random=random, guards=guards
+        )
     finally:
         await _closed(pool)
 

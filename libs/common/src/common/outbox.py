@@ -6,13 +6,16 @@ guarantee. An envelope carries 1 to 128 events of one routing key.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 from uuid import UUID
 
 from google.protobuf.message import Message
 from msgspec import Struct
 
+from commdesk.common.v1.events_pb2 import AuditRecorded
 from common import envelopes
 from common.database import Statement, Tx
+from common.sealing import IP, USER_AGENT, Sealer
 from common.topology import CONTRACT, Event
 
 EVENTS_PER_ENVELOPE_MAX = 128
@@ -53,6 +56,8 @@ async def append(tx: Tx, events: Iterable[Message]) -> None:
     for message in events:
         by_type.setdefault(type(message), []).append(message)
     rows = []
+    if AuditRecorded in by_type:
+        by_type[AuditRecorded] = [_sealed_audit(tx.sealer, message) for message in by_type[AuditRecorded]]
     for kind, messages in by_type.items():
         event = CONTRACT.events[kind.DESCRIPTOR.full_name]
         for routing_key, bodies in _by_key(event, messages).items():
@@ -61,6 +66,19 @@ async def append(tx: Tx, events: Iterable[Message]) -> None:
                 envelope_id, body = envelopes.seal(tx.service, event.type, part, clock=tx.clock)
                 rows.append(Outgoing(envelope_id, event.exchange, routing_key, event.mandatory, event.type, body))
     await append_rows(tx, rows)
+
+
+def _sealed_audit(sealer: Sealer, message: Any) -> Message:
+    """A copy of *message* with the address and the agent sealed, where the service has not done so itself.
+
+    A copy, because a transaction that lost a race announces the same message again.
+    """
+    if not (message.ip or message.user_agent):
+        return cast(Message, message)
+    copy = AuditRecorded()
+    copy.CopyFrom(message)
+    copy.ip, copy.user_agent = sealer.ensure(IP, message.ip), sealer.ensure(USER_AGENT, message.user_agent)
+    return copy
 
 
 def _by_key(event: Event, messages: Sequence[Message]) -> dict[str, list[bytes]]:

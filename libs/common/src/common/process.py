@@ -11,10 +11,12 @@ import aio_pika
 from loguru import logger
 
 from commdesk.common.v1.delivery_pb2_grpc import add_DeliveryServiceServicer_to_server
-from common import dead_letters, delivery, grpc_server, http_server, idempotency, metrics, topology
+from commdesk.common.v1.personal_data_pb2_grpc import add_PersonalDataServiceServicer_to_server
+from common import dead_letters, delivery, grpc_server, http_server, idempotency, metrics, table_passes, topology
 from common.broker import BrokerConnection, BrokerUnavailable, Publisher, stuck_is_lost
 from common.consuming import Consumer
 from common.database import is_transient
+from common.personal_data_service import PersonalDataServicer
 from common.queue_handler import QueueHandler
 from common.relay import Relay
 from common.service import Job, Resources, Service
@@ -24,6 +26,9 @@ from common.transient_queues import TransientHandler
 
 HOUSEKEEPING_SECONDS = 600.0
 GAUGES_SECONDS = 5.0
+# Rows from before sealing, or before another key came first, are sealed this soon after the start.
+RESEAL_SECONDS = 15.0
+RETENTION_SECONDS = 3_600.0
 OUTBOX_KEEP = timedelta(hours=24)
 # At least twice the outbox, and longer than anybody leaves a dead letter alone.
 INBOX_KEEP = timedelta(days=14)
@@ -104,9 +109,14 @@ class Process:
 
     async def _serve(self) -> None:
         servicer = delivery.DeliveryServicer(self._db, self._publisher, self._service.timeline, self._service.totals)
+        persons = PersonalDataServicer(self._db, self._resources.redis, self._service.personal_data)
         self._grpc = await grpc_server.serve_grpc(
             self._settings.grpc_port,
-            [*self._service.grpc, (add_DeliveryServiceServicer_to_server, servicer)],
+            [
+                *self._service.grpc,
+                (add_DeliveryServiceServicer_to_server, servicer),
+                (add_PersonalDataServiceServicer_to_server, persons),
+            ],
             self._resources.service_tokens,
             host=self._settings.bind_host,
         )
@@ -151,6 +161,9 @@ class Process:
     def _own_jobs(self) -> Iterator[Job]:
         for intents in self._service.intents():
             yield Job(f"forget:{intents.kind}", HOUSEKEEPING_SECONDS, partial(intents.forget, INTENTS_KEEP))
+        if (data := self._service.personal_data).tables:
+            yield Job("reseal", RESEAL_SECONDS, partial(table_passes.reseal_all, self._db, data))
+            yield Job("retention", RETENTION_SECONDS, partial(table_passes.forget_old, self._db, data))
         yield Job("partitions", HOUSEKEEPING_SECONDS, self._keep_partitions)
         yield Job("gauges", GAUGES_SECONDS, self._set_gauges)
 

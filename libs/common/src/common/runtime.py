@@ -54,7 +54,14 @@ async def opened(
     random = Random()  # noqa: S311 - jitter and shares, not secrets
     redis = redis_client.connect(settings.redis_url)
     async with (
-        connect(settings.database_url, service=name, pool_size=settings.pool_size, random=random, guards=guards) as db,
+        connect(
+            settings.database_url,
+            service=name,
+            sealer=settings.sealer(),
+            pool_size=settings.pool_size,
+            random=random,
+            guards=guards,
+        ) as db,
         UserTokens(
             settings.identity_jwks_url, secret, issuer=settings.token_issuer, audience=settings.token_audience
         ) as user_tokens,

@@ -16,6 +16,7 @@ from common.database import Database
 from common.delivery import ReadTimeline, Totals
 from common.guards import Guards
 from common.intents import Intents
+from common.personal_data import PersonalData
 from common.settings import ServiceSettings
 from common.subscriptions import Subscription, TransientSubscription
 from common.tokens import ServiceTokens, UserTokens
@@ -49,6 +50,7 @@ class Service(Struct, frozen=True):
     jobs: Sequence[Job] = ()
     timeline: ReadTimeline = delivery.no_timeline
     totals: Totals = delivery.no_totals
+    personal_data: PersonalData = PersonalData()
 
     def queues(self) -> dict[str, list[Subscription]]:
         """The subscriptions by their queue."""
@@ -75,7 +77,7 @@ def _by_queue(subscriptions: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 class Resources:
-    """What common opened for a service. *clock* is for its business; *db* has the process's own."""
+    """What common opened for a service. *clock* is for its business; *db* has the process's own. *sealer* is db's."""
 
     def __init__(
         self,
@@ -88,6 +90,7 @@ class Resources:
         guards: Guards,
     ) -> None:
         self.db = db
+        self.sealer = db.sealer
         self.redis = redis
         self.user_tokens = user_tokens
         self.service_tokens = service_tokens

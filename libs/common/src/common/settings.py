@@ -11,6 +11,9 @@ from urllib.parse import quote, unquote, urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from common import sealing
+from common.sealing import Sealer
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 # How long an event that cannot be handled yet waits before each retry, unless the environment says otherwise.
@@ -50,7 +53,7 @@ class ServiceSettings(BaseSettings):
     )
 
     # How short a secret may be in production, where it is not the general minimum. HS256 wants 256 bits.
-    secret_length_min: ClassVar[Mapping[str, int]] = {"jwt_secret": 32, "encryption_key": 32}
+    secret_length_min: ClassVar[Mapping[str, int]] = {"jwt_secret": 32, "encryption_keys": 32, "blind_index_key": 32}
 
     # Where this runs: development, test or production, which refuses weak secrets and test addresses.
     environment: Literal["development", "test", "production"] = Field(
@@ -105,10 +108,13 @@ class ServiceSettings(BaseSettings):
     token_issuer: str = "commdesk-identity"  # noqa: S105 - a name
     # The audience that access tokens must name.
     token_audience: str = "commdesk"  # noqa: S105 - a name
-    # Accepted and checked where older deployments set it; nothing is encrypted with it.
-    encryption_key: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("ENCRYPTION_KEY", "PAYMENT_ENCRYPTION_KEY")
+    # Seal personal data, the same keys in every service: `id:base64,id:base64`, each of 32 bytes; the first one seals
+    # and all of them open. A single key may come without id. How to rotate them: docs/operating/security.md.
+    encryption_keys: SecretStr = Field(
+        validation_alias=AliasChoices("ENCRYPTION_KEYS", "ENCRYPTION_KEY", "PAYMENT_ENCRYPTION_KEY")
     )
+    # What sealed data is looked up by is hashed with it: base64 of 32 bytes, the same in every service, never changed.
+    blind_index_key: SecretStr
 
     # How many HTTP requests are answered at once; beyond it 503 and Retry-After.
     in_flight_max: int = Field(2_000, ge=1)
@@ -179,6 +185,16 @@ class ServiceSettings(BaseSettings):
         if self.environment == "production" and is_plain:
             raise ValueError("IDENTITY_JWKS_URL must be https in production")
         return self
+
+    @model_validator(mode="after")
+    def _sealing_keys_are_keys(self) -> Self:
+        self.sealer()
+        return self
+
+    def sealer(self) -> Sealer:
+        """Seals and opens personal data with the keys of this environment."""
+        keys = sealing.read_keys(self.encryption_keys.get_secret_value())
+        return Sealer(keys, sealing.read_key(self.blind_index_key.get_secret_value(), "BLIND_INDEX_KEY"))
 
     @model_validator(mode="after")
     def _production_has_real_secrets(self) -> Self:

@@ -4,6 +4,7 @@ The migrations `common_*` make them; a test compares the two (common.testing.sch
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -125,4 +126,16 @@ dead_letters = Table(
     CheckConstraint("(status = 'OPEN') = (closed_at is null)"),
     CheckConstraint("status = 'OPEN' or (actor is not null and reason is not null)"),
     Index("dead_letters_open", "queue", "dead_at", postgresql_where=text("status = 'OPEN'")),
+)
+
+# How far re-encryption and retention have come through a table: see common.table_passes.
+table_passes = Table(
+    "table_passes",
+    metadata,
+    Column("pass", Text(collation="C"), primary_key=True),
+    Column("table_name", Text(collation="C"), primary_key=True),
+    Column("cursor", Text, nullable=False, server_default=text("''")),
+    Column("rows_seen", BigInteger, CheckConstraint("rows_seen >= 0"), nullable=False, server_default=text("0")),
+    Column("rows_changed", BigInteger, CheckConstraint("rows_changed >= 0"), nullable=False, server_default=text("0")),
+    Column("completed_at", _MOMENT),
 )

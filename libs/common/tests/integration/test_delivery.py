@@ -159,7 +159,7 @@ async def test_an_envelope_that_arrives_twice_takes_effect_once(db: Database, br
 
 async def test_without_the_inbox_claim_it_takes_effect_twice(db: Database, broker_url: str) -> None:
     """The negative control of the test above: it is the claim that carries the weight."""
-    unguarded = Database(db.engine, db.service, guards=Guards.all().without(INBOX_CLAIM))
+    unguarded = Database(db.engine, db.service, sealer=db.sealer, guards=Guards.all().without(INBOX_CLAIM))
     assert await deliver_twice(unguarded, broker_url) == {"pay_1": 2, "pay_2": 2}
 
 

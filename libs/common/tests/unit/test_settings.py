@@ -15,6 +15,8 @@ GOOD = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "SERVICE_PRIVATE_KEY": KEY,
     "SERVICE_PUBLIC_KEYS": f'{{"wallet": "{PUBLIC_KEY}"}}',
+    "ENCRYPTION_KEYS": f"k1:{KEY}",
+    "BLIND_INDEX_KEY": PUBLIC_KEY,
 }
 
 
@@ -92,7 +94,7 @@ class Notifier(ServiceSettings):
         ("DATABASE_URL", "postgresql://wallet-service:wallet-service@h/d"),
         ("RABBITMQ_URL", "amqp://guest:guest@h/"),
         ("SERVICE_PRIVATE_KEY", base64.b64encode(bytes(32)).decode()),
-        ("PAYMENT_ENCRYPTION_KEY", "tooshort"),
+        ("ENCRYPTION_KEYS", "changeme-changeme-changeme-changeme"),
     ],
 )
 def test_production_refuses_weak_secrets_by_name(env: pytest.MonkeyPatch, name: str, value: str):
@@ -101,7 +103,7 @@ def test_production_refuses_weak_secrets_by_name(env: pytest.MonkeyPatch, name: 
     env.setenv("ENVIRONMENT", "production")
     with pytest.raises(SystemExit) as stopped:
         read(Notifier)
-    assert name.removeprefix("PAYMENT_") in str(stopped.value)
+    assert name in str(stopped.value)
     assert value not in str(stopped.value)
 
 
@@ -110,6 +112,28 @@ def test_production_starts_on_real_secrets(env: pytest.MonkeyPatch):
     env.setenv("JWT_SECRET", "Zk3vQ9xw7TpLHq8mN2rb5YcDb7Rt1Lw4")
     assert read(ServiceSettings).jwt_secret is not None
     assert not read(ServiceSettings).jwt_hs256_enabled
+
+
+@pytest.mark.parametrize("name", ["ENCRYPTION_KEYS", "ENCRYPTION_KEY", "PAYMENT_ENCRYPTION_KEY"])
+def test_older_names_of_the_encryption_keys_are_accepted(env: pytest.MonkeyPatch, name: str):
+    env.delenv("ENCRYPTION_KEYS")
+    env.setenv(name, KEY)
+    assert len(read(ServiceSettings).sealer().key_ids) == 1
+
+
+@pytest.mark.parametrize("name", ["ENCRYPTION_KEYS", "BLIND_INDEX_KEY"])
+def test_nothing_starts_without_the_keys_that_seal_personal_data(env: pytest.MonkeyPatch, name: str):
+    env.delenv(name)
+    with pytest.raises(SystemExit, match=name):
+        read(ServiceSettings)
+    of_lists = (f"k1:{'A' * 43}=", f"a:{KEY},b:{KEY}", f"a b:{KEY}", f"{KEY},") if name == "ENCRYPTION_KEYS" else ()
+    for wrong in ("tooshort", f"{'A' * 43}=", *of_lists):
+        env.setenv(name, wrong)
+        with pytest.raises(SystemExit) as stopped:
+            read(ServiceSettings)
+        assert wrong not in str(stopped.value)
+    env.setenv(name, KEY)
+    assert read(ServiceSettings)
 
 
 def test_settings_are_frozen_and_do_not_show_secrets(env: pytest.MonkeyPatch):

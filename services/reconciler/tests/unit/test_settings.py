@@ -16,6 +16,8 @@ def test_every_listed_service_may_have_an_address(monkeypatch: pytest.MonkeyPatc
         "RABBITMQ_URL": "amqp://localhost",
         "SERVICE_PRIVATE_KEY": base64.b64encode(os.urandom(32)).decode(),
         "SERVICE_PUBLIC_KEYS": "{}",
+        "ENCRYPTION_KEYS": base64.b64encode(os.urandom(32)).decode(),
+        "BLIND_INDEX_KEY": base64.b64encode(os.urandom(32)).decode(),
         "WEBHOOK_INGEST_ADDRESS": "127.0.0.1:9",
         "SETTLE_SECONDS": "7",
     }.items():

@@ -8,7 +8,15 @@ What these modules need is imported late, because pytest loads them also for tes
 """
 
 from common.testing.engines import Stack, migrations_package, service_name, stack
-from common.testing.environment import clock, free_port, public_key, service_env, service_keys, settings_env
+from common.testing.environment import (
+    clock,
+    encryption_key,
+    free_port,
+    public_key,
+    service_env,
+    service_keys,
+    settings_env,
+)
 from common.testing.in_process import Served, access_token, delivery, guards, resources, serve, token_signer
 from common.testing.postgresql import (
     database_name,
@@ -49,6 +57,7 @@ __all__ = [
     "database_url",
     "db",
     "delivery",
+    "encryption_key",
     "free_port",
     "guards",
     "migrations_package",

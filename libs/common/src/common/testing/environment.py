@@ -33,6 +33,12 @@ def service_keys() -> dict[str, str]:
     return {name: base64.b64encode(os.urandom(32)).decode() for name in sorted(names | {"identity", "operator"})}
 
 
+@pytest.fixture(scope="session")
+def encryption_key() -> str:
+    """What seals personal data in every service under test, and in `db`."""
+    return base64.b64encode(os.urandom(32)).decode()
+
+
 @pytest.fixture
 def service_env(
     monkeypatch: pytest.MonkeyPatch,
@@ -42,6 +48,7 @@ def service_env(
     owner_url: str,
     redis_url: str,
     retry_schedule_ms: Sequence[int],
+    encryption_key: str,
 ) -> dict[str, str]:
     """The environment that the service's Settings read, set and returned; a test adds what is its service's own.
 
@@ -59,6 +66,8 @@ def service_env(
         "SERVICE_PUBLIC_KEYS": json.dumps({name: public_key(key) for name, key in service_keys.items()}),
         "JWT_SECRET": secrets.token_hex(32),
         "JWT_HS256_ENABLED": "true",
+        "ENCRYPTION_KEYS": f"t1:{encryption_key}",
+        "BLIND_INDEX_KEY": encryption_key,
         "RETRY_SCHEDULE_MS": ",".join(str(ttl_ms) for ttl_ms in retry_schedule_ms),
     }
     for name, value in environment.items():

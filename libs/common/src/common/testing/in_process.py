@@ -154,13 +154,17 @@ def serve(
     async def serving(service: "Service") -> AsyncIterator[Served]:
         import httpx
 
+        from commdesk.common.v1.personal_data_pb2_grpc import add_PersonalDataServiceServicer_to_server
         from common import http_server
         from common.grpc_server import serve_grpc
+        from common.personal_data_service import PersonalDataServicer
 
+        persons = PersonalDataServicer(resources.db, resources.redis, service.personal_data)
         config = http_server.ServerConfig(service_name, resources.user_tokens)
         transport = httpx.ASGITransport(http_server.app(service.http, config))
         async with AsyncExitStack() as stack:
-            server = await serve_grpc(0, service.grpc, resources.service_tokens)
+            endpoints = [*service.grpc, (add_PersonalDataServiceServicer_to_server, persons)]
+            server = await serve_grpc(0, endpoints, resources.service_tokens)
             http = httpx.AsyncClient(transport=transport, base_url="http://service")
             served = Served(service_name, service, resources, http, server, service_keys)
             stack.push_async_callback(served.close)

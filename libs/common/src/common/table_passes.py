@@ -1,0 +1,251 @@
+"""Passes over whole tables while the service serves: in batches of one short transaction, resumed where they stopped.
+
+Re-encryption seals what is not sealed with the current key, rows from before sealing among them. Retention deletes or
+clears what is older than the service keeps it. How far each has come is a row of `table_passes`, which whoever works
+on it locks, so that replicas take turns.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from loguru import logger
+from msgspec import Struct
+
+from common import sealing
+from common.database import Database, Row, Tx, retried
+from common.personal_data import PersonalData, PersonalTable, Retention
+from common.sealing import Sealer
+
+BATCH_ROWS: Final = 500
+# Between two batches of the background job, so that those who pay go first.
+PAUSE_SECONDS: Final = 0.05
+
+_BEGIN = """
+insert into table_passes (pass, table_name)
+select :pass, table_name from unnest(cast(:tables as text[])) as row (table_name) on conflict do nothing
+"""
+_LOCK = """
+select cursor, rows_seen, rows_changed, completed_at is not null as completed from table_passes
+where pass = :pass and table_name = :table for update
+"""
+_SAVE = """
+update table_passes set cursor = :cursor, rows_seen = rows_seen + :seen, rows_changed = rows_changed + :changed,
+                        completed_at = case when :completed then now() end
+where pass = :pass and table_name = :table
+"""
+_RESTART = """
+update table_passes set cursor = '', rows_seen = 0, rows_changed = 0, completed_at = null
+where pass = :pass and table_name = any(cast(:tables as text[]))
+"""
+
+
+class Progress(Struct, frozen=True):
+    """How far a pass over one table has come."""
+
+    table: str
+    rows_seen: int
+    rows_changed: int
+    completed: bool
+
+
+# ── Re-encryption ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def restart_resealing(db: Database, data: PersonalData) -> None:
+    """Have the pass with the current key begin anew."""
+    names = [table.name for table in _sealed_tables(data)]
+    async with db.begin() as tx:
+        await tx.execute(_BEGIN, **{"pass": _resealing(db.sealer)}, tables=names)
+        await tx.execute(_RESTART, **{"pass": _resealing(db.sealer)}, tables=names)
+
+
+async def reseal_next(db: Database, data: PersonalData) -> list[Progress]:
+    """Seal one batch with the current key, in the first table that has any left; how far all tables have come."""
+    progress: list[Progress] = []
+    has_worked = False
+    for table in _sealed_tables(data):
+        progress.append(await _reseal_batch(db, table, BATCH_ROWS if not has_worked else 0))
+        has_worked = has_worked or not progress[-1].completed
+    return progress
+
+
+async def reseal_all(db: Database, data: PersonalData) -> None:
+    """The background job: to the end, with pauses; nothing when that was done with this key."""
+    changed = 0
+    while True:
+        progress = await reseal_next(db, data)
+        if all(each.completed for each in progress):
+            break
+        changed = sum(each.rows_changed for each in progress)
+        await asyncio.sleep(PAUSE_SECONDS)
+    if changed:
+        logger.info("{} rows were sealed with key {}", changed, db.sealer.key_id)
+
+
+def _sealed_tables(data: PersonalData) -> list[PersonalTable]:
+    return [table for table in data.tables if table.kinds]
+
+
+def _resealing(sealer: Sealer) -> str:
+    return f"seal:{sealer.key_id}"
+
+
+@retried
+async def _reseal_batch(db: Database, table: PersonalTable, rows_max: int) -> Progress:
+    columns = list(table.kinds)
+    read = (
+        f"select {', '.join((table.key, *columns))} from {table.name} where {_after_cursor(table)} "
+        f"order by {table.key} limit {rows_max} for no key update"
+    )
+    async with db.begin() as tx:
+        before = await lock_pass(tx, _resealing(db.sealer), table.name)
+        if before["completed"] or not rows_max:
+            return Progress(table.name, before["rows_seen"], before["rows_changed"], before["completed"])
+        rows = await tx.execute(read, cursor=before["cursor"])
+        outdated = [row for row in rows if _is_outdated(table, row, db.sealer)]
+        if outdated:
+            await tx.execute(_update(table), **_resealed(table, outdated, db.sealer))
+        return await save_pass(tx, _resealing(db.sealer), table.name, before, rows, len(outdated), rows_max)
+
+
+def _is_outdated(table: PersonalTable, row: Row, sealer: Sealer) -> bool:
+    return any(row[column] and sealing.key_of(row[column]) != sealer.key_id for column in table.kinds)
+
+
+def _resealed(table: PersonalTable, rows: Sequence[Row], sealer: Sealer) -> dict[str, list[Any]]:
+    parameters: dict[str, list[Any]] = {"keys": [row[table.key] for row in rows]}
+    for column, kind in table.sealed.items():
+        parameters[column] = [row[column] and sealer.seal(kind, sealer.open(kind, row[column])) for row in rows]
+    for column, kind in table.sealed_bytes.items():
+        parameters[column] = [
+            row[column] and sealer.seal_bytes(kind, sealer.open_bytes(kind, row[column])) for row in rows
+        ]
+    for column, index in table.indexes.items():
+        kind, source = table.sealed[index.source], index.source
+        parameters[column] = [
+            sealer.blind_index(kind, index.normalise(sealer.open(kind, row[source]))) if row[source] else None
+            for row in rows
+        ]
+    return parameters
+
+
+def _update(table: PersonalTable) -> str:
+    types = {**dict.fromkeys(table.sealed, "text"), **dict.fromkeys((*table.sealed_bytes, *table.indexes), "bytea")}
+    changes = [f"{column} = c.{column}" for column in (*table.kinds,)]
+    # The index of a value that was erased stays what erasure made it.
+    changes += [f"{column} = coalesce(c.{column}, t.{column})" for column in table.indexes]
+    changes += [f"{index.replaces} = null" for index in table.indexes.values() if index.replaces]
+    arrays = "".join(f", cast(:{column} as {type}[])" for column, type in types.items())
+    names = "".join(f", {column}" for column in types)
+    return (
+        f"update {table.name} t set {', '.join(changes)} from unnest(cast(:keys as {table.key_type}[]){arrays})"
+        f" as c ({table.key}{names}) where t.{table.key} = c.{table.key}"
+    )
+
+
+# ── Which keys are still needed ──────────────────────────────────────────────────────────────────────────────────
+
+# Envelopes hold sealed values among others; which key each needs is told by what stands before it.
+_ENVELOPES: Final = {
+    "outbox": ("body", "published_at is null"),
+    "intents": ("payload", "done_at is null"),
+    "dead_letters": ("event", "true"),
+}
+
+
+class KeyUse(Struct, frozen=True):
+    """So many values of a column are sealed with this key; no *key_id* for those that are not sealed."""
+
+    table: str
+    column: str
+    key_id: str
+    count: int
+
+
+async def key_uses(db: Database, data: PersonalData) -> list[KeyUse]:
+    """Which keys are still needed, column by column. Reads every row: for operators."""
+    uses = []
+    for table in _sealed_tables(data):
+        for column in table.kinds:
+            text = f"encode(substring({column} from 1 for 24), 'escape')" if column in table.sealed_bytes else column
+            found = (
+                f"select coalesce(substring({text} from '^s1[.]([A-Za-z0-9_-]{{1,16}})[.]'), '') as key_id,"
+                f" count(*) as number from {table.name} where length({column}) > 0 group by 1 order by 1"
+            )
+            async with db.begin() as tx:
+                await tx.execute("set local statement_timeout = '5min'")
+                uses += [KeyUse(table.name, column, row["key_id"], row["number"]) for row in await tx.execute(found)]
+    for name, (column, condition) in _ENVELOPES.items():
+        for key_id in db.sealer.key_ids:
+            async with db.begin() as tx:
+                found = f"select count(*) from {name} where {condition} and position(:head in {column}) > 0"
+                number = (await tx.execute(found, head=f"s1.{key_id}.".encode())).scalar_one()
+            if number:
+                uses.append(KeyUse(name, column, key_id, number))
+    return uses
+
+
+# ── Retention ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def forget_old(db: Database, data: PersonalData) -> Mapping[str, int]:
+    """Delete or clear, in batches, what is older than it is kept; how many rows of each table."""
+    counts = {}
+    for table in data.tables:
+        if table.retention is not None:
+            count = 0
+            while (progress := await _forget_batch(db, table, table.retention)).rows_seen:
+                count += progress.rows_changed
+                await asyncio.sleep(PAUSE_SECONDS)
+            counts[table.name] = count
+    if any(counts.values()):
+        logger.bind(rows=counts).info("what is older than it is kept was forgotten")
+    return counts
+
+
+@retried
+async def _forget_batch(db: Database, table: PersonalTable, retention: Retention) -> Progress:
+    """One batch; *rows_seen* of the answer counts this batch alone."""
+    key, name = table.key, f"forget:{','.join(retention.cleared) or 'row'}"
+    read = (
+        f"select {key} from {table.name} where {_after_cursor(table)} and {key} < uuid_floor(:before) "
+        f"order by {key} limit {BATCH_ROWS} for no key update"
+    )
+    changes = ", ".join(f"{column} = {value}" for column, value in retention.cleared.items())
+    change = f"update {table.name} set {changes}" if changes else f"delete from {table.name}"
+    async with db.begin() as tx:
+        before = await lock_pass(tx, name, table.name)
+        rows = await tx.execute(read, cursor=before["cursor"], before=db.clock.now() - retention.keep)
+        if rows:
+            keys = [row[key] for row in rows]
+            await tx.execute(f"{change} where {key} = any(cast(:keys as {table.key_type}[]))", keys=keys)
+        await save_pass(tx, name, table.name, before, rows, len(rows), BATCH_ROWS)
+    return Progress(table.name, len(rows), len(rows), not rows)
+
+
+# ── The row of a pass ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _after_cursor(table: PersonalTable) -> str:
+    """A range of the primary key's index; an empty cursor stands before everything."""
+    first = "00000000-0000-0000-0000-000000000000" if table.key_type == "uuid" else ""
+    return f"{table.key} > cast(coalesce(nullif(cast(:cursor as text), ''), '{first}') as {table.key_type})"
+
+
+async def lock_pass(tx: Tx, name: str, table: str) -> Row:
+    """How far pass *name* over *table* has come; whoever else works on it waits until *tx* ends."""
+    await tx.execute(_BEGIN, **{"pass": name}, tables=[table])
+    return (await tx.execute(_LOCK, **{"pass": name}, table=table)).one()
+
+
+async def save_pass(
+    tx: Tx, name: str, table: str, before: Row, rows: Sequence[Row], changed: int, rows_max: int
+) -> Progress:
+    """A batch of *rows*, whose first column is their key, is done; fewer than *rows_max* were the last ones."""
+    completed = len(rows) < rows_max
+    cursor = str(rows[-1][0]) if rows else before["cursor"]
+    await tx.execute(
+        _SAVE, **{"pass": name}, table=table, cursor=cursor, seen=len(rows), changed=changed, completed=completed
+    )
+    return Progress(table, before["rows_seen"] + len(rows), before["rows_changed"] + changed, completed)
