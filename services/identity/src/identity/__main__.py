@@ -23,6 +23,7 @@ from identity.issuer import Issuer
 from identity.passwords import Passwords, parameters
 from identity.servicer import IdentityServicer
 from identity.settings import Settings
+from identity.store.personal_data import PERSONAL_DATA
 from identity.use_cases import users
 from identity.use_cases.logins import LoginPolicy, Logins
 from identity.use_cases.password_changes import PasswordChanges
@@ -66,6 +67,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             workers=[sessions.workers, sign_ups.workers, logins.workers, profiles.workers],
             jobs=[Job("delete_expired", DELETE_EXPIRED_SECONDS, partial(delete_expired, db, clock))],
             timeline=users.timeline,
+            personal_data=PERSONAL_DATA,
         )
 
 
@@ -90,7 +92,7 @@ async def create_admin(settings: Settings, email: str, name: str, password: str)
     """What was done, in one sentence. The audit event leaves with the running service's sweeper."""
     administrator = NewAdministrator(email=email, name=name, password=password, actor=f"operator:{getpass.getuser()}")
     async with (
-        connect(settings.database_url, service="identity", pool_size=1) as db,
+        connect(settings.database_url, service="identity", sealer=settings.sealer(), pool_size=1) as db,
         Passwords(1, 1, hashing_parameters(settings)) as passwords,
     ):
         _, is_new = await create_administrator(db, SystemClock(), passwords, sign_up_policy(settings), administrator)

@@ -17,6 +17,7 @@ import pytest
 from redis.asyncio import Redis
 
 from commdesk.common.v1.events_pb2 import AuditRecorded
+from common import ids
 from common.clock import FakeClock
 from common.database import Database
 from common.redis import connect
@@ -91,7 +92,8 @@ async def test_an_audit_event_says_who_and_from_where_and_nothing_personal(
     session = await sign_up(http, form)
     [event] = await audits(db)
     assert event.actor_id == event.resource_id == session["user"]["_id"]
-    assert (event.ip, event.service) == ("203.0.113.7", "identity")
+    assert (db.sealer.open("ip", event.ip), event.service) == ("203.0.113.7", "identity")
+    assert event.ip.startswith("s1.")
     assert event.request_id
     assert msgspec.json.decode(event.after_json) == {"roles": ["USER"], "status": "ACTIVE"}
     assert b"example.com" not in event.SerializeToString()
@@ -262,13 +264,16 @@ async def test_a_profile_is_changed_and_shown_at_once(
 
 
 async def test_the_cached_session_lasts_a_day_and_holds_no_token(
-    http: httpx.AsyncClient, form: BuildForm, redis: Redis
+    http: httpx.AsyncClient, form: BuildForm, redis: Redis, db: Database
 ) -> None:
     session = await sign_up(http, form)
     key = f"session:{session['user']['_id']}"
     assert sessions.CACHE_SECONDS - 5 <= await redis.ttl(key) <= sessions.CACHE_SECONDS == 86_400
-    cached = await redis.get(key)
-    assert isinstance(cached, bytes)
+    sealed = await redis.get(key)
+    assert isinstance(sealed, bytes)
+    assert b"203.0.113.7" not in sealed
+    cached = db.sealer.open_cached(f"cache:{key}", sealed)
+    assert cached is not None
     assert session["token"].encode() not in cached
     assert msgspec.json.decode(cached)["ip"] == "203.0.113.7"
 
@@ -287,14 +292,25 @@ async def test_nothing_depends_on_redis(
         await sign_up(served.http, form)
 
 
-async def test_a_cached_profile_of_an_older_version_is_read_again(
+async def sign_up_and_look(http: httpx.AsyncClient, form: BuildForm, bearer: Bearer) -> str:
+    """Another user, whose profile is cached; their id."""
+    session = await sign_up(http, form)
+    await call(http, "GET", "/api/v1/users/profile", headers=bearer(session))
+    return str(session["user"]["_id"])
+
+
+async def test_a_cached_profile_that_we_did_not_write_is_not_believed(
     http: httpx.AsyncClient, form: BuildForm, bearer: Bearer, redis: Redis
 ) -> None:
     session = await sign_up(http, form)
     key = f"user:{session['user']['_id']}"
-    await redis.set(key, b'{"_id": "old"}')
-    profile = await call(http, "GET", "/api/v1/users/profile", headers=bearer(session))
-    assert profile["userId"] == session["user"]["_id"]
+    true = await call(http, "GET", "/api/v1/users/profile", headers=bearer(session))
+    of_another = await redis.get(f"user:{(await sign_up_and_look(http, form, bearer))}")
+    assert of_another is not None
+    # Older, forged, and a genuine one in the wrong place.
+    for wrong in (b'{"_id": "old"}', msgspec.json.encode(true | {"roles": ["ADMIN"]}), of_another):
+        await redis.set(key, wrong)
+        assert await call(http, "GET", "/api/v1/users/profile", headers=bearer(session)) == true
 
 
 async def test_a_changed_password_ends_the_other_sessions(
@@ -409,7 +425,8 @@ async def test_a_user_of_another_merchant_is_not_there(
     connection = await asyncpg.connect(superuser_url)
     await connection.execute("insert into identity.merchants (merchant_id, name) values ('mer_other', 'Other')")
     await connection.execute(
-        "update identity.users set merchant_id = 'mer_other' where email = $1", member["user"]["email"]
+        "update identity.users set merchant_id = 'mer_other' where user_id = $1",
+        ids.decode("usr", member["user"]["_id"]),
     )
     await connection.close()
     await access(http, bearer(admin), member["user"]["_id"], {"roles": ["ADMIN"]}, status=404)

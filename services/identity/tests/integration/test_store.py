@@ -62,7 +62,7 @@ async def stored(db: Database, user: User) -> User:
         "update users set status = 'ASLEEP'",
         "update users set password_hash = 'plain'",
         "update users set type = 'KING'",
-        "update users set mobile_number = 'x'",
+        "update users set email_index = null",
         "insert into user_roles select user_id, 'KING', 'me', now() from users",
         "update sessions set revoked_at = now()",
         "update sessions set token_hash = 'short'",

@@ -17,6 +17,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, make_key: Callable[[], str]) ->
         "RABBITMQ_URL": "amqp://identity@127.0.0.1/x",
         "SERVICE_PRIVATE_KEY": make_key(),
         "SERVICE_PUBLIC_KEYS": "{}",
+        "ENCRYPTION_KEYS": make_key(),
+        "BLIND_INDEX_KEY": make_key(),
         "TOKEN_PRIVATE_KEY": make_key(),
     }
     for name, value in variables.items():

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from common.database import Tx
+from common.sealing import EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
 from identity.domain.sessions import Session
 from identity.domain.throttles import Throttle
 from identity.domain.users import User
@@ -15,13 +16,18 @@ select 1 from merchants where merchant_id = any(cast(:merchant_ids as text[])) o
 """
 _LOCK_USERS = "select 1 from users u where u.user_id = any(cast(:user_ids as uuid[])) order by u.user_id"
 _INSERT_USERS = """
-insert into users (user_id, merchant_id, email, name, password_hash, mobile_number, country_code, type, status,
-                   created_at, updated_at)
-select * from unnest(
-    cast(:user_ids as uuid[]), cast(:merchant_ids as text[]), cast(:emails as text[]), cast(:names as text[]),
-    cast(:hashes as text[]), cast(:numbers as text[]), cast(:codes as text[]), cast(:types as text[]),
-    cast(:statuses as text[]), cast(:times as timestamptz[]), cast(:times as timestamptz[]))
-on conflict (merchant_id, email_key) do nothing
+insert into users (user_id, merchant_id, email, email_index, name, password_hash, mobile_number, country_code, type,
+                   status, created_at, updated_at)
+select user_id, merchant_id, email, email_index, name, password_hash, mobile_number, country_code, type, status,
+       created_at, created_at
+from unnest(
+    cast(:user_ids as uuid[]), cast(:merchant_ids as text[]), cast(:emails as text[]), cast(:email_indexes as bytea[]),
+    cast(:email_keys as text[]), cast(:names as text[]), cast(:hashes as text[]), cast(:numbers as text[]),
+    cast(:codes as text[]), cast(:types as text[]), cast(:statuses as text[]), cast(:times as timestamptz[]))
+    as c (user_id, merchant_id, email, email_index, email_key, name, password_hash, mobile_number, country_code, type,
+          status, created_at)
+where not exists (select from users u where u.merchant_id = c.merchant_id and u.email_key = c.email_key)
+on conflict (merchant_id, email_index) do nothing
 returning user_id
 """
 _SAVE_USERS = """
@@ -111,17 +117,21 @@ async def _locked_users(tx: Tx, user_ids: Collection[UUID], strength: str) -> di
     return await queries.users_by_id(tx, user_ids)
 
 
-async def insert_users(tx: Tx, users: Iterable[User], granted_by: str) -> set[UUID]:
+async def insert_users(tx: Tx, users: Collection[User], granted_by: str) -> set[UUID]:
     """The ids of those that were inserted; the others' e-mail addresses are taken."""
-    ordered = sorted(users, key=lambda user: (user.merchant_id, user.email.lower()))
+    sealer = tx.sealer
+    indexes = {user.user_id: rows.email_index(sealer, user.email) for user in users}
+    ordered = sorted(users, key=lambda user: (user.merchant_id, indexes[user.user_id]))
     inserted_ids = await tx.execute(
         _INSERT_USERS,
         user_ids=[user.user_id for user in ordered],
         merchant_ids=[user.merchant_id for user in ordered],
-        emails=[user.email for user in ordered],
-        names=[user.profile.name for user in ordered],
+        emails=[sealer.seal(EMAIL, user.email) for user in ordered],
+        email_indexes=[indexes[user.user_id] for user in ordered],
+        email_keys=[user.email.lower() for user in ordered],
+        names=[sealer.seal(NAME, user.profile.name) for user in ordered],
         hashes=[user.password_hash for user in ordered],
-        numbers=[user.profile.mobile_number for user in ordered],
+        numbers=[_sealed_number(sealer, user) for user in ordered],
         codes=[user.profile.country_code for user in ordered],
         types=[user.type for user in ordered],
         statuses=[user.access.status.value for user in ordered],
@@ -139,9 +149,9 @@ async def save_users(tx: Tx, users: Sequence[User]) -> None:
     await tx.execute(
         _SAVE_USERS,
         user_ids=[user.user_id for user in users],
-        names=[user.profile.name for user in users],
+        names=[tx.sealer.seal(NAME, user.profile.name) for user in users],
         hashes=[user.password_hash for user in users],
-        numbers=[user.profile.mobile_number for user in users],
+        numbers=[_sealed_number(tx.sealer, user) for user in users],
         codes=[user.profile.country_code for user in users],
         statuses=[user.access.status.value for user in users],
         verified=[user.is_mobile_number_verified for user in users],
@@ -176,6 +186,11 @@ async def _grant_roles(tx: Tx, users: Sequence[User], granted_by: str) -> None:
     )
 
 
+def _sealed_number(sealer: Sealer, user: User) -> str | None:
+    number = user.profile.mobile_number
+    return None if number is None else sealer.seal(PHONE, number)
+
+
 def _role_pairs(users: Iterable[User]) -> list[tuple[UUID, str]]:
     return sorted((user.user_id, role) for user in users for role in user.access.roles)
 
@@ -190,8 +205,8 @@ async def insert_sessions(tx: Tx, sessions: Collection[Session]) -> None:
         user_ids=[session.user_id for session in ordered],
         generations=[session.generation for session in ordered],
         hashes=[session.token_hash for session in ordered],
-        ips=[session.device.ip for session in ordered],
-        agents=[session.device.user_agent for session in ordered],
+        ips=[tx.sealer.seal(IP, session.device.ip) for session in ordered],
+        agents=[tx.sealer.seal(USER_AGENT, session.device.user_agent) for session in ordered],
         created=[session.created_at for session in ordered],
         rotated=[session.rotated_at for session in ordered],
         expiries=[session.expires_at for session in ordered],
@@ -203,7 +218,7 @@ async def lock_sessions(
 ) -> dict[UUID, Session]:
     """The sessions by their ids, and the open ones of whole users; nobody else changes them until *tx* ends."""
     session_rows = await tx.execute(_LOCK_SESSIONS, session_ids=list(session_ids), user_ids=list(of_users))
-    return {row.session_id: rows.session(row) for row in session_rows}
+    return {row.session_id: rows.session(row, tx.sealer) for row in session_rows}
 
 
 async def save_sessions(tx: Tx, sessions: Sequence[Session]) -> None:

@@ -15,24 +15,34 @@ select u.user_id, u.merchant_id, u.email, u.password_hash, u.name, u.mobile_numb
 from users u
 """
 _USERS_BY_ID = _USERS + "where u.user_id = any(cast(:user_ids as uuid[])) order by u.user_id"
+# The second half finds users whose row is not sealed yet.
 _USERS_BY_EMAIL = (
     _USERS
     + """
-join unnest(cast(:merchant_ids as text[]), cast(:email_keys as text[])) as address (merchant_id, email_key)
-    on u.merchant_id = address.merchant_id and u.email_key = address.email_key
+where u.user_id in (
+    select i.user_id
+    from unnest(cast(:merchant_ids as text[]), cast(:email_indexes as bytea[])) as address (merchant_id, email_index)
+    join users i on i.merchant_id = address.merchant_id and i.email_index = address.email_index
+    union all
+    select k.user_id
+    from unnest(cast(:merchant_ids as text[]), cast(:email_keys as text[])) as address (merchant_id, email_key)
+    join users k on k.merchant_id = address.merchant_id and k.email_key = address.email_key
+)
 """
 )
 _ACTIVE_ADMINISTRATORS = """
 select u.merchant_id, u.user_id from users u join user_roles r on r.user_id = u.user_id
 where r.role = 'ADMIN' and u.status = 'ACTIVE' and u.merchant_id = any(cast(:merchant_ids as text[]))
 """
+_USERS_OF_ADDRESS = _USERS + "where u.email_index = :email_index order by u.user_id limit 1"
 _USERS_OF_SESSIONS = "select user_id from sessions where session_id = any(cast(:session_ids as uuid[]))"
 _RECENT_SESSIONS = "select * from sessions where user_id = :user_id order by session_id desc limit :limit"
 
 
 async def users_by_id(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, User]:
     """Those that exist, as they are now."""
-    return {row.user_id: rows.user(row) for row in await tx.execute(_USERS_BY_ID, user_ids=list(user_ids))}
+    user_rows = await tx.execute(_USERS_BY_ID, user_ids=list(user_ids))
+    return {row.user_id: rows.user(row, tx.sealer) for row in user_rows}
 
 
 async def users_by_email(tx: Tx, addresses: Collection[tuple[str, str]]) -> dict[tuple[str, str], User]:
@@ -40,9 +50,10 @@ async def users_by_email(tx: Tx, addresses: Collection[tuple[str, str]]) -> dict
     user_rows = await tx.execute(
         _USERS_BY_EMAIL,
         merchant_ids=[merchant_id for merchant_id, _ in addresses],
+        email_indexes=[rows.email_index(tx.sealer, email_key) for _, email_key in addresses],
         email_keys=[email_key for _, email_key in addresses],
     )
-    users = [rows.user(row) for row in user_rows]
+    users = [rows.user(row, tx.sealer) for row in user_rows]
     return {(user.merchant_id, user.email.lower()): user for user in users}
 
 
@@ -54,6 +65,12 @@ async def active_administrators(tx: Tx, merchant_ids: Collection[str]) -> dict[s
     return administrators
 
 
+async def user_of_any_merchant(tx: Tx, email: str) -> User | None:
+    """The oldest user with this address, without regard to case; None when there is none."""
+    user_rows = await tx.execute(_USERS_OF_ADDRESS, email_index=rows.email_index(tx.sealer, email))
+    return rows.user(user_rows[0], tx.sealer) if user_rows else None
+
+
 async def users_of_sessions(tx: Tx, session_ids: Collection[UUID]) -> set[UUID]:
     """Whose sessions these are, which never changes; users are locked before their sessions."""
     return set((await tx.execute(_USERS_OF_SESSIONS, session_ids=list(session_ids))).scalars())
@@ -62,7 +79,7 @@ async def users_of_sessions(tx: Tx, session_ids: Collection[UUID]) -> set[UUID]:
 async def recent_sessions(tx: Tx, user_id: UUID, limit: int) -> list[Session]:
     """The newest ones, oldest first."""
     newest_first = await tx.execute(_RECENT_SESSIONS, user_id=user_id, limit=limit)
-    return [rows.session(row) for row in newest_first][::-1]
+    return [rows.session(row, tx.sealer) for row in newest_first][::-1]
 
 
 async def role_names(tx: Tx) -> frozenset[str]:

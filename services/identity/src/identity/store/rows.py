@@ -1,19 +1,26 @@
-"""Rows as the domain's records."""
+"""Rows as the domain's records, opened."""
 
 from common.database import Row
+from common.sealing import EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
 from identity.domain.sessions import Device, Session
 from identity.domain.throttles import Throttle
 from identity.domain.users import Access, Profile, Status, User
 
 
-def user(row: Row) -> User:
+def email_index(sealer: Sealer, email: str) -> bytes:
+    """What finds a user by *email*, without regard to case."""
+    return sealer.blind_index(EMAIL, email.lower())
+
+
+def user(row: Row, sealer: Sealer) -> User:
     """Of a row of users with the array *roles*."""
+    mobile_number = None if row.mobile_number is None else sealer.open(PHONE, row.mobile_number)
     return User(
         user_id=row.user_id,
         merchant_id=row.merchant_id,
-        email=row.email,
+        email=sealer.open(EMAIL, row.email),
         password_hash=row.password_hash,
-        profile=Profile(name=row.name, mobile_number=row.mobile_number, country_code=row.country_code),
+        profile=Profile(sealer.open(NAME, row.name), mobile_number, row.country_code),
         type=row.type,
         access=Access(status=Status(row.status), roles=frozenset(row.roles)),
         is_email_verified=row.is_email_verified,
@@ -24,13 +31,13 @@ def user(row: Row) -> User:
     )
 
 
-def session(row: Row) -> Session:
+def session(row: Row, sealer: Sealer) -> Session:
     return Session(
         session_id=row.session_id,
         user_id=row.user_id,
         generation=row.generation,
         token_hash=bytes(row.token_hash),
-        device=Device(ip=row.ip, user_agent=row.user_agent),
+        device=Device(ip=sealer.open(IP, row.ip), user_agent=sealer.open(USER_AGENT, row.user_agent)),
         created_at=row.created_at,
         rotated_at=row.rotated_at,
         expires_at=row.expires_at,

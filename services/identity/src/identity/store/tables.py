@@ -4,7 +4,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Computed,
     DateTime,
     ForeignKey,
     Index,
@@ -48,11 +47,13 @@ users = Table(
     metadata,
     Column("user_id", Uuid, primary_key=True),
     Column("merchant_id", _IDENTIFIER, ForeignKey("merchants.merchant_id"), nullable=False),
-    Column("email", Text, CheckConstraint("length(email) <= 254"), nullable=False),
-    Column("email_key", _IDENTIFIER, Computed('lower(email collate "C")', persisted=True), nullable=False),
-    Column("name", Text, CheckConstraint("length(name) between 1 and 120"), nullable=False),
+    # Sealed, as name and mobile_number are; email_index finds it, without regard to case.
+    Column("email", Text, nullable=False),
+    # In lower case, of rows that are not sealed yet.
+    Column("email_key", _IDENTIFIER),
+    Column("name", Text, CheckConstraint("name <> ''"), nullable=False),
     Column("password_hash", Text, CheckConstraint("password_hash like '$argon2id$%'"), nullable=False),
-    Column("mobile_number", Text, CheckConstraint("mobile_number ~ '^[0-9]{6,14}$'")),
+    Column("mobile_number", Text),
     Column("country_code", Text, CheckConstraint("country_code ~ '^[+][1-9][0-9]{0,3}$'")),
     Column("type", _IDENTIFIER, ForeignKey("roles.role"), nullable=False),
     Column(
@@ -63,7 +64,10 @@ users = Table(
     Column("version", Integer, CheckConstraint("version > 0"), nullable=False, server_default=text("1")),
     Column("created_at", _MOMENT, nullable=False),
     Column("updated_at", _MOMENT, nullable=False),
+    Column("email_index", LargeBinary, CheckConstraint("octet_length(email_index) = 32")),
+    CheckConstraint("email_index is not null or email_key is not null"),
     UniqueConstraint("merchant_id", "email_key"),
+    UniqueConstraint("merchant_id", "email_index"),
     postgresql_with={"fillfactor": 90},
 )
 
@@ -84,6 +88,7 @@ sessions = Table(
     Column("user_id", Uuid, ForeignKey("users.user_id"), nullable=False),
     Column("generation", Integer, CheckConstraint("generation > 0"), nullable=False),
     Column("token_hash", LargeBinary, CheckConstraint("length(token_hash) = 32"), nullable=False),
+    # Both sealed.
     Column("ip", Text, nullable=False),
     Column("user_agent", Text, nullable=False),
     Column("created_at", _MOMENT, nullable=False),

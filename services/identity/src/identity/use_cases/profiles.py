@@ -37,8 +37,10 @@ class Profiles:
 
     async def read(self, user_id: UUID, merchant_id: str) -> views.UserView:
         """Raises UserNotFound."""
-        cached = await best_effort(self._redis.get(_cache_key(user_id)), None)
-        view = views.cached_user(cached) if isinstance(cached, bytes) else None
+        key = _cache_key(user_id)
+        sealed = await best_effort(self._redis.get(key), None)
+        cached = self._db.sealer.open_cached(f"cache:{key}", sealed) if isinstance(sealed, bytes) else None
+        view = views.cached_user(cached) if cached is not None else None
         if view is None:
             async with self._db.begin() as tx:
                 user = (await queries.users_by_id(tx, {user_id})).get(user_id)
@@ -46,8 +48,7 @@ class Profiles:
                 raise UserNotFound("there is no profile of this user here")
             view = views.user(user)
             # Never over what a change has just written: only where there is nothing.
-            encoded = msgspec.json.encode(view)
-            await best_effort(self._redis.set(_cache_key(user_id), encoded, ex=CACHE_SECONDS, nx=True), None)
+            await best_effort(self._redis.set(key, self._sealed(key, view), ex=CACHE_SECONDS, nx=True), None)
         if view.merchant_id != merchant_id:
             raise UserNotFound("there is no profile of this user here")
         return view
@@ -60,8 +61,11 @@ class Profiles:
 
     async def remember(self, user: User) -> None:
         """Keep a changed user in the cache."""
-        encoded = msgspec.json.encode(views.user(user))
-        await best_effort(self._redis.set(_cache_key(user.user_id), encoded, ex=CACHE_SECONDS), None)
+        key = _cache_key(user.user_id)
+        await best_effort(self._redis.set(key, self._sealed(key, views.user(user)), ex=CACHE_SECONDS), None)
+
+    def _sealed(self, key: str, view: views.UserView) -> bytes:
+        return self._db.sealer.seal_bytes(f"cache:{key}", msgspec.json.encode(view))
 
 
 @retried

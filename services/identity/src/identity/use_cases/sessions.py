@@ -57,8 +57,9 @@ class Sessions:
 
     async def issue(self, user: User, session: Session) -> OpenedSession:
         """The tokens of a stored session."""
-        cached = msgspec.json.encode(views.cached_session(session))
-        await best_effort(self._redis.set(_cache_key(user.user_id), cached, ex=CACHE_SECONDS), None)
+        key = _cache_key(user.user_id)
+        cached = self._db.sealer.seal_bytes(f"cache:{key}", msgspec.json.encode(views.cached_session(session)))
+        await best_effort(self._redis.set(key, cached, ex=CACHE_SECONDS), None)
         return OpenedSession(
             user=user,
             session=session,
