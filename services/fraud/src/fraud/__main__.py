@@ -33,7 +33,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
     yield Service(
         http=routes.routes(resources.db, reviews),
         grpc=[(add_FraudServiceServicer_to_server, servicer)],
-        subscriptions=consumers.subscriptions(rule_cache, in_flight, resources.clock),
+        subscriptions=consumers.subscriptions(rule_cache, in_flight, resources.clock, resources.sealer),
         jobs=[
             Job("refresh_rules", settings.rules_refresh_seconds, partial(rule_cache.refresh, resources.db)),
             Job("velocity_partitions", PARTITIONS_SECONDS, keep_partitions),

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from commdesk.payment.v1 import events_pb2 as pb
 from common.clock import Clock
 from common.database import Tx
+from common.sealing import Sealer
 from common.subscriptions import Subscription
 from fraud.domain.velocity import PaymentActivity
 from fraud.in_flight import InFlightRequests
@@ -20,7 +21,7 @@ QUEUE = "fraud.detection"
 # A caller of Score has 50 ms, on the same event loop.
 EVENTS_MAX = 128
 
-_DECODERS: dict[type[Message], Callable[[Any], PaymentActivity]] = {
+_DECODERS: dict[type[Message], Callable[[Sealer, Any], PaymentActivity]] = {
     pb.PaymentCreated: requests.payment_created,
     pb.PaymentSucceeded: requests.payment_succeeded,
     pb.PaymentFailed: requests.payment_failed,
@@ -37,9 +38,13 @@ async def on_payment_activities(
     await payment_activity.count_activities(tx, activities, rule_cache.rules, in_flight, clock)
 
 
-def subscriptions(rule_cache: RuleCache, in_flight: InFlightRequests, clock: Clock) -> list[Subscription]:
+def subscriptions(
+    rule_cache: RuleCache, in_flight: InFlightRequests, clock: Clock, sealer: Sealer
+) -> list[Subscription]:
     handle = partial(on_payment_activities, rule_cache=rule_cache, in_flight=in_flight, clock=clock)
     return [
-        Subscription(QUEUE, message, decode=decode, handle=handle, low_priority=True, events_max=EVENTS_MAX)
+        Subscription(
+            QUEUE, message, decode=partial(decode, sealer), handle=handle, low_priority=True, events_max=EVENTS_MAX
+        )
         for message, decode in _DECODERS.items()
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from commdesk.fraud.v1.fraud_pb2_grpc import FraudServiceStub
@@ -19,6 +20,7 @@ from payment.gateways.packs import Packs
 from payment.routes import Endpoints
 from payment.servicer import PaymentServicer
 from payment.settings import Settings
+from payment.store.personal_data import personal_data
 from payment.use_cases import fee_rules, gateway_calls
 from payment.use_cases.cancellations import Cancellations, ClosingSettings
 from payment.use_cases.closed_checks import ClosedChecks
@@ -50,7 +52,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         # Generated stubs are not typed.
         fraud_stub = FraudServiceStub(resources.channel("fraud", settings.fraud_address))  # type: ignore[no-untyped-call]
         wallet_stub = WalletServiceStub(resources.channel("wallet", settings.wallet_address))  # type: ignore[no-untyped-call]
-        fraud = FraudScores(fraud_stub, fail_open=settings.fraud_fail_open)
+        fraud = FraudScores(fraud_stub, resources.sealer, fail_open=settings.fraud_fail_open)
         closing = ClosingSettings(settings.decisions, settings.gateway_timeout_seconds)
         cancellations = Cancellations(db, clock, gateways, lookups, closing)
         order_settings = OrderSettings(settings.public_url, settings.gateway_timeout_seconds)
@@ -83,6 +85,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             ],
             timeline=timeline,
             totals=totals,
+            personal_data=personal_data(timedelta(days=settings.origin_keep_days)),
         )
 
 

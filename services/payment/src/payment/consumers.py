@@ -14,6 +14,7 @@ from common.clock import Clock
 from common.database import Database, Tx
 from common.errors import DomainError
 from common.events import from_micros
+from common.sealing import WEBHOOK_BODY, Sealer
 from common.subscriptions import Subscription
 from gateways import Gateways, MalformedWebhook
 from payment.domain.orders import OrderKey
@@ -43,7 +44,7 @@ def subscriptions(
         Subscription(
             "webhook.processing",
             WebhookReceived,
-            decode=partial(parse_webhook, gateways),
+            decode=partial(parse_webhook, gateways, db.sealer),
             handle=partial(on_webhooks_received, clock=clock, settings=settings.decisions),
             fetch=partial(webhooks.look_up_orders, lookups),
             on_retry=partial(webhooks.announce_retries, clock=clock),
@@ -117,11 +118,13 @@ async def on_payments_succeeded(
     return await invoices.issue_invoices(tx, requests, clock=clock, prefix=prefix)
 
 
-def parse_webhook(gateways: Gateways, message: WebhookReceived) -> Webhook:
+def parse_webhook(gateways: Gateways, sealer: Sealer, message: WebhookReceived) -> Webhook:
+    """Raises SealBroken."""
     # A webhook that was stored before accounts had ids belongs to the platform's own account.
     account_id = message.gateway_account_id or f"gwa_{message.gateway}"
     gateway = gateways.get(account_id)
-    content = gateway.parse_webhook(message.body) if gateway else MalformedWebhook("account_not_configured")
+    body = sealer.open_bytes(WEBHOOK_BODY, message.body)
+    content = gateway.parse_webhook(body) if gateway else MalformedWebhook("account_not_configured")
     received_at = from_micros(message.time_unix_micros)
     return Webhook(message.event_id, message.gateway, account_id, message.type, received_at, content)
 

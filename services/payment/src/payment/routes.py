@@ -8,6 +8,7 @@ import msgspec
 from common.database import Database
 from common.http_server import Call, Encoded, Route
 from common.pages import Page
+from common.sealing import Sealer
 from gateways import GatewayUnsupported
 from payment.domain import errors
 from payment.use_cases import payments
@@ -55,7 +56,7 @@ class Endpoints(msgspec.Struct, frozen=True):
 def routes(use_cases: Endpoints) -> list[Route[Any]]:
     """In the order in which they are tried: /history and /status win over /{paymentId}."""
     db = use_cases.db
-    create = partial(create_payment, use_cases.create, test_domains=use_cases.test_domains)
+    create = partial(create_payment, use_cases.create, db.sealer, test_domains=use_cases.test_domains)
     return [
         Route("POST", f"{PREFIX}/create", create, body=CreateBody, answer=CreatedView, status=201,
               idempotent=True, errors=_CREATE_ERRORS, operation_id="createPaymentByVerb"),
@@ -78,12 +79,15 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
     ]  # fmt: skip
 
 
-async def create_payment(create: CreatePayment, call: Call[CreateBody], *, test_domains: bool) -> Encoded:
+async def create_payment(
+    create: CreatePayment, sealer: Sealer, call: Call[CreateBody], *, test_domains: bool
+) -> Encoded:
     """Start a payment of a pack or an amount: the answer holds the session that the checkout opens."""
     parsed = requests.parse_create(
         call.body,
         call.caller,
         call.context,
+        sealer,
         key=requests.idempotency_key(call.body, call.idempotency_key),
         device_id=call.header("x-device-id"),
         test_domains=test_domains,
@@ -132,5 +136,5 @@ async def read_public_payment(db: Database, call: Call) -> PublicView:
 async def cancel_payment(db: Database, cancellations: Cancellations, call: Call) -> PaymentView:
     """Close an unpaid payment's order at the gateway: the owner's right, and for others FINANCE's and ADMIN's."""
     payment = await payments.find_payment_to_cancel(db, call.caller, call.path["paymentId"])
-    origin = requests.origin(call.caller, call.context)
+    origin = requests.origin(call.caller, call.context, db.sealer)
     return views.payment_view(await cancellations.cancel(payment.id, origin), call.caller.user_id)

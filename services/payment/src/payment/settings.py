@@ -67,6 +67,8 @@ class Settings(GatewaySettings):
     # The longest wait between two look-ups of an unresolved payment's order, in seconds.
     sweep_longest_seconds: int = Field(1800, ge=1)
 
+    # How long a payment's address, device and agent are kept, in days.
+    origin_keep_days: int = Field(180, ge=1)
     # The waits between look-ups of a closed payment's order, in seconds, comma-separated; the last one repeats.
     closed_check_seconds: Annotated[tuple[int, ...], NoDecode] = (60, 300, 1800, 7200, 28_800, 86_400)
     # For how long after an order's expiry the gateway may still take money for it, in days; it is looked up meanwhile.

@@ -109,7 +109,7 @@ async def test_a_closed_order_after_a_failed_attempt_fails_the_payment(world: Wo
     [event] = await world.announced("payment.failed")
     [mail] = await world.announced("email.payment.failed")
     assert event.reason == mail.reason != ""
-    assert mail.recipient.email == "usr_asha@example.in"
+    assert world.recipient(mail) == ("usr_asha@example.in", "Asha")
     assert await world.sweep() == 0
 
 

@@ -113,6 +113,12 @@ class World:
         self._syncs_run = 0
         self._access_token = access_token
 
+    def recipient(self, mail: Any) -> tuple[str, str]:
+        """To whom a mail goes; it travels sealed."""
+        assert mail.recipient.email.startswith("s1.")
+        sealer = self.db.sealer
+        return sealer.open("email", mail.recipient.email), sealer.open("name", mail.recipient.name)
+
     # ── Customers ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def auth(

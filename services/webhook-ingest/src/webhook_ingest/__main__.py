@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from common import runtime
@@ -11,6 +12,7 @@ from gateways.registry import webhook_sources
 from webhook_ingest import consumers, routes, use_cases
 from webhook_ingest.domain import SourcePolicy, Stored, Webhook
 from webhook_ingest.settings import Settings
+from webhook_ingest.store.personal_data import personal_data
 from webhook_ingest.use_cases import Receiver, Refusals
 
 REFUSALS_ANNOUNCED_SECONDS = 10
@@ -30,6 +32,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         jobs=[Job("announce_refusals", REFUSALS_ANNOUNCED_SECONDS, partial(refusals.announce, db, clock))],
         timeline=use_cases.timeline,
         totals=use_cases.totals,
+        personal_data=personal_data(timedelta(days=settings.webhook_bodies_keep_days)),
     )
 
 

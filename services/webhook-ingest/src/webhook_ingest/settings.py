@@ -12,6 +12,8 @@ class Settings(GatewaySettings):
     webhook_window_seconds: int = Field(86_400, ge=60, le=7 * 86_400)
     # How many proxies of ours stand in front: Traefik.
     trusted_proxy_hops: int = Field(1, ge=0, le=8)
+    # How long the raw bodies and headers of webhooks are kept, in days; what was read from them stays.
+    webhook_bodies_keep_days: int = Field(90, ge=7)
     # HTTP requests that are answered at once: two batches, one that is written and one that fills. A caller beyond them
     # would wait for a quarter of a second; 503 and Retry-After at once is better.
     in_flight_max: int = Field(96, ge=1)

@@ -12,6 +12,7 @@ from common.clock import Clock
 from common.database import Database, Tx, retried
 from common.delivery import Timeline, TimelineEntry
 from common.errors import DomainError, Unresolved
+from common.sealing import WEBHOOK_BODY
 from gateways import GatewayAccountNotFound
 from gateways.verification import WebhookSource
 from webhook_ingest import domain
@@ -35,9 +36,10 @@ async def store_webhooks(db: Database, webhooks: Sequence[Webhook]) -> list[Stor
     async with db.begin() as tx:
         claimed = await commands.claim(tx, distinct)
         fresh = [webhook for webhook in distinct if claimed[webhook.webhook_id] == webhook.webhook_id]
-        await commands.insert(tx, fresh)
+        bodies = {webhook.webhook_id: tx.sealer.seal_bytes(WEBHOOK_BODY, webhook.body) for webhook in fresh}
+        await commands.insert(tx, fresh, bodies)
         await outbox.append(
-            tx, [*events.received(fresh), *events.unreadable_analytics(fresh), *events.unreadable_alerts(fresh)]
+            tx, [*events.received(fresh, bodies), *events.unreadable_analytics(fresh), *events.unreadable_alerts(fresh)]
         )
     for webhook in fresh:
         _received.of(webhook.gateway, "announced" if webhook.is_announced else "parked").inc()

@@ -7,12 +7,17 @@ import pytest
 from asyncpg import IntegrityConstraintViolationError, PostgresError
 
 from common.database import Database
+from common.sealing import WEBHOOK_BODY
 from common.testing import published
 from webhook_ingest import use_cases
 from webhook_ingest.domain import Stored, Webhook
 from webhook_ingest.wire import views
 
 RECEIVED = "webhook.cashfree.received"
+
+
+def opened(db: Database, body: bytes) -> bytes:
+    return db.sealer.open_bytes(WEBHOOK_BODY, body)
 
 
 async def test_a_webhook_is_stored_raw_and_announced(
@@ -23,13 +28,15 @@ async def test_a_webhook_is_stored_raw_and_announced(
     async with db.begin() as tx:
         row = (await tx.execute("select * from webhook_logs")).one()
         seen = (await tx.execute("select hash, payload, event_type from payment_webhooks")).one()
-    assert (row.id, row.payload, row.hash) == (sent.webhook_id, sent.body, sent.body_hash)
+    assert (row.id, opened(db, row.payload), row.hash) == (sent.webhook_id, sent.body, sent.body_hash)
+    assert row.payload.startswith(b"s1.t1.")
     assert (row.processing_status, row.retry_count, row.order_id) == ("RECEIVED", 0, "ord_1")
     assert row.headers["x-webhook-signature"] == row.signature == sent.signature
-    assert (seen.hash, seen.payload) == (sent.body_hash.hex(), sent.body)
+    assert (seen.hash, opened(db, seen.payload)) == (sent.body_hash.hex(), sent.body)
     [(key, event)] = await published(db)
     assert key == RECEIVED
-    assert (event.body, event.type, event.gateway) == (sent.body, "PAYMENT_SUCCESS_WEBHOOK", "cashfree")  # type: ignore[attr-defined]
+    assert event.body == row.payload, "it is sealed once"  # type: ignore[attr-defined]
+    assert (event.type, event.gateway) == ("PAYMENT_SUCCESS_WEBHOOK", "cashfree")  # type: ignore[attr-defined]
     assert event.gateway_account_id == row.gateway_account_id == "gwa_cashfree"  # type: ignore[attr-defined]
     assert event.merchant_id == ""  # type: ignore[attr-defined]
 
@@ -84,7 +91,7 @@ async def test_a_newer_event_of_the_same_payment_is_announced(
         [stored] = await use_cases.store_webhooks(db, [webhook(body)])
         assert isinstance(stored, Stored)
         assert not stored.duplicate
-    assert [event.body for _, event in await published(db, RECEIVED)] == bodies  # type: ignore[attr-defined]
+    assert [opened(db, event.body) for _, event in await published(db, RECEIVED)] == bodies  # type: ignore[attr-defined]
 
 
 async def test_the_same_webhook_in_twenty_transactions_at_once(
@@ -121,7 +128,8 @@ async def test_what_cannot_be_read_is_parked_with_an_alert(db: Database, webhook
             "webhooks.received": 2, "webhooks.processed": 0, "webhooks.parked": 2, "webhooks.failed": 0,
             "webhooks.pending": 0,
         }  # fmt: skip
-    assert [tuple(row) for row in rows] == [(ping.body, "PARKED"), (garbage.body, "PARKED")]
+    shown = [(opened(db, row.payload), row.processing_status) for row in rows]
+    assert shown == [(ping.body, "PARKED"), (garbage.body, "PARKED")]
     events = dict(await published(db))
     assert events.keys() == {"email.admin.alert", "analytics.webhook.failure"}
     assert events["email.admin.alert"].cause == "webhook_failures"  # type: ignore[attr-defined]

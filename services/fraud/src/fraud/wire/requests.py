@@ -13,6 +13,7 @@ from common.events import from_micros
 from common.http_server import Body
 from common.money import Money
 from common.pages import PageQuery, decode_cursor
+from common.sealing import DEVICE, IP, Sealer
 from fraud.domain.fraud_events import FRAUD_EVENTS_MAX, FraudEventsFilter
 from fraud.domain.reviews import ReviewsFilter, Verdict
 from fraud.domain.subjects import Subject
@@ -87,28 +88,39 @@ def payment_id(text: str) -> UUID | None:
         return None
 
 
-def payment_created(message: payment_events.PaymentCreated) -> PaymentActivity:
-    return _activity(Metric.CREATED, message.payment, message.time_unix_micros, message.ip, message.device_id)
+def payment_created(sealer: Sealer, message: payment_events.PaymentCreated) -> PaymentActivity:
+    return _activity(Metric.CREATED, message.payment, message.time_unix_micros, *_source(sealer, message))
 
 
-def payment_succeeded(message: payment_events.PaymentSucceeded) -> PaymentActivity:
-    return _activity(Metric.SUCCEEDED, message.payment, message.time_unix_micros, message.ip, message.device_id)
+def payment_succeeded(sealer: Sealer, message: payment_events.PaymentSucceeded) -> PaymentActivity:
+    return _activity(Metric.SUCCEEDED, message.payment, message.time_unix_micros, *_source(sealer, message))
 
 
-def payment_failed(message: payment_events.PaymentFailed) -> PaymentActivity:
-    return _activity(Metric.FAILED, message.payment, message.time_unix_micros, message.ip, message.device_id)
+def payment_failed(sealer: Sealer, message: payment_events.PaymentFailed) -> PaymentActivity:
+    return _activity(Metric.FAILED, message.payment, message.time_unix_micros, *_source(sealer, message))
 
 
-def attempt_failed(message: payment_events.PaymentAttemptFailed) -> PaymentActivity:
-    return _activity(Metric.ATTEMPT_FAILED, message.payment, message.time_unix_micros, message.ip, message.device_id)
+def attempt_failed(sealer: Sealer, message: payment_events.PaymentAttemptFailed) -> PaymentActivity:
+    return _activity(Metric.ATTEMPT_FAILED, message.payment, message.time_unix_micros, *_source(sealer, message))
 
 
-def payment_cancelled(message: payment_events.PaymentCancelled) -> PaymentActivity:
+def payment_cancelled(sealer: Sealer, message: payment_events.PaymentCancelled) -> PaymentActivity:
     return _activity(Metric.ABANDONED, message.payment, message.time_unix_micros)
 
 
-def payment_expired(message: payment_events.PaymentExpired) -> PaymentActivity:
+def payment_expired(sealer: Sealer, message: payment_events.PaymentExpired) -> PaymentActivity:
     return _activity(Metric.ABANDONED, message.payment, message.time_unix_micros)
+
+
+def _source(
+    sealer: Sealer,
+    message: payment_events.PaymentCreated
+    | payment_events.PaymentSucceeded
+    | payment_events.PaymentFailed
+    | payment_events.PaymentAttemptFailed,
+) -> tuple[str, str]:
+    """Address and device, which travel sealed."""
+    return sealer.open(IP, message.ip), sealer.open(DEVICE, message.device_id)
 
 
 def _activity(

@@ -13,6 +13,7 @@ from common import grpc_client, ids, telemetry
 from common.batching import NO_WINDOW, Batcher
 from common.errors import DomainError, Unavailable
 from common.runtime import Workers
+from common.sealing import DEVICE, IP, Sealer
 from payment.domain.payments import Payment
 
 TIMEOUT_SECONDS = 0.05
@@ -38,8 +39,9 @@ class FraudVerdict(msgspec.Struct, frozen=True, gc=False):
 class FraudScores:
     """Scores through a Batcher around one gRPC call."""
 
-    def __init__(self, stub: FraudServiceStub, *, fail_open: bool) -> None:
+    def __init__(self, stub: FraudServiceStub, sealer: Sealer, *, fail_open: bool) -> None:
         self._stub = stub
+        self._sealer = sealer
         self._fail_open = fail_open
         self.batcher: Batcher[Payment, FraudVerdict] = Batcher(
             self._score, name="fraud_scores", items_max=SUBJECTS_MAX, window=NO_WINDOW
@@ -70,8 +72,8 @@ class FraudScores:
                     payment_id=ids.encode("pay", payment.id),
                     merchant_id=payment.merchant_id,
                     user_id=payment.user_id,
-                    ip=payment.origin.ip,
-                    device_id=payment.origin.device_id,
+                    ip=self._sealer.open(IP, payment.origin.ip),
+                    device_id=self._sealer.open(DEVICE, payment.origin.device_id),
                     amount=Money(minor=payment.amount.minor, currency=payment.amount.currency),
                     # A repeated request is a new payment here: without its key, retries would look like velocity.
                     request_key=payment.idempotency_key,

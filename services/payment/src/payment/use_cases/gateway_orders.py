@@ -17,7 +17,8 @@ from common.errors import Unresolved
 from common.idempotency import Completion, Key
 from common.intents import Intent, Intents, RetryLater
 from common.runtime import Workers
-from gateways import Gateways, OrderReference, OrderRefused, OrderRequest, OrderSnapshot, Unknown
+from common.sealing import EMAIL, NAME, PHONE, Sealer
+from gateways import Customer, Gateways, OrderReference, OrderRefused, OrderRequest, OrderSnapshot, Unknown
 from payment.domain import state_machine
 from payment.domain.errors import GatewayRefused, PaymentUnresolved
 from payment.domain.payments import Payment
@@ -128,7 +129,8 @@ class GatewayOrders:
     async def _execute(self, intent: Intent) -> OrderResult:
         """Make the order, or find the one that an attempt whose answer was lost has made. Raises when unknown."""
         payload = _order_intent(intent.payload)
-        request = msgspec.structs.replace(payload.request, attempt=intent.attempt)
+        customer = _opened(payload.request.customer, self._db.sealer)
+        request = msgspec.structs.replace(payload.request, customer=customer, attempt=intent.attempt)
         gateway = self._gateways.get(payload.gateway_account_id)
         if gateway is None:
             raise PaymentUnresolved("the payment's gateway account is not configured")
@@ -188,6 +190,13 @@ def _request(payment: Payment) -> OrderRequest:
         note=payment.description,
         method_hint=payment.method_hint,
         expires_at=payment.expires_at,
+    )
+
+
+def _opened(customer: Customer, sealer: Sealer) -> Customer:
+    """What the gateway is told; the intent holds it sealed."""
+    return Customer(
+        sealer.open(EMAIL, customer.email), sealer.open(PHONE, customer.phone), sealer.open(NAME, customer.name)
     )
 
 

@@ -14,6 +14,7 @@ from common.context import Context
 from common.errors import RequestInvalid
 from common.http_server import Body
 from common.pages import PageQuery
+from common.sealing import DEVICE, EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
 from common.tokens import Caller
 from gateways import REQUESTABLE_METHODS, Customer, GatewayUnsupported
 from payment.domain.history import HistoryFilter
@@ -110,9 +111,9 @@ def idempotency_key(body: CreateBody, header: str) -> str:
 
 
 def parse_create(
-    body: CreateBody, caller: Caller, context: Context, *, key: str, device_id: str, test_domains: bool
+    body: CreateBody, caller: Caller, context: Context, sealer: Sealer, *, key: str, device_id: str, test_domains: bool
 ) -> ParsedCreate:
-    """What the caller wants to buy. Raises RequestInvalid with every field that is wrong."""
+    """What the caller wants to buy, personal data sealed. Raises RequestInvalid with every field that is wrong."""
     problems: dict[str, str] = {}
     customer = _customer(body, caller, test_domains, problems)
     wrong = {
@@ -138,8 +139,8 @@ def parse_create(
         amount_minor=body.amount,
         currency=body.currency,
         order_id=body.order_id or "",
-        customer=customer,
-        origin=origin(caller, context, body.device_id or device_id[:DEVICE_LENGTH_MAX]),
+        customer=_sealed(customer, sealer),
+        origin=origin(caller, context, sealer, body.device_id or device_id[:DEVICE_LENGTH_MAX]),
         place_of_supply=body.place_of_supply or "",
         description=body.description or "",
         metadata=body.metadata or {},
@@ -153,13 +154,13 @@ def parse_create(
     return ParsedCreate(purchase, fingerprint)
 
 
-def origin(caller: Caller, context: Context, device_id: str = "") -> Origin:
-    """Where a request comes from, for the audit log."""
+def origin(caller: Caller, context: Context, sealer: Sealer, device_id: str = "") -> Origin:
+    """Where a request comes from, for the audit log; address, device and agent sealed."""
     return Origin(
         actor_id=caller.user_id,
-        ip=context.ip,
-        device_id=device_id,
-        user_agent=context.user_agent[:USER_AGENT_LENGTH_MAX],
+        ip=sealer.seal(IP, context.ip),
+        device_id=sealer.seal(DEVICE, device_id),
+        user_agent=sealer.seal(USER_AGENT, context.user_agent[:USER_AGENT_LENGTH_MAX]),
         request_id=context.request_id,
         trace_id=context.trace_id,
     )
@@ -178,6 +179,12 @@ def _customer(body: CreateBody, caller: Caller, test_domains: bool, problems: di
         _contact(email, body.customer_email, caller.email, problems),
         _contact(phone, body.customer_phone, caller.phone, problems),
         body.customer_name if body.customer_name is not None else caller.name,
+    )
+
+
+def _sealed(customer: Customer, sealer: Sealer) -> Customer:
+    return Customer(
+        sealer.seal(EMAIL, customer.email), sealer.seal(PHONE, customer.phone), sealer.seal(NAME, customer.name)
     )
 
 

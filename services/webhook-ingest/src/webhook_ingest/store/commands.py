@@ -72,18 +72,19 @@ async def claim(tx: Tx, webhooks: Sequence[Webhook]) -> dict[UUID, UUID]:
     return claimed
 
 
-async def insert(tx: Tx, webhooks: Sequence[Webhook]) -> None:
-    """Store *webhooks*, bodies as they came."""
+async def insert(tx: Tx, webhooks: Sequence[Webhook], bodies: Mapping[UUID, bytes]) -> None:
+    """Store *webhooks* with their sealed *bodies*."""
     if webhooks:
-        await tx.copy("webhook_logs", _LOG_COLUMNS, map(_log_row, webhooks))
+        rows = [_log_row(webhook, bodies[webhook.webhook_id]) for webhook in webhooks]
+        await tx.copy("webhook_logs", _LOG_COLUMNS, rows)
 
 
-def _log_row(webhook: Webhook) -> tuple[object, ...]:
+def _log_row(webhook: Webhook, body: bytes) -> tuple[object, ...]:
     summary = webhook.summary
     return (
         webhook.webhook_id, webhook.gateway, webhook.account_id, summary.type or None, webhook.version,
         webhook.attempt, summary.event_time, summary.order_id, summary.gateway_payment_id, summary.gateway_refund_id,
-        summary.gateway_status, webhook.body, _encode(webhook.headers).decode(), webhook.signature, webhook.body_hash,
+        summary.gateway_status, body, _encode(webhook.headers).decode(), webhook.signature, webhook.body_hash,
         webhook.status, webhook.received_at,
     )  # fmt: skip
 

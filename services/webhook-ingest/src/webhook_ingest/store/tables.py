@@ -34,6 +34,7 @@ webhook_logs = Table(
     Column("gateway_payment_id", Text),
     Column("gateway_refund_id", Text),
     Column("gateway_status", Text),
+    # The raw body, sealed; empty when it is not kept any longer.
     Column("payload", LargeBinary, nullable=False),
     Column("headers", JSONB, nullable=False),
     Column("signature", Text, nullable=False),

@@ -16,7 +16,8 @@ ALERT_IDS_MAX = 5
 _OUTCOMES = {"APPLIED": Status.SUCCESS, "NO_EFFECT": Status.SUCCESS, "PARKED": Status.PARKED}
 
 
-def received(webhooks: Iterable[Webhook]) -> list[pb.WebhookReceived]:
+def received(webhooks: Iterable[Webhook], bodies: Mapping[UUID, bytes]) -> list[pb.WebhookReceived]:
+    """With their sealed *bodies*."""
     return [
         pb.WebhookReceived(
             **events.head(webhook.received_at, webhook.webhook_id),
@@ -24,7 +25,7 @@ def received(webhooks: Iterable[Webhook]) -> list[pb.WebhookReceived]:
             gateway_account_id=webhook.account_id,
             type=webhook.summary.type,
             version=webhook.version,
-            body=webhook.body,
+            body=bodies[webhook.webhook_id],
         )
         for webhook in webhooks
         if webhook.is_announced
