@@ -10,6 +10,11 @@ from common.runtime import Job, Resources, Service
 from ledger import consumers, use_cases
 from ledger.servicer import LedgerServicer
 from ledger.settings import Settings
+from ledger.store import audit_origins
+from ledger.store.personal_data import PERSONAL_DATA
+
+# Once through the log after the upgrade that began to seal; nothing afterwards.
+SEAL_OLD_SECONDS = 60
 
 
 @asynccontextmanager
@@ -18,9 +23,13 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
     yield Service(
         grpc=[(add_LedgerServiceServicer_to_server, LedgerServicer(db))],
         subscriptions=consumers.subscriptions(),
-        jobs=[Job("snapshots", settings.snapshot_seconds, partial(use_cases.take_snapshot, db))],
+        jobs=[
+            Job("snapshots", settings.snapshot_seconds, partial(use_cases.take_snapshot, db)),
+            Job("seal_old_origins", SEAL_OLD_SECONDS, partial(audit_origins.seal_old, db)),
+        ],
         timeline=use_cases.timeline,
         totals=use_cases.totals,
+        personal_data=PERSONAL_DATA,
     )
 
 

@@ -14,7 +14,7 @@ from ledger.domain import chart, journals
 from ledger.domain.audit import AuditFilter, AuditRecord
 from ledger.domain.chart import AccountBalance
 from ledger.domain.journals import TEMPLATES, BookedJournal, FinancialEvent
-from ledger.store import commands, queries, snapshots
+from ledger.store import audit_origins, commands, queries, snapshots
 
 TIMELINE_ENTRIES_MAX = 200
 
@@ -30,7 +30,7 @@ async def post_journals(
 
 async def keep_audit(tx: Tx, records: Sequence[AuditRecord]) -> None:
     """Add *records* to the audit log, each once, whatever order they come in."""
-    await commands.add_audit(tx, sorted(records, key=_id))
+    await commands.add_audit(tx, await audit_origins.sealed(tx, sorted(records, key=_id)))
 
 
 def _id(record: AuditRecord) -> int:

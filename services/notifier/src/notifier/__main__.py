@@ -11,6 +11,7 @@ from notifier import consumers
 from notifier.gateways.smtp import Smtp
 from notifier.rendering import Renderer
 from notifier.settings import Settings
+from notifier.store.personal_data import personal_data
 from notifier.use_cases import mail_history
 from notifier.use_cases.alert_digests import AlertDigests
 from notifier.use_cases.mail_queue import MailQueue
@@ -38,11 +39,12 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         window = timedelta(seconds=settings.alert_digest_seconds)
         digests = AlertDigests(queue, resources.clock, settings.admin_email, window)
         yield Service(
-            subscriptions=consumers.subscriptions(queue, digests),
+            subscriptions=consumers.subscriptions(queue, digests, resources.sealer),
             workers=[queue.workers],
             jobs=[Job("close_windows", CLOSE_WINDOWS_SECONDS, partial(digests.close_windows, resources.db))],
             timeline=mail_history.timeline,
             totals=mail_history.totals,
+            personal_data=personal_data(timedelta(days=settings.mail_recipients_keep_days)),
         )
 
 

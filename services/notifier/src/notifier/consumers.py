@@ -6,6 +6,7 @@ from functools import partial
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from commdesk.payment.v1.events_pb2 import EmailPaymentFailed, EmailPaymentSucceeded
 from common.database import Tx
+from common.sealing import Sealer
 from common.subscriptions import Subscription
 from notifier import wire
 from notifier.domain.alert_digests import Alert
@@ -31,12 +32,14 @@ async def on_alerts_raised(tx: Tx, events: Sequence[Alert], digests: AlertDigest
     await digests.absorb_alerts(tx, events)
 
 
-def subscriptions(queue: MailQueue, digests: AlertDigests) -> list[Subscription]:
+def subscriptions(queue: MailQueue, digests: AlertDigests, sealer: Sealer) -> list[Subscription]:
     succeeded = partial(on_payments_succeeded, queue=queue)
     failed = partial(on_payments_failed, queue=queue)
     raised = partial(on_alerts_raised, digests=digests)
+    parse_succeeded = partial(wire.payment_succeeded, sealer)
+    parse_failed = partial(wire.payment_failed, sealer)
     return [
-        Subscription(QUEUE, EmailPaymentSucceeded, wire.payment_succeeded, succeeded, low_priority=True),
-        Subscription(QUEUE, EmailPaymentFailed, wire.payment_failed, failed, low_priority=True),
+        Subscription(QUEUE, EmailPaymentSucceeded, parse_succeeded, succeeded, low_priority=True),
+        Subscription(QUEUE, EmailPaymentFailed, parse_failed, failed, low_priority=True),
         Subscription(QUEUE, AdminAlertRaised, wire.alert_raised, raised, low_priority=True),
     ]

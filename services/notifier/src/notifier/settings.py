@@ -36,6 +36,9 @@ class Settings(ServiceSettings):
     # After an alert was mailed, others of its cause are gathered into one mail for this long, in seconds.
     alert_digest_seconds: int = Field(300, ge=1)
 
+    # How long it is kept to whom a mail went, in days; that it was sent stays.
+    mail_recipients_keep_days: int = Field(180, ge=1)
+
     @field_validator("admin_email", mode="before")
     @classmethod
     def _several_admins(cls, value: object) -> object:

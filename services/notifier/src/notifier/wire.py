@@ -6,16 +6,17 @@ from commdesk.payment.v1 import events_pb2 as pb
 from common import ids
 from common.events import from_micros
 from common.money import Money
+from common.sealing import EMAIL, NAME, Sealer
 from notifier.domain.alert_digests import Alert, parse_cause
 from notifier.domain.mails import FailedPayment, SucceededPayment
 
 
-def payment_succeeded(message: pb.EmailPaymentSucceeded) -> SucceededPayment:
+def payment_succeeded(sealer: Sealer, message: pb.EmailPaymentSucceeded) -> SucceededPayment:
     tax = message.tax
     return SucceededPayment(
         merchant_id=message.merchant_id,
-        recipient=message.recipient.email,
-        name=message.recipient.name,
+        recipient=sealer.open(EMAIL, message.recipient.email),
+        name=sealer.open(NAME, message.recipient.name),
         payment_id=ids.decode("pay", message.payment_id),
         order_id=message.order_id,
         transaction_id=message.transaction_id,
@@ -30,11 +31,11 @@ def payment_succeeded(message: pb.EmailPaymentSucceeded) -> SucceededPayment:
     )
 
 
-def payment_failed(message: pb.EmailPaymentFailed) -> FailedPayment:
+def payment_failed(sealer: Sealer, message: pb.EmailPaymentFailed) -> FailedPayment:
     return FailedPayment(
         merchant_id=message.merchant_id,
-        recipient=message.recipient.email,
-        name=message.recipient.name,
+        recipient=sealer.open(EMAIL, message.recipient.email),
+        name=sealer.open(NAME, message.recipient.name),
         payment_id=ids.decode("pay", message.payment_id),
         order_id=message.order_id,
         amount=_money(message.amount),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from commdesk.payment.v1.events_pb2 import EmailPaymentFailed, EmailPaymentSucceeded
 from common import ids
+from common.sealing import generated
 from notifier import rendering, wire
 from notifier.domain.alert_digests import Notice, alert_mail
 from notifier.domain.mails import REASONS, Mail, failure_mail, message_id, success_mail
@@ -19,6 +20,7 @@ from notifier.gateways.smtp import stuffed
 from notifier.rendering import Renderer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SEALER = generated()
 
 
 def _read(raw: bytes) -> EmailMessage:
@@ -29,11 +31,11 @@ def _read(raw: bytes) -> EmailMessage:
 
 
 def _success(event: EmailPaymentSucceeded) -> Mail:
-    return success_mail(wire.payment_succeeded(event), ids.new())
+    return success_mail(wire.payment_succeeded(SEALER, event), ids.new())
 
 
 def _failure(event: EmailPaymentFailed) -> Mail:
-    return failure_mail(wire.payment_failed(event), ids.new())
+    return failure_mail(wire.payment_failed(SEALER, event), ids.new())
 
 
 def _alert(notice: Notice) -> Mail:

@@ -15,6 +15,8 @@ def _settings(**changes: object) -> Settings:
         "rabbitmq_url": "amqp://localhost",
         "service_private_key": base64.b64encode(os.urandom(32)).decode(),
         "service_public_keys": {},
+        "encryption_keys": base64.b64encode(os.urandom(32)).decode(),
+        "blind_index_key": base64.b64encode(os.urandom(32)).decode(),
     }
     return Settings(**(needed | changes))  # type: ignore[arg-type]
 

@@ -10,6 +10,7 @@ from common.events import micros
 from ledger.domain.audit import AuditFilter, AuditRecord
 from ledger.domain.chart import AccountBalance
 from ledger.domain.journals import BookedEntry, BookedJournal
+from ledger.store import audit_origins
 from ledger.store.tables import audit_logs
 
 # Horizons above the oldest running transaction are from before a restore into a younger cluster: not to be trusted.
@@ -155,7 +156,7 @@ async def audit_records(tx: Tx, filter: AuditFilter) -> list[AuditRecord]:
         statement = statement.where(logs.actor_id == filter.actor_id)
     if filter.either:
         statement = statement.where(or_(logs.resource_id == filter.either, logs.actor_id == filter.either))
-    return [_audit_record(row) for row in await statements.run(tx, statement)]
+    return await audit_origins.opened(tx, [_audit_record(row) for row in await statements.run(tx, statement)])
 
 
 def _audit_record(row: Row) -> AuditRecord:

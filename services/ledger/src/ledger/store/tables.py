@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -137,6 +138,7 @@ audit_logs = Table(
     Column("resource_id", Text, nullable=False),
     Column("before_state", JSONB),
     Column("after_state", JSONB),
+    # Both sealed under the actor's key.
     Column("ip_address", Text),
     Column("user_agent", Text),
     Column("trace_id", Text, nullable=False),
@@ -148,4 +150,15 @@ audit_logs = Table(
     # The id is in order of time.
     Index("audit_logs_resource", "resource_id", "audit_id"),
     Index("audit_logs_actor", "actor_id", "audit_id", postgresql_where=text("actor_id is not null")),
+)
+
+# The keys under which the audit log seals where its actors were; sealed themselves, and empty once destroyed.
+subject_keys = Table(
+    "subject_keys",
+    metadata,
+    Column("subject", Text(collation="C"), primary_key=True),
+    Column("key", LargeBinary, nullable=False),
+    Column("created_at", _TIME, nullable=False, server_default=text("now()")),
+    Column("destroyed_at", _TIME),
+    CheckConstraint("(octet_length(key) = 0) = (destroyed_at is not null)"),
 )

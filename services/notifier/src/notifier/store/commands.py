@@ -7,19 +7,22 @@ from typing import Any
 from uuid import UUID
 
 from common.database import Tx
+from common.sealing import EMAIL
 from notifier.domain.alert_digests import Digest
 from notifier.domain.mails import MailOutcome, MailRecord
+from notifier.domain.recipients import suppression_key
 
 _INSERT_MAILS = """
-insert into emails (id, key, template, merchant_id, payment_id, order_id, recipient, status, reason, message_id,
-                    queued_at, finished_at)
-select id, key, template, merchant_id, payment_id, order_id, recipient, status, reason, message_id, :now,
-       case when status <> 'QUEUED' then cast(:now as timestamptz) end
+insert into emails (id, key, template, merchant_id, payment_id, order_id, recipient, recipient_index, status, reason,
+                    message_id, queued_at, finished_at)
+select id, key, template, merchant_id, payment_id, order_id, recipient, recipient_index, status, reason, message_id,
+       :now, case when status <> 'QUEUED' then cast(:now as timestamptz) end
 from unnest(cast(:ids as uuid[]), cast(:keys as text[]), cast(:templates as text[]),
             cast(:merchant_ids as text[]), cast(:payment_ids as uuid[]), cast(:order_ids as text[]),
-            cast(:recipients as text[]), cast(:statuses as text[]), cast(:reasons as text[]),
-            cast(:message_ids as text[]))
-     as row (id, key, template, merchant_id, payment_id, order_id, recipient, status, reason, message_id)
+            cast(:recipients as text[]), cast(:indexes as bytea[]), cast(:statuses as text[]),
+            cast(:reasons as text[]), cast(:message_ids as text[]))
+     as row (id, key, template, merchant_id, payment_id, order_id, recipient, recipient_index, status, reason,
+             message_id)
 on conflict (key) do nothing
 returning id
 """
@@ -67,7 +70,8 @@ async def insert_mails(tx: Tx, records: Sequence[MailRecord], now: datetime) -> 
         merchant_ids=[record.mail.merchant_id for record in ordered],
         payment_ids=[record.mail.payment_id for record in ordered],
         order_ids=[record.mail.order_id for record in ordered],
-        recipients=[record.mail.recipient for record in ordered],
+        recipients=[tx.sealer.seal(EMAIL, record.mail.recipient) for record in ordered],
+        indexes=[tx.sealer.blind_index(EMAIL, suppression_key(record.mail.recipient)) for record in ordered],
         statuses=[record.status for record in ordered],
         reasons=[record.reason for record in ordered],
         message_ids=[record.message_id for record in ordered],

@@ -4,10 +4,16 @@ from collections.abc import Collection
 from uuid import UUID
 
 from common.database import Tx
+from common.sealing import EMAIL
 from notifier.domain.mails import MailHistory, Status
 from notifier.domain.recipients import suppression_key
 
-_SUPPRESSED = "select address from suppressions where address = any(cast(:addresses as text[]))"
+# An operator may have entered an address in plain; it is sealed by the next pass.
+_SUPPRESSED = """
+select row.address from unnest(cast(:addresses as text[]), cast(:indexes as bytea[])) as row (address, address_index)
+where exists (select from suppressions s where s.address_index = row.address_index)
+   or exists (select from suppressions s where s.address = row.address)
+"""
 
 _MAILS_OF_PAYMENT = """
 select template, status, queued_at, finished_at, order_id, reason, attempts, provider_code
@@ -19,7 +25,8 @@ _COUNTS = "select status, count(*) as number from emails group by status"
 
 async def suppressed(tx: Tx, addresses: Collection[str]) -> set[str]:
     """The suppression keys of those *addresses* that must not be mailed."""
-    rows = await tx.execute(_SUPPRESSED, addresses=sorted({suppression_key(address) for address in addresses}))
+    keys = sorted({suppression_key(address) for address in addresses})
+    rows = await tx.execute(_SUPPRESSED, addresses=keys, indexes=[tx.sealer.blind_index(EMAIL, key) for key in keys])
     return set(rows.scalars())
 
 

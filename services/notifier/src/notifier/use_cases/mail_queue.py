@@ -21,6 +21,9 @@ MAILS_AT_ONCE = 128
 # Longer than the gateway's own limits for one mail, or a mail would go out twice.
 LEASE_SECONDS = 120
 
+# A mail is sealed whole: every value in it may name somebody.
+_MAIL = "mail"
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Mail).decode
 _mails = telemetry.counter("notifier_mails_total", "Mails by what became of them", ["template", "outcome"])
@@ -30,6 +33,7 @@ class MailQueue:
     """Mails to be sent: one intent for each."""
 
     def __init__(self, db: Database, gateway: MailGateway, renderer: Renderer, clock: Clock) -> None:
+        self._sealer = db.sealer
         self._gateway = gateway
         self._renderer = renderer
         self._clock = clock
@@ -56,11 +60,12 @@ class MailQueue:
         records = [mails.admit(mail, self._renderer.sender_domain, suppressed) for mail in unique]
         inserted = await commands.insert_mails(tx, records, self._clock.now())
         sendable = [record.mail for record in records if _is_sendable(record) and record.mail.email_id in inserted]
-        await self._intents.record(tx, {mail.email_id: _encode(mail) for mail in sendable})
+        payloads = {mail.email_id: self._sealer.seal_bytes(_MAIL, _encode(mail)) for mail in sendable}
+        await self._intents.record(tx, payloads)
 
     async def send_mail(self, intent: Intent) -> MailSent | MailRejected:
         """Render the mail and hand it over. Raises what the gateway raises when it must be tried again."""
-        mail = _decode(intent.payload)
+        mail = _decode(self._sealer.open_bytes(_MAIL, intent.payload))
         message = self._renderer.render(mail, self._clock.now())
         result = await self._gateway.send(mail.recipient, message, intent.attempt)
         _mails.of(mail.template, "sent" if isinstance(result, MailSent) else "failed").inc()
