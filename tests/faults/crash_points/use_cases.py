@@ -16,7 +16,7 @@ import grpc.aio
 
 from commdesk.common.v1 import delivery_pb2
 from commdesk.reconciler.v1 import reconciler_pb2
-from common import topology
+from common import ids, topology
 from common.services import SERVICES
 from ops import invariants, journey, virtual_users
 from ops.fleet_client import Answer
@@ -341,5 +341,9 @@ async def _(environment: Environment) -> AsyncIterator[None]:
     environment.expect(answer.data["user"]["email"] == email, "who signed up can sign in")
     yield
     async with environment.db() as db:
-        count = await db.fetchval("select count(*) from identity.users where email = $1", email)
+        count = await db.fetchval(
+            "select count(*) from identity.users u join identity.users mine using (merchant_id, email_index)"
+            " where mine.user_id = $1",
+            ids.decode("usr", answer.data["user"]["_id"]),
+        )
     environment.expect(count == 1, f"one account for an address (were {count})")
