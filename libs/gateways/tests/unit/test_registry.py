@@ -18,6 +18,8 @@ def settings(**fields: Any) -> GatewaySettings:
         "rabbitmq_url": "amqp://x",
         "service_private_key": KEY,
         "service_public_keys": {},
+        "encryption_keys": base64.b64encode(bytes(range(32))).decode(),
+        "blind_index_key": base64.b64encode(bytes(range(32))).decode(),
         "cashfree_secret_key": "cfsk_ma_test_key",
     }
     return GatewaySettings(**usual | fields)
