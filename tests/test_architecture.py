@@ -30,7 +30,7 @@ REQUIRED = {"__init__", "__main__", "settings", "domain", "use_cases"}
 OWN_NOUNS = {
     "fraud": {"in_flight"},  # requests that are scored and not announced yet: memory, not a store
     "identity": {"issuer", "passwords"},  # what signs tokens and what hashes, beside the domain
-    "notifier": {"rendering", "templates"},  # mails to bytes, and their texts
+    "notifier": {"rendering", "sealing", "templates"},  # mails to bytes, and their texts
 }
 HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fails"]
 # What a domain may not import.
