@@ -30,7 +30,7 @@ REQUIRED = {"__init__", "__main__", "settings", "domain", "use_cases"}
 OWN_NOUNS = {
     "fraud": {"in_flight"},  # requests that are scored and not announced yet: memory, not a store
     "identity": {"issuer", "passwords"},  # what signs tokens and what hashes, beside the domain
-    "notifier": {"rendering", "sealing", "templates"},  # mails to bytes, and their texts
+    "notifier": {"rendering", "templates"},  # mails to bytes, and their texts
 }
 HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fails"]
 # What a domain may not import.
@@ -42,7 +42,7 @@ FORBIDDEN_NAMES = {"utils", "helpers", "manager", "base", "misc", "common_utils"
 # A module is named by a noun; these gerunds are the field's nouns.
 GERUNDS = {
     "batching", "consuming", "testing", "pricing", "billing", "routing", "metering", "rendering", "signing", "dunning",
-    "matching",
+    "matching", "sealing",
 }  # fmt: skip
 # Records are `msgspec.Struct`s; what else makes a record has one of these names.
 OTHER_RECORDS = {"dataclass", "NamedTuple", "namedtuple", "TypedDict"}
