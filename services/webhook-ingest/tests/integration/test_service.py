@@ -11,6 +11,7 @@ from commdesk.webhook_ingest.v1 import events_pb2 as pb
 from common import ids
 from common.clock import SystemClock
 from common.database import Database
+from common.sealing import WEBHOOK_BODY
 from common.testing import Announce, RunningService, until
 
 
@@ -52,7 +53,7 @@ async def test_in_by_http_out_by_the_broker_and_back(
 
         await until(all_there)
     assert {event.event_id for event in received} == stored
-    assert sorted(event.body for event in received) == sorted(bodies)
+    assert sorted(db.sealer.open_bytes(WEBHOOK_BODY, event.body) for event in received) == sorted(bodies)
     await announce(
         [
             pb.WebhookProcessed(
