@@ -9,6 +9,7 @@ from tests.faults.scenarios import postgresql  # isort: skip
 from tests.faults.scenarios import schema  # isort: skip
 from tests.faults.scenarios import rabbitmq  # isort: skip
 from tests.faults.scenarios import redis  # isort: skip
+from tests.faults.scenarios import rights  # isort: skip
 from tests.faults.scenarios import operations  # isort: skip
 from tests.faults.scenarios import clocks  # isort: skip
 from tests.faults.scenarios import observers  # isort: skip
@@ -24,6 +25,7 @@ __all__ = [
     "processes",
     "rabbitmq",
     "redis",
+    "rights",
     "schema",
     "webhooks",
 ]

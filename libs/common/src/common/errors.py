@@ -130,6 +130,12 @@ class RequestInvalid(InvalidArgument):
     fix = "Correct the fields that are named; the API description shows the expected shape."
 
 
+class RightsOutdated(PermissionDenied):
+    """The caller's account has lost, since the access token was issued, the role, status or session that this needs."""
+
+    fix = "Refresh the access token, or ask an administrator."
+
+
 class LimitExceeded(InvalidArgument):
     """One request asks for more items than one request may; `fields` says which and how many are allowed."""
 

@@ -12,7 +12,18 @@ from loguru import logger
 
 from commdesk.common.v1.delivery_pb2_grpc import add_DeliveryServiceServicer_to_server
 from commdesk.common.v1.personal_data_pb2_grpc import add_PersonalDataServiceServicer_to_server
-from common import dead_letters, delivery, grpc_server, http_server, idempotency, metrics, table_passes, topology
+from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
+from common import (
+    dead_letters,
+    delivery,
+    grpc_server,
+    http_server,
+    idempotency,
+    metrics,
+    revocation_feed,
+    table_passes,
+    topology,
+)
 from common.broker import BrokerConnection, BrokerUnavailable, Publisher, stuck_is_lost
 from common.consuming import Consumer
 from common.database import is_transient
@@ -61,6 +72,7 @@ class Process:
         self._in_flight = http_server.InFlight()
         self._http: http_server.HttpServer | None = None
         self._grpc: grpc_server.GrpcServer | None = None
+        self._revocation_feed = self._make_revocation_feed()
         self._consumers = self._make_consumers()
         self._consuming_tasks: list[asyncio.Task[None]] = []
 
@@ -72,6 +84,7 @@ class Process:
         self._consuming_tasks = [
             self._roles.start(consumer.run(), f"consumer:{number}") for number, consumer in enumerate(self._consumers)
         ]
+        self._roles.start(self._revocation_feed.run(), "revocations")
         for intents in self._service.intents():
             self._roles.start(intents.run(), f"intents:{intents.kind}")
         for job in (*self._service.jobs, *self._own_jobs()):
@@ -132,6 +145,11 @@ class Process:
             http_server.app(self._service.http, config), self._settings.http_port, host=self._settings.bind_host
         )
 
+    def _make_revocation_feed(self) -> revocation_feed.RevocationFeed:
+        channel = self._resources.channel("identity", self._settings.identity_address)
+        stub = IdentityServiceStub(channel)  # type: ignore[no-untyped-call]
+        return revocation_feed.RevocationFeed(self._resources.user_tokens.revocations, stub)
+
     def _make_consumers(self) -> list[Consumer]:
         """One for each queue that is subscribed to, transient or not, and for the dead letters of each that we own."""
         consumer = partial(Consumer, self._consuming, clock=self._db.clock, guards=self._resources.guards)
@@ -147,7 +165,8 @@ class Process:
                     events_max=max(subscription.events_max for subscription in subscriptions),
                 )
             )
-        for name, listeners in self._service.transient_queues().items():
+        revocations = {revocation_feed.QUEUE: [self._revocation_feed.subscription]}
+        for name, listeners in (self._service.transient_queues() | revocations).items():
             memory = TransientHandler(self._name, CONTRACT.transient(name), listeners)
             consumers.append(consumer(name, memory.work, declare=memory.declare))
         for owned in CONTRACT.queues_of(self._name):

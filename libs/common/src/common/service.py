@@ -9,7 +9,9 @@ import grpc
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from common import delivery, grpc_client, grpc_server, http_server
+from common.authorization import Authorizer
 from common.batching import Batcher
 from common.clock import Clock
 from common.database import Database
@@ -104,6 +106,10 @@ class Resources:
         channel = grpc_client.channel(address, self.service_tokens, audience)
         self._channels.append(channel)
         return channel
+
+    def authorizer(self, address: str) -> Authorizer:
+        """Asks identity at *address* before acts of staff that move money or rights."""
+        return Authorizer(IdentityServiceStub(self.channel("identity", address)))  # type: ignore[no-untyped-call]
 
     async def close_channels(self) -> None:
         for channel in self._channels:

@@ -100,6 +100,8 @@ class ServiceSettings(BaseSettings):
     service_public_keys: dict[str, str]
     # Where identity publishes the keys of access tokens; empty accepts no such token.
     identity_jwks_url: str = ""
+    # host:port of identity's gRPC endpoint: whose access was revoked is asked there.
+    identity_address: str = "127.0.0.1:18035"
     # Verifies the HS256 access tokens of an older issuer, where JWT_HS256_ENABLED says so.
     jwt_secret: SecretStr | None = None
     # Whether HS256 access tokens signed with JWT_SECRET are accepted: of members only, for a day at most.

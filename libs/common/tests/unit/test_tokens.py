@@ -51,7 +51,7 @@ def claims(**changes: object) -> dict[str, object]:
         "exp": int(time.time()) + 60,
         "sub": "usr_1",
         "merchant_id": "mer_1",
-        "roles": ["user", "ADMIN"],
+        "roles": ["user", "Provider"],
         "email": "a@b.example",
         "name": "A",
         "phone": "1",
@@ -96,7 +96,7 @@ async def test_a_token_of_the_issuer_says_who_calls(issuer: Issuer):
         token = issuer.token()
         caller = await users.authenticate(token)
         assert (caller.user_id, caller.merchant_id, caller.token_id) == ("usr_1", "mer_1", "t1")
-        assert caller.roles == {"USER", "ADMIN"}
+        assert caller.roles == {"USER", "PROVIDER"}
         assert users.verify(token) is caller
 
 

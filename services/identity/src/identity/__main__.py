@@ -52,6 +52,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         sign_ups = SignUps(db, clock, passwords, sessions, sign_up_policy(settings))
         logins = Logins(db, clock, passwords, sessions, login_policy(settings))
         profiles = Profiles(db, redis, clock)
+        deletion = partial(delete_expired, db, clock, settings.token_expiry)
         yield Service(
             http=routes.routes(
                 db,
@@ -63,9 +64,9 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 password_changes=PasswordChanges(db, clock, passwords, logins),
                 key_set=issuer.key_set,
             ),
-            grpc=[(add_IdentityServiceServicer_to_server, IdentityServicer(db))],
+            grpc=[(add_IdentityServiceServicer_to_server, IdentityServicer(db, clock, settings.token_expiry))],
             workers=[sessions.workers, sign_ups.workers, logins.workers, profiles.workers],
-            jobs=[Job("delete_expired", DELETE_EXPIRED_SECONDS, partial(delete_expired, db, clock))],
+            jobs=[Job("delete_expired", DELETE_EXPIRED_SECONDS, deletion)],
             timeline=users.timeline,
             personal_data=PERSONAL_DATA,
         )

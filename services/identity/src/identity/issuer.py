@@ -41,7 +41,7 @@ class Issuer:
         self.key_set = KeySetView([_key_view(key) for key in dict.fromkeys([public, *others])])
 
     def access_token(self, user: User, session: Session, now: datetime) -> str:
-        """Names user, merchant and roles until *life* is over. It cannot be revoked."""
+        """Names user, merchant and roles until *life* is over, or until its session or the user's rights end."""
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -51,6 +51,8 @@ class Issuer:
             "email": user.email,
             "name": user.profile.name,
             "phone": user.profile.phone,
+            # Revocations name it: tokens of an older version than the one in which rights were lost are refused.
+            "user_version": user.version,
             "jti": f"{ids.encode('ses', session.session_id)}.{session.generation}",
             "iat": int(now.timestamp()),
             "exp": int((now + self.life).timestamp()),

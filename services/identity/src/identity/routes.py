@@ -6,6 +6,7 @@ from importlib import resources
 from common import reference_page
 from common.clock import Clock
 from common.database import Database
+from common.errors import RightsOutdated
 from common.http_server import Call, Empty, Encoded, Route, encode
 from identity.domain.errors import (
     AdministratorIsLast,
@@ -15,7 +16,6 @@ from identity.domain.errors import (
     PasswordWrong,
     RefreshTokenInvalid,
     RefreshTokenReused,
-    RightsOutdated,
     RoleNotSelfService,
     RoleUnknown,
     UserInactive,

@@ -1,19 +1,38 @@
 """The gRPC endpoint."""
 
+from datetime import timedelta
+
 from commdesk.identity.v1 import identity_pb2 as pb
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceServicer
+from common.clock import Clock
 from common.database import Database
 from common.grpc_server import CallContext
-from identity.use_cases import users
+from identity.use_cases import authorizations, revocations, users
 from identity.wire import requests, views
 
 
 class IdentityServicer(IdentityServiceServicer):
     """See protos/commdesk/identity/v1/identity.proto."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, clock: Clock, token_life: timedelta) -> None:
         self._db = db
+        self._clock = clock
+        self._token_life = token_life
 
     async def GetUsers(self, request: pb.GetUsersRequest, context: CallContext) -> pb.GetUsersResponse:
         listed = await users.list_users(self._db, requests.user_ids(request.user_ids))
         return pb.GetUsersResponse(users=[views.user_message(user) for user in listed])
+
+    async def Authorize(self, request: pb.AuthorizeRequest, context: CallContext) -> pb.AuthorizeResponse:
+        refusals = await authorizations.authorize_acts(
+            self._db, self._clock, [requests.act(message) for message in request.acts]
+        )
+        return pb.AuthorizeResponse(results=[views.authorize_result(refusal) for refusal in refusals])
+
+    async def ListRevocations(
+        self, request: pb.ListRevocationsRequest, context: CallContext
+    ) -> pb.ListRevocationsResponse:
+        now = self._clock.now()
+        since = max(requests.since(request), now - self._token_life - revocations.LEEWAY)
+        page = await revocations.list_revocations(self._db, since, requests.after_id(request), request.limit)
+        return views.revocations_page(page, now, self._token_life)

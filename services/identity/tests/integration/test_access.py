@@ -10,10 +10,10 @@ from common import ids
 from common.clock import FakeClock
 from common.context import Context
 from common.database import Database
-from common.errors import DomainError
+from common.errors import DomainError, RightsOutdated
 from common.testing import published
 from identity.domain.changes import AccessChange
-from identity.domain.errors import AdministratorIsLast, RightsOutdated, RoleUnknown, UserNotFound
+from identity.domain.errors import AdministratorIsLast, RoleUnknown, UserNotFound
 from identity.domain.users import Access, Status, User
 from identity.use_cases import users
 from identity.use_cases.access import change_access

@@ -145,7 +145,7 @@ async def test_what_has_expired_is_deleted(db: Database, clock: FakeClock, enrol
     _, session = await enrol()
     await count_attempts(db, clock, POLICY, [LoginAttempt("mer_commdesk", "a@example.com", HERE)])
     clock.advance(seconds=LIFE.total_seconds() + 1)
-    await delete_expired(db, clock)
+    await delete_expired(db, clock, timedelta(minutes=15))
     async with db.begin() as tx:
         assert await commands.lock_sessions(tx, {session.session_id}) == {}
         assert (await tx.execute("select count(*) from login_throttles")).scalar() == 0

@@ -67,9 +67,10 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             db, clock, lookups, settings.decisions, settings.closed_checks_per_minute, settings.sweep_seconds
         )
         confirmations = Confirmations(db, clock, lookups, settings.decisions, settings.confirmations_per_minute)
+        authorizer = resources.authorizer(settings.identity_address)
         test_domains = settings.environment != "production"
         yield Service(
-            http=routes.routes(Endpoints(db, create, verification, cancellations, test_domains)),
+            http=routes.routes(Endpoints(db, create, verification, cancellations, authorizer, test_domains)),
             grpc=[(add_PaymentServiceServicer_to_server, PaymentServicer(db))],
             subscriptions=consumers.subscriptions(
                 db, clock, gateways, lookups, ConsumerSettings(settings.decisions, settings.invoice_prefix)

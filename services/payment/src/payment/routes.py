@@ -5,7 +5,10 @@ from typing import Any
 
 import msgspec
 
+from common.authorization import Authorizer
 from common.database import Database
+from common.errors import RightsOutdated
+from common.grpc_client import CalleeUnavailable
 from common.http_server import Call, Encoded, Route
 from common.pages import Page
 from common.sealing import Sealer
@@ -38,6 +41,8 @@ _CANCEL_ERRORS = (
     errors.PaymentNotFound,
     errors.PaymentNotCancellable,
     errors.PaymentUnresolved,
+    RightsOutdated,
+    CalleeUnavailable,
 )
 _VERIFY_ERRORS = (errors.PaymentNotFound, errors.VerificationLimitExceeded, GatewayUnsupported)
 
@@ -49,6 +54,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     create: CreatePayment
     verification: Verification
     cancellations: Cancellations
+    authorizer: Authorizer
     # Addresses under .test are taken for addresses: everywhere but in production.
     test_domains: bool
 
@@ -74,7 +80,7 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
               errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/{{paymentId}}/public", partial(read_public_payment, db), answer=PublicView,
               public=True, errors=[errors.PaymentNotFound]),
-        Route("POST", f"{PREFIX}/{{paymentId}}/cancel", partial(cancel_payment, db, use_cases.cancellations),
+        Route("POST", f"{PREFIX}/{{paymentId}}/cancel", partial(cancel_payment, use_cases),
               answer=PaymentView, errors=_CANCEL_ERRORS),
     ]  # fmt: skip
 
@@ -133,8 +139,10 @@ async def read_public_payment(db: Database, call: Call) -> PublicView:
     return views.public_view(await payments.find_public_payment(db, call.path["paymentId"]))
 
 
-async def cancel_payment(db: Database, cancellations: Cancellations, call: Call) -> PaymentView:
+async def cancel_payment(use_cases: Endpoints, call: Call) -> PaymentView:
     """Close an unpaid payment's order at the gateway: the owner's right, and for others FINANCE's and ADMIN's."""
-    payment = await payments.find_payment_to_cancel(db, call.caller, call.path["paymentId"])
-    origin = requests.origin(call.caller, call.context, db.sealer)
-    return views.payment_view(await cancellations.cancel(payment.id, origin), call.caller.user_id)
+    payment = await payments.find_payment_to_cancel(
+        use_cases.db, use_cases.authorizer, call.caller, call.path["paymentId"]
+    )
+    origin = requests.origin(call.caller, call.context, use_cases.db.sealer)
+    return views.payment_view(await use_cases.cancellations.cancel(payment.id, origin), call.caller.user_id)

@@ -104,6 +104,7 @@ def settings(
         "GATEWAY_LOOKUP_TIMEOUT_SECONDS": "2",
         # Spacing is tested where it is the subject: in real time it would hold up the other tests.
         "VERIFY_INTERVAL_SECONDS": "0",
+        "IDENTITY_ADDRESS": f"127.0.0.1:{neighbours.port}",
         "FRAUD_ADDRESS": f"127.0.0.1:{neighbours.port}",
         "WALLET_ADDRESS": f"127.0.0.1:{neighbours.port}",
     }

@@ -384,6 +384,22 @@ async def test_who_sees_the_checkout_session_and_who_cancels(
     assert await world.status(data) == ("CANCELLED" if cancels == 200 else "PENDING")
 
 
+async def test_staff_cancel_only_with_rights_that_they_have_now(world: World) -> None:
+    data = await world.created()
+    world.identity.dismissed.add("usr_finance")
+    response = await world.cancel(data, "usr_finance", "FINANCE")
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "rights_outdated")
+    [act] = world.identity.acts
+    assert (act.user_id, act.merchant_id, list(act.roles)) == ("usr_finance", "mer_commdesk", ["ADMIN", "FINANCE"])
+    assert await world.status(data) == "PENDING"
+    # Without an answer nothing is done, and the owner needs none.
+    await world.neighbours.stop(0)
+    response = await world.cancel(data, "usr_admin", "ADMIN")
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "callee_unavailable")
+    assert await world.status(data) == "PENDING"
+    assert (await world.cancel(data)).status_code == 200
+
+
 # ── Fraud's reviews ──────────────────────────────────────────────────────────────────────────────────────────────
 
 

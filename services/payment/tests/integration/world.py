@@ -12,8 +12,10 @@ import httpx
 import pytest
 from google.protobuf.message import Message
 
+from commdesk.common.v1.common_pb2 import Error
 from commdesk.common.v1.common_pb2 import Money as MoneyMessage
 from commdesk.fraud.v1 import fraud_pb2, fraud_pb2_grpc
+from commdesk.identity.v1 import identity_pb2, identity_pb2_grpc
 from commdesk.wallet.v1 import wallet_pb2, wallet_pb2_grpc
 from commdesk.webhook_ingest.v1.events_pb2 import WebhookReceived
 from common import ids
@@ -70,14 +72,33 @@ def _type(body: bytes) -> str:
         return "?"
 
 
-class Neighbours:
-    """Fraud and wallet on a port of their own."""
+class Identity(identity_pb2_grpc.IdentityServiceServicer):
+    """Lets everybody act but those whom a test dismissed."""
 
     def __init__(self) -> None:
-        self.fraud, self.wallet = Fraud(), Wallet()
+        self.dismissed: set[str] = set()
+        self.acts: list[identity_pb2.Act] = []
+
+    async def Authorize(self, request: identity_pb2.AuthorizeRequest, context: Any) -> identity_pb2.AuthorizeResponse:
+        self.acts += request.acts
+        refused = Error(code="rights_outdated", kind="PermissionDenied", message="no more")
+        return identity_pb2.AuthorizeResponse(
+            results=[
+                identity_pb2.AuthorizeResult(error=refused if act.user_id in self.dismissed else None)
+                for act in request.acts
+            ]
+        )
+
+
+class Neighbours:
+    """Fraud, wallet and identity on a port of their own."""
+
+    def __init__(self) -> None:
+        self.fraud, self.wallet, self.identity = Fraud(), Wallet(), Identity()
         self.server = grpc.aio.server()
         fraud_pb2_grpc.add_FraudServiceServicer_to_server(self.fraud, self.server)  # type: ignore[no-untyped-call]
         wallet_pb2_grpc.add_WalletServiceServicer_to_server(self.wallet, self.server)  # type: ignore[no-untyped-call]
+        identity_pb2_grpc.add_IdentityServiceServicer_to_server(self.identity, self.server)  # type: ignore[no-untyped-call]
         self.port = self.server.add_insecure_port("127.0.0.1:0")
 
 
@@ -107,6 +128,8 @@ class World:
         self.sandbox = sandbox
         self.fraud = neighbours.fraud
         self.wallet = neighbours.wallet
+        self.identity = neighbours.identity
+        self.neighbours = neighbours.server
         self.hooks = receiver.bodies
         self.notify_url = receiver.url
         self._served = served

@@ -15,7 +15,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from loguru import logger
 
+from common.tokens.callers import Caller
 from common.tokens.jwts import LEEWAY_SECONDS, TokenInvalid, Verified, claims_of, header_of
+from common.tokens.revocations import Revocations
 from common.tokens.roles import MEMBER_ROLES
 
 JWKS_REFRESH_SECONDS = 300.0
@@ -33,18 +35,6 @@ FIRST_MERCHANT_ID = "mer_commdesk"
 
 # Ids travel on in metadata and logs, so they are plain.
 _is_plain = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """The person, as the token's issuer vouches for them. *roles* are upper case."""
-
-    user_id: str
-    merchant_id: str
-    roles: frozenset[str] = frozenset()
-    email: str = ""
-    name: str = ""
-    phone: str = ""
-    token_id: str = ""
 
 
 class _UnknownKey(TokenInvalid):
@@ -75,6 +65,7 @@ class UserTokens:
         self._hs_secret = hs_secret or None
         self._issuer = issuer
         self._audience = audience
+        self.revocations = Revocations()
         self._keys: Mapping[str, Ed25519PublicKey] = {}
         self._verified: Verified[Caller] = Verified()
         self._refreshing = asyncio.Lock()
@@ -96,8 +87,10 @@ class UserTokens:
                 await self._background
 
     def verify(self, token: str) -> Caller:
-        """The caller. Raises TokenInvalid or TokenExpired."""
-        return self._verified.get(token) or self._verify(token)
+        """The caller. Raises TokenInvalid, TokenExpired, TokenRevoked or RevocationsUnknown."""
+        caller = self._verified.get(token) or self._verify(token)
+        self.revocations.check(caller)
+        return caller
 
     async def authenticate(self, token: str) -> Caller:
         """As `verify`; an unknown key id makes it fetch the keys, at most every ten seconds."""
@@ -207,6 +200,7 @@ def _caller(claims: Mapping[str, Any], *, merchant_id: str) -> Caller:
     roles = claims.get("roles") or []
     if isinstance(roles, str):
         roles = [roles]
+    methods = claims.get("amr")
     if not all(isinstance(value, str) for value in texts.values()) or not isinstance(roles, list):
         raise TokenInvalid("a claim of the token has the wrong type")
     merchant_id = texts["merchant_id"] or merchant_id
@@ -220,4 +214,17 @@ def _caller(claims: Mapping[str, Any], *, merchant_id: str) -> Caller:
         name=texts["name"],
         phone=texts["phone"],
         token_id=texts["jti"],
+        # Identity's token ids begin with the session's; other issuers' may look like anything.
+        session_id=texts["jti"].partition(".")[0] if texts["jti"].startswith("ses_") else "",
+        user_version=_count(claims, "user_version"),
+        issued_at_seconds=int(claims["iat"]),
+        authenticated_at_seconds=_count(claims, "auth_time"),
+        methods=frozenset(str(method) for method in methods) if isinstance(methods, list) else frozenset(),
+        is_email_verified=claims.get("email_verified") is True,
     )
+
+
+def _count(claims: Mapping[str, Any], name: str) -> int:
+    """A claim that is a whole number; what is none, or absent, is as good as the oldest."""
+    value = claims.get(name)
+    return value if type(value) is int and 0 <= value < 2**53 else 0

@@ -5,7 +5,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AccessRevoked(_message.Message):
-    __slots__ = ("event_id", "time_unix_micros", "merchant_id", "user_id", "session_id", "api_key_id", "not_before_unix_micros", "reason")
+    __slots__ = ("event_id", "time_unix_micros", "merchant_id", "user_id", "session_id", "api_key_id", "not_before_unix_micros", "reason", "user_version")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -14,6 +14,7 @@ class AccessRevoked(_message.Message):
     API_KEY_ID_FIELD_NUMBER: _ClassVar[int]
     NOT_BEFORE_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    USER_VERSION_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     time_unix_micros: int
     merchant_id: str
@@ -22,4 +23,5 @@ class AccessRevoked(_message.Message):
     api_key_id: str
     not_before_unix_micros: int
     reason: str
-    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., user_id: _Optional[str] = ..., session_id: _Optional[str] = ..., api_key_id: _Optional[str] = ..., not_before_unix_micros: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    user_version: int
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., user_id: _Optional[str] = ..., session_id: _Optional[str] = ..., api_key_id: _Optional[str] = ..., not_before_unix_micros: _Optional[int] = ..., reason: _Optional[str] = ..., user_version: _Optional[int] = ...) -> None: ...

@@ -1,3 +1,4 @@
+from commdesk.common.v1 import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -5,6 +6,70 @@ from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class AuthorizeRequest(_message.Message):
+    __slots__ = ("acts",)
+    ACTS_FIELD_NUMBER: _ClassVar[int]
+    acts: _containers.RepeatedCompositeFieldContainer[Act]
+    def __init__(self, acts: _Optional[_Iterable[_Union[Act, _Mapping]]] = ...) -> None: ...
+
+class Act(_message.Message):
+    __slots__ = ("user_id", "merchant_id", "session_id", "roles")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    merchant_id: str
+    session_id: str
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., session_id: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class AuthorizeResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[AuthorizeResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[AuthorizeResult, _Mapping]]] = ...) -> None: ...
+
+class AuthorizeResult(_message.Message):
+    __slots__ = ("error",)
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    error: _common_pb2.Error
+    def __init__(self, error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
+
+class ListRevocationsRequest(_message.Message):
+    __slots__ = ("since_unix_micros", "after_id", "limit")
+    SINCE_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    AFTER_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    since_unix_micros: int
+    after_id: str
+    limit: int
+    def __init__(self, since_unix_micros: _Optional[int] = ..., after_id: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListRevocationsResponse(_message.Message):
+    __slots__ = ("revocations", "now_unix_micros", "token_life_seconds")
+    REVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    NOW_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_LIFE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    revocations: _containers.RepeatedCompositeFieldContainer[Revocation]
+    now_unix_micros: int
+    token_life_seconds: int
+    def __init__(self, revocations: _Optional[_Iterable[_Union[Revocation, _Mapping]]] = ..., now_unix_micros: _Optional[int] = ..., token_life_seconds: _Optional[int] = ...) -> None: ...
+
+class Revocation(_message.Message):
+    __slots__ = ("revocation_id", "revoked_unix_micros", "session_id", "user_id", "user_version")
+    REVOCATION_ID_FIELD_NUMBER: _ClassVar[int]
+    REVOKED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    revocation_id: str
+    revoked_unix_micros: int
+    session_id: str
+    user_id: str
+    user_version: int
+    def __init__(self, revocation_id: _Optional[str] = ..., revoked_unix_micros: _Optional[int] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., user_version: _Optional[int] = ...) -> None: ...
 
 class GetUsersRequest(_message.Message):
     __slots__ = ("user_ids",)

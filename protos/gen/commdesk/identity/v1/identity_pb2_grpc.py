@@ -39,6 +39,16 @@ class IdentityServiceStub:
                 request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetUsersRequest.SerializeToString,
                 response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetUsersResponse.FromString,
                 _registered_method=True)
+        self.Authorize = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/Authorize',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.AuthorizeRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.AuthorizeResponse.FromString,
+                _registered_method=True)
+        self.ListRevocations = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/ListRevocations',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -51,6 +61,20 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Authorize(self, request, context):
+        """Whether users may do, at this moment, what they are about to do. Asked before acts that move money or rights.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRevocations(self, request, context):
+        """Accesses that were revoked lately, in the order of their ids; older than the life of an access token is left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +82,16 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.GetUsers,
                     request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetUsersRequest.FromString,
                     response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetUsersResponse.SerializeToString,
+            ),
+            'Authorize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Authorize,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.AuthorizeRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.AuthorizeResponse.SerializeToString,
+            ),
+            'ListRevocations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRevocations,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +121,60 @@ class IdentityService:
             '/commdesk.identity.v1.IdentityService/GetUsers',
             commdesk_dot_identity_dot_v1_dot_identity__pb2.GetUsersRequest.SerializeToString,
             commdesk_dot_identity_dot_v1_dot_identity__pb2.GetUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Authorize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/Authorize',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.AuthorizeRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.AuthorizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRevocations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/ListRevocations',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,15 +3,37 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from common.errors import DomainError
+from msgspec import Struct
+
+from common.errors import DomainError, RightsOutdated
 from identity.domain.changes import AccessChange
-from identity.domain.errors import AdministratorIsLast, RightsOutdated, RoleUnknown, UserNotFound
+from identity.domain.errors import AdministratorIsLast, RoleUnknown, UserNotFound
 from identity.domain.users import ADMIN, Access, Status, User
 
 
 def is_administrator(user: User | None, merchant_id: str) -> bool:
     """Whether *user*, as the database knows them now, is an active administrator of *merchant_id*."""
     return user is not None and user.merchant_id == merchant_id and user.is_active and ADMIN in user.access.roles
+
+
+class Act(Struct, frozen=True):
+    """What a user is about to do elsewhere; any one of *roles* suffices. Ids that are none of ours are None."""
+
+    user_id: UUID | None
+    merchant_id: str
+    session_id: UUID | None
+    roles: frozenset[str]
+
+
+def refusal(act: Act, user: User | None, session_owner: UUID | None) -> RightsOutdated | None:
+    """Why *user* may not do it now; *session_owner* is whose the open session is, None when it is not open."""
+    if user is None or user.merchant_id != act.merchant_id or not user.is_active:
+        return RightsOutdated("the account is not active")
+    if session_owner != user.user_id:
+        return RightsOutdated("the session has ended")
+    if user.access.roles.isdisjoint(act.roles):
+        return RightsOutdated("your roles do not allow this any more")
+    return None
 
 
 def changed_access(

@@ -53,12 +53,6 @@ class UserInactive(PermissionDenied):
     fix = "Ask an administrator to activate the account."
 
 
-class RightsOutdated(PermissionDenied):
-    """The caller's account has lost, since the access token was issued, the role or status that this needs."""
-
-    fix = "Refresh the access token, or ask an administrator."
-
-
 class AdministratorIsLast(FailedPrecondition):
     """The merchant would be left without an active administrator."""
 

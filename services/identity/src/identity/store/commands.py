@@ -6,6 +6,7 @@ from uuid import UUID
 
 from common.database import Tx
 from common.sealing import EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
+from identity.domain.revocations import Revocation
 from identity.domain.sessions import Session
 from identity.domain.throttles import Throttle
 from identity.domain.users import User
@@ -79,6 +80,12 @@ from unnest(
     cast(:reasons as text[]))
     as c (session_id, generation, token_hash, rotated_at, expires_at, revoked_at, revoked_because)
 where s.session_id = c.session_id
+"""
+_INSERT_REVOCATIONS = """
+insert into revocations (revocation_id, user_id, merchant_id, session_id, user_version, reason, revoked_at)
+select * from unnest(
+    cast(:revocation_ids as uuid[]), cast(:user_ids as uuid[]), cast(:merchant_ids as text[]),
+    cast(:session_ids as uuid[]), cast(:versions as int[]), cast(:reasons as text[]), cast(:times as timestamptz[]))
 """
 _INSERT_THROTTLES = """
 insert into login_throttles (key, attempts, window_ends_at)
@@ -236,6 +243,22 @@ async def save_sessions(tx: Tx, sessions: Sequence[Session]) -> None:
     )
 
 
+async def insert_revocations(tx: Tx, revocations: Sequence[Revocation]) -> None:
+    if not revocations:
+        return
+    ordered = sorted(revocations, key=lambda revocation: revocation.revocation_id)
+    await tx.execute(
+        _INSERT_REVOCATIONS,
+        revocation_ids=[revocation.revocation_id for revocation in ordered],
+        user_ids=[revocation.user_id for revocation in ordered],
+        merchant_ids=[revocation.merchant_id for revocation in ordered],
+        session_ids=[revocation.session_id for revocation in ordered],
+        versions=[revocation.user_version for revocation in ordered],
+        reasons=[revocation.reason for revocation in ordered],
+        times=[revocation.revoked_at for revocation in ordered],
+    )
+
+
 async def lock_throttles(tx: Tx, keys: Collection[bytes], now: datetime) -> dict[bytes, Throttle]:
     """One for every key, made when it is missing; nobody else changes them until *tx* ends."""
     ordered = sorted(set(keys))
@@ -254,7 +277,8 @@ async def save_throttles(tx: Tx, throttles: Collection[Throttle]) -> None:
     )
 
 
-async def delete_expired(tx: Tx, now: datetime) -> None:
-    """Delete throttles and sessions whose time is over."""
+async def delete_expired(tx: Tx, now: datetime, *, revocations_before: datetime) -> None:
+    """Delete throttles, sessions and revocations whose time is over."""
+    await tx.execute("delete from revocations where revoked_at < :before", before=revocations_before)
     await tx.execute("delete from login_throttles where window_ends_at < :now", now=now)
     await tx.execute("delete from sessions where expires_at < :now", now=now)

@@ -1,9 +1,11 @@
 """Reads without locks."""
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from common.database import Tx
+from identity.domain.revocations import Revocation
 from identity.domain.sessions import Session
 from identity.domain.users import User
 from identity.store import rows
@@ -35,6 +37,13 @@ select u.merchant_id, u.user_id from users u join user_roles r on r.user_id = u.
 where r.role = 'ADMIN' and u.status = 'ACTIVE' and u.merchant_id = any(cast(:merchant_ids as text[]))
 """
 _USERS_OF_ADDRESS = _USERS + "where u.email_index = :email_index order by u.user_id limit 1"
+_REVOCATIONS = """
+select * from revocations where revoked_at >= :since and revocation_id > :after_id order by revocation_id limit :limit
+"""
+_OPEN_SESSIONS = """
+select session_id, user_id from sessions
+where session_id = any(cast(:session_ids as uuid[])) and revoked_at is null and expires_at > :now
+"""
 _USERS_OF_SESSIONS = "select user_id from sessions where session_id = any(cast(:session_ids as uuid[]))"
 _RECENT_SESSIONS = "select * from sessions where user_id = :user_id order by session_id desc limit :limit"
 
@@ -69,6 +78,18 @@ async def user_of_any_merchant(tx: Tx, email: str) -> User | None:
     """The oldest user with this address, without regard to case; None when there is none."""
     user_rows = await tx.execute(_USERS_OF_ADDRESS, email_index=rows.email_index(tx.sealer, email))
     return rows.user(user_rows[0], tx.sealer) if user_rows else None
+
+
+async def revocations(tx: Tx, since: datetime, after_id: UUID | None, limit: int) -> list[Revocation]:
+    """Those of *since* and later with higher ids than *after_id*, by id."""
+    found = await tx.execute(_REVOCATIONS, since=since, after_id=after_id or UUID(int=0), limit=limit)
+    return [rows.revocation(row) for row in found]
+
+
+async def open_sessions(tx: Tx, session_ids: Collection[UUID], now: datetime) -> dict[UUID, UUID]:
+    """Whose they are, of those that are neither ended nor expired."""
+    open_rows = await tx.execute(_OPEN_SESSIONS, session_ids=list(session_ids), now=now)
+    return {row.session_id: row.user_id for row in open_rows}
 
 
 async def users_of_sessions(tx: Tx, session_ids: Collection[UUID]) -> set[UUID]:

@@ -2,6 +2,7 @@
 
 from common.database import Row
 from common.sealing import EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
+from identity.domain.revocations import Revocation
 from identity.domain.sessions import Device, Session
 from identity.domain.throttles import Throttle
 from identity.domain.users import Access, Profile, Status, User
@@ -43,6 +44,18 @@ def session(row: Row, sealer: Sealer) -> Session:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         revoked_because=row.revoked_because,
+    )
+
+
+def revocation(row: Row) -> Revocation:
+    return Revocation(
+        revocation_id=row.revocation_id,
+        merchant_id=row.merchant_id,
+        user_id=row.user_id,
+        session_id=row.session_id,
+        user_version=row.user_version,
+        reason=row.reason,
+        revoked_at=row.revoked_at,
     )
 
 

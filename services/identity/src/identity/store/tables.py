@@ -100,6 +100,21 @@ sessions = Table(
     postgresql_with={"fillfactor": 70},
 )
 
+# Accesses that ended before their tokens, for as long as those live: read by every service when it starts, and after.
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("revocation_id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.user_id"), nullable=False),
+    Column("merchant_id", _IDENTIFIER, ForeignKey("merchants.merchant_id"), nullable=False),
+    Column("session_id", Uuid),
+    Column("user_version", Integer),
+    Column("reason", Text, nullable=False),
+    Column("revoked_at", _MOMENT, nullable=False),
+    CheckConstraint("(session_id is null) <> (user_version is null)"),
+    Index("revocations_by_time", "revoked_at"),
+)
+
 # Keys are hashes: nothing in here names a user or an address.
 login_throttles = Table(
     "login_throttles",

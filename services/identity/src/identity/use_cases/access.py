@@ -10,14 +10,14 @@ from common import outbox
 from common.clock import Clock
 from common.database import Database, retried
 from common.errors import DomainError
-from identity.domain import users
+from identity.domain import revocations, users
 from identity.domain.access import changed_access, is_administrator
 from identity.domain.changes import AccessChange
 from identity.domain.users import User
 from identity.store import commands, queries
 from identity.use_cases.batches import only
 from identity.use_cases.profiles import Profiles
-from identity.use_cases.sessions import end_sessions
+from identity.use_cases.revocations import announce, end_sessions
 from identity.wire import events
 
 
@@ -67,7 +67,9 @@ async def change_access(db: Database, clock: Clock, changes: Sequence[AccessChan
         await commands.save_users(tx, [user for user, _ in changed.values()])
         for actor in sorted({actor for _, actor in changed.values()}):
             await commands.save_roles(tx, [user for user, by in changed.values() if by == actor], granted_by=actor)
-        inactive = {user_id for user_id, (user, _) in changed.items() if not user.is_active}
+        now = clock.now()
+        await announce(tx, [revocations.of_user(user, "access_changed", now) for user, _ in changed.values()])
+        inactive = {user_id: user for user_id, (user, _) in changed.items() if not user.is_active}
         await end_sessions(tx, clock, inactive, "user_inactive")
         await outbox.append(tx, audits)
     return results

@@ -19,7 +19,7 @@ from identity.passwords import Passwords
 from identity.store import commands
 from identity.use_cases.batches import only
 from identity.use_cases.logins import LoginAttempt, Logins
-from identity.use_cases.sessions import end_sessions
+from identity.use_cases.revocations import end_sessions
 from identity.wire import events
 
 
@@ -89,6 +89,6 @@ async def change_passwords(db: Database, clock: Clock, changes: Sequence[Passwor
                 audits.append(events.user_audit("user.password_changed", user, change.origin, clock.now()))
                 results.append(user)
         await commands.save_users(tx, list(changed.values()))
-        await end_sessions(tx, clock, changed.keys(), "password_changed", keep=kept)
+        await end_sessions(tx, clock, changed, "password_changed", keep=kept)
         await outbox.append(tx, audits)
     return results

@@ -1,6 +1,6 @@
 """Open sessions, refresh and end them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -13,7 +13,7 @@ from common import context, ids, outbox
 from common.batching import Batcher
 from common.clock import Clock
 from common.context import Context
-from common.database import Database, Tx, retried
+from common.database import Database, retried
 from common.errors import DomainError
 from common.redis import best_effort
 from common.runtime import Workers
@@ -23,6 +23,7 @@ from identity.domain.sessions import Device, LogOut, OpenedSession, Rotation, Se
 from identity.domain.users import User
 from identity.issuer import Issuer
 from identity.store import commands, queries
+from identity.use_cases.revocations import LEEWAY, save_ended
 from identity.wire import events, views
 
 # Best-effort cache in Redis, for support: where a user's latest login came from. Nothing depends on it.
@@ -108,14 +109,16 @@ async def refresh_sessions(
                     events.user_audit("user.refresh_token_reused", user, refresh.origin, now, actor="unknown")
                 )
             results.append(refusal or (user, after))
-        await commands.save_sessions(tx, list(changed.values()))
+        ended = {session_id: session for session_id, session in changed.items() if session.revoked_at is not None}
+        await commands.save_sessions(tx, [session for session in changed.values() if session.session_id not in ended])
+        await save_ended(tx, ended.values(), users, now)
         await outbox.append(tx, audits)
     return results
 
 
 @retried
 async def log_out_users(db: Database, clock: Clock, requests: Sequence[LogOut]) -> list[int]:
-    """How many sessions each request ended. One that has ended already, or is another user's, is no error."""
+    """How many sessions each request ended. One that has ended already, or is another user's, is none."""
     now = clock.now()
     counts: list[int] = []
     changed: dict[UUID, Session] = {}
@@ -142,28 +145,16 @@ async def log_out_users(db: Database, clock: Clock, requests: Sequence[LogOut]) 
                 user = users[request.user_id]
                 after = {"sessions": len(ended)}
                 audits.append(events.user_audit("user.logout", user, request.origin, now, after=after))
-        await commands.save_sessions(tx, list(changed.values()))
+        await save_ended(tx, changed.values(), users, now)
         await outbox.append(tx, audits)
     return counts
 
 
-async def end_sessions(
-    tx: Tx, clock: Clock, user_ids: Collection[UUID], because: str, *, keep: Collection[UUID] = ()
-) -> None:
-    """Revoke the sessions of locked users, but for those of *keep*."""
-    if not user_ids:
-        return
-    stored = await commands.lock_sessions(tx, of_users=user_ids)
-    ended = [
-        sessions.revoke(session, because, clock.now()) for session in stored.values() if session.session_id not in keep
-    ]
-    await commands.save_sessions(tx, ended)
-
-
-async def delete_expired(db: Database, clock: Clock) -> None:
-    """Housekeeping: delete the sessions and throttles that have expired."""
+async def delete_expired(db: Database, clock: Clock, token_life: timedelta) -> None:
+    """Housekeeping: delete the sessions and throttles that have expired, and revocations of tokens that have."""
+    now = clock.now()
     async with db.begin() as tx:
-        await commands.delete_expired(tx, clock.now())
+        await commands.delete_expired(tx, now, revocations_before=now - token_life - 2 * LEEWAY)
 
 
 def _cache_key(user_id: UUID) -> str:

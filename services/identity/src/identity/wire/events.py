@@ -1,12 +1,14 @@
-"""Audit lines."""
+"""What identity announces: audit lines, revoked accesses."""
 
 from collections.abc import Mapping
 from datetime import datetime
 
 from commdesk.common.v1.events_pb2 import AuditRecorded
+from commdesk.identity.v1.events_pb2 import AccessRevoked
 from common import ids
 from common.context import Context
-from common.events import audit
+from common.events import audit, head, micros
+from identity.domain.revocations import Revocation
 from identity.domain.users import User
 
 SERVICE = "identity"
@@ -47,6 +49,20 @@ def login_throttled(merchant_id: str, key: bytes, origin: Context, now: datetime
         merchant_id=merchant_id,
         actor_id="unknown",
         origin=origin,
+    )
+
+
+def access_revoked(revocation: Revocation) -> AccessRevoked:
+    """Every service refuses the tokens of this access from now on."""
+    session_id, version = revocation.session_id, revocation.user_version
+    return AccessRevoked(
+        **head(revocation.revoked_at, revocation.revocation_id),
+        merchant_id=revocation.merchant_id,
+        session_id=ids.encode("ses", session_id) if session_id is not None else "",
+        user_id=ids.encode("usr", revocation.user_id) if version is not None else "",
+        user_version=version or 0,
+        not_before_unix_micros=micros(revocation.revoked_at),
+        reason=revocation.reason,
     )
 
 

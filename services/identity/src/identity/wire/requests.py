@@ -1,12 +1,17 @@
 """What comes in: bodies and queries, and what the use cases make of them."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
+from commdesk.identity.v1 import identity_pb2 as pb
 from common import ids
 from common.context import Context
+from common.errors import RequestInvalid
+from common.events import from_micros
 from common.http_server import Body, Query
 from common.tokens import Caller
+from identity.domain.access import Act
 from identity.domain.changes import AccessChange, PasswordForm, ProfileChange
 from identity.domain.errors import UserNotFound
 from identity.domain.sessions import LogOut
@@ -120,6 +125,36 @@ def user_id(caller: Caller) -> UUID:
         return ids.decode("usr", caller.user_id)
     except ids.IdInvalid:
         raise UserNotFound("there is no profile of this user here") from None
+
+
+def act(message: pb.Act) -> Act:
+    return Act(
+        user_id=_decoded("usr", message.user_id),
+        merchant_id=message.merchant_id,
+        session_id=_decoded("ses", message.session_id),
+        roles=frozenset(message.roles),
+    )
+
+
+def since(request: pb.ListRevocationsRequest) -> datetime:
+    """Raises RequestInvalid."""
+    try:
+        return from_micros(request.since_unix_micros)
+    except OverflowError:
+        raise RequestInvalid("no such time", since_unix_micros="is out of range") from None
+
+
+def after_id(request: pb.ListRevocationsRequest) -> UUID | None:
+    """Raises IdInvalid."""
+    return ids.decode("rvk", request.after_id) if request.after_id else None
+
+
+def _decoded(prefix: str, text: str) -> UUID | None:
+    """None for ids of other issuers, which have other shapes."""
+    try:
+        return ids.decode(prefix, text)
+    except ids.IdInvalid:
+        return None
 
 
 def user_ids(texts: Iterable[str]) -> set[UUID]:

@@ -1,14 +1,17 @@
 """What is answered: views in JSON, messages in protobuf, timelines."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Struct
 
 from commdesk.identity.v1 import identity_pb2 as pb
-from common import ids
+from common import grpc_client, ids
 from common.delivery import Timeline, TimelineEntry
+from common.errors import RightsOutdated
+from common.events import micros
+from identity.domain.revocations import Revocation
 from identity.domain.sessions import OpenedSession, Session
 from identity.domain.users import Status, User
 
@@ -137,6 +140,29 @@ def user_message(user: User) -> pb.User:
         phone=user.profile.phone,
         roles=sorted(user.access.roles),
         status=user.access.status.value,
+    )
+
+
+def authorize_result(refusal: RightsOutdated | None) -> pb.AuthorizeResult:
+    return pb.AuthorizeResult(error=grpc_client.error_message(refusal) if refusal is not None else None)
+
+
+def revocations_page(
+    revocations: Iterable[Revocation], now: datetime, token_life: timedelta
+) -> pb.ListRevocationsResponse:
+    return pb.ListRevocationsResponse(
+        revocations=[
+            pb.Revocation(
+                revocation_id=ids.encode("rvk", revocation.revocation_id),
+                revoked_unix_micros=micros(revocation.revoked_at),
+                session_id=ids.encode("ses", revocation.session_id) if revocation.session_id is not None else "",
+                user_id=ids.encode("usr", revocation.user_id) if revocation.user_version is not None else "",
+                user_version=revocation.user_version or 0,
+            )
+            for revocation in revocations
+        ],
+        now_unix_micros=micros(now),
+        token_life_seconds=int(token_life.total_seconds()),
     )
 
 

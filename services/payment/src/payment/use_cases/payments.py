@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
+from common.authorization import Authorizer
 from common.database import Database, Tx
 from common.tokens import Caller
 from payment.domain.errors import CancelNotAllowed, PaymentNotFound
@@ -35,11 +36,16 @@ async def find_public_payment(db: Database, reference: str) -> Payment:
     return payments[0]
 
 
-async def find_payment_to_cancel(db: Database, caller: Caller, reference: str) -> Payment:
-    """The payment behind an id, for its owner or staff who may cancel. Raises PaymentNotFound or CancelNotAllowed."""
+async def find_payment_to_cancel(db: Database, authorizer: Authorizer, caller: Caller, reference: str) -> Payment:
+    """The payment behind an id, for its owner or staff who may cancel it at this moment.
+
+    Raises PaymentNotFound, CancelNotAllowed, RightsOutdated, or CalleeUnavailable when identity does not answer.
+    """
     payment = await find_payment(db, caller, reference)
-    if payment.user_id != caller.user_id and caller.roles.isdisjoint(CANCELS_FOR_OTHERS):
-        raise CancelNotAllowed("your roles do not allow this")
+    if payment.user_id != caller.user_id:
+        if caller.roles.isdisjoint(CANCELS_FOR_OTHERS):
+            raise CancelNotAllowed("your roles do not allow this")
+        await authorizer.require(caller, CANCELS_FOR_OTHERS)
     return payment
 
 

@@ -1,0 +1,39 @@
+"""Ask identity, before an act of staff that moves money or rights, whether the caller may still do it.
+
+An access token is as old as it is; revocations take a moment to arrive. This is asked before the act's transaction and
+fails closed: without an answer in time nothing is done.
+"""
+
+from collections.abc import Collection
+
+from commdesk.identity.v1 import identity_pb2 as pb
+from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
+from common import grpc_client
+from common.errors import RightsOutdated
+from common.tokens import Caller
+
+TIMEOUT_SECONDS = 1.0
+
+
+class Authorizer:
+    """Asks identity through *stub*."""
+
+    def __init__(self, stub: IdentityServiceStub) -> None:
+        self._stub = stub
+
+    async def require(self, caller: Caller, roles: Collection[str]) -> None:
+        """Return when *caller* is active, their session is open and one of *roles* is theirs, at this moment.
+
+        Raises RightsOutdated; CalleeUnavailable when identity does not answer in time.
+        """
+        act = pb.Act(
+            user_id=caller.user_id,
+            merchant_id=caller.merchant_id,
+            session_id=caller.session_id,
+            roles=sorted(roles),
+        )
+        with grpc_client.verdicts():
+            response = await self._stub.Authorize(pb.AuthorizeRequest(acts=[act]), timeout=TIMEOUT_SECONDS)
+        [result] = response.results
+        if result.HasField("error"):
+            raise RightsOutdated(result.error.message)

@@ -1,0 +1,84 @@
+"""Fills the memory of revoked accesses: identity announces each, and is asked every moment what it announced.
+
+The announcement makes it fast (milliseconds). The question is the guarantee: it brings what was missed while this
+replica was starting or cut off from the broker, and an answer that stays away is noticed within seconds, which a dead
+connection to the broker is not.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import grpc
+from loguru import logger
+
+from commdesk.identity.v1 import identity_pb2 as pb
+from commdesk.identity.v1.events_pb2 import AccessRevoked
+from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
+from common.subscriptions import TransientSubscription
+from common.tokens import Revocation, Revocations
+
+QUEUE = "access.revoked"
+POLL_SECONDS = 1.5
+TIMEOUT_SECONDS = 1.0
+# Asked again each time, because transactions commit in another order than they began.
+OVERLAP_MICROS = 30_000_000
+PAGE_SIZE = 1_000
+PAGES_MAX = 1_000
+
+
+class RevocationFeed:
+    """Keeps *revocations* current by announcements and by asking *stub*."""
+
+    def __init__(self, revocations: Revocations, stub: IdentityServiceStub) -> None:
+        self._revocations = revocations
+        self._stub = stub
+        self._since_micros = 0
+        self._fails = False
+        self.subscription: TransientSubscription[AccessRevoked, Revocation] = TransientSubscription(
+            QUEUE, AccessRevoked, _announced, self._add
+        )
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        while True:
+            await self.read()
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def read(self) -> bool:
+        """Ask once; whether everything was answered."""
+        as_of = time.monotonic()
+        try:
+            life_seconds, now_micros = await self._read_pages()
+        except grpc.aio.AioRpcError as error:
+            if not self._fails:
+                logger.warning("revocations cannot be read: {}", error.code().name)
+            self._fails = True
+            return False
+        self._fails = False
+        self._since_micros = now_micros - OVERLAP_MICROS
+        self._revocations.confirm(as_of, life_seconds)
+        return True
+
+    async def _read_pages(self) -> tuple[int, int]:
+        """The life of access tokens in seconds, and identity's time at the first page."""
+        request = pb.ListRevocationsRequest(since_unix_micros=self._since_micros, limit=PAGE_SIZE)
+        now_micros = 0
+        for _ in range(PAGES_MAX):
+            page = await self._stub.ListRevocations(request, timeout=TIMEOUT_SECONDS)
+            now_micros = now_micros or page.now_unix_micros
+            self._revocations.add(
+                Revocation(each.revoked_unix_micros / 1e6, each.session_id, each.user_id, each.user_version)
+                for each in page.revocations
+            )
+            if len(page.revocations) < PAGE_SIZE:
+                break
+            request.after_id = page.revocations[-1].revocation_id
+        return page.token_life_seconds, now_micros
+
+    async def _add(self, revocations: Sequence[Revocation]) -> None:
+        self._revocations.add(revocations)
+
+
+def _announced(message: AccessRevoked) -> Revocation:
+    return Revocation(message.not_before_unix_micros / 1e6, message.session_id, message.user_id, message.user_version)

@@ -1,0 +1,33 @@
+"""The person who calls."""
+
+import msgspec
+
+from common.tokens.roles import privileged
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """The person, as the token's issuer vouches for them. *roles* are upper case.
+
+    *session_id* and *user_version* (of the account, when the token was issued) are what revocations name; tokens of
+    other issuers have neither. *authenticated_at_seconds* is when the person last proved who they are, by *methods*
+    (`amr` of RFC 8176: `pwd`, `otp`).
+    """
+
+    user_id: str
+    merchant_id: str
+    roles: frozenset[str] = frozenset()
+    email: str = ""
+    name: str = ""
+    phone: str = ""
+    token_id: str = ""
+    session_id: str = ""
+    user_version: int = 0
+    issued_at_seconds: int = 0
+    authenticated_at_seconds: int = 0
+    methods: frozenset[str] = frozenset()
+    is_email_verified: bool = False
+
+    @property
+    def is_privileged(self) -> bool:
+        """Whether the caller may do more than a member."""
+        return bool(privileged(self.roles))
