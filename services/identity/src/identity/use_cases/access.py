@@ -65,8 +65,8 @@ async def change_access(db: Database, clock: Clock, changes: Sequence[AccessChan
                 audits.append(_access_audit(before, user, change, clock))
             results.append(user)
         await commands.save_users(tx, [user for user, _ in changed.values()])
-        for actor in sorted({actor for _, actor in changed.values()}):
-            await commands.save_roles(tx, [user for user, by in changed.values() if by == actor], granted_by=actor)
+        for granter in sorted({granter for _, granter in changed.values()}):
+            await commands.save_roles(tx, [user for user, by in changed.values() if by == granter], granted_by=granter)
         now = clock.now()
         await announce(tx, [revocations.of_user(user, "access_changed", now) for user, _ in changed.values()])
         inactive = {user_id: user for user_id, (user, _) in changed.items() if not user.is_active}
