@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from common import bootstrap, topology
+from common import bootstrap, database_urls, topology
 from common.topology import CONTRACT
 from ops.fleet import DATABASE
 from tests.faults.environment import Environment
@@ -29,7 +29,7 @@ async def put_back(environment: Environment) -> None:
             await (await channel.get_queue(name)).purge()
     url = environment.fleet.description["postgresql"]["superuser_url"]
     services = bootstrap.services_of(environment.stack.credentials.database)
-    await bootstrap.make_schemas(bootstrap.database_url(url, FRESH), services)
+    await bootstrap.make_schemas(database_urls.database_url(url, FRESH), services)
     async with _server(environment) as admin:
         # Two renames, so that the database is away for no longer than they take.
         await _without_sessions(

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from commdesk.common.v1.common_pb2 import Money
 from commdesk.payment.v1.events_pb2 import AnalyticsPaymentSucceeded
-from common import bootstrap, ids, migrations, outbox, runtime
+from common import bootstrap, database_urls, ids, migrations, outbox, runtime
 from common.database import Database, Tx
 from common.guards import Guards
 from common.runtime import Resources, Service
@@ -54,7 +54,7 @@ async def peer(
 ) -> AsyncIterator[Peer]:
     """The payment service as far as delivery is concerned, running; it consumes nothing."""
     await bootstrap.database(stack.superuser_url, database_name, PEER)
-    urls = {role: bootstrap.database_url(stack.superuser_url, database_name, role, PEER[role]) for role in PEER}
+    urls = {role: database_urls.database_url(stack.superuser_url, database_name, role, PEER[role]) for role in PEER}
     await migrations.migrate(None, urls["peer_owner"], "peer")
     overrides: dict[str, Any] = {
         "database_url": urls["peer"],

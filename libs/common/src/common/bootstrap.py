@@ -20,6 +20,7 @@ import aiohttp
 import asyncpg
 import msgspec
 
+from common.database_urls import connect_arguments, database_url, is_pooler
 from common.services import SCHEMAS, SERVICES
 from common.topology import CONTRACT, DEAD_LETTERS
 
@@ -58,10 +59,15 @@ class Secrets(msgspec.Struct, frozen=True):
 async def database(url: str, name: str, passwords: Mapping[str, str]) -> None:
     """Make the database *name* with two roles and a schema for every service in *passwords*.
 
-    *url* is an administrator's, to any database of the server. Raises ValueError for a role without its owner.
+    *url* is an administrator's, to any database of the server, and direct: a transaction pooler would keep the lock
+    that is taken here after we are gone. Raises ValueError for a pooler's, and for a role without its owner.
     """
+    if is_pooler(url):
+        raise ValueError(
+            "bootstrap needs the direct URL of the database, not a pooler's: it holds a lock of its session"
+        )
     services = services_of(passwords)
-    admin = await asyncpg.connect(plain_url(url))
+    admin = await asyncpg.connect(**connect_arguments(url))
     try:
         await admin.execute("select pg_advisory_lock($1)", _TURN)
         await make_roles(admin, passwords)
@@ -103,7 +109,7 @@ async def make_roles(admin: asyncpg.Connection, passwords: Mapping[str, str]) ->
 
 async def make_schemas(url: str, services: Collection[str]) -> None:
     """In the database at *url*: a schema for each service, owned by its owner, and nothing for anybody else."""
-    admin = await asyncpg.connect(plain_url(url))
+    admin = await asyncpg.connect(**connect_arguments(url))
     try:
         async with admin.transaction():
             name = _quoted(await admin.fetchval("select current_database()"))
@@ -169,22 +175,6 @@ def rights(user: str) -> dict[str, str]:
 
 def _any_of(patterns: Collection[str]) -> str:
     return f"^({'|'.join(patterns)})$" if patterns else "^$"
-
-
-def plain_url(url: str) -> str:
-    """*url* without the driver that SQLAlchemy would like to see in it."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme.split('+')[0]}://{rest}"
-
-
-def database_url(url: str, name: str, role: str | None = None, password: str | None = None) -> str:
-    """The same server, another database, and another role if one is given."""
-    parts = urlsplit(plain_url(url))
-    address = parts.netloc
-    if role is not None:
-        login = quote(role, safe="") + (f":{quote(password, safe='')}" if password else "")
-        address = f"{login}@{address.rpartition('@')[2]}"
-    return urlunsplit((parts.scheme, address, "/" + quote(name, safe=""), parts.query, ""))
 
 
 def _quoted(name: str) -> str:

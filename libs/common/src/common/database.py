@@ -13,6 +13,7 @@ import asyncpg
 
 from common import sealing
 from common.clock import SYSTEM_CLOCK, Clock
+from common.database_urls import connect_arguments
 from common.errors import Unavailable
 from common.guards import OUTBOX, PUBLISH_AFTER_COMMIT, Guards
 from common.sealing import Sealer
@@ -44,6 +45,10 @@ class DatabaseUnavailable(Unavailable):
     """The database cannot be reached or is out of connections."""
 
     fix = "Try again after the time in Retry-After; nothing was changed."
+
+
+class RoleTooPowerful(Exception):
+    """DATABASE_URL logs in as a role that may do more than a service needs: a superuser, or an owner of schemas."""
 
 
 class Statement(str):
@@ -158,18 +163,28 @@ class Connection:
 class Engine:
     """A small, fixed pool of connections, opened when they are first needed."""
 
-    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
+    def __init__(self, pool: "asyncpg.Pool[Any]", *, pooler: bool = False) -> None:
         self._pool = pool
+        self._has_pooler = pooler
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Connection]:
         """A transaction: commits at the end of the block, rolls back when it raises."""
-        async with self.autocommit() as connection, connection.driver.transaction():
+        async with self._connection() as connection, connection.driver.transaction():
             yield connection
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[Connection]:
-        """A connection on which every statement is a transaction of its own."""
+        """A connection on which every statement is a transaction of its own.
+
+        Behind a transaction pooler all of them are one: a statement travels as two messages, and outside a transaction
+        the pooler may give them to two sessions.
+        """
+        async with self.begin() if self._has_pooler else self._connection() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
         async with self._pool.acquire(timeout=POOL_SECONDS_MAX) as proxy:
             # The proxy adds checks to each statement that a block like this needs not.
             yield Connection(cast(Any, proxy)._con)
@@ -287,6 +302,7 @@ async def connect(
     sealer: Sealer | None = None,
     pool_size: int = 4,
     pooler: bool = False,
+    least_rights: bool = False,
     command_timeout_seconds: float = 30,
     clock: Clock = SYSTEM_CLOCK,
     random: Random = _JITTER,
@@ -294,20 +310,21 @@ async def connect(
 ) -> AsyncIterator[Database]:
     """Open the pool of one service.
 
-    *url* is `postgresql://…` (any driver suffix is replaced). *pooler* turns the statement cache off for transaction
-    poolers such as Neon's or PgBouncer's, which hand each transaction to another session. Without a *sealer* sealed
-    values stay closed: tools that only count need no keys.
+    *url* is `postgresql://…` as common.database_urls reads it. *pooler*: it leads to a transaction pooler such as
+    Neon's or PgBouncer, which hands each transaction to another session. *least_rights* has every connection refused
+    with RoleTooPowerful whose role could get past what the schema forbids it. Without a *sealer* sealed values stay
+    closed: tools that only count need no keys.
     """
+    options: dict[str, Any] = {"timeout": 5, **connect_arguments(url)}
     pool = await asyncpg.create_pool(
-        plain_url(url),
+        **options,
         min_size=0,
         max_size=pool_size,
         max_queries=_UNLIMITED,
         max_inactive_connection_lifetime=0,
-        init=_set_json_codecs,
+        init=partial(_prepare, least_rights=least_rights),
         reset=_no_reset,
         record_class=Row,
-        timeout=5,
         command_timeout=command_timeout_seconds,
         # Prepared once for each connection, for its whole life: a plan does not depend on when it was made (the roles'
         # settings in common.bootstrap). A pooler hands each transaction to another session: nothing may be kept there.
@@ -316,9 +333,8 @@ async def connect(
         server_settings={"application_name": service},
     )
     try:
-        yield Database(
-            Engine(pool), service, sealer=sealer or sealing.generated(), clock=clock, random=random, guards=guards
-        )
+        engine, sealer = Engine(pool, pooler=pooler), sealer or sealing.generated()
+        yield Database(engine, service, sealer=sealer, clock=clock, random=random, guards=guards)
     finally:
         await _closed(pool)
 
@@ -329,6 +345,22 @@ _UNLIMITED = 2**62
 
 # What stands before the text of a jsonb on the wire.
 _JSONB_VERSION = b"\x01"
+
+
+# What a role needs to get past its grants: a right over the whole server, or the schema's own.
+_IS_TOO_POWERFUL = """
+select rolsuper or rolcreaterole or rolreplication or rolbypassrls
+    or exists (select from pg_namespace where nspname = current_schema() and pg_has_role(nspowner, 'member'))
+from pg_roles where rolname = current_user
+"""
+
+
+async def _prepare(connection: asyncpg.Connection, *, least_rights: bool) -> None:
+    # One transaction, so that a pooler keeps to one session.
+    async with connection.transaction():
+        if least_rights and await connection.fetchval(_IS_TOO_POWERFUL):
+            raise RoleTooPowerful("DATABASE_URL must log in as the service's own role, which owns nothing")
+        await _set_json_codecs(connection)
 
 
 async def _set_json_codecs(connection: asyncpg.Connection) -> None:
@@ -361,14 +393,6 @@ async def _closed(pool: "asyncpg.Pool[Any]") -> None:
             await pool.close()
     except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         pool.terminate()
-
-
-def plain_url(url: str) -> str:
-    """The same address without the name of a driver. Raises ValueError when it is another database's."""
-    scheme, _, rest = url.partition("://")
-    if scheme.split("+")[0] not in ("postgresql", "postgres"):
-        raise ValueError("a database URL starts with postgresql://")
-    return f"postgresql://{rest}"
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -21,7 +21,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from common.database import plain_url, sqlstate
+from common.database import sqlstate
+from common.database_urls import connect_arguments
 
 # A statement that cannot get its lock gives up instead of queueing everybody else behind it; the whole is tried again.
 LOCK_TIMEOUT = "5s"
@@ -184,12 +185,11 @@ def _lost_a_lock(error: BaseException) -> bool:
 
 @asynccontextmanager
 async def _owner(migration_url: str) -> AsyncIterator[AsyncEngine]:
-    options: dict[str, Any] = {"timeout": 10, "server_settings": {"application_name": "migrate"}}
     # A schema that changes underneath makes cached statements useless.
-    options |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
-    engine = create_async_engine(
-        plain_url(migration_url).replace("://", "+asyncpg://", 1), poolclass=NullPool, connect_args=options
-    )
+    options: dict[str, Any] = {"timeout": 10, "statement_cache_size": 0, **connect_arguments(migration_url)}
+    options |= {"server_settings": {"application_name": "migrate"}, "prepared_statement_cache_size": 0}
+    # asyncpg itself reads the URL (dsn): SQLAlchemy takes a URL's parameters for Python arguments.
+    engine = create_async_engine("postgresql+asyncpg://", poolclass=NullPool, connect_args=options)
     try:
         yield engine
     finally:

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from aiormq.exceptions import ChannelAccessRefused
 
-from common import bootstrap, topology
+from common import bootstrap, database_urls, topology
 from common.bootstrap import rights, services_of
 
 
@@ -57,14 +57,14 @@ async def test_a_service_cannot_see_the_schema_of_another(stack, database_name, 
     passwords = {"stranger": "of-stranger-in-tests", "stranger_owner": "of-stranger_owner-in-tests"}
     await bootstrap.database(stack.superuser_url, database_name, passwords)
     stranger = await asyncpg.connect(
-        bootstrap.database_url(stack.superuser_url, database_name, "stranger", passwords["stranger"])
+        database_urls.database_url(stack.superuser_url, database_name, "stranger", passwords["stranger"])
     )
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await stranger.execute("select * from payment.outbox")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await stranger.execute("select payment.ensure_partitions()")
     await stranger.close()
-    admin = await asyncpg.connect(bootstrap.database_url(stack.superuser_url, database_name))
+    admin = await asyncpg.connect(database_urls.database_url(stack.superuser_url, database_name))
     await admin.execute("drop schema stranger; drop owned by stranger, stranger_owner")
     await admin.execute("drop role stranger, stranger_owner")
     await admin.close()

@@ -41,7 +41,7 @@ def database_name(stack: Stack, service_name: str, migrations_package: str | Non
 @pytest.fixture
 def superuser_url(stack: Stack, database_name: str) -> str:
     """The test's database as an administrator sees it."""
-    from common.bootstrap import database_url as with_database
+    from common.database_urls import database_url as with_database
 
     return with_database(stack.superuser_url, database_name)
 
@@ -146,6 +146,6 @@ async def _as_admin(stack: Stack, work: "Callable[[asyncpg.Connection], Coroutin
 
 
 def _role_url(stack: Stack, database: str, role: str) -> str:
-    from common.bootstrap import database_url as with_role
+    from common.database_urls import database_url as with_role
 
     return with_role(stack.superuser_url, database, role, stack.passwords.get(role) or password_of(role))
