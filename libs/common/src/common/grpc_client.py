@@ -21,6 +21,7 @@ from common.errors import (
     Unavailable,
     revived,
 )
+from common.grpc_certificates import Certificates, target_options
 from common.metadata import (
     AUTHORIZATION,
     CORRELATION_ID,
@@ -63,9 +64,19 @@ class CalleeUnavailable(Unavailable):
     fix = "Send the same request again after Retry-After, with the same idempotency key."
 
 
-def channel(address: str, service_tokens: ServiceTokens, audience: str) -> grpc.aio.Channel:
-    """A channel to *audience* at *address* ("host:port") for generated stubs. Every call must pass `timeout=`."""
-    return _Channel(grpc.aio.insecure_channel(address, options=OPTIONS), service_tokens, audience)
+def channel(
+    address: str, service_tokens: ServiceTokens, audience: str, certificates: Certificates | None = None
+) -> grpc.aio.Channel:
+    """A channel to *audience* at *address* ("host:port") for generated stubs. Every call must pass `timeout=`.
+
+    With *certificates* it speaks mutual TLS, and only with an owner of a certificate of *audience*.
+    """
+    if certificates is None:
+        inner = grpc.aio.insecure_channel(address, options=OPTIONS)
+    else:
+        options = (*OPTIONS, *target_options(audience))
+        inner = grpc.aio.secure_channel(address, certificates.channel_credentials(), options=options)
+    return _Channel(inner, service_tokens, audience)
 
 
 # What the status alone says, from a callee that sent no code (a proxy, or gRPC itself).

@@ -34,6 +34,7 @@ from common.errors import (
     Unresolved,
     kind_of,
 )
+from common.grpc_certificates import Certificates, is_owner
 from common.metadata import (
     AUTHORIZATION,
     CORRELATION_ID,
@@ -119,14 +120,17 @@ async def serve_grpc(
     tokens: ServiceTokens,
     *,
     host: str = "127.0.0.1",
+    certificates: Certificates | None = None,
     allowed_callers: Callable[[str], frozenset[str]] = topology.allowed_callers,
 ) -> GrpcServer:
     """Start serving pairs of (`add_…Servicer_to_server`, servicer); port 0 takes a free one.
 
     Raises RuntimeError when the port cannot be had. The audience that callers must name is the service of *tokens*.
+    With *certificates* only clients with a certificate of the fleet's authority get in (mutual TLS), and a caller must
+    own one in the name that its token says.
     """
     server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX)
-    guarded = _Registrar(server, tokens, allowed_callers)
+    guarded = _Registrar(server, tokens, allowed_callers, checks_owner=certificates is not None)
     for add_to_server, servicer in services:
         add_to_server(servicer, guarded)
     # The health protocol is open to everybody: probes have no token.
@@ -134,7 +138,10 @@ async def serve_grpc(
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     for name in ("", *guarded.service_names):
         await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    bound = server.add_insecure_port(f"{host}:{port}")
+    if certificates is None:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    else:
+        bound = server.add_secure_port(f"{host}:{port}", certificates.server_credentials())
     await server.start()
     return GrpcServer(server, health_servicer, bound)
 
@@ -143,9 +150,15 @@ class _Registrar:
     """Stands in for the server while servicers are added, and wraps each handler on its way in."""
 
     def __init__(
-        self, server: grpc.aio.Server, tokens: ServiceTokens, allowed_callers: Callable[[str], frozenset[str]]
+        self,
+        server: grpc.aio.Server,
+        tokens: ServiceTokens,
+        allowed_callers: Callable[[str], frozenset[str]],
+        *,
+        checks_owner: bool,
     ) -> None:
         self._server = server
+        self._checks_owner = checks_owner
         self._tokens = tokens
         self._allowed_callers = allowed_callers
         self.service_names: list[str] = []
@@ -159,8 +172,9 @@ class _Registrar:
             if handler.request_streaming or handler.response_streaming:
                 raise TypeError(f"{service}/{name} is a stream; the fleet has unary methods only")
             method = f"/{service}/{name}"
+            allowed = self._allowed_callers(method)
             wrapped[name] = grpc.unary_unary_rpc_method_handler(
-                _Guarded(method, handler.unary_unary, self._tokens, self._allowed_callers(method)).__call__,
+                _Guarded(method, handler.unary_unary, self._tokens, allowed, checks_owner=self._checks_owner).__call__,
                 request_deserializer=handler.request_deserializer,
                 response_serializer=handler.response_serializer,
             )
@@ -171,7 +185,16 @@ class _Registrar:
 class _Guarded:
     """One method, with everything that can be looked up before a call comes."""
 
-    def __init__(self, method: str, behaviour: Behaviour, tokens: ServiceTokens, allowed: frozenset[str]) -> None:
+    def __init__(
+        self,
+        method: str,
+        behaviour: Behaviour,
+        tokens: ServiceTokens,
+        allowed: frozenset[str],
+        *,
+        checks_owner: bool,
+    ) -> None:
+        self._checks_owner = checks_owner
         self._method = method
         self._behaviour = behaviour
         self._tokens = tokens
@@ -194,7 +217,7 @@ class _Guarded:
         caller, code, status = "", "", grpc.StatusCode.CANCELLED
         with context.bind(now):
             try:
-                caller = self._admit(metadata)
+                caller = self._admit(metadata, call)
                 # Past its deadline gRPC cancels the handler, and a query that is cancelled takes its connection along.
                 # So the work goes on to its end, bounded by the time-outs of what it uses; nobody reads its answer.
                 response = await asyncio.shield(asyncio.ensure_future(self._behaviour(request, call)))
@@ -213,12 +236,14 @@ class _Guarded:
             finally:
                 self._record(now, parent, caller, code, status, started_ns, time.perf_counter() - started)
 
-    def _admit(self, metadata: Mapping[str, Any]) -> str:
+    def _admit(self, metadata: Mapping[str, Any], call: CallContext) -> str:
         """The calling service. Raises ServiceTokenInvalid or CallNotAllowed."""
         scheme, _, token = _text(metadata, AUTHORIZATION).partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise ServiceTokenInvalid("the call carries no service token")
         caller = self._tokens.verify(token, self._tokens.service)
+        if self._checks_owner and not is_owner(caller, call):
+            raise ServiceTokenInvalid("the service token is of another service than the certificate")
         if caller not in self._allowed:
             raise CallNotAllowed(f"{caller} may not call {self._method}")
         return caller

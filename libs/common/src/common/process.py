@@ -132,6 +132,7 @@ class Process:
             ],
             self._resources.service_tokens,
             host=self._settings.bind_host,
+            certificates=self._resources.grpc_certificates,
         )
         config = http_server.ServerConfig(
             self._name,

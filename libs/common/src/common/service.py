@@ -16,6 +16,7 @@ from common.batching import Batcher
 from common.clock import Clock
 from common.database import Database
 from common.delivery import ReadTimeline, Totals
+from common.grpc_certificates import Certificates
 from common.guards import Guards
 from common.intents import Intents
 from common.personal_data import PersonalData
@@ -90,6 +91,7 @@ class Resources:
         clock: Clock,
         random: Random,
         guards: Guards,
+        grpc_certificates: Certificates | None = None,
     ) -> None:
         self.db = db
         self.sealer = db.sealer
@@ -99,11 +101,12 @@ class Resources:
         self.clock = clock
         self.random = random
         self.guards = guards
+        self.grpc_certificates = grpc_certificates
         self._channels: list[grpc.aio.Channel] = []
 
     def channel(self, audience: str, address: str) -> grpc.aio.Channel:
         """A channel to another service, for a generated stub; every call states its `timeout=`."""
-        channel = grpc_client.channel(address, self.service_tokens, audience)
+        channel = grpc_client.channel(address, self.service_tokens, audience, self.grpc_certificates)
         self._channels.append(channel)
         return channel
 
