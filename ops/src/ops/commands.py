@@ -3,8 +3,10 @@
 import asyncio
 import getpass
 import json
+import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import grpc.aio
@@ -19,10 +21,11 @@ from commdesk.common.v1 import delivery_pb2
 from commdesk.ledger.v1 import ledger_pb2
 from common.errors import DomainError
 from common.grpc_client import errors_from
+from common.services import SERVICES
 from common.topology import CONTRACT, message_type
+from ops import configuration_check, fleet_client, journey, reference, timeline
 from ops import demo as demonstration
 from ops import doctor as examination
-from ops import fleet_client, journey, reference, timeline
 from ops.fleet_client import FleetClient
 from ops.ports import Layout
 
@@ -148,10 +151,23 @@ def demo() -> None:
 
 
 def doctor(
+    service: Annotated[str, typer.Argument(help="With --config: this service; without it, all.")] = "",
     fix: Annotated[bool, typer.Option("--fix", help="Declare missing queues and bindings.")] = False,
+    config: Annotated[
+        bool, typer.Option("--config", help="Check the configuration alone; nothing has to run.")
+    ] = False,
+    environment_file: Annotated[
+        Path | None,
+        typer.Option(help="With --config: a file of NAME=value, or a folder of <service>.env and common.env."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Name what is wrong and the fix: engine down, migration or binding missing, wrong key, clock skew."""
+    """Name what is wrong and the fix: engine down, migration or binding missing, wrong key, clock skew; or with
+    --config whatever keeps services from starting with an environment.
+    """
+    if config:
+        _check_configuration(service, environment_file, as_json=as_json)
+        return
     findings = with_fleet(lambda fleet: examination.examine(fleet, fix=fix))
     if as_json:
         typer.echo(json.dumps([msgspec.structs.asdict(finding) for finding in findings], indent=2))
@@ -162,6 +178,27 @@ def doctor(
             if not finding.ok:
                 typer.echo(f"      → {finding.fix}")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _check_configuration(service: str, environment_file: Path | None, *, as_json: bool) -> None:
+    if service and service not in SERVICES:
+        typer.echo(f"there is no service {service}", err=True)
+        raise typer.Exit(2)
+    names = [service] if service else [*SERVICES]
+    try:
+        environments = configuration_check.environments(environment_file, names, os.environ)
+    except configuration_check.EnvironmentUnreadable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    problems = configuration_check.problems(environments)
+    if as_json:
+        typer.echo(configuration_check.encoded(problems))
+    elif not problems:
+        typer.echo(f"  ok  {', '.join(names)}")
+    for problem in [] if as_json else problems:
+        concerned = "every service" if len(problem.services) == len(names) > 1 else ", ".join(problem.services)
+        typer.echo(f"  !!  {f'{problem.variable}: ' if problem.variable else ''}{problem.problem}  ({concerned})")
+    raise typer.Exit(1 if problems else 0)
 
 
 @dlq.command("list")

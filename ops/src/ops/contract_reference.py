@@ -12,11 +12,13 @@ from pathlib import Path
 
 import msgspec
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
-from pydantic import AliasChoices, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from common.services import SERVICES
+from common.setting_problems import kinds_of
+from common.setting_sources import variables_of
 from common.settings import ServiceSettings, duration_text
 from common.topology import CONTRACT, Event
 from ops.ports import ROOT
@@ -66,9 +68,13 @@ def settings_page() -> str:
     """Every environment variable: the common ones, then each service's own."""
     lines = ["# Settings", "", GENERATED, ""]
     lines += [
-        "A service reads its environment once, at start, all of it; a missing or wrong value stops it with the name of",
-        "the variable. Secrets have no default and are never printed. Several names in one cell are aliases; the first",
-        "one is preferred. A service's own table repeats a common setting where the service has another default.",
+        "A service reads its environment once, at start, all of it; missing and wrong values stop it with the names of",
+        "the variables, all at once. Secrets have no default and are never printed. Several names in one cell are",
+        "aliases; the first one is preferred. A service's own table repeats a common setting where the service has",
+        "another default or more is required. Each may be given in a file instead, which `<NAME>_FILE` names. What the",
+        "third column says is checked when ENVIRONMENT is anything but development or test, also when it is not given;",
+        "`commdesk doctor --config` checks it beforehand. [Configuration](../operating/configuration.md) says how to",
+        "set it up.",
         "",
         "## Every service",
         "",
@@ -154,27 +160,32 @@ def _type(field: FieldDescriptorProto, message: DescriptorProto) -> str:
 
 def _settings_table(settings: type[ServiceSettings], base: type[ServiceSettings] | None = None) -> list[str]:
     """A row for each setting; with *base*, for those that are not as they are there."""
-    known = {name: _default(field) for name, field in base.model_fields.items()} if base else {}
+    known = {name: _cells(base, name) for name in base.model_fields} if base else {}
     comments = _comments(settings)
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    rows = ["| variable | default | production | meaning |", "|---|---|---|---|"]
     for name, field in settings.model_fields.items():
-        if known.get(name) != _default(field):
-            rows.append(f"| {_variables(name, field)} | {_default(field)} | {comments.get(name, '')} |")
+        cells = _cells(settings, name)
+        if known.get(name) != cells:
+            rows.append(f"| {' | '.join((_variables(name, field), *cells, comments.get(name, '')))} |")
     return rows
+
+
+def _cells(settings: type[ServiceSettings], name: str) -> tuple[str, str]:
+    """The default of a setting, and what production demands of it."""
+    field = settings.model_fields[name]
+    demands = ["required"] if name in settings.required_in_production - settings.required else []
+    demands += [kind.demand() for kind in kinds_of(field)]
+    return "required" if name in settings.required else _default(field), "; ".join(demands) or "–"
 
 
 def _variables(name: str, field: FieldInfo) -> str:
     """The environment names of a field; its title where it is read from several variables."""
     if field.title:
         return f"`{field.title}`"
-    alias = field.validation_alias
-    names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [str(alias or name)]
-    return ", ".join(f"`{each.upper()}`" for each in names)
+    return ", ".join(f"`{each}`" for each in variables_of(name, field))
 
 
 def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
     default = field.get_default(call_default_factory=True)
     if default is PydanticUndefined or default in (None, "", (), frozenset(), {}) or isinstance(default, SecretStr):
         return "–"

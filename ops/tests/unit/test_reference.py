@@ -28,7 +28,7 @@ def test_every_operation_says_what_it_does() -> None:
 
 
 def settings_rows() -> list[list[str]]:
-    """Section, variables, default and meaning of each row of the page."""
+    """Section, variables, default, demand of production and meaning of each row of the page."""
     rows = []
     for section in contract_reference.settings_page().split("\n## ")[1:]:
         name, *lines = section.splitlines()
@@ -40,20 +40,21 @@ def settings_rows() -> list[list[str]]:
 def test_every_setting_says_what_it_does() -> None:
     rows = settings_rows()
     assert len(rows) > 90
-    for service, variables, default, meaning in rows:
+    for service, variables, default, demand, meaning in rows:
         assert default, f"{variables} of {service}"
+        assert demand, f"{variables} of {service}"
         assert meaning, f"{variables} of {service}: the field has no comment above it"
 
 
 def test_a_duration_is_shown_as_it_is_read() -> None:
-    defaults = {variables: default for service, variables, default, _ in settings_rows() if service == "identity"}
+    defaults = {variables: default for service, variables, default, *_ in settings_rows() if service == "identity"}
     assert defaults["`TOKEN_EXPIRY`, `TOKEN_LIFE`"] == "`15m`"
     assert defaults["`REFRESH_EXPIRY`, `REFRESH_LIFE`"] == "`30d`"
 
 
 def test_another_default_of_a_common_setting_is_shown() -> None:
     defaults = {
-        service: default for service, variables, default, _ in settings_rows() if variables == "`IN_FLIGHT_MAX`"
+        service: default for service, variables, default, *_ in settings_rows() if variables == "`IN_FLIGHT_MAX`"
     }
     assert defaults == {"Every service": "`2000`", "webhook-ingest": "`96`"}
 

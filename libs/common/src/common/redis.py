@@ -13,6 +13,8 @@ from common.batching import Batcher
 from common.errors import DomainError
 
 TIMEOUT_SECONDS = 0.05
+# Opening a connection with TLS takes that many times as long: its handshake, and the certificate's check.
+TLS_CONNECT_FACTOR = 4
 CONNECTIONS_MAX = 64
 
 T = TypeVar("T")
@@ -21,15 +23,16 @@ D = TypeVar("D")
 _failures = telemetry.counter("redis_failures_total", "Commands that Redis did not answer, by error", ["error"])
 
 
-def connect(url: str) -> redis.asyncio.Redis:
-    """A client for *url*. It connects at its first command, waits 50 ms at most and never tries twice.
+def connect(url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> redis.asyncio.Redis:
+    """A client for *url*. It connects at its first command, waits *timeout_seconds* at most and never tries twice.
 
     Wrap its commands in `best_effort`.
     """
+    connect_factor = TLS_CONNECT_FACTOR if url.startswith("rediss:") else 1
     return redis.asyncio.Redis.from_url(
         url,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds * connect_factor,
         max_connections=CONNECTIONS_MAX,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,

@@ -31,7 +31,7 @@ from common import redis as redis_client
 from common import settings as service_settings
 from common.broker import BrokerConnection
 from common.clock import SYSTEM_CLOCK, Clock
-from common.database import connect
+from common.database import Database, connect, is_transient
 from common.guards import Guards
 from common.migrations import migrate
 from common.process import Process
@@ -52,13 +52,15 @@ async def opened(
     secret = settings.jwt_secret.get_secret_value() if settings.jwt_hs256_enabled and settings.jwt_secret else None
     service_tokens = ServiceTokens(name, settings.service_private_key.get_secret_value(), settings.service_public_keys)
     random = Random()  # noqa: S311 - jitter and shares, not secrets
-    redis = redis_client.connect(settings.redis_url)
+    redis = redis_client.connect(settings.redis_url, settings.redis_timeout_ms / 1000)
     async with (
         connect(
             settings.database_url,
             service=name,
             sealer=settings.sealer(),
             pool_size=settings.pool_size,
+            pooler=settings.has_pooler,
+            least_rights=settings.environment == "production",
             random=random,
             guards=guards,
         ) as db,
@@ -67,7 +69,7 @@ async def opened(
         ) as user_tokens,
     ):
         try:
-            yield Resources(db, redis, user_tokens, service_tokens, clock, random, guards)
+            yield Resources(db, redis, user_tokens, service_tokens, clock, random, guards, settings.grpc_certificates())
         finally:
             await redis.aclose()
 
@@ -86,6 +88,7 @@ async def serve(name: str, settings: S, build: Build[S], guards: Guards) -> None
             BrokerConnection(settings.rabbitmq_url, f"{name}:consume", random=resources.random) as consuming,
             build(settings, resources) as service,
         ):
+            await _try_database(resources.db)
             process = Process(name, settings, service, resources, publishing, consuming, stopping)
             try:
                 await process.until_stopped()
@@ -101,9 +104,21 @@ async def serve(name: str, settings: S, build: Build[S], guards: Guards) -> None
         logs.flush()
 
 
+async def _try_database(db: Database) -> None:
+    """One connection before anything is served: raises RoleTooPowerful. A database that is away is waited for later."""
+    try:
+        await db.ping()
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        logger.warning("the database is away: {}", type(error).__name__)
+
+
 async def migrate_service(settings: ServiceSettings, package: str) -> None:
     """Bring the schema up to date and declare the broker's topology; both idempotent."""
     logs.setup(package, settings.environment, settings.log_level)
+    if not settings.database_migration_url and settings.has_pooler:
+        raise SystemExit("DATABASE_URL leads to a pooler: `migrate` needs DATABASE_MIGRATION_URL, the direct one")
     applied = await migrate(package, settings.database_migration_url or settings.database_url, package)
     logger.info("schema {}: {} migrations applied", package, len(applied))
     if settings.rabbitmq_migration_url:

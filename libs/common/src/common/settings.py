@@ -1,18 +1,37 @@
-"""What a service reads from its environment: once, at start, all of it. Values are never printed."""
+"""What a service reads from its environment: once, at start, all of it. Values are never printed.
+
+A missing or wrong value stops the process, in production also a weak or unsafe one, with every problem at once. What
+production demands of a field is the field's kind (common.setting_checks); what lies between fields is a `rule`.
+"""
 
 import base64
 import binascii
+import json
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal, Self, TypeVar, cast
-from urllib.parse import quote, unquote, urlsplit
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
+from urllib.parse import quote
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic import (
+    AliasChoices,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common import sealing
+from common.database_urls import is_pooler, plain_url
+from common.grpc_certificates import Certificates
 from common.sealing import Sealer
+from common.setting_checks import AmqpUrl, HttpsUrl, OneOf, PostgresqlUrl, RedisUrl, Secret, rule
+from common.setting_problems import LENIENT, collected, problems_of
+from common.setting_sources import Variables, environment_of
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -21,10 +40,6 @@ RETRY_SCHEDULE_MS = (30_000, 120_000, 600_000, 1_800_000)
 
 _UNIT_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "": 1}
 _DURATION = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[smhd]?)")
-
-# Words that stand in examples and README files; a password that is one of them, or begins with one, is no password.
-_DEFAULTS = ("change", "default", "secret", "password", "guest", "postgres", "example", "test", "dev", "your", "admin")
-_SECRET_LENGTH_MIN = 16
 
 
 def duration(text: str) -> timedelta:
@@ -49,15 +64,27 @@ class ServiceSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True, hide_input_in_errors=True
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        enable_decoding=False,
     )
 
-    # How short a secret may be in production, where it is not the general minimum. HS256 wants 256 bits.
-    secret_length_min: ClassVar[Mapping[str, int]] = {"jwt_secret": 32, "encryption_keys": 32, "blind_index_key": 32}
+    # Fields without which no service starts, and those that only production insists on. A service adds its own.
+    required: ClassVar[frozenset[str]] = frozenset(
+        {"database_url", "rabbitmq_url", "service_private_key", "service_public_keys"}
+        | {"encryption_keys", "blind_index_key"}
+    )
+    required_in_production: ClassVar[frozenset[str]] = frozenset(
+        {"redis_url", "public_url", "identity_jwks_url", "identity_address", "grpc_tls"}
+    )
 
-    # Where this runs: development, test or production, which refuses weak secrets and test addresses.
+    # Where this runs: production unless development or test is said. Those two accept weak secrets, open connections
+    # and test addresses.
     environment: Literal["development", "test", "production"] = Field(
-        "development", validation_alias=AliasChoices("ENVIRONMENT", "NODE_ENV")
+        "production", validation_alias=AliasChoices("ENVIRONMENT", "NODE_ENV")
     )
     # The least severe log lines that are written.
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
@@ -71,22 +98,27 @@ class ServiceSettings(BaseSettings):
     # The port of gRPC.
     grpc_port: Port = 9000
     # Where clients reach the edge; links in answers and mails begin with it.
-    public_url: str = "http://127.0.0.1:18000"
+    public_url: Annotated[str, HttpsUrl()] = "http://127.0.0.1:18000"
     # How long running requests and deliveries may take to finish at a stop, in seconds.
     shutdown_grace_seconds: float = Field(25.0, gt=0)
 
     # PostgreSQL, as the service's own role.
-    database_url: str = Field(repr=False)
+    database_url: Annotated[str, PostgresqlUrl()] = Field("", repr=False)
     # PostgreSQL as the schema's owner, direct and not through a pooler, for `migrate`; DATABASE_URL unless given.
-    database_migration_url: str = Field("", repr=False)
+    database_migration_url: Annotated[str, PostgresqlUrl()] = Field("", repr=False)
+    # Whether DATABASE_URL leads to a transaction pooler (PgBouncer): true or false; unless given, whether the host's
+    # name says so, as Neon's do (ep-…-pooler.…).
+    database_pooler: bool | None = None
     # The most database connections of one process.
     pool_size: int = Field(4, ge=1, le=64)
     # RabbitMQ, as the service's own user.
-    rabbitmq_url: str = Field(repr=False)
+    rabbitmq_url: Annotated[str, AmqpUrl()] = Field("", repr=False)
     # RabbitMQ as a user who may declare exchanges and queues; only `migrate` uses it.
-    rabbitmq_migration_url: str = Field("", repr=False)
+    rabbitmq_migration_url: Annotated[str, AmqpUrl()] = Field("", repr=False)
     # Redis: caches, limits and locks that are best effort.
-    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False)
+    redis_url: Annotated[str, RedisUrl()] = Field("redis://127.0.0.1:6379/0", repr=False)
+    # How long a command of Redis may take, in milliseconds; what has no answer by then is done without it.
+    redis_timeout_ms: int = Field(50, ge=1, le=1_000)
     # Older deployments give Redis in parts, used when REDIS_URL is absent: this is the host.
     redis_host: str = ""
     # The port of REDIS_HOST.
@@ -95,15 +127,24 @@ class ServiceSettings(BaseSettings):
     redis_password: SecretStr = SecretStr("")
 
     # Ed25519, base64 of the raw 32 bytes: signs this service's calls to others.
-    service_private_key: SecretStr
+    service_private_key: SecretStr = SecretStr("")
     # The public keys of all services and operators, a JSON object of name to base64.
-    service_public_keys: dict[str, str]
+    service_public_keys: dict[str, str] = {}
+    # How services encrypt and authenticate gRPC among each other: mutual TLS by the three files below; mesh, where a
+    # service mesh does the same around us; off. Production takes mutual or mesh.
+    grpc_tls: Annotated[Literal["off", "mutual", "mesh"], OneOf(("mutual", "mesh"))] = "off"
+    # This service's certificate and those that link it to the authority, PEM; its DNS name is the service's name.
+    grpc_certificate_file: str = ""
+    # The private key of that certificate, PEM.
+    grpc_key_file: str = ""
+    # The authorities whose certificates other services have, PEM: the fleet's own, never the public ones.
+    grpc_ca_file: str = ""
     # Where identity publishes the keys of access tokens; empty accepts no such token.
-    identity_jwks_url: str = ""
+    identity_jwks_url: Annotated[str, HttpsUrl()] = ""
     # host:port of identity's gRPC endpoint: whose access was revoked is asked there.
     identity_address: str = "127.0.0.1:18035"
     # Verifies the HS256 access tokens of an older issuer, where JWT_HS256_ENABLED says so.
-    jwt_secret: SecretStr | None = None
+    jwt_secret: Annotated[SecretStr | None, Secret(length_min=32)] = None
     # Whether HS256 access tokens signed with JWT_SECRET are accepted: of members only, for a day at most.
     jwt_hs256_enabled: bool = False
     # The issuer that access tokens must name.
@@ -112,17 +153,17 @@ class ServiceSettings(BaseSettings):
     token_audience: str = "commdesk"  # noqa: S105 - a name
     # Seal personal data, the same keys in every service: `id:base64,id:base64`, each of 32 bytes; the first one seals
     # and all of them open. A single key may come without id. How to rotate them: docs/operating/security.md.
-    encryption_keys: SecretStr = Field(
-        validation_alias=AliasChoices("ENCRYPTION_KEYS", "ENCRYPTION_KEY", "PAYMENT_ENCRYPTION_KEY")
+    encryption_keys: Annotated[SecretStr, Secret(length_min=32, separator=",", prefix="[A-Za-z0-9_-]{1,16}:")] = Field(
+        SecretStr(""), validation_alias=AliasChoices("ENCRYPTION_KEYS", "ENCRYPTION_KEY", "PAYMENT_ENCRYPTION_KEY")
     )
     # What sealed data is looked up by is hashed with it: base64 of 32 bytes, the same in every service, never changed.
-    blind_index_key: SecretStr
+    blind_index_key: Annotated[SecretStr, Secret(length_min=32)] = SecretStr("")
 
     # How many HTTP requests are answered at once; beyond it 503 and Retry-After.
     in_flight_max: int = Field(2_000, ge=1)
     # The waits of an event that cannot be handled yet, in milliseconds, comma-separated and growing: after each failed
     # attempt it waits for the next of them, after the last it becomes a dead letter. The same for all services.
-    retry_schedule_ms: Annotated[tuple[int, ...], NoDecode] = Field(
+    retry_schedule_ms: tuple[int, ...] = Field(
         RETRY_SCHEDULE_MS, validation_alias=AliasChoices("RETRY_SCHEDULE_MS", "RETRY_LADDER_MS")
     )
     # Whether GET /metrics is served.
@@ -151,89 +192,114 @@ class ServiceSettings(BaseSettings):
             raise ValueError("retry tiers are milliseconds, each longer than the one before")
         return value
 
-    @model_validator(mode="before")
+    @field_validator("service_public_keys", mode="before")
     @classmethod
-    def _redis_from_its_parts(cls, values: object) -> object:
-        """REDIS_URL wins; without it the parts make the URL."""
-        if isinstance(values, dict) and "redis_url" not in values:
-            lowered = {key.lower(): value for key, value in values.items()}
-            host, password = lowered.get("redis_host"), lowered.get("redis_password")
-            if host and "redis_url" not in lowered:
-                if isinstance(password, SecretStr):
-                    password = password.get_secret_value()
-                login = f":{quote(str(password), safe='')}@" if password else ""
-                return {**values, "redis_url": f"redis://{login}{host}:{lowered.get('redis_port') or 6379}/0"}
-        return values
+    def _json_object(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError("must be a JSON object of name to base64") from None
 
-    @model_validator(mode="after")
-    def _keys_are_keys(self) -> Self:
-        named = {"SERVICE_PRIVATE_KEY": self.service_private_key.get_secret_value()}
-        named |= {f"SERVICE_PUBLIC_KEYS[{name}]": key for name, key in self.service_public_keys.items()}
-        wrong = [name for name, key in named.items() if not _is_raw_key(key)]
+    @field_validator("service_private_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not is_raw_key(value.get_secret_value()):
+            raise ValueError(KEY_EXPECTED)
+        return value
+
+    @field_validator("service_public_keys")
+    @classmethod
+    def _are_keys(cls, value: dict[str, str]) -> dict[str, str]:
+        wrong = [name for name, key in value.items() if not is_raw_key(key)]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)}: expected base64 of the 32 raw bytes of an Ed25519 key")
-        return self
+            raise ValueError(f"{', '.join(wrong)}: {KEY_EXPECTED}")
+        return value
 
-    @model_validator(mode="after")
-    def _hs256_has_a_secret(self) -> Self:
+    @field_validator("database_url", "database_migration_url")
+    @classmethod
+    def _is_postgresql(cls, value: str) -> str:
+        if value:
+            plain_url(value)
+        return value
+
+    @rule("jwt_hs256_enabled", "jwt_secret")
+    def _hs256_has_a_secret(self) -> Iterator[str]:
         if self.jwt_hs256_enabled and self.jwt_secret is None:
-            raise ValueError("JWT_HS256_ENABLED needs JWT_SECRET")
-        return self
+            yield "JWT_HS256_ENABLED needs JWT_SECRET"
 
-    @model_validator(mode="after")
-    def _token_keys_come_by_tls_in_production(self) -> Self:
-        """Whoever can change that answer on its way can sign tokens for anybody."""
-        is_plain = bool(self.identity_jwks_url) and urlsplit(self.identity_jwks_url).scheme != "https"
-        if self.environment == "production" and is_plain:
-            raise ValueError("IDENTITY_JWKS_URL must be https in production")
-        return self
+    @rule("database_migration_url")
+    def _migrations_go_direct(self) -> Iterator[str]:
+        if self.database_migration_url and is_pooler(self.database_migration_url):
+            yield "DATABASE_MIGRATION_URL: a migration needs the direct URL, not the pooler's (Neon: without -pooler)"
 
-    @model_validator(mode="after")
-    def _sealing_keys_are_keys(self) -> Self:
-        self.sealer()
-        return self
+    @rule("encryption_keys", "blind_index_key")
+    def _sealing_keys_are_keys(self) -> Iterator[str]:
+        try:
+            self.sealer()
+        except ValueError as error:
+            yield str(error)
+
+    @rule("grpc_tls", "grpc_certificate_file", "grpc_key_file", "grpc_ca_file")
+    def _certificates_are_there(self) -> Iterator[str]:
+        try:
+            certificates = self.grpc_certificates()
+            if certificates is not None:
+                certificates.check()
+        except (OSError, ValueError) as error:
+            yield f"GRPC_CERTIFICATE_FILE, GRPC_KEY_FILE, GRPC_CA_FILE: {error}"
 
     def sealer(self) -> Sealer:
         """Seals and opens personal data with the keys of this environment."""
         keys = sealing.read_keys(self.encryption_keys.get_secret_value())
         return Sealer(keys, sealing.read_key(self.blind_index_key.get_secret_value(), "BLIND_INDEX_KEY"))
 
-    @model_validator(mode="after")
-    def _production_has_real_secrets(self) -> Self:
-        if self.environment == "production":
-            weak = self._weak_secrets()
-            if weak:
-                raise ValueError(f"production refuses default, short or missing secrets: {', '.join(weak)}")
-        return self
+    @property
+    def has_pooler(self) -> bool:
+        """Whether DATABASE_URL leads to a transaction pooler."""
+        return is_pooler(self.database_url) if self.database_pooler is None else self.database_pooler
 
-    def _weak_secrets(self) -> list[str]:
-        weak = []
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, SecretStr) and value.get_secret_value():
-                length_min = self.secret_length_min.get(name, _SECRET_LENGTH_MIN)
-                if is_weak(value.get_secret_value(), length_min):
-                    weak.append(name.upper())
-            elif name.endswith("_url") and isinstance(value, str):
-                url = urlsplit(value)
-                password = unquote(url.password or "")
-                if url.username and password and is_weak(password, 12, also=unquote(url.username)):
-                    weak.append(f"{name.upper()} (its password)")
-        return weak
+    def grpc_certificates(self) -> Certificates | None:
+        """What gRPC authenticates with, None where it does not."""
+        if self.grpc_tls != "mutual":
+            return None
+        return Certificates(self.grpc_certificate_file, self.grpc_key_file, self.grpc_ca_file)
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _find_every_problem(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return collected(cls, _redis_from_its_parts(values), handler) if isinstance(values, dict) else handler(values)
 
-def is_weak(secret: str, length_min: int, *, also: str = "") -> bool:
-    """Whether *secret* is too short, repeats one or two characters, or is a default or *also* (the user name, say)."""
-    lowered = secret.lower()
-    return (
-        len(secret) < length_min
-        or len(set(secret.rstrip("="))) < 3
-        or (bool(also) and lowered == also.lower())
-        or any(lowered.startswith(word) for word in _DEFAULTS)
-    )
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, Variables(settings_cls)
 
 
-def _is_raw_key(text: str) -> bool:
+def _redis_from_its_parts(values: dict[str, Any]) -> dict[str, Any]:
+    """REDIS_URL wins; without it the parts make the URL, with TLS where this is not said to be for development."""
+    host = values.get("redis_host")
+    if not host or values.get("redis_url"):
+        return values
+    password = values.get("redis_password") or ""
+    if isinstance(password, SecretStr):
+        password = password.get_secret_value()
+    login = f"default:{quote(str(password), safe='')}@" if password else ""
+    lenient = str(values.get("environment") or values.get("ENVIRONMENT") or values.get("NODE_ENV")).lower() in LENIENT
+    scheme = "redis" if lenient else "rediss"
+    return {**values, "redis_url": f"{scheme}://{login}{host}:{values.get('redis_port') or 6379}/0"}
+
+
+KEY_EXPECTED = "expected base64 of the 32 raw bytes of an Ed25519 key"
+
+
+def is_raw_key(text: str) -> bool:
+    """Whether *text* is base64 of 32 bytes, as Ed25519 keys are given here."""
     try:
         return len(base64.b64decode(text, validate=True)) == 32
     except (binascii.Error, ValueError):
@@ -243,15 +309,24 @@ def _is_raw_key(text: str) -> bool:
 S = TypeVar("S", bound=ServiceSettings)
 
 
-def read(settings_type: type[S]) -> S:
-    """The settings from the environment; a missing or wrong one stops the process with its name, not its value."""
+def read(settings_type: type[S], environ: Mapping[str, str] = os.environ) -> S:
+    """The settings from *environ*; what is missing or wrong stops the process with its names, not its values."""
     try:
-        return cast(Callable[[], S], settings_type)()
-    except SettingsError as error:
-        raise SystemExit(f"cannot start, the environment is not right: {error}") from None
+        return _made(settings_type, environ)
     except ValidationError as error:
-        problems = "\n".join(
-            f"  {'.'.join(str(part) for part in problem['loc']).upper() or 'settings'}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_context=False, include_url=False)
-        )
-        raise SystemExit(f"cannot start, the environment is not right:\n{problems}") from None
+        lines = [f"  {name or 'settings'}: {text}" for name, text in problems_of(error)]
+    raise SystemExit("\n".join(["cannot start, the environment is not right:", *lines]))
+
+
+def problems(settings_type: type[ServiceSettings], environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Everything that keeps a service from starting in *environ*: the variable (empty for several) and the problem."""
+    try:
+        _made(settings_type, environ)
+    except ValidationError as error:
+        return list(problems_of(error))
+    return []
+
+
+def _made(settings_type: type[S], environ: Mapping[str, str]) -> S:
+    with environment_of(environ):
+        return cast(Callable[[], S], settings_type)()

@@ -3,13 +3,11 @@
 A provider is a row in ADAPTERS and in GatewaySettings.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Self
-
-from pydantic import model_validator
 
 from common.guards import SIGNATURE, Guards
+from common.setting_checks import rule
 from gateways import Adapter, Gateway, GatewayAccount, GatewayCall, Gateways, GatewayUnsupported
 from gateways.cashfree.adapter import ADAPTER as CASHFREE
 from gateways.cashfree.settings import CashfreeSettings
@@ -22,11 +20,10 @@ ADAPTERS: Mapping[str, Adapter] = {row.name: row for row in (CASHFREE,)}
 class GatewaySettings(CashfreeSettings):
     """What a service that deals with gateways reads from its environment; its Settings inherit it."""
 
-    @model_validator(mode="after")
-    def _has_an_account(self) -> Self:
+    @rule()
+    def _has_an_account(self) -> Iterator[str]:
         if not self.gateway_accounts:
-            raise ValueError("no gateway account: CASHFREE_SECRET_KEY or CASHFREE_WEBHOOK_SECRET is needed")
-        return self
+            yield "no gateway account: CASHFREE_SECRET_KEY or CASHFREE_WEBHOOK_SECRET is needed"
 
     @property
     def gateway_accounts(self) -> tuple[GatewayAccount, ...]:

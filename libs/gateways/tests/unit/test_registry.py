@@ -14,6 +14,7 @@ KEY = base64.b64encode(bytes(32)).decode()
 
 def settings(**fields: Any) -> GatewaySettings:
     usual: dict[str, Any] = {
+        "environment": "test",
         "database_url": "postgresql://x/y",
         "rabbitmq_url": "amqp://x",
         "service_private_key": KEY,
@@ -54,6 +55,84 @@ def test_networks_are_read_from_one_line() -> None:
 def test_a_service_without_any_account_does_not_start() -> None:
     with pytest.raises(ValidationError, match="CASHFREE_SECRET_KEY"):
         settings(cashfree_secret_key="")
+
+
+TEST_SECRET = "cfsk_ma_test_8f3a91c07be24d65_1b7e90d2"
+LIVE_SECRET = TEST_SECRET.replace("test", "prod")
+
+
+@pytest.mark.parametrize(
+    ("mode", "url", "agree"),
+    [
+        ("live", "https://api.cashfree.com/pg", True),
+        ("live", "https://sandbox.cashfree.com/pg", False),
+        ("live", "https://api.cashfree.com.evil.example/pg", False),
+        ("live", "https://api.cashfree.com@evil.example/pg", False),
+        ("live", "http://127.0.0.1:18010/pg", False),
+        ("live", "", True),
+        ("test", "https://sandbox.cashfree.com/pg", True),
+        ("test", "http://127.0.0.1:18010/pg", True),
+        ("test", "https://api.cashfree.com/pg", False),
+        ("test", "https://API.cashfree.com./pg", False),
+        ("test", "https://x@api.cashfree.com:443/pg", False),
+        ("test", "", True),
+    ],
+)
+def test_an_account_speaks_only_to_hosts_of_its_mode(mode: str, url: str, agree: bool) -> None:
+    secret = LIVE_SECRET if mode == "live" else TEST_SECRET
+    fields = {"cashfree_account_mode": mode, "cashfree_base_url": url, "cashfree_secret_key": secret}
+    if not agree:
+        with pytest.raises(ValidationError, match="CASHFREE_BASE_URL"):
+            settings(**fields)
+        return
+    [account] = settings(**fields).gateway_accounts
+    assert account.base_url == url or (not url and ("sandbox" in account.base_url) == (mode == "test"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "changes", "variable"),
+    [
+        ("live", {"cashfree_secret_key": TEST_SECRET}, "CASHFREE_SECRET_KEY"),
+        ("test", {"cashfree_secret_key": LIVE_SECRET}, "CASHFREE_SECRET_KEY"),
+        ("live", {"cashfree_webhook_secret": f"{LIVE_SECRET}, {TEST_SECRET}"}, "CASHFREE_WEBHOOK_SECRET"),
+        ("test", {"cashfree_webhook_secret": f"{TEST_SECRET},{LIVE_SECRET}"}, "CASHFREE_WEBHOOK_SECRET"),
+        ("live", {"cashfree_app_id": "TEST10012345"}, "CASHFREE_APP_ID"),
+    ],
+)
+def test_an_account_has_credentials_of_its_mode(mode: str, changes: dict[str, str], variable: str) -> None:
+    usual = {"cashfree_account_mode": mode, "cashfree_secret_key": LIVE_SECRET if mode == "live" else TEST_SECRET}
+    with pytest.raises(ValidationError, match=variable):
+        settings(**usual | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable"),
+    [
+        ({"cashfree_account_mode": None}, "CASHFREE_ACCOUNT_MODE"),
+        ({"cashfree_base_url": "http://api.cashfree.com/pg"}, "CASHFREE_BASE_URL"),
+        ({"cashfree_account_mode": "test", "cashfree_base_url": "https://simulator.example/pg"}, "CASHFREE_BASE_URL"),
+        ({"cashfree_secret_key": "cfsk_ma_prod_short"}, "CASHFREE_SECRET_KEY"),
+        ({"cashfree_webhook_secret": f"x,{LIVE_SECRET}"}, "CASHFREE_WEBHOOK_SECRET"),
+        ({"cashfree_webhook_secret": ",,,,,,,,,,,,,,,,,,,,x1y"}, "CASHFREE_WEBHOOK_SECRET"),
+        ({"cashfree_notify_url": "http://pay.example/hook"}, "CASHFREE_NOTIFY_URL"),
+    ],
+)
+def test_production_refuses_an_account(changes: dict[str, Any], variable: str) -> None:
+    good = {
+        "environment": "production",
+        "cashfree_account_mode": "live",
+        "cashfree_base_url": "https://api.cashfree.com/pg",
+        "cashfree_secret_key": LIVE_SECRET,
+    }
+
+    def complaints(fields: dict[str, Any]) -> set[str]:
+        with pytest.raises(ValidationError) as refused:
+            settings(**{name: value for name, value in fields.items() if value is not None})
+        lines = [(".".join(map(str, each["loc"])), each["msg"]) for each in refused.value.errors()]
+        return {name or text.partition(":")[0] for name, text in lines if "CASHFREE" in name + text}
+
+    assert not complaints(good)
+    assert variable in complaints(good | changes)
 
 
 def test_an_account_shows_no_secret() -> None:

@@ -1,31 +1,28 @@
 """What identity reads from its environment."""
 
-import base64
-import binascii
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import NoDecode
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 
-from common.settings import ServiceSettings, duration
+from common.setting_checks import Secret, rule
+from common.settings import KEY_EXPECTED, ServiceSettings, duration, is_raw_key
 from identity.passwords import MEMORY_KIB_MIN, PASSES_MIN
 
 
 class Settings(ServiceSettings):
-    secret_length_min: ClassVar[Mapping[str, int]] = {**ServiceSettings.secret_length_min, "token_private_key": 43}
+    required: ClassVar[frozenset[str]] = ServiceSettings.required | {"token_private_key"}
 
     # Ed25519, base64 of the raw 32 bytes: signs access tokens.
-    token_private_key: SecretStr
+    token_private_key: Annotated[SecretStr, Secret(length_min=43)] = SecretStr("")
     # Public keys that are retired or not used yet, published beside the current one so that rotation breaks nobody.
     token_public_keys: tuple[str, ...] = ()
     # How long an access token is valid: 30s to 7d, because it cannot be revoked.
-    token_expiry: Annotated[timedelta, NoDecode] = Field(
-        timedelta(minutes=15), validation_alias=AliasChoices("TOKEN_EXPIRY", "TOKEN_LIFE")
-    )
+    token_expiry: timedelta = Field(timedelta(minutes=15), validation_alias=AliasChoices("TOKEN_EXPIRY", "TOKEN_LIFE"))
     # A session ends when nobody has refreshed it for this long.
-    refresh_expiry: Annotated[timedelta, NoDecode] = Field(
+    refresh_expiry: timedelta = Field(
         timedelta(days=30), validation_alias=AliasChoices("REFRESH_EXPIRY", "REFRESH_LIFE")
     )
     # Users who sign up or log in belong to this merchant.
@@ -43,35 +40,44 @@ class Settings(ServiceSettings):
     # How many attempts to log in from one address the window allows; many people may share an address.
     login_attempts_per_ip_max: int = Field(100, ge=1)
     # The window in which attempts to log in are counted.
-    login_window: Annotated[timedelta, NoDecode] = timedelta(minutes=15)
+    login_window: timedelta = timedelta(minutes=15)
 
     @field_validator("token_expiry", "refresh_expiry", "login_window", mode="before")
     @classmethod
     def _durations(cls, value: object) -> object:
         return duration(value) if isinstance(value, str) else value
 
-    @model_validator(mode="after")
-    def _expiries_are_sane(self) -> Self:
-        if not timedelta(seconds=30) <= self.token_expiry <= timedelta(days=7):
-            raise ValueError("TOKEN_EXPIRY lies between 30s and 7d: an access token cannot be revoked")
-        if self.refresh_expiry < self.token_expiry:
-            raise ValueError("REFRESH_EXPIRY must not be shorter than TOKEN_EXPIRY")
-        return self
+    @field_validator("token_public_keys", mode="before")
+    @classmethod
+    def _json_list(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError("must be a JSON list of base64") from None
 
-    @model_validator(mode="after")
-    def _hashing_is_slow_in_production(self) -> Self:
+    @field_validator("token_private_key")
+    @classmethod
+    def _is_a_token_key(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not is_raw_key(value.get_secret_value()):
+            raise ValueError(KEY_EXPECTED)
+        return value
+
+    @field_validator("token_public_keys")
+    @classmethod
+    def _are_token_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(is_raw_key, value)):
+            raise ValueError(KEY_EXPECTED)
+        return value
+
+    @rule("token_expiry", "refresh_expiry")
+    def _expiries_are_sane(self) -> Iterator[str]:
+        if not timedelta(seconds=30) <= self.token_expiry <= timedelta(days=7):
+            yield "TOKEN_EXPIRY lies between 30s and 7d: an access token cannot be revoked"
+        if self.refresh_expiry < self.token_expiry:
+            yield "REFRESH_EXPIRY must not be shorter than TOKEN_EXPIRY"
+
+    @rule("environment", "hashing_memory_kib", "hashing_passes")
+    def _hashing_is_slow_in_production(self) -> Iterator[str]:
         is_weak = self.hashing_memory_kib < MEMORY_KIB_MIN or self.hashing_passes < PASSES_MIN
         if self.environment == "production" and is_weak:
-            raise ValueError("HASHING_MEMORY_KIB, HASHING_PASSES must not be below their defaults in production")
-        return self
-
-    @model_validator(mode="after")
-    def _token_keys_are_keys(self) -> Self:
-        for key in (self.token_private_key.get_secret_value(), *self.token_public_keys):
-            try:
-                is_key = len(base64.b64decode(key, validate=True)) == 32
-            except (binascii.Error, ValueError):
-                is_key = False
-            if not is_key:
-                raise ValueError("TOKEN_PRIVATE_KEY, TOKEN_PUBLIC_KEYS: expected base64 of 32 raw bytes")
-        return self
+            yield "HASHING_MEMORY_KIB, HASHING_PASSES must not be below their defaults in production"

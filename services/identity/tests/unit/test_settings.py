@@ -7,12 +7,13 @@ from identity.settings import Settings
 
 
 def _read() -> Settings:
-    return Settings()  # type: ignore[call-arg]  # all of it comes from the environment
+    return Settings()
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, make_key: Callable[[], str]) -> pytest.MonkeyPatch:
     variables = {
+        "ENVIRONMENT": "test",
         "DATABASE_URL": "postgresql://identity@127.0.0.1/x",
         "RABBITMQ_URL": "amqp://identity@127.0.0.1/x",
         "SERVICE_PRIVATE_KEY": make_key(),

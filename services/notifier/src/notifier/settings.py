@@ -1,16 +1,21 @@
 """What notifier reads from the environment."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import ClassVar, Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import NoDecode
+from pydantic import Field, SecretStr, field_validator
 
 from common import contacts
 from common.errors import RequestInvalid
+from common.setting_checks import rule
 from common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
+    required_in_production: ClassVar[frozenset[str]] = ServiceSettings.required_in_production | {
+        *("smtp_host", "sender_email", "support_email")
+    }
+
     # The mail relay's host.
     smtp_host: str = "127.0.0.1"
     # The mail relay's port.
@@ -32,7 +37,7 @@ class Settings(ServiceSettings):
     # The address that mails name for questions.
     support_email: str = "support@commdesk.example"
     # The operators who get alerts: addresses, comma-separated; empty mails nobody.
-    admin_email: Annotated[tuple[str, ...], NoDecode] = ()
+    admin_email: tuple[str, ...] = ()
     # After an alert was mailed, others of its cause are gathered into one mail for this long, in seconds.
     alert_digest_seconds: int = Field(300, ge=1)
 
@@ -44,19 +49,18 @@ class Settings(ServiceSettings):
     def _several_admins(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @model_validator(mode="after")
-    def _addresses_are_addresses(self) -> Self:
+    @rule("environment", "sender_email", "support_email", "admin_email", "sender_name")
+    def _addresses_are_addresses(self) -> Iterator[str]:
         try:
             for address in (self.sender_email, self.support_email, *self.admin_email):
                 contacts.email_address(address, test_domains=self.environment != "production")
         except RequestInvalid:
-            raise ValueError("SENDER_EMAIL, SUPPORT_EMAIL and ADMIN_EMAIL must be e-mail addresses") from None
+            yield "SENDER_EMAIL, SUPPORT_EMAIL and ADMIN_EMAIL must be e-mail addresses"
         if not self.sender_name.isprintable():
-            raise ValueError("SENDER_NAME must be one printable line")
-        return self
+            yield "SENDER_NAME must be one printable line"
 
-    @model_validator(mode="after")
-    def _passwords_travel_encrypted(self) -> Self:
-        if self.environment == "production" and self.smtp_username and self.smtp_tls not in ("starttls", "implicit"):
-            raise ValueError("in production a login needs SMTP_TLS=starttls or implicit")
-        return self
+    @rule("environment", "smtp_host", "smtp_tls", "smtp_username")
+    def _mails_travel_encrypted(self) -> Iterator[str]:
+        leaves = bool(self.smtp_username) or self.smtp_host not in ("localhost", "127.0.0.1", "::1")
+        if self.environment == "production" and leaves and self.smtp_tls not in ("starttls", "implicit"):
+            yield "in production a login, and a relay on another machine, need SMTP_TLS=starttls or implicit"

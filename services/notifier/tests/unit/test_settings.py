@@ -6,11 +6,13 @@ import os
 import pytest
 from pydantic import ValidationError
 
+from common.settings import problems
 from notifier.settings import Settings
 
 
 def _settings(**changes: object) -> Settings:
     needed = {
+        "environment": "test",
         "database_url": "postgresql://notifier:a-long-and-odd-one@localhost/x",
         "rabbitmq_url": "amqp://localhost",
         "service_private_key": base64.b64encode(os.urandom(32)).decode(),
@@ -32,8 +34,22 @@ def test_addresses_are_checked(name: str) -> None:
         _settings(**{name: "a@b.in\r\nBcc: x@y.in"})
 
 
-def test_production_does_not_log_in_without_tls() -> None:
-    login = {"environment": "production", "smtp_username": "u", "smtp_password": "f8Jq2mXw9Lr4Tz7B"}
-    with pytest.raises(ValidationError, match="SMTP_TLS"):
-        _settings(**login)
-    assert _settings(**login, smtp_tls="starttls").smtp_tls == "starttls"
+@pytest.mark.parametrize(
+    ("mail", "refused"),
+    [
+        ({"SMTP_HOST": "127.0.0.1"}, False),
+        ({"SMTP_HOST": "127.0.0.1", "SMTP_USERNAME": "u"}, True),
+        ({"SMTP_HOST": "mail.example.in"}, True),
+        ({"SMTP_HOST": "mail.example.in", "SMTP_TLS": "none"}, True),
+        ({"SMTP_HOST": "mail.example.in", "SMTP_TLS": "starttls", "SMTP_USERNAME": "u"}, False),
+        ({"SMTP_HOST": "mail.example.in", "SMTP_TLS": "implicit"}, False),
+    ],
+)
+def test_mails_leave_a_machine_encrypted_in_production(mail: dict[str, str], refused: bool) -> None:
+    assert any("SMTP_TLS" in text for _, text in problems(Settings, mail)) == refused
+    assert not any("SMTP_TLS" in text for _, text in problems(Settings, {"ENVIRONMENT": "development", **mail}))
+
+
+def test_production_asks_for_the_addresses_of_mails() -> None:
+    required = {name for name, text in problems(Settings, {}) if "is required" in text}
+    assert {"SMTP_HOST", "SENDER_EMAIL", "SUPPORT_EMAIL"} <= required

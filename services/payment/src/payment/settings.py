@@ -1,10 +1,9 @@
 """What payment reads from its environment, beside what every service and its gateways do."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import ClassVar
 
 from pydantic import AliasChoices, Field, field_validator
-from pydantic_settings import NoDecode
 
 from gateways.registry import GatewaySettings
 from payment.domain.check_schedule import CheckSchedule, ClosedCheckSchedule
@@ -16,6 +15,11 @@ from payment.use_cases.verification import VerificationSettings
 
 
 class Settings(GatewaySettings):
+    required_in_production: ClassVar[frozenset[str]] = GatewaySettings.required_in_production | {
+        *("cashfree_base_url", "cashfree_app_id", "cashfree_secret_key", "cashfree_notify_url"),
+        *("wallet_address", "fraud_address"),
+    }
+
     # host:port of the wallet's gRPC endpoint.
     wallet_address: str = "127.0.0.1:18023"
     # host:port of fraud's gRPC endpoint.
@@ -36,7 +40,7 @@ class Settings(GatewaySettings):
     )
 
     # Currencies in which payments are made, comma-separated ISO 4217 codes.
-    enabled_currencies: Annotated[frozenset[str], NoDecode] = frozenset({"INR"})
+    enabled_currencies: frozenset[str] = frozenset({"INR"})
     # The smallest amount of a payment, in minor units (paise).
     amount_min_minor: int = Field(100, ge=1, validation_alias=AliasChoices("AMOUNT_MIN_MINOR", "PAYMENT_AMOUNT_MIN"))
     # The largest amount of a payment, in minor units (paise).
@@ -70,7 +74,7 @@ class Settings(GatewaySettings):
     # How long a payment's address, device and agent are kept, in days.
     origin_keep_days: int = Field(180, ge=1)
     # The waits between look-ups of a closed payment's order, in seconds, comma-separated; the last one repeats.
-    closed_check_seconds: Annotated[tuple[int, ...], NoDecode] = (60, 300, 1800, 7200, 28_800, 86_400)
+    closed_check_seconds: tuple[int, ...] = (60, 300, 1800, 7200, 28_800, 86_400)
     # For how long after an order's expiry the gateway may still take money for it, in days; it is looked up meanwhile.
     late_payment_days: int = Field(30, ge=0, le=365)
     # The most closed payments that one process looks up in a minute.

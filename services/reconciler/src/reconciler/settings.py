@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from common.services import SERVICES
+from common.setting_sources import Variables
 from common.settings import ServiceSettings
 
 
@@ -36,10 +37,10 @@ class Settings(ServiceSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, _Addresses(settings_cls), env_settings
+        return init_settings, _Addresses(settings_cls), Variables(settings_cls)
 
 
-class _Addresses(EnvSettingsSource):
+class _Addresses(Variables):
     """One variable for each service of protos/services.toml."""
 
     def __call__(self) -> dict[str, Any]:

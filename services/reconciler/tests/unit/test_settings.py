@@ -12,6 +12,7 @@ from reconciler.settings import Settings
 
 def test_every_listed_service_may_have_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
+        "ENVIRONMENT": "test",
         "DATABASE_URL": "postgresql://reconciler:a-long-and-odd-one@localhost/x",
         "RABBITMQ_URL": "amqp://localhost",
         "SERVICE_PRIVATE_KEY": base64.b64encode(os.urandom(32)).decode(),
