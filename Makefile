@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points lint reference proto lock install
+.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points lint reference proto lock install
 
 BIN := .venv/bin
 # What the wire is compared with: it may only be added to.
@@ -30,6 +30,9 @@ logs: ## Follow the logs of all processes (one: .venv/bin/commdesk logs -f payme
 
 test: install ## All tests, on engines of their own
 	@$(BIN)/commdesk test
+
+test-pooler: install ## The end-to-end suite through a real PgBouncer in transaction mode, with TLS inside (INTERNAL_TLS=off without)
+	@POOLER=on INTERNAL_TLS=$(or $(INTERNAL_TLS),on) $(BIN)/commdesk test tests/e2e
 
 simulate: install ## Thousands of simulated schedules, no engines (SEEDS=20000 FIRST=0; REPLAY=seed prints one)
 	@$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(REPLAY),--replay $(REPLAY))

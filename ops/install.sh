@@ -31,14 +31,15 @@ missing_packages() {
     compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
     command -v redis-server >/dev/null || echo redis-server
+    command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || echo pgbouncer
     [ -x .venv/bin/python ] || find_python >/dev/null || echo python3-venv
 }
 
 install_as_root() {
     local missing=("$@")
     if ! command -v apt-get >/dev/null; then
-        stop "Missing: ${missing[*]}. This machine has no apt-get: install PostgreSQL 14 or newer, RabbitMQ 3.10 or newer," \
-            "Redis and Python 3.11 with venv, then run this again"
+        stop "Missing: ${missing[*]}. This machine has no apt-get: install PostgreSQL 14 or newer, PgBouncer, RabbitMQ 3.10 or" \
+            "newer, Redis and Python 3.11 with venv, then run this again"
     fi
     if [ "$(id -u)" = 0 ]; then
         "$BASH" ops/install.sh --packages "${missing[@]}"

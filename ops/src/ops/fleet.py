@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from common.services import SERVICES
 from common.settings import RETRY_SCHEDULE_MS
+from ops import internal_tls, pgbouncer
 from ops.credentials import OPERATOR, Credentials
 from ops.ports import Layout
 from ops.processes import Process
@@ -41,8 +42,10 @@ SANDBOX_DEFAULTS = {
 }
 
 
-def database_url(layout: Layout, role: str, password: str, database: str = DATABASE) -> str:
-    return f"postgresql://{role}:{password}@127.0.0.1:{layout.port('postgresql')}/{database}"
+def database_url(
+    layout: Layout, role: str, password: str, database: str = DATABASE, *, port: str = "postgresql"
+) -> str:
+    return f"postgresql://{role}:{password}@127.0.0.1:{layout.port(port)}/{database}"
 
 
 def broker_url(layout: Layout, user: str, password: str) -> str:
@@ -86,12 +89,18 @@ def service_environment(
         "MALLOC_ARENA_MAX": "2",
         "PYTHONUNBUFFERED": "1",
     }
+    role = SERVICES[name].package
     if SERVICES[name].database:
-        role = SERVICES[name].package
         common["DATABASE_URL"] = database_url(layout, role, credentials.database[role])
         common["DATABASE_MIGRATION_URL"] = database_url(layout, f"{role}_owner", credentials.database[f"{role}_owner"])
     passed_on = {variable: environ[variable] for variable in PASSED_ON if variable in environ}
-    return {**common, **_own(layout, credentials, name), **passed_on}
+    environment = {**common, **_own(layout, credentials, name), **passed_on}
+    if pgbouncer.is_on(environ) and "DATABASE_URL" in environment:
+        environment |= {
+            "DATABASE_URL": database_url(layout, role, credentials.database[role], port="pgbouncer"),
+            "DATABASE_POOLER": "true",
+        }
+    return internal_tls.secured(environment, layout, name) if internal_tls.is_on(environ) else environment
 
 
 def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
@@ -200,6 +209,7 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
             for name in SERVICES
         },
         "operator": {"name": OPERATOR, **credentials.keys[OPERATOR]},
+        "grpc": internal_tls.certificate_variables(layout, OPERATOR) if internal_tls.is_on(environ) else {},
         "service_keys": credentials.keys,
         "jwt_secret": credentials.words["jwt_secret"],
         "cashfree": {

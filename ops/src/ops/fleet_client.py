@@ -15,6 +15,7 @@ from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import grpc_client
+from common.grpc_certificates import Certificates
 from common.tokens import ServiceTokens
 from ops.ports import Layout
 
@@ -47,6 +48,10 @@ class FleetClient:
         self.description = description
         self._http = http
         self._tokens = tokens
+        files = description.get("grpc")
+        self._certificates = (
+            Certificates(*(files[f"GRPC_{each}_FILE"] for each in ("CERTIFICATE", "KEY", "CA"))) if files else None
+        )
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     @property
@@ -113,7 +118,7 @@ class FleetClient:
         """The channel to a service's gRPC endpoint, with our token on every call."""
         if service not in self._channels:
             address = self.description["services"][service]["grpc"]
-            self._channels[service] = grpc_client.channel(address, self._tokens, service)
+            self._channels[service] = grpc_client.channel(address, self._tokens, service, self._certificates)
         return self._channels[service]
 
     async def close(self) -> None:

@@ -29,6 +29,10 @@ PORT_OFFSETS = {
     "mail": 9,
     "sandbox": 10,
     "rabbitmq-prometheus": 11,
+    # With POOLER=on and INTERNAL_TLS=on.
+    "pgbouncer": 14,
+    "rabbitmq-tls": 15,
+    "redis-tls": 16,
 }
 
 

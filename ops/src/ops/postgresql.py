@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from ops.internal_tls import Certificate, Issue
 from ops.private_files import give, private_folder, write_private
 from ops.processes import Process
 from ops.run_directory import account
@@ -34,7 +35,7 @@ def binaries() -> Path:
 
 
 def settings(
-    *, port: int, socket_folder: Path, memory_bytes: int, disposable: bool = False
+    *, port: int, socket_folder: Path, memory_bytes: int, disposable: bool = False, tls: Certificate | None = None
 ) -> dict[str, tuple[str, str]]:
     """Every setting that differs from PostgreSQL's default or that money rests on: value and reason.
 
@@ -86,6 +87,11 @@ def settings(
         "timezone": ("'UTC'", "one clock everywhere"),
         "log_timezone": ("'UTC'", "the same"),
     }
+    if tls is not None:
+        certificate, key, _ = tls
+        table["ssl"] = ("on", "who asks for it gets it, on the same port")
+        table["ssl_cert_file"] = (f"'{certificate}'", "of the stack's own authority")
+        table["ssl_key_file"] = (f"'{key}'", "its key")
     if disposable:
         table["fsync"] = ("off", "tests make hundreds of databases; no crash is survived here, nor tested here")
         table["full_page_writes"] = ("off", "the same")
@@ -96,7 +102,9 @@ def render(table: dict[str, tuple[str, str]]) -> str:
     return "".join(f"{name} = {value}  # {reason}\n" for name, (value, reason) in table.items())
 
 
-def prepare(*, engines: Path, port: int, password: str, disposable: bool = False) -> Process:
+def prepare(
+    *, engines: Path, port: int, password: str, disposable: bool = False, issue: Issue | None = None
+) -> Process:
     """Make the cluster if it is not there yet, write its settings, and say how to run it."""
     user = account("postgres")
     home = private_folder(engines / "postgresql", user, mode=0o711)  # others pass through to the socket
@@ -104,7 +112,8 @@ def prepare(*, engines: Path, port: int, password: str, disposable: bool = False
     if not (data / "PG_VERSION").is_file():
         _initialise(data, password=password, user=user)
     programs = _programs_for(data)
-    table = settings(port=port, socket_folder=home, memory_bytes=psutil.virtual_memory().total, disposable=disposable)
+    memory_bytes, tls = psutil.virtual_memory().total, issue(home, user) if issue else None
+    table = settings(port=port, socket_folder=home, memory_bytes=memory_bytes, disposable=disposable, tls=tls)
     write_private(data / "postgresql.auto.conf", "", user)  # ALTER SYSTEM would silently win over the table
     write_private(data / "postgresql.conf", render(table), user)
     return Process(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from ops.internal_tls import Certificate, Issue
 from ops.private_files import private_folder, write_private
 from ops.processes import Process
 from ops.run_directory import account
@@ -33,8 +34,20 @@ ADVANCED_CONFIG = """\
 """
 
 
-def broker_config(ports: Mapping[str, int], *, password: str, memory_bytes: int) -> str:
+def broker_config(ports: Mapping[str, int], *, password: str, memory_bytes: int, tls: Certificate | None = None) -> str:
     """rabbitmq.conf, the same keys for 3.10 and 4.x. `ports` by the names of the layout."""
+    lines = ""
+    if tls is not None:
+        certificate, key, authority = tls
+        lines = f"""
+listeners.ssl.local = 127.0.0.1:{ports["rabbitmq-tls"]}
+ssl_options.certfile = {certificate}
+ssl_options.keyfile = {key}
+ssl_options.cacertfile = {authority}
+# Users are known by their passwords.
+ssl_options.verify = verify_none
+ssl_options.fail_if_no_peer_cert = false
+"""
     memory_mib = max(256, min(2048, memory_bytes // MIB // 4))
     return f"""\
 # This machine only.
@@ -72,7 +85,7 @@ heartbeat = 30
 log.console = true
 log.console.level = info
 log.file = false
-"""
+{lines}"""
 
 
 def environment(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
@@ -108,7 +121,9 @@ def environment(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
     }
 
 
-def prepare(*, engines: Path, ports: Mapping[str, int], password: str, cookie: str) -> list[Process]:
+def prepare(
+    *, engines: Path, ports: Mapping[str, int], password: str, cookie: str, issue: Issue | None = None
+) -> list[Process]:
     """Write the node's configuration; epmd and the broker, in the order in which they start."""
     if not SERVER.is_file():
         raise FileNotFoundError(f"{SERVER} is missing: run `make install`")
@@ -116,8 +131,8 @@ def prepare(*, engines: Path, ports: Mapping[str, int], password: str, cookie: s
     home = private_folder(engines / "rabbitmq", user)
     for folder in ("data", "log", "conf.d", "schema", "generated"):
         private_folder(home / folder, user)
-    memory = psutil.virtual_memory().total
-    write_private(home / "rabbitmq.conf", broker_config(ports, password=password, memory_bytes=memory), user)
+    memory, tls = psutil.virtual_memory().total, issue(home, user) if issue else None
+    write_private(home / "rabbitmq.conf", broker_config(ports, password=password, memory_bytes=memory, tls=tls), user)
     write_private(home / "advanced.config", ADVANCED_CONFIG, user)
     write_private(home / "enabled_plugins", "[rabbitmq_management,rabbitmq_prometheus].\n", user)
     write_private(home / "environment.conf", "", user)

@@ -4,12 +4,23 @@ import shutil
 import socket
 from pathlib import Path
 
+from ops.internal_tls import Certificate, Issue
 from ops.private_files import private_folder, write_private
 from ops.processes import Process
 from ops.run_directory import account
 
 
-def config(*, port: int, home: Path, password: str) -> str:
+def config(*, port: int, home: Path, password: str, tls_port: int = 0, tls: Certificate | None = None) -> str:
+    lines = ""
+    if tls is not None:
+        certificate, key, authority = tls
+        lines = f"""
+tls-port {tls_port}
+tls-cert-file {certificate}
+tls-key-file {key}
+tls-ca-cert-file {authority}
+tls-auth-clients no
+"""
     return f"""\
 # This machine only, and not without the password.
 bind 127.0.0.1
@@ -31,10 +42,10 @@ save ""
 maxmemory 256mb
 maxmemory-policy allkeys-lru
 tcp-backlog 511
-"""
+{lines}"""
 
 
-def prepare(*, engines: Path, port: int, password: str) -> Process:
+def prepare(*, engines: Path, port: int, password: str, tls_port: int = 0, issue: Issue | None = None) -> Process:
     """Write the configuration and say how to run it; raises FileNotFoundError when Redis is not installed."""
     program = shutil.which("redis-server")
     if program is None:
@@ -43,7 +54,8 @@ def prepare(*, engines: Path, port: int, password: str) -> Process:
     home = private_folder(engines / "redis", user, mode=0o711)  # others pass through to the socket
     private_folder(home / "appendonlydir", user)
     path = home / "redis.conf"
-    write_private(path, config(port=port, home=home, password=password), user)
+    tls = issue(home, user) if issue else None
+    write_private(path, config(port=port, home=home, password=password, tls_port=tls_port, tls=tls), user)
     return Process(
         name="redis", command=(program, str(path)), environment={"HOME": str(home)}, user=user, directory=home
     )

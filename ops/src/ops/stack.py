@@ -9,20 +9,21 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
 
-from common.services import SERVICES
-from ops import edge, fleet, postgresql, rabbitmq, redis_server, run_directory
-from ops.credentials import Credentials, load_or_generate
+from common.services import SCHEMAS, SERVICES
+from ops import edge, fleet, internal_tls, pgbouncer, postgresql, rabbitmq, redis_server, run_directory
+from ops.credentials import OPERATOR, Credentials, load_or_generate
 from ops.ports import PORT_OFFSETS, Layout
 from ops.private_files import write_private
 from ops.processes import Process
 from ops.progress import Progress
 from ops.supervision import State, Supervisor, end_orphans
 
-ENGINES = ("postgresql", "epmd", "rabbitmq", "redis", "mail")
+ENGINES = ("postgresql", "pgbouncer", "epmd", "rabbitmq", "redis", "mail")
 READY_TIMEOUT_SECONDS = 90
 # Python start-ups take all of a core each: more at once only take turns.
 MIGRATIONS_AT_ONCE = 3
@@ -45,20 +46,39 @@ class Stack:
     def engine_processes(self, *, disposable: bool = False) -> list[Process]:
         layout, secrets = self.layout, self.credentials
         ports = {name: layout.port(name) for name in PORT_OFFSETS}
+        issue = partial(internal_tls.prepare_engine, layout) if internal_tls.is_on(os.environ) else None
+        pooler = [
+            pgbouncer.prepare(
+                home=self.engines / "pgbouncer",
+                port=ports["pgbouncer"],
+                postgresql_port=ports["postgresql"],
+                passwords={schema: secrets.database[schema] for schema in SCHEMAS},
+                issue=issue,
+            )
+        ]
         return [
             postgresql.prepare(
                 engines=self.engines,
                 port=ports["postgresql"],
                 password=secrets.words["postgresql_superuser"],
                 disposable=disposable,
+                issue=issue,
             ),
+            *(pooler if pgbouncer.is_on(os.environ) else []),
             *rabbitmq.prepare(
                 engines=self.engines,
                 ports=ports,
                 password=secrets.words["rabbitmq_administrator"],
                 cookie=secrets.words["erlang_cookie"],
+                issue=issue,
             ),
-            redis_server.prepare(engines=self.engines, port=ports["redis"], password=secrets.words["redis"]),
+            redis_server.prepare(
+                engines=self.engines,
+                port=ports["redis"],
+                password=secrets.words["redis"],
+                tls_port=ports["redis-tls"],
+                issue=issue,
+            ),
             Process(
                 name="mail",
                 command=(
@@ -70,6 +90,8 @@ class Stack:
 
     def fleet_processes(self) -> list[Process]:
         """What runs on the engines, in the order of the table."""
+        if internal_tls.is_on(os.environ):
+            internal_tls.prepare(self.layout, [*SERVICES, OPERATOR])
         return [
             edge.prepare(self.layout),
             fleet.sandbox(self.layout, self.credentials, os.environ),
@@ -89,6 +111,8 @@ class Stack:
                 return rabbitmq.answers(ports, password=secrets.words["rabbitmq_administrator"])
             case "redis":
                 return redis_server.answers(port=layout.port("redis"), password=secrets.words["redis"])
+            case "pgbouncer":
+                return pgbouncer.answers(layout.port("pgbouncer"))
             case "epmd":
                 return True  # the broker is not ready without it
             case "edge":
@@ -108,7 +132,7 @@ class Stack:
                 return f"http://127.0.0.1:{layout.port('rabbitmq-management')}"
             case "sandbox":
                 return f"{layout.sandbox_url}/health"
-            case "postgresql" | "redis" | "epmd":
+            case "postgresql" | "pgbouncer" | "redis" | "epmd":
                 return ""
             case _:
                 return f"http://127.0.0.1:{layout.http_port(name)}/health/ready"
