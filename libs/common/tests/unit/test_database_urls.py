@@ -1,3 +1,5 @@
+import base64
+import json
 import ssl
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -8,6 +10,7 @@ import trustme
 from common.database_urls import connect_arguments, database_url, is_pooler
 from common.settings import ServiceSettings, problems, read
 
+KEY = base64.b64encode(bytes(range(32))).decode()
 NEON = (
     "postgresql://neondb_owner:npg_Zk3vQ9xw7TpL@ep-cool-darkness-a1b2c3d4-pooler.ap-southeast-1.aws.neon.tech/neondb"
     "?sslmode=require&channel_binding=require"
@@ -77,8 +80,10 @@ def test_the_setting_wins_over_the_name() -> None:
     local = {
         "ENVIRONMENT": "test",
         "RABBITMQ_URL": "amqp://h",
-        "SERVICE_PRIVATE_KEY": "A" * 43 + "=",
-        "SERVICE_PUBLIC_KEYS": '{"a": "' + "A" * 43 + '="}',
+        "SERVICE_PRIVATE_KEY": KEY,
+        "SERVICE_PUBLIC_KEYS": json.dumps({"a": KEY}),
+        "ENCRYPTION_KEYS": KEY,
+        "BLIND_INDEX_KEY": KEY,
         "DATABASE_URL": NEON,
     }
     assert read(ServiceSettings, local).has_pooler
