@@ -13,6 +13,7 @@ from fraud import consumers, routes
 from fraud.in_flight import InFlightRequests
 from fraud.servicer import FraudServicer
 from fraud.settings import Settings
+from fraud.store.personal_data import PERSONAL_DATA
 from fraud.use_cases import fraud_events, payment_activity
 from fraud.use_cases.reviews import Reviews
 from fraud.use_cases.rules import RuleCache
@@ -40,6 +41,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         ],
         timeline=fraud_events.timeline,
         totals=fraud_events.totals,
+        personal_data=PERSONAL_DATA,
     )
 
 

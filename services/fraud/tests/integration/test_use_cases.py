@@ -13,11 +13,13 @@ from common import ids
 from common.clock import FakeClock
 from common.database import Database
 from common.testing import published
+from fraud.domain.fraud_events import FraudEventsFilter
 from fraud.domain.rules import Decision
 from fraud.domain.scores import Score
 from fraud.domain.subjects import Dimension, Subject, key_of, subject_keys
 from fraud.domain.velocity import Metric, PaymentActivity
 from fraud.in_flight import InFlightRequests
+from fraud.store import commands, queries
 from fraud.use_cases import fraud_events, payment_activity, scores
 from fraud.use_cases.rules import RuleCache
 
@@ -357,3 +359,19 @@ async def test_a_call_is_well_within_its_deadline(
         await score(*subjects)
         seconds.append(time.perf_counter() - started)
     assert sorted(seconds)[len(seconds) // 2] < 0.05
+
+
+async def test_a_decision_is_found_by_an_address_that_it_does_not_hold(
+    db: Database, subject: BuildSubject, clock: FakeClock
+) -> None:
+    caught = subject(ip="198.51.100.77", device_id="device-77")
+    decision = Score(caught, 900, Decision.BLOCK, ("velocity",))
+    async with db.begin() as tx:
+        await commands.insert_decisions(tx, [decision], clock.now())
+        [row] = (await tx.execute("select cast(row as text) from fraud_events as row")).scalars()
+        found = {
+            reference: len(await queries.fraud_events(tx, FraudEventsFilter(reference, None, 10)))
+            for reference in ("198.51.100.77", "device-77", caught.user_id, "198.51.100.78", "")
+        }
+    assert not any(word in row for word in ("198.51.100.77", "device-77"))
+    assert found == {"198.51.100.77": 1, "device-77": 1, caught.user_id: 1, "198.51.100.78": 0, "": 1}

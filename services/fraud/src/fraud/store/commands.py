@@ -8,6 +8,7 @@ import msgspec
 
 from common import ids
 from common.database import Tx
+from common.sealing import DEVICE, IP, Sealer
 from fraud.domain.fraud_events import FraudEvent
 from fraud.domain.reviews import Review
 from fraud.domain.scores import Score
@@ -37,17 +38,17 @@ on conflict (user_key, dimension, source_key) do update set
 where excluded.first_seen < stored.first_seen or excluded.last_seen > stored.last_seen + interval '1 hour'
 """
 _INSERT_DECISIONS = """
-insert into fraud_events (id, merchant_id, payment_id, user_id, ip, device_id, amount_minor, currency, score,
+insert into fraud_events (id, merchant_id, payment_id, user_id, ip_index, device_index, amount_minor, currency, score,
                           decision, reasons, shadow_reasons, measured, created_at)
-select id, merchant_id, payment_id, user_id, ip, device_id, amount_minor, currency, score, decision,
+select id, merchant_id, payment_id, user_id, ip_index, device_index, amount_minor, currency, score, decision,
        array(select jsonb_array_elements_text(cast(reasons as jsonb))),
        array(select jsonb_array_elements_text(cast(shadow as jsonb))), cast(measured as jsonb), :now
 from unnest(cast(:ids as uuid[]), cast(:merchant_ids as text[]), cast(:payment_ids as uuid[]),
-            cast(:user_ids as text[]), cast(:ips as text[]), cast(:device_ids as text[]),
+            cast(:user_ids as text[]), cast(:ip_indexes as bytea[]), cast(:device_indexes as bytea[]),
             cast(:amounts as bigint[]), cast(:currencies as text[]), cast(:scores as integer[]),
             cast(:decisions as text[]), cast(:reasons as text[]), cast(:shadow as text[]),
             cast(:measured as text[]))
-     as row (id, merchant_id, payment_id, user_id, ip, device_id, amount_minor, currency, score, decision,
+     as row (id, merchant_id, payment_id, user_id, ip_index, device_index, amount_minor, currency, score, decision,
              reasons, shadow, measured)
 on conflict (payment_id) do nothing
 returning payment_id
@@ -124,8 +125,8 @@ async def insert_decisions(tx: Tx, scores: Sequence[Score], now: datetime) -> li
         merchant_ids=[score.subject.merchant_id for score in ordered],
         payment_ids=[score.subject.payment_id for score in ordered],
         user_ids=[score.subject.user_id for score in ordered],
-        ips=[score.subject.ip for score in ordered],
-        device_ids=[score.subject.device_id for score in ordered],
+        ip_indexes=[_index(tx.sealer, IP, score.subject.ip) for score in ordered],
+        device_indexes=[_index(tx.sealer, DEVICE, score.subject.device_id) for score in ordered],
         amounts=[score.subject.amount.minor for score in ordered],
         currencies=[score.subject.amount.currency for score in ordered],
         scores=[score.score for score in ordered],
@@ -169,6 +170,10 @@ async def save_review(tx: Tx, review: Review) -> None:
 async def keep_partitions(tx: Tx) -> None:
     """Make the counters' partitions of the days to come, drop those that no window reaches."""
     await tx.execute("select keep_velocity_partitions()")
+
+
+def _index(sealer: Sealer, kind: str, text: str) -> bytes | None:
+    return sealer.blind_index(kind, text) if text else None
 
 
 def _payment_id(score: Score) -> UUID:

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from common.database import Row, Tx
+from common.sealing import DEVICE, IP
 from fraud.domain.fraud_events import FraudEvent, FraudEventsFilter
 from fraud.domain.reviews import Review, ReviewsFilter, Verdict
 from fraud.domain.rules import Action, Decision, Mode, Rule
@@ -34,8 +35,8 @@ where exists (select from user_sources as stored
 """
 _FRAUD_EVENTS = """
 select * from fraud_events
-where :reference = '' or payment_id = cast(:payment_id as uuid) or user_id = :reference or ip = :reference
-   or (device_id = :reference and device_id <> '')
+where :reference = '' or payment_id = cast(:payment_id as uuid) or user_id = :reference
+   or ip_index = cast(:ip_index as bytea) or device_index = cast(:device_index as bytea)
 order by id desc limit :limit
 """
 _REVIEWS = """
@@ -101,7 +102,14 @@ async def snapshot(
 
 async def fraud_events(tx: Tx, filter: FraudEventsFilter) -> list[FraudEvent]:
     """The newest decisions about a payment, a user, an address or a device; about all without a reference."""
-    rows = await tx.execute(_FRAUD_EVENTS, reference=filter.reference, payment_id=filter.payment_id, limit=filter.limit)
+    rows = await tx.execute(
+        _FRAUD_EVENTS,
+        reference=filter.reference,
+        payment_id=filter.payment_id,
+        ip_index=tx.sealer.blind_index(IP, filter.reference),
+        device_index=tx.sealer.blind_index(DEVICE, filter.reference),
+        limit=filter.limit,
+    )
     return [_fraud_event(row) for row in rows]
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -101,8 +102,9 @@ fraud_events = Table(
     Column("merchant_id", Text, nullable=False),
     Column("payment_id", Uuid, nullable=False, unique=True),
     Column("user_id", Text, nullable=False),
-    Column("ip", Text, nullable=False),
-    Column("device_id", Text, nullable=False),
+    # Empty: an older release filled them. What is compared are the blind indexes below.
+    Column("ip", Text, nullable=False, server_default=text("''")),
+    Column("device_id", Text, nullable=False, server_default=text("''")),
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
     Column("score", Integer, CheckConstraint("score between 0 and 1000"), nullable=False),
@@ -112,9 +114,11 @@ fraud_events = Table(
     # Rule → what it saw.
     Column("measured", JSONB, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("ip_index", LargeBinary, CheckConstraint("octet_length(ip_index) = 32")),
+    Column("device_index", LargeBinary, CheckConstraint("octet_length(device_index) = 32")),
     Index("fraud_events_by_user", "user_id"),
-    Index("fraud_events_by_ip", "ip"),
-    Index("fraud_events_by_device", "device_id", postgresql_where=text("device_id <> ''")),
+    Index("fraud_events_by_ip", "ip_index", postgresql_where=text("ip_index is not null")),
+    Index("fraud_events_by_device", "device_index", postgresql_where=text("device_index is not null")),
 )
 
 # A verdict has its time, its author and its reason; without one there is none of them.
