@@ -72,6 +72,45 @@ async def test_the_operators_tools_show_the_timeline_and_the_books(fleet: FleetC
     assert code == 0, output
 
 
+async def test_a_second_capture_waits_in_the_review_queue_until_it_is_given_back(
+    fleet: FleetClient, commdesk: Sequence[str]
+) -> None:
+    [member] = members(fleet, 1)
+    created = (await create_with_retries(fleet, member, "second-capture")).data
+    payment_id = created["paymentId"]
+    await pay_order(fleet, created["orderId"])
+    await journey.until_success(fleet, member, payment_id)
+    path = f"/control/orders/{created['orderId']}/pay"
+    assert (await fleet.sandbox("POST", path, {"outcome": "success", "force": True})).status == 200
+
+    async def queued() -> Any:
+        code, output = await run_command(commdesk, "review", "list", "--kind", "duplicate", "--json")
+        assert code == 0, output
+        return [each for each in json.loads(output)["reviews"] if each["payment"]["payment_id"] == payment_id] or None
+
+    [review] = await journey.until(queued, "the second capture in the review queue", 40)
+    [receipt] = review["receipts"]
+    code, output = await run_command(commdesk, "review", "show", payment_id)
+    assert code == 0, output
+    assert receipt["receipt_id"] in output
+    code, output = await run_command(commdesk, "review", "dismiss", payment_id, "--reason", "nothing there")
+    assert code == 1, output
+    assert "review_action_invalid" in output
+    arguments = ("--refund", f"refund-{payment_id}", "--reason", "given back in the dashboard")
+    code, output = await run_command(commdesk, "review", "refunded", payment_id, *arguments)
+    assert code == 0, output
+    assert "nothing is left to decide" in output
+    assert await queued() is None
+
+    async def given_back() -> Any:
+        _, output = await run_command(commdesk, "ledger", "trial-balance", "--json")
+        rows = {each["account"]: each for each in json.loads(output)["accounts"]}
+        account = rows.get("liability:unapplied_receipts", {})
+        return (int(account.get("debit", 0)) > 0 and account["debit"] == account["credit"]) or None
+
+    await journey.until(given_back, "the receipt out of the books", 40)
+
+
 @pytest.mark.timeout(120)
 async def test_a_webhook_that_cannot_be_confirmed_waits_dies_and_is_healed_by_a_replay(
     fleet: FleetClient, commdesk: Sequence[str]

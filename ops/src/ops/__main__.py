@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import commands, personal_data, stack
+from ops import commands, personal_data, reviews, stack
 from ops.ports import Layout
 from ops.progress import Progress
 from ops.supervision import Supervisor
@@ -138,6 +138,7 @@ def _supervisor() -> Supervisor:
 
 commands.register(app)
 personal_data.register(app)
+app.add_typer(reviews.review, name="review")
 
 
 def main() -> None:

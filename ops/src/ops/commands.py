@@ -140,7 +140,7 @@ def show(
             f"{entry['kind']}: {entry['summary']}",
             fields,
         )
-    _print(table)
+    print_table(table)
     for service in shown["silent"]:
         typer.echo(f"({service} did not answer: its part is missing)", err=True)
 
@@ -230,7 +230,7 @@ def list_dead_letters(
             shown["dead"],
             letter.status,
         )
-    _print(table)
+    print_table(table)
 
 
 @dlq.command("show")
@@ -289,7 +289,7 @@ def trial_balance(
         for account in accounts:
             figures = (account.debit, account.credit, account.debit - account.credit)
             table.add_row(account.asset, account.account, *(f"{figure:,}" for figure in figures))
-        _print(table)
+        print_table(table)
         typer.echo(
             "  ".join(f"{asset}: {total}" for asset, total in sorted(differences.items())) or "the books are empty"
         )
@@ -369,7 +369,7 @@ def _event(letter: delivery_pb2.DeadLetter) -> dict[str, Any] | str:
     return MessageToDict(message, preserving_proto_field_name=True)
 
 
-def _print(table: Table) -> None:
+def print_table(table: Table) -> None:
     """A table as wide as the terminal; without one, wide enough for programs and files."""
     console = Console()
     (console if console.is_terminal else Console(width=220)).print(table)

@@ -45,6 +45,7 @@ async def examine(fleet: FleetClient, *, fix: bool = False) -> list[Finding]:
         _services(fleet),
         _keys(fleet),
         _sealing(fleet),
+        _receipts(fleet),
     ):
         findings += [finding async for finding in check]
     findings += [finding async for finding in _clocks(description)]
@@ -192,6 +193,27 @@ async def _sealing(fleet: FleetClient) -> AsyncIterator[Finding]:
         places = ", ".join(sorted(uses.get(key, ())))
         detail = f"still needed by {places}: `commdesk keys rotate`" if places else "nothing needs it: it may go"
         yield Finding(f"older key {key}", True, detail)
+
+
+async def _receipts(fleet: FleetClient) -> AsyncIterator[Finding]:
+    """What payment says is left of receipts is what the books owe; what is left waits for a person."""
+    try:
+        payment, ledger = [
+            (await fleet.delivery(service).Totals(delivery_pb2.TotalsRequest(), timeout=10)).totals
+            for service in ("payment", "ledger")
+        ]
+    except grpc.aio.AioRpcError as error:
+        yield Finding("unapplied receipts", False, str(errors_from(error)), "repair the service first")
+        return
+    account = "ledger.INR.liability:unapplied_receipts"
+    left = payment["receipts.unapplied.minor"]
+    booked = ledger[f"{account}.credit"] - ledger[f"{account}.debit"]
+    detail = f"{left} paise wait for a decision (`commdesk review list`)" if left else ""
+    if left != booked:
+        detail = f"payment says {left}, the books {booked}"
+    yield Finding(
+        "unapplied receipts", left == booked, detail, "look again once the queues are empty; then `commdesk dlq list`"
+    )
 
 
 async def _clocks(description: Mapping[str, Any]) -> AsyncIterator[Finding]:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
 from commdesk.common.v1.personal_data_pb2_grpc import PersonalDataServiceStub
 from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from commdesk.payment.v1.payment_pb2_grpc import ReviewServiceStub
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import grpc_client
@@ -68,6 +69,9 @@ class FleetClient:
 
     def wallet(self) -> WalletServiceStub:
         return WalletServiceStub(self.channel("wallet"))  # type: ignore[no-untyped-call]
+
+    def reviews(self) -> ReviewServiceStub:
+        return ReviewServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]
 
     def ledger(self) -> LedgerServiceStub:
         return LedgerServiceStub(self.channel("ledger"))  # type: ignore[no-untyped-call]

@@ -73,7 +73,7 @@ CHECKS: dict[str, str] = {
         group by 1 having sum(debit) <> sum(credit)""",
     "every paid payment has exactly one INR journal": f"""
         select p.id, count(j.journal_id) from ({_PAID}) p
-        left join ledger.journals j on j.reference = p.id and j.asset = 'INR' and j.reference_prefix = 'pay'
+        left join ledger.journals j on j.reference = p.id and j.template = 'payment.success'
         group by p.id having count(j.journal_id) <> 1""",
     "every wallet transaction has exactly one CREDIT journal": """
         select t.transaction_id, count(j.journal_id) from wallet.wallet_transactions t
@@ -93,12 +93,33 @@ CHECKS: dict[str, str] = {
              join ledger.accounts a using (account_id) where a.code = 'liability:deferred_credits') l,
             (select coalesce(sum(value_left_minor), 0) as lots from wallet.credit_lots) w
         where ledger <> lots""",
-    "the gateway owes us what was paid": f"""
-        select ledger, paid from
+    "the gateway owes us what was paid, and what is left of receipts": f"""
+        select ledger, paid, unapplied from
             (select coalesce(sum(e.debit - e.credit), 0) as ledger from ledger.ledger_entries e
              join ledger.accounts a using (account_id) where a.code like 'asset:gateway:%') l,
-            (select coalesce(sum(amount_minor), 0) as paid from ({_PAID}) p) p
-        where ledger <> paid""",
+            (select coalesce(sum(amount_minor), 0) as paid from ({_PAID}) p) p,
+            (select coalesce(sum(amount_minor - applied_minor - refunded_minor), 0) as unapplied
+             from payment.receipts where currency = 'INR') r
+        where ledger <> paid + unapplied""",
+    "what is left of receipts is what the books owe": """
+        select ledger, unapplied from
+            (select coalesce(sum(e.credit - e.debit), 0) as ledger from ledger.ledger_entries e
+             join ledger.accounts a using (account_id) where a.code = 'liability:unapplied_receipts') l,
+            (select coalesce(sum(amount_minor - applied_minor - refunded_minor), 0) as unapplied
+             from payment.receipts where currency = 'INR') r
+        where ledger <> unapplied""",
+    "every receipt has exactly one journal": """
+        select r.id, count(j.journal_id) from payment.receipts r
+        left join ledger.journals j on j.cause_id = r.id and j.template = 'payment.received'
+        where r.currency = 'INR' group by r.id having count(j.journal_id) <> 1""",
+    "a second capture is a receipt": """
+        select t.id from payment.transactions t left join payment.receipts r
+            on r.gateway = t.gateway and r.gateway_payment_id = t.provider_transaction_id
+        where t.status in ('DUPLICATE', 'REFUNDED') and r.id is null""",
+    "whatever is left of a receipt is in the review queue": """
+        select r.id from payment.receipts r join payment.payments p on p.id = r.payment_id
+        where r.applied_minor + r.refunded_minor < r.amount_minor and p.paid_at is null
+          and p.review not in ('QUARANTINED', 'FLAGGED', 'BLOCKED')""",
     "every paid payment has exactly one invoice": f"""
         select p.id, count(i.id) from ({_PAID}) p left join payment.invoices i on i.payment_id = p.id
         group by p.id having count(i.id) <> 1""",

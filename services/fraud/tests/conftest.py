@@ -3,10 +3,14 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
 
+from commdesk.common.v1.common_pb2 import Error
+from commdesk.identity.v1 import identity_pb2, identity_pb2_grpc
 from common import ids
 from common.clock import FakeClock
 from common.database import Database, connect
@@ -85,8 +89,38 @@ async def owner_db(owner_url: str, service_name: str) -> AsyncIterator[Database]
         yield database
 
 
+class Identity(identity_pb2_grpc.IdentityServiceServicer):
+    """Says that everybody is still who their token says, but those a test dismissed."""
+
+    def __init__(self) -> None:
+        self.dismissed: set[str] = set()
+        self.away = False
+
+    async def Authorize(self, request: identity_pb2.AuthorizeRequest, context: Any) -> identity_pb2.AuthorizeResponse:
+        if self.away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        refused = Error(code="rights_outdated", kind="PermissionDenied", message="no more")
+        return identity_pb2.AuthorizeResponse(
+            results=[
+                identity_pb2.AuthorizeResult(error=refused if act.user_id in self.dismissed else None)
+                for act in request.acts
+            ]
+        )
+
+
 @pytest_asyncio.fixture
-async def fraud(resources: Resources, serve: Serve) -> AsyncIterator[Served]:
+async def identity(service_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Identity]:
+    """Identity, on a port of its own."""
+    servicer, server = Identity(), grpc.aio.server()
+    identity_pb2_grpc.add_IdentityServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    monkeypatch.setenv("IDENTITY_ADDRESS", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    await server.start()
+    yield servicer
+    await server.stop(0)
+
+
+@pytest_asyncio.fixture
+async def fraud(identity: Identity, resources: Resources, serve: Serve) -> AsyncIterator[Served]:
     """The service in this process."""
     async with service(read(Settings), resources) as value, serve(value) as served:
         yield served

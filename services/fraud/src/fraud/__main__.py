@@ -8,7 +8,6 @@ from functools import partial
 from commdesk.fraud.v1.fraud_pb2_grpc import add_FraudServiceServicer_to_server
 from common import runtime
 from common.runtime import Job, Resources, Service
-from common.tokens import Caller
 from fraud import consumers, routes
 from fraud.in_flight import InFlightRequests
 from fraud.servicer import FraudServicer
@@ -30,7 +29,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
     await keep_partitions()
     await rule_cache.refresh(resources.db)
     servicer = FraudServicer(resources.db, rule_cache, in_flight, resources.clock)
-    reviews = Reviews(resources.db, resources.clock, admit)
+    reviews = Reviews(resources.db, resources.clock, resources.authorizer(settings.identity_address))
     yield Service(
         http=routes.routes(resources.db, reviews),
         grpc=[(add_FraudServiceServicer_to_server, servicer)],
@@ -43,10 +42,6 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         totals=fraud_events.totals,
         personal_data=PERSONAL_DATA,
     )
-
-
-async def admit(caller: Caller) -> None:
-    """The token's roles, which the route has checked, suffice."""
 
 
 def main() -> None:

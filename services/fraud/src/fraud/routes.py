@@ -5,25 +5,27 @@ from typing import Any
 
 from common import ids
 from common.database import Database
+from common.errors import RightsOutdated
+from common.grpc_client import CalleeUnavailable
 from common.http_server import Call, Route
 from common.pages import CursorInvalid, Page
 from fraud.domain.reviews import ReviewDecided, ReviewNotFound
 from fraud.use_cases import reviews
-from fraud.use_cases.reviews import Reviews
+from fraud.use_cases.reviews import DECIDERS, Reviews
 from fraud.wire import requests, views
 from fraud.wire.requests import DecisionBody, ReviewsQuery
 from fraud.wire.views import ReviewView
 
 PREFIX = "/api/v1/fraud/reviews"
-ROLES = ("SUPPORT", "FINANCE", "ADMIN")
+_DECISION_ERRORS = (ids.IdInvalid, ReviewNotFound, ReviewDecided, RightsOutdated, CalleeUnavailable)
 
 
 def routes(db: Database, decisions: Reviews) -> list[Route[Any]]:
     return [
-        Route("GET", PREFIX, partial(list_reviews, db), query=ReviewsQuery, answer=Page[ReviewView], roles=ROLES,
+        Route("GET", PREFIX, partial(list_reviews, db), query=ReviewsQuery, answer=Page[ReviewView], roles=DECIDERS,
               errors=[CursorInvalid]),
         Route("POST", f"{PREFIX}/{{paymentId}}/decision", partial(decide_review, decisions), body=DecisionBody,
-              answer=ReviewView, roles=ROLES, errors=[ids.IdInvalid, ReviewNotFound, ReviewDecided]),
+              answer=ReviewView, roles=DECIDERS, errors=_DECISION_ERRORS),
     ]  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from common.events import micros
 from common.testing import Served, published
 from fraud import consumers
 
+from ..conftest import Identity
+
 PATH = "/api/v1/fraud/reviews"
 
 
@@ -111,6 +113,17 @@ async def test_a_decision_needs_the_role_the_merchant_and_a_review(staff: Staff)
     assert (await staff.list(merchant_id="mer_2")).json()["data"]["items"] == []
     assert (await staff.decide(ids.encode("pay", ids.new()))).status_code == 404
     assert (await staff.decide("pay_nonsense")).status_code == 400
+    assert await published(staff.db, "fraud.decided") == []
+
+
+async def test_a_decision_needs_rights_that_hold_now(staff: Staff, identity: Identity) -> None:
+    payment_id = await staff.flag()
+    identity.dismissed.add("usr_staff")
+    refused = await staff.decide(payment_id)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "rights_outdated")
+    identity.away = True
+    unknown = await staff.decide(payment_id, user_id="usr_other")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (503, "callee_unavailable")
     assert await published(staff.db, "fraud.decided") == []
 
 

@@ -6,7 +6,10 @@ from datetime import timedelta
 from functools import partial
 
 from commdesk.fraud.v1.fraud_pb2_grpc import FraudServiceStub
-from commdesk.payment.v1.payment_pb2_grpc import add_PaymentServiceServicer_to_server
+from commdesk.payment.v1.payment_pb2_grpc import (
+    add_PaymentServiceServicer_to_server,
+    add_ReviewServiceServicer_to_server,
+)
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import runtime
 from common.runtime import Job, Resources, Service
@@ -18,10 +21,10 @@ from payment.domain.purchases import AccountChoice
 from payment.gateways.fraud import FraudScores
 from payment.gateways.packs import Packs
 from payment.routes import Endpoints
-from payment.servicer import PaymentServicer
+from payment.servicer import PaymentServicer, ReviewServicer
 from payment.settings import Settings
 from payment.store.personal_data import personal_data
-from payment.use_cases import fee_rules, gateway_calls
+from payment.use_cases import fee_rules, gateway_calls, receipts
 from payment.use_cases.cancellations import Cancellations, ClosingSettings
 from payment.use_cases.closed_checks import ClosedChecks
 from payment.use_cases.confirmations import CONFIRM_SECONDS, Confirmations
@@ -31,6 +34,8 @@ from payment.use_cases.gateway_calls import GatewayCallLog
 from payment.use_cases.gateway_orders import GatewayOrders, OrderSettings
 from payment.use_cases.order_lookups import OrderLookup
 from payment.use_cases.payment_inserts import PaymentInserts
+from payment.use_cases.receipts import ReceiptAnnouncements
+from payment.use_cases.review_queue import ReviewQueue
 from payment.use_cases.sweep import Sweep
 from payment.use_cases.timelines import timeline
 from payment.use_cases.totals import totals
@@ -68,10 +73,15 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         )
         confirmations = Confirmations(db, clock, lookups, settings.decisions, settings.confirmations_per_minute)
         authorizer = resources.authorizer(settings.identity_address)
+        reviews = ReviewQueue(db, clock, authorizer, settings.decisions)
+        announcements = ReceiptAnnouncements(db, clock, settings.public_url)
         test_domains = settings.environment != "production"
         yield Service(
-            http=routes.routes(Endpoints(db, create, verification, cancellations, authorizer, test_domains)),
-            grpc=[(add_PaymentServiceServicer_to_server, PaymentServicer(db))],
+            http=routes.routes(Endpoints(db, create, verification, cancellations, reviews, authorizer, test_domains)),
+            grpc=[
+                (add_PaymentServiceServicer_to_server, PaymentServicer(db)),
+                (add_ReviewServiceServicer_to_server, ReviewServicer(reviews)),
+            ],
             subscriptions=consumers.subscriptions(
                 db, clock, gateways, lookups, ConsumerSettings(settings.decisions, settings.invoice_prefix)
             ),
@@ -80,6 +90,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 Job("sweep", settings.sweep_seconds, sweep.run),
                 Job("closed_checks", settings.sweep_seconds, closed_checks.run),
                 Job("confirmations", CONFIRM_SECONDS, confirmations.run),
+                Job("announce_receipts", receipts.ANNOUNCE_SECONDS, announcements.run),
                 Job("fee_rules", fee_rules.REFRESH_SECONDS, fees.refresh),
                 Job("gateway_calls", gateway_calls.WRITE_SECONDS, partial(calls.write, db)),
                 Job("delete_gateway_calls", gateway_calls.DELETE_SECONDS, partial(calls.delete_old, db)),

@@ -18,12 +18,12 @@ from common.sealing import WEBHOOK_BODY, Sealer
 from common.subscriptions import Subscription
 from gateways import Gateways, MalformedWebhook
 from payment.domain.orders import OrderKey
-from payment.domain.states import Review
+from payment.domain.states import FraudReview
 from payment.use_cases import invoices, order_syncs, reviews, webhooks
 from payment.use_cases.decisions import DecisionSettings
 from payment.use_cases.invoices import InvoiceRequest
 from payment.use_cases.order_lookups import LookupResult, OrderLookup
-from payment.use_cases.reviews import ReviewDecision
+from payment.use_cases.reviews import FraudWord
 from payment.use_cases.webhooks import Webhook
 
 # Requests of customers share the event loop: a backlog is worked in batches that hold it for a few dozen milliseconds.
@@ -61,13 +61,13 @@ def subscriptions(
             "payment.processing",
             FraudFlagged,
             decode=parse_flag,
-            handle=partial(on_payments_reviewed, clock=clock),
+            handle=partial(on_payments_reviewed, clock=clock, settings=settings.decisions),
         ),
         Subscription(
             "payment.processing",
             FraudDecided,
             decode=parse_decision,
-            handle=partial(on_payments_reviewed, clock=clock),
+            handle=partial(on_payments_reviewed, clock=clock, settings=settings.decisions),
         ),
         Subscription(
             "invoice.generate",
@@ -105,10 +105,10 @@ async def on_syncs_requested(
 
 
 async def on_payments_reviewed(
-    tx: Tx, decisions: Sequence[ReviewDecision], *, clock: Clock
+    tx: Tx, words: Sequence[FraudWord], *, clock: Clock, settings: DecisionSettings
 ) -> list[DomainError | None]:
-    """Record each flag of the fraud rules and each decision of a person."""
-    return await reviews.record_reviews(tx, decisions, clock=clock)
+    """Carry out each flag of the fraud rules and each verdict of a person."""
+    return await reviews.record_reviews(tx, words, clock=clock, settings=settings)
 
 
 async def on_payments_succeeded(
@@ -133,20 +133,20 @@ def parse_sync_request(message: PaymentSyncRequested) -> UUID:
     return ids.decode("pay", message.payment_id)
 
 
-def parse_flag(message: FraudFlagged) -> ReviewDecision:
-    return ReviewDecision(
+def parse_flag(message: FraudFlagged) -> FraudWord:
+    return FraudWord(
         payment_id=ids.decode("pay", message.payment_id),
-        review=Review.FLAGGED,
+        review=FraudReview.FLAGGED,
         reason=",".join(message.reasons),
         score=message.score,
         actor_id="service:fraud",
     )
 
 
-def parse_decision(message: FraudDecided) -> ReviewDecision:
-    return ReviewDecision(
+def parse_decision(message: FraudDecided) -> FraudWord:
+    return FraudWord(
         payment_id=ids.decode("pay", message.payment_id),
-        review=Review.BLOCKED if message.decision == "BLOCK" else Review.ALLOWED,
+        review=FraudReview.BLOCKED if message.decision == "BLOCK" else FraudReview.ALLOWED,
         reason="decided",
         score=None,
         actor_id=message.actor_id,

@@ -5,21 +5,34 @@ from typing import Any
 
 import msgspec
 
+from common import ids
 from common.authorization import Authorizer
 from common.database import Database
 from common.errors import RightsOutdated
 from common.grpc_client import CalleeUnavailable
 from common.http_server import Call, Encoded, Route
-from common.pages import Page
+from common.ids import IdInvalid
+from common.pages import CursorInvalid, Page
 from common.sealing import Sealer
 from gateways import GatewayUnsupported
-from payment.domain import errors
+from payment.domain import errors, receipts, review_queue
+from payment.domain.review_queue import ReviewAction
 from payment.use_cases import payments
 from payment.use_cases.cancellations import Cancellations
 from payment.use_cases.create_payment import CreatePayment
+from payment.use_cases.payments import STAFF
+from payment.use_cases.review_queue import DECIDERS, ReviewQueue
 from payment.use_cases.verification import Verification
-from payment.wire import requests, views
+from payment.wire import requests, reviews, views
 from payment.wire.requests import CreateBody, HistoryQuery, UserHistoryQuery, VerifyBody
+from payment.wire.reviews import (
+    DismissBody,
+    FulfilBody,
+    PaymentReviewView,
+    RefundedBody,
+    ReviewDetailView,
+    ReviewsQuery,
+)
 from payment.wire.views import CreatedView, PaymentView, PublicView, VerifiedView
 
 PREFIX = "/api/v1/payments"
@@ -45,6 +58,14 @@ _CANCEL_ERRORS = (
     CalleeUnavailable,
 )
 _VERIFY_ERRORS = (errors.PaymentNotFound, errors.VerificationLimitExceeded, GatewayUnsupported)
+_DECISION_ERRORS = (
+    RightsOutdated,
+    CalleeUnavailable,
+    IdInvalid,
+    review_queue.ReviewActionInvalid,
+    review_queue.ReviewChanged,
+    review_queue.ReviewNotFound,
+)
 
 
 class Endpoints(msgspec.Struct, frozen=True):
@@ -54,13 +75,14 @@ class Endpoints(msgspec.Struct, frozen=True):
     create: CreatePayment
     verification: Verification
     cancellations: Cancellations
+    reviews: ReviewQueue
     authorizer: Authorizer
     # Addresses under .test are taken for addresses: everywhere but in production.
     test_domains: bool
 
 
 def routes(use_cases: Endpoints) -> list[Route[Any]]:
-    """In the order in which they are tried: /history and /status win over /{paymentId}."""
+    """In the order in which they are tried: /history, /reviews and /status win over /{paymentId}."""
     db = use_cases.db
     create = partial(create_payment, use_cases.create, db.sealer, test_domains=use_cases.test_domains)
     return [
@@ -74,6 +96,7 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
               errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/history/{{userId}}", partial(list_user_payments, db), query=UserHistoryQuery,
               answer=Page[PaymentView], errors=[errors.PaymentNotFound]),
+        *review_routes(use_cases.reviews),
         Route("GET", f"{PREFIX}/status/{{reference}}", partial(read_status, db), answer=PaymentView,
               errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/{{paymentId}}", partial(read_payment, db), answer=PaymentView,
@@ -82,6 +105,25 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
               public=True, errors=[errors.PaymentNotFound]),
         Route("POST", f"{PREFIX}/{{paymentId}}/cancel", partial(cancel_payment, use_cases),
               answer=PaymentView, errors=_CANCEL_ERRORS),
+    ]  # fmt: skip
+
+
+def review_routes(queue: ReviewQueue) -> list[Route[Any]]:
+    """SUPPORT reads the queue; FINANCE and ADMIN decide."""
+    path = f"{PREFIX}/reviews"
+    one = f"{path}/{{paymentId}}"
+    money = (*_DECISION_ERRORS, receipts.ReceiptClosed, review_queue.ReceiptNotFound)
+    return [
+        Route("GET", path, partial(list_payment_reviews, queue), query=ReviewsQuery, answer=Page[PaymentReviewView],
+              roles=STAFF, errors=[CursorInvalid]),
+        Route("GET", one, partial(read_payment_review, queue), answer=ReviewDetailView, roles=STAFF,
+              errors=[IdInvalid, review_queue.ReviewNotFound]),
+        Route("POST", f"{one}/fulfil", partial(fulfil_payment_review, queue), body=FulfilBody,
+              answer=PaymentReviewView, roles=DECIDERS, errors=[*money, receipts.ReceiptTooSmall]),
+        Route("POST", f"{one}/refunded", partial(refund_payment_review, queue), body=RefundedBody,
+              answer=PaymentReviewView, roles=DECIDERS, errors=[*money, review_queue.RefundIdTaken]),
+        Route("POST", f"{one}/dismiss", partial(dismiss_payment_review, queue), body=DismissBody,
+              answer=PaymentReviewView, roles=DECIDERS, errors=_DECISION_ERRORS),
     ]  # fmt: skip
 
 
@@ -146,3 +188,32 @@ async def cancel_payment(use_cases: Endpoints, call: Call) -> PaymentView:
     )
     origin = requests.origin(call.caller, call.context, use_cases.db.sealer)
     return views.payment_view(await use_cases.cancellations.cancel(payment.id, origin), call.caller.user_id)
+
+
+async def list_payment_reviews(queue: ReviewQueue, call: Call[None, ReviewsQuery]) -> Page[PaymentReviewView]:
+    """The merchant's payments that wait for a person's decision, newest first."""
+    return reviews.reviews_page(await queue.page(reviews.filter_of(call.query, call.caller)), call.query.limit)
+
+
+async def read_payment_review(queue: ReviewQueue, call: Call) -> ReviewDetailView:
+    """A payment with its receipts, attempts, the gateway's answers, its moves and the decisions about it."""
+    payment_id = ids.decode("pay", call.path["paymentId"])
+    return reviews.detail_view(await queue.show(call.caller.merchant_id, payment_id))
+
+
+async def fulfil_payment_review(queue: ReviewQueue, call: Call[FulfilBody]) -> PaymentReviewView:
+    """Make a receipt the payment's success; its credits are granted."""
+    request = reviews.request_of(call.body, ReviewAction.FULFIL, call.path["paymentId"], call.caller)
+    return reviews.review_view(await queue.decide_for(call.caller, request))
+
+
+async def refund_payment_review(queue: ReviewQueue, call: Call[RefundedBody]) -> PaymentReviewView:
+    """Record that what was left of a receipt was given back in the gateway's dashboard."""
+    request = reviews.request_of(call.body, ReviewAction.REFUNDED, call.path["paymentId"], call.caller)
+    return reviews.review_view(await queue.decide_for(call.caller, request))
+
+
+async def dismiss_payment_review(queue: ReviewQueue, call: Call[DismissBody]) -> PaymentReviewView:
+    """Close a quarantine behind which there is no money."""
+    request = reviews.request_of(call.body, ReviewAction.DISMISS, call.path["paymentId"], call.caller)
+    return reviews.review_view(await queue.decide_for(call.caller, request))

@@ -9,7 +9,7 @@ from gateways.registry import GatewaySettings
 from payment.domain.check_schedule import CheckSchedule, ClosedCheckSchedule
 from payment.domain.pricing import TaxRule
 from payment.domain.purchases import PaymentLimits
-from payment.domain.states import LateSuccessPolicy
+from payment.domain.states import HoldPolicy, LateSuccessPolicy
 from payment.use_cases.decisions import DecisionSettings
 from payment.use_cases.verification import VerificationSettings
 
@@ -61,6 +61,8 @@ class Settings(GatewaySettings):
 
     # Whether a payment is made when fraud does not answer in time; otherwise it is refused with 503.
     fraud_fail_open: bool = True
+    # A paid payment that fraud flagged: grant it at once (off), or hold the grant until a person decides (review).
+    fraud_hold_flagged: HoldPolicy = HoldPolicy.OFF
     # A success after FAILED, EXPIRED or CANCELLED: grant it (fulfil), or hold it for a person (review).
     late_success_policy: LateSuccessPolicy = LateSuccessPolicy.FULFIL
 
@@ -127,6 +129,7 @@ class Settings(GatewaySettings):
             self.public_url,
             ClosedCheckSchedule(self.closed_check_seconds, timedelta(days=self.late_payment_days)),
             timedelta(hours=self.confirm_after_hours),
+            self.fraud_hold_flagged,
         )
 
     @property

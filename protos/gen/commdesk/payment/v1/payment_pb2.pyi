@@ -100,3 +100,125 @@ class GetPaymentsResponse(_message.Message):
     PAYMENTS_FIELD_NUMBER: _ClassVar[int]
     payments: _containers.RepeatedCompositeFieldContainer[Payment]
     def __init__(self, payments: _Optional[_Iterable[_Union[Payment, _Mapping]]] = ...) -> None: ...
+
+class ListReviewsRequest(_message.Message):
+    __slots__ = ("merchant_id", "kind", "limit", "cursor")
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    merchant_id: str
+    kind: str
+    limit: int
+    cursor: str
+    def __init__(self, merchant_id: _Optional[str] = ..., kind: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class ListReviewsResponse(_message.Message):
+    __slots__ = ("reviews", "next_cursor")
+    REVIEWS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    reviews: _containers.RepeatedCompositeFieldContainer[Review]
+    next_cursor: str
+    def __init__(self, reviews: _Optional[_Iterable[_Union[Review, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
+
+class GetReviewRequest(_message.Message):
+    __slots__ = ("payment_id",)
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    payment_id: str
+    def __init__(self, payment_id: _Optional[str] = ...) -> None: ...
+
+class GetReviewResponse(_message.Message):
+    __slots__ = ("review", "attempts", "evidence")
+    REVIEW_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    review: Review
+    attempts: _containers.RepeatedCompositeFieldContainer[ReviewAttempt]
+    evidence: _containers.RepeatedCompositeFieldContainer[ReviewEvidence]
+    def __init__(self, review: _Optional[_Union[Review, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[ReviewAttempt, _Mapping]]] = ..., evidence: _Optional[_Iterable[_Union[ReviewEvidence, _Mapping]]] = ...) -> None: ...
+
+class Review(_message.Message):
+    __slots__ = ("payment", "kinds", "reason", "version", "receipts")
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    payment: Payment
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    version: str
+    receipts: _containers.RepeatedCompositeFieldContainer[Receipt]
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., kinds: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., version: _Optional[str] = ..., receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("receipt_id", "gateway_payment_id", "reason", "amount", "applied", "refunded", "gateway_refund_id", "received_unix_micros")
+    RECEIPT_ID_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    REFUNDED_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_REFUND_ID_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    receipt_id: str
+    gateway_payment_id: str
+    reason: str
+    amount: _common_pb2.Money
+    applied: _common_pb2.Money
+    refunded: _common_pb2.Money
+    gateway_refund_id: str
+    received_unix_micros: int
+    def __init__(self, receipt_id: _Optional[str] = ..., gateway_payment_id: _Optional[str] = ..., reason: _Optional[str] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., applied: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., gateway_refund_id: _Optional[str] = ..., received_unix_micros: _Optional[int] = ...) -> None: ...
+
+class ReviewAttempt(_message.Message):
+    __slots__ = ("gateway_payment_id", "status", "reason", "method", "amount", "updated_unix_micros")
+    GATEWAY_PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    gateway_payment_id: str
+    status: str
+    reason: str
+    method: str
+    amount: _common_pb2.Money
+    updated_unix_micros: int
+    def __init__(self, gateway_payment_id: _Optional[str] = ..., status: _Optional[str] = ..., reason: _Optional[str] = ..., method: _Optional[str] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., updated_unix_micros: _Optional[int] = ...) -> None: ...
+
+class ReviewEvidence(_message.Message):
+    __slots__ = ("time_unix_micros", "kind", "summary", "actor")
+    TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    time_unix_micros: int
+    kind: str
+    summary: str
+    actor: str
+    def __init__(self, time_unix_micros: _Optional[int] = ..., kind: _Optional[str] = ..., summary: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class DecideReviewRequest(_message.Message):
+    __slots__ = ("payment_id", "action", "version", "reason", "actor", "receipt_id", "gateway_refund_id")
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_ID_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_REFUND_ID_FIELD_NUMBER: _ClassVar[int]
+    payment_id: str
+    action: str
+    version: str
+    reason: str
+    actor: str
+    receipt_id: str
+    gateway_refund_id: str
+    def __init__(self, payment_id: _Optional[str] = ..., action: _Optional[str] = ..., version: _Optional[str] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ..., receipt_id: _Optional[str] = ..., gateway_refund_id: _Optional[str] = ...) -> None: ...
+
+class DecideReviewResponse(_message.Message):
+    __slots__ = ("review",)
+    REVIEW_FIELD_NUMBER: _ClassVar[int]
+    review: Review
+    def __init__(self, review: _Optional[_Union[Review, _Mapping]] = ...) -> None: ...

@@ -98,3 +98,164 @@ class PaymentService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class ReviewServiceStub:
+    """The review queue, for operators. What staff do at /api/v1/payments/reviews, without a person's token.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListReviews = channel.unary_unary(
+                '/commdesk.payment.v1.ReviewService/ListReviews',
+                request_serializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.ListReviewsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.ListReviewsResponse.FromString,
+                _registered_method=True)
+        self.GetReview = channel.unary_unary(
+                '/commdesk.payment.v1.ReviewService/GetReview',
+                request_serializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.GetReviewRequest.SerializeToString,
+                response_deserializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.GetReviewResponse.FromString,
+                _registered_method=True)
+        self.DecideReview = channel.unary_unary(
+                '/commdesk.payment.v1.ReviewService/DecideReview',
+                request_serializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.DecideReviewRequest.SerializeToString,
+                response_deserializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.DecideReviewResponse.FromString,
+                _registered_method=True)
+
+
+class ReviewServiceServicer:
+    """The review queue, for operators. What staff do at /api/v1/payments/reviews, without a person's token.
+    """
+
+    def ListReviews(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReview(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideReview(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ReviewServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListReviews': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReviews,
+                    request_deserializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.ListReviewsRequest.FromString,
+                    response_serializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.ListReviewsResponse.SerializeToString,
+            ),
+            'GetReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReview,
+                    request_deserializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.GetReviewRequest.FromString,
+                    response_serializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.GetReviewResponse.SerializeToString,
+            ),
+            'DecideReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideReview,
+                    request_deserializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.DecideReviewRequest.FromString,
+                    response_serializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.DecideReviewResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'commdesk.payment.v1.ReviewService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('commdesk.payment.v1.ReviewService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ReviewService:
+    """The review queue, for operators. What staff do at /api/v1/payments/reviews, without a person's token.
+    """
+
+    @staticmethod
+    def ListReviews(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.payment.v1.ReviewService/ListReviews',
+            commdesk_dot_payment_dot_v1_dot_payment__pb2.ListReviewsRequest.SerializeToString,
+            commdesk_dot_payment_dot_v1_dot_payment__pb2.ListReviewsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.payment.v1.ReviewService/GetReview',
+            commdesk_dot_payment_dot_v1_dot_payment__pb2.GetReviewRequest.SerializeToString,
+            commdesk_dot_payment_dot_v1_dot_payment__pb2.GetReviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.payment.v1.ReviewService/DecideReview',
+            commdesk_dot_payment_dot_v1_dot_payment__pb2.DecideReviewRequest.SerializeToString,
+            commdesk_dot_payment_dot_v1_dot_payment__pb2.DecideReviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -1,10 +1,9 @@
 """People review flagged payments: list them, decide about each once."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 from uuid import UUID
 
 from common import outbox
+from common.authorization import Authorizer
 from common.clock import Clock
 from common.database import Database, retried
 from common.tokens import Caller
@@ -12,8 +11,8 @@ from fraud.domain.reviews import Review, ReviewNotFound, ReviewsFilter, Verdict,
 from fraud.store import commands, queries
 from fraud.wire import events
 
-# Asked before a decision, outside of any transaction; raises when the caller may not (any more) do this.
-Authorize: TypeAlias = Callable[[Caller], Awaitable[None]]
+# Who may decide; the token says so, and identity is asked whether it still holds: an ALLOW may grant credits.
+DECIDERS = frozenset({"SUPPORT", "FINANCE", "ADMIN"})
 
 
 async def list_reviews(db: Database, filter: ReviewsFilter) -> list[Review]:
@@ -25,17 +24,18 @@ async def list_reviews(db: Database, filter: ReviewsFilter) -> list[Review]:
 class Reviews:
     """Decide about flagged payments."""
 
-    def __init__(self, db: Database, clock: Clock, authorize: Authorize) -> None:
+    def __init__(self, db: Database, clock: Clock, authorizer: Authorizer) -> None:
         self._db = db
         self._clock = clock
-        self._authorize = authorize
+        self._authorizer = authorizer
 
     async def decide(self, caller: Caller, payment_id: UUID, verdict: Verdict, reason: str) -> Review:
         """The review as it is decided now; the same verdict again is no error, and changes nothing.
 
-        Raises ReviewNotFound, ReviewDecided when it was decided otherwise, and what *authorize* raises.
+        Raises ReviewNotFound, ReviewDecided when it was decided otherwise, RightsOutdated, and CalleeUnavailable when
+        identity does not answer.
         """
-        await self._authorize(caller)
+        await self._authorizer.require(caller, DECIDERS)
         return await _decide_review(self._db, self._clock, caller, payment_id, verdict, reason)
 
 

@@ -47,6 +47,8 @@ REASONS: Final[Mapping[str, str]] = {
     "dropped_by_customer": "The payment was not completed.",
     "order_closed": "The time to pay was over before the payment was completed.",
     "gateway_refused": "The payment provider could not take the payment.",
+    "receipt_refunded": "The payment could not be completed; what was paid has been returned to you.",
+    "review_dismissed": "The payment was not completed; nothing was paid.",
     "failed": "The payment did not go through.",
 }
 _REASON_UNKNOWN: Final = REASONS["failed"]

@@ -10,11 +10,31 @@ from uuid import UUID
 
 import msgspec
 
-from gateways import AttemptStatus, PaymentAttempt
-from payment.domain.decisions import Alerted, Corrected, Correction, Decision, RecordedCapture, Transaction
+from gateways import AttemptStatus, OrderStatus, PaymentAttempt
+from payment.domain.decisions import (
+    Alerted,
+    Corrected,
+    Correction,
+    Decision,
+    Held,
+    Received,
+    RecordedCapture,
+    Transaction,
+)
 from payment.domain.errors import OrderStateUnknown
+from payment.domain.orders import ObservedOrder, successes
 from payment.domain.payments import Payment
-from payment.domain.states import PAID, UNRESOLVED, CaptureStatus, LateSuccessPolicy, Review, Status
+from payment.domain.receipts import Receipt, ReceiptReason, applied, taken
+from payment.domain.states import (
+    PAID,
+    UNRESOLVED,
+    CaptureStatus,
+    FraudReview,
+    HoldPolicy,
+    LateSuccessPolicy,
+    Review,
+    Status,
+)
 
 
 class CaptureRules(msgspec.Struct, frozen=True):
@@ -25,14 +45,24 @@ class CaptureRules(msgspec.Struct, frozen=True):
     # By the gateway's payment id.
     recorded: Mapping[str, RecordedCapture]
     late_success: LateSuccessPolicy
+    # The grants of flagged payments wait for a person's verdict.
+    hold: HoldPolicy
+    # Of a quarantined payment, by the gateway's payment id.
+    receipts: Mapping[str, Receipt] = {}
+
+    def holds(self, payment: Payment) -> bool:
+        return self.hold is HoldPolicy.REVIEW and payment.fraud_review in (FraudReview.FLAGGED, FraudReview.BLOCKED)
 
 
 def apply_claims(decision: Decision, claims: Sequence[PaymentAttempt], rules: CaptureRules) -> None:
     """A paid order, and who paid it by a webhook only: enough for the first capture of a payment that nothing holds."""
     payment = decision.payment
     others = [claim for claim in claims if claim.gateway_payment_id != payment.gateway_payment_id]
-    held = payment.review is Review.QUARANTINED or (
-        payment.status not in UNRESOLVED and rules.late_success is LateSuccessPolicy.REVIEW
+    held = (
+        # Where a person has been at work, there are or were receipts, which only the list tells from new money.
+        payment.review in (Review.QUARANTINED, Review.DISMISSED, Review.BLOCKED)
+        or rules.holds(payment)
+        or (payment.status not in UNRESOLVED and rules.late_success is LateSuccessPolicy.REVIEW)
     )
     if not others:
         return
@@ -57,16 +87,79 @@ def apply_list(decision: Decision, paid: Sequence[PaymentAttempt], rules: Captur
     if decision.payment.status in PAID:
         recorded -= _confirm(decision, ordered, rules)
     for attempt in ordered:
+        if _agrees_again(decision.payment, attempt, rules):
+            receipt = rules.receipts[attempt.gateway_payment_id]
+            apply_receipt(decision, receipt, "verified", rules.now, rules.new_id())
+            continue
         if attempt.gateway_payment_id in recorded | {decision.payment.gateway_payment_id}:
             continue
         _capture(decision, attempt, rules, confirmed=True)
-        if decision.payment.status not in PAID:
-            # Held for a person, with all that was paid.
-            return
+
+
+def _agrees_again(payment: Payment, attempt: PaymentAttempt, rules: CaptureRules) -> bool:
+    """The gateway contradicted the payment, the money was received, and now the gateway agrees: no person is needed."""
+    receipt = rules.receipts.get(attempt.gateway_payment_id)
+    return (
+        receipt is not None
+        and receipt.reason is ReceiptReason.AMOUNT_MISMATCH
+        and receipt.open_minor >= payment.amount.minor
+        and receipt.amount.currency == payment.amount.currency
+        and payment.status not in PAID
+        and not _differs(payment, attempt)
+        and not rules.holds(payment)
+        and (payment.status in UNRESOLVED or rules.late_success is LateSuccessPolicy.FULFIL)
+    )
+
+
+def apply_receipt(decision: Decision, receipt: Receipt, reason: str, now: datetime, transaction_id: UUID) -> None:
+    """The receipt becomes the success; the books take it out of what is owed. Raises ReceiptClosed, ReceiptTooSmall."""
+    payment = decision.payment
+    decision.changed_receipts.append(applied(receipt, payment.amount))
+    attempt = PaymentAttempt(
+        order_id=payment.order_id,
+        gateway_payment_id=receipt.gateway_payment_id,
+        status=AttemptStatus.SUCCESS,
+        amount=receipt.amount,
+        method=receipt.method,
+        group=receipt.group,
+        bank_reference=receipt.bank_reference,
+        at=receipt.received_at,
+    )
+    others = [each for each in decision.attempts if each.gateway_payment_id != attempt.gateway_payment_id]
+    decision.attempts = [*others, attempt]
+    decision.transactions.append(
+        Transaction(transaction_id, payment.id, attempt, CaptureStatus.CAPTURED, receipt.received_at)
+    )
+    decision.update(
+        gateway_payment_id=receipt.gateway_payment_id,
+        method=receipt.method,
+        payment_group=receipt.group,
+        failure_reason="",
+        review=Review(payment.fraud_review),
+        review_reason="" if payment.fraud_review is FraudReview.NONE else payment.fraud_review.lower(),
+        next_check_at=None,
+        paid_at=receipt.received_at,
+        updated_at=now,
+    )
+    decision.moved(Status.SUCCESS, reason, now, transaction_id, receipt_id=receipt.id)
+
+
+def quarantine_order(decision: Decision, order: ObservedOrder, rules: CaptureRules) -> None:
+    """The gateway's order is over another amount than the payment; whatever was paid for it is received."""
+    detail = f"the gateway's order is over {order.snapshot.amount}"
+    paid = order.snapshot.status is OrderStatus.PAID
+    if paid and order.listed is None:
+        decision.list_needed = True
+    for attempt in successes(order.listed or ()) if paid else ():
+        if attempt.gateway_payment_id not in rules.recorded:
+            _receive(decision, attempt, ReceiptReason.AMOUNT_MISMATCH, rules)
+    quarantine(decision, "amount_mismatch", detail, rules.now)
 
 
 def quarantine(decision: Decision, cause: str, detail: str, now: datetime) -> None:
     """No success and no grant: its successes become UNKNOWN and an alert is raised, once per payment and cause.
+
+    What a person has dismissed stays so until there is money to decide about.
 
     The order is looked at on, as a closed one is: the gateway may show something else later.
     """
@@ -75,7 +168,8 @@ def quarantine(decision: Decision, cause: str, detail: str, now: datetime) -> No
         msgspec.structs.replace(each, status=AttemptStatus.UNKNOWN) if each.status is AttemptStatus.SUCCESS else each
         for each in decision.attempts
     ]
-    if payment.review is Review.QUARANTINED and payment.review_reason == cause:
+    known = payment.review is Review.QUARANTINED or (payment.review is Review.DISMISSED and not decision.receipts)
+    if known and payment.review_reason == cause:
         return
     decision.update(review=Review.QUARANTINED, review_reason=cause, next_check_at=None, updated_at=now)
     decision.watched = True
@@ -91,27 +185,72 @@ def _capture(decision: Decision, attempt: PaymentAttempt, rules: CaptureRules, *
         decision.transactions.append(duplicate)
         detail = f"captured twice, the second time as {attempt.gateway_payment_id}; refund it"
         decision.announcements.append(Alerted(payment, "duplicate_capture", detail, now))
+        _receive(decision, attempt, ReceiptReason.DUPLICATE, rules)
         return
     if _differs(payment, attempt):
+        _receive(decision, attempt, ReceiptReason.AMOUNT_MISMATCH, rules)
         quarantine(decision, "amount_mismatch", f"the attempt is over {attempt.amount or attempt.order_amount}", now)
         return
     if payment.status not in UNRESOLVED and rules.late_success is LateSuccessPolicy.REVIEW:
+        _receive(decision, attempt, ReceiptReason.LATE_SUCCESS, rules)
         quarantine(decision, "late_success", f"paid after it was {payment.status}", now)
+        return
+    if rules.holds(payment):
+        _hold(decision, attempt, rules)
         return
     captured = Transaction(transaction_id, payment.id, attempt, CaptureStatus.CAPTURED, at, confirmed)
     decision.transactions.append(captured)
-    released = payment.review is Review.QUARANTINED
+    released = payment.review in (Review.QUARANTINED, Review.DISMISSED)
     decision.update(
         gateway_payment_id=attempt.gateway_payment_id,
         method=attempt.method,
         payment_group=attempt.group,
         failure_reason="",
-        review=Review.NONE if released else payment.review,
+        review=Review(payment.fraud_review) if released else payment.review,
         review_reason="" if released else payment.review_reason,
         next_check_at=None,
         paid_at=at,
     )
     decision.moved(Status.SUCCESS, "verified" if payment.status in UNRESOLVED else "late_success", now, transaction_id)
+
+
+def _hold(decision: Decision, attempt: PaymentAttempt, rules: CaptureRules) -> None:
+    """Paid, and not granted before a person says so; what was refused before it was paid has to go back."""
+    payment, now = decision.payment, rules.now
+    receipt = _receive(decision, attempt, ReceiptReason.FLAGGED, rules)
+    if receipt is None:
+        return
+    decision.update(next_check_at=None, updated_at=now)
+    decision.watched = True
+    if payment.fraud_review is FraudReview.BLOCKED:
+        detail = f"paid after a person had refused it; refund {attempt.gateway_payment_id}"
+        decision.announcements.append(Alerted(decision.payment, "receipt_refund_due", detail, now))
+    else:
+        decision.announcements.append(Held(decision.payment, receipt, now))
+
+
+def _receive(decision: Decision, attempt: PaymentAttempt, reason: ReceiptReason, rules: CaptureRules) -> Receipt | None:
+    """The money is in the books from now on; None when the gateway took nothing."""
+    payment = decision.payment
+    amount = taken(payment.amount, attempt, differs=_differs(payment, attempt))
+    if amount.minor <= 0:
+        return None
+    receipt = Receipt(
+        id=rules.new_id(),
+        payment_id=payment.id,
+        merchant_id=payment.merchant_id,
+        gateway=payment.gateway,
+        gateway_payment_id=attempt.gateway_payment_id,
+        reason=reason,
+        amount=amount,
+        method=attempt.method,
+        group=attempt.group,
+        bank_reference=attempt.bank_reference,
+        received_at=attempt.at or rules.now,
+    )
+    decision.receipts.append(receipt)
+    decision.announcements.append(Received(payment, receipt, rules.now))
+    return receipt
 
 
 def _confirm(decision: Decision, paid: Sequence[PaymentAttempt], rules: CaptureRules) -> set[str]:

@@ -8,6 +8,7 @@ import msgspec
 
 from gateways import PaymentAttempt
 from payment.domain.payments import Payment, Transition, move
+from payment.domain.receipts import Receipt
 from payment.domain.states import CaptureStatus, Status
 
 # The actor of a move that the gateway's answer causes.
@@ -27,9 +28,9 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
 
 
 class RecordedCapture(msgspec.Struct, frozen=True, gc=False):
-    """A transaction as it is stored."""
+    """A transaction as it is stored, or a receipt that is none: then it has no *status*."""
 
-    status: CaptureStatus
+    status: CaptureStatus | None
     confirmed: bool
 
 
@@ -53,6 +54,8 @@ class Moved(msgspec.Struct, frozen=True, gc=False):
     at: datetime
     reason: str = ""
     transaction_id: UUID | None = None
+    # The receipt whose money this success uses up.
+    receipt_id: UUID | None = None
 
 
 class Created(msgspec.Struct, frozen=True, gc=False):
@@ -79,7 +82,40 @@ class Corrected(msgspec.Struct, frozen=True, gc=False):
     at: datetime
 
 
-Announcement: TypeAlias = Created | Moved | Alerted | Corrected
+class Received(msgspec.Struct, frozen=True, gc=False):
+    """The gateway took money that is no success (yet)."""
+
+    payment: Payment
+    receipt: Receipt
+    at: datetime
+
+
+class ReceiptRefunded(msgspec.Struct, frozen=True, gc=False):
+    """What was left of *receipt*, before, went back."""
+
+    payment: Payment
+    receipt: Receipt
+    gateway_refund_id: str
+    at: datetime
+
+
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """The payment is paid, and its grant waits for a person's verdict."""
+
+    payment: Payment
+    receipt: Receipt
+    at: datetime
+
+
+class Released(msgspec.Struct, frozen=True, gc=False):
+    """The grant waits no longer: it is *granted*, or refused."""
+
+    payment: Payment
+    at: datetime
+    granted: bool
+
+
+Announcement: TypeAlias = Created | Moved | Alerted | Corrected | Received | ReceiptRefunded | Held | Released
 
 
 class Decision(msgspec.Struct):
@@ -92,17 +128,29 @@ class Decision(msgspec.Struct):
     transitions: list[Transition] = []
     transactions: list[Transaction] = []
     corrections: list[Correction] = []
+    receipts: list[Receipt] = []
+    # Of which something was applied or refunded.
+    changed_receipts: list[Receipt] = []
     announcements: list[Announcement] = []
     # A webhook adds to what is recorded, so nothing was decided by it: the gateway's list has to be read.
     list_needed: bool = False
     # The payment is closed or quarantined, and is looked at on, in the closed payments' own schedule.
     watched: bool = False
+    # Whose act it is.
+    actor: str = ACTOR
 
-    def moved(self, to: Status, reason: str, now: datetime, transaction_id: UUID | None = None) -> None:
+    def moved(
+        self,
+        to: Status,
+        reason: str,
+        now: datetime,
+        transaction_id: UUID | None = None,
+        receipt_id: UUID | None = None,
+    ) -> None:
         before = self.payment.status
-        self.payment, transition = move(self.payment, to, reason=reason, actor=ACTOR, now=now)
+        self.payment, transition = move(self.payment, to, reason=reason, actor=self.actor, now=now)
         self.transitions.append(transition)
-        self.announcements.append(Moved(self.payment, before, now, reason, transaction_id))
+        self.announcements.append(Moved(self.payment, before, now, reason, transaction_id, receipt_id))
 
     def update(self, **fields: object) -> None:
         self.payment = msgspec.structs.replace(self.payment, **fields)

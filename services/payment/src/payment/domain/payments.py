@@ -12,7 +12,7 @@ from gateways import Customer
 from payment.domain.errors import TransitionInvalid
 from payment.domain.orders import OrderKey
 from payment.domain.pricing import Credits, Tax
-from payment.domain.states import MOVES, UNRESOLVED, Review, Status
+from payment.domain.states import MOVES, UNRESOLVED, FraudReview, Review, Status
 
 REFERENCE_PREFIX = "PAY_user_"
 
@@ -58,6 +58,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str = ""
     origin: Origin
     fraud_score: int | None = None
+    fraud_review: FraudReview = FraudReview.NONE
     review: Review = Review.NONE
     review_reason: str = ""
     gateway_order_id: str = ""

@@ -1,21 +1,161 @@
-"""What fraud rules or a person say about a payment."""
+"""What fraud and people say about a payment, and what follows for it and its receipts.
+
+Fraud's verdict is kept beside the review, so that a quarantine neither hides nor loses it. A person's verdict stands:
+whatever fraud says later changes nothing.
+"""
 
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
+from payment.domain import receipts as receipt_rules
+from payment.domain.captures import apply_receipt
+from payment.domain.decisions import Alerted, Decision, ReceiptRefunded, Released
 from payment.domain.payments import Payment
-from payment.domain.states import Review
+from payment.domain.receipts import Receipt, ReceiptReason, open_receipts
+from payment.domain.review_queue import (
+    Case,
+    ReceiptNotFound,
+    RefundIdRequired,
+    ReviewAction,
+    ReviewActionInvalid,
+    ReviewChanged,
+    ReviewRequest,
+)
+from payment.domain.states import CLOSED_UNPAID, PAID, FraudReview, Review, Status
+
+REASON_CHARACTERS_MAX = 200
 
 
-def reviewed(payment: Payment, review: Review, reason: str, score: int | None, now: datetime) -> Payment:
-    """The payment with its review; a person's decision stands against later flags. Grants are not held yet."""
-    if review is Review.FLAGGED and payment.review is not Review.NONE:
+# ── What fraud says ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def flagged(payment: Payment, reasons: str, score: int | None, now: datetime) -> Payment:
+    """The payment with fraud's flag, unless it has one or a person has decided."""
+    if payment.fraud_review is not FraudReview.NONE:
         return payment
-    return msgspec.structs.replace(
-        payment,
-        review=review,
-        review_reason=reason[:200],
-        fraud_score=payment.fraud_score if score is None else score,
+    return _with_verdict(payment, FraudReview.FLAGGED, reasons, score, now)
+
+
+def decided(case: Case, verdict: FraudReview, actor_id: str, now: datetime, new_id: UUID) -> Decision:
+    """A person allowed or blocked the payment: what was held is released, or left to be refunded.
+
+    The first verdict stands. One that comes after the success changes nothing but the record, and is alerted.
+    """
+    payment = case.payment
+    decision = Decision(payment, listed=True, actor=actor_id)
+    if payment.fraud_review in (FraudReview.ALLOWED, FraudReview.BLOCKED):
+        return decision
+    decision.payment = payment = _with_verdict(payment, verdict, "decided", None, now)
+    left = open_receipts(case.receipts)
+    held = [each for each in left if each.reason is ReceiptReason.FLAGGED]
+    if payment.status in PAID:
+        if verdict is FraudReview.BLOCKED:
+            detail = "refused after its credits were granted; decide about its refund"
+            decision.announcements.append(Alerted(payment, "fraud_refused_late", detail, now))
+    elif held and verdict is FraudReview.ALLOWED:
+        _succeed(decision, held[0], now, new_id)
+    elif held:
+        decision.announcements.append(Released(payment, now, granted=False))
+        detail = f"refused by a person; refund {', '.join(each.gateway_payment_id for each in held)}"
+        decision.announcements.append(Alerted(payment, "receipt_refund_due", detail, now))
+    return decision
+
+
+def _with_verdict(payment: Payment, verdict: FraudReview, reason: str, score: int | None, now: datetime) -> Payment:
+    fields: dict[str, object] = {"fraud_review": verdict, "updated_at": now}
+    if payment.review not in (Review.QUARANTINED, Review.DISMISSED):
+        fields |= {"review": Review(verdict), "review_reason": reason[:REASON_CHARACTERS_MAX]}
+    if score is not None:
+        fields["fraud_score"] = score
+    return msgspec.structs.replace(payment, **fields)
+
+
+# ── What people decide ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def decide(case: Case, request: ReviewRequest, now: datetime, new_id: UUID) -> tuple[Decision, Receipt | None]:
+    """Carry *request* out: the decision, and the receipt that it is about.
+
+    Raises ReviewChanged, ReceiptNotFound, ReceiptClosed, ReceiptTooSmall, ReviewActionInvalid, RefundIdRequired.
+    """
+    if request.version != case.version:
+        raise ReviewChanged("the payment has changed since it was read")
+    if (request.action is ReviewAction.REFUNDED) != bool(request.gateway_refund_id):
+        raise RefundIdRequired("the gateway's refund belongs to REFUNDED", gatewayRefundId="belongs to REFUNDED")
+    # What a receipt says was listed by the gateway.
+    decision = Decision(case.payment, listed=True, actor=request.actor_id)
+    if request.action is ReviewAction.DISMISS:
+        _dismiss(decision, case, now)
+        return decision, None
+    receipt = _chosen(case, request.receipt_id)
+    if request.action is ReviewAction.FULFIL:
+        if case.payment.status in PAID:
+            raise ReviewActionInvalid("the payment is a success already; what is left of its receipts is refunded")
+        _succeed(decision, receipt, now, new_id)
+    else:
+        _give_back(decision, case, receipt, request.gateway_refund_id, now)
+    return decision, receipt
+
+
+def _chosen(case: Case, receipt_id: UUID | None) -> Receipt:
+    if receipt_id is not None:
+        chosen = [each for each in case.receipts if each.id == receipt_id]
+        if not chosen:
+            raise ReceiptNotFound("the payment has no such receipt")
+        return chosen[0]
+    left = open_receipts(case.receipts)
+    if len(left) != 1:
+        raise ReceiptNotFound("name the receipt" if left else "no money was received that could be decided about")
+    return left[0]
+
+
+def _succeed(decision: Decision, receipt: Receipt, now: datetime, transaction_id: UUID) -> None:
+    """A person makes the receipt the success; whoever fulfils a flagged payment has decided about it."""
+    if decision.payment.fraud_review in (FraudReview.FLAGGED, FraudReview.BLOCKED):
+        decision.update(fraud_review=FraudReview.ALLOWED)
+    if receipt.reason is ReceiptReason.FLAGGED:
+        decision.announcements.append(Released(decision.payment, now, granted=True))
+    apply_receipt(decision, receipt, "fulfilled", now, transaction_id)
+
+
+def _give_back(decision: Decision, case: Case, receipt: Receipt, gateway_refund_id: str, now: datetime) -> None:
+    after = receipt_rules.refunded(receipt, gateway_refund_id)
+    decision.changed_receipts.append(after)
+    decision.announcements.append(ReceiptRefunded(decision.payment, receipt, gateway_refund_id, now))
+    left = [each for each in open_receipts(case.receipts) if each.id != receipt.id]
+    if left or case.payment.status in PAID:
+        return
+    if any(each.reason is ReceiptReason.FLAGGED for each in case.receipts) and (
+        case.payment.fraud_review is FraudReview.FLAGGED
+    ):
+        # Giving the money back refuses it.
+        decision.update(fraud_review=FraudReview.BLOCKED)
+        decision.announcements.append(Released(decision.payment, now, granted=False))
+    _close(decision, "receipt_refunded", now)
+
+
+def _dismiss(decision: Decision, case: Case, now: datetime) -> None:
+    if open_receipts(case.receipts):
+        raise ReviewActionInvalid("there is money to decide about: fulfil the payment, or refund its receipts")
+    if case.payment.review is not Review.QUARANTINED:
+        raise ReviewActionInvalid(
+            "only a quarantined payment is dismissed; a flagged one is decided at fraud's reviews"
+        )
+    _close(decision, "review_dismissed", now)
+
+
+def _close(decision: Decision, reason: str, now: datetime) -> None:
+    """Nothing is left to decide about: an unpaid payment ends here."""
+    payment = decision.payment
+    quarantined = payment.review is Review.QUARANTINED
+    decision.update(
+        review=Review.DISMISSED if quarantined else Review(payment.fraud_review),
+        next_check_at=None,
         updated_at=now,
     )
+    if payment.status not in CLOSED_UNPAID | PAID:
+        decision.update(failure_reason=reason)
+        decision.moved(Status.FAILED, reason, now)
+    decision.watched = True

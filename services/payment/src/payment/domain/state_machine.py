@@ -14,15 +14,19 @@ from payment.domain.decisions import ACTOR, Created, Decision, RecordedCapture
 from payment.domain.errors import OrderStateUnknown, OrderTagMismatch
 from payment.domain.orders import ObservedOrder, needs_list, successes
 from payment.domain.payments import Payment, move
-from payment.domain.states import PAID, UNRESOLVED, LateSuccessPolicy, Status
+from payment.domain.receipts import Receipt
+from payment.domain.states import PAID, UNRESOLVED, HoldPolicy, LateSuccessPolicy, Review, Status
 
 # A webhook claims a success that the gateway does not show: it is looked up again after this, or earlier.
 LOOK_AGAIN = timedelta(seconds=30)
 
 
 def needs_captures(payment: Payment, order: ObservedOrder) -> bool:
-    """Whether decide() has to know which captures of this payment are recorded: only to compare them with a list."""
-    return bool(payment.gateway_payment_id) and order.listed is not None
+    """Whether decide() has to know which captures and receipts are recorded: only to compare them with a list.
+
+    An unpaid payment has receipts only when somebody has looked at it, or has to.
+    """
+    return order.listed is not None and (bool(payment.gateway_payment_id) or payment.review is not Review.NONE)
 
 
 def decide(
@@ -33,10 +37,13 @@ def decide(
     *,
     recorded: Mapping[str, RecordedCapture] | None = None,
     late_success: LateSuccessPolicy = LateSuccessPolicy.FULFIL,
+    hold: HoldPolicy = HoldPolicy.OFF,
+    receipts: Mapping[str, Receipt] | None = None,
 ) -> Decision:
     """Apply what the gateway shows of *order* to *payment*; the caller holds the payment's lock.
 
-    *recorded* are the captures already recorded for it, by the gateway's payment id (see needs_captures).
+    *recorded* are the captures and receipts already recorded for it, *receipts* those of a quarantined payment, both by
+    the gateway's payment id (see needs_captures).
     *late_success* says what a success after FAILED, EXPIRED or CANCELLED leads to. Raises OrderTagMismatch when the
     order does not carry this payment's tag, OrderStateUnknown when the gateway contradicts itself, for example by a
     success on an order that it does not show as paid (yet), or when its list of attempts is missing.
@@ -46,12 +53,12 @@ def decide(
     if order.listed is None and needs_list(snapshot, order.claims):
         raise OrderStateUnknown("the gateway's list of attempts has to be read first")
     decision = Decision(payment, order.attempts, listed=order.listed is not None)
+    rules = CaptureRules(now, new_id, recorded or {}, late_success, hold, receipts or {})
     if payment.status in PAID and (snapshot.amount != payment.amount or snapshot.status is not OrderStatus.PAID):
         _contradict(decision, order)
     elif snapshot.amount != payment.amount:
-        captures.quarantine(decision, "amount_mismatch", f"the gateway's order is over {snapshot.amount}", now)
+        captures.quarantine_order(decision, order, rules)
     elif snapshot.status is OrderStatus.PAID:
-        rules = CaptureRules(now, new_id, recorded or {}, late_success)
         apply = captures.apply_claims if order.listed is None else captures.apply_list
         apply(decision, successes(decision.attempts), rules)
     elif successes(decision.attempts):

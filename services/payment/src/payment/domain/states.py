@@ -63,13 +63,33 @@ class CaptureStatus(StrEnum):
     CAPTURED = "CAPTURED"
     # A second capture on a paid order; it is to be refunded and never granted.
     DUPLICATE = "DUPLICATE"
+    # A second capture that went back.
+    REFUNDED = "REFUNDED"
+
+
+class FraudReview(StrEnum):
+    """What fraud's rules, or a person who reviewed them, say about a payment."""
+
+    NONE = "NONE"
+    FLAGGED = "FLAGGED"
+    ALLOWED = "ALLOWED"
+    BLOCKED = "BLOCKED"
 
 
 class Review(StrEnum):
-    """Whether a person has to look at a payment, or has."""
+    """Whether a person has to look at a payment, or has: fraud's verdict, unless a quarantine goes before it."""
 
     NONE = "NONE"
     FLAGGED = "FLAGGED"
     ALLOWED = "ALLOWED"
     BLOCKED = "BLOCKED"
     QUARANTINED = "QUARANTINED"
+    # A person closed the quarantine; the same cause without new money does not open it again.
+    DISMISSED = "DISMISSED"
+
+
+class HoldPolicy(StrEnum):
+    """What happens to the grant of a flagged payment: it waits for a person's verdict, or nothing holds it."""
+
+    REVIEW = "review"
+    OFF = "off"

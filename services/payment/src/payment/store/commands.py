@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from common import ids
-from common.database import Tx
+from common.database import Row, Tx
 from common.idempotency import Key
 from gateways import PaymentAttempt
 from payment.domain.decisions import Decision, RecordedCapture, Transaction
@@ -76,6 +76,15 @@ from unnest(cast(:ids as uuid[]), cast(:payment_ids as uuid[]), cast(:merchants 
 _CAPTURES = """
 select payment_id, provider_transaction_id, status, confirmed_at is not null as confirmed from transactions
 where payment_id = any(cast(:ids as uuid[]))
+union all
+select payment_id, gateway_payment_id, null, true from receipts where payment_id = any(cast(:ids as uuid[]))
+"""
+# Fraud is told once of each attempt that failed, whoever shows it how often.
+_FAILURES = """
+update payment_attempts set failure_announced_at = :now
+where gateway_payment_id = any(cast(:gateway_payment_ids as text[])) and payment_id = any(cast(:payment_ids as uuid[]))
+  and status = 'FAILED' and failure_announced_at is null
+returning payment_id, gateway_payment_id, reason
 """
 # The lease is for a request that is at work; this one has answered that the outcome is unknown.
 _RELEASE_LEASE = """
@@ -171,13 +180,28 @@ async def record_attempts(tx: Tx, decisions: Iterable[Decision], now: datetime) 
     return set(changed.scalars())
 
 
+async def claim_failures(tx: Tx, attempts: Sequence[tuple[Payment, PaymentAttempt]], now: datetime) -> Sequence[Row]:
+    """The attempts among *attempts* that failed and that nobody was told of; now somebody is."""
+    if not attempts:
+        return []
+    rows = await tx.execute(
+        _FAILURES,
+        payment_ids=sorted({payment.id for payment, _ in attempts}),
+        gateway_payment_ids=sorted({attempt.gateway_payment_id for _, attempt in attempts}),
+        now=now,
+    )
+    return rows.all()
+
+
 async def recorded_captures(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, dict[str, RecordedCapture]]:
-    """What was captured for these payments, duplicates included, by the gateway's payment id."""
+    """What was captured for these payments, duplicates and receipts included, by the gateway's payment id."""
     captures: dict[UUID, dict[str, RecordedCapture]] = {}
     if payment_ids:
         for row in await tx.execute(_CAPTURES, ids=sorted(payment_ids)):
-            capture = RecordedCapture(CaptureStatus(row.status), row.confirmed)
-            captures.setdefault(row.payment_id, {})[row.provider_transaction_id] = capture
+            capture = RecordedCapture(CaptureStatus(row.status) if row.status else None, row.confirmed)
+            of_payment = captures.setdefault(row.payment_id, {})
+            if capture.status is not None or row.provider_transaction_id not in of_payment:
+                of_payment[row.provider_transaction_id] = capture
     return captures
 
 

@@ -10,7 +10,7 @@ from common.money import Money
 from gateways import Customer
 from payment.domain.payments import Origin, Payment, reference_id
 from payment.domain.pricing import Credits, Tax
-from payment.domain.states import Review, Status
+from payment.domain.states import FraudReview, Review, Status
 
 _json = msgspec.json.Encoder().encode
 _metadata = msgspec.json.Decoder(dict[str, str | int | bool]).decode
@@ -66,6 +66,7 @@ _COLUMNS: tuple[_Column, ...] = (
     _C("request_id", "text", lambda p: p.origin.request_id),
     _C("trace_id", "text", lambda p: p.origin.trace_id),
     _C("fraud_score", "integer", lambda p: p.fraud_score, True),
+    _C("fraud_review", "text", lambda p: p.fraud_review.value, True),
     _C("review", "text", lambda p: p.review.value, True),
     _C("review_reason", "text", lambda p: p.review_reason, True),
     _C("gateway_order_id", "text", lambda p: p.gateway_order_id, True),
@@ -125,6 +126,7 @@ def saved(payments: Sequence[Payment]) -> dict[str, list[Any]]:
 
 
 _STATUS = {status.value: status for status in Status}
+_FRAUD_REVIEW = {verdict.value: verdict for verdict in FraudReview}
 _REVIEW = {review.value: review for review in Review}
 
 
@@ -166,6 +168,7 @@ def read(row: Row) -> Payment:
             row["actor_id"], row["ip"], row["device_id"], row["user_agent"], row["request_id"], row["trace_id"]
         ),
         fraud_score=row["fraud_score"],
+        fraud_review=_FRAUD_REVIEW[row["fraud_review"]],
         review=_REVIEW[row["review"]],
         review_reason=row["review_reason"],
         gateway_order_id=row["gateway_order_id"],

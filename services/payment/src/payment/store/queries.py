@@ -21,8 +21,8 @@ _TRANSITIONS_OF = """
 select seq, from_status, to_status, reason, actor, at from payment_history where payment_id = :id order by seq
 """
 _ATTEMPTS_OF = """
-select id, gateway_payment_id, status, reason, created_at, updated_at from payment_attempts
-where payment_id = :id order by created_at
+select id, gateway_payment_id, status, reason, payment_method, amount_minor, currency, created_at, updated_at
+from payment_attempts where payment_id = :id order by created_at
 """
 _STORED_RESPONSE = """
 select status, response from idempotency_keys

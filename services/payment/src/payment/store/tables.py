@@ -127,7 +127,8 @@ payments = Table(
     _text_or_empty("request_id"),
     _text_or_empty("trace_id"),
     Column("fraud_score", Integer),
-    _one_of("review", "NONE", "FLAGGED", "ALLOWED", "BLOCKED", "QUARANTINED", default="NONE"),
+    _one_of("fraud_review", "NONE", "FLAGGED", "ALLOWED", "BLOCKED", default="NONE"),
+    _one_of("review", "NONE", "FLAGGED", "ALLOWED", "BLOCKED", "QUARANTINED", "DISMISSED", default="NONE"),
     _text_or_empty("review_reason"),
     _text_or_empty("payment_method"),
     _text_or_empty("payment_group"),
@@ -148,6 +149,7 @@ payments = Table(
         "status not in ('SUCCESS', 'SETTLED', 'PARTIALLY_REFUNDED', 'REFUNDED', 'DISPUTED') "
         "or (gateway_payment_id <> '' and paid_at is not null)"
     ),
+    CheckConstraint("review in (fraud_review, 'QUARANTINED', 'DISMISSED')"),
     UniqueConstraint("merchant_id", "order_id"),
     UniqueConstraint("gateway_account_id", "order_id"),
     Index(
@@ -160,6 +162,12 @@ payments = Table(
     ),
     Index("payments_of_user", "user_id", "merchant_id", "id"),
     Index("payments_created_at", "created_at"),
+    Index(
+        "payments_to_review",
+        "merchant_id",
+        "id",
+        postgresql_where=text("review in ('QUARANTINED', 'FLAGGED')"),
+    ),
     Index("payments_due", "next_check_at", postgresql_where=text("next_check_at is not null")),
     postgresql_with={"fillfactor": 65, "autovacuum_vacuum_scale_factor": 0.02},
 )  # fmt: skip
@@ -215,6 +223,8 @@ payment_attempts = Table(
     _moment("updated_at"),
     # When the gateway's own list showed it so; null: a webhook says it.
     _moment("confirmed_at", nullable=True),
+    # When fraud was told of its failure, once.
+    _moment("failure_announced_at", nullable=True),
     UniqueConstraint("gateway", "gateway_payment_id"),
     Index("payment_attempts_payment", "payment_id"),
     postgresql_with={"fillfactor": 90},
@@ -247,6 +257,69 @@ transactions = Table(
     Index("transactions_to_confirm", "confirmation_due_at", postgresql_where=text("confirmation_due_at is not null")),
     Index("transactions_payment", "payment_id"),
     Index("transactions_captured_once", "payment_id", unique=True, postgresql_where=text("status = 'CAPTURED'")),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    _payment_id(),
+    _text("merchant_id"),
+    _text("gateway"),
+    Column("gateway_payment_id", Text, CheckConstraint("gateway_payment_id <> ''"), nullable=False),
+    _one_of("reason", "DUPLICATE", "AMOUNT_MISMATCH", "LATE_SUCCESS", "FLAGGED"),
+    _amount(),
+    _currency(),
+    Column(
+        "applied_minor", BigInteger, CheckConstraint("applied_minor >= 0"), nullable=False, server_default=text("0")
+    ),
+    Column(
+        "refunded_minor", BigInteger, CheckConstraint("refunded_minor >= 0"), nullable=False, server_default=text("0")
+    ),
+    _text_or_empty("gateway_refund_id"),
+    _text_or_empty("payment_method"),
+    _text_or_empty("payment_group"),
+    _text_or_empty("bank_reference"),
+    _moment("received_at"),
+    _moment("announced_at", nullable=True),
+    UniqueConstraint("gateway", "gateway_payment_id"),
+    CheckConstraint("applied_minor + refunded_minor <= amount_minor"),
+    CheckConstraint("(refunded_minor > 0) = (gateway_refund_id <> '')"),
+    Index("receipts_payment", "payment_id"),
+    Index(
+        "receipts_open",
+        "merchant_id",
+        "payment_id",
+        postgresql_where=text("applied_minor + refunded_minor < amount_minor"),
+    ),
+    Index("receipts_unannounced", "id", postgresql_where=text("announced_at is null")),
+    Index(
+        "receipts_refunded_once",
+        "gateway",
+        "gateway_refund_id",
+        unique=True,
+        postgresql_where=text("gateway_refund_id <> ''"),
+    ),
+    Index("receipts_applied_once", "payment_id", unique=True, postgresql_where=text("applied_minor > 0")),
+)
+
+# A decision is about what was seen, and only one can be about that.
+review_decisions = Table(
+    "review_decisions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    _payment_id(),
+    _text("merchant_id"),
+    _text("version"),
+    _one_of("action", "FULFIL", "REFUNDED", "DISMISS"),
+    Column("reason", Text, CheckConstraint("length(reason) between 3 and 500"), nullable=False),
+    Column("actor_id", Text, CheckConstraint("actor_id <> ''"), nullable=False),
+    Column("receipt_id", Uuid, ForeignKey("receipts.id")),
+    _text_or_empty("gateway_refund_id"),
+    _moment("at"),
+    UniqueConstraint("payment_id", "version"),
+    CheckConstraint("(action = 'REFUNDED') = (gateway_refund_id <> '')"),
+    CheckConstraint("action = 'DISMISS' or receipt_id is not null"),
 )
 
 refunds = Table(

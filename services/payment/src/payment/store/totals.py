@@ -15,6 +15,12 @@ select (select count(*) from invoices) as invoices, (select coalesce(sum(amount_
        (select count(*) from transactions where status = 'DUPLICATE') as duplicates,
        (select count(*) from payments where review = 'QUARANTINED') as quarantined
 """
+# In the one currency of the books.
+_RECEIPTS = """
+select count(*) as number, coalesce(sum(amount_minor), 0) as received, coalesce(sum(applied_minor), 0) as applied,
+       coalesce(sum(refunded_minor), 0) as refunded
+from receipts where currency = 'INR'
+"""
 _SUMS = ("count", "minor", "credits", "credits_paid", "credits_bonus", "net_minor", "gst_minor")
 
 
@@ -36,6 +42,7 @@ async def totals(tx: Tx) -> dict[str, int]:
             for name, value in by_name.items():
                 sums[f"payments.paid.{name}"] += value
     others = (await tx.execute(_OTHERS)).one()
+    receipts = (await tx.execute(_RECEIPTS)).one()
     return sums | {
         "invoices.count": others.invoices,
         "invoices.minor": int(others.invoiced),
@@ -43,4 +50,9 @@ async def totals(tx: Tx) -> dict[str, int]:
         "transactions.captured.minor": int(others.captured_minor),
         "transactions.duplicate.count": others.duplicates,
         "payments.quarantined.count": others.quarantined,
+        "receipts.received.count": receipts.number,
+        "receipts.received.minor": int(receipts.received),
+        "receipts.applied.minor": int(receipts.applied),
+        "receipts.refunded.minor": int(receipts.refunded),
+        "receipts.unapplied.minor": int(receipts.received - receipts.applied - receipts.refunded),
     }

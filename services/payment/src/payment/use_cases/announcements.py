@@ -4,7 +4,19 @@ from collections.abc import Iterable
 
 from google.protobuf.message import Message
 
-from payment.domain.decisions import Alerted, Announcement, Corrected, Created, Decision, Moved
+from common import ids
+from payment.domain.decisions import (
+    Alerted,
+    Announcement,
+    Corrected,
+    Created,
+    Decision,
+    Held,
+    Moved,
+    ReceiptRefunded,
+    Received,
+    Released,
+)
 from payment.domain.states import Status
 from payment.wire import events
 
@@ -27,6 +39,25 @@ def messages(announcement: Announcement, public_url: str) -> list[Message]:
             return _alerted(announcement)
         case Corrected():
             return [_corrected(announcement)]
+        case Received(payment, receipt, at):
+            return [
+                events.received(payment, receipt, at),
+                events.audit(
+                    payment,
+                    "payment.receive",
+                    payment.status,
+                    at,
+                    receiptId=ids.encode("rcp", receipt.id),
+                    received=receipt.amount.minor,
+                    why=receipt.reason.value,
+                ),
+            ]
+        case ReceiptRefunded(payment, receipt, gateway_refund_id, at):
+            return [events.receipt_refunded(payment, receipt, gateway_refund_id, at)]
+        case Held(payment, receipt, at):
+            return [events.held(payment, receipt, at)]
+        case Released(payment, at, granted):
+            return [events.released(payment, at, granted=granted)]
         case Moved():
             return _moved(announcement, public_url)
 
@@ -66,7 +97,7 @@ def _moved(moved: Moved, public_url: str) -> list[Message]:
         case Status.SUCCESS:
             assert moved.transaction_id is not None, "a success names its transaction"
             return [
-                events.succeeded(payment, moved.transaction_id, at),
+                events.succeeded(payment, moved.transaction_id, at, moved.receipt_id),
                 events.analytics_succeeded(payment, at),
                 events.audit(payment, "payment.succeed", before, at),
             ]

@@ -14,8 +14,7 @@ from payment.domain import purchases
 from payment.domain.errors import PaymentUnresolved
 from payment.domain.payments import Payment
 from payment.domain.purchases import AccountChoice, PaymentLimits, Purchase
-from payment.domain.reviews import reviewed
-from payment.domain.states import Review
+from payment.domain.reviews import flagged
 from payment.gateways.fraud import FraudScores, FraudVerdict
 from payment.gateways.packs import Packs
 from payment.use_cases import metrics
@@ -118,7 +117,7 @@ class CreatePayment:
 
 def _scored(payment: Payment, verdict: FraudVerdict) -> Payment:
     if verdict.review:
-        return reviewed(payment, Review.FLAGGED, verdict.reasons, verdict.score, payment.created_at)
+        return flagged(payment, verdict.reasons, verdict.score, payment.created_at)
     return msgspec.structs.replace(payment, fraud_score=verdict.score)
 
 

@@ -1,7 +1,7 @@
 """Decide about locked payments by what their gateways show. Webhook, verify, sweep and cancel all come through here."""
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -10,14 +10,15 @@ from google.protobuf.message import Message
 from common import ids
 from common.clock import Clock
 from common.database import Tx
+from gateways import AttemptStatus
 from payment.domain import state_machine
 from payment.domain.check_schedule import ClosedCheckSchedule
 from payment.domain.decisions import Decision
 from payment.domain.errors import OrderStateUnknown
 from payment.domain.orders import ObservedOrder, OrderKey
 from payment.domain.payments import Payment
-from payment.domain.states import LateSuccessPolicy
-from payment.store import closed_checks, commands, confirmations
+from payment.domain.states import HoldPolicy, LateSuccessPolicy, Review
+from payment.store import closed_checks, commands, confirmations, receipts
 from payment.use_cases import metrics
 from payment.use_cases.announcements import messages_for
 from payment.wire import events
@@ -34,6 +35,8 @@ class DecisionSettings(msgspec.Struct, frozen=True):
     closed_checks: ClosedCheckSchedule
     # A capture whose attempt a webhook named is confirmed with the gateway after this.
     confirm_after: timedelta
+    # What happens to the grant of a flagged payment.
+    hold: HoldPolicy
 
 
 class Applied(msgspec.Struct):
@@ -59,8 +62,12 @@ async def apply_orders(
     recorded = await commands.recorded_captures(
         tx, {payment.id for payment, order in pairs if state_machine.needs_captures(payment, order)}
     )
+    # A quarantined payment is released by the gateway itself once it agrees.
+    received = await receipts.receipts_of(
+        tx,
+        {payment.id for payment, order in pairs if order.listed is not None and payment.review is Review.QUARANTINED},
+    )
     applied = Applied()
-    changed: list[Payment] = []
     for payment, order in pairs:
         try:
             decision = state_machine.decide(
@@ -70,40 +77,74 @@ async def apply_orders(
                 ids.new,
                 recorded=recorded.get(payment.id),
                 late_success=settings.late_success,
+                hold=settings.hold,
+                receipts={each.gateway_payment_id: each for each in received.get(payment.id, ())},
             )
         except OrderStateUnknown as error:
             applied.unknown[payment.id] = error
             continue
         applied.decisions[payment.id] = decision
-        if decision.payment is not payment:
-            changed.append(decision.payment)
     decisions = list(applied.decisions.values())
-    confirmation_due_at = now + settings.confirm_after
     # Before the attempts: one that is claimed for a payment and listed for another goes where it is listed.
     await confirmations.correct(
         tx,
         [(decision.payment, correction) for decision in decisions for correction in decision.corrections],
         now,
-        confirmation_due_at,
+        now + settings.confirm_after,
     )
-    applied.changed_attempts = await commands.record_attempts(tx, decisions, now)
+    before = {payment.id: payment for payment, _ in pairs}
+    applied.changed_attempts = await save_decisions(tx, decisions, before, now, settings)
+    failures = await _announce_failures(tx, decisions, applied.changed_attempts, now)
+    applied.messages = (
+        messages_for(decisions, settings.public_url)
+        + failures
+        + [
+            events.sync_requested(decision.payment.id, decision.payment.merchant_id, BY_WEBHOOK, now)
+            for decision in decisions
+            if decision.list_needed
+        ]
+    )
+    metrics.moved(decisions, now)
+    return applied
+
+
+async def save_decisions(
+    tx: Tx, decisions: Sequence[Decision], before: Mapping[UUID, Payment], now: datetime, settings: DecisionSettings
+) -> set[str]:
+    """Save what was decided about the payments *before*; the gateway payment ids of attempts that changed."""
+    changed_attempts = await commands.record_attempts(tx, decisions, now)
     await commands.add_transactions(
         tx,
         [(decision.payment, transaction) for decision in decisions for transaction in decision.transactions],
         now,
-        confirmation_due_at,
+        now + settings.confirm_after,
     )
-    await commands.save_payments(tx, changed)
+    await receipts.add_receipts(tx, [receipt for decision in decisions for receipt in decision.receipts], now)
+    await receipts.save_receipts(tx, [receipt for decision in decisions for receipt in decision.changed_receipts])
+    await commands.save_payments(
+        tx, [decision.payment for decision in decisions if decision.payment is not before[decision.payment.id]]
+    )
     await commands.add_history(tx, [transition for decision in decisions for transition in decision.transitions])
     await closed_checks.watch(
         tx,
         {decision.payment.id for decision in decisions if decision.watched},
         now + timedelta(seconds=settings.closed_checks.waits_seconds[0]),
     )
-    applied.messages = messages_for(decisions, settings.public_url) + [
-        events.sync_requested(decision.payment.id, decision.payment.merchant_id, BY_WEBHOOK, now)
+    return changed_attempts
+
+
+async def _announce_failures(
+    tx: Tx, decisions: Iterable[Decision], changed_attempts: Collection[str], now: datetime
+) -> list[Message]:
+    """Tell fraud of the attempts that failed, each once. Costs nothing where none did."""
+    failed = [
+        (decision.payment, attempt)
         for decision in decisions
-        if decision.list_needed
+        for attempt in decision.attempts
+        if attempt.status is AttemptStatus.FAILED and attempt.gateway_payment_id in changed_attempts
     ]
-    metrics.moved(decisions, now)
-    return applied
+    payments = {payment.id: payment for payment, _ in failed}
+    return [
+        events.attempt_failed(payments[row.payment_id], row.gateway_payment_id, row.reason, now)
+        for row in await commands.claim_failures(tx, failed, now)
+    ]

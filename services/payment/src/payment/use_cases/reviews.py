@@ -1,4 +1,4 @@
-"""Record what fraud rules and people say about payments. Grants of flagged payments are not held yet."""
+"""Carry out what fraud's rules and people say about payments."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,50 +6,68 @@ from uuid import UUID
 import msgspec
 from google.protobuf.message import Message
 
-from common import outbox
+from common import ids, outbox
 from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
+from payment.domain import reviews
+from payment.domain.decisions import Decision
 from payment.domain.errors import PaymentNotKnownYet
-from payment.domain.payments import Origin
-from payment.domain.reviews import reviewed
-from payment.domain.states import Review
-from payment.store import commands
+from payment.domain.payments import Origin, Payment
+from payment.domain.review_queue import Case
+from payment.domain.states import FraudReview
+from payment.store import commands, receipts
+from payment.use_cases import metrics
+from payment.use_cases.announcements import messages_for
+from payment.use_cases.decisions import DecisionSettings, save_decisions
 from payment.wire import events
 
 
-class ReviewDecision(msgspec.Struct, frozen=True):
+class FraudWord(msgspec.Struct, frozen=True):
     """FLAGGED by the rules, or ALLOWED or BLOCKED by a person."""
 
     payment_id: UUID
-    review: Review
+    review: FraudReview
     reason: str
     score: int | None
     actor_id: str
 
 
-async def record_reviews(tx: Tx, decisions: Sequence[ReviewDecision], *, clock: Clock) -> list[DomainError | None]:
-    """Record each decision, in order; one about a payment that is not stored (yet) is retried."""
+async def record_reviews(
+    tx: Tx, words: Sequence[FraudWord], *, clock: Clock, settings: DecisionSettings
+) -> list[DomainError | None]:
+    """Carry out each, in order; one about a payment that is not stored (yet) is retried."""
     now = clock.now()
-    payments = await commands.lock_payments(tx, {decision.payment_id for decision in decisions})
-    changed: set[UUID] = set()
+    locked = await commands.lock_payments(tx, {word.payment_id for word in words})
+    received = await receipts.receipts_of(tx, locked)
+    cases = {payment.id: Case(payment, tuple(received.get(payment.id, ()))) for payment in locked.values()}
+    decisions: list[Decision] = []
     messages: list[Message] = []
-    results: list[DomainError | None] = []
+    for word in words:
+        if word.payment_id not in cases:
+            continue
+        case = cases[word.payment_id]
+        if word.review is FraudReview.FLAGGED:
+            flagged = reviews.flagged(case.payment, word.reason, word.score, now)
+            decision = Decision(flagged, actor=word.actor_id)
+        else:
+            decision = reviews.decided(case, word.review, word.actor_id, now, ids.new())
+        if decision.payment is case.payment:
+            continue
+        decisions.append(decision)
+        cases[word.payment_id] = case.after(decision)
+        messages.append(_audit(case.payment, decision, word))
+        messages += messages_for([decision], settings.public_url)
+    # A payment may have been decided about twice in one batch: each decision is saved by itself, in order.
     for decision in decisions:
-        payment = payments.get(decision.payment_id)
-        if payment is None:
-            results.append(PaymentNotKnownYet("there is no payment with this id (yet)"))
-            continue
-        results.append(None)
-        after = reviewed(payment, decision.review, decision.reason, decision.score, now)
-        if after is payment:
-            continue
-        payments[payment.id] = after
-        changed.add(payment.id)
-        origin = Origin(actor_id=decision.actor_id)
-        messages.append(
-            events.audit(after, "payment.review", payment.status, now, origin=origin, review=decision.review.value)
-        )
-    await commands.save_payments(tx, [payments[payment_id] for payment_id in sorted(changed)])
+        await save_decisions(tx, [decision], locked, now, settings)
+    metrics.moved(decisions, now)
     await outbox.append(tx, messages)
-    return results
+    missing = PaymentNotKnownYet("there is no payment with this id (yet)")
+    return [None if word.payment_id in cases else missing for word in words]
+
+
+def _audit(before: Payment, decision: Decision, word: FraudWord) -> Message:
+    origin = Origin(actor_id=word.actor_id)
+    at = decision.payment.updated_at
+    return events.audit(decision.payment, "payment.review", before.status, at, origin=origin, review=word.review.value)

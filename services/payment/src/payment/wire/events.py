@@ -15,6 +15,8 @@ from payment.domain.decisions import ACTOR
 from payment.domain.invoices import Invoice
 from payment.domain.payments import Origin, Payment
 from payment.domain.pricing import Tax
+from payment.domain.receipts import Receipt
+from payment.domain.review_queue import Case, ReviewRequest
 from payment.domain.states import Status
 
 SERVICE = "payment"
@@ -70,11 +72,62 @@ def processing(payment: Payment, at: datetime) -> pb.PaymentProcessing:
     return pb.PaymentProcessing(**head(at), payment=payment_message(payment))
 
 
-def succeeded(payment: Payment, transaction_id: UUID, at: datetime) -> pb.PaymentSucceeded:
+def succeeded(
+    payment: Payment, transaction_id: UUID, at: datetime, receipt_id: UUID | None = None
+) -> pb.PaymentSucceeded:
+    """*receipt_id* names the receipt that the success uses up; its money is in the books already."""
     return pb.PaymentSucceeded(
         **head(at),
         payment=payment_message(payment),
         transaction_id=ids.encode("txn", transaction_id),
+        ip=payment.origin.ip,
+        device_id=payment.origin.device_id,
+        receipt_id="" if receipt_id is None else ids.encode("rcp", receipt_id),
+    )
+
+
+def received(payment: Payment, receipt: Receipt, at: datetime) -> pb.PaymentReceived:
+    """The event has the receipt's own id: it is the permanent key of its journal."""
+    return pb.PaymentReceived(
+        **head(at, receipt.id),
+        payment=payment_message(payment),
+        receipt_id=ids.encode("rcp", receipt.id),
+        gateway_payment_id=receipt.gateway_payment_id,
+        amount=money(receipt.amount),
+        reason=receipt.reason,
+    )
+
+
+def receipt_refunded(
+    payment: Payment, receipt: Receipt, gateway_refund_id: str, at: datetime
+) -> pb.PaymentReceiptRefunded:
+    """All that was left of *receipt*."""
+    return pb.PaymentReceiptRefunded(
+        **head(at, receipt.refund_event_id),
+        payment=payment_message(payment),
+        receipt_id=ids.encode("rcp", receipt.id),
+        gateway_payment_id=receipt.gateway_payment_id,
+        amount=MoneyMessage(minor=receipt.open_minor, currency=receipt.amount.currency),
+        gateway_refund_id=gateway_refund_id,
+    )
+
+
+def held(payment: Payment, receipt: Receipt, at: datetime) -> pb.PaymentFlagged:
+    return pb.PaymentFlagged(**head(at), payment=payment_message(payment), receipt_id=ids.encode("rcp", receipt.id))
+
+
+def released(payment: Payment, at: datetime, *, granted: bool) -> pb.PaymentReleased:
+    return pb.PaymentReleased(
+        **head(at), payment=payment_message(payment), outcome="RELEASED" if granted else "REFUSED"
+    )
+
+
+def attempt_failed(payment: Payment, gateway_payment_id: str, reason: str, at: datetime) -> pb.PaymentAttemptFailed:
+    return pb.PaymentAttemptFailed(
+        **head(at),
+        payment=payment_message(payment),
+        gateway_payment_id=gateway_payment_id,
+        reason=reason,
         ip=payment.origin.ip,
         device_id=payment.origin.device_id,
     )
@@ -207,6 +260,32 @@ def audit(
         before={"status": before.value} if before else None,
         after={"status": payment.status.value, "seq": payment.seq, "amount": payment.amount.minor, **details},
         origin=origin,
+    )
+
+
+def audit_review(
+    before: Case, after: Case, request: ReviewRequest, receipt: Receipt | None, at: datetime
+) -> AuditRecorded:
+    """A person's decision in the review queue, with its reason. The request's own context says from where."""
+    payment = after.payment
+    details = {"gatewayRefundId": request.gateway_refund_id} if request.gateway_refund_id else {}
+    if receipt is not None:
+        details |= {"receiptId": ids.encode("rcp", receipt.id)}
+    return events.audit(
+        f"payment.review.{request.action.lower()}",
+        ("payment", ids.encode("pay", payment.id)),
+        service=SERVICE,
+        at=at,
+        merchant_id=payment.merchant_id,
+        actor_id=request.actor_id,
+        before={"status": before.payment.status, "review": before.payment.review, "kinds": before.kinds},
+        after={
+            "status": payment.status,
+            "review": payment.review,
+            "kinds": after.kinds,
+            "reason": request.reason,
+            **details,
+        },
     )
 
 

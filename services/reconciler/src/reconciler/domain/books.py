@@ -44,7 +44,23 @@ CHECKS: tuple[Check, ...] = (
     Check("payment_grant_mismatch", "credits", _paid("credits"), (Term("wallet", "grants.credits"),)),
     Check("payment_grant_mismatch", "count", _paid("count"), (Term("wallet", "grants.count"),)),
     Check("payment_invoice_mismatch", "count", _paid("count"), (Term("payment", "invoices.count"),)),
-    Check("payment_ledger_mismatch", "gateway", _paid("minor"), (Term("ledger", "ledger.INR.asset:gateway:*.debit"),)),
+    # The gateway's money is booked once: as a success, or as a receipt, which a later success only applies.
+    Check(
+        "payment_ledger_mismatch",
+        "gateway",
+        (
+            *_paid("minor"),
+            Term("payment", "receipts.received.minor"),
+            Term("payment", "receipts.applied.minor", -1),
+        ),
+        (Term("ledger", "ledger.INR.asset:gateway:*.debit"),),
+    ),
+    Check(
+        "payment_ledger_mismatch",
+        "receipts",
+        (Term("payment", "receipts.unapplied.minor"),),
+        _balance("INR.liability:unapplied_receipts"),
+    ),
     Check("payment_ledger_mismatch", "gst", _paid("gst_minor"), (Term("ledger", "ledger.INR.liability:gst:*.credit"),)),
     Check("wallet_ledger_mismatch", "paid", (Term("wallet", "lots.remaining.paid"),), _balance("CREDIT.wallets:paid")),
     Check(

@@ -1,0 +1,108 @@
+"""Receipts: money that the gateway took and that is no success (yet). It is owed until it is applied or refunded."""
+
+from collections.abc import Collection
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID, uuid5
+
+import msgspec
+
+from common.errors import Conflict, FailedPrecondition
+from common.money import Money
+from gateways import PaymentAttempt
+
+
+class ReceiptReason(StrEnum):
+    """Why the money is not a success."""
+
+    # A second capture of a payment that is paid.
+    DUPLICATE = "DUPLICATE"
+    # The order or the capture is over another amount or currency than the payment.
+    AMOUNT_MISMATCH = "AMOUNT_MISMATCH"
+    # It came after the payment had been closed, and the policy leaves that to a person.
+    LATE_SUCCESS = "LATE_SUCCESS"
+    # The payment is flagged, and the policy holds its grant.
+    FLAGGED = "FLAGGED"
+
+
+class ReceiptTooSmall(FailedPrecondition):
+    """What the gateway took does not cover the payment's price."""
+
+    fix = "Refund the receipt; the customer pays anew."
+
+
+class ReceiptClosed(Conflict):
+    """All of the receipt is applied or refunded."""
+
+    fix = "Read the review: nothing of this receipt is left to decide about."
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """Unique by the gateway's own payment id. What is neither *applied* nor *refunded* is owed to the customer."""
+
+    id: UUID
+    payment_id: UUID
+    merchant_id: str
+    gateway: str
+    gateway_payment_id: str
+    reason: ReceiptReason
+    # What the gateway took.
+    amount: Money
+    applied_minor: int = 0
+    refunded_minor: int = 0
+    gateway_refund_id: str = ""
+    method: str = ""
+    group: str = ""
+    bank_reference: str = ""
+    received_at: datetime
+
+    def __post_init__(self) -> None:
+        if not (self.amount.minor > 0 and self.applied_minor >= 0 and self.refunded_minor >= 0):
+            raise ValueError("a receipt is over something, and nothing of it is negative")
+        if self.open_minor < 0:
+            raise ValueError("more than was received is applied and refunded")
+        if bool(self.refunded_minor) != bool(self.gateway_refund_id):
+            raise ValueError("what was refunded names the gateway's refund")
+
+    @property
+    def open_minor(self) -> int:
+        return self.amount.minor - self.applied_minor - self.refunded_minor
+
+    @property
+    def is_open(self) -> bool:
+        return self.open_minor > 0
+
+    @property
+    def refund_event_id(self) -> UUID:
+        """The permanent key of its refund in the books: what is left goes back once."""
+        return uuid5(self.id, "refunded")
+
+
+def taken(price: Money, attempt: PaymentAttempt, *, differs: bool) -> Money:
+    """What the gateway took: the price when the capture agrees with it (a surcharge is the gateway's own), else its own
+    figure."""
+    if not differs:
+        return price
+    # Amounts of zero are false, and what the gateway says all the same.
+    return next((each for each in (attempt.amount, attempt.order_amount) if each is not None), price)
+
+
+def applied(receipt: Receipt, price: Money) -> Receipt:
+    """The receipt of which *price* is used up. Raises ReceiptClosed, ReceiptTooSmall."""
+    if not receipt.is_open:
+        raise ReceiptClosed("nothing is left of the receipt")
+    if receipt.amount.currency != price.currency or receipt.open_minor < price.minor:
+        raise ReceiptTooSmall(f"the receipt is over {receipt.amount}, the payment over {price}")
+    return msgspec.structs.replace(receipt, applied_minor=receipt.applied_minor + price.minor)
+
+
+def refunded(receipt: Receipt, gateway_refund_id: str) -> Receipt:
+    """The receipt of which all that was left has gone back. Raises ReceiptClosed."""
+    if not receipt.is_open:
+        raise ReceiptClosed("nothing is left of the receipt")
+    return msgspec.structs.replace(receipt, refunded_minor=receipt.open_minor, gateway_refund_id=gateway_refund_id)
+
+
+def open_receipts(receipts: Collection[Receipt]) -> list[Receipt]:
+    """Those of which something is left, oldest first."""
+    return sorted((each for each in receipts if each.is_open), key=lambda each: each.id)

@@ -1,0 +1,120 @@
+"""Receipts and the decisions about them: one statement for each table and batch."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from common.database import Row, Tx
+from common.money import Money
+from payment.domain.receipts import Receipt, ReceiptReason
+
+_ADD = """
+insert into receipts (id, payment_id, merchant_id, gateway, gateway_payment_id, reason, amount_minor, currency,
+    payment_method, payment_group, bank_reference, received_at, announced_at)
+select *, :now from unnest(cast(:ids as uuid[]), cast(:payment_ids as uuid[]), cast(:merchants as text[]),
+    cast(:gateways as text[]), cast(:gateway_payment_ids as text[]), cast(:reasons as text[]),
+    cast(:amounts as bigint[]), cast(:currencies as text[]), cast(:methods as text[]), cast(:groups as text[]),
+    cast(:banks as text[]), cast(:received as timestamptz[]))
+"""
+_SAVE = """
+update receipts r set applied_minor = row.applied, refunded_minor = row.refunded, gateway_refund_id = row.refund_id
+from unnest(cast(:ids as uuid[]), cast(:applied as bigint[]), cast(:refunded as bigint[]),
+            cast(:refund_ids as text[])) as row (id, applied, refunded, refund_id)
+where r.id = row.id
+"""
+# Whoever changes a receipt holds its payment's lock, so the rows need none of their own.
+_OF_PAYMENTS = "select * from receipts where payment_id = any(cast(:ids as uuid[])) order by id"
+_REFUND_TAKEN = """
+select exists (select from receipts where gateway = :gateway and gateway_refund_id = :refund_id) as taken
+"""
+# What a migration found and could not announce.
+_UNANNOUNCED = """
+update receipts set announced_at = :now
+where id in (select id from receipts where announced_at is null order by id limit :rows for update skip locked)
+returning *
+"""
+_TRANSACTION_REFUNDED = """
+update transactions set status = 'REFUNDED'
+where gateway = :gateway and provider_transaction_id = :gateway_payment_id and status = 'DUPLICATE'
+"""
+
+
+async def add_receipts(tx: Tx, receipts: Sequence[Receipt], now: datetime) -> None:
+    """Insert receipts that are announced in this transaction."""
+    if not receipts:
+        return
+    ordered = sorted(receipts, key=lambda each: (each.gateway, each.gateway_payment_id))
+    await tx.write(
+        "receipts",
+        _ADD,
+        ids=[each.id for each in ordered],
+        payment_ids=[each.payment_id for each in ordered],
+        merchants=[each.merchant_id for each in ordered],
+        gateways=[each.gateway for each in ordered],
+        gateway_payment_ids=[each.gateway_payment_id for each in ordered],
+        reasons=[each.reason.value for each in ordered],
+        amounts=[each.amount.minor for each in ordered],
+        currencies=[each.amount.currency for each in ordered],
+        methods=[each.method for each in ordered],
+        groups=[each.group for each in ordered],
+        banks=[each.bank_reference for each in ordered],
+        received=[each.received_at for each in ordered],
+        now=now,
+    )
+
+
+async def save_receipts(tx: Tx, receipts: Sequence[Receipt]) -> None:
+    if receipts:
+        ordered = sorted(receipts, key=lambda each: each.id)
+        await tx.write(
+            "receipts",
+            _SAVE,
+            ids=[each.id for each in ordered],
+            applied=[each.applied_minor for each in ordered],
+            refunded=[each.refunded_minor for each in ordered],
+            refund_ids=[each.gateway_refund_id for each in ordered],
+        )
+
+
+async def receipts_of(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, list[Receipt]]:
+    """The receipts of these payments, oldest first."""
+    receipts: dict[UUID, list[Receipt]] = {}
+    if payment_ids:
+        for row in await tx.execute(_OF_PAYMENTS, ids=sorted(payment_ids)):
+            receipts.setdefault(row.payment_id, []).append(read(row))
+    return receipts
+
+
+async def refund_id_taken(tx: Tx, gateway: str, gateway_refund_id: str) -> bool:
+    """Whether another receipt names this refund of the gateway."""
+    row = (await tx.execute(_REFUND_TAKEN, gateway=gateway, refund_id=gateway_refund_id)).one()
+    return bool(row.taken)
+
+
+async def refund_transaction(tx: Tx, receipt: Receipt) -> None:
+    """A second capture that went back is no duplicate any more."""
+    await tx.execute(_TRANSACTION_REFUNDED, gateway=receipt.gateway, gateway_payment_id=receipt.gateway_payment_id)
+
+
+async def take_unannounced(tx: Tx, now: datetime, limit: int) -> list[Receipt]:
+    """Receipts that nobody has announced; they count as announced with this transaction."""
+    return [read(row) for row in await tx.execute(_UNANNOUNCED, now=now, rows=limit)]
+
+
+def read(row: Row) -> Receipt:
+    return Receipt(
+        id=row.id,
+        payment_id=row.payment_id,
+        merchant_id=row.merchant_id,
+        gateway=row.gateway,
+        gateway_payment_id=row.gateway_payment_id,
+        reason=ReceiptReason(row.reason),
+        amount=Money(row.amount_minor, row.currency),
+        applied_minor=row.applied_minor,
+        refunded_minor=row.refunded_minor,
+        gateway_refund_id=row.gateway_refund_id,
+        method=row.payment_method,
+        group=row.payment_group,
+        bank_reference=row.bank_reference,
+        received_at=row.received_at,
+    )
