@@ -8,6 +8,7 @@ import phonenumbers
 from common.errors import RequestInvalid
 
 PHONE_LENGTH_MAX = 32
+_INDIA = "+91"
 _LOCAL_PART_LENGTH_MAX = 64
 
 # Most of what arrives looks like this, and the libraries take 50 and 30 µs for what these take one. A shortcut may
@@ -60,3 +61,25 @@ def phone_number(text: str, region: str = "IN", *, field: str = "phone") -> str:
     raise RequestInvalid(
         "a phone number is wrong", **{field: "is not a phone number; from abroad it starts with + and the country code"}
     )
+
+
+def national_number(country_code: str, text: str, *, field: str = "phone") -> str:
+    """*text*, a number of the country with *country_code* (such as +91), as it is dialled after that code.
+
+    The code and a leading zero may be repeated in *text*. Raises RequestInvalid about *field*, also for a number of
+    another country.
+    """
+    complete = text if text.startswith("+") else country_code + text
+    try:
+        number = phone_number(complete, field=field)
+    except RequestInvalid:
+        # People write the code again without its plus: 91 98765 43210.
+        number = phone_number("+" + text, field=field)
+    if not number.startswith(country_code) or not _begins_with_calling_code(number, country_code):
+        raise RequestInvalid("a phone number is wrong", **{field: "is not a number of this country code"})
+    return number.removeprefix(country_code)
+
+
+def _begins_with_calling_code(number: str, country_code: str) -> bool:
+    """Whether *country_code* is that of *number*, with an area behind it where countries share one (+1246)."""
+    return country_code == _INDIA or country_code.startswith(f"+{phonenumbers.parse(number).country_code}")

@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from google.protobuf.message import Message
+
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
-from common import envelopes, ids, outbox
+from common import envelopes, ids, messages, outbox
 from common.database import Database, Row, Statement, Tx, retried
 from common.envelopes import Delivery
 from common.errors import InvalidArgument
 from common.events import alert, from_micros
+from common.messages import MessageUnreadable
 from common.metrics import QueueMetrics
 from common.outbox import Outgoing
 from common.queue_handler import retry_until_available
+from common.subscriptions import DeadEvent, Subscription
 from common.topology import DEAD_LETTERS
 
 LIST_MAX = 500
@@ -68,17 +72,24 @@ class ReasonMissing(InvalidArgument):
     fix = "Say who you are and why, so that the next person understands it."
 
 
-async def keep(db: Database, queue: str, deliveries: Sequence[Delivery]) -> None:
-    """Store what arrived in `<queue>.dlq`, however long the database takes to be there; the first time it alerts."""
+async def keep(
+    db: Database, queue: str, deliveries: Sequence[Delivery], *, subscriptions: Sequence[Subscription] = ()
+) -> None:
+    """Store what arrived in `<queue>.dlq`, however long the database takes to be there.
+
+    The first time it alerts, or has the subscription of the event's type announce it.
+    """
+    on_dead = {each.type: each for each in subscriptions if each.on_dead is not None}
     rows = [(delivery, body) for delivery in deliveries for body in delivery.bodies]
 
     @retried
     async def store(db: Database) -> None:
         now = db.clock.now()
         async with db.begin() as tx:
+            dead_letter_ids = [ids.new() for _ in rows]
             result = await tx.execute(
                 _KEEP,
-                ids=[ids.new() for _ in rows],
+                ids=dead_letter_ids,
                 sources=[_source(delivery, number) for number, (delivery, _) in enumerate(rows)],
                 queues=[queue for _ in rows],
                 types=[delivery.type for delivery, _ in rows],
@@ -90,7 +101,22 @@ async def keep(db: Database, queue: str, deliveries: Sequence[Delivery]) -> None
                 first_failed=[_moment(delivery.first_failed_unix_micros, now) for delivery, _ in rows],
                 dead=[now for _ in rows],
             )
-            await outbox.append(tx, [_alert(tx.service, row, now) for row in result])
+            bodies = dict(zip(dead_letter_ids, rows, strict=True))
+            alerts: list[AdminAlertRaised] = []
+            dead_events: dict[str, list[DeadEvent]] = {}
+            for row in result:
+                delivery, body = bodies[row.dead_letter_id]
+                subscription = on_dead.get(delivery.type)
+                message = _readable(subscription, body) if subscription is not None else None
+                if subscription is None or message is None:
+                    alerts.append(_alert(tx.service, row, now))
+                else:
+                    dead_events.setdefault(subscription.type, []).append(DeadEvent(message, row.error_code))
+            for type_name, events in dead_events.items():
+                announce = on_dead[type_name].on_dead
+                assert announce is not None, "only these were collected"
+                await announce(tx, events)
+            await outbox.append(tx, alerts)
 
     await retry_until_available(lambda: store(db), queue + DEAD_LETTERS, QueueMetrics(queue + DEAD_LETTERS))
 
@@ -148,6 +174,14 @@ def _source(delivery: Delivery, number: int) -> UUID:
 
 def _moment(unix_micros: int, otherwise: datetime) -> datetime:
     return from_micros(unix_micros) if unix_micros else otherwise
+
+
+def _readable(subscription: Subscription, body: bytes) -> Message | None:
+    try:
+        message: Message = messages.parse(subscription.message, body)
+    except MessageUnreadable:
+        return None
+    return message
 
 
 def _alert(service: str, row: Row, now: datetime) -> AdminAlertRaised:

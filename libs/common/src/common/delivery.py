@@ -15,6 +15,7 @@ from common.errors import RequestInvalid, Unavailable, require_at_most
 from common.events import from_micros, micros
 from common.grpc_server import CallContext
 from common.outbox import Outgoing
+from common.times import TimeOutOfRange
 
 LIMIT_MAX = 1000
 DEAD_LETTER = "dlq"
@@ -241,5 +242,5 @@ def _uuid(raw: bytes) -> UUID:
 def _moment(unix_micros: int) -> datetime:
     try:
         return from_micros(unix_micros)
-    except OverflowError:
+    except TimeOutOfRange:
         raise RequestInvalid(time="not a moment in microseconds since 1970") from None

@@ -5,17 +5,20 @@ from typing import Any
 from uuid import UUID
 
 from aiormq.abc import DeliveredMessage
-from google.protobuf.message import DecodeError
 from msgspec import Struct
 
 from commdesk.common.v1.common_pb2 import Envelope
-from common import context, ids
+from common import context, ids, messages
 from common.clock import SYSTEM_CLOCK, Clock
-from common.events import micros
+from common.events import from_micros, micros
+from common.texts import printable
+from common.times import TimeOutOfRange
 
 # Headers of a redelivery, made afresh each time: RabbitMQ drops silently on an inherited `x-death`, and texts may carry
 # personal data, so only numbers, class and code travel.
 ATTEMPT, FIRST_FAILED, ERROR_CLASS, ERROR_CODE = "attempt", "first-failed", "error-class", "error-code"
+_NAME_CHARACTERS_MAX = 128
+_COUNT_MAX = 10_000
 
 
 class Delivery(Struct):
@@ -61,20 +64,28 @@ def seal(
 
 def opened(message: DeliveredMessage, clock: Clock = SYSTEM_CLOCK) -> Delivery:
     """What is in *message*; one that is no envelope comes back marked unreadable."""
-    headers = message.header.properties.headers or {}
+    properties = message.header.properties
+    return read(message.body, properties.headers or {}, properties.message_id, clock)
+
+
+def read(
+    body: bytes, headers: Mapping[str, Any], message_id: str | None = None, clock: Clock = SYSTEM_CLOCK
+) -> Delivery:
+    """What is in a message of this *body*. Total: whatever a header holds, what comes back can be stored."""
     fields: dict[str, Any] = {
         "headers": headers,
         "attempt": _number(headers.get(ATTEMPT)),
-        "first_failed_unix_micros": _number(headers.get(FIRST_FAILED)),
-        "error_class": str(headers.get(ERROR_CLASS) or ""),
-        "error_code": str(headers.get(ERROR_CODE) or ""),
+        "first_failed_unix_micros": _time(headers.get(FIRST_FAILED)),
+        "error_class": printable(headers.get(ERROR_CLASS), _NAME_CHARACTERS_MAX),
+        "error_code": printable(headers.get(ERROR_CODE), _NAME_CHARACTERS_MAX),
         "redeliveries": _number(headers.get("x-delivery-count")),
     }
     try:
-        envelope = Envelope.FromString(message.body)
+        envelope = messages.parse(Envelope, body)
         envelope_id = UUID(bytes=envelope.id)
-    except (DecodeError, ValueError):
-        return Delivery(_stable_id(message, clock), "", "unknown", "", 0, [message.body], **fields, unreadable=True)
+    except ValueError:
+        stable_id = _stable_id(message_id, body, clock)
+        return Delivery(stable_id, "", "unknown", "", 0, [body], **fields, unreadable=True)
     return Delivery(
         envelope_id,
         envelope.type,
@@ -86,14 +97,23 @@ def opened(message: DeliveredMessage, clock: Clock = SYSTEM_CLOCK) -> Delivery:
     )
 
 
-def _stable_id(message: DeliveredMessage, clock: Clock) -> UUID:
+def _stable_id(message_id: str | None, body: bytes, clock: Clock) -> UUID:
     """The same id for the same message all day long, so that its redelivery is recognised.
 
     It carries a date, as all ids in the inbox do: one without would stay in the default partition, and alarm.
     """
-    message_id = message.header.properties.message_id
-    return ids.derived(clock.now().date(), message_id.encode() if message_id else message.body)
+    return ids.derived(clock.now().date(), message_id.encode() if message_id else body)
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
+    """A count of a header: what is none counts as nothing, what is too many as many."""
+    return min(max(value, 0), _COUNT_MAX) if isinstance(value, int) else 0
+
+
+def _time(value: object) -> int:
+    """A time of a header in microseconds, 0 for what is none."""
+    try:
+        from_micros(value if isinstance(value, int) else 0)
+    except TimeOutOfRange:
+        return 0
+    return int(value) if isinstance(value, int) else 0

@@ -9,6 +9,7 @@ import msgspec
 
 from commdesk.common.v1.events_pb2 import AdminAlertRaised, AuditRecorded
 from common import context, ids
+from common.times import END, TimeOutOfRange
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 EVENT: Final = "evt"
@@ -40,9 +41,19 @@ def micros(moment: datetime) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
+_END_MICROS: Final = micros(END)
+
+
+def bounded_micros(unix_micros: int) -> int:
+    """*unix_micros*, for what keeps times as numbers. Raises TimeOutOfRange before 1970 and from 2100 on."""
+    if not 0 <= unix_micros < _END_MICROS:
+        raise TimeOutOfRange("a time is out of range")
+    return unix_micros
+
+
 def from_micros(unix_micros: int) -> datetime:
-    """The moment, exactly, in UTC. Raises OverflowError beyond the years 1 to 9999."""
-    return EPOCH + timedelta(microseconds=unix_micros)
+    """The moment, exactly, in UTC. Raises TimeOutOfRange before 1970 and from 2100 on."""
+    return EPOCH + timedelta(microseconds=bounded_micros(unix_micros))
 
 
 def head(at: datetime, event_id: UUID | None = None) -> Head:

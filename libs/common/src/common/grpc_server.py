@@ -12,11 +12,12 @@ from typing import Any
 import grpc
 import grpc.aio
 import msgspec
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from loguru import logger
 
-from common import context, ids, logs, telemetry, topology
+from common import context, ids, logs, messages, telemetry, topology
 from common.context import Context
 from common.errors import (
     KINDS,
@@ -27,6 +28,7 @@ from common.errors import (
     KeyReused,
     NotFound,
     PermissionDenied,
+    RequestInvalid,
     ResourceExhausted,
     TooLarge,
     Unauthenticated,
@@ -35,6 +37,7 @@ from common.errors import (
     kind_of,
 )
 from common.grpc_certificates import Certificates, is_owner
+from common.messages import MessageUnreadable
 from common.metadata import (
     AUTHORIZATION,
     CORRELATION_ID,
@@ -175,7 +178,7 @@ class _Registrar:
             allowed = self._allowed_callers(method)
             wrapped[name] = grpc.unary_unary_rpc_method_handler(
                 _Guarded(method, handler.unary_unary, self._tokens, allowed, checks_owner=self._checks_owner).__call__,
-                request_deserializer=handler.request_deserializer,
+                request_deserializer=_reader(handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
         self.service_names.append(service)
@@ -218,6 +221,8 @@ class _Guarded:
         with context.bind(now):
             try:
                 caller = self._admit(metadata, call)
+                if isinstance(request, MessageUnreadable):
+                    raise _unreadable(request)
                 # Past its deadline gRPC cancels the handler, and a query that is cancelled takes its connection along.
                 # So the work goes on to its end, bounded by the time-outs of what it uses; nobody reads its answer.
                 response = await asyncio.shield(asyncio.ensure_future(self._behaviour(request, call)))
@@ -276,6 +281,25 @@ class _Guarded:
             attributes={"rpc.system": "grpc", "rpc.grpc.status_code": int(status.value[0])},
             failed=status is grpc.StatusCode.UNKNOWN,
         )
+
+
+def _reader(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """What reads a request; one that cannot be read is refused by the method, after the caller is known."""
+    kind: type[Message] = deserialize.__self__  # type: ignore[attr-defined]  # generated code passes Message.FromString
+
+    def read(raw: bytes) -> Message | MessageUnreadable:
+        try:
+            return messages.parse(kind, raw)
+        except MessageUnreadable as error:
+            return error
+
+    return read
+
+
+def _unreadable(error: MessageUnreadable) -> RequestInvalid:
+    if error.field:
+        return RequestInvalid("a text holds a NUL character", **{error.field: "holds a NUL character"})
+    return RequestInvalid("the request is not a message of its type")
 
 
 def _text(metadata: Mapping[str, Any], key: str) -> str:

@@ -7,13 +7,14 @@ the sort key of the last row, so that rows that are added meanwhile move nothing
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar, overload
 
 import msgspec
 from msgspec import Meta
 
+from common import times
 from common.errors import InvalidArgument
 
 LIMIT_MAX = 200
@@ -77,8 +78,11 @@ def decode_cursor(text: str, /, *types: Any) -> tuple[Any, ...]:
     """The values in a cursor, each of its type. Raises CursorInvalid."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        return _decoder(types).decode(raw)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+        values = _decoder(types).decode(raw)
+        if not all(times.is_filter(value) for value in values if isinstance(value, date)):
+            raise ValueError("a time at which comparing ends")
+        return values
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
         raise CursorInvalid("the cursor is not one of this list", cursor="is not known") from None
 
 

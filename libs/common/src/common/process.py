@@ -171,7 +171,10 @@ class Process:
             memory = TransientHandler(self._name, CONTRACT.transient(name), listeners)
             consumers.append(consumer(name, memory.work, declare=memory.declare))
         for owned in CONTRACT.queues_of(self._name):
-            consumers.append(consumer(owned.dead_letters, partial(dead_letters.keep, self._db, owned.name)))
+            keep = partial(
+                dead_letters.keep, self._db, owned.name, subscriptions=self._service.queues().get(owned.name, ())
+            )
+            consumers.append(consumer(owned.dead_letters, keep))
         return consumers
 
     def _is_overloaded(self) -> bool:

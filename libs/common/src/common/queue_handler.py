@@ -16,10 +16,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import grpc
-from google.protobuf.message import DecodeError
 from loguru import logger
 
-from common import context, envelopes, logs, outbox, topology
+from common import context, envelopes, logs, messages, outbox, topology
 from common.database import Database, Statement, Tx, is_transient, retried
 from common.envelopes import Delivery
 from common.errors import DomainError, FailedPrecondition, InvalidArgument, Unavailable
@@ -27,7 +26,7 @@ from common.events import micros
 from common.guards import FRESH_HEADERS, INBOX_CLAIM
 from common.metrics import QueueMetrics
 from common.outbox import HeaderValue, Outgoing
-from common.subscriptions import Retry, Subscription, is_retried
+from common.subscriptions import OnRetry, Retry, Subscription, is_retried
 
 R = TypeVar("R")
 
@@ -135,7 +134,7 @@ class QueueHandler:
         elif len(group[0].bodies) > 1:
             await self._until_available(partial(self._split, group[0]))
         else:
-            await self._until_available(partial(self._retry_alone, group[0], type(error).__name__))
+            await self._retry_alone(group[0], type(error).__name__)
 
     async def _until_available(self, work: Callable[[], Awaitable[R]]) -> R:
         return await retry_until_available(work, self._queue, self._metrics)
@@ -156,11 +155,14 @@ class QueueHandler:
         undecodable: list[Undecodable] = []
         for body in delivery.bodies:
             try:
-                delivery.events.append((body, subscription.decode(subscription.message.FromString(body))))
-            except DecodeError:
-                undecodable.append((delivery, body, EnvelopeUnreadable()))
+                delivery.events.append((body, subscription.decode(messages.parse(subscription.message, body))))
             except DomainError as error:
                 undecodable.append((delivery, body, error))
+            except Exception as error:  # noqa: BLE001 - one bad event must not fail the others
+                logger.bind(queue=self._queue, envelope=str(delivery.envelope_id)).warning(
+                    "an event cannot be decoded: {}", type(error).__name__
+                )
+                undecodable.append((delivery, body, EnvelopeUnreadable()))
         return undecodable
 
     async def _transact(
@@ -205,9 +207,23 @@ class QueueHandler:
         self._metrics.split(len(delivery.bodies))
 
     async def _retry_alone(self, delivery: Delivery, error_class: str) -> None:
+        """The next retry tier for an event on which the handler raised, announced as a refusal is."""
+        announce = self._by_type[delivery.type].on_retry if delivery.events else None
+        if announce is not None:
+            try:
+                await self._until_available(partial(self._replace_failed, delivery, error_class, announce))
+                return
+            except Exception as error:  # noqa: BLE001 - what cannot be announced must still end somewhere
+                logger.bind(queue=self._queue).opt(exception=error).error("a retry cannot be announced")
+        await self._until_available(partial(self._replace_failed, delivery, error_class, None))
+
+    async def _replace_failed(self, delivery: Delivery, error_class: str, announce: OnRetry | None) -> None:
         dead = delivery.attempt >= len(self._retry_schedule_ms)
+        retries = [Retry(event, HandlerFailed(), delivery.attempt + 1, dead) for _, event in delivery.events]
         await self._replace(
-            [delivery], lambda each, body: self._redelivery(each, body, HandlerFailed.code, error_class, dead)
+            [delivery],
+            lambda each, body: self._redelivery(each, body, HandlerFailed.code, error_class, dead),
+            partial(announce, retries=retries) if announce is not None else None,
         )
         self._metrics.refused(1)
 
@@ -217,11 +233,18 @@ class QueueHandler:
         await self._replace(group, lambda each, body: self._redelivery(each, body, code, error_class, dead=True))
         self._metrics.refused(len(group))
 
-    async def _replace(self, group: Sequence[Delivery], outgoing: Callable[[Delivery, bytes], Outgoing]) -> None:
+    async def _replace(
+        self,
+        group: Sequence[Delivery],
+        outgoing: Callable[[Delivery, bytes], Outgoing],
+        announce: Callable[[Tx], Awaitable[None]] | None = None,
+    ) -> None:
         """Claim the envelopes and send their events on, one by one, in one transaction."""
 
         async def replace(tx: Tx) -> None:
             claimed = await self._claim(tx, group)
+            if claimed and announce is not None:
+                await announce(tx)
             rows = [outgoing(each, body) for each in group if each.envelope_id in claimed for body in each.bodies]
             await outbox.append_rows(tx, rows)
 

@@ -69,6 +69,18 @@ class Retry(Struct, Generic[E], frozen=True):
     dead: bool
 
 
+class DeadEvent(Struct, Generic[M], frozen=True):
+    """An event that went to the dead letters, whatever the way: refused, undecodable, raised on, or given up by the
+    broker. *message* is as it came."""
+
+    message: M
+    error_code: str
+
+
+class OnRetry(Protocol):
+    def __call__(self, tx: Tx, /, retries: Sequence[Retry[Any]]) -> Awaitable[None]: ...
+
+
 Outcomes = Sequence[DomainError | None] | None
 
 
@@ -89,7 +101,8 @@ class Subscription(Struct, Generic[M, E, F], frozen=True):
 
     `handle(tx, events)` runs in the transaction that claims the events. With `fetch`, `fetch(events)` runs before it
     and reads the outside, and handle gets the result as a third argument. `on_retry(tx, retries)` runs in the
-    handler's transaction after events were refused.
+    handler's transaction after events were refused. `on_dead(tx, events)` runs when they are stored as dead letters,
+    however they came there, and announces that in place of the common alert.
     """
 
     queue: str
@@ -97,7 +110,8 @@ class Subscription(Struct, Generic[M, E, F], frozen=True):
     decode: Callable[[M], E]
     handle: Handler[E] | FetchingHandler[E, F]
     fetch: Callable[[Sequence[E]], Awaitable[F]] | None = None
-    on_retry: Callable[[Tx, Sequence[Retry[E]]], Awaitable[None]] | None = None
+    on_retry: OnRetry | None = None
+    on_dead: Callable[[Tx, Sequence[DeadEvent[M]]], Awaitable[None]] | None = None
     # Nobody waits for its effects: batches may wait for more company. A queue is so when all on it are.
     low_priority: bool = False
     # More than the usual where events of one batch have much in common. A queue takes the most of what is on it.

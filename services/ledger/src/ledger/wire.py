@@ -13,7 +13,7 @@ from commdesk.wallet.v1 import events_pb2 as wallet_events
 from common import ids
 from common.delivery import Timeline, TimelineEntry
 from common.errors import InvalidArgument
-from common.events import from_micros, micros
+from common.events import bounded_micros, from_micros, micros
 from ledger.domain.audit import AuditRecord
 from ledger.domain.chart import AccountBalance
 from ledger.domain.journals import BookedJournal, FinancialEvent
@@ -45,7 +45,7 @@ def payment_succeeded(message: payment_events.PaymentSucceeded) -> FinancialEven
         "pay",
         ids.decode("pay", payment.payment_id),
         None,
-        message.time_unix_micros,
+        bounded_micros(message.time_unix_micros),
         payment.gateway,
         currency,
         {
@@ -95,7 +95,7 @@ def wallet_credited(message: wallet_events.WalletCredited) -> FinancialEvent:
         "wtx",
         reference,
         ids.decode("pay", message.payment_id) if message.payment_id else None,
-        message.time_unix_micros,
+        bounded_micros(message.time_unix_micros),
         "",
         "",
         {"credits_paid": message.credits_paid, "credits_bonus": message.credits_bonus},
@@ -111,7 +111,7 @@ def wallet_debited(message: wallet_events.WalletDebited) -> FinancialEvent:
         "wtx",
         reference,
         None,
-        message.time_unix_micros,
+        bounded_micros(message.time_unix_micros),
         "",
         message.value.currency,
         {
@@ -138,7 +138,7 @@ def _minor(money: common_pb2.Money, currency: str) -> int:
 def audit_recorded(message: common_events.AuditRecorded) -> AuditRecord:
     record = AuditRecord(
         ids.decode("evt", message.event_id),
-        message.time_unix_micros,
+        bounded_micros(message.time_unix_micros),
         message.merchant_id,
         message.actor_id,
         message.action,

@@ -5,8 +5,9 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import date
 from functools import lru_cache
-from typing import NoReturn, TypeAlias, TypeVar, get_origin
+from typing import Final, TypeAlias, TypeVar, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -14,6 +15,7 @@ from msgspec import inspect
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
+from common import times
 from common.errors import RequestInvalid
 from common.http_server.error_responses import BodyTooLarge, BodyTooSlow, UnsupportedMediaType
 
@@ -38,6 +40,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _PATH = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?", re.DOTALL)
+# A UTF-16 surrogate as an escape; two of them may be one character.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NAMED = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 
 
@@ -78,6 +82,7 @@ def json_reader(struct: type[T], limit_bytes: int = BODY_BYTES_MAX) -> Callable[
     """
     decode: Callable[[bytes], T] = _decoder(struct).decode
     read_bytes = bytes_reader(limit_bytes)
+    time_fields = _time_fields(struct)
 
     async def read(receive: Receive, headers: Headers) -> T:
         content_type = headers.get(b"content-type", b"")
@@ -86,11 +91,14 @@ def json_reader(struct: type[T], limit_bytes: int = BODY_BYTES_MAX) -> Callable[
         raw = await read_bytes(receive, headers)
         _check(raw)
         try:
-            return decode(raw)
+            body = decode(raw)
         except msgspec.ValidationError as error:
             raise _invalid(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise RequestInvalid("the body is not valid JSON") from None
+        if time_fields:
+            _check_times(body, time_fields)
+        return body
 
     return read
 
@@ -98,6 +106,7 @@ def json_reader(struct: type[T], limit_bytes: int = BODY_BYTES_MAX) -> Callable[
 def query_reader(struct: type[T]) -> Callable[[bytes], T]:
     """Reads a query string as *struct*. A repeated parameter is refused."""
     _decoder(struct)  # only types that forbid unknown fields get past this
+    time_fields = _time_fields(struct)
 
     def read(raw: bytes) -> T:
         try:
@@ -113,11 +122,41 @@ def query_reader(struct: type[T]) -> Callable[[bytes], T]:
             field = next(name for name, value in pairs if "\0" in name + value)
             raise RequestInvalid("a text holds a NUL character", **{_shown(field): "holds a NUL character"})
         try:
-            return msgspec.convert(values, struct, strict=False)
+            query = msgspec.convert(values, struct, strict=False)
         except msgspec.ValidationError as error:
             raise _invalid(error) from None
+        if time_fields:
+            _check_times(query, time_fields)
+        return query
 
     return read
+
+
+def _time_fields(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """The fields that hold a date or a time, and their names in JSON: msgspec cannot bound these."""
+    return {
+        field.name: field.encode_name
+        for field in msgspec.structs.fields(struct)
+        if isinstance(_bare(inspect.type_info(field.type)), inspect.DateTimeType | inspect.DateType)
+    }
+
+
+def _bare(info: inspect.Type) -> inspect.Type:
+    """The type inside `… | None` and inside metadata."""
+    if isinstance(info, inspect.Metadata):
+        return _bare(info.type)
+    if isinstance(info, inspect.UnionType):
+        others = [each for each in info.types if not isinstance(each, inspect.NoneType)]
+        return _bare(others[0]) if len(others) == 1 else info
+    return info
+
+
+def _check_times(value: msgspec.Struct, fields: Mapping[str, str]) -> None:
+    """Raises RequestInvalid for a year at which arithmetic, PostgreSQL or JSON may end."""
+    for name, shown in fields.items():
+        moment: date | None = getattr(value, name)
+        if moment is not None and not times.is_filter(moment):
+            raise RequestInvalid("a time is out of range", **{shown: "must be in the years 1900 to 2199"})
 
 
 def _is_json(content_type: bytes) -> bool:
@@ -162,6 +201,7 @@ def _check(raw: bytes) -> None:
     """What msgspec lets pass: duplicate keys (the last would win), numbers of any size, depth up to the stack's."""
     if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX and _depth(raw) > DEPTH_MAX:
         raise RequestInvalid(f"the body is nested deeper than {DEPTH_MAX}")
+    _noted.clear()
     try:
         document = _strict_json(raw.decode())
     except UnicodeDecodeError:
@@ -170,8 +210,50 @@ def _check(raw: bytes) -> None:
         raise RequestInvalid("the body is not valid JSON") from None
     if not isinstance(document, dict):
         raise RequestInvalid("the body must be a JSON object")
-    if b"\\u0000" in raw and (field := _field_with_nul(document)) is not None:
-        raise RequestInvalid("a text holds a NUL character", **{_shown(field): "holds a NUL character"})
+    if _noted or b"\\u0000" in raw or _SURROGATE.search(raw):
+        _refuse_values(document)
+
+
+def _refuse_values(document: object) -> None:
+    """Raises RequestInvalid about the first field whose value is none that a column can hold."""
+    if (found := _wrong_value(document, "")) is not None:
+        path, problem = found
+        raise RequestInvalid("the request has a field that is wrong", **({_shown(path): problem} if path else {}))
+
+
+def _wrong_value(value: object, path: str) -> tuple[str, str] | None:
+    """Where in *value* something is wrong, and what."""
+    if value is _TOO_LARGE or value is _NOT_JSON:
+        return path, str(value)
+    if isinstance(value, str):
+        problem = _text_problem(value)
+        return (path, problem) if problem else None
+    if isinstance(value, list):
+        places = (_wrong_value(item, f"{path}[{index}]") for index, item in enumerate(value))
+    elif isinstance(value, dict):
+        named = next(((name, problem) for name in value if (problem := _text_problem(name))), None)
+        if named is not None:
+            name = named[0].encode("utf-8", "replace").decode()
+            return f"{path}.{name}" if path else name, named[1]
+        places = (_wrong_value(item, f"{path}.{name}" if path else name) for name, item in value.items())
+    else:
+        return None
+    return next((place for place in places if place is not None), None)
+
+
+def _text_problem(text: str) -> str:
+    if "\0" in text:
+        return "holds a NUL character"
+    return "" if text.isascii() or _is_unicode(text) else "holds half a character"
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether *text* has no lone surrogates, which UTF-8 cannot carry."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _depth(raw: bytes) -> int:
@@ -194,29 +276,25 @@ def _repeated(pairs: Sequence[tuple[str, object]]) -> str:
     return next(name for name in names if names.count(name) > 1)
 
 
-def _field_with_nul(value: object, path: str = "") -> str | None:
-    """Where a text holds NUL, which no column stores and nobody means."""
-    if isinstance(value, str):
-        return path if "\0" in value else None
-    if isinstance(value, list):
-        places = (_field_with_nul(item, f"{path}[{index}]") for index, item in enumerate(value))
-    elif isinstance(value, dict):
-        if (named := next((name for name in value if "\0" in name), None)) is not None:
-            return f"{path}.{named}" if path else named
-        places = (_field_with_nul(item, f"{path}.{name}" if path else name) for name, item in value.items())
-    else:
-        return None
-    return next((place for place in places if place is not None), None)
+# In the place of a value that is refused once its field is known.
+_TOO_LARGE: Final = "is too large: integers go up to 2^53"
+_NOT_JSON: Final = "is not a JSON value"
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > INTEGER_DIGITS_MAX or not -INTEGER_MAX <= int(digits) <= INTEGER_MAX:
-        raise RequestInvalid("a number is too large: integers go up to 2^53")
-    return 0
+# What the decoder refused of the body in hand; reading one body is never interrupted by another.
+_noted: list[str] = []
 
 
-def _not_json(name: str) -> NoReturn:
-    raise RequestInvalid(f"{name} is not a JSON value")
+def _integer(digits: str) -> int | str:
+    if len(digits) <= INTEGER_DIGITS_MAX and -INTEGER_MAX <= int(digits) <= INTEGER_MAX:
+        return 0
+    _noted.append(_TOO_LARGE)
+    return _TOO_LARGE
+
+
+def _not_json(name: str) -> str:
+    _noted.append(_NOT_JSON)
+    return _NOT_JSON
 
 
 # The values are thrown away: floats are not read, and integers only measured.

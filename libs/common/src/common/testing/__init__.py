@@ -17,7 +17,16 @@ from common.testing.environment import (
     service_keys,
     settings_env,
 )
-from common.testing.in_process import Served, access_token, delivery, guards, resources, serve, token_signer
+from common.testing.in_process import (
+    Served,
+    access_token,
+    delivery,
+    guards,
+    resources,
+    serve,
+    served,
+    token_signer,
+)
 from common.testing.postgresql import (
     database_name,
     database_url,
@@ -72,6 +81,7 @@ __all__ = [
     "retry_schedule_ms",
     "running_service",
     "serve",
+    "served",
     "service_env",
     "service_keys",
     "service_name",

@@ -68,6 +68,26 @@ class Served:
         """Handle a batch to its end; what is refused is in the outbox then, on its way to a retry tier."""
         await self._handlers[queue].work(deliveries)
 
+    async def keep_dead_letters(self) -> int:
+        """Store what the outbox holds for dead-letter queues, as their consumers do; how many envelopes."""
+        import json
+
+        from common import dead_letters, envelopes
+        from common.topology import DEAD_LETTERS
+
+        async with self.resources.db.begin() as tx:
+            rows = await tx.execute(
+                "select routing_key, body, cast(headers as text) as headers from outbox"
+                " where routing_key like '%' || :suffix order by envelope_id",
+                suffix=DEAD_LETTERS,
+            )
+        queues = self.service.queues()
+        for row in rows:
+            queue = row.routing_key.removesuffix(DEAD_LETTERS)
+            delivered = envelopes.read(row.body, json.loads(row.headers or "{}"))
+            await dead_letters.keep(self.resources.db, queue, [delivered], subscriptions=queues.get(queue, ()))
+        return len(rows)
+
     def channel(self, caller: str = "operator") -> "grpc.aio.Channel":
         """A channel to the service for a generated stub, in the name of *caller*."""
         from common import grpc_client
@@ -180,6 +200,24 @@ def token_signer() -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     return Ed25519PrivateKey.generate()
+
+
+@pytest_asyncio.fixture
+async def served(
+    resources: "Resources",
+    serve: "Callable[[Service], AbstractAsyncContextManager[Served]]",
+    service_name: str,
+) -> AsyncIterator[Served]:
+    """The service as its `__main__` builds it, in this process."""
+    from importlib import import_module
+
+    from common.services import SERVICES
+    from common.settings import read
+
+    package = SERVICES[service_name].package
+    settings = read(import_module(f"{package}.settings").Settings)
+    async with import_module(f"{package}.__main__").service(settings, resources) as value, serve(value) as each:
+        yield each
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ LEEWAY_SECONDS = 10
 TOKEN_LENGTH_MAX = 4096
 CACHED_TOKENS_MAX = 10_000
 
+# What the reading of somebody else's token may raise: base64, JSON of any depth, claims of any type.
+UNREADABLE = (jwt.PyJWTError, OverflowError, ValueError, TypeError, RecursionError, AttributeError)
+
 T = TypeVar("T")
 
 
@@ -69,7 +72,7 @@ def header_of(token: str) -> tuple[str, str]:
         raise TokenInvalid("the token is too long")
     try:
         header = jwt.get_unverified_header(token)
-    except jwt.PyJWTError:
+    except UNREADABLE:
         raise TokenInvalid("the token is malformed") from None
     algorithm, key_id = header.get("alg"), header.get("kid", "")
     if not isinstance(algorithm, str) or not isinstance(key_id, str):
@@ -98,7 +101,7 @@ def claims_of(
         life_seconds = int(claims["exp"]) - int(claims["iat"])
     except jwt.ExpiredSignatureError:
         raise TokenExpired("the token has expired") from None
-    except (jwt.PyJWTError, OverflowError, ValueError, TypeError):
+    except UNREADABLE:
         raise TokenInvalid("the token is not valid") from None
     if life_seconds > life_seconds_max:
         raise TokenInvalid("the token lives too long")

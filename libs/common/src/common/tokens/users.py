@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from loguru import logger
 
+from common.texts import printable, storable
 from common.tokens.callers import Caller
 from common.tokens.jwts import LEEWAY_SECONDS, TokenInvalid, Verified, claims_of, header_of
 from common.tokens.revocations import Revocations
@@ -30,6 +31,9 @@ JWKS_UNKNOWN_KEY_PAUSE_SECONDS = 10.0
 ACCESS_TOKEN_SECONDS_MAX = 7 * 86_400
 # Nobody can revoke a token of an existing issuer.
 HS256_TOKEN_SECONDS_MAX = 86_400
+# Of one token; far more than anybody has.
+ROLES_MAX = 64
+CLAIM_CHARACTERS_MAX = 512
 # Existing issuers know nothing of merchants: their users are the first merchant's.
 FIRST_MERCHANT_ID = "mer_commdesk"
 
@@ -158,8 +162,12 @@ class UserTokens:
 
 def read_jwks(document: bytes) -> dict[str, Ed25519PublicKey]:
     """The Ed25519 signing keys of a JSON Web Key Set by key id; other kinds are passed over. Raises ValueError."""
+    try:
+        entries = msgspec.json.decode(document, type=_KeySet).keys
+    except (msgspec.MsgspecError, RecursionError):
+        raise ValueError("not a key set") from None
     keys = {}
-    for entry in msgspec.json.decode(document, type=_KeySet).keys:
+    for entry in entries:
         if entry.kty == "OKP" and entry.crv == "Ed25519" and entry.use in ("", "sig") and entry.kid:
             with suppress(UnsupportedAlgorithm):
                 raw = base64.urlsafe_b64decode(entry.x + "=" * (-len(entry.x) % 4))
@@ -203,23 +211,28 @@ def _caller(claims: Mapping[str, Any], *, merchant_id: str) -> Caller:
     methods = claims.get("amr")
     if not all(isinstance(value, str) for value in texts.values()) or not isinstance(roles, list):
         raise TokenInvalid("a claim of the token has the wrong type")
+    if not all(isinstance(role, str) and printable(role, 128) for role in roles) or len(roles) > ROLES_MAX:
+        raise TokenInvalid("a role of the token is none")
     merchant_id = texts["merchant_id"] or merchant_id
     if not _is_plain(texts["sub"]) or not _is_plain(merchant_id):
         raise TokenInvalid("the token does not say who or whose")
     return Caller(
         user_id=texts["sub"],
         merchant_id=merchant_id,
-        roles=frozenset(str(role).upper() for role in roles),
-        email=texts["email"],
-        name=texts["name"],
-        phone=texts["phone"],
-        token_id=texts["jti"],
+        roles=frozenset(role.upper() for role in roles),
+        # What somebody else's issuer wrote about a person: a text that no column takes is left out.
+        email=_carried(texts["email"]),
+        name=_carried(texts["name"]),
+        phone=_carried(texts["phone"]),
+        token_id=_carried(texts["jti"]),
         # Identity's token ids begin with the session's; other issuers' may look like anything.
         session_id=texts["jti"].partition(".")[0] if texts["jti"].startswith("ses_") else "",
         user_version=_count(claims, "user_version"),
         issued_at_seconds=int(claims["iat"]),
         authenticated_at_seconds=_count(claims, "auth_time"),
-        methods=frozenset(str(method) for method in methods) if isinstance(methods, list) else frozenset(),
+        methods=frozenset(method for method in methods if isinstance(method, str))
+        if isinstance(methods, list)
+        else frozenset(),
         is_email_verified=claims.get("email_verified") is True,
     )
 
@@ -228,3 +241,7 @@ def _count(claims: Mapping[str, Any], name: str) -> int:
     """A claim that is a whole number; what is none, or absent, is as good as the oldest."""
     value = claims.get(name)
     return value if type(value) is int and 0 <= value < 2**53 else 0
+
+
+def _carried(text: str) -> str:
+    return text if len(text) <= CLAIM_CHARACTERS_MAX and storable(text, CLAIM_CHARACTERS_MAX) == text else ""

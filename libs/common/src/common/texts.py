@@ -1,0 +1,28 @@
+"""Texts that come from outside, made such that columns, JSON, log lines and terminals can carry them."""
+
+from typing import Final
+
+NUL: Final = "\0"
+
+
+def printable(value: object, characters_max: int) -> str:
+    """*value* if it is a text of at most so many characters, all of them printable, or the digits of an integer.
+
+    "" for everything else: control, format and bidirectional characters, lone surrogates, other types.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        # Beyond that it is nobody's id, and Python refuses to write very long ones.
+        value = str(value) if value.bit_length() <= 256 else ""
+    if isinstance(value, str) and len(value) <= characters_max and value.isprintable():
+        return value
+    return ""
+
+
+def storable(text: str, characters_max: int) -> str:
+    """*text* without what no column takes (NUL, lone surrogates), cut to *characters_max*."""
+    text = text[:characters_max]
+    if NUL in text:
+        text = text.replace(NUL, "")
+    if not text.isascii():
+        text = text.encode("utf-8", "ignore").decode()
+    return text
