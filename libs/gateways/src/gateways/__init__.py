@@ -45,6 +45,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     signs_time: bool
     # No order is made without the customer's phone number.
     needs_customer_phone: bool
+    # The country codes of the numbers that it takes, such as +91; none stands for all.
+    phone_country_codes: tuple[str, ...] = ()
 
 
 class GatewayAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,8 @@ class GatewayAccount(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str = ""
     key_secret: str = ""
     api_version: str = ""
+    # The merchant's own number, E.164: sent for customers who have none that the gateway takes. "" where there is none.
+    contact_phone: str = ""
     # Where the gateway sends webhooks about orders; empty leaves it to the account's dashboard.
     notify_url: str = ""
     # Any of them verifies: two are current while one replaces the other.

@@ -22,6 +22,7 @@ from gateways import (
     OrderRequest,
     OrderSnapshot,
     OrderStatus,
+    PaymentAttempt,
     PaymentWebhook,
     Unknown,
 )
@@ -102,6 +103,7 @@ def test_create_order_is_written_exactly() -> None:
             amount=Money(17_005), return_url="https://x.in/r?o={order_id}", note="Pack", method_hint="card", attempt=3
         ),
         "https://pay.example/api/v1/webhooks/cashfree",
+        "+919876543210",
     )
     assert (call.method, call.path, call.headers["x-idempotency-key"]) == ("POST", "/orders", "ord_1:3")
     assert b'"order_amount":170.05,' in call.body
@@ -127,7 +129,7 @@ def test_create_order_is_written_exactly() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    body = json.loads(orders.build_create_order(order(customer=Customer(phone="9876543210", name="Al")), "").body)
+    body = json.loads(orders.build_create_order(order(customer=Customer(name="Al")), "", "9876543210").body)
     assert body["customer_details"] == {"customer_id": "usr_01J", "customer_phone": "9876543210"}
     assert "order_meta" not in body
     assert "order_note" not in body
@@ -143,18 +145,18 @@ def test_what_is_not_known_is_left_out() -> None:
     ],
 )
 def test_an_indian_number_is_written_as_its_ten_digits(phone: str, written: str) -> None:
-    body = json.loads(orders.build_create_order(order(customer=Customer(phone=phone)), "").body)
+    body = json.loads(orders.build_create_order(order(), "", phone).body)
     assert body["customer_details"]["customer_phone"] == written
 
 
 def test_no_number_is_invented() -> None:
-    body = json.loads(orders.build_create_order(order(customer=Customer()), "").body)
+    body = json.loads(orders.build_create_order(order(customer=Customer()), "", "").body)
     assert "customer_phone" not in body["customer_details"]
 
 
 @given(st.integers(1, 50_000_000))
 def test_amounts_survive_the_wire(minor: int) -> None:
-    body = orders.build_create_order(order(amount=Money(minor)), "").body
+    body = orders.build_create_order(order(amount=Money(minor)), "", "").body
     amount = json.loads(body, parse_float=Decimal, parse_int=Decimal)["order_amount"]
     assert parse_rupees(amount, "INR") == Money(minor)
 
@@ -280,19 +282,77 @@ def test_attempts(fields: dict[str, Any], status: AttemptStatus, reason: str) ->
     assert claim.at == datetime(2026, 4, 1, 10, 0, tzinfo=UTC)
 
 
+# An entry that cannot be read, of which we know which payment it is about.
+UNREAD = PaymentAttempt("ord_1", "12376123", AttemptStatus.UNKNOWN)
+
+
 @pytest.mark.parametrize(
     ("body", "found"),
     [
         (b"[]", []),
         (json.dumps([attempt(order_id="ord_2")]).encode(), []),
         (b"{}", Unknown("unreadable")),
-        (json.dumps([attempt(cf_payment_id=None)]).encode(), Unknown("unreadable")),
-        (json.dumps([attempt(payment_amount=0.001)]).encode(), Unknown("unreadable")),
-        (b"[" + json.dumps(attempt()).encode()[:-1] + b',"payment_status":"SUCCESS"}]', Unknown("unreadable")),
+        (json.dumps([attempt(cf_payment_id=None)]).encode(), []),
+        (json.dumps([attempt(payment_amount=0.001)]).encode(), [UNREAD]),
+        (json.dumps([attempt(payment_amount=-500)]).encode(), [UNREAD]),
+        (b"[" + json.dumps(attempt()).encode()[:-1] + b',"payment_status":"SUCCESS"}]', [UNREAD]),
     ],
 )
 def test_lists_of_attempts(body: bytes, found: object) -> None:
     assert attempts.parse_get_payments("ord_1", 200, body) == found
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        7,
+        {},
+        attempt(cf_payment_id="cf\0"),
+        attempt(cf_payment_id="x" * 200),
+        attempt(cf_payment_id=None),
+        attempt(cf_payment_id="bad", payment_status=5),
+        attempt(cf_payment_id="bad", payment_amount=1e15),
+        attempt(cf_payment_id="bad", payment_amount="NaN"),
+    ],
+)
+def test_an_entry_that_cannot_be_read_does_not_hide_the_others(bad: object) -> None:
+    listed = attempts.parse_get_payments("ord_1", 200, json.dumps([bad, attempt(), bad]).encode())
+    assert isinstance(listed, list)
+    assert [each.status for each in listed if each.gateway_payment_id == "12376123"] == [AttemptStatus.SUCCESS]
+    assert {each.status for each in listed if each.gateway_payment_id != "12376123"} <= {AttemptStatus.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"payment_group": 7, "payment_method": [], "bank_reference": {"a": 1}, "error_details": "none"},
+        {"payment_completion_time": 0, "payment_time": None},
+        {"bank_reference": "P\u0000", "payment_group": "\u202eipu"},
+    ],
+)
+def test_what_does_not_decide_may_be_of_any_type(fields: dict[str, Any]) -> None:
+    [read] = attempts.parse_get_payments("ord_1", 200, json.dumps([attempt(**fields)]).encode())  # type: ignore[misc]
+    assert (read.status, read.amount) == (AttemptStatus.SUCCESS, Money(50_000))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+05:30",
+        "9999-12-31T23:59:59-05:30",
+        "1970-01-01T00:00:00Z",
+        "2100-01-01T00:00:00Z",
+    ],
+)
+def test_a_zero_time_is_no_time(text: str) -> None:
+    claimed = webhooks.parse_webhook(hook(payment_completion_time=None, payment_time=text))
+    assert isinstance(claimed, PaymentWebhook)
+    assert claimed.attempt.at is None
+    later = webhooks.parse_webhook(hook(payment_completion_time=text, payment_time="2026-04-01T15:30:00+05:30"))
+    assert isinstance(later, PaymentWebhook)
+    assert later.attempt.at == datetime(2026, 4, 1, 10, 0, tzinfo=UTC)
 
 
 def test_a_field_may_be_said_again_in_an_object_within() -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from gateways import (
     Adapter,
     Capabilities,
@@ -20,20 +22,34 @@ from gateways.cashfree.orders import ReadInstead
 from gateways.client import GatewayClient
 
 NAME = "cashfree"
-CAPABILITIES = Capabilities(closes_orders=True, signs_time=True, needs_customer_phone=True)
+CAPABILITIES = Capabilities(
+    closes_orders=True, signs_time=True, needs_customer_phone=True, phone_country_codes=(orders.INDIA,)
+)
+# From this version of the API on, numbers from abroad are taken too.
+FOREIGN_PHONES_SINCE = "2026-01-01"
+
+
+def capabilities_of(account: GatewayAccount) -> Capabilities:
+    """What Cashfree can do for *account*: customers need no number of their own where the merchant gives one."""
+    return msgspec.structs.replace(
+        CAPABILITIES,
+        needs_customer_phone=not account.contact_phone,
+        phone_country_codes=() if account.api_version >= FOREIGN_PHONES_SINCE else CAPABILITIES.phone_country_codes,
+    )
 
 
 class CashfreeGateway:
     """The Gateway of one Cashfree account. Orders have the id that we give them, so references need no other."""
 
-    capabilities = CAPABILITIES
-
     def __init__(self, account: GatewayAccount, client: GatewayClient) -> None:
         self.account = account
+        self.capabilities = capabilities_of(account)
         self._client = client
 
     async def create_order(self, order: OrderRequest, timeout_seconds: float) -> CreateOrderResult:
-        request = orders.build_create_order(order, self.account.notify_url)
+        codes = self.capabilities.phone_country_codes
+        phone = order.customer.phone if order.customer.phone.startswith(codes or "+") else self.account.contact_phone
+        request = orders.build_create_order(order, self.account.notify_url, phone)
         answer = await self._client.send(request, order.order_id, timeout_seconds)
         if isinstance(answer, Unknown):
             return answer

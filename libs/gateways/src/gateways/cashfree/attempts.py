@@ -1,29 +1,29 @@
 """Cashfree's attempts: the entries of GET /orders/{id}/payments, which webhooks have in the same shape. Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+from loguru import logger
 
 from common.money import Money
+from common.texts import printable
+from common.times import parse_time
 from gateways import AttemptStatus, PaymentAttempt, PaymentMethod, Unknown
 from gateways.cashfree.amounts import parse_rupees
 from gateways.cashfree.orders import unanswered
 from gateways.cashfree.reasons import reason_of
 from gateways.client import HttpRequest
 from gateways.json_duplicates import has_duplicate_keys
-
-
-class ErrorDetails(msgspec.Struct):
-    error_code: str | None = None
-    error_reason: str | None = None
-    error_source: str | None = None
+from gateways.json_repair import repairing
 
 
 class Payment(msgspec.Struct):
-    """One attempt; in a webhook without the order's fields, which stand beside it."""
+    """One attempt; in a webhook without the order's fields, which stand beside it.
+
+    Only what decides is typed: a field that we merely show may be of any type without making the attempt unreadable.
+    """
 
     # A string since 2023-08-01, a number before.
     cf_payment_id: str | int | None = None
@@ -33,16 +33,33 @@ class Payment(msgspec.Struct):
     order_currency: str | None = None
     payment_amount: Decimal | None = None
     payment_currency: str | None = None
-    payment_group: str | None = None
+    payment_group: Any = None
     payment_method: Any = None
-    payment_time: str | None = None
-    payment_completion_time: str | None = None
-    bank_reference: str | int | None = None
+    payment_time: Any = None
+    payment_completion_time: Any = None
+    bank_reference: Any = None
     is_captured: bool | None = None
-    error_details: ErrorDetails | None = None
+    error_details: Any = None
 
 
-_decode_payments = msgspec.json.Decoder(list[Payment]).decode
+class _Identified(msgspec.Struct):
+    """As much of an attempt as is needed to say which one cannot be read."""
+
+    cf_payment_id: str | int | None = None
+    order_id: Any = None
+
+
+ID_CHARACTERS_MAX: Final = 128
+_GROUP_CHARACTERS_MAX: Final = 32
+_REFERENCE_CHARACTERS_MAX: Final = 64
+_CODE_CHARACTERS_MAX: Final = 200
+
+_decode_list = repairing(msgspec.json.Decoder(list[msgspec.Raw]).decode)
+_decode_payment = msgspec.json.Decoder(Payment).decode
+_decode_identified = msgspec.json.Decoder(_Identified).decode
+
+# What the decoding of somebody else's JSON may raise: UnicodeDecodeError and Decimal's errors are among them.
+UNREADABLE: Final = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 
 _DECISIVE = (b'"cf_payment_id"', b'"payment_status"', b'"payment_amount"', b'"payment_currency"', b'"is_captured"')
 
@@ -78,25 +95,46 @@ def build_get_payments(order_id: str) -> HttpRequest:
 
 
 def parse_get_payments(order_id: str, status: int, body: bytes) -> Sequence[PaymentAttempt] | Unknown:
-    """The answer to GET /orders/{id}/payments."""
+    """The answer to GET /orders/{id}/payments.
+
+    An entry that cannot be read does not hide the others: it is UNKNOWN where it names its payment, and left out where
+    it does not.
+    """
     if status != 200:
         return unanswered(status)
     try:
-        payments = _decode_payments(body)
-        if has_duplicate_keys(body, _DECISIVE, len(payments)):
-            return Unknown("unreadable")
-        return [
-            attempt_of(order_id, payment, payment.error_details)
-            for payment in payments
-            if payment.order_id in ("", order_id)
-        ]
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        entries = _decode_list(body)
+    except UNREADABLE:
         return Unknown("unreadable")
+    attempts = (_listed_attempt(order_id, bytes(entry)) for entry in entries)
+    return [attempt for attempt in attempts if attempt is not None]
 
 
-def attempt_of(order_id: str, payment: Payment, error: ErrorDetails | None) -> PaymentAttempt:
+def _listed_attempt(order_id: str, entry: bytes) -> PaymentAttempt | None:
+    try:
+        payment = _decode_payment(entry)
+        if payment.order_id not in ("", order_id):
+            return None
+        if has_duplicate_keys(entry, _DECISIVE, 1):
+            raise ValueError("a key is repeated")
+        return attempt_of(order_id, payment, payment.error_details)
+    except UNREADABLE:
+        pass
+    try:
+        identified = _decode_identified(entry)
+    except UNREADABLE:
+        identified = _Identified()
+    payment_id = printable(identified.cf_payment_id, ID_CHARACTERS_MAX)
+    logger.bind(order_id=order_id, gateway_payment_id=payment_id).warning("an attempt cannot be read")
+    if not payment_id or identified.order_id not in (None, "", order_id):
+        return None
+    return PaymentAttempt(order_id, payment_id, AttemptStatus.UNKNOWN)
+
+
+def attempt_of(order_id: str, payment: Payment, error: object) -> PaymentAttempt:
     """The attempt in our words. Raises ValueError when it names no payment, no status, or no exact amount."""
-    if payment.cf_payment_id is None or payment.payment_status is None:
+    payment_id = printable(payment.cf_payment_id, ID_CHARACTERS_MAX)
+    if not payment_id or payment.payment_status is None:
         raise ValueError("a payment without its id or its status")
     status = _ATTEMPT_STATUS.get(payment.payment_status, AttemptStatus.UNKNOWN)
     if status is AttemptStatus.SUCCESS and payment.is_captured is False:
@@ -106,19 +144,29 @@ def attempt_of(order_id: str, payment: Payment, error: ErrorDetails | None) -> P
     if status is AttemptStatus.DROPPED:
         reason = "dropped_by_customer"
     elif status is AttemptStatus.FAILED:
-        reason = reason_of(error.error_reason or "", error.error_code or "") if error else "failed"
-    bank = "" if payment.bank_reference is None else str(payment.bank_reference)
+        reason = reason_of(*_codes(error)) if error else "failed"
+    bank = printable(payment.bank_reference, _REFERENCE_CHARACTERS_MAX)
     return PaymentAttempt(
         order_id,
-        str(payment.cf_payment_id),
+        payment_id,
         status,
         _money(payment.order_amount, payment.order_currency),
         _money(payment.payment_amount, payment.payment_currency),
         _method(payment.payment_method),
-        (payment.payment_group or "")[:32],
-        "" if bank in _NOTHING else bank[:64],
+        printable(payment.payment_group, _GROUP_CHARACTERS_MAX),
+        "" if bank in _NOTHING else bank,
         reason,
-        _time(payment.payment_completion_time or payment.payment_time),
+        # Times without an offset are IST by Cashfree's habit; such a one is not worth guessing for.
+        parse_time(payment.payment_completion_time) or parse_time(payment.payment_time),
+    )
+
+
+def _codes(error: object) -> tuple[str, str]:
+    """What says why an attempt failed, the more telling word first."""
+    if not isinstance(error, Mapping):
+        return "", ""
+    return printable(error.get("error_reason"), _CODE_CHARACTERS_MAX), printable(
+        error.get("error_code"), _CODE_CHARACTERS_MAX
     )
 
 
@@ -130,14 +178,3 @@ def _method(method: object) -> str:
     if isinstance(method, Mapping) and method:
         return _METHODS.get(str(next(iter(method))), PaymentMethod.OTHER)
     return ""
-
-
-def _time(text: str | None) -> datetime | None:
-    """Times without an offset are IST by Cashfree's habit; such a one is not worth guessing for."""
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at.astimezone(UTC) if at.tzinfo else None

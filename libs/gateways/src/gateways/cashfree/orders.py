@@ -13,14 +13,17 @@ from typing import Any
 import msgspec
 
 from common.money import format as format_money
+from common.texts import printable
 from gateways import OrderMissing, OrderRefused, OrderRequest, OrderSnapshot, OrderStatus, PaymentMethod, Unknown
 from gateways.cashfree.amounts import parse_rupees
 from gateways.client import HttpRequest
 from gateways.json_duplicates import has_duplicate_keys
+from gateways.json_repair import repairing
 
 # The order tag that carries our payment id.
 TAG = "payment_id"
 NOTE_LENGTH_MIN, NOTE_LENGTH_MAX = 3, 200
+_ID_CHARACTERS_MAX, _SESSION_CHARACTERS_MAX, _CODE_CHARACTERS_MAX = 128, 1024, 80
 
 
 class ReadInstead(msgspec.Struct, frozen=True):
@@ -42,11 +45,14 @@ _METHODS: dict[str, str] = {
 }
 
 
-def build_create_order(order: OrderRequest, notify_url: str) -> HttpRequest:
-    """POST /orders. The idempotency key changes with the attempt: Cashfree replays even a stored 500 for a used key."""
+def build_create_order(order: OrderRequest, notify_url: str, phone: str) -> HttpRequest:
+    """POST /orders, with *phone* (E.164) as the number that Cashfree asks for of every customer.
+
+    The idempotency key changes with the attempt: Cashfree replays even a stored 500 for a used key.
+    """
     customer: dict[str, Any] = {"customer_id": customer_id(order.customer_id)}
-    if order.customer.phone:
-        customer["customer_phone"] = customer_phone(order.customer.phone)
+    if phone:
+        customer["customer_phone"] = customer_phone(phone)
     if order.customer.email:
         customer["customer_email"] = order.customer.email
     if 3 <= len(order.customer.name) <= 100:
@@ -82,6 +88,8 @@ def build_terminate_order(order_id: str) -> HttpRequest:
     return HttpRequest("close_order", "PATCH", f"/orders/{order_id}", b'{"order_status":"TERMINATED"}')
 
 
+# The country code of the numbers that are written without one.
+INDIA = "+91"
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -94,7 +102,7 @@ def customer_id(user_id: str) -> str:
 
 def customer_phone(phone: str) -> str:
     """Cashfree takes Indian numbers as their ten digits and others in E.164."""
-    national = phone.removeprefix("+91")
+    national = phone.removeprefix(INDIA)
     return national if len(national) == 10 else phone
 
 
@@ -106,18 +114,17 @@ class _Order(msgspec.Struct):
     order_status: str
     order_amount: Decimal
     order_currency: str
-    cf_order_id: str | int = ""
-    payment_session_id: str | None = None
+    # What does not decide may be of any type without making the order unreadable.
+    cf_order_id: Any = None
+    payment_session_id: Any = None
     order_tags: Any = None
 
 
 class _Error(msgspec.Struct):
     code: str
-    message: str = ""
-    type: str = ""
 
 
-_decode_order = msgspec.json.Decoder(_Order).decode
+_decode_order = repairing(msgspec.json.Decoder(_Order).decode)
 _decode_error = msgspec.json.Decoder(_Error).decode
 
 _DECISIVE = (b'"order_id"', b'"order_status"', b'"order_amount"', b'"order_currency"')
@@ -145,7 +152,7 @@ def parse_create_order(order_id: str, status: int, body: bytes) -> OrderSnapshot
         return ReadInstead()
     error = _error(body)
     if status in _REFUSALS and error is not None:
-        return OrderRefused(error.code[:80])
+        return OrderRefused(printable(error.code, _CODE_CHARACTERS_MAX) or "refused")
     return unanswered(status)
 
 
@@ -180,19 +187,23 @@ def _order(order_id: str, body: bytes) -> OrderSnapshot | Unknown:
         if has_duplicate_keys(body, _DECISIVE, 1):
             return Unknown("ambiguous")
         amount = parse_rupees(order.order_amount, order.order_currency)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
         return Unknown("unreadable")
     tag = order.order_tags.get(TAG) if isinstance(order.order_tags, dict) else None
-    session_id = order.payment_session_id or ""
     return OrderSnapshot(
-        order_id, str(order.cf_order_id), status, amount, session_id, tag if isinstance(tag, str) else ""
+        order_id,
+        printable(order.cf_order_id, _ID_CHARACTERS_MAX),
+        status,
+        amount,
+        printable(order.payment_session_id, _SESSION_CHARACTERS_MAX),
+        printable(tag, _ID_CHARACTERS_MAX) if isinstance(tag, str) else "",
     )
 
 
 def _error(body: bytes) -> _Error | None:
     try:
         return _decode_error(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
         return None
 
 

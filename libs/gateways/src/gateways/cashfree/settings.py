@@ -6,6 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from common import contacts
+from common.errors import RequestInvalid
 from common.setting_checks import HttpsUrl, Secret, host_of, rule
 from common.settings import ServiceSettings
 from gateways import GatewayAccount, Network
@@ -41,10 +43,21 @@ class CashfreeSettings(ServiceSettings):
     cashfree_api_version: str = "2025-01-01"
     # The URL to which Cashfree sends webhooks; empty leaves it to the account's dashboard.
     cashfree_notify_url: Annotated[str, HttpsUrl()] = ""
+    # The merchant's own contact number: Cashfree takes no order without an Indian number, and this one is sent for
+    # customers who have none. Empty asks those customers for one.
+    cashfree_contact_phone: str = ""
     # What webhooks are signed with where it is not the client secret; two, comma-separated, while one replaces another.
     cashfree_webhook_secret: Annotated[SecretStr, Secret(separator=",", prefix=ISSUED)] = SecretStr("")
     # Addresses or networks, comma-separated; empty admits everybody with a good signature.
     cashfree_webhook_ips: tuple[Network, ...] = ()
+
+    @field_validator("cashfree_contact_phone")
+    @classmethod
+    def _contact_phone(cls, value: str) -> str:
+        try:
+            return contacts.phone_number(value) if value else ""
+        except RequestInvalid:
+            raise ValueError("CASHFREE_CONTACT_PHONE is not a phone number") from None
 
     @field_validator("cashfree_webhook_ips", mode="before")
     @classmethod
@@ -86,6 +99,7 @@ class CashfreeSettings(ServiceSettings):
             key_id=self.cashfree_app_id,
             key_secret=key_secret,
             api_version=self.cashfree_api_version,
+            contact_phone=self.cashfree_contact_phone,
             notify_url=self.cashfree_notify_url,
             webhook_secrets=tuple(part.strip() for part in webhook_secret.split(",") if part.strip()),
             webhook_networks=self.cashfree_webhook_ips,

@@ -9,10 +9,12 @@ import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from common.texts import printable
+from common.times import parse_time
 from gateways import (
     IgnoredWebhook,
     MalformedWebhook,
@@ -21,10 +23,10 @@ from gateways import (
     WebhookSignature,
     WebhookSummary,
 )
-from gateways.cashfree.attempts import ErrorDetails, Payment, attempt_of
+from gateways.cashfree.attempts import ID_CHARACTERS_MAX, UNREADABLE, Payment, attempt_of
+from gateways.json_repair import repairing
 from gateways.verification import WebhookTimestampInvalid
 
-_TEXT_CHARACTERS_MAX: Final = 128
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Milliseconds until the year 2286; more digits are no time that we could meet.
 _TIMESTAMP_DIGITS_MAX: Final = 13
@@ -110,20 +112,19 @@ class _Data(msgspec.Struct):
     auto_refund: _Refund | None = None
     settlement: _Settlement | None = None
     dispute: _Dispute | None = None
-    error_details: ErrorDetails | None = None
+    error_details: Any = None
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_envelope = repairing(msgspec.json.Decoder(_Envelope).decode)
 _decode_data = msgspec.json.Decoder(_Data | None).decode
 _decode_text = msgspec.json.Decoder(str).decode
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def summarise_webhook(body: bytes) -> WebhookSummary:
     """What *body* says of itself. Never raises: what cannot be read is an empty summary."""
     try:
         envelope = _decode_envelope(body)
-    except _UNREADABLE:
+    except UNREADABLE:
         return WebhookSummary()
     type_ = _bounded(envelope.type)
     if type_ is None:
@@ -131,7 +132,7 @@ def summarise_webhook(body: bytes) -> WebhookSummary:
     event_time = _event_time(envelope.event_time)
     try:
         data = _decode_data(envelope.data) or _Data()
-    except _UNREADABLE:
+    except UNREADABLE:
         # The type is known, the rest is of a shape that we have not met: the body's hash alone identifies it.
         return WebhookSummary(type_, event_time, is_test=type_ == _TEST_TYPE)
     return _summary(type_, event_time, data)
@@ -148,8 +149,11 @@ def parse_webhook(body: bytes) -> WebhookContent:
             return MalformedWebhook("incomplete")
         order, payment = data.order, data.payment
         payment.order_amount, payment.order_currency = order.order_amount, order.order_currency
-        return PaymentWebhook(data.order.order_id, attempt_of(data.order.order_id, payment, data.error_details))
-    except _UNREADABLE:
+        order_id = _bounded(order.order_id)
+        if order_id is None:
+            return MalformedWebhook("incomplete")
+        return PaymentWebhook(order_id, attempt_of(order_id, payment, data.error_details))
+    except UNREADABLE:
         return MalformedWebhook("unreadable")
 
 
@@ -198,16 +202,15 @@ def _subject(data: _Data) -> tuple[str, str | None]:
 
 def _event_time(raw: msgspec.Raw) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(_decode_text(raw))
-    except _UNREADABLE:
+        return parse_time(_decode_text(raw))
+    except UNREADABLE:
         return None
-    return moment if moment.tzinfo is not None and 1971 < moment.year < 9998 else None
 
 
 def _id(value: Id) -> str | None:
-    return _bounded(str(value)) if value is not None else None
+    return printable(value, ID_CHARACTERS_MAX) or None
 
 
 def _bounded(text: str | None) -> str | None:
     """*text* if a column can hold it: short, printable, not empty."""
-    return text if text and len(text) <= _TEXT_CHARACTERS_MAX and text.isprintable() else None
+    return printable(text, ID_CHARACTERS_MAX) or None
