@@ -40,6 +40,7 @@ from payment.use_cases.sweep import Sweep
 from payment.use_cases.timelines import timeline
 from payment.use_cases.totals import totals
 from payment.use_cases.verification import Verification
+from payment.wire.requests import CustomerRules
 
 
 @asynccontextmanager
@@ -75,9 +76,13 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         authorizer = resources.authorizer(settings.identity_address)
         reviews = ReviewQueue(db, clock, authorizer, settings.decisions)
         announcements = ReceiptAnnouncements(db, clock, settings.public_url)
-        test_domains = settings.environment != "production"
+        customer_rules = CustomerRules(
+            settings.return_urls,
+            test_domains=settings.environment != "production",
+            phone_country_codes=next(iter(gateways.values())).capabilities.phone_country_codes,
+        )
         yield Service(
-            http=routes.routes(Endpoints(db, create, verification, cancellations, reviews, authorizer, test_domains)),
+            http=routes.routes(Endpoints(db, create, verification, cancellations, reviews, authorizer, customer_rules)),
             grpc=[
                 (add_PaymentServiceServicer_to_server, PaymentServicer(db)),
                 (add_ReviewServiceServicer_to_server, ReviewServicer(reviews)),

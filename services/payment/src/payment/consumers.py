@@ -48,6 +48,7 @@ def subscriptions(
             handle=partial(on_webhooks_received, clock=clock, settings=settings.decisions),
             fetch=partial(webhooks.look_up_orders, lookups),
             on_retry=partial(webhooks.announce_retries, clock=clock),
+            on_dead=partial(webhooks.announce_dead, clock=clock),
             events_max=WEBHOOKS_MAX,
         ),
         Subscription(

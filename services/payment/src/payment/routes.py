@@ -12,6 +12,7 @@ from common.errors import RightsOutdated
 from common.grpc_client import CalleeUnavailable
 from common.http_server import Call, Encoded, Route
 from common.ids import IdInvalid
+from common.money import CurrencyUnknown
 from common.pages import CursorInvalid, Page
 from common.sealing import Sealer
 from gateways import GatewayUnsupported
@@ -24,7 +25,7 @@ from payment.use_cases.payments import STAFF
 from payment.use_cases.review_queue import DECIDERS, ReviewQueue
 from payment.use_cases.verification import Verification
 from payment.wire import requests, reviews, views
-from payment.wire.requests import CreateBody, HistoryQuery, UserHistoryQuery, VerifyBody
+from payment.wire.requests import CreateBody, CustomerRules, HistoryQuery, UserHistoryQuery, VerifyBody
 from payment.wire.reviews import (
     DismissBody,
     FulfilBody,
@@ -38,6 +39,7 @@ from payment.wire.views import CreatedView, PaymentView, PublicView, VerifiedVie
 PREFIX = "/api/v1/payments"
 
 _CREATE_ERRORS = (
+    CurrencyUnknown,
     errors.AmountInvalid,
     errors.CurrencyNotEnabled,
     errors.GatewayRefused,
@@ -48,6 +50,7 @@ _CREATE_ERRORS = (
     errors.PacksUnavailable,
     errors.PaymentBlocked,
     errors.PaymentUnresolved,
+    errors.PlaceOfSupplyInvalid,
 )
 _CANCEL_ERRORS = (
     errors.CancelNotAllowed,
@@ -77,14 +80,13 @@ class Endpoints(msgspec.Struct, frozen=True):
     cancellations: Cancellations
     reviews: ReviewQueue
     authorizer: Authorizer
-    # Addresses under .test are taken for addresses: everywhere but in production.
-    test_domains: bool
+    customer_rules: CustomerRules
 
 
 def routes(use_cases: Endpoints) -> list[Route[Any]]:
     """In the order in which they are tried: /history, /reviews and /status win over /{paymentId}."""
     db = use_cases.db
-    create = partial(create_payment, use_cases.create, db.sealer, test_domains=use_cases.test_domains)
+    create = partial(create_payment, use_cases.create, db.sealer, rules=use_cases.customer_rules)
     return [
         Route("POST", f"{PREFIX}/create", create, body=CreateBody, answer=CreatedView, status=201,
               idempotent=True, errors=_CREATE_ERRORS, operation_id="createPaymentByVerb"),
@@ -128,7 +130,7 @@ def review_routes(queue: ReviewQueue) -> list[Route[Any]]:
 
 
 async def create_payment(
-    create: CreatePayment, sealer: Sealer, call: Call[CreateBody], *, test_domains: bool
+    create: CreatePayment, sealer: Sealer, call: Call[CreateBody], *, rules: CustomerRules
 ) -> Encoded:
     """Start a payment of a pack or an amount: the answer holds the session that the checkout opens."""
     parsed = requests.parse_create(
@@ -138,7 +140,7 @@ async def create_payment(
         sealer,
         key=requests.idempotency_key(call.body, call.idempotency_key),
         device_id=call.header("x-device-id"),
-        test_domains=test_domains,
+        rules=rules,
     )
     response = await create.create(parsed.purchase, parsed.fingerprint)
     return Encoded(response.body, response.status, {"idempotent-replayed": "true"} if response.replayed else {})

@@ -1,14 +1,18 @@
 """What payment reads from its environment, beside what every service and its gateways do."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, field_validator
 
 from gateways.registry import GatewaySettings
 from payment.domain.check_schedule import CheckSchedule, ClosedCheckSchedule
+from payment.domain.gst_states import is_state
+from payment.domain.invoices import IST, PREFIX_PATTERN
 from payment.domain.pricing import TaxRule
 from payment.domain.purchases import PaymentLimits
+from payment.domain.return_urls import ReturnUrlPolicy, is_host
 from payment.domain.states import HoldPolicy, LateSuccessPolicy
 from payment.use_cases.decisions import DecisionSettings
 from payment.use_cases.verification import VerificationSettings
@@ -56,8 +60,12 @@ class Settings(GatewaySettings):
     gst_inclusive: bool = True
     # The GST code of the seller's state, two digits: within it CGST and SGST are due, across states IGST.
     seller_state: str = Field("29", pattern=r"^[0-9]{2}$")
-    # What the numbers of invoices begin with.
-    invoice_prefix: str = Field("CD", pattern=r"^[A-Z0-9-]{1,8}$")
+    # What the numbers of invoices begin with: a letter and up to three letters or digits, as in CD2627/000001.
+    invoice_prefix: str = Field("CD", pattern=PREFIX_PATTERN)
+
+    # Hosts to which the checkout may send customers back, comma-separated; *.example.com stands for all under it. Empty
+    # allows every host, in production only that of PUBLIC_URL.
+    return_url_hosts: tuple[str, ...] = ()
 
     # Whether a payment is made when fraud does not answer in time; otherwise it is refused with 503.
     fraud_fail_open: bool = True
@@ -106,6 +114,29 @@ class Settings(GatewaySettings):
     @classmethod
     def _currencies_by_comma(cls, value: object) -> object:
         return frozenset(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("seller_state")
+    @classmethod
+    def _seller_is_in_india(cls, value: str) -> str:
+        if not is_state(value, datetime.now(IST).date()):
+            raise ValueError("SELLER_STATE is not the GST code of a state or union territory")
+        return value
+
+    @field_validator("return_url_hosts", mode="before")
+    @classmethod
+    def _hosts_by_comma(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        hosts = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+        if not all(is_host(host) for host in hosts):
+            raise ValueError("RETURN_URL_HOSTS must be names of hosts, such as app.example.com or *.example.com")
+        return hosts
+
+    @property
+    def return_urls(self) -> ReturnUrlPolicy:
+        if self.environment != "production":
+            return ReturnUrlPolicy(self.return_url_hosts, allows_local=True)
+        return ReturnUrlPolicy(self.return_url_hosts or ((urlsplit(self.public_url).hostname or ""),))
 
     @property
     def limits(self) -> PaymentLimits:

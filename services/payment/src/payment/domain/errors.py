@@ -104,6 +104,18 @@ class OrderTagMismatch(OrderStateUnknown):
     fix = "Check which installation made the order under this id; it never counts for this payment."
 
 
+class SeriesExhausted(FailedPrecondition):
+    """The next document number of the series would be longer than the 16 characters of Rule 46(b)."""
+
+    fix = "Set another INVOICE_PREFIX, which begins another series, then replay the dead letters."
+
+
+class PlaceOfSupplyInvalid(InvalidArgument):
+    """The place of supply is not a state or union territory of India today."""
+
+    fix = "Send the two digits of a GST state code that is in use, such as 29 for Karnataka, or leave it out."
+
+
 class OrderNotKnownYet(FailedPrecondition):
     """No payment has this order id (yet); the event that names it is retried."""
 

@@ -49,6 +49,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     owner_id: str
     place_of_supply: str
     customer: Customer
+    # The customer's address is the one of the account that pays: only it gets a mail before anything is paid.
+    is_account_email: bool = False
     description: str = ""
     metadata: dict[str, str | int | bool] = {}
     provider_id: str = ""

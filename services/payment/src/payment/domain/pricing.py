@@ -1,14 +1,14 @@
 """What a payment buys and how its price splits: packs, credits, GST, platform fee. Integers only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from common.money import Money, allocate_int, share
+from common.money import CurrencyUnknown, Money, proportion, share
 from payment.domain.errors import AmountInvalid
 
-# 10 credits for a rupee: one credit is 10 paise.
-CREDIT_MINOR = 10
+# What one credit costs in minor units: 10 paise, so that a rupee buys ten. Another currency needs a row of its own.
+CREDIT_MINOR: Mapping[str, int] = {"INR": 10}
 
 
 class Credits(msgspec.Struct, frozen=True, gc=False):
@@ -28,7 +28,7 @@ class Pack(msgspec.Struct, frozen=True):
 
 
 class Tax(msgspec.Struct, frozen=True, gc=False):
-    """net + cgst + sgst + igst = amount, always."""
+    """net + cgst + sgst + igst = amount, always. cgst = sgst; until November 2026 cgst could be a paisa more."""
 
     net: Money
     cgst: Money
@@ -55,32 +55,36 @@ class FeeRule(msgspec.Struct, frozen=True, gc=False):
 
 
 def credits_for(amount: Money) -> Credits:
-    """Credits that a free amount buys: 10 for a rupee, no bonus. Raises AmountInvalid when it does not divide."""
-    if amount.minor % CREDIT_MINOR:
-        raise AmountInvalid(amount=f"must be a multiple of {CREDIT_MINOR} paise, the price of one credit")
-    return Credits(paid=amount.minor // CREDIT_MINOR)
+    """Credits that a free amount buys, without bonus.
+
+    Raises CurrencyUnknown when credits have no price in its currency, AmountInvalid when it is no whole credits.
+    """
+    credit_minor = CREDIT_MINOR.get(amount.currency)
+    if credit_minor is None:
+        raise CurrencyUnknown("credits have no price in this currency", currency="buys no credits; choose a pack")
+    if amount.minor % credit_minor:
+        raise AmountInvalid(amount=f"must be a multiple of {credit_minor} minor units, the price of one credit")
+    return Credits(paid=amount.minor // credit_minor)
 
 
 def split_tax(price: Money, rule: TaxRule, place_of_supply: str) -> tuple[Money, Tax]:
-    """The amount to charge and its parts, by largest remainder.
+    """The amount to charge and its parts: the same amount wherever the customer is.
 
-    In the seller's own state the tax is CGST and SGST in halves, elsewhere IGST. An odd paisa goes to CGST.
+    Across states the tax is IGST. In the seller's own state it is CGST and SGST, which are equal to the paisa: the odd
+    paisa of a tax that does not halve goes to the taxable value.
     """
-    rate, local, currency = rule.rate_basis_points, place_of_supply == rule.seller_state, price.currency
-    cgst = sgst = igst = 0
+    rate, currency = rule.rate_basis_points, price.currency
     if rule.inclusive:
-        if local:
-            net, cgst, sgst = allocate_int(price.minor, (20_000, rate, rate))
-        else:
-            net, igst = allocate_int(price.minor, (10_000, rate))
+        total = price
+        tax = price - proportion(price, 10_000, 10_000 + rate)
     else:
-        net, tax = price.minor, share(price, rate).minor
-        if local:
-            cgst, sgst = allocate_int(tax, (1, 1))
-        else:
-            igst = tax
-    parts = Tax(Money(net, currency), Money(cgst, currency), Money(sgst, currency), Money(igst, currency))
-    return Money(net + cgst + sgst + igst, currency), parts
+        tax = share(price, rate)
+        total = price + tax
+    zero = Money(0, currency)
+    if place_of_supply != rule.seller_state:
+        return total, Tax(total - tax, zero, zero, tax)
+    half = Money(tax.minor // 2, currency)
+    return total, Tax(total - half - half, half, half, zero)
 
 
 def platform_fee(amount: Money, merchant_id: str, service_type: str, rules: Sequence[FeeRule]) -> Money:

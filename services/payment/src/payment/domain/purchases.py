@@ -11,7 +11,15 @@ from common import ids
 from common.errors import RequestInvalid
 from common.money import Money
 from gateways import Customer
-from payment.domain.errors import AmountInvalid, CurrencyNotEnabled, OrderIdInvalid, PackOrAmountRequired
+from payment.domain.errors import (
+    AmountInvalid,
+    CurrencyNotEnabled,
+    OrderIdInvalid,
+    PackOrAmountRequired,
+    PlaceOfSupplyInvalid,
+)
+from payment.domain.gst_states import is_state
+from payment.domain.invoices import IST
 from payment.domain.payments import Origin, Payment, Transition, parse_payment_id
 from payment.domain.pricing import Credits, FeeRule, Pack, TaxRule, credits_for, platform_fee, split_tax
 from payment.domain.states import Status
@@ -37,7 +45,6 @@ class AccountChoice(msgspec.Struct, frozen=True):
     gateway_account_id: str
     needs_customer_phone: bool
 
-
 class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     """A decoded request to pay; its amount and ids are not checked yet."""
 
@@ -48,6 +55,10 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     currency: str = "INR"
     order_id: str = ""
     customer: Customer
+    # The customer's address is the account's own.
+    is_account_email: bool = False
+    # Why the gateway cannot be given the customer's number, which is sealed; "" when it can.
+    phone_problem: str = ""
     origin: Origin
     place_of_supply: str = ""
     description: str = ""
@@ -91,10 +102,12 @@ def new_payment(
         raise OrderIdInvalid(orderId="must be 3 to 45 characters of A-Z a-z 0-9 _ -")
     if parse_payment_id(purchase.order_id) is not None:
         raise OrderIdInvalid(orderId="must not read like the id of a payment")
-    if account.needs_customer_phone and not purchase.customer.phone:
-        raise RequestInvalid("the gateway needs the customer's phone number", customerPhone="is required")
+    if account.needs_customer_phone and purchase.phone_problem:
+        raise RequestInvalid("the gateway needs a phone number of the customer", customerPhone=purchase.phone_problem)
     list_price, credits = price(purchase, pack, limits)
     place_of_supply = purchase.place_of_supply or limits.tax.seller_state
+    if not is_state(place_of_supply, now.astimezone(IST).date()):
+        raise PlaceOfSupplyInvalid(placeOfSupply="is not the code of a state or union territory that is in use")
     amount, tax = split_tax(list_price, limits.tax, place_of_supply)
     return Payment(
         id=payment_id,
@@ -112,6 +125,7 @@ def new_payment(
         owner_id=purchase.user_id,
         place_of_supply=place_of_supply,
         customer=purchase.customer,
+        is_account_email=purchase.is_account_email,
         description=purchase.description,
         metadata=purchase.metadata,
         provider_id=purchase.provider_id,

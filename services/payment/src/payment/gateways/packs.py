@@ -8,6 +8,7 @@ from loguru import logger
 
 from commdesk.wallet.v1 import wallet_pb2 as pb
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
+from common.errors import DomainError
 from common.money import Money
 from payment.domain.errors import PacksUnavailable, PackUnknown
 from payment.domain.pricing import Credits, Pack
@@ -52,7 +53,12 @@ class Packs:
         except grpc.aio.AioRpcError as error:
             logger.warning("packs cannot be read: {}", error.code().name)
             return
-        packs = {pack.pack_id: _pack(pack) for pack in response.packs}
+        packs = {}
+        for message in response.packs:
+            try:
+                packs[message.pack_id] = _pack(message)
+            except DomainError as error:  # the others are still on sale
+                logger.warning("the pack {} cannot be sold: {}", message.pack_id, error.code)
         self._lists[merchant_id] = (time.monotonic(), packs)
 
 

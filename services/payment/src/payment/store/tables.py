@@ -63,6 +63,13 @@ def _payment_id(*, unique: bool = False) -> Column[object]:
     return Column("payment_id", Uuid, ForeignKey("payments.id"), nullable=False, unique=unique or None)
 
 
+def _happened(name: str) -> str:
+    """A time that the gateway told: bounds as in common.times."""
+    return f"{name} >= timestamptz '2000-01-01 00:00:00+00' and {name} < timestamptz '2100-01-01 00:00:00+00'"
+
+
+# CGST and SGST are equal; until November 2026 CGST could be a paisa more.
+_HALVES = "cgst_minor - sgst_minor between 0 and 1"
 _TAX = "net_minor + cgst_minor + sgst_minor + igst_minor = amount_minor"
 
 payments = Table(
@@ -107,6 +114,7 @@ payments = Table(
     _text_or_empty("customer_email"),
     _text_or_empty("customer_phone"),
     _text_or_empty("customer_name"),
+    _flag("is_account_email"),
     _text_or_empty("description"),
     Column(
         "metadata",
@@ -142,6 +150,8 @@ payments = Table(
     _moment("paid_at", nullable=True),
     _moment("updated_at"),
     CheckConstraint(_TAX),
+    CheckConstraint(_HALVES),
+    CheckConstraint(_happened("paid_at")),
     CheckConstraint("igst_minor = 0 or cgst_minor + sgst_minor = 0"),
     CheckConstraint("platform_fee_minor <= amount_minor"),
     # What was paid names the gateway's payment and the time.
@@ -213,7 +223,13 @@ payment_attempts = Table(
     _text("gateway_payment_id"),
     _one_of("status", "STARTED", "AUTHORIZING", "PENDING", "UNKNOWN", "DROPPED", "FAILED", "SUCCESS"),
     Column("rank", SmallInteger, CheckConstraint("rank between 0 and 6"), nullable=False),
-    Column("amount_minor", BigInteger, CheckConstraint("amount_minor >= 0")),
+    # At most ten thousand crore rupees: gateways.cashfree.amounts.
+    Column(
+        "amount_minor",
+        BigInteger,
+        CheckConstraint("amount_minor >= 0"),
+        CheckConstraint("amount_minor <= 10000000000000"),
+    ),
     _currency(nullable=True),
     _text_or_empty("payment_method"),
     _text_or_empty("payment_group"),
@@ -243,7 +259,7 @@ transactions = Table(
     _amount(),
     _currency(),
     _one_of("status", "CAPTURED", "DUPLICATE", "REFUNDED"),
-    _moment("created_at"),
+    Column("created_at", DateTime(timezone=True), CheckConstraint(_happened("created_at")), nullable=False),
     # When the gateway's own list showed it; null: the attempt's id was taken from a webhook.
     _moment("confirmed_at", nullable=True),
     _moment("confirmation_due_at", nullable=True),
@@ -378,7 +394,15 @@ invoices = Table(
     _text("user_id"),
     _text("series"),
     Column("number", BigInteger, CheckConstraint("number >= 1"), nullable=False),
-    _text("invoice_number"),
+    # Rule 46(b); the other form is that of series which were begun before it was kept to.
+    Column(
+        "invoice_number",
+        Text,
+        CheckConstraint(
+            "invoice_number ~ '^[A-Z1-9][A-Z0-9/-]{0,15}$' or series ~ '/[0-9]{4}-[0-9]{2}$'",
+        ),
+        nullable=False,
+    ),
     _amount(),
     _currency(),
     _amount("net_minor", ">= 0"),
@@ -389,6 +413,7 @@ invoices = Table(
     _moment("issued_at"),
     UniqueConstraint("merchant_id", "series", "number"),
     CheckConstraint(_TAX),
+    CheckConstraint(_HALVES),
 )
 
 fee_rules = Table(

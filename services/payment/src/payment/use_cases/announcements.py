@@ -114,12 +114,15 @@ def _moved(moved: Moved, public_url: str) -> list[Message]:
 
 
 def _failed(moved: Moved, public_url: str) -> list[Message]:
-    payment, at, has_address = moved.payment, moved.at, bool(moved.payment.customer.email)
+    payment, at = moved.payment, moved.at
+    # Before money came, an address that the request names may be anybody's: only the account's own gets a mail.
+    is_mailed = payment.is_account_email and bool(payment.customer.email)
     about_failure: list[Message] = [
         events.failed(payment, moved.reason, at),
         events.analytics_failed(payment, moved.reason, at),
-        events.audit(payment, "payment.fail", moved.before, at, mailed=has_address),
+        events.audit(payment, "payment.fail", moved.before, at, mailed=is_mailed),
     ]
-    if has_address:
-        about_failure.append(events.mail_failed(payment, moved.reason, payment.return_url or public_url, at))
+    if is_mailed:
+        # To our own page: where the request wanted the customer back proves nothing about who runs that place.
+        about_failure.append(events.mail_failed(payment, moved.reason, public_url, at))
     return about_failure

@@ -12,7 +12,7 @@ from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
 from payment.domain.errors import PaymentNotKnownYet
-from payment.domain.invoices import Invoice, number_text, series
+from payment.domain.invoices import Invoice, document_number, series
 from payment.domain.payments import Payment
 from payment.store import queries
 from payment.store.invoices import add_invoices, advance_series, invoiced, lock_series
@@ -67,7 +67,7 @@ def _invoice(payment: Payment, series_name: str, number: int, now: datetime) -> 
         user_id=payment.user_id,
         series=series_name,
         number=number,
-        text=number_text(series_name, number),
+        text=document_number(series_name, number),
         amount=payment.amount,
         tax=payment.tax,
         place_of_supply=payment.place_of_supply,

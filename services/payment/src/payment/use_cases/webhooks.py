@@ -6,11 +6,13 @@ from datetime import datetime
 import msgspec
 from google.protobuf.message import Message
 
+from commdesk.webhook_ingest.v1.events_pb2 import WebhookReceived
 from common import outbox
 from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
-from common.subscriptions import Retry
+from common.queue_handler import EnvelopeUnreadable
+from common.subscriptions import DeadEvent, Retry
 from gateways import IgnoredWebhook, MalformedWebhook, PaymentAttempt, PaymentWebhook
 from payment.domain.errors import OrderNotKnownYet, OrderStateUnknown, WebhookUnreadable
 from payment.domain.orders import OrderKey
@@ -22,6 +24,9 @@ from payment.use_cases import metrics
 from payment.use_cases.decisions import Applied, DecisionSettings, apply_orders
 from payment.use_cases.order_lookups import LookupResult, OrderLookup, lookups_of_webhooks, observed_only
 from payment.wire import webhook_events
+
+# Refused for good at the first try; every other dead webhook was given up.
+_REFUSALS = frozenset({WebhookUnreadable.code, EnvelopeUnreadable.code})
 
 
 class Webhook(msgspec.Struct, frozen=True):
@@ -90,21 +95,32 @@ async def process_webhooks(
 
 
 async def announce_retries(tx: Tx, retries: Sequence[Retry[Webhook]], *, clock: Clock) -> None:
-    """The history of webhooks that wait, or go to the dead letters, about which common raises the alert."""
+    """The history of webhooks that wait; those that go to the dead letters are announced from there."""
     now = clock.now()
     messages: list[Message] = []
     for retry in retries:
-        webhook = retry.event
-        gateway, reason = webhook.gateway, retry.error.code
-        if isinstance(retry.error, WebhookUnreadable):
-            messages.append(webhook_events.failed(gateway, webhook.id, reason, now))
-        elif retry.dead:
-            messages.append(webhook_events.dead_lettered(gateway, webhook.id, reason, now))
-        elif retry.attempt == 1:
-            messages.append(webhook_events.processing(gateway, webhook.id, reason, now))
+        gateway, webhook_id, reason = retry.event.gateway, retry.event.id, retry.error.code
+        if retry.dead:
+            continue
+        if retry.attempt == 1:
+            messages.append(webhook_events.processing(gateway, webhook_id, reason, now))
         else:
-            messages.append(webhook_events.retried(gateway, webhook.id, reason, retry.attempt, now))
+            messages.append(webhook_events.retried(gateway, webhook_id, reason, retry.attempt, now))
     await outbox.append(tx, messages)
+
+
+async def announce_dead(tx: Tx, dead: Sequence[DeadEvent[WebhookReceived]], *, clock: Clock) -> None:
+    """The end of webhooks that became dead letters, whatever the way; webhook-ingest records it and alerts, once."""
+    now = clock.now()
+    await outbox.append(
+        tx,
+        [
+            (webhook_events.failed if event.error_code in _REFUSALS else webhook_events.dead_lettered)(
+                event.message.gateway, event.message.event_id, event.error_code, now
+            )
+            for event in dead
+        ],
+    )
 
 
 async def _unhandled_alerts(tx: Tx, parked: Iterable[Webhook], now: datetime) -> list[Message]:

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
-from common import contacts, idempotency, pages
+from common import contacts, idempotency, names, pages
 from common.context import Context
 from common.errors import RequestInvalid
 from common.http_server import Body
@@ -17,17 +17,19 @@ from common.pages import PageQuery
 from common.sealing import DEVICE, EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
 from common.tokens import Caller
 from gateways import REQUESTABLE_METHODS, Customer, GatewayUnsupported
+from payment.domain import return_urls
 from payment.domain.history import HistoryFilter
 from payment.domain.payments import Origin
 from payment.domain.purchases import Purchase
+from payment.domain.return_urls import ReturnUrlPolicy
 from payment.domain.states import Status
 
 # Postgres stores no NUL in a text.
 _NO_NUL = r"^[^\x00]*$"
 Short = Annotated[str, Meta(max_length=64, pattern=_NO_NUL)]
-Name = Annotated[str, Meta(max_length=100, pattern=_NO_NUL)]
+Name = Annotated[str, Meta(max_length=names.LENGTH_MAX, pattern=_NO_NUL)]
 Text = Annotated[str, Meta(max_length=200, pattern=_NO_NUL)]
-Url = Annotated[str, Meta(max_length=250, pattern=_NO_NUL)]
+Url = Annotated[str, Meta(max_length=return_urls.LENGTH_MAX, pattern=_NO_NUL)]
 Device = Annotated[str, Meta(max_length=128, pattern=_NO_NUL)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -35,7 +37,6 @@ METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_TEXT_MAX = 20, 40, 200
 SKIP_MAX = 10_000
 DEVICE_LENGTH_MAX, USER_AGENT_LENGTH_MAX = 128, 256
 
-_RETURN_URL = re.compile(r"(?:https://[^\s/]+|http://(?:localhost|127\.0\.0\.1)(?::[0-9]{1,5})?)(?:[/?#][^\s]*)?")
 _STATE = re.compile(r"[0-9]{2}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -93,6 +94,16 @@ class UserHistoryQuery(_HistoryPage, frozen=True):
     skip: Annotated[int, Meta(ge=0, le=SKIP_MAX)] = 0
 
 
+class CustomerRules(msgspec.Struct, frozen=True):
+    """What this installation takes from and about customers."""
+
+    return_urls: ReturnUrlPolicy
+    # Addresses under .test are taken for addresses: everywhere but in production.
+    test_domains: bool
+    # The country codes of the numbers that the gateway takes, such as +91; none stands for all.
+    phone_country_codes: tuple[str, ...] = ()
+
+
 class ParsedCreate(msgspec.Struct, frozen=True):
     """A create request: what is bought, and the fingerprint of the request under its idempotency key."""
 
@@ -111,22 +122,24 @@ def idempotency_key(body: CreateBody, header: str) -> str:
 
 
 def parse_create(
-    body: CreateBody, caller: Caller, context: Context, sealer: Sealer, *, key: str, device_id: str, test_domains: bool
+    body: CreateBody, caller: Caller, context: Context, sealer: Sealer, *, key: str, device_id: str, rules: CustomerRules
 ) -> ParsedCreate:
     """What the caller wants to buy, personal data sealed. Raises RequestInvalid with every field that is wrong."""
     problems: dict[str, str] = {}
-    customer = _customer(body, caller, test_domains, problems)
+    account = _account_customer(caller, rules)
+    customer = _customer(body, account, rules, problems)
     wrong = {
         "currency": _CURRENCY.fullmatch(body.currency) is None and "must be a code like INR",
-        "returnUrl": body.return_url is not None
-        and _RETURN_URL.fullmatch(body.return_url) is None
-        and "must be https, or http on localhost",
+        "returnUrl": body.return_url is not None and rules.return_urls.problem(body.return_url),
         "paymentMethod": body.payment_method is not None
         and body.payment_method not in REQUESTABLE_METHODS
         and f"must be one of {', '.join(sorted(REQUESTABLE_METHODS))}",
         "placeOfSupply": body.place_of_supply is not None
         and _STATE.fullmatch(body.place_of_supply) is None
         and "must be a GST state code of two digits, such as 29",
+        "description": body.description is not None
+        and not names.is_line(body.description)
+        and "has a character that cannot be shown",
         "metadata": _metadata_problem(body.metadata or {}),
     }
     problems |= {field: str(problem) for field, problem in wrong.items() if problem}
@@ -140,6 +153,8 @@ def parse_create(
         currency=body.currency,
         order_id=body.order_id or "",
         customer=_sealed(customer, sealer),
+        is_account_email=bool(account.email) and customer.email == account.email,
+        phone_problem=_phone_problem(body, caller, customer.phone, rules),
         origin=origin(caller, context, sealer, body.device_id or device_id[:DEVICE_LENGTH_MAX]),
         place_of_supply=body.place_of_supply or "",
         description=body.description or "",
@@ -166,19 +181,23 @@ def origin(caller: Caller, context: Context, sealer: Sealer, device_id: str = ""
     )
 
 
-def _customer(body: CreateBody, caller: Caller, test_domains: bool, problems: dict[str, str]) -> Customer:
-    """What the request says, else what the profile says; a profile's mistake is not the caller's: it is left out."""
+def _phone_problem(body: CreateBody, caller: Caller, phone: str, rules: CustomerRules) -> str:
+    """Why the gateway cannot be given *phone* as the customer's number, "" when it can; none is ever invented."""
+    codes = rules.phone_country_codes
+    if phone and codes and not phone.startswith(codes):
+        return f"must begin with {' or '.join(codes)}: the gateway takes no other numbers"
+    if not phone and caller.phone and body.customer_phone is None:
+        return "is required: the number of your account cannot be read"
+    return "" if phone else "is required"
 
-    def email(text: str) -> str:
-        return contacts.email_address(text, field="customerEmail", test_domains=test_domains)
 
-    def phone(text: str) -> str:
-        return contacts.phone_number(text, field="customerPhone")
-
+def _account_customer(caller: Caller, rules: CustomerRules) -> Customer:
+    """What the caller's token says of the account; its mistakes are not this request's: they are left out."""
+    unread: dict[str, str] = {}
     return Customer(
-        _contact(email, body.customer_email, caller.email, problems),
-        _contact(phone, body.customer_phone, caller.phone, problems),
-        body.customer_name if body.customer_name is not None else caller.name,
+        _read(unread, contacts.email_address, caller.email, test_domains=rules.test_domains),
+        _read(unread, contacts.phone_number, caller.phone),
+        names.shown_name(caller.name),
     )
 
 
@@ -188,15 +207,26 @@ def _sealed(customer: Customer, sealer: Sealer) -> Customer:
     )
 
 
-def _contact(parse: Callable[[str], str], requested: str | None, profile: str, problems: dict[str, str]) -> str:
-    text = profile if requested is None else requested
+def _customer(body: CreateBody, account: Customer, rules: CustomerRules, problems: dict[str, str]) -> Customer:
+    """What the request says, else what the account says."""
+    email, phone, name = body.customer_email, body.customer_phone, body.customer_name
+    return Customer(
+        account.email
+        if email is None
+        else _read(problems, contacts.email_address, email, field="customerEmail", test_domains=rules.test_domains),
+        account.phone if phone is None else _read(problems, contacts.phone_number, phone, field="customerPhone"),
+        account.name if name is None else _read(problems, names.person_name, name, field="customerName"),
+    )
+
+
+def _read(problems: dict[str, str], parse: Callable[..., str], text: str, **how: Any) -> str:
+    """*text* as *parse* reads it; what is empty is not given, what cannot be read goes to *problems*."""
     if not text:
         return ""
     try:
-        return parse(text)
+        return parse(text, **how)
     except RequestInvalid as error:
-        if requested is not None:
-            problems.update(error.fields)
+        problems |= error.fields
         return ""
 
 

@@ -29,7 +29,14 @@ webhook_logs = Table(
     Column("event_type", Text),
     Column("event_version", Text, nullable=False),
     Column("attempt", Integer, CheckConstraint("attempt >= 0"), nullable=False),
-    Column("event_time", _MOMENT),
+    # Bounds as in common.times.
+    Column(
+        "event_time",
+        _MOMENT,
+        CheckConstraint(
+            "event_time >= timestamptz '2000-01-01 00:00:00+00' and event_time < timestamptz '2100-01-01 00:00:00+00'"
+        ),
+    ),
     Column("order_id", Text),
     Column("gateway_payment_id", Text),
     Column("gateway_refund_id", Text),
