@@ -32,8 +32,8 @@ async def test_one_payment_through_the_whole_fleet_with_its_proof(fleet: FleetCl
     assert sorted(map(tuple, next(entries for entries in by_template.values() if len(entries) == 4))) == sorted(
         [
             ("asset:gateway:cashfree", 50000, 0),
-            ("liability:deferred_credits", 0, 42373),
-            ("liability:gst:cgst", 0, 3814),
+            ("liability:deferred_credits", 0, 42374),
+            ("liability:gst:cgst", 0, 3813),
             ("liability:gst:sgst", 0, 3813),
         ]
     )

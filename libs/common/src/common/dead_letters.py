@@ -77,7 +77,7 @@ async def keep(
 ) -> None:
     """Store what arrived in `<queue>.dlq`, however long the database takes to be there.
 
-    The first time it alerts, or has the subscription of the event's type announce it.
+    The first time it alerts, and has the subscription of the event's type announce it.
     """
     on_dead = {each.type: each for each in subscriptions if each.on_dead is not None}
     rows = [(delivery, body) for delivery in deliveries for body in delivery.bodies]
@@ -102,21 +102,18 @@ async def keep(
                 dead=[now for _ in rows],
             )
             bodies = dict(zip(dead_letter_ids, rows, strict=True))
-            alerts: list[AdminAlertRaised] = []
             dead_events: dict[str, list[DeadEvent]] = {}
             for row in result:
                 delivery, body = bodies[row.dead_letter_id]
                 subscription = on_dead.get(delivery.type)
                 message = _readable(subscription, body) if subscription is not None else None
-                if subscription is None or message is None:
-                    alerts.append(_alert(tx.service, row, now))
-                else:
-                    dead_events.setdefault(subscription.type, []).append(DeadEvent(message, row.error_code))
+                if message is not None:
+                    dead_events.setdefault(delivery.type, []).append(DeadEvent(message, row.error_code))
             for type_name, events in dead_events.items():
                 announce = on_dead[type_name].on_dead
                 assert announce is not None, "only these were collected"
                 await announce(tx, events)
-            await outbox.append(tx, alerts)
+            await outbox.append(tx, [_alert(tx.service, row, now) for row in result])
 
     await retry_until_available(lambda: store(db), queue + DEAD_LETTERS, QueueMetrics(queue + DEAD_LETTERS))
 

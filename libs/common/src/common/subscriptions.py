@@ -102,7 +102,7 @@ class Subscription(Struct, Generic[M, E, F], frozen=True):
     `handle(tx, events)` runs in the transaction that claims the events. With `fetch`, `fetch(events)` runs before it
     and reads the outside, and handle gets the result as a third argument. `on_retry(tx, retries)` runs in the
     handler's transaction after events were refused. `on_dead(tx, events)` runs when they are stored as dead letters,
-    however they came there, and announces that in place of the common alert.
+    however they came there, and says so to who tracks them; the alert is common's.
     """
 
     queue: str

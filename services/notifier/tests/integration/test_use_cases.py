@@ -35,7 +35,11 @@ class Notifier:
     async def deliver(self, *events: Message) -> None:
         """Handle one envelope of *events*; none of them may be refused."""
         await self.served.handle(consumers.QUEUE, events)
-        assert await published(self.db) == []
+        assert {key for key, _ in await published(self.db)} <= {"email.admin.alert"}
+
+    async def alerts(self) -> list[str]:
+        """The summaries of the alerts that notifier itself raised."""
+        return [event.summary for _, event in await published(self.db, "email.admin.alert")]  # type: ignore[attr-defined]
 
     async def close_windows(self) -> None:
         await self.served.run_job("close_windows")
@@ -123,6 +127,28 @@ async def test_refused_invalid_and_suppressed_mails_end(notifier: Notifier, inbo
         ("SUPPRESSED", "recipient_suppressed"): 1,
     }
     assert inbox.mails == []
+    # A person is told of each mail that will never arrive, once.
+    assert Counter(await notifier.alerts()) == {
+        "the mail payment_success cannot be sent: recipient_invalid": 2,
+        "the mail payment_success cannot be sent: smtp_550": 1,
+    }
+
+
+async def test_an_alert_that_cannot_be_mailed_raises_no_alert(notifier: Notifier, inbox: Inbox) -> None:
+    inbox.content_replies = ["554 no"]
+    await notifier.deliver(_alert())
+    assert (await notifier.send())["mails.failed"] == 1
+    assert await notifier.alerts() == []
+
+
+async def test_a_name_is_mailed_as_it_is_written(notifier: Notifier, inbox: Inbox, succeeded: Succeeded) -> None:
+    names = ["ഹര്\u200dഷന്\u200d", "علی\u200cرضا", "👨\u200d👩\u200d👧"]
+    await notifier.deliver(*(succeeded(name=name) for name in names))
+    await notifier.deliver(succeeded(name="URGENT: verify at http://evil.example/login"))
+    await notifier.send()
+    texts = [mail.get_body(("plain",)).get_content() for mail in inbox.mails]  # type: ignore[union-attr]
+    assert sorted(text.partition(",")[0] for text in texts) == sorted(["Hello", *(f"Hello {name}" for name in names)])
+    assert not any("evil" in text for text in texts)
 
 
 async def test_a_lost_reply_is_sent_again_under_the_same_id(

@@ -40,8 +40,8 @@ async def test_a_pack_is_ordered_at_the_gateway(world: World) -> None:
     assert (row.status, row.seq, row.net_minor, row.cgst_minor, row.sgst_minor, row.platform_fee_minor) == (
         "PENDING",
         2,
-        42_373,
-        3_814,
+        42_374,
+        3_813,
         3_813,
         2_500,
     )
@@ -115,7 +115,9 @@ async def test_a_gateway_that_needs_a_phone_number_gets_one_or_the_payment_is_no
     headers = world.auth("usr_x", phone="call me")
     response = await world.http.post("/api/v1/payments", json={"amount": 1000}, headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (400, "request_invalid")
-    assert response.json()["error"]["fields"] == {"customerPhone": "is required"}
+    assert response.json()["error"]["fields"] == {
+        "customerPhone": "is required: the number of your account cannot be read"
+    }
     body = {"amount": 1000, "customerPhone": "098765 43210"}
     assert (await world.http.post("/api/v1/payments", json=body, headers=headers)).status_code == 201
 

@@ -20,8 +20,8 @@ async def test_one_resolver_for_every_id(world: World) -> None:
         assert seen["paymentId"] == data["paymentId"]
         assert seen["referenceId"].startswith("PAY_user_usr_asha_")
     assert (await world.get(f"/{data['paymentId']}")).json()["data"]["tax"] == {
-        "net": 42_373,
-        "cgst": 3_814,
+        "net": 42_374,
+        "cgst": 3_813,
         "sgst": 3_813,
         "igst": 0,
     }

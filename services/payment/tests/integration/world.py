@@ -132,7 +132,7 @@ class World:
         self.neighbours = neighbours.server
         self.hooks = receiver.bodies
         self.notify_url = receiver.url
-        self._served = served
+        self.served = served
         self._syncs_run = 0
         self._access_token = access_token
 
@@ -241,7 +241,10 @@ class World:
         )
 
     async def handle(self, queue: str, events: Sequence[Message], *, attempt: int = 0) -> None:
-        await self._served.deliver(queue, [delivery(events, attempt=attempt)])
+        await self.served.deliver(queue, [delivery(events, attempt=attempt)])
+
+    async def keep_dead_letters(self) -> int:
+        return await self.served.keep_dead_letters()
 
     async def run_syncs(self) -> int:
         """Hand the commands to look payments up to their queue's handler; how many there were that were not yet."""
@@ -259,7 +262,7 @@ class World:
             return list((await tx.execute(sql, **params)).all())
 
     async def run_job(self, name: str) -> object:
-        [job] = [job for job in self._served.service.jobs if job.name == name]
+        [job] = [job for job in self.served.service.jobs if job.name == name]
         return await job.run()
 
     async def sweep(self) -> object:
@@ -271,24 +274,24 @@ class World:
 
     async def forget_responses(self) -> None:
         """Empty Redis, once everything is written."""
-        for batcher in self._served.service.batchers():
+        for batcher in self.served.service.batchers():
             await batcher.drain()
-        await self._served.resources.redis.flushdb()
+        await self.served.resources.redis.flushdb()
 
     async def run_intents(self) -> None:
         """Let everything that is left be due now, and execute it as the workers do."""
         async with self.db.begin() as tx:
             await tx.execute("update intents set due_at = now(), leased_until = null where done_at is null")
-        for intents in self._served.service.intents():
+        for intents in self.served.service.intents():
             await intents.run_once()
 
     async def timeline(self, reference: str) -> Timeline:
         async with self.db.begin() as tx:
-            return await self._served.service.timeline(tx, reference)
+            return await self.served.service.timeline(tx, reference)
 
     async def totals(self) -> Mapping[str, int]:
         async with self.db.begin() as tx:
-            return await self._served.service.totals(tx)
+            return await self.served.service.totals(tx)
 
     def channel(self) -> grpc.aio.Channel:
-        return self._served.channel("operator")
+        return self.served.channel("operator")

@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common import contacts
+from common import contacts, names
 from common.errors import RequestInvalid
 from identity.domain.concealed import Concealed
 from identity.domain.errors import RoleNotSelfService, UserInvalid
@@ -19,9 +19,6 @@ ADMIN = "ADMIN"
 # The roles to choose from at sign-up; an administrator grants every other one. The table of roles says the same.
 SELF_SERVICE = frozenset({"USER", "PROVIDER"})
 
-NAME_LENGTH_MAX = 120
-# Control and format characters, surrogates, private use, line and paragraph separators.
-_NOT_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 # Of a number that comes without one.
 COUNTRY_CODE = "+91"
 PASSWORD_LENGTH_MIN = 8
@@ -165,24 +162,18 @@ def _checked_email(email: str, problems: dict[str, str], *, test_domains: bool) 
 
 
 def _checked_profile(profile: Profile, problems: dict[str, str]) -> Profile:
-    _check_name(profile.name, problems)
+    if problem := names.name_problem(profile.name):
+        problems["name"] = problem
     code, number = profile.country_code, profile.mobile_number
     if code is not None and not _country_code(code):
         problems["countryCode"] = "looks like +91"
     elif number is not None:
         code = code or COUNTRY_CODE
         try:
-            number = contacts.phone_number(code + number, field="mobileNumber").removeprefix(code)
+            number = contacts.national_number(code, number, field="mobileNumber")
         except RequestInvalid as error:
             problems |= error.fields
     return replace(profile, country_code=code, mobile_number=number)
-
-
-def _check_name(name: str, problems: dict[str, str]) -> None:
-    if not 1 <= len(name) <= NAME_LENGTH_MAX or name != name.strip():
-        problems["name"] = f"has 1 to {NAME_LENGTH_MAX} characters, none of them a space at either end"
-    elif set(name) & set("<>") or any(unicodedata.category(character) in _NOT_IN_NAMES for character in name):
-        problems["name"] = "has a character that no name has"
 
 
 def _check_password(password: str, confirmation: str, others: Collection[str], problems: dict[str, str]) -> None:

@@ -11,12 +11,14 @@ import msgspec
 
 from common import ids
 from common.money import Money
+from common.names import shown_name
 from notifier.domain import recipients
 from notifier.domain.smtp_replies import MailRejected, MailSent
 from notifier.domain.text import format_amount, format_number, format_time, one_line, safe_url
 
 RECIPIENT_INVALID: Final = "recipient_invalid"
 RECIPIENT_SUPPRESSED: Final = "recipient_suppressed"
+MAIL_FAILED: Final = "mail_failed"
 # The characters that a Message-ID takes without quoting.
 _ATOM: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
@@ -150,7 +152,8 @@ def success_mail(payment: SucceededPayment, email_id: UUID) -> Mail:
         recipient=payment.recipient,
         subject=f"Payment received: {format_amount(payment.amount)}",
         values={
-            "name": one_line(payment.name),
+            # Who wrote it is not known to be the reader: what is no name is left out.
+            "name": shown_name(payment.name),
             "payment_id": payment_id,
             "transaction_id": payment.transaction_id,
             "order_id": one_line(payment.order_id),
@@ -179,7 +182,8 @@ def failure_mail(payment: FailedPayment, email_id: UUID) -> Mail:
         recipient=payment.recipient,
         subject=f"Your payment of {format_amount(payment.amount)} did not go through",
         values={
-            "name": one_line(payment.name),
+            # Who wrote it is not known to be the reader: what is no name is left out.
+            "name": shown_name(payment.name),
             "payment_id": payment_id,
             "order_id": one_line(payment.order_id),
             "amount": format_amount(payment.amount),

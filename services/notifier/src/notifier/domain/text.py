@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from common import money
+from common import money, names
 from common.money import Money
 
 IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
@@ -42,9 +42,9 @@ def format_time(time: datetime) -> str:
 
 
 def one_line(text: str) -> str:
-    """*text* on one printable line of a bounded length."""
-    if not text.isprintable():
-        text = "".join(character if character.isprintable() else " " for character in text)
+    """*text* on one line of a bounded length, without what people could not read; what belongs to a name stays."""
+    if not names.is_line(text):
+        text = "".join(character if names.is_shown(text, position) else " " for position, character in enumerate(text))
     return text.strip()[:_LINE_CHARACTERS_MAX]
 
 

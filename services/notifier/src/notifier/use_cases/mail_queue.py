@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 import msgspec
+from loguru import logger
 
-from common import ids, telemetry
+from common import ids, outbox, telemetry
 from common.clock import Clock
 from common.database import Database, Tx
+from common.events import alert
 from common.intents import Intent, Intents
 from common.runtime import Workers
 from notifier.domain import mails, recipients
-from notifier.domain.mails import FailedPayment, Mail, MailRecord, Status, SucceededPayment
+from notifier.domain.mails import FailedPayment, Mail, MailRecord, Status, SucceededPayment, Template
 from notifier.domain.smtp_replies import MailRejected, MailSent
 from notifier.gateways import MailGateway
 from notifier.rendering import Renderer
@@ -62,19 +64,50 @@ class MailQueue:
         sendable = [record.mail for record in records if _is_sendable(record) and record.mail.email_id in inserted]
         payloads = {mail.email_id: self._sealer.seal_bytes(_MAIL, _encode(mail)) for mail in sendable}
         await self._intents.record(tx, payloads)
+        failed = [
+            (record.mail, record.reason or "")
+            for record in records
+            if record.status is Status.FAILED and record.mail.email_id in inserted
+        ]
+        await self._tell_failures(tx, failed)
 
     async def send_mail(self, intent: Intent) -> MailSent | MailRejected:
         """Render the mail and hand it over. Raises what the gateway raises when it must be tried again."""
-        mail = _decode(self._sealer.open_bytes(_MAIL, intent.payload))
+        mail = self._mail(intent)
         message = self._renderer.render(mail, self._clock.now())
         result = await self._gateway.send(mail.recipient, message, intent.attempt)
         _mails.of(mail.template, "sent" if isinstance(result, MailSent) else "failed").inc()
         return result
 
+    def _mail(self, intent: Intent) -> Mail:
+        return _decode(self._sealer.open_bytes(_MAIL, intent.payload))
+
     async def record_outcomes(self, tx: Tx, results: Sequence[tuple[Intent, MailSent | MailRejected]]) -> None:
         """Record how each mail ended."""
         outcomes = [mails.outcome(intent.id, intent.attempt, result) for intent, result in results]
         await commands.record_outcomes(tx, outcomes, self._clock.now())
+        failed = [
+            (self._mail(intent), result.reason) for intent, result in results if isinstance(result, MailRejected)
+        ]
+        await self._tell_failures(tx, failed)
+
+    async def _tell_failures(self, tx: Tx, failed: Sequence[tuple[Mail, str]]) -> None:
+        """An alert for each mail that will never arrive; about one that was itself an alert, a log line alone."""
+        now = self._clock.now()
+        alerts = [
+            alert(
+                mails.MAIL_FAILED,
+                f"the mail {mail.template} cannot be sent: {reason}",
+                service="notifier",
+                at=now,
+                fields={"template": mail.template, "orderId": mail.order_id, "reason": reason},
+            )
+            for mail, reason in failed
+            if mail.template is not Template.ADMIN_ALERT
+        ]
+        if len(alerts) < len(failed):
+            logger.error("{} alert(s) cannot be mailed", len(failed) - len(alerts))
+        await outbox.append(tx, alerts)
 
 
 def _is_sendable(record: MailRecord) -> bool:

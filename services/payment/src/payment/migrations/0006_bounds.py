@@ -21,6 +21,8 @@ update transactions t set created_at = coalesce(
      order by h.seq limit 1),
     (select p.updated_at from payments p where p.id = t.payment_id))
 where created_at < timestamptz '2000-01-01 00:00:00+00' or created_at >= timestamptz '2100-01-01 00:00:00+00';
+update transactions set confirmed_at = created_at
+where confirmed_at < timestamptz '2000-01-01 00:00:00+00' or confirmed_at >= timestamptz '2100-01-01 00:00:00+00';
 alter table payments add check (
     paid_at >= timestamptz '2000-01-01 00:00:00+00' and paid_at < timestamptz '2100-01-01 00:00:00+00');
 alter table transactions add check (

@@ -110,7 +110,7 @@ async def announce_retries(tx: Tx, retries: Sequence[Retry[Webhook]], *, clock: 
 
 
 async def announce_dead(tx: Tx, dead: Sequence[DeadEvent[WebhookReceived]], *, clock: Clock) -> None:
-    """The end of webhooks that became dead letters, whatever the way; webhook-ingest records it and alerts, once."""
+    """The end of webhooks that became dead letters, whatever the way, for the service that tracks them."""
     now = clock.now()
     await outbox.append(
         tx,

@@ -1,0 +1,11 @@
+"""Nothing that comes in ends in a bug: see common.testing.hostile."""
+
+import pytest
+
+from common.testing import Served
+from common.testing.hostile_tests import *  # noqa: F403
+
+
+@pytest.fixture
+def served(identity: Served) -> Served:
+    return identity
