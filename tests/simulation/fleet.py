@@ -150,5 +150,5 @@ class Incarnation:
             mine = [each for each in subscriptions if each.queue == queue]
             handler = QueueHandler(self.db, queue, mine, RETRY_SCHEDULE_MS)
             self.process.start(consumer(queue, handler.work).run())
-            keep = partial(dead_letters.keep, self.db, queue)
+            keep = partial(dead_letters.keep, self.db, queue, subscriptions=mine)
             self.process.start(consumer(queue + DEAD_LETTERS, keep).run())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.contacts import email_address, phone_number
+from common.contacts import email_address, national_number, phone_number
 from common.errors import RequestInvalid
 
 
@@ -169,3 +169,40 @@ def test_the_shortcut_for_numbers_agrees_with_the_library(text: str):
     else:
         assert valid
         assert stored == phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@pytest.mark.parametrize(
+    ("country_code", "text", "national"),
+    [
+        ("+91", "9876543210", "9876543210"),
+        ("+91", "09876543210", "9876543210"),
+        ("+91", "919876543210", "9876543210"),
+        ("+91", "+919876543210", "9876543210"),
+        ("+91", "98765 43210", "9876543210"),
+        ("+1", "(415) 555-2671", "4155552671"),
+        ("+1", "1 415 555 2671", "4155552671"),
+        ("+1246", "250 1234", "2501234"),
+        ("+971", "50 123 4567", "501234567"),
+        ("+971", "0501234567", "501234567"),
+    ],
+)
+def test_a_number_is_kept_as_it_is_dialled_after_its_code(country_code: str, text: str, national: str):
+    assert national_number(country_code, text) == national
+    assert national_number(country_code, national) == national
+
+
+@pytest.mark.parametrize(
+    ("country_code", "text"),
+    [
+        ("+91", ""),
+        ("+91", "12345"),
+        ("+91", "+14155552671"),
+        ("+97", "1 50 123 4567"),
+        ("+1", "9876543210"),
+        ("+91", "\0"),
+    ],
+)
+def test_a_number_of_another_country_is_refused(country_code: str, text: str):
+    with pytest.raises(RequestInvalid) as refused:
+        national_number(country_code, text, field="mobileNumber")
+    assert list(refused.value.fields) == ["mobileNumber"]

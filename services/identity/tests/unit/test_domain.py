@@ -119,6 +119,9 @@ GOOD = {"email": "asha@example.com", "password": "correct horse", "role": "USER"
         ({"name": "x" * 121}, "name"),
         ({"name": "<script>"}, "name"),
         ({"name": "Asha\u202eRao"}, "name"),
+        ({"name": "a\u200db"}, "name"),
+        ({"name": "verify at http://evil.example"}, "name"),
+        ({"mobile_number": "+1 415 555 2671"}, "mobileNumber"),
         ({"mobile_number": "98765"}, "mobileNumber"),
         ({"mobile_number": "९८७६५४३२१०"}, "mobileNumber"),
         ({"country_code": "91"}, "countryCode"),
@@ -142,9 +145,18 @@ def _checked(**changes: str) -> SignUpForm:
     return users.checked_form(form, test_domains=False)
 
 
-@pytest.mark.parametrize("name", ["Asha Rao", "अशा राव", "O'Brien-Smith", "李", "Renée"])
+@pytest.mark.parametrize(
+    "name",
+    ["Asha Rao", "अशा राव", "O'Brien-Smith", "李", "Renée", "ഹര്\u200dഷന്\u200d", "علی\u200cرضا", "👨\u200d👩\u200d👧"],
+)
 def test_people_have_their_own_names(name: str) -> None:
-    _checked(name=name)
+    assert _checked(name=name).profile.name == name
+
+
+@pytest.mark.parametrize("number", ["9876543210", "09876543210", "919876543210", "+91 98765 43210"])
+def test_a_number_is_taken_however_it_is_written(number: str) -> None:
+    form = _checked(mobile_number=number)
+    assert (form.profile.mobile_number, form.profile.phone) == ("9876543210", "+919876543210")
 
 
 @pytest.mark.parametrize("role", ["ADMIN", "SUPPORT", "FINANCE", "LAB_ASSISTANT", "user", "", "x" * 99])
