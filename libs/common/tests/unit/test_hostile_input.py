@@ -205,7 +205,8 @@ USERS = UserTokens("", SECRET)
 @hostile.pure
 @given(st.dictionaries(st.sampled_from(CLAIMS), hostile.json_values, max_size=4))
 def test_claims_of_any_type_make_a_caller_or_are_refused(changes: dict[str, Any]) -> None:
-    claims = {"sub": "usr_1", "merchant_id": "mer_1", "roles": ["USER"], "exp": int(time.time()) + 60} | changes
+    now = int(time.time())
+    claims = {"iss": "commdesk-identity", "aud": "commdesk", "iat": now, "exp": now + 60, "sub": "usr_1"} | changes
     token = jwt.api_jws.encode(hostile.encode(claims), SECRET, algorithm="HS256")
     try:
         caller = USERS.verify(token)

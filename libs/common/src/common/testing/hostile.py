@@ -126,6 +126,15 @@ def encode(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=True, allow_nan=True).encode()
 
 
+def is_json(value: object) -> bool:
+    """Whether *value* is one that JSON has: NaN and infinities make no document at all."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
 bodies = (
     json_values.map(encode)
     | st.binary(max_size=200)
