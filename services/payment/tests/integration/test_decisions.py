@@ -8,8 +8,7 @@ import pytest
 
 from commdesk.fraud.v1.events_pb2 import FraudDecided, FraudFlagged
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
-from common import dead_letters, ids
-from common.testing import delivery
+from common import ids
 
 from .world import World
 
