@@ -67,8 +67,9 @@ class Wallet(wallet_pb2_grpc.WalletServiceServicer):
 def _type(body: bytes) -> str:
     """What webhook-ingest says of a body's type; anything where it cannot be read."""
     try:
-        return str(json.loads(body)["type"])
-    except (ValueError, KeyError):
+        # What webhook-ingest announces is a text that UTF-8 carries.
+        return str(json.loads(body)["type"]).encode("utf-8", "replace").decode()
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "?"
 
 
