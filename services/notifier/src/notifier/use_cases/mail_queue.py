@@ -86,9 +86,7 @@ class MailQueue:
         """Record how each mail ended."""
         outcomes = [mails.outcome(intent.id, intent.attempt, result) for intent, result in results]
         await commands.record_outcomes(tx, outcomes, self._clock.now())
-        failed = [
-            (self._mail(intent), result.reason) for intent, result in results if isinstance(result, MailRejected)
-        ]
+        failed = [(self._mail(intent), result.reason) for intent, result in results if isinstance(result, MailRejected)]
         await self._tell_failures(tx, failed)
 
     async def _tell_failures(self, tx: Tx, failed: Sequence[tuple[Mail, str]]) -> None:

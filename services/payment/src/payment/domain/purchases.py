@@ -45,6 +45,7 @@ class AccountChoice(msgspec.Struct, frozen=True):
     gateway_account_id: str
     needs_customer_phone: bool
 
+
 class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     """A decoded request to pay; its amount and ids are not checked yet."""
 

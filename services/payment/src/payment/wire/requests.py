@@ -122,7 +122,14 @@ def idempotency_key(body: CreateBody, header: str) -> str:
 
 
 def parse_create(
-    body: CreateBody, caller: Caller, context: Context, sealer: Sealer, *, key: str, device_id: str, rules: CustomerRules
+    body: CreateBody,
+    caller: Caller,
+    context: Context,
+    sealer: Sealer,
+    *,
+    key: str,
+    device_id: str,
+    rules: CustomerRules,
 ) -> ParsedCreate:
     """What the caller wants to buy, personal data sealed. Raises RequestInvalid with every field that is wrong."""
     problems: dict[str, str] = {}
