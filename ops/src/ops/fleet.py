@@ -126,7 +126,11 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
                 "ADMIN_EMAIL": "admin@commdesk.test",
             }
         case "identity":
-            return {"TOKEN_PRIVATE_KEY": credentials.keys["identity-tokens"]["private"]}
+            return {
+                "TOKEN_PRIVATE_KEY": credentials.keys["identity-tokens"]["private"],
+                # Everybody who tries the stack comes from one address.
+                "SIGN_UPS_PER_IP_MAX": "100000",
+            }
         case _:
             return {}
 

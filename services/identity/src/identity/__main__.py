@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from argon2 import Parameters
@@ -19,6 +20,7 @@ from common.errors import DomainError
 from common.runtime import Job, Resources, Service
 from common.settings import read
 from identity import routes
+from identity.domain.sessions import SessionPolicy
 from identity.issuer import Issuer
 from identity.passwords import Passwords, parameters
 from identity.servicer import IdentityServicer
@@ -32,15 +34,18 @@ from identity.use_cases.sessions import Sessions, delete_expired
 from identity.use_cases.sign_ups import NewAdministrator, SignUpPolicy, SignUps, create_administrator
 
 DELETE_EXPIRED_SECONDS = 3_600
+SIGN_UP_WINDOW = timedelta(hours=1)
 PASSWORD_VARIABLE = "IDENTITY_ADMIN_PASSWORD"  # noqa: S105 - a name
 
 
 @asynccontextmanager
 async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
     db, redis, clock = resources.db, resources.redis, resources.clock
-    async with Passwords(
-        settings.hashing_threads, settings.hashing_waiting_max, hashing_parameters(settings)
-    ) as passwords:
+    cost, waiting_max = hashing_parameters(settings), settings.hashing_waiting_max
+    async with (
+        Passwords(settings.hashing_threads, waiting_max, cost) as passwords,
+        Passwords(settings.sign_up_hashing_threads, waiting_max, cost) as passwords_of_sign_ups,
+    ):
         issuer = Issuer(
             settings.token_private_key.get_secret_value(),
             settings.token_public_keys,
@@ -48,8 +53,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             settings.token_issuer,
             settings.token_audience,
         )
-        sessions = Sessions(db, redis, clock, issuer, settings.refresh_expiry)
-        sign_ups = SignUps(db, clock, passwords, sessions, sign_up_policy(settings))
+        sessions = Sessions(db, redis, clock, issuer, session_policy(settings))
+        sign_ups = SignUps(db, clock, passwords_of_sign_ups, sessions, sign_up_policy(settings))
         logins = Logins(db, clock, passwords, sessions, login_policy(settings))
         profiles = Profiles(db, redis, clock)
         deletion = partial(delete_expired, db, clock, settings.token_expiry)
@@ -77,7 +82,16 @@ def hashing_parameters(settings: Settings) -> Parameters:
 
 
 def sign_up_policy(settings: Settings) -> SignUpPolicy:
-    return SignUpPolicy(merchant_id=settings.default_merchant_id, test_domains=settings.environment != "production")
+    return SignUpPolicy(
+        merchant_id=settings.default_merchant_id,
+        test_domains=settings.environment != "production",
+        per_address=settings.sign_ups_per_ip_max,
+        window=SIGN_UP_WINDOW,
+    )
+
+
+def session_policy(settings: Settings) -> SessionPolicy:
+    return SessionPolicy(settings.refresh_expiry, settings.session_expiry, settings.sessions_max)
 
 
 def login_policy(settings: Settings) -> LoginPolicy:
@@ -85,7 +99,9 @@ def login_policy(settings: Settings) -> LoginPolicy:
         merchant_id=settings.default_merchant_id,
         per_account=settings.login_attempts_max,
         per_address=settings.login_attempts_per_ip_max,
+        per_account_anywhere=settings.login_attempts_free,
         window=settings.login_window,
+        sessions=session_policy(settings),
     )
 
 

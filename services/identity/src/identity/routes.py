@@ -8,6 +8,7 @@ from common.clock import Clock
 from common.database import Database
 from common.errors import RightsOutdated
 from common.http_server import Call, Empty, Encoded, Route, encode
+from common.pages import Page
 from identity.domain.errors import (
     AdministratorIsLast,
     CredentialsInvalid,
@@ -18,6 +19,8 @@ from identity.domain.errors import (
     RefreshTokenReused,
     RoleNotSelfService,
     RoleUnknown,
+    SessionNotFound,
+    SignUpsThrottled,
     UserInactive,
     UserInvalid,
     UserNotFound,
@@ -40,7 +43,7 @@ from identity.wire.requests import (
     RefreshBody,
     SignUpBody,
 )
-from identity.wire.views import KeySetView, LogOutView, SessionView, UserView
+from identity.wire.views import KeySetView, LogOutView, OpenSessionView, SessionView, UserView
 
 # A verifier may keep the keys for as long as a rotation takes.
 _KEY_SET_HEADERS = {"Cache-Control": "public, max-age=300"}
@@ -73,7 +76,7 @@ def routes(
             body=SignUpBody,
             answer=SessionView,
             status=201,
-            errors=[UserInvalid, RoleNotSelfService, EmailTaken, HashingOverloaded],
+            errors=[UserInvalid, RoleNotSelfService, EmailTaken, SignUpsThrottled, HashingOverloaded],
         ),
         Route(
             "POST",
@@ -102,6 +105,20 @@ def routes(
             query=LogOutQuery,
             answer=LogOutView,
             errors=[UserNotFound],
+        ),
+        Route(
+            "GET",
+            "/api/v1/users/sessions",
+            partial(list_sessions, sessions),
+            answer=Page[OpenSessionView],
+            errors=[UserNotFound],
+        ),
+        Route(
+            "DELETE",
+            "/api/v1/users/sessions/{sessionId}",
+            partial(end_session, sessions),
+            answer=Empty,
+            errors=[UserNotFound, SessionNotFound],
         ),
         Route(
             "GET",
@@ -166,6 +183,18 @@ async def refresh(sessions: Sessions, call: Call[RefreshBody]) -> SessionView:
 async def log_out(sessions: Sessions, call: Call[None, LogOutQuery]) -> LogOutView:
     """End the session of the access token, or all of the user's with `everywhere=true`."""
     return LogOutView(await sessions.log_out(requests.log_out(call.caller, call.query, call.context)))
+
+
+async def list_sessions(sessions: Sessions, call: Call) -> Page[OpenSessionView]:
+    """The caller's open sessions, the newest first: where they are logged in."""
+    open_sessions = await sessions.list_open(requests.user_id(call.caller))
+    return views.sessions_page(open_sessions, requests.session_id(call.caller))
+
+
+async def end_session(sessions: Sessions, call: Call) -> Empty:
+    """End one of the caller's own sessions."""
+    await sessions.end(requests.session_end(call.caller, call.path["sessionId"], call.context))
+    return Empty()
 
 
 async def read_profile(profiles: Profiles, call: Call) -> UserView:

@@ -25,10 +25,16 @@ class Settings(ServiceSettings):
     refresh_expiry: timedelta = Field(
         timedelta(days=30), validation_alias=AliasChoices("REFRESH_EXPIRY", "REFRESH_LIFE")
     )
+    # A session ends so long after the login however often it is refreshed.
+    session_expiry: Annotated[timedelta, NoDecode] = timedelta(days=90)
+    # How many sessions a user has at once; the oldest ends when another begins.
+    sessions_max: int = Field(10, ge=1, le=100)
     # Users who sign up or log in belong to this merchant.
     default_merchant_id: str = "mer_commdesk"
     # How many passwords are hashed at once: each takes a core for some 25 ms and 19 MiB.
     hashing_threads: int = Field(2, ge=1, le=32)
+    # How many passwords of new users are hashed at once, apart from those of logins: neither keeps the other waiting.
+    sign_up_hashing_threads: int = Field(1, ge=1, le=32)
     # How many requests wait for a hash; beyond it 503 and Retry-After.
     hashing_waiting_max: int = Field(128, ge=1)
     # The memory that a hash takes, in KiB; less than the default is for tests.
@@ -39,10 +45,14 @@ class Settings(ServiceSettings):
     login_attempts_max: int = Field(5, ge=1)
     # How many attempts to log in from one address the window allows; many people may share an address.
     login_attempts_per_ip_max: int = Field(100, ge=1)
+    # After so many attempts to log in to one account from anywhere, each makes the next wait twice as long, up to 15m.
+    login_attempts_free: int = Field(10, ge=1)
+    # How many sign-ups from one address an hour allows; many people may share an address.
+    sign_ups_per_ip_max: int = Field(100, ge=1)
     # The window in which attempts to log in are counted.
     login_window: timedelta = timedelta(minutes=15)
 
-    @field_validator("token_expiry", "refresh_expiry", "login_window", mode="before")
+    @field_validator("token_expiry", "refresh_expiry", "session_expiry", "login_window", mode="before")
     @classmethod
     def _durations(cls, value: object) -> object:
         return duration(value) if isinstance(value, str) else value

@@ -22,7 +22,7 @@ from common.clock import FakeClock
 from common.database import Database
 from common.redis import connect
 from common.runtime import Resources, Service
-from common.testing import Served, published
+from common.testing import Served, published, until
 from identity.__main__ import create_admin, service
 from identity.settings import Settings
 from identity.use_cases import profiles, sessions
@@ -462,3 +462,71 @@ async def test_the_key_set_is_public_and_may_be_kept(http: httpx.AsyncClient) ->
     answer = await http.get("/.well-known/jwks.json")
     assert answer.json()["keys"][0]["crv"] == "Ed25519"
     assert "max-age" in answer.headers["cache-control"]
+
+
+async def test_one_sees_ones_sessions_and_ends_one(http: httpx.AsyncClient, form: BuildForm, bearer: Bearer) -> None:
+    here = await sign_up(http, form)
+    email = here["user"]["email"]
+    there = await log_in(http, email, headers={"User-Agent": "a stranger's", "X-Forwarded-For": "198.51.100.9"})
+    stranger = await sign_up(http, form)
+    listed = (await call(http, "GET", "/api/v1/users/sessions", headers=bearer(here)))["items"]
+    assert [(each["isCurrent"], each["userAgent"], each["ip"]) for each in listed] == [
+        (False, "a stranger's", "198.51.100.9"),
+        (True, listed[1]["userAgent"], "203.0.113.7"),
+    ]
+    path = f"/api/v1/users/sessions/{listed[0]['sessionId']}"
+    assert (await call(http, "DELETE", path, status=404, headers=bearer(stranger)))["code"] == "session_not_found"
+    await call(http, "DELETE", path, headers=bearer(here))
+    await refresh(http, there["refreshToken"], status=401)
+    await refresh(http, here["refreshToken"])
+    await call(http, "DELETE", path, status=404, headers=bearer(here))
+    await call(http, "DELETE", "/api/v1/users/sessions/nonsense", status=400, headers=bearer(here))
+
+
+async def test_failed_logins_are_audited(http: httpx.AsyncClient, form: BuildForm, db: Database) -> None:
+    session = await sign_up(http, form)
+    for email in (session["user"]["email"], "nobody@example.com"):
+        await log_in(http, email, "wrong horse battery", status=401)
+
+    async def failures() -> list[AuditRecorded]:
+        return [event for event in await audits(db) if event.action == "user.login_failed"]
+
+    async def both() -> bool:
+        return len(await failures()) == 2
+
+    await until(both)
+    known, unknown = sorted(await failures(), key=lambda event: event.resource_type, reverse=True)
+    assert (known.resource_id, known.ip, known.actor_id) == (session["user"]["_id"], "203.0.113.7", "unknown")
+    assert unknown.resource_type == "login_throttle"
+    assert b"example.com" not in known.SerializeToString() + unknown.SerializeToString()
+
+
+async def test_sign_ups_from_one_network_are_limited(
+    settings: Settings, resources: Resources, serve: Serve, form: BuildForm
+) -> None:
+    few = settings.model_copy(update={"sign_ups_per_ip_max": 3})
+    async with service(few, resources) as value, serve(value) as served:
+        for number in range(3):
+            headers = {"X-Forwarded-For": f"2001:db8::{number}"}
+            await call(served.http, "POST", "/api/v1/users/signup", status=201, json=form(), headers=headers)
+        headers = {"X-Forwarded-For": "2001:db8::ffff"}
+        refused = await served.http.post("/api/v1/users/signup", json=form(), headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "sign_ups_throttled")
+        assert int(refused.headers["Retry-After"]) == 3_600
+        headers = {"X-Forwarded-For": "2001:db8:1::1"}
+        await call(served.http, "POST", "/api/v1/users/signup", status=201, json=form(), headers=headers)
+
+
+async def test_a_flood_of_sign_ups_keeps_no_login_waiting(
+    settings: Settings, resources: Resources, serve: Serve, form: BuildForm
+) -> None:
+    """Logins have hashing places of their own: with those of sign-ups all taken, a login is answered."""
+    slow = settings.model_copy(update={"hashing_waiting_max": 4, "hashing_passes": 60, "hashing_memory_kib": 4096})
+    async with service(slow, resources) as value, serve(value) as served:
+        email = (await sign_up(served.http, form))["user"]["email"]
+        flood = [asyncio.create_task(served.http.post("/api/v1/users/signup", json=form())) for _ in range(30)]
+        await asyncio.sleep(0.05)
+        await log_in(served.http, email)
+        statuses = Counter(answer.status_code for answer in await asyncio.gather(*flood))
+    assert statuses[503] > 0
+    assert set(statuses) <= {201, 503}

@@ -12,9 +12,10 @@ from common import ids
 from common.clock import FakeClock
 from common.context import Context
 from common.database import Database
+from common.testing import published
 from identity.domain.changes import AccessChange, ProfileChange
 from identity.domain.errors import CredentialsInvalid, LoginThrottled, RefreshTokenInvalid, UserInvalid
-from identity.domain.sessions import Device, LogOut, Rotation, Session, open_session
+from identity.domain.sessions import Device, LogOut, Rotation, Session, SessionPolicy, open_session
 from identity.domain.users import Access, Status, User
 from identity.store import commands, queries
 from identity.use_cases import users
@@ -28,7 +29,15 @@ from identity.use_cases.sign_ups import SignUp, sign_up_users
 Enrol = Callable[..., Awaitable[tuple[User, Session]]]
 
 LIFE = timedelta(days=30)
-POLICY = LoginPolicy("mer_commdesk", per_account=5, per_address=100, window=timedelta(minutes=15))
+SESSIONS = SessionPolicy(LIFE, life_max=timedelta(days=90), open_max=10)
+POLICY = LoginPolicy(
+    "mer_commdesk",
+    per_account=5,
+    per_address=100,
+    per_account_anywhere=10,
+    window=timedelta(minutes=15),
+    sessions=SESSIONS,
+)
 HERE = Context(ip="203.0.113.7", request_id="r", traceparent="00-" + "1" * 32 + "-" + "2" * 16 + "-00")
 
 
@@ -47,7 +56,7 @@ def enrol(db: Database, clock: FakeClock, user: Callable[..., User]) -> Enrol:
 
 
 def session_of(user: User, clock: FakeClock) -> Session:
-    return open_session(ids.new(), user, b"1" * 32, Device("", ""), clock.now(), LIFE)
+    return open_session(ids.new(), user, b"1" * 32, Device("", ""), clock.now(), SESSIONS)
 
 
 async def stored(db: Database, user: User) -> User:
@@ -92,7 +101,7 @@ async def test_a_login_that_loses_to_a_new_password_is_refused(db: Database, clo
     change = PasswordChange(user.user_id, user.merchant_id, user.password_hash, "$argon2id$new", None, HERE)
     await change_passwords(db, clock, [change])
     login = Login(attempt, verified, session_of(verified, clock))
-    [result] = await open_sessions(db, clock, [login])
+    [result] = await open_sessions(db, clock, POLICY, [login])
     assert isinstance(result, CredentialsInvalid)
 
 
@@ -100,7 +109,7 @@ async def test_an_outdated_hash_is_replaced_at_login(db: Database, clock: FakeCl
     user, _ = await enrol()
     attempt = LoginAttempt(user.merchant_id, user.email, HERE)
     logins = [Login(attempt, user, session_of(user, clock), f"$argon2id$new{number}") for number in range(2)]
-    results = await open_sessions(db, clock, logins)
+    results = await open_sessions(db, clock, POLICY, logins)
     assert [isinstance(result, User) and result.user_id for result in results] == [user.user_id] * 2
     assert (await stored(db, user)).password_hash in {"$argon2id$new0", "$argon2id$new1"}
 
@@ -121,7 +130,7 @@ async def test_switching_off_and_refreshing_at_once_leaves_no_session(
         rotation = Rotation(session.session_id, 1, b"1" * 32, b"2" * 32, is_genuine=True)
         change = AccessChange(user.user_id, user.merchant_id, None, Status.INACTIVE, None, "operator:test", HERE)
         await asyncio.gather(
-            refresh_sessions(db, clock, LIFE, [Refresh(rotation, HERE)]),
+            refresh_sessions(db, clock, SESSIONS, [Refresh(rotation, HERE)]),
             change_access(db, clock, [change]),
         )
         async with db.begin() as tx:
@@ -131,7 +140,7 @@ async def test_switching_off_and_refreshing_at_once_leaves_no_session(
 
 async def test_a_refresh_of_an_unknown_session_is_refused(db: Database, clock: FakeClock) -> None:
     rotation = Rotation(ids.new(), 1, b"1" * 32, b"2" * 32, is_genuine=True)
-    [result] = await refresh_sessions(db, clock, LIFE, [Refresh(rotation, HERE)])
+    [result] = await refresh_sessions(db, clock, SESSIONS, [Refresh(rotation, HERE)])
     assert type(result) is RefreshTokenInvalid
 
 
@@ -189,3 +198,69 @@ async def test_a_timeline_shows_what_happened_and_nothing_personal(
     assert [entry.summary for entry in timeline.entries] == ["signed up", "session opened", "session ended: logged_out"]
     assert user.email not in repr(timeline)
     assert user.profile.name not in repr(timeline)
+
+
+async def test_a_user_has_so_many_sessions_however_many_log_in_at_once(
+    db: Database, clock: FakeClock, enrol: Enrol
+) -> None:
+    user, first = await enrol()
+    for _ in range(3):
+        clock.advance(seconds=1)
+        batches = [
+            [Login(LoginAttempt(user.merchant_id, user.email, HERE), user, session_of(user, clock)) for _ in range(5)]
+            for _ in range(2)
+        ]
+        await asyncio.gather(*(open_sessions(db, clock, POLICY, batch) for batch in batches))
+    async with db.begin() as tx:
+        left = await queries.sessions_of_user(tx, user.user_id, clock.now())
+        [ended] = (await commands.lock_sessions(tx, {first.session_id})).values()
+    assert len(left) == SESSIONS.open_max
+    assert ended.revoked_because == "too_many"
+    # The oldest ended, and every service is told.
+    assert {session.created_at for session in left} == {clock.now()}
+    assert len(await published(db, "identity.access.revoked")) == 31 - SESSIONS.open_max
+
+
+async def test_one_account_is_guessed_at_ever_more_slowly_from_any_number_of_addresses(
+    db: Database, clock: FakeClock, enrol: Enrol
+) -> None:
+    """Sixty wrong passwords, each from another address, at once and then one after the other for a day."""
+    user, _ = await enrol()
+
+    def attempt(number: int) -> LoginAttempt:
+        origin = Context(ip=f"2001:db8:{number:x}::1")
+        return LoginAttempt(user.merchant_id, user.email, origin)
+
+    at_once = await count_attempts(db, clock, POLICY, [attempt(number) for number in range(60)])
+    assert Counter(type(each) for each in at_once) == {User: POLICY.per_account_anywhere + 1, LoginThrottled: 49}
+    allowed = 0
+    for number in range(60, 60 + 24 * 60):
+        clock.advance(seconds=60)
+        [result] = await count_attempts(db, clock, POLICY, [attempt(number)])
+        allowed += isinstance(result, User)
+    assert allowed <= 106
+    # Whoever knows the password waits a quarter of an hour at most, and the count begins anew.
+    clock.advance(seconds=900)
+    right = LoginAttempt(user.merchant_id, user.email, HERE)
+    [result] = await count_attempts(db, clock, POLICY, [right])
+    assert isinstance(result, User)
+    [opened] = await open_sessions(db, clock, POLICY, [Login(right, user, session_of(user, clock))])
+    assert isinstance(opened, User)
+    results = await count_attempts(db, clock, POLICY, [attempt(number) for number in range(5_000, 5_010)])
+    assert {type(each) for each in results} == {User}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:ffff", True),
+        ("2001:db8:0:0:1::", "2001:db8:0:1::", False),
+        ("::ffff:203.0.113.7", "203.0.113.7", True),
+        ("203.0.113.7", "203.0.113.8", False),
+    ],
+)
+def test_addresses_of_one_ipv6_network_are_one(one: str, other: str, is_same: bool) -> None:
+    attempts = [LoginAttempt("mer_commdesk", "asha@example.com", Context(ip=ip)) for ip in (one, other)]
+    assert (attempts[0].address_key == attempts[1].address_key) is is_same
+    assert (attempts[0].account_key == attempts[1].account_key) is is_same
+    assert attempts[0].anywhere_key == attempts[1].anywhere_key

@@ -12,7 +12,7 @@ from common.http_server import encode
 from common.testing import public_key
 from common.tokens import TokenInvalid, UserTokens, read_jwks
 from identity.domain.errors import RefreshTokenInvalid
-from identity.domain.sessions import Device, Session, open_session
+from identity.domain.sessions import Device, Session, SessionPolicy, open_session
 from identity.domain.users import User
 from identity.issuer import Issuer
 from identity.wire import requests, views
@@ -31,7 +31,9 @@ def verifier(issuer: Issuer) -> UserTokens:
 def opened(user: Callable[..., User]) -> Opened:
     now = datetime.now(UTC)
     owner = user()
-    return owner, open_session(ids.new(), owner, b"1" * 32, Device("", ""), now, timedelta(days=30))
+    return owner, open_session(
+        ids.new(), owner, b"1" * 32, Device("", ""), now, SessionPolicy(timedelta(days=30), timedelta(days=30), 10)
+    )
 
 
 def test_every_service_verifies_what_is_issued_here(issuer: Issuer, opened: Opened) -> None:

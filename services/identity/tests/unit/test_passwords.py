@@ -3,8 +3,10 @@ import time
 
 import pytest
 from argon2 import Parameters
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from identity.passwords import HashingOverloaded, Passwords, parameters
+from identity.passwords import HashingOverloaded, Passwords, is_easily_guessed, parameters
 
 
 @pytest.fixture
@@ -78,3 +80,39 @@ async def test_a_caller_that_goes_away_leaves_the_queue(quick: Parameters) -> No
                 while passwords.in_progress:
                     await asyncio.sleep(0.001)
         assert await passwords.hash("correct horse")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("qwerty12", "abcd1234", "P@ssw0rd", "summer2024", "iloveyou2", "commdesk1", "Password123", "aaaabbbb"),
+        *("12345678", "zaq12wsx", "Trustno1!", "mumbai123", "dragon1234", "CommDesk2026!", "Winter2026!", "9876543210"),
+        *("asha.rao1", "Asha Rao 1987", "rao19870412", "x" * 128, "password" * 16, "abcabcabcabc", ""),
+    ],
+)
+def test_what_lists_of_leaked_passwords_lead_to_is_refused(password: str) -> None:
+    assert is_easily_guessed(password, ("asha@example.com", "Asha Rao"))
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "k7#mQ2vL",
+        "correct horse battery",
+        "a new staple",
+        "Caf\u00e9 au lait",
+        "パスワード合言葉",
+        "tJ8sKq4wz",
+        "an administrator's",
+    ],
+)
+def test_others_are_good(password: str) -> None:
+    assert not is_easily_guessed(password, ("asha@example.com", "Asha Rao"))
+
+
+@given(st.text(alphabet="4@8({[</369&#!1|0$5+7%2aA ", max_size=128), st.text(max_size=120))
+@settings(max_examples=25, deadline=None)
+def test_judging_a_password_takes_a_bounded_time(password: str, other: str) -> None:
+    started = time.process_time()
+    is_easily_guessed(password, (other,))
+    assert time.process_time() - started < 2

@@ -41,6 +41,18 @@ class CredentialsInvalid(Unauthenticated):
     fix = "Check e-mail address and password."
 
 
+class SessionNotFound(NotFound):
+    """The caller has no open session of this id."""
+
+    fix = "List the sessions for their ids."
+
+
+class SignUpsThrottled(ResourceExhausted):
+    """Too many sign-ups came from this network address."""
+
+    fix = "Wait for as long as Retry-After says."
+
+
 class PasswordWrong(PermissionDenied):
     """The current password is wrong."""
 

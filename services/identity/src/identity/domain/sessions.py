@@ -1,6 +1,11 @@
-"""Sessions: a family of refresh tokens of which only the newest is valid, and only once."""
+"""Sessions: a family of refresh tokens of which only the newest is valid, and only once.
+
+A token is recognised by its hash, which the session keeps of the newest and of those before it, not by the key that
+made it: the key may have been rotated since.
+"""
 
 import hmac
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -14,6 +19,9 @@ from identity.domain.users import User
 
 # A response may be lost on its way: repeating the last refresh this soon returns the same tokens and raises no alarm.
 REFRESH_REPEAT_GRACE = timedelta(seconds=10)
+# Of how many tokens before the newest a session knows that they were its own: 16 hours of a client that refreshes
+# every quarter of an hour. The signature tells of older ones, for as long as its key is in use.
+RETIRED_MAX = 64
 
 
 class Device(Struct, frozen=True):
@@ -36,6 +44,21 @@ class Session(Concealed, frozen=True):
     expires_at: datetime
     revoked_at: datetime | None = None
     revoked_because: str | None = None
+    # Of the tokens before the newest, oldest first.
+    retired_hashes: tuple[bytes, ...] = ()
+
+
+class SessionPolicy(Struct, frozen=True):
+    """A session ends when it was not refreshed for *life*, *life_max* after it was opened in any case, and when its
+    user opens more than *open_max*.
+    """
+
+    life: timedelta
+    life_max: timedelta
+    open_max: int
+
+    def expiry(self, opened_at: datetime, now: datetime) -> datetime:
+        return min(now + self.life, opened_at + self.life_max)
 
 
 class OpenedSession(Concealed, frozen=True):
@@ -60,7 +83,7 @@ class LogOut(Struct, frozen=True):
 class Rotation(Concealed, frozen=True):
     """A requested refresh: generation and hash of the token that was sent, and the hash of the next one.
 
-    *is_genuine*: the token was issued by us, whatever its state is now.
+    *is_genuine*: the token was signed with the key that is in use now, whatever its state is.
     """
 
     session_id: UUID
@@ -71,13 +94,13 @@ class Rotation(Concealed, frozen=True):
 
 
 def open_session(
-    session_id: UUID, user: User, token_hash: bytes, device: Device, now: datetime, life: timedelta
+    session_id: UUID, user: User, token_hash: bytes, device: Device, now: datetime, policy: SessionPolicy
 ) -> Session:
-    return Session(session_id, user.user_id, 1, token_hash, device, now, now, now + life)
+    return Session(session_id, user.user_id, 1, token_hash, device, now, now, policy.expiry(now, now))
 
 
 def rotate(
-    session: Session, rotation: Rotation, now: datetime, life: timedelta
+    session: Session, rotation: Rotation, now: datetime, policy: SessionPolicy
 ) -> tuple[Session, RefreshTokenInvalid | None]:
     """The session after the refresh, and the refusal if there is one. A token that is used again ends its session."""
     if session.revoked_at is not None or session.expires_at <= now:
@@ -87,17 +110,26 @@ def rotate(
             session,
             generation=session.generation + 1,
             token_hash=rotation.next_hash,
+            retired_hashes=(*session.retired_hashes, session.token_hash)[-RETIRED_MAX:],
             rotated_at=now,
-            expires_at=now + life,
+            expires_at=policy.expiry(session.created_at, now),
         ), None
-    if not rotation.is_genuine:
+    # Every one is compared, so that the time does not tell which.
+    matches = [hmac.compare_digest(rotation.token_hash, retired) for retired in session.retired_hashes]
+    if not any(matches) and not rotation.is_genuine:
         return session, RefreshTokenInvalid()
-    repeated = rotation.generation == session.generation - 1 and hmac.compare_digest(
-        rotation.next_hash, session.token_hash
-    )
-    if repeated and now - session.rotated_at <= REFRESH_REPEAT_GRACE:
-        return session, None
+    repeats_last = matches[-1:] == [True] or hmac.compare_digest(rotation.next_hash, session.token_hash)
+    was_last = rotation.generation == session.generation - 1 and repeats_last
+    if was_last and now - session.rotated_at <= REFRESH_REPEAT_GRACE:
+        # The same token again; if the key was rotated in between, another one takes its place.
+        return replace(session, token_hash=rotation.next_hash), None
     return revoke(session, "reused", now), RefreshTokenReused()
+
+
+def supernumerary(open_sessions: Collection[Session], open_max: int) -> list[Session]:
+    """The oldest of a user's sessions that have to end for *open_max* to stay."""
+    newest_first = sorted(open_sessions, key=lambda session: (session.created_at, session.session_id), reverse=True)
+    return newest_first[open_max:]
 
 
 def revoke(session: Session, because: str, now: datetime) -> Session:

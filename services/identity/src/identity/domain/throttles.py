@@ -1,5 +1,7 @@
-"""How many login attempts a window allows. Attempts are counted before the password is verified, so that parallel
-guesses gain nothing; a success resets the count."""
+"""How many attempts a window allows, and how long an account that is guessed at has to wait.
+
+Attempts are counted before the password is verified, so that parallel guesses gain nothing; a success resets the count.
+"""
 
 from datetime import datetime, timedelta
 
@@ -13,6 +15,15 @@ class Throttle(Struct, frozen=True):
     key: bytes
     attempts: int
     window_ends_at: datetime
+    # Of an account: until then every attempt is refused, from wherever it comes.
+    blocked_until: datetime | None = None
+
+
+# An account's attempts are forgotten when nobody has tried for so long.
+ACCOUNT_WINDOW = timedelta(days=1)
+DELAY_FIRST = timedelta(seconds=1)
+# Somebody who guesses all the time gets 96 guesses a day; whoever the account belongs to waits no longer than this.
+DELAY_MAX = timedelta(minutes=15)
 
 
 def admit(throttle: Throttle, attempts_max: int, window: timedelta, now: datetime) -> tuple[Throttle, bool]:
@@ -24,6 +35,19 @@ def admit(throttle: Throttle, attempts_max: int, window: timedelta, now: datetim
     return replace(throttle, attempts=min(throttle.attempts + 1, attempts_max + 1)), allowed
 
 
+def admit_account(throttle: Throttle, free: int, now: datetime) -> tuple[Throttle, bool]:
+    """Count one attempt at an account from anywhere, and whether it is allowed.
+
+    After *free* attempts each allowed one makes the next wait twice as long, up to DELAY_MAX. A refused one changes
+    nothing, so that nobody can keep an account closed by knocking.
+    """
+    if throttle.blocked_until is not None and throttle.blocked_until > now:
+        return throttle, False
+    attempts = 1 if throttle.window_ends_at <= now else throttle.attempts + 1
+    delay = min(DELAY_FIRST * 2 ** min(attempts - free, 20), DELAY_MAX) if attempts > free else None
+    return Throttle(throttle.key, attempts, now + ACCOUNT_WINDOW, now + delay if delay else None), True
+
+
 def retry_after_seconds(throttle: Throttle, now: datetime) -> int:
-    """Whole seconds until the window ends; at least one."""
-    return max(1, -int((now - throttle.window_ends_at) // timedelta(seconds=1)))
+    """Whole seconds until an attempt is allowed again; at least one."""
+    return max(1, -int((now - (throttle.blocked_until or throttle.window_ends_at)) // timedelta(seconds=1)))

@@ -73,12 +73,12 @@ order by session_id for no key update
 _SAVE_SESSIONS = """
 update sessions s
 set generation = c.generation, token_hash = c.token_hash, rotated_at = c.rotated_at, expires_at = c.expires_at,
-    revoked_at = c.revoked_at, revoked_because = c.revoked_because
+    revoked_at = c.revoked_at, revoked_because = c.revoked_because, retired_hashes = c.retired_hashes
 from unnest(
     cast(:session_ids as uuid[]), cast(:generations as int[]), cast(:hashes as bytea[]),
     cast(:rotated as timestamptz[]), cast(:expiries as timestamptz[]), cast(:revoked as timestamptz[]),
-    cast(:reasons as text[]))
-    as c (session_id, generation, token_hash, rotated_at, expires_at, revoked_at, revoked_because)
+    cast(:reasons as text[]), cast(:retired as bytea[]))
+    as c (session_id, generation, token_hash, rotated_at, expires_at, revoked_at, revoked_because, retired_hashes)
 where s.session_id = c.session_id
 """
 _INSERT_REVOCATIONS = """
@@ -92,13 +92,14 @@ insert into login_throttles (key, attempts, window_ends_at)
 select key, 0, :now from unnest(cast(:keys as bytea[])) as row (key) on conflict do nothing
 """
 _LOCK_THROTTLES = """
-select key, attempts, window_ends_at from login_throttles where key = any(cast(:keys as bytea[]))
+select key, attempts, window_ends_at, blocked_until from login_throttles where key = any(cast(:keys as bytea[]))
 order by key for no key update
 """
 _SAVE_THROTTLES = """
-update login_throttles t set attempts = c.attempts, window_ends_at = c.window_ends_at
-from unnest(cast(:keys as bytea[]), cast(:attempts as int[]), cast(:ends as timestamptz[]))
-    as c (key, attempts, window_ends_at)
+update login_throttles t
+set attempts = c.attempts, window_ends_at = c.window_ends_at, blocked_until = c.blocked_until
+from unnest(cast(:keys as bytea[]), cast(:attempts as int[]), cast(:ends as timestamptz[]),
+            cast(:blocked as timestamptz[])) as c (key, attempts, window_ends_at, blocked_until)
 where t.key = c.key
 """
 
@@ -240,6 +241,7 @@ async def save_sessions(tx: Tx, sessions: Sequence[Session]) -> None:
         expiries=[session.expires_at for session in sessions],
         revoked=[session.revoked_at for session in sessions],
         reasons=[session.revoked_because for session in sessions],
+        retired=[b"".join(session.retired_hashes) for session in sessions],
     )
 
 
@@ -274,6 +276,7 @@ async def save_throttles(tx: Tx, throttles: Collection[Throttle]) -> None:
         keys=[throttle.key for throttle in throttles],
         attempts=[throttle.attempts for throttle in throttles],
         ends=[throttle.window_ends_at for throttle in throttles],
+        blocked=[throttle.blocked_until for throttle in throttles],
     )
 
 

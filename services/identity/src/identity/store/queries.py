@@ -45,6 +45,10 @@ select session_id, user_id from sessions
 where session_id = any(cast(:session_ids as uuid[])) and revoked_at is null and expires_at > :now
 """
 _USERS_OF_SESSIONS = "select user_id from sessions where session_id = any(cast(:session_ids as uuid[]))"
+_SESSIONS_OF_USER = """
+select * from sessions where user_id = :user_id and revoked_at is null and expires_at > :now
+order by created_at desc, session_id desc
+"""
 _RECENT_SESSIONS = "select * from sessions where user_id = :user_id order by session_id desc limit :limit"
 
 
@@ -101,6 +105,11 @@ async def recent_sessions(tx: Tx, user_id: UUID, limit: int) -> list[Session]:
     """The newest ones, oldest first."""
     newest_first = await tx.execute(_RECENT_SESSIONS, user_id=user_id, limit=limit)
     return [rows.session(row, tx.sealer) for row in newest_first][::-1]
+
+
+async def sessions_of_user(tx: Tx, user_id: UUID, now: datetime) -> list[Session]:
+    """The user's sessions that are neither ended nor expired, the newest first."""
+    return [rows.session(row) for row in await tx.execute(_SESSIONS_OF_USER, user_id=user_id, now=now)]
 
 
 async def role_names(tx: Tx) -> frozenset[str]:

@@ -7,6 +7,9 @@ from identity.domain.sessions import Device, Session
 from identity.domain.throttles import Throttle
 from identity.domain.users import Access, Profile, Status, User
 
+# Of SHA-256.
+HASH_BYTES = 32
+
 
 def email_index(sealer: Sealer, email: str) -> bytes:
     """What finds a user by *email*, without regard to case."""
@@ -44,7 +47,12 @@ def session(row: Row, sealer: Sealer) -> Session:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         revoked_because=row.revoked_because,
+        retired_hashes=_hashes(bytes(row.retired_hashes)),
     )
+
+
+def _hashes(joined: bytes) -> tuple[bytes, ...]:
+    return tuple(joined[start : start + HASH_BYTES] for start in range(0, len(joined), HASH_BYTES))
 
 
 def revocation(row: Row) -> Revocation:
@@ -60,4 +68,4 @@ def revocation(row: Row) -> Revocation:
 
 
 def throttle(row: Row) -> Throttle:
-    return Throttle(key=row.key, attempts=row.attempts, window_ends_at=row.window_ends_at)
+    return Throttle(row.key, row.attempts, row.window_ends_at, row.blocked_until)

@@ -96,6 +96,14 @@ sessions = Table(
     Column("expires_at", _MOMENT, nullable=False),
     Column("revoked_at", _MOMENT),
     Column("revoked_because", Text, CheckConstraint("(revoked_because is null) = (revoked_at is null)")),
+    # SHA-256 of the tokens before the newest, joined, the oldest first.
+    Column(
+        "retired_hashes",
+        LargeBinary,
+        CheckConstraint("octet_length(retired_hashes) % 32 = 0"),
+        nullable=False,
+        server_default=text("''"),
+    ),
     Index("sessions_of_user", "user_id"),
     postgresql_with={"fillfactor": 70},
 )
@@ -122,5 +130,7 @@ login_throttles = Table(
     Column("key", LargeBinary, CheckConstraint("length(key) = 32"), primary_key=True),
     Column("attempts", Integer, CheckConstraint("attempts >= 0"), nullable=False),
     Column("window_ends_at", _MOMENT, nullable=False),
+    # Of an account, from wherever it is tried.
+    Column("blocked_until", _MOMENT),
     postgresql_with={"fillfactor": 50},
 )

@@ -1,41 +1,56 @@
 """Log in: count the attempt, verify the password, open the session."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from common.client_addresses import client_network
 from msgspec import Struct
 from msgspec.structs import replace
 
 from commdesk.common.v1.events_pb2 import AuditRecorded
-from common import context, outbox
+from common import context, outbox, telemetry
 from common.batching import Batcher
 from common.clock import Clock
 from common.context import Context
-from common.database import Database, retried
-from common.errors import DomainError
+from common.database import Database, Tx, retried
+from common.errors import DomainError, Overloaded
 from common.runtime import Workers
-from identity.domain import throttles, users
+from identity.domain import sessions, throttles, users
 from identity.domain.concealed import Concealed
 from identity.domain.errors import CredentialsInvalid, LoginThrottled, UserInactive
-from identity.domain.sessions import OpenedSession, Session
+from identity.domain.sessions import OpenedSession, Session, SessionPolicy
 from identity.domain.throttles import Throttle
 from identity.domain.users import User
 from identity.passwords import Passwords
 from identity.store import commands, queries
+from identity.use_cases.revocations import save_ended
 from identity.use_cases.sessions import Sessions
 from identity.wire import events
 
+# One transaction's worth; what comes faster is counted, not written.
+FAILURES_WAITING_MAX = 512
+
+_failures_not_audited = telemetry.counter(
+    "identity_login_failures_not_audited_total", "Failed logins that came too fast for the audit log"
+)
+
 
 class LoginPolicy(Struct, frozen=True):
-    """Whose users log in, and how many attempts a window allows: per account and address, and per address."""
+    """Whose users log in, and how many attempts a window allows: per account and address, and per address.
+
+    After *per_account_anywhere* attempts at one account from any addresses, each makes the next wait longer. Of an IPv6
+    address its /64 network counts: whoever has one address there has all of them.
+    """
 
     merchant_id: str
     per_account: int
     per_address: int
+    per_account_anywhere: int
     window: timedelta
+    sessions: SessionPolicy
 
 
 class LoginAttempt(Struct, frozen=True):
@@ -47,11 +62,19 @@ class LoginAttempt(Struct, frozen=True):
 
     @property
     def account_key(self) -> bytes:
-        return _key("account", self.merchant_id, self.email.lower(), self.origin.ip)
+        return throttle_key("account", self.merchant_id, self.email.lower(), client_network(self.origin.ip))
 
     @property
     def address_key(self) -> bytes:
-        return _key("address", self.origin.ip)
+        return throttle_key("address", client_network(self.origin.ip))
+
+    @property
+    def anywhere_key(self) -> bytes:
+        return throttle_key("account", self.merchant_id, self.email.lower())
+
+    @property
+    def keys(self) -> tuple[bytes, bytes, bytes]:
+        return self.account_key, self.address_key, self.anywhere_key
 
 
 class Login(Concealed, frozen=True):
@@ -61,6 +84,13 @@ class Login(Concealed, frozen=True):
     user: User
     session: Session
     new_hash: str | None = None
+
+
+class FailedLogin(Struct, frozen=True):
+    """An attempt with a wrong password; *user_id* is None when there is no such account."""
+
+    attempt: LoginAttempt
+    user_id: UUID | None
 
 
 class Logins:
@@ -75,8 +105,11 @@ class Logins:
         self._attempts: Batcher[LoginAttempt, User | None] = Batcher(
             partial(count_attempts, db, clock, policy), name="login-attempt"
         )
-        self._logins: Batcher[Login, User] = Batcher(partial(open_sessions, db, clock), name="login")
-        self.workers = Workers(batchers=(self._attempts, self._logins))
+        self._logins: Batcher[Login, User] = Batcher(partial(open_sessions, db, clock, policy), name="login")
+        self._failures: Batcher[FailedLogin, None] = Batcher(
+            partial(record_failures, db, clock), name="login-failure", waiting_max=FAILURES_WAITING_MAX
+        )
+        self.workers = Workers(batchers=(self._attempts, self._logins, self._failures))
 
     async def log_in(self, email: str, password: str) -> OpenedSession:
         """Raises UserInvalid, LoginThrottled, CredentialsInvalid (whichever of the two is wrong) or UserInactive."""
@@ -86,12 +119,20 @@ class Logins:
         # Without a user it takes as long: the time does not tell whether the address is known.
         is_right = await self._passwords.verify(user.password_hash if user is not None else None, password)
         if user is None or not is_right:
+            self.record_failure(attempt, user)
             raise CredentialsInvalid("e-mail address or password are wrong")
         is_outdated = self._passwords.is_outdated(user.password_hash)
         new_hash = await self._passwords.hash(password) if is_outdated else None
         session = self._sessions.new(user)
         user = await self._logins.submit(Login(attempt, user, session, new_hash))
         return await self._sessions.issue(user, session)
+
+    def record_failure(self, attempt: LoginAttempt, user: User | None) -> None:
+        """Write a line for the audit log, soon. A flood of them is cut: the throttles' lines stay."""
+        try:
+            self._failures.offer(FailedLogin(attempt, user.user_id if user is not None else None))
+        except Overloaded:
+            _failures_not_audited.of().inc()
 
     async def count_attempt(self, attempt: LoginAttempt) -> User | None:
         """The user of the account, None when there is none. Raises LoginThrottled."""
@@ -108,18 +149,25 @@ async def count_attempts(
     """
     now = clock.now()
     async with db.begin() as tx:
-        keys = {key for attempt in attempts for key in (attempt.account_key, attempt.address_key)}
-        stored = await commands.lock_throttles(tx, keys, now)
+        stored = await commands.lock_throttles(tx, {key for attempt in attempts for key in attempt.keys}, now)
         refusals, audits = [], []
         for attempt in attempts:
             waits = []
             for key, limit in ((attempt.account_key, policy.per_account), (attempt.address_key, policy.per_address)):
-                before = stored.get(key, Throttle(key, 0, now))
+                before = stored[key]
                 stored[key], allowed = throttles.admit(before, limit, policy.window, now)
                 if not allowed:
                     waits.append(throttles.retry_after_seconds(stored[key], now))
                     if before.attempts == limit:
                         audits.append(_throttled_audit(attempt, key, now))
+            # What is refused already is no guess, and must not make the account's owner wait.
+            if not waits:
+                key, free = attempt.anywhere_key, policy.per_account_anywhere
+                stored[key], allowed = throttles.admit_account(stored[key], free, now)
+                if not allowed:
+                    waits.append(throttles.retry_after_seconds(stored[key], now))
+                elif stored[key].attempts == free + 1:
+                    audits.append(_throttled_audit(attempt, key, now))
             refusals.append(_throttled(max(waits)) if waits else None)
         await commands.save_throttles(tx, stored.values())
         emails = {(attempt.merchant_id, attempt.email.lower()) for attempt in attempts}
@@ -132,16 +180,16 @@ async def count_attempts(
 
 
 @retried
-async def open_sessions(db: Database, clock: Clock, logins: Sequence[Login]) -> list[User | DomainError]:
+async def open_sessions(
+    db: Database, clock: Clock, policy: LoginPolicy, logins: Sequence[Login]
+) -> list[User | DomainError]:
     """Open the sessions of those whose password was right and still is, and reset their failed attempts."""
     now = clock.now()
     results: list[User | DomainError] = []
     async with db.begin() as tx:
-        keys = {key for login in logins for key in (login.attempt.account_key, login.attempt.address_key)}
-        stored = await commands.lock_throttles(tx, keys, now)
-        user_ids = {login.user.user_id for login in logins}
-        lock = commands.lock_users if any(login.new_hash for login in logins) else commands.share_users
-        current_users = await lock(tx, user_ids)
+        stored = await commands.lock_throttles(tx, {key for login in logins for key in login.attempt.keys}, now)
+        # Nobody else opens a session of these users meanwhile, so that their number stays within its bound.
+        current_users = await commands.lock_users(tx, {login.user.user_id for login in logins})
         opened: list[Session] = []
         rehashed: dict[UUID, User] = {}
         audits = []
@@ -163,17 +211,53 @@ async def open_sessions(db: Database, clock: Clock, logins: Sequence[Login]) -> 
         await commands.save_throttles(tx, stored.values())
         await commands.save_users(tx, list(rehashed.values()))
         await commands.insert_sessions(tx, opened)
+        await _end_supernumerary(tx, {session.user_id for session in opened}, current_users, policy.sessions, now)
         await outbox.append(tx, audits)
     return results
 
 
+async def _end_supernumerary(
+    tx: Tx, user_ids: Collection[UUID], users: Mapping[UUID, User], policy: SessionPolicy, now: datetime
+) -> None:
+    """End the oldest sessions of users who have more than they may."""
+    by_user: dict[UUID, list[Session]] = {}
+    for session in (await commands.lock_sessions(tx, of_users=user_ids)).values():
+        if session.expires_at > now:
+            by_user.setdefault(session.user_id, []).append(session)
+    ended = [
+        sessions.revoke(session, "too_many", now)
+        for of_user in by_user.values()
+        for session in sessions.supernumerary(of_user, policy.open_max)
+    ]
+    await save_ended(tx, ended, users, now)
+
+
+async def record_failures(db: Database, clock: Clock, failures: Sequence[FailedLogin]) -> list[None]:
+    """A line for the audit log about each."""
+    now = clock.now()
+    async with db.begin() as tx:
+        await outbox.append(
+            tx,
+            [
+                events.login_failed(
+                    failure.attempt.merchant_id,
+                    failure.user_id,
+                    failure.attempt.anywhere_key,
+                    failure.attempt.origin,
+                    now,
+                )
+                for failure in failures
+            ],
+        )
+    return [None] * len(failures)
+
+
 def _forgive(stored: dict[bytes, Throttle], attempt: LoginAttempt) -> None:
     """A success resets the account's attempts, and takes itself off the address's."""
-    account, address = stored.get(attempt.account_key), stored.get(attempt.address_key)
-    if account is not None:
-        stored[account.key] = replace(account, attempts=0)
-    if address is not None:
-        stored[address.key] = replace(address, attempts=max(0, address.attempts - 1))
+    for key in (attempt.account_key, attempt.anywhere_key):
+        stored[key] = replace(stored[key], attempts=0, blocked_until=None)
+    address = stored[attempt.address_key]
+    stored[address.key] = replace(address, attempts=max(0, address.attempts - 1))
 
 
 def _throttled(seconds: int) -> LoginThrottled:
@@ -187,5 +271,6 @@ def _throttled_audit(attempt: LoginAttempt, key: bytes, now: datetime) -> AuditR
     return events.login_throttled(attempt.merchant_id, key, attempt.origin, now)
 
 
-def _key(*parts: str) -> bytes:
+def throttle_key(*parts: str) -> bytes:
+    """What is counted under, as a hash: the table says nothing of whom it is about."""
     return hashlib.sha256("\0".join(parts).encode()).digest()

@@ -52,6 +52,7 @@ class PasswordChanges:
             raise UserNotFound
         others = {user.email, user.profile.name, form.current_password}
         users.check_new_password(form.password, form.confirmation, others)
+        await self._passwords.require_strong(form.password, others)
         if not await self._passwords.verify(user.password_hash, form.current_password):
             raise PasswordWrong("the current password is wrong")
         change = PasswordChange(

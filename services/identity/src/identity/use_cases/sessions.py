@@ -18,8 +18,8 @@ from common.errors import DomainError
 from common.redis import best_effort
 from common.runtime import Workers
 from identity.domain import sessions
-from identity.domain.errors import RefreshTokenInvalid, RefreshTokenReused
-from identity.domain.sessions import Device, LogOut, OpenedSession, Rotation, Session
+from identity.domain.errors import RefreshTokenInvalid, RefreshTokenReused, SessionNotFound
+from identity.domain.sessions import Device, LogOut, OpenedSession, Rotation, Session, SessionPolicy
 from identity.domain.users import User
 from identity.issuer import Issuer
 from identity.store import commands, queries
@@ -38,14 +38,14 @@ class Refresh(Struct, frozen=True):
 class Sessions:
     """Issues the tokens of new and refreshed sessions."""
 
-    def __init__(self, db: Database, redis: Redis, clock: Clock, issuer: Issuer, life: timedelta) -> None:
+    def __init__(self, db: Database, redis: Redis, clock: Clock, issuer: Issuer, policy: SessionPolicy) -> None:
         self._db = db
         self._redis = redis
         self._clock = clock
         self._issuer = issuer
-        self._life = life
+        self._policy = policy
         self._refreshes: Batcher[Refresh, tuple[User, Session]] = Batcher(
-            partial(refresh_sessions, db, clock, life), name="refresh"
+            partial(refresh_sessions, db, clock, policy), name="refresh"
         )
         self.workers = Workers(batchers=(self._refreshes,))
 
@@ -54,7 +54,17 @@ class Sessions:
         origin, session_id = context.current(), ids.new()
         token_hash = self._issuer.refresh_hash(session_id, 1)
         device = Device(origin.ip, origin.user_agent)
-        return sessions.open_session(session_id, user, token_hash, device, self._clock.now(), self._life)
+        return sessions.open_session(session_id, user, token_hash, device, self._clock.now(), self._policy)
+
+    async def list_open(self, user_id: UUID) -> list[Session]:
+        """The user's sessions that have not ended, the newest first."""
+        async with self._db.begin() as tx:
+            return await queries.sessions_of_user(tx, user_id, self._clock.now())
+
+    async def end(self, request: LogOut) -> None:
+        """End one session of the user's own. Raises SessionNotFound."""
+        if await self.log_out(request) == 0:
+            raise SessionNotFound("there is no open session of this id")
 
     async def issue(self, user: User, session: Session) -> OpenedSession:
         """The tokens of a stored session."""
@@ -84,7 +94,7 @@ class Sessions:
 
 @retried
 async def refresh_sessions(
-    db: Database, clock: Clock, life: timedelta, refreshes: Sequence[Refresh]
+    db: Database, clock: Clock, policy: SessionPolicy, refreshes: Sequence[Refresh]
 ) -> list[tuple[User, Session] | DomainError]:
     """Move each session on by one token, or say why not. A token that is used again ends its session."""
     now = clock.now()
@@ -100,7 +110,7 @@ async def refresh_sessions(
             if before is None:
                 results.append(RefreshTokenInvalid())
                 continue
-            after, refusal = sessions.rotate(before, refresh.rotation, now, life)
+            after, refusal = sessions.rotate(before, refresh.rotation, now, policy)
             user = users[after.user_id]
             if after != before:
                 stored[after.session_id] = changed[after.session_id] = after

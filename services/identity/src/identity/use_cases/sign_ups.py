@@ -1,8 +1,10 @@
 """Sign up, and administrators from the command line."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 
+from common.client_addresses import client_network
 from msgspec import Struct
 
 from common import context, ids, outbox
@@ -12,16 +14,17 @@ from common.context import Context
 from common.database import Database, retried
 from common.errors import DomainError
 from common.runtime import Workers
-from identity.domain import users
+from identity.domain import throttles, users
 from identity.domain.changes import AccessChange
 from identity.domain.concealed import Concealed
-from identity.domain.errors import EmailTaken
+from identity.domain.errors import EmailTaken, SignUpsThrottled
 from identity.domain.sessions import OpenedSession, Session
 from identity.domain.users import ADMIN, Access, Profile, SignUpForm, Status, User
 from identity.passwords import Passwords
 from identity.store import commands, queries
 from identity.use_cases.access import change_access
 from identity.use_cases.batches import only
+from identity.use_cases.logins import throttle_key
 from identity.use_cases.sessions import Sessions
 from identity.wire import events
 
@@ -29,10 +32,12 @@ SELF = "self"
 
 
 class SignUpPolicy(Struct, frozen=True):
-    """Whose users sign up, and whether with addresses under .test."""
+    """Whose users sign up, whether with addresses under .test, and how many from one address within *window*."""
 
     merchant_id: str
     test_domains: bool
+    per_address: int
+    window: timedelta
 
 
 class SignUp(Concealed, frozen=True):
@@ -63,18 +68,40 @@ class SignUps:
         self._passwords = passwords
         self._sessions = sessions
         self._policy = policy
+        self._attempts: Batcher[bytes, None] = Batcher(partial(count_sign_ups, db, clock, policy), name="sign-up-count")
         self._batcher: Batcher[SignUp, User] = Batcher(partial(sign_up_users, db, clock), name="sign-up")
-        self.workers = Workers(batchers=(self._batcher,))
+        self.workers = Workers(batchers=(self._attempts, self._batcher))
 
     async def sign_up(self, form: SignUpForm) -> OpenedSession:
-        """Raises UserInvalid, RoleNotSelfService or EmailTaken."""
+        """Raises UserInvalid, RoleNotSelfService, SignUpsThrottled or EmailTaken."""
         form = users.checked_form(form, test_domains=self._policy.test_domains)
+        # Before anything that takes long: hashing is what a flood would use up.
+        await self._attempts.submit(throttle_key("sign-up", client_network(context.current().ip)))
+        await self._passwords.require_strong(form.password, (form.email, form.profile.name))
         password_hash = await self._passwords.hash(form.password)
         roles = frozenset({form.role})
         user = _new_user(self._policy.merchant_id, form, password_hash, form.role, roles, self._clock)
         session = self._sessions.new(user)
         await self._batcher.submit(SignUp(user, session, context.current()))
         return await self._sessions.issue(user, session)
+
+
+@retried
+async def count_sign_ups(
+    db: Database, clock: Clock, policy: SignUpPolicy, keys: Sequence[bytes]
+) -> list[DomainError | None]:
+    """Count each sign-up under its network address; SignUpsThrottled for one too many."""
+    now = clock.now()
+    results: list[DomainError | None] = []
+    async with db.begin() as tx:
+        stored = await commands.lock_throttles(tx, keys, now)
+        for key in keys:
+            stored[key], allowed = throttles.admit(stored[key], policy.per_address, policy.window, now)
+            refusal = SignUpsThrottled("too many sign-ups from this address")
+            refusal.retry_after_seconds = throttles.retry_after_seconds(stored[key], now)
+            results.append(None if allowed else refusal)
+        await commands.save_throttles(tx, stored.values())
+    return results
 
 
 @retried
@@ -120,6 +147,7 @@ async def create_administrator(
     form = users.checked_form(
         SignUpForm(administrator.email, profile, password, password, "USER"), test_domains=policy.test_domains
     )
+    await passwords.require_strong(password, (form.email, form.profile.name))
     roles = frozenset({"USER", ADMIN})
     password_hash = await passwords.hash(password)
     user = _new_user(policy.merchant_id, form, password_hash, ADMIN, roles, clock)

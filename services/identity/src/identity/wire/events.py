@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from uuid import UUID
 
 from commdesk.common.v1.events_pb2 import AuditRecorded
 from commdesk.identity.v1.events_pb2 import AccessRevoked
@@ -44,6 +45,20 @@ def login_throttled(merchant_id: str, key: bytes, origin: Context, now: datetime
     return audit(
         "user.login_throttled",
         ("login_throttle", key.hex()),
+        service=SERVICE,
+        at=now,
+        merchant_id=merchant_id,
+        actor_id="unknown",
+        origin=origin,
+    )
+
+
+def login_failed(merchant_id: str, user_id: UUID | None, key: bytes, origin: Context, now: datetime) -> AuditRecorded:
+    """Somebody did not get in: into an account, or into none, which *key*, a hash, stands for."""
+    resource = ("user", ids.encode("usr", user_id)) if user_id is not None else ("login_throttle", key.hex())
+    return audit(
+        "user.login_failed",
+        resource,
         service=SERVICE,
         at=now,
         merchant_id=merchant_id,

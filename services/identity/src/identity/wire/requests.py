@@ -76,6 +76,11 @@ def log_out(caller: Caller, query: LogOutQuery, origin: Context) -> LogOut:
     return LogOut(user_id=user_id(caller), session_id=session_id(caller), everywhere=query.everywhere, origin=origin)
 
 
+def session_end(caller: Caller, text: str, origin: Context) -> LogOut:
+    """Raises IdInvalid."""
+    return LogOut(user_id=user_id(caller), session_id=ids.decode("ses", text), everywhere=False, origin=origin)
+
+
 def profile_change(caller: Caller, body: ProfileBody) -> ProfileChange:
     return ProfileChange(
         user_id=user_id(caller),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +12,7 @@ from common import grpc_client, ids
 from common.delivery import Timeline, TimelineEntry
 from common.errors import RightsOutdated
 from common.events import micros
+from common.pages import Page
 from identity.domain.revocations import Revocation
 from identity.domain.sessions import OpenedSession, Session
 from identity.domain.users import Status, User
@@ -48,6 +50,18 @@ class SessionView(Struct, frozen=True, rename="camel"):
     refresh_token: str
     expires_in: int
     user: SessionUserView
+
+
+class OpenSessionView(Struct, frozen=True, rename="camel"):
+    """Where a user is logged in. *isCurrent*: the session of the request that asks."""
+
+    session_id: str
+    ip: str
+    user_agent: str
+    created_at: datetime
+    refreshed_at: datetime
+    expires_at: datetime
+    is_current: bool
 
 
 class LogOutView(Struct, frozen=True, rename="camel"):
@@ -119,6 +133,23 @@ def session(opened: OpenedSession) -> SessionView:
         expires_in=int(opened.expires_in.total_seconds()),
         user=SessionUserView(id=user_id(user), email=user.email, name=user.profile.name, type=user.type),
     )
+
+
+def sessions_page(sessions: Iterable[Session], current: UUID | None) -> Page[OpenSessionView]:
+    """All of them: their number is bounded."""
+    items = [
+        OpenSessionView(
+            session_id=ids.encode("ses", session.session_id),
+            ip=session.device.ip,
+            user_agent=session.device.user_agent,
+            created_at=session.created_at,
+            refreshed_at=session.rotated_at,
+            expires_at=session.expires_at,
+            is_current=session.session_id == current,
+        )
+        for session in sessions
+    ]
+    return Page(items, None)
 
 
 def cached_session(session: Session) -> CachedSession:
