@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 from argon2 import Parameters, PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
-from zxcvbn import zxcvbn
+from zxcvbn import zxcvbn  # type: ignore[import-untyped]
 
 from common.errors import Unavailable
 from identity.domain.errors import UserInvalid
