@@ -109,7 +109,8 @@ async def recent_sessions(tx: Tx, user_id: UUID, limit: int) -> list[Session]:
 
 async def sessions_of_user(tx: Tx, user_id: UUID, now: datetime) -> list[Session]:
     """The user's sessions that are neither ended nor expired, the newest first."""
-    return [rows.session(row) for row in await tx.execute(_SESSIONS_OF_USER, user_id=user_id, now=now)]
+    open_rows = await tx.execute(_SESSIONS_OF_USER, user_id=user_id, now=now)
+    return [rows.session(row, tx.sealer) for row in open_rows]
 
 
 async def role_names(tx: Tx) -> frozenset[str]:

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from common.client_addresses import client_network
 from msgspec import Struct
 from msgspec.structs import replace
 
 from commdesk.common.v1.events_pb2 import AuditRecorded
 from common import context, outbox, telemetry
 from common.batching import Batcher
+from common.client_addresses import client_network
 from common.clock import Clock
 from common.context import Context
 from common.database import Database, Tx, retried

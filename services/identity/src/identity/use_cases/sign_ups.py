@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
-from common.client_addresses import client_network
 from msgspec import Struct
 
 from common import context, ids, outbox
 from common.batching import Batcher
+from common.client_addresses import client_network
 from common.clock import Clock
 from common.context import Context
 from common.database import Database, retried
