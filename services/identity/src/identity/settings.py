@@ -19,14 +19,14 @@ class Settings(ServiceSettings):
     token_private_key: Annotated[SecretStr, Secret(length_min=43)] = SecretStr("")
     # Public keys that are retired or not used yet, published beside the current one so that rotation breaks nobody.
     token_public_keys: tuple[str, ...] = ()
-    # How long an access token is valid: 30s to 7d, because it cannot be revoked.
+    # How long an access token is valid: 30s to 7d. Every service remembers for as long what was revoked.
     token_expiry: timedelta = Field(timedelta(minutes=15), validation_alias=AliasChoices("TOKEN_EXPIRY", "TOKEN_LIFE"))
     # A session ends when nobody has refreshed it for this long.
     refresh_expiry: timedelta = Field(
         timedelta(days=30), validation_alias=AliasChoices("REFRESH_EXPIRY", "REFRESH_LIFE")
     )
     # A session ends so long after the login however often it is refreshed.
-    session_expiry: Annotated[timedelta, NoDecode] = timedelta(days=90)
+    session_expiry: timedelta = timedelta(days=90)
     # How many sessions a user has at once; the oldest ends when another begins.
     sessions_max: int = Field(10, ge=1, le=100)
     # Users who sign up or log in belong to this merchant.
@@ -82,7 +82,7 @@ class Settings(ServiceSettings):
     @rule("token_expiry", "refresh_expiry")
     def _expiries_are_sane(self) -> Iterator[str]:
         if not timedelta(seconds=30) <= self.token_expiry <= timedelta(days=7):
-            yield "TOKEN_EXPIRY lies between 30s and 7d: an access token cannot be revoked"
+            yield "TOKEN_EXPIRY lies between 30s and 7d"
         if self.refresh_expiry < self.token_expiry:
             yield "REFRESH_EXPIRY must not be shorter than TOKEN_EXPIRY"
 
