@@ -2,6 +2,8 @@
 
 import hashlib
 import http.client
+import ipaddress
+import json
 import os
 import string
 import sysconfig
@@ -11,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common.services import SERVICES
-from ops import edge_routes
+from ops import edge_certificate, edge_routes
 from ops.ports import Layout
 from ops.private_files import private_folder, write_private
 from ops.processes import Process
@@ -28,9 +30,12 @@ LOCAL_LIMITS = {
     "RATE_AUTH_BURST": "2000",
     "RATE_WEBHOOK_AVERAGE": "20000",
     "RATE_WEBHOOK_BURST": "40000",
-    "CLIENT_IP_DEPTH": "0",
-    "CORS_ORIGINS": "",
+    "IN_FLIGHT": "10000",
+    "IN_FLIGHT_AUTH": "10000",
+    "IN_FLIGHT_WEBHOOK": "10000",
 }
+# What whoever starts the stack says about who stands in front, and about browsers; empty values are Traefik's defaults.
+PASSED_ON = ("RATE_PERIOD", "TRUSTED_PROXY_HOPS", "CORS_ORIGINS", "EDGE_FORCE_HSTS")
 
 
 def prepare(layout: Layout) -> Process:
@@ -38,15 +43,17 @@ def prepare(layout: Layout) -> Process:
     program = Path(sysconfig.get_path("scripts")) / "traefik"
     if not program.is_file():
         raise FileNotFoundError(f"{program} is missing: run `make install`")
-    template = string.Template((layout.root / "traefik" / "static.yml").read_text())
     static = layout.run_dir / "traefik.yml"
-    write_private(static, template.substitute(static_values(layout, os.environ)))
+    write_private(static, static_configuration(layout, os.environ))
     dynamic = private_folder(layout.run_dir / DYNAMIC)
     texts = (edge_routes.configuration(), (layout.root / "traefik" / "dynamic.yml").read_text())
     for name, text in zip(("routes.yml", "dynamic.yml"), texts, strict=True):
         write_private(dynamic / name, text)
-    # Traefik reads its routes when it starts: with other routes it has another environment, so it is started again.
-    digest = {"EDGE_ROUTES_SHA256": hashlib.sha256("".join(texts).encode()).hexdigest()}
+    if layout.tls:
+        edge_certificate.issue(layout)
+    # Traefik reads its files when it starts: with others it has another environment, so it is started again.
+    read = "".join([static.read_text(), *texts])
+    digest = {"EDGE_CONFIGURATION_SHA256": hashlib.sha256(read.encode()).hexdigest()}
     return Process(
         name="edge",
         command=(str(program), f"--configFile={static}"),
@@ -54,13 +61,31 @@ def prepare(layout: Layout) -> Process:
     )
 
 
+def static_configuration(layout: Layout, environ: Mapping[str, str]) -> str:
+    """static.yml with its names filled in; with TLS, static-tls.yml in its place."""
+    folder = layout.root / "traefik"
+    values = static_values(layout, environ)
+    tls = string.Template((folder / "static-tls.yml").read_text()).substitute(values) if layout.tls else ""
+    return string.Template((folder / "static.yml").read_text()).substitute(values, EDGE_TLS_ENTRY_POINT=tls)
+
+
 def static_values(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
+    trusted, announcing = (_networks(environ.get(name, "")) for name in ("TRUSTED_PROXIES", "PROXY_PROTOCOL_FROM"))
     return {
         "EDGE_ADDRESS": f"127.0.0.1:{layout.port('edge')}",
+        "EDGE_TLS_ADDRESS": f"127.0.0.1:{layout.port('edge-tls')}",
         "EDGE_METRICS_ADDRESS": f"127.0.0.1:{layout.port('edge-metrics')}",
         "EDGE_DYNAMIC_DIRECTORY": str(layout.run_dir / DYNAMIC),
         "EDGE_LOG_LEVEL": environ.get("EDGE_LOG_LEVEL", "WARN"),
+        "EDGE_TRUSTED_PROXIES": json.dumps(trusted),
+        "EDGE_PROXY_PROTOCOL": json.dumps({"trustedIPs": announcing}) if announcing else "null",
+        "EDGE_REDIRECTIONS": "{ entryPoint: { to: websecure, scheme: https } }" if layout.tls else "null",
     }
+
+
+def _networks(text: str) -> list[str]:
+    """Comma-separated networks; raises ValueError for what is none."""
+    return [str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip()]
 
 
 def environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
@@ -70,6 +95,9 @@ def environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
     return {
         **services,
         **limits,
+        **{name: environ.get(name, "") for name in PASSED_ON},
+        "EDGE_TLS_CERTIFICATE": str(edge_certificate.files(layout).certificate) if layout.tls else "",
+        "EDGE_TLS_KEY": str(edge_certificate.files(layout).key) if layout.tls else "",
         # One core is plenty for it, and two would fight the fleet for both.
         "GOMAXPROCS": environ.get("EDGE_GOMAXPROCS", "1"),
         # Collect garbage a quarter as often: its heap is small, its garbage per request is not.

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from common.http_server import Route
+from common.http_server import Route, edge_errors, status_of
 from common.route_tables import HEALTH, health_routes, route_tables
 from common.services import SERVICES, ListedService
 from ops.ports import ROOT
@@ -24,15 +24,21 @@ HEADER = """\
 PREFIX = "/api/v1/"
 # The same path by the address that older clients know; the middleware `alias` rewrites it.
 ALIASED = "/(?:api/v1|v1/api)/"
-# By rate limit: the priority of its routers and the middlewares in front of the service.
+# By rate limit: the priority of its routers, and the middlewares from the client to the service. {service} is that
+# service; its error pages come from another one.
 PRIORITIES = {"webhook": 300, "sign_in": 200, "page": 150, "api": 100}
+_CORS = '{{ if env "CORS_ORIGINS" }}cors, {{ end }}'
 MIDDLEWARES = {
     # Webhooks are signed, come from servers and in floods: no browser asks for them.
-    "webhook": "[alias, security-headers, webhook-rate]",
-    "sign_in": '[alias, security-headers, {{ if env "CORS_ORIGINS" }}cors, {{ end }}auth-rate]',
-    "page": "[page-headers, rate]",
-    "api": '[alias, security-headers, {{ if env "CORS_ORIGINS" }}cors, {{ end }}rate]',
+    "webhook": "security-headers, webhook-rate, webhook-in-flight, errors-{service}, webhook-body, alias",
+    "sign_in": f"security-headers, {_CORS}auth-rate, auth-in-flight, gzip, errors-{{service}}, body, alias",
+    "page": "page-headers, rate, in-flight, errors-{service}",
+    "api": f"security-headers, {_CORS}rate, in-flight, gzip, errors-{{service}}, body, alias",
+    "nowhere": f"security-headers, {_CORS}rate, in-flight, errors-{{service}}, nowhere",
 }
+# What the edge answers by itself once a request is routed. On other statuses the middleware would replace what services
+# say, Retry-After included: the limiters' 429 stays Traefik's own.
+STATUSES = [f'"{status_of(error)}"' for error in edge_errors.EDGE_ERRORS]
 # Added where a path of one service is a special case of another's, as webhooks/cashfree is of webhooks/{webhookId}.
 SPECIAL = 50
 
@@ -45,11 +51,18 @@ class Router(Struct, frozen=True):
     rate_limit: str
     priority: int
     paths: tuple[str, ...]
+    """None = whatever no other router takes."""
     methods: tuple[str, ...] = ()
     """Only these; empty = all, so that a service itself refuses a method that a path does not take."""
 
     @property
+    def middlewares(self) -> str:
+        return MIDDLEWARES[self.rate_limit].replace("{service}", self.service)
+
+    @property
     def rule(self) -> str:
+        if not self.paths:
+            return "PathPrefix(`/`)"
         aliased = [pattern(path.removeprefix(PREFIX)) for path in self.paths if path.startswith(PREFIX)]
         rules = [f"Path(`{path}`)" for path in self.paths if not path.startswith(PREFIX)]
         if aliased:
@@ -93,7 +106,8 @@ def routers(tables: Mapping[str, Sequence[Route[Any]]]) -> list[Router]:
                     )
     assert all(owners[path] == router.service for router in made for path in router.paths)
     health = tuple(sorted(row.path for row in health_routes()))
-    made.append(Router("health", HEALTH, "api", 1, health))
+    made.append(Router("health", HEALTH, "api", 10, health))
+    made.append(Router("nowhere", HEALTH, "nowhere", 1, ()))
     return sorted(made, key=lambda router: -router.priority)
 
 
@@ -130,11 +144,25 @@ def render(made: Sequence[Router]) -> str:
             f'      rule: "{router.rule}"'.replace("\\", "\\\\"),
             f"      priority: {router.priority}",
             f"      service: {router.service}",
-            f"      middlewares: {MIDDLEWARES[router.rate_limit]}",
+            f"      middlewares: [{router.middlewares}]",
+        ]
+    names = {router.service for router in made}
+    services = [row for name, row in SERVICES.items() if name in names]
+    lines.append(
+        "\n  # Where Traefik itself refuses, or has no answer of the service, another service words the error."
+    )
+    lines.append("  middlewares:")
+    for service in services:
+        other = next(row for row in reversed(services) if row != service)
+        lines += [
+            f"    errors-{service.name}:",
+            "      errors:",
+            f"        status: [{', '.join(STATUSES)}]",
+            f"        service: {other.name}",
+            f'        query: "{edge_errors.PREFIX}/{{status}}"',
         ]
     lines.append("\n  services:")
-    names = {router.service for router in made}
-    for service in (row for name, row in SERVICES.items() if name in names):
+    for service in services:
         lines += [
             f"    {service.name}:",
             "      loadBalancer:",

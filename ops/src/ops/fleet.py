@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from common.services import SERVICES
 from common.settings import RETRY_SCHEDULE_MS
-from ops import internal_tls, pgbouncer
+from ops import edge_certificate, internal_tls, pgbouncer
 from ops.credentials import OPERATOR, Credentials
 from ops.ports import Layout
 from ops.processes import Process
@@ -24,6 +24,7 @@ PASSED_ON = (
     "LOG_LEVEL",
     "RETRY_SCHEDULE_MS",
     "POOL_SIZE",
+    "TRUSTED_PROXY_HOPS",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "TRACE_SAMPLE_RATIO",
     "WEBHOOK_WINDOW_SECONDS",
@@ -159,6 +160,8 @@ def sandbox(layout: Layout, credentials: Credentials, environ: Mapping[str, str]
             "CASHFREE_APP_ID": credentials.words["cashfree_app_id"],
             "CASHFREE_SECRET_KEY": credentials.words["cashfree_secret_key"],
             "PYTHONUNBUFFERED": "1",
+            # Its webhooks go to the edge.
+            **({"SSL_CERT_FILE": str(edge_certificate.files(layout).authority)} if layout.tls else {}),
         },
         # Payment asks it, and goes before it for no longer than it takes to ask.
         nice=min(SERVICES["payment"].nice, _nice_working_off(environ)),
@@ -181,6 +184,7 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
         "run_dir": str(layout.run_dir),
         "port_base": layout.port_base,
         "edge_url": layout.edge_url,
+        "edge_ca": str(edge_certificate.files(layout).authority) if layout.tls else "",
         "edge_metrics_url": f"http://127.0.0.1:{layout.port('edge-metrics')}/metrics",
         "sandbox_url": layout.sandbox_url,
         "mail_url": layout.mail_url,

@@ -1,6 +1,7 @@
 """How an operator's tool talks to a running fleet: the edge, the sandbox, the mail inbox, and gRPC with its own key."""
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -141,7 +142,9 @@ async def connect(layout: Layout) -> AsyncIterator[FleetClient]:
     public = {name: key["public"] for name, key in description["service_keys"].items()}
     tokens = ServiceTokens(operator["name"], operator["private"], public)
     timeout = aiohttp.ClientTimeout(total=60)
-    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
+    trusted = ssl.create_default_context(cafile=description.get("edge_ca") or None)
+    connector = aiohttp.TCPConnector(limit=0, ssl=trusted)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
         client = FleetClient(description, http, tokens)
         try:
             yield client

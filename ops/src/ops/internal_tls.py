@@ -37,17 +37,17 @@ def authority_file(layout: Layout) -> Path:
 def prepare(layout: Layout, services: Iterable[str]) -> None:
     """Make the authority and a certificate for each of *services*, unless they are there."""
     private_folder(folder(layout))
-    authority = _authority(layout)
+    issuer = authority(layout)
     for service in services:
         if not (folder(layout) / f"{service}.pem").exists():
-            _write(authority.issue_cert(service), folder(layout), service)
+            write(issuer.issue_cert(service), folder(layout), service)
 
 
 def prepare_engine(layout: Layout, home: Path, user: str | None) -> Certificate:
     """A certificate for an engine in its own *home*, readable by its account."""
     private_folder(folder(layout))
     if not (home / "server.pem").exists():
-        _write(_authority(layout).issue_cert(*ENGINE_NAMES), home, "server", user)
+        write(authority(layout).issue_cert(*ENGINE_NAMES), home, "server", user)
     write_private(home / "authority.pem", authority_file(layout).read_text(), user)
     return home / "server.pem", home / "server.key", home / "authority.pem"
 
@@ -69,14 +69,14 @@ def secured(variables: Mapping[str, str], layout: Layout, service: str) -> dict[
 
 
 def _secured_url(url: str, layout: Layout) -> str:
-    authority = str(authority_file(layout))
+    trusted = str(authority_file(layout))
     match urlsplit(url).scheme:
         case "postgresql":
-            return _with(url, {"sslmode": "verify-full", "sslrootcert": authority})
+            return _with(url, {"sslmode": "verify-full", "sslrootcert": trusted})
         case "amqp":
-            return _with(url, {"cafile": authority}, "amqps", layout.port("rabbitmq-tls"))
+            return _with(url, {"cafile": trusted}, "amqps", layout.port("rabbitmq-tls"))
         case "redis":
-            return _with(url, {"ssl_ca_certs": authority}, "rediss", layout.port("redis-tls"))
+            return _with(url, {"ssl_ca_certs": trusted}, "rediss", layout.port("redis-tls"))
         case _:
             return url
 
@@ -88,7 +88,8 @@ def _with(url: str, parameters: dict[str, str], scheme: str = "", port: int = 0)
     return urlunsplit((scheme or parts.scheme, address, parts.path, query, ""))
 
 
-def _authority(layout: Layout) -> trustme.CA:
+def authority(layout: Layout) -> trustme.CA:
+    """The stack's own, made when it is first asked for."""
     certificate, key = authority_file(layout), folder(layout) / "authority.key"
     if certificate.exists() and key.exists():
         return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
@@ -98,7 +99,8 @@ def _authority(layout: Layout) -> trustme.CA:
     return made
 
 
-def _write(issued: trustme.LeafCert, into: Path, name: str, user: str | None = None) -> None:
+def write(issued: trustme.LeafCert, into: Path, name: str, user: str | None = None) -> None:
+    """Key and certificate as *name*.key and *name*.pem, readable by *user* alone."""
     chain = b"".join(part.bytes() for part in issued.cert_chain_pems)
     write_private(into / f"{name}.key", issued.private_key_pem.bytes().decode(), user)
     write_private(into / f"{name}.pem", chain.decode(), user)

@@ -29,6 +29,8 @@ PORT_OFFSETS = {
     "mail": 9,
     "sandbox": 10,
     "rabbitmq-prometheus": 11,
+    # With TLS=on.
+    "edge-tls": 12,
     # With POOLER=on and INTERNAL_TLS=on.
     "pgbouncer": 14,
     "rabbitmq-tls": 15,
@@ -44,17 +46,20 @@ class Layout(Struct, frozen=True):
     root: Path = ROOT
     detours: Mapping[str, int] = {}
     """Other ports at which the services, and they alone, reach an engine or the sandbox: those of a fault proxy."""
+    tls: bool = False
+    """Whether the edge speaks TLS, and HTTP only to send clients there."""
 
     @classmethod
     def from_environment(cls) -> Self:
         """The stack that RUN_DIR and PORT_BASE name; a stack that was started before keeps its own port base."""
         run_dir = Path(os.environ.get("RUN_DIR") or ROOT / ".run").expanduser().absolute()
+        tls = os.environ.get("TLS", "").lower() in ("1", "on", "true", "yes")
         if os.environ.get("PORT_BASE"):
-            return cls(run_dir, int(os.environ["PORT_BASE"]))
+            return cls(run_dir, int(os.environ["PORT_BASE"]), tls=tls)
         try:
-            return cls(run_dir, int(json.loads((run_dir / "stack.json").read_text())["port_base"]))
+            return cls(run_dir, int(json.loads((run_dir / "stack.json").read_text())["port_base"]), tls=tls)
         except (OSError, ValueError, KeyError):
-            return cls(run_dir, DEFAULT_PORT_BASE)
+            return cls(run_dir, DEFAULT_PORT_BASE, tls=tls)
 
     def port(self, name: str) -> int:
         return self.port_base + PORT_OFFSETS[name]
@@ -71,7 +76,7 @@ class Layout(Struct, frozen=True):
 
     @property
     def edge_url(self) -> str:
-        return f"http://127.0.0.1:{self.port('edge')}"
+        return f"https://127.0.0.1:{self.port('edge-tls')}" if self.tls else f"http://127.0.0.1:{self.port('edge')}"
 
     @property
     def sandbox_url(self) -> str:

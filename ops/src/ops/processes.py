@@ -52,6 +52,8 @@ def supervisor_config(
                 f"childlogdir={_escaped(run_dir / 'logs')}",
                 # The broker and the edge want many sockets; this is the limit that all of them inherit.
                 f"minfds={files_max}",
+                # Logs hold addresses and ids: nobody reads them but their owner and its group.
+                "umask=027",
                 *(["user=root"] if as_root else []),
                 "",
             ]

@@ -336,7 +336,8 @@ def _run(name: str, arguments: list[str], *, environment: dict[str, str], logs: 
     """Run Python with `arguments` to its end, its output in the logs. Raises StackFailed with the end of that."""
     log = logs / f"{name}.log"
     basics = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
-    with log.open("w") as output:
+    log.unlink(missing_ok=True)
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "w") as output:
         code = subprocess.call(
             [sys.executable, *arguments],
             env={**basics, **environment},

@@ -96,6 +96,8 @@ class Supervisor:
             MARK: str(self._run_dir),
         }
         config = self._run_dir / "supervisord.conf"
+        # It opens its own log before it sets its umask.
+        self._run_dir.joinpath("logs", "supervisord.log").touch(mode=0o640)
         subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
             env=environment,

@@ -10,6 +10,7 @@ from common.http_server import Call, Empty, Route
 from common.route_tables import route_tables
 from ops import edge_routes
 from ops.edge_routes import FILE, Router, routers
+from ops.ports import ROOT
 
 
 async def answer(call: Call) -> Empty:
@@ -27,7 +28,7 @@ def chosen(made: Sequence[Router], method: str, path: str) -> Router | None:
             continue
         regexps = re.findall(r"PathRegexp\(`(.*?)`\)", router.rule)
         paths = re.findall(r"[^p]Path\(`(.*?)`\)", " " + router.rule)
-        if path in paths or any(re.search(regexp, path) for regexp in regexps):
+        if not router.paths or path in paths or any(re.search(regexp, path) for regexp in regexps):
             return router
     return None
 
@@ -60,16 +61,43 @@ def test_every_route_reaches_its_service_under_its_limit_also_by_the_alias() -> 
         "/",
     ],
 )
-def test_what_no_service_serves_is_not_routed(path: str) -> None:
-    assert chosen(routers(route_tables()), "GET", path) is None
+def test_what_no_service_serves_goes_nowhere(path: str) -> None:
+    router = chosen(routers(route_tables()), "GET", path)
+    assert router is not None
+    assert router.name == "nowhere"
+    assert router.middlewares.endswith("nowhere")  # so that a service is asked for no path of the client's
 
 
-def test_health_is_shown_and_figures_are_not() -> None:
+def test_health_is_shown_and_what_is_behind_it_is_not() -> None:
     made = routers(route_tables())
-    for path in ("/health", "/health/ready", "/health/database", "/health/queues", "/health/redis"):
-        router = chosen(made, "GET", path)
-        assert router is not None
-        assert router.service == "payment"
+    router = chosen(made, "GET", "/health")
+    assert router is not None
+    assert (router.name, router.service) == ("health", "payment")
+    inside = [f"/health/{name}" for name in ("ready", "database", "queues", "redis")]
+    assert {router.name for path in inside if (router := chosen(made, "GET", path))} == {"nowhere"}
+
+
+def test_bodies_are_let_through_up_to_what_the_services_read() -> None:
+    text = (ROOT / "traefik" / "dynamic.yml").read_text()
+    limits = {
+        name: int(size)
+        for name, size in re.findall(r" ([a-z-]*body):\n +buffering: { maxRequestBodyBytes: (\d+)", text)
+    }
+    for table in route_tables().values():
+        for each in table:
+            if each.body is not None:
+                middleware = re.search(r"([a-z-]*body)\b", edge_routes.MIDDLEWARES[each.rate_limit])
+                assert middleware is not None, each.path
+                assert each.body_bytes_max <= limits[middleware[1]], each.path
+
+
+def test_errors_of_the_edge_are_worded_by_another_service() -> None:
+    text = edge_routes.configuration()
+    pairs = re.findall(r"errors-([a-z-]+):\n.*\n.*status: (.*)\n +service: ([a-z-]+)\n", text)
+    assert len(pairs) > 3
+    for service, statuses, other in pairs:
+        assert service != other
+        assert statuses == '["413", "502", "504"]'
 
 
 @pytest.mark.parametrize(

@@ -79,5 +79,23 @@ def test_the_edge_is_given_every_variable_that_its_configuration_asks_for() -> N
     asked = set(re.findall(r'env "([A-Z_]+)"', text))
     assert asked
     assert asked <= edge.environment(LAYOUT, {}).keys()
-    named = set(re.findall(r"\$\{([A-Z_]+)\}", (ROOT / "traefik/static.yml").read_text()))
-    assert named == edge.static_values(LAYOUT, {}).keys()
+    static = "".join((ROOT / "traefik" / name).read_text() for name in ("static.yml", "static-tls.yml"))
+    named = set(re.findall(r"\$\{([A-Z_]+)\}", static))
+    assert named == edge.static_values(LAYOUT, {}).keys() | {"EDGE_TLS_ENTRY_POINT"}
+
+
+def test_proxies_in_front_are_networks() -> None:
+    given = {"TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7", "PROXY_PROTOCOL_FROM": "2001:db8::/32"}
+    values = edge.static_values(LAYOUT, given)
+    assert json.loads(values["EDGE_TRUSTED_PROXIES"]) == ["10.0.0.0/8", "192.0.2.7/32"]
+    assert json.loads(values["EDGE_PROXY_PROTOCOL"]) == {"trustedIPs": ["2001:db8::/32"]}
+    for wrong in ("everybody", "10.0.0.1/8", "1.2.3"):
+        with pytest.raises(ValueError):
+            edge.static_values(LAYOUT, {"TRUSTED_PROXIES": wrong})
+
+
+def test_edge_and_services_count_the_same_proxies(credentials: Credentials) -> None:
+    given = {"TRUSTED_PROXY_HOPS": "2"}
+    assert edge.environment(LAYOUT, given)["TRUSTED_PROXY_HOPS"] == "2"
+    for name in SERVICES:
+        assert fleet.service_environment(LAYOUT, credentials, name, given)["TRUSTED_PROXY_HOPS"] == "2"

@@ -29,8 +29,9 @@ _ERRORS_INTRODUCTION = """\
 
 Over HTTP an error is `{"success": false, "error": {code, message, fields?, requestId}}`, over gRPC a status with the
 code in the trailer `error-code`. The kind decides the status; the code is for programs. Where waiting helps,
-`Retry-After` says how long. HTTP itself has three statuses more: 405 `method_not_allowed`, 408 `body_too_slow` and 415
-`unsupported_media_type`. `internal_error` (500) is a mistake of ours."""
+`Retry-After` says how long. Some errors have a status of their own: 405 `method_not_allowed`,
+408 `body_too_slow`, 415 `unsupported_media_type` and `content_encoding_unsupported`, 502 `service_unreachable` and 504
+`service_timed_out`, which are the edge's. `internal_error` (500) is a mistake of ours."""
 _API_INTRODUCTION = """\
 # API
 
@@ -41,8 +42,10 @@ The same as [openapi.json](openapi.json), to read. A running stack serves it at 
 
 {description}
 
-Every endpoint may also answer 429 (rate limit), 500 `internal_error`, 502 and 504 (the edge), and 503 with
-`Retry-After`. Those that need an access token (`Authorization: Bearer …`) answer 401 without a valid one."""
+Every endpoint may also answer 400 `request_invalid` (a header that is repeated, a parameter that is not known) and
+`request_malformed`, 408 `body_too_slow`, 413 `body_too_large`, 429 (rate limit), 499 (too slow), 500 `internal_error`,
+502 `service_unreachable` and 504 `service_timed_out` (the edge), and 503 with `Retry-After`. Those that need an access
+token (`Authorization: Bearer …`) answer 401 without a valid one."""
 
 
 def service_routes() -> dict[str, list[Route[Any]]]:
@@ -135,7 +138,7 @@ def _codes(operation: Json, document: Json) -> str:
     """The codes of 4xx beyond those that every endpoint has, by status."""
     parts = []
     for status, response in operation["responses"].items():
-        if status in ("401", "429") or not status.startswith("4"):
+        if status in ("401", "429", "499") or not status.startswith("4"):
             continue
         content = resolved_response(response, document).get("content")
         if content is None:

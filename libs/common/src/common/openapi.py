@@ -18,7 +18,15 @@ from common.database import DatabaseUnavailable
 from common.errors import DomainError, Overloaded, RequestInvalid
 from common.grpc_client import CalleeFailed, CalleeUnavailable
 from common.http_server import BodyTooLarge, Route, RouteNotFound, UnsupportedMediaType, status_of
-from common.http_server.error_responses import BodyTooSlow, RoleMissing, Stopping
+from common.http_server.error_responses import (
+    BodyTooSlow,
+    ContentEncodingUnsupported,
+    RequestMalformed,
+    RoleMissing,
+    ServiceTimedOut,
+    ServiceUnreachable,
+    Stopping,
+)
 from common.http_server.requests import INTEGER_MAX
 from common.idempotency import (
     KEY_LENGTH_MAX,
@@ -35,8 +43,17 @@ _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 Json = dict[str, Any]
 
-# What every endpoint may answer whatever it does.
-_ALWAYS: Sequence[type[DomainError]] = (
+# What every endpoint may answer whatever is asked of it: a header that is repeated, a parameter that nobody knows, what
+# is no HTTP; a body that is too large or too slow, wanted or not; and what the edge says when it gets no answer.
+_OF_HTTP: Sequence[type[DomainError]] = (
+    RequestInvalid,
+    RequestMalformed,
+    BodyTooLarge,
+    BodyTooSlow,
+    ServiceUnreachable,
+    ServiceTimedOut,
+)
+_UNAVAILABLE: Sequence[type[DomainError]] = (
     Overloaded,
     Stopping,
     DatabaseUnavailable,
@@ -56,7 +73,8 @@ _IDEMPOTENCY_KEY: Json = {
     "in": "header",
     "description": (
         "The same request under the same key gets the first answer again, for 24 hours; another request under it is "
-        "refused. Without it, every request is a new one."
+        "refused. Without it, every request is a new one. `X-Idempotency-Key` is another spelling of it; only one of "
+        "them may be sent."
     ),
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX, "pattern": r"^[\x20-\x7e]+$"},
 }
@@ -82,12 +100,11 @@ _ERROR: Json = {
         },
     },
 }
-# What the edge answers itself, without a request id, before or instead of a service.
-_EDGE: Mapping[str, Json] = {
-    "502": {"description": "The service cannot be reached. What was asked may have happened: ask for its status."},
-    "504": {"description": "The request or its answer took too long. What was asked may have happened."},
-}
 _PATH_REFUSED = "The edge refuses encoded slashes and control characters in a path, without a body."
+_TOO_SLOW: Json = {
+    "description": "The edge waited 15 seconds for the rest of the request. Nothing of it has reached a service.",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
 _RATE_LIMITED = (
     "More requests than the edge lets through from one address, as plain text, or a limit of the service's own as JSON."
 )
@@ -144,7 +161,7 @@ def encoded(openapi: Json) -> bytes:
 
 def errors_of(route: Route[Any]) -> list[type[DomainError]]:
     """Every DomainError that *route* may answer with: the row's own and those that its other columns imply."""
-    errors: list[type[DomainError]] = [*_ALWAYS]
+    errors: list[type[DomainError]] = [*_OF_HTTP, *_UNAVAILABLE]
     if not route.public:
         errors += [TokenMissing, TokenInvalid, TokenExpired]
     if route.roles:
@@ -152,13 +169,11 @@ def errors_of(route: Route[Any]) -> list[type[DomainError]]:
     if _PARAMETER.search(route.path):
         errors.append(RouteNotFound)
     if route.body is not None:
-        errors += [BodyTooLarge, BodyTooSlow]
+        errors.append(ContentEncodingUnsupported)
         if route.body is not bytes:
-            errors += [RequestInvalid, UnsupportedMediaType]
-    if route.query is not None:
-        errors.append(RequestInvalid)
-        if "cursor" in route.query.__struct_fields__:
-            errors.append(CursorInvalid)
+            errors.append(UnsupportedMediaType)
+    if route.query is not None and "cursor" in route.query.__struct_fields__:
+        errors.append(CursorInvalid)
     if route.idempotent:
         errors += [IdempotencyKeyInvalid, IdempotencyKeyReused, IdempotencyKeyInFlight]
     return [*dict.fromkeys([*errors, *route.errors])]
@@ -209,6 +224,7 @@ def _parameters(route: Route[Any], schema_of: Mapping[Any, Json]) -> list[Json]:
             if "description" in schema:
                 parameter["description"] = schema["description"]
             parameters.append({**parameter, "schema": _without_null(schema)})
+    parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in route.headers]
     if route.idempotent:
         parameters.append(_IDEMPOTENCY_KEY)
     return parameters
@@ -255,15 +271,15 @@ def _responses(route: Route[Any], schema_of: Mapping[Any, Json]) -> Json:
             responses[str(status)] = refused
     responses["500"] = _INTERNAL_ERROR
     if _PARAMETER.search(route.path):
-        refused = responses.setdefault("400", {"description": "", "headers": dict(_HEADERS)})
-        refused["description"] = "\n".join(filter(None, [_PATH_REFUSED, refused["description"]]))
+        responses["400"]["description"] = f"{_PATH_REFUSED}\n{responses['400']['description']}"
     responses["429"] = _rate_limited(responses.get("429"))
+    responses["499"] = _TOO_SLOW
     shared = _shared_responses()
     named = {
         status: next(
             ({"$ref": f"#/components/responses/{name}"} for name, each in shared.items() if each == response), response
         )
-        for status, response in {**responses, **_EDGE}.items()
+        for status, response in responses.items()
     }
     return dict(sorted(named.items()))
 
@@ -284,14 +300,15 @@ def _shared_responses() -> Json:
         "AccessTokenRefused": _error_response([TokenMissing, TokenInvalid, TokenExpired]),
         "BodyTooLarge": _error_response([BodyTooLarge]),
         "BodyTooSlow": _error_response([BodyTooSlow]),
-        "EdgeTimedOut": _EDGE["504"],
-        "EdgeUnconnected": _EDGE["502"],
+        "EdgeGaveUp": _TOO_SLOW,
+        "EdgeTimedOut": _error_response([ServiceTimedOut]),
+        "EdgeUnconnected": _error_response([ServiceUnreachable]),
         "InternalError": _INTERNAL_ERROR,
         "RateLimited": _rate_limited(None),
-        "RequestInvalid": _error_response([RequestInvalid]),
+        "RequestInvalid": _error_response([RequestInvalid, RequestMalformed]),
         "RoleMissing": _error_response([RoleMissing]),
-        "Unavailable": _error_response(_ALWAYS),
-        "UnsupportedMediaType": _error_response([UnsupportedMediaType]),
+        "Unavailable": _error_response(_UNAVAILABLE),
+        "UnsupportedMediaType": _error_response([ContentEncodingUnsupported, UnsupportedMediaType]),
     }
 
 

@@ -140,6 +140,7 @@ class Process:
             self._checks(),
             metrics=self._settings.prometheus_enabled,
             in_flight_max=self._settings.in_flight_max,
+            trusted_proxy_hops=self._settings.trusted_proxy_hops,
             in_flight=self._in_flight,
         )
         self._http = await http_server.serve_http(

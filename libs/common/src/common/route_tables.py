@@ -11,7 +11,7 @@ from common.http_server import Route, ServerConfig
 from common.http_server.health import operational_routes
 from common.services import SERVICES, ListedService
 
-# The service whose health pages the edge shows.
+# The service whose health page the edge shows.
 HEALTH = "payment"
 
 
@@ -39,8 +39,8 @@ def route_table(service: ListedService) -> list[Route[Any]]:
 
 
 def health_routes() -> list[Route[Any]]:
-    """The health pages that the edge shows, of the one service that it asks for them."""
-    return [row for row in operational_routes(ServerConfig(HEALTH)) if row.path.startswith("/health")]
+    """The health page that the edge shows, of the one service that it asks for it; the others stay inside."""
+    return [row for row in operational_routes(ServerConfig(HEALTH)) if row.path == "/health"]
 
 
 def route_tables() -> dict[str, list[Route[Any]]]:

@@ -159,6 +159,9 @@ class ServiceSettings(BaseSettings):
     # What sealed data is looked up by is hashed with it: base64 of 32 bytes, the same in every service, never changed.
     blind_index_key: Annotated[SecretStr, Secret(length_min=32)] = SecretStr("")
 
+    # How many proxies of ours stand between clients and this service, each appending to X-Forwarded-For: 1 is the edge
+    # alone, 2 the edge behind a load balancer that appends too.
+    trusted_proxy_hops: int = Field(1, ge=0, le=8)
     # How many HTTP requests are answered at once; beyond it 503 and Retry-After.
     in_flight_max: int = Field(2_000, ge=1)
     # The waits of an event that cannot be handled yet, in milliseconds, comma-separated and growing: after each failed

@@ -85,6 +85,10 @@ async def hook(call: Call[bytes]) -> dict[str, int]:
     return {"bytes": len(call.body)}
 
 
+async def hook_of_a_gateway(call: Call[bytes]) -> str:
+    return "taken"
+
+
 async def fails(call: Call) -> str:
     raise RuntimeError("secret detail: password=hunter2")
 
@@ -107,6 +111,7 @@ async def erase(call: Call) -> str:
 
 
 async def headers(call: Call) -> Encoded:
+    """Answers in another format, with headers of its own."""
     return Encoded(b"<p>", 202, {"Cache-Control": "max-age=5", "X-Key": call.idempotency_key}, "text/html")
 
 
@@ -273,15 +278,74 @@ async def test_a_streamed_body_over_the_limit_is_refused_early():
     assert (await client().post("/hook", content=b"x" * 1_000)).json()["data"] == {"bytes": 1_000}
 
 
-async def test_a_slow_body_is_given_up(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("common.http_server.requests.BODY_SECONDS_MAX", 0.05)
+@pytest.mark.parametrize("pauses", [[5.0], [0.0, 5.0], [0.02] * 250])
+async def test_a_slow_body_is_given_up_from_its_first_byte_on(monkeypatch: pytest.MonkeyPatch, pauses: list[float]):
+    monkeypatch.setattr("common.http_server.requests.BODY_SECONDS_MAX", 0.1)
 
     async def slow() -> AsyncIterator[bytes]:
-        yield b"x"
-        await asyncio.sleep(5)
-        yield b"x"
+        for pause in pauses:
+            await asyncio.sleep(pause)
+            yield b"x"
 
+    started = asyncio.get_running_loop().time()
     await refusal(await client().post("/hook", content=slow()), 408, "body_too_slow")
+    assert asyncio.get_running_loop().time() - started < 1
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "nonsense", ""])
+async def test_an_encoded_body_is_refused_by_name(encoding: str):
+    for path, headers in (("/orders", JSON), ("/hook", {})):
+        response = await client().post(path, content=b"{}", headers={**headers, "content-encoding": encoding})
+        await refusal(response, 415, "content_encoding_unsupported")
+        assert response.headers["accept-encoding"] == "identity"
+    plain = {**JSON, "content-encoding": "identity"}
+    assert (await client().post("/orders", json={"amount": {"minor": 1}}, headers=plain)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Authorization", "Content-Type", "Idempotency-Key", "X-Idempotency-Key", "X-Request-Id", "X-Correlation-Id",
+     "Traceparent", "User-Agent", "X-Device-Id"],
+)  # fmt: skip
+@pytest.mark.parametrize("values", [("a", "b"), ("same", "same")])
+async def test_a_header_with_one_meaning_is_given_once(name: str, values: tuple[str, str]):
+    device = Route("GET", "/device", anybody, answer=str, public=True, headers=("X-Device-Id",))
+    base = [("host", "x"), ("user-agent", "t")] if name != "User-Agent" else [("host", "x")]
+    async with client(None, device) as http:
+        http.headers.clear()
+        for method, path in (("GET", "/headers"), ("POST", "/hook"), ("GET", "/orders"), ("GET", "/device")):
+            lines = [*base, (name, values[0]), (name.lower(), values[1])]
+            error = await refusal(await http.request(method, path, headers=lines), 400, "request_invalid")
+            assert error["fields"] == {name: "is given more than once"}
+
+
+async def test_a_header_that_is_a_list_or_is_not_read_may_come_twice():
+    for name in ("Accept", "Cookie", "X-Forwarded-For", "Via", "X-Of-Somebody"):
+        lines = [(name, "192.0.2.1"), (name, "192.0.2.2"), ("authorization", "Bearer user")]
+        response = await client().get("/orders/7", headers=lines)
+        assert response.status_code == 200, name
+        assert response.json()["data"]["ip"] == ("192.0.2.2" if name == "X-Forwarded-For" else "192.0.2.9")
+
+
+async def test_both_spellings_of_the_idempotency_key_are_one_header():
+    async with client() as http:
+        assert (await http.get("/headers", headers={"X-Idempotency-Key": "k-2"})).headers["x-key"] == "k-2"
+        for other in ("k-1", "k-2"):
+            both = {"X-Idempotency-Key": "k-2", "Idempotency-Key": other}
+            await refusal(await http.get("/headers", headers=both), 400, "request_invalid")
+        response = await http.get("/headers", headers={"X-Idempotency-Key": "a" * 256})
+        await refusal(response, 400, "idempotency_key_invalid")
+
+
+async def test_a_parameter_that_nobody_reads_is_refused():
+    async with client() as http:
+        for query in ("debug=1", "a", "=", "%00", "a=1&a=2", "x" * 5_000):
+            error = await refusal(await http.get(f"/orders/7?{query}", headers=USER), 400, "request_invalid")
+            assert list(error["fields"].values()) == ["is not known"]
+        assert (await http.get("/health?probe=1")).status_code == 200  # whoever probes
+        hook = Route("POST", "/gateway", hook_of_a_gateway, body=bytes, answer=str, public=True, rate_limit="webhook")
+        async with client(None, hook) as gateway:  # whatever address an operator gave
+            assert (await gateway.post("/gateway?account=1", content=b"x")).status_code == 200
 
 
 async def test_the_query_is_read_and_refused_alike():
@@ -429,6 +493,9 @@ async def test_the_context_is_the_requests_and_ends_with_it():
     nonsense = await client().get("/orders/7", headers=USER | {"x-forwarded-for": "1.1.1.1, <script>"})
     assert nonsense.json()["data"]["ip"] == "192.0.2.9"
     assert (await client().get("/orders/7", headers=USER)).json()["data"]["ip"] == "192.0.2.9"
+    for hops, seen in ((0, "192.0.2.9"), (1, "203.0.113.7"), (2, "6.6.6.6"), (5, "6.6.6.6")):
+        async with client(ServerConfig("wallet", Auth(), trusted_proxy_hops=hops)) as http:
+            assert (await http.get("/orders/7", headers=forwarded)).json()["data"]["ip"] == seen
     assert context.current() == context.EMPTY
 
 
@@ -445,7 +512,7 @@ async def test_health_pages_tell_what_the_checks_say():
 
     checks = {"database": well, "redis": ill, "queues": well}
     async with client(ServerConfig("wallet", Auth(), checks)) as http:
-        assert (await http.get("/health")).json()["data"] == {"status": "up", "service": "wallet"}
+        assert (await http.get("/health")).json()["data"] == {"status": "up"}
         ready = await http.get("/health/ready")
         assert ready.status_code == 200
         assert ready.json()["data"]["checks"]["redis"] == {"status": "down", "problem": "ConnectionError"}
@@ -491,6 +558,53 @@ async def test_too_many_requests_at_once_are_told_to_wait_and_probes_are_not():
         gate.set()
         assert [(await task).status_code for task in waiting] == [200] * 3
         assert (await http.get("/orders", headers=USER)).status_code == 200
+
+
+async def test_a_request_whose_body_has_not_come_takes_no_place():
+    gate, sent = asyncio.Event(), asyncio.Event()
+
+    async def late() -> AsyncIterator[bytes]:
+        sent.set()
+        await gate.wait()
+        yield b"x"
+
+    async with client(ServerConfig("wallet", Auth(), in_flight_max=1)) as http:
+        waiting = [asyncio.create_task(http.post("/hook", content=late())) for _ in range(20)]
+        await sent.wait()
+        assert (await http.post("/hook", content=b"abc")).json()["data"] == {"bytes": 3}
+        gate.set()
+        assert {(await task).status_code for task in waiting} == {200}
+
+
+async def test_a_body_that_comes_during_overload_is_refused_after_it_came():
+    gate, body_gate = asyncio.Event(), asyncio.Event()
+
+    async def late() -> AsyncIterator[bytes]:
+        await body_gate.wait()
+        yield b"x"
+
+    async with client(ServerConfig("wallet", Auth(), in_flight_max=1), held_by(gate)) as http:
+        posting = asyncio.create_task(http.post("/hook", content=late()))
+        await asyncio.sleep(0.02)
+        holding = asyncio.create_task(http.get("/held"))
+        await asyncio.sleep(0.02)
+        body_gate.set()
+        await refusal(await posting, 503, "overloaded")
+        gate.set()
+        assert (await holding).status_code == 200
+
+
+async def test_the_edge_finds_the_words_for_its_own_errors():
+    async with client() as http:
+        for status, code in (
+            (413, "body_too_large"),
+            (502, "service_unreachable"),
+            (504, "service_timed_out"),
+        ):
+            response = await http.get(f"/edge/errors/{status}", headers={"x-request-id": "req-9"})
+            assert (await refusal(response, status, code))["requestId"] == "req-9"
+        await refusal(await http.get("/edge/errors/500"), 404, "route_not_found")
+        await refusal(await http.get("/edge/nowhere"), 404, "route_not_found")
 
 
 def test_a_type_that_lets_unknown_fields_pass_is_a_bug():

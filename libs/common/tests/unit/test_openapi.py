@@ -150,20 +150,32 @@ def codes(document: dict[str, Any], operation: dict[str, Any], status: str) -> l
 def test_every_answer_is_in_it(document: dict[str, Any]):
     create = document["paths"]["/orders"]["post"]
     assert {*create["responses"]} == {
-        *("201", "202", "400", "401", "408", "409", "413", "415", "422", "429", "500", "502", "503", "504"),
+        *("201", "202", "400", "401", "408", "409", "413", "415", "422", "429", "499", "500", "502", "503", "504"),
     }
-    assert codes(document, create, "400") == ["idempotency_key_invalid", "limit_exceeded", "request_invalid"]
+    assert codes(document, create, "400") == [
+        "idempotency_key_invalid",
+        "limit_exceeded",
+        "request_invalid",
+        "request_malformed",
+    ]
+    assert codes(document, create, "502") == ["service_unreachable"]
+    assert codes(document, create, "504") == ["service_timed_out"]
     assert codes(document, create, "401") == ["token_expired", "token_invalid", "token_missing"]
     assert codes(document, create, "202") == ["order_unresolved"]
     assert codes(document, create, "500") == ["internal_error"]
-    assert codes(document, document["paths"]["/orders"]["get"], "400") == ["cursor_invalid", "request_invalid"]
+    assert codes(document, document["paths"]["/orders"]["get"], "400") == [
+        "cursor_invalid",
+        "request_invalid",
+        "request_malformed",
+    ]
     cancel = document["paths"]["/orders/{orderId}"]["delete"]
     assert codes(document, cancel, "403") == ["role_missing"]
     assert codes(document, cancel, "404") == ["order_not_found", "route_not_found"]
     assert codes(document, cancel, "409") == ["order_closed"]
     assert cancel["responses"]["400"]["description"].startswith("The edge refuses")
     hook = document["paths"]["/hooks"]["post"]
-    assert not {"401", "403", "404", "415"} & {*hook["responses"]}
+    assert not {"401", "403", "404"} & {*hook["responses"]}
+    assert codes(document, hook, "415") == ["content_encoding_unsupported"]
 
 
 def test_waiting_helps_where_retry_after_says_so(document: dict[str, Any]):

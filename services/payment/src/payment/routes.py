@@ -38,6 +38,7 @@ from payment.wire.views import CreatedView, PaymentView, PublicView, VerifiedVie
 
 PREFIX = "/api/v1/payments"
 
+_CREATE_HEADERS = ("X-Device-Id",)
 _CREATE_ERRORS = (
     CurrencyUnknown,
     errors.AmountInvalid,
@@ -89,9 +90,9 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
     create = partial(create_payment, use_cases.create, db.sealer, rules=use_cases.customer_rules)
     return [
         Route("POST", f"{PREFIX}/create", create, body=CreateBody, answer=CreatedView, status=201,
-              idempotent=True, errors=_CREATE_ERRORS, operation_id="createPaymentByVerb"),
+              headers=_CREATE_HEADERS, idempotent=True, errors=_CREATE_ERRORS, operation_id="createPaymentByVerb"),
         Route("POST", PREFIX, create, body=CreateBody, answer=CreatedView, status=201,
-              idempotent=True, errors=_CREATE_ERRORS),
+              headers=_CREATE_HEADERS, idempotent=True, errors=_CREATE_ERRORS),
         Route("POST", f"{PREFIX}/verify", partial(verify_payment, db, use_cases.verification), body=VerifyBody,
               answer=VerifiedView, errors=_VERIFY_ERRORS),
         Route("GET", f"{PREFIX}/history", partial(list_payments, db), query=HistoryQuery, answer=Page[PaymentView],

@@ -10,7 +10,7 @@ from common.batching import Batcher
 from common.runtime import Job, Resources, Service, Workers
 from gateways.registry import webhook_sources
 from webhook_ingest import consumers, routes, use_cases
-from webhook_ingest.domain import SourcePolicy, Stored, Webhook
+from webhook_ingest.domain import Stored, Webhook
 from webhook_ingest.settings import Settings
 from webhook_ingest.store.personal_data import personal_data
 from webhook_ingest.use_cases import Receiver, Refusals
@@ -23,8 +23,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
     db, clock, accounts = resources.db, resources.clock, settings.gateway_accounts
     batcher = Batcher[Webhook, Stored](partial(use_cases.store_webhooks, db), name="store_webhooks")
     refusals = Refusals()
-    policy = SourcePolicy(settings.webhook_window, settings.trusted_proxy_hops)
-    receiver = Receiver(batcher, clock, webhook_sources(accounts, resources.guards), policy, refusals)
+    sources = webhook_sources(accounts, resources.guards)
+    receiver = Receiver(batcher, clock, sources, settings.webhook_window, refusals)
     yield Service(
         http=routes.routes(receiver, {account.gateway: account.id for account in accounts}),
         subscriptions=consumers.subscriptions(),

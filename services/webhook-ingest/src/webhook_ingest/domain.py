@@ -3,7 +3,7 @@
 import hashlib
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from itertools import islice
@@ -48,15 +48,6 @@ REFUSALS: Final = (
     WebhookTooOld,
     WebhookSourceRefused,
 )
-
-
-class SourcePolicy(msgspec.Struct, frozen=True):
-    """How far a delivery's age and its sender's address are believed."""
-
-    # How long ago a webhook may have been signed.
-    window: timedelta
-    # How many proxies of ours stand in front, each appending the address that it saw.
-    proxy_hops: int
 
 
 class Status(StrEnum):
@@ -157,15 +148,6 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _storable(value: str) -> str:
     return value[:HEADER_CHARACTERS_MAX].replace("\0", "")
-
-
-def client_address(peer: str, forwarded_for: str, proxy_hops: int) -> str:
-    """The caller's address, when *proxy_hops* proxies of ours stand in front and each appends the peer that it saw.
-
-    What stands further left in X-Forwarded-For was written by the caller and proves nothing.
-    """
-    addresses = [part.strip() for part in forwarded_for.split(",") if part.strip()] + [peer]
-    return addresses[max(len(addresses) - 1 - proxy_hops, 0)]
 
 
 def check_source(address: str, allowed: Sequence[Network]) -> None:

@@ -10,8 +10,6 @@ from gateways.registry import GatewaySettings
 class Settings(GatewaySettings):
     # How old a webhook may be by its own time, in seconds; an older one is refused.
     webhook_window_seconds: int = Field(86_400, ge=60, le=7 * 86_400)
-    # How many proxies of ours stand in front: Traefik.
-    trusted_proxy_hops: int = Field(1, ge=0, le=8)
     # How long the raw bodies and headers of webhooks are kept, in days; what was read from them stays.
     webhook_bodies_keep_days: int = Field(90, ge=7)
     # HTTP requests that are answered at once: two batches, one that is written and one that fills. A caller beyond them

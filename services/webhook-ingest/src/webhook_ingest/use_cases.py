@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from loguru import logger
@@ -16,7 +17,7 @@ from common.sealing import WEBHOOK_BODY
 from gateways import GatewayAccountNotFound
 from gateways.verification import WebhookSource
 from webhook_ingest import domain
-from webhook_ingest.domain import REFUSALS, Report, SourcePolicy, Status, Stored, Webhook
+from webhook_ingest.domain import REFUSALS, Report, Status, Stored, Webhook
 from webhook_ingest.store import commands, queries
 from webhook_ingest.store.queries import Moment
 from webhook_ingest.wire import events
@@ -86,20 +87,22 @@ class Refusals:
 
 
 class Receiver:
-    """Verifies deliveries and stores them in batches. *sources*: who may send webhooks, by account id."""
+    """Verifies deliveries and stores them in batches. *sources*: who may send webhooks, by account id; *window*: how
+    long ago a webhook may have been signed.
+    """
 
     def __init__(
         self,
         batcher: Batcher[Webhook, Stored],
         clock: Clock,
         sources: Mapping[str, WebhookSource],
-        policy: SourcePolicy,
+        window: timedelta,
         refusals: Refusals,
     ) -> None:
         self._batcher = batcher
         self._clock = clock
         self._sources = sources
-        self._policy = policy
+        self._window = window
         self._refusals = refusals
 
     async def receive(self, delivery: Delivery) -> Stored:
@@ -126,11 +129,9 @@ class Receiver:
         source = self._sources.get(delivery.account_id)
         if source is None or source.account.gateway != delivery.gateway:
             raise GatewayAccountNotFound("no such account at this gateway")
-        forwarded_for = delivery.headers.get("x-forwarded-for", "")
-        address = domain.client_address(delivery.peer, forwarded_for, self._policy.proxy_hops)
-        domain.check_source(address, source.account.webhook_networks)
+        domain.check_source(delivery.address, source.account.webhook_networks)
         now = self._clock.now()
-        signature = source.verify(delivery.headers, delivery.body, now, self._policy.window)
+        signature = source.verify(delivery.headers, delivery.body, now, self._window)
         return Webhook(
             webhook_id=ids.new(),
             gateway=delivery.gateway,

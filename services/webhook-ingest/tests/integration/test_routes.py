@@ -25,7 +25,7 @@ from gateways import GatewayAccount
 from gateways.registry import webhook_sources
 from webhook_ingest import routes, use_cases
 from webhook_ingest.__main__ import service
-from webhook_ingest.domain import BODY_BYTES_MAX, SourcePolicy, Stored, Webhook
+from webhook_ingest.domain import BODY_BYTES_MAX, Stored, Webhook
 from webhook_ingest.settings import Settings
 from webhook_ingest.use_cases import Receiver, Refusals
 
@@ -61,7 +61,7 @@ async def replica(settings: Settings, resources: Resources, serve: Serve) -> Asy
 def batching_with(batcher: Batcher[Webhook, Stored], account: GatewayAccount, clock: FakeClock) -> Service:
     """The endpoints over another batcher than the service's own."""
     sources = webhook_sources([account], Guards.all())
-    receiver = Receiver(batcher, clock, sources, SourcePolicy(timedelta(days=1), proxy_hops=1), Refusals())
+    receiver = Receiver(batcher, clock, sources, timedelta(days=1), Refusals())
     return Service(http=routes.routes(receiver, {account.gateway: account.id}), workers=[Workers(batchers=(batcher,))])
 
 

@@ -12,13 +12,16 @@ from typing import Any
 
 from loguru import logger
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common import context, ids, logs, telemetry
+from common.client_addresses import client_address
 from common.context import Context
 from common.errors import DomainError, Overloaded
 from common.http_server.configuration import ServerConfig
+from common.http_server.edge_errors import edge_error_routes
 from common.http_server.error_responses import (
     MethodNotAllowed,
     RoleMissing,
@@ -27,26 +30,25 @@ from common.http_server.error_responses import (
     error_response,
     internal_error_response,
 )
+from common.http_server.headers import HeaderReader, forwarded_for, is_request_id
 from common.http_server.health import operational_routes
-from common.http_server.routing import CALLER, Route
+from common.http_server.routing import CALLER, Call, Route
 from common.tokens import TokenMissing
 
 USER_AGENT_LENGTH_MAX = 256
 # The client went away before the answer (nginx's number for it).
 _CLIENT_CLOSED = 499
-_TOO_MANY = Overloaded("too many requests at once")
+_TOO_MANY = "too many requests at once"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-_request_id = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
-_ip = re.compile(r"[0-9A-Fa-f:.]{2,45}").fullmatch
 _requests = telemetry.counter("http_requests_total", "Requests answered", ["method", "route", "status"])
 _refused = telemetry.counter("http_requests_refused_total", "Requests answered 503 because too many were in flight")
 _seconds = telemetry.histogram("http_request_duration_seconds", "Time to answer", ["method", "route"])
 
 
 def app(routes: Sequence[Route[Any]], config: ServerConfig) -> ASGIApp:
-    """The ASGI application of a service: *routes*, the health pages and /metrics."""
-    return _Application([*routes, *operational_routes(config)], config)
+    """The ASGI application of a service: *routes*, the health pages, /metrics and the edge's error pages."""
+    return _Application([*routes, *operational_routes(config), *edge_error_routes()], config)
 
 
 class _Routes:
@@ -101,6 +103,7 @@ class _Application:
         self._routes = _Routes(routes)
         self._config = config
         self._in_flight = config.in_flight
+        self._headers = HeaderReader(name for route in routes for name in route.headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -114,7 +117,7 @@ class _Application:
         started, started_ns = time.perf_counter(), time.time_ns()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = headers.get(b"x-request-id", b"").decode("latin-1")
-        if not _request_id(request_id):
+        if not is_request_id(request_id):
             request_id = str(ids.new())
         if self._in_flight.count >= self._config.in_flight_max and not self._routes.is_operational(scope["path"]):
             await self._refuse(scope, receive, send, request_id)
@@ -123,12 +126,11 @@ class _Application:
         parent = headers.get(b"traceparent", b"").decode("latin-1")
         now = Context(
             request_id=request_id,
-            correlation_id=correlation_id if _request_id(correlation_id) else request_id,
+            correlation_id=correlation_id if is_request_id(correlation_id) else request_id,
             traceparent=telemetry.traceparent_for(parent),
-            ip=_client_ip(scope, headers),
+            ip=self._client_address(scope, headers),
             user_agent=headers.get(b"user-agent", b"").decode("latin-1")[:USER_AGENT_LENGTH_MAX],
         )
-        self._in_flight.count += 1
         with context.bind(now):
             status, template, operational = _CLIENT_CLOSED, "unmatched", False
             code = ""
@@ -136,9 +138,11 @@ class _Application:
                 try:
                     route, scope["path_params"] = self._routes.find(scope["method"], scope["path"])
                     template, operational = route.path, route.operational
+                    self._headers.repeated(scope["headers"], headers)
                     if not operational and not route.public:
                         await self._admit(route, scope, headers)
-                    response = await route.handle(scope, receive, headers)
+                    call = await route.read(scope, receive, headers)
+                    response = await self._respond(route, call)
                 except DomainError as error:
                     code = error.code
                     response = error_response(error, request_id)
@@ -155,7 +159,6 @@ class _Application:
                 response.raw_headers.append((b"x-request-id", request_id.encode()))
                 await response(scope, receive, send)
             finally:
-                self._in_flight.count -= 1
                 method = scope["method"] if template != "unmatched" or scope["method"] in _METHODS else "other"
                 seconds = time.perf_counter() - started
                 _requests.of(method, template, str(status)).inc()
@@ -172,15 +175,33 @@ class _Application:
                         failed=status >= 500,
                     )
 
+    async def _respond(self, route: Route[Any], call: Call[Any, Any]) -> Response:
+        """The answer of *route*. Only now that all of the request is here does it take one of the places, and it gives
+        the place back before a slow client reads the answer. Raises Overloaded when there is none.
+        """
+        if self._in_flight.count >= self._config.in_flight_max and not route.operational:
+            _refused.of().inc()
+            raise Overloaded(_TOO_MANY)
+        self._in_flight.count += 1
+        try:
+            return await route.respond(call)
+        finally:
+            self._in_flight.count -= 1
+
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Before anything is read or made: during overload, a refusal must cost next to nothing."""
-        response = error_response(_TOO_MANY, request_id)
+        response = error_response(Overloaded(_TOO_MANY), request_id)
         response.raw_headers.append((b"x-request-id", request_id.encode()))
         await response(scope, receive, send)
         _refused.of().inc()
         if logs.enabled(logs.INFO):
-            fields = {"status": response.status_code, "code": _TOO_MANY.code, "requestId": request_id}
+            fields = {"status": response.status_code, "code": Overloaded.code, "requestId": request_id}
             logs.line(logs.INFO, "common.http_server", "too many requests in flight", fields)
+
+    def _client_address(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+        client = scope.get("client")
+        forwarded = forwarded_for(scope["headers"], headers)
+        return client_address(client[0] if client else "", forwarded, self._config.trusted_proxy_hops)
 
     async def _admit(self, route: Route[Any], scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Say who is calling, in the scope and in the context. Raises Unauthenticated or RoleMissing."""
@@ -213,17 +234,6 @@ def _log(method: str, template: str, status: int, seconds: float, code: str) -> 
         if code:
             fields["code"] = code
         logs.line(level, "common.http_server", f"{method} {template} {status}", fields)
-
-
-def _client_ip(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
-    """The address that our own proxy saw: the last entry, which a client cannot write; else the peer's."""
-    forwarded = headers.get(b"x-forwarded-for")
-    if forwarded is not None:
-        seen = forwarded.rpartition(b",")[2].strip().decode("latin-1")
-        if _ip(seen):
-            return seen
-    client = scope.get("client")
-    return client[0] if client else ""
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

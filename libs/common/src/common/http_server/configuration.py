@@ -33,5 +33,8 @@ class ServerConfig(msgspec.Struct, frozen=True):
     user_tokens: Authenticator | None = None
     checks: Mapping[str, Check] = msgspec.field(default_factory=dict)
     metrics: bool = True
+    # How many requests whose bodies have been read are answered at once.
     in_flight_max: int = IN_FLIGHT_MAX
+    # How many proxies of ours stand in front, each appending the address that it saw to X-Forwarded-For.
+    trusted_proxy_hops: int = 1
     in_flight: InFlight = msgspec.field(default_factory=InFlight)

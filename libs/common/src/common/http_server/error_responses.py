@@ -22,12 +22,22 @@ class UnsupportedMediaType(InvalidArgument):
     fix = "Send the body as JSON with the header `Content-Type: application/json`."
 
 
+class ContentEncodingUnsupported(UnsupportedMediaType):
+    fix = "Send the body as it is, without the header Content-Encoding."
+
+
+class RequestMalformed(InvalidArgument):
+    """What came is no HTTP request: its first line, its headers or the framing of its body cannot be read."""
+
+    fix = "Send a well-formed HTTP/1.1 request; the connection is closed."
+
+
 class BodyTooLarge(TooLarge):
     fix = "Send a smaller body; the limit is in the message."
 
 
 class BodyTooSlow(InvalidArgument):
-    fix = "Send the whole body without pauses."
+    fix = "Send the whole request without pauses."
 
 
 class RouteNotFound(NotFound):
@@ -49,6 +59,18 @@ class Stopping(Unavailable):
     fix = "Send the same request again after Retry-After, with the same idempotency key."
 
 
+class ServiceUnreachable(Unresolved):
+    """The edge got no answer from the service."""
+
+    fix = "What was asked may have happened: ask for its status, or send it again with the same idempotency key."
+
+
+class ServiceTimedOut(Unresolved):
+    """The edge waited for the request or its answer for as long as it waits."""
+
+    fix = "What was asked may have happened: ask for its status, or send it again with the same idempotency key."
+
+
 HTTP_STATUS: dict[type[DomainError], int] = {
     InvalidArgument: 400,
     NotFound: 404,
@@ -65,7 +87,13 @@ HTTP_STATUS: dict[type[DomainError], int] = {
 assert HTTP_STATUS.keys() == set(KINDS), "every kind of error needs an HTTP status"
 
 # The errors of HTTP itself that have a status of their own.
-_TRANSPORT_STATUS: dict[type[DomainError], int] = {UnsupportedMediaType: 415, MethodNotAllowed: 405, BodyTooSlow: 408}
+_TRANSPORT_STATUS: dict[type[DomainError], int] = {
+    UnsupportedMediaType: 415,
+    MethodNotAllowed: 405,
+    BodyTooSlow: 408,
+    ServiceUnreachable: 502,
+    ServiceTimedOut: 504,
+}
 
 
 def status_of(error: DomainError) -> int:
@@ -86,7 +114,9 @@ def error_response(error: DomainError, request_id: str) -> EncodedResponse:
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowed):
         headers["allow"] = error.allow
-    if isinstance(error, TooLarge | BodyTooSlow):
+    if isinstance(error, ContentEncodingUnsupported):
+        headers["accept-encoding"] = "identity"
+    if isinstance(error, TooLarge | BodyTooSlow | RequestMalformed):
         headers["connection"] = "close"  # the rest of the body is not worth reading
     return EncodedResponse(encode({"success": False, "error": described}), status_of(error), headers)
 

@@ -22,8 +22,9 @@ class Unhealthy(Unavailable):
 
 
 class AliveView(msgspec.Struct, frozen=True):
+    """No more than that: the page is public."""
+
     status: str
-    service: str
 
 
 class ReadyView(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ def operational_routes(config: ServerConfig) -> list[Route[Any]]:
 
     async def read_health(call: Call) -> AliveView:
         """Whether the process is alive."""
-        return AliveView("up", config.service)
+        return AliveView("up")
 
     async def read_readiness(call: Call) -> ReadyView:
         """Whether all parts work that the service cannot do without."""

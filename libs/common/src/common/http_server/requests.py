@@ -17,12 +17,18 @@ from starlette.types import Message, Receive
 
 from common import times
 from common.errors import RequestInvalid
-from common.http_server.error_responses import BodyTooLarge, BodyTooSlow, UnsupportedMediaType
+from common.http_server.error_responses import (
+    BodyTooLarge,
+    BodyTooSlow,
+    ContentEncodingUnsupported,
+    UnsupportedMediaType,
+)
 
 # As ASGI gives them, made a mapping: names in lower case.
 Headers: TypeAlias = Mapping[bytes, bytes]
 
 BODY_BYTES_MAX = 65_536
+# From the end of the headers to the last byte of the body.
 BODY_SECONDS_MAX = 10.0
 # A peer that is still writing when we hang up loses our answer to the reset, so a body that is declared too large is
 # read away, up to this much and this long; a peer that sends more gets the reset.
@@ -54,21 +60,19 @@ class Query(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename="cam
 
 
 def bytes_reader(limit_bytes: int) -> Callable[[Receive, Headers], Awaitable[bytes]]:
-    """Reads a body's bytes. Raises BodyTooLarge before it holds more than *limit_bytes*, BodyTooSlow."""
+    """Reads a body's bytes. Raises BodyTooLarge before it holds more than *limit_bytes*, BodyTooSlow, and
+    ContentEncodingUnsupported for a compressed one.
+    """
 
     async def read(receive: Receive, headers: Headers) -> bytes:
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise ContentEncodingUnsupported("the body must not be compressed or encoded")
         declared = headers.get(b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
             if int(declared) <= DISCARDED_BYTES_MAX:
                 await _discard(receive)
             raise BodyTooLarge(f"the body is larger than {limit_bytes} bytes")
-        message = await _message(receive)
-        chunk: bytes = message.get("body", b"")
-        if len(chunk) > limit_bytes:
-            raise BodyTooLarge(f"the body is larger than {limit_bytes} bytes")
-        if not message.get("more_body", False):
-            return chunk
-        return await _rest(receive, chunk, limit_bytes)
+        return await _bounded(receive, limit_bytes)
 
     return read
 
@@ -101,6 +105,13 @@ def json_reader(struct: type[T], limit_bytes: int = BODY_BYTES_MAX) -> Callable[
         return body
 
     return read
+
+
+def no_query(raw: bytes) -> None:
+    """For endpoints without parameters. Raises RequestInvalid when there are some."""
+    if raw:
+        name = raw.partition(b"&")[0].partition(b"=")[0].decode("latin-1")
+        raise RequestInvalid("this takes no parameters", **{_shown(name) or "query": "is not known"})
 
 
 def query_reader(struct: type[T]) -> Callable[[bytes], T]:
@@ -166,20 +177,21 @@ def _is_json(content_type: bytes) -> bool:
     )
 
 
-async def _rest(receive: Receive, first: bytes, limit_bytes: int) -> bytes:
-    received = bytearray(first)
+async def _bounded(receive: Receive, limit_bytes: int) -> bytes:
+    """All of a body, its first chunk included, within the limits of size and time."""
+    received = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
-            more = True
-            while more:
+            while True:
                 message = await _message(receive)
-                received += message.get("body", b"")
-                more = message.get("more_body", False)
-                if len(received) > limit_bytes:
+                chunk: bytes = message.get("body", b"")
+                if len(received) + len(chunk) > limit_bytes:
                     raise BodyTooLarge(f"the body is larger than {limit_bytes} bytes")
+                if not message.get("more_body", False):
+                    return bytes(received + chunk) if received else chunk
+                received += chunk
     except TimeoutError:
         raise BodyTooSlow(f"the body took longer than {BODY_SECONDS_MAX:.0f} seconds") from None
-    return bytes(received)
 
 
 async def _discard(receive: Receive) -> None:

@@ -17,7 +17,7 @@ from typing_extensions import TypeVar
 
 from common import context, idempotency
 from common.context import Context
-from common.errors import DomainError
+from common.errors import DomainError, RequestInvalid
 from common.http_server import requests
 from common.http_server.requests import BODY_BYTES_MAX, Headers
 from common.http_server.responses import EncodedResponse, encode, enveloped
@@ -30,11 +30,15 @@ B = TypeVar("B", default=None)
 Q = TypeVar("Q", default=None)
 A = TypeVar("A", default=Any)
 
-# What answers a request once its caller is admitted.
-Handle = Callable[[Scope, Receive, Headers], Awaitable[Response]]
+# Reads a request whose caller is admitted, to its last byte; and answers one that was read.
+Read = Callable[[Scope, Receive, Headers], Awaitable["Call[Any, Any]"]]
+Respond = Callable[["Call[Any, Any]"], Awaitable[Response]]
 # How the edge treats requests: a password may be guessed less often than a payment read; a page for browsers brings its
 # own Content-Security-Policy.
 RateLimit = Literal["api", "sign_in", "webhook", "page"]
+# Where a parameter that nobody reads is refused. A gateway's webhook counts whatever address an operator gave it, and
+# browsers add parameters to pages.
+_STRICT: Final = frozenset({"api", "sign_in"})
 
 
 class Call(msgspec.Struct, Generic[B, Q], frozen=True):
@@ -68,8 +72,14 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
 
     @property
     def idempotency_key(self) -> str:
-        """The header Idempotency-Key, "" when it is absent. Raises IdempotencyKeyInvalid."""
-        value = self.headers.get(b"idempotency-key")
+        """The header Idempotency-Key or X-Idempotency-Key, its other spelling; "" when both are absent.
+
+        Raises IdempotencyKeyInvalid, RequestInvalid when both are given.
+        """
+        value, other = self.headers.get(b"idempotency-key"), self.headers.get(b"x-idempotency-key")
+        if value is not None and other is not None:
+            raise RequestInvalid("a header is repeated", **{"X-Idempotency-Key": "is Idempotency-Key given again"})
+        value = other if value is None else value
         return "" if value is None else idempotency.validated(value.decode("latin-1"))
 
 
@@ -86,7 +96,11 @@ class Empty(msgspec.Struct, frozen=True):
     """The answer of an operation that has nothing to tell but its success."""
 
 
-async def _unmade(scope: Scope, receive: Receive, headers: Headers) -> Response:
+async def _unread(scope: Scope, receive: Receive, headers: Headers) -> Call[Any, Any]:
+    raise NotImplementedError
+
+
+async def _unanswered(call: Call[Any, Any]) -> Response:
     raise NotImplementedError
 
 
@@ -111,6 +125,8 @@ class Route(_Row[A], Generic[A], frozen=True, kw_only=True):
     public: bool = False
     roles: Collection[str] = ()
     errors: Sequence[type[DomainError]] = ()
+    # The headers that the endpoint reads beyond those of every endpoint; optional, and given once.
+    headers: Sequence[str] = ()
     # Takes the header Idempotency-Key: the same request under the same key gets the first answer again.
     idempotent: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
@@ -126,16 +142,18 @@ class Route(_Row[A], Generic[A], frozen=True, kw_only=True):
     # Health pages and metrics: always let in, not logged, not routed by the edge.
     operational: bool = False
     # Made of the rest.
-    handle: Handle = _unmade
+    read: Read = _unread
+    respond: Respond = _unanswered
 
     def __post_init__(self) -> None:
         if self.public and self.roles:
             raise ValueError(f"{self.method} {self.path}: a public route has no roles")
         msgspec.structs.force_setattr(self, "method", self.method.upper())
         msgspec.structs.force_setattr(self, "roles", frozenset(role.upper() for role in self.roles))
-        if self.handle is _unmade:
+        if self.read is _unread:
             _check_signature(self)
-            msgspec.structs.force_setattr(self, "handle", _handle(self))
+            msgspec.structs.force_setattr(self, "read", _read(self))
+            msgspec.structs.force_setattr(self, "respond", _respond(self))
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -150,27 +168,39 @@ def unbound(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return endpoint
 
 
-def _handle(route: Route[Any]) -> Handle:
-    endpoint, status = route.endpoint, route.status
-    encode_view = enveloped if route.envelope else encode
-    read_query = requests.query_reader(route.query) if route.query is not None else None
-    read_body = None
+def _read(route: Route[Any]) -> Read:
+    read_query: Callable[[bytes], Any] | None = None
+    if route.query is not None:
+        read_query = requests.query_reader(route.query)
+    elif route.rate_limit in _STRICT and not route.operational:
+        read_query = requests.no_query
+    read_body: Callable[[Receive, Headers], Awaitable[Any]] | None = None
     if route.body is bytes:
         read_body = requests.bytes_reader(route.body_bytes_max)
     elif route.body is not None:
         read_body = requests.json_reader(route.body, route.body_bytes_max)
 
-    async def handle(scope: Scope, receive: Receive, headers: Headers) -> Response:
+    async def read(scope: Scope, receive: Receive, headers: Headers) -> Call[Any, Any]:
         query = read_query(scope["query_string"]) if read_query is not None else None
         body = await read_body(receive, headers) if read_body is not None else None
-        result = await endpoint(Call(body, query, scope["path_params"], headers, scope))
+        return Call(body, query, scope["path_params"], headers, scope)
+
+    return read
+
+
+def _respond(route: Route[Any]) -> Respond:
+    endpoint, status = route.endpoint, route.status
+    encode_view = enveloped if route.envelope else encode
+
+    async def respond(call: Call[Any, Any]) -> Response:
+        result = await endpoint(call)
         if type(result) is Encoded:
             return EncodedResponse(
                 result.body, result.status, result.headers, (b"content-type", result.media_type.encode())
             )
         return EncodedResponse(encode_view(result), status)
 
-    return handle
+    return respond
 
 
 def _check_signature(route: Route[Any]) -> None:

@@ -4,9 +4,13 @@ import asyncio
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from common.http_server.connections import Connection, Connections
 
 # Longer than the proxy keeps its idle connections (Traefik: 90 s), so that it never sends into one being closed.
 KEEP_ALIVE_SECONDS = 120
@@ -40,13 +44,18 @@ class HttpServer:
         await asyncio.shield(self._task)
 
 
-async def serve_http(app: ASGIApp, port: int, host: str = "127.0.0.1") -> HttpServer:
-    """Start serving *app*; returns once connections are accepted. Port 0 takes a free one. Raises OSError."""
+async def serve_http(
+    app: ASGIApp, port: int, host: str = "127.0.0.1", *, connections: Connections | None = None
+) -> HttpServer:
+    """Start serving *app*; returns once connections are accepted. Port 0 takes a free one. Raises OSError.
+
+    *connections* bounds how many there are and how slow their clients.
+    """
     listener = _listen(host, port)
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=cast(Any, partial(Connection, limits=connections or Connections())),
             ws="none",
             loop="none",
             lifespan="off",

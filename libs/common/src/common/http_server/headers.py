@@ -1,0 +1,56 @@
+"""Headers of requests: which of them the API reads, and that each of those is given once."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from common.errors import RequestInvalid
+from common.http_server.requests import Headers
+
+# What clients may send to every endpoint; a row names what its endpoint reads beyond them (`Route.headers`). Pages of
+# other origins may send these and no others: traefik/dynamic.yml, which a test compares.
+REQUEST_HEADERS: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "X-Idempotency-Key",
+    "X-Request-Id",
+    "X-Correlation-Id",
+    "Traceparent",
+)
+# What a page of another origin may read of an answer, beyond its body and content type.
+RESPONSE_HEADERS: Final = ("X-Request-Id", "Retry-After", "Idempotent-Replayed")
+# Read as well, but not a page's to set.
+_READ_ANYWAY: Final = ("Content-Encoding", "Content-Length", "Host", "User-Agent")
+_FORWARDED_FOR: Final = b"x-forwarded-for"
+
+is_request_id = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
+Lines = Sequence[tuple[bytes, bytes]]
+
+
+class HeaderReader:
+    """Makes a mapping of header lines. *names*: what the endpoints read, in any case."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._single = {name.lower().encode() for name in (*REQUEST_HEADERS, *_READ_ANYWAY, *names)}
+
+    def repeated(self, lines: Lines, headers: Headers) -> None:
+        """Raises RequestInvalid when a header that has one meaning comes twice. Free when nothing is repeated."""
+        if len(headers) == len(lines):
+            return
+        seen: set[bytes] = set()
+        for name, _ in lines:
+            if name in seen and name in self._single:
+                shown = "-".join(part.capitalize() for part in name.decode("latin-1").split("-"))
+                raise RequestInvalid("a header is repeated", **{shown: "is given more than once"})
+            seen.add(name)
+
+
+def forwarded_for(lines: Lines, headers: Headers) -> str:
+    """X-Forwarded-For: each proxy appends to it, and may do so in a line of its own."""
+    value = headers.get(_FORWARDED_FOR)
+    if value is None:
+        return ""
+    if len(headers) != len(lines):
+        value = b",".join(line for name, line in lines if name == _FORWARDED_FOR)
+    return value.decode("latin-1")

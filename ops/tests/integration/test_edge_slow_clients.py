@@ -1,0 +1,77 @@
+"""Silent and slow clients in front of a real edge: they end in time, and nobody else is refused because of them."""
+
+import asyncio
+import time
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from ops.tests.integration.conftest import Edge
+
+# The edge's readTimeout, and what closing so many connections on a busy machine may take beyond it.
+READ_SECONDS = 15
+ENDED_SECONDS = READ_SECONDS + 45
+SLOW_OF_EACH_KIND = 500
+
+
+async def hold(port: int, path: str, body: bytes) -> float:
+    """Send the head of a request with a body to come, and *body* a byte a second; how long until the edge ends it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    started = time.monotonic()
+    writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" % path.encode())
+
+    async def drip() -> None:
+        for byte in body:
+            await asyncio.sleep(1)
+            writer.write(bytes([byte]))
+
+    dripping = asyncio.create_task(drip())
+    try:
+        await reader.read()
+    except ConnectionError:
+        pass
+    finally:
+        dripping.cancel()
+        writer.close()
+    return time.monotonic() - started
+
+
+@pytest.mark.timeout(300)
+async def test_slow_clients_end_and_cost_nobody_anything(plain: Edge) -> None:
+    """500 silent and 500 dripping clients on each of three endpoints, of which none reaches a service."""
+    port = urlsplit(plain.url).port or 0
+    paths = ("/api/v1/webhooks/cashfree", "/api/v1/users/login", "/api/v1/payments")
+    slow = [
+        asyncio.create_task(hold(port, path, body))
+        for path in paths
+        for body in (b"", b"x" * 60)
+        for _ in range(SLOW_OF_EACH_KIND)
+    ]
+    await asyncio.sleep(2)
+    assert not any(task.done() for task in slow)
+    answered = 0
+    async with httpx.AsyncClient(base_url=plain.url, timeout=60) as http:
+        while not all(task.done() for task in slow):
+            for path in paths:
+                answer = await http.post(path, content=b"genuine")
+                assert (answer.status_code, answer.json()["data"]["size"]) in ((200, 7), (201, 7))
+                answered += 1
+            await asyncio.sleep(0.05)
+    assert answered > 10
+    lasted = [task.result() for task in slow]
+    assert max(lasted) < ENDED_SECONDS
+    assert min(lasted) > READ_SECONDS / 2
+
+
+@pytest.mark.timeout(180)
+async def test_a_client_without_a_request_ends_too(plain: Edge) -> None:
+    port = urlsplit(plain.url).port or 0
+    started = time.monotonic()
+    for sent in (b"", b"POST /api/v1/pay"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        async with asyncio.timeout(ENDED_SECONDS):
+            await reader.read()
+        writer.close()
+    assert time.monotonic() - started < 2 * ENDED_SECONDS
