@@ -47,9 +47,12 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 5_000),
     # A callee that restarts is back within a second; the default waits up to two minutes before it looks again.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
+# How long one attempt to connect may take, whatever gRPC's name for it. A handshake of TLS on a busy machine takes
+# hundreds of milliseconds; given up too early, it begins again and adds to what keeps the machine busy.
+PLAIN_CONNECT = (("grpc.min_reconnect_backoff_ms", 100),)
+TLS_CONNECT = (("grpc.min_reconnect_backoff_ms", 5_000),)
 
 
 class CalleeFailed(Unavailable):
@@ -72,9 +75,9 @@ def channel(
     With *certificates* it speaks mutual TLS, and only with an owner of a certificate of *audience*.
     """
     if certificates is None:
-        inner = grpc.aio.insecure_channel(address, options=OPTIONS)
+        inner = grpc.aio.insecure_channel(address, options=(*OPTIONS, *PLAIN_CONNECT))
     else:
-        options = (*OPTIONS, *target_options(audience))
+        options = (*OPTIONS, *TLS_CONNECT, *target_options(audience))
         inner = grpc.aio.secure_channel(address, certificates.channel_credentials(), options=options)
     return _Channel(inner, service_tokens, audience)
 

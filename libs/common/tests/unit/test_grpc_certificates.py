@@ -1,5 +1,6 @@
 """Mutual TLS: who shows no certificate, one of another authority, or one of another name does not get in."""
 
+import asyncio
 import base64
 import socket
 from collections.abc import AsyncIterator
@@ -68,10 +69,15 @@ async def server(authority: trustme.CA, tmp_path: Path) -> AsyncIterator[GrpcSer
 
 
 async def say(
-    server: GrpcServer, certificates: Certificates | None, *, caller: str = "payment", audience: str = "wallet"
+    server: GrpcServer,
+    certificates: Certificates | None,
+    *,
+    caller: str = "payment",
+    audience: str = "wallet",
+    port: int = 0,
 ) -> str:
     """The status of a call: OK, UNAVAILABLE when the handshake fails, UNAUTHENTICATED when the caller is refused."""
-    address = f"127.0.0.1:{server.port}"
+    address = f"127.0.0.1:{port or server.port}"
     async with grpc_client.channel(address, tokens(caller), audience, certificates) as channel:
         call = channel.unary_unary(
             "/test.Echo/Say",
@@ -79,7 +85,7 @@ async def say(
             response_deserializer=common_pb2.Error.FromString,
         )
         try:
-            await call(common_pb2.Error(code="x"), timeout=2)
+            await call(common_pb2.Error(code="x"), timeout=5)
         except grpc.aio.AioRpcError as error:
             return error.code().name
         return "OK"
@@ -116,6 +122,23 @@ async def test_a_callee_of_another_authority_is_refused(
 async def test_a_callee_of_another_name_is_refused(server: GrpcServer, authority: trustme.CA, tmp_path: Path) -> None:
     # Whoever answers at fraud's address owns wallet's certificate.
     assert await say(server, issue(authority, tmp_path, "payment"), audience="fraud") == "UNAVAILABLE"
+
+
+async def test_a_slow_handshake_is_waited_for(server: GrpcServer, authority: trustme.CA, tmp_path: Path) -> None:
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            await asyncio.sleep(0.2)  # a busy machine
+            writer.write(data)
+        writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_server = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(pass_on(reader, to_server[1]), pass_on(to_server[0], writer), return_exceptions=True)
+
+    slow = await asyncio.start_server(relay, "127.0.0.1", 0)
+    async with slow:
+        port = slow.sockets[0].getsockname()[1]
+        assert await say(server, issue(authority, tmp_path, "payment"), port=port) == "OK"
 
 
 @pytest.mark.parametrize("owner", ["fraud", "wallet", "paymen", "payment.example"])
