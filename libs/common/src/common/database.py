@@ -163,28 +163,18 @@ class Connection:
 class Engine:
     """A small, fixed pool of connections, opened when they are first needed."""
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", *, pooler: bool = False) -> None:
+    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
         self._pool = pool
-        self._has_pooler = pooler
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Connection]:
         """A transaction: commits at the end of the block, rolls back when it raises."""
-        async with self._connection() as connection, connection.driver.transaction():
+        async with self.autocommit() as connection, connection.driver.transaction():
             yield connection
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[Connection]:
-        """A connection on which every statement is a transaction of its own.
-
-        Behind a transaction pooler all of them are one: a statement travels as two messages, and outside a transaction
-        the pooler may give them to two sessions.
-        """
-        async with self.begin() if self._has_pooler else self._connection() as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
+        """A connection on which every statement is a transaction of its own."""
         async with self._pool.acquire(timeout=POOL_SECONDS_MAX) as proxy:
             # The proxy adds checks to each statement that a block like this needs not.
             yield Connection(cast(Any, proxy)._con)
@@ -333,7 +323,7 @@ async def connect(
         server_settings={"application_name": service},
     )
     try:
-        engine, sealer = Engine(pool, pooler=pooler), sealer or sealing.generated()
+        engine, sealer = Engine(pool), sealer or sealing.generated()
         yield Database(engine, service, sealer=sealer, clock=clock, random=random, guards=guards)
     finally:
         await _closed(pool)
