@@ -142,7 +142,7 @@ async def test_rows_that_were_poisoned_are_repaired(world: World, owner_url: str
     data = await world.created()
     await world.pay(data["orderId"])
     await world.deliver(*world.hooks)
-    bounds: Mapping[str, str] = vars(import_module("payment.migrations.0005_bounds"))
+    bounds: Mapping[str, str] = vars(import_module("payment.migrations.0006_bounds"))
     connection = await asyncpg.connect(owner_url)
     try:
         rows = await connection.fetch(
