@@ -62,5 +62,6 @@ async def _server(environment: Environment) -> AsyncIterator[asyncpg.Connection]
 
 
 def _queues(environment: Environment) -> list[str]:
-    tiers = [topology.retry_tier(ttl_ms) for ttl_ms in environment.fleet.description["retry_schedule_ms"]]
+    schedule_ms = environment.fleet.description["retry_schedule_ms"]
+    tiers = [name for ttl_ms in schedule_ms for name in topology.retry_queues(ttl_ms)]
     return [name for queue in CONTRACT.queues for name in (queue.name, queue.dead_letters)] + tiers

@@ -114,9 +114,11 @@ class Environment:
             await connection.close()
 
     @asynccontextmanager
-    async def broker(self) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
-        """A channel of the administrator's, past the proxy; waits for a broker that is away."""
-        url = self.fleet.description["rabbitmq"]["url"]
+    async def broker(self, user: str = "") -> AsyncIterator[aio_pika.abc.AbstractChannel]:
+        """A channel of the administrator's, or of a *user* of the contract, past the proxy; waits for a broker that
+        is away."""
+        known = self.fleet.description["rabbitmq"]
+        url = known["urls"][user] if user else known["url"]
         connection = await retry(lambda: aio_pika.connect(url, timeout=5))
         async with connection:
             yield await connection.channel()

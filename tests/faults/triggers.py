@@ -4,7 +4,6 @@ import asyncio
 import os
 import secrets
 import signal
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -14,8 +13,7 @@ from msgspec import Struct
 
 from commdesk.common.v1.common_pb2 import Envelope
 from commdesk.wallet.v1 import wallet_pb2
-from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
-from common import envelopes, ids, topology
+from common import envelopes, topology
 from common.guards import (
     ACK_AFTER_COMMIT,
     FRESH_HEADERS,
@@ -32,8 +30,9 @@ from common.guards import (
     Guard,
 )
 from ops import invariants, journey
-from ops.journey import MERCHANT, Member
+from ops.journey import Member
 from tests.faults.environment import Environment
+from tests.faults.messages import consumption, request, requested, send
 from tests.faults.proxy import NetworkConditions
 from tests.faults.scenario import Act
 from tests.faults.scenarios.webhooks import orders_paid
@@ -56,32 +55,6 @@ class Control(Struct, frozen=True):
     """A statement that takes away, in both halves, what would make good for the lack of this one."""
 
 
-def consumption(member: Member, credits: int, key: str) -> wallet_pb2.Consumption:
-    """A request to spend a member's credits on the platform."""
-    owner = wallet_pb2.Owner(merchant_id=MERCHANT, kind="USER", id=member.user_id)
-    return wallet_pb2.Consumption(
-        operation_key=key, owner=owner, credits=credits, purpose="platform.boost", source_id=key
-    )
-
-
-def requested(*items: wallet_pb2.Consumption) -> tuple[UUID, bytes, str]:
-    """An envelope of requests to consume, as another system would send it: id, bytes, type."""
-    type_name = WalletConsumeRequested.DESCRIPTOR.full_name
-    events = [
-        WalletConsumeRequested(
-            event_id=ids.encode("evt", ids.new()), time_unix_micros=time.time_ns() // 1000, consumption=item
-        ).SerializeToString()
-        for item in items
-    ]
-    return *envelopes.seal("wallet", type_name, events), type_name
-
-
-async def send(channel: aio_pika.abc.AbstractChannel, queue: str, body: bytes, type_name: str, id: str | None) -> None:
-    """Put a message straight into a queue."""
-    message = aio_pika.Message(body, type=type_name, message_id=id, delivery_mode=2)
-    await channel.default_exchange.publish(message, routing_key=queue)
-
-
 async def _bought(environment: Environment, count: int) -> None:
     """That many payments, paid, known to the history."""
     made = await orders_paid(environment, count, "success")
@@ -102,19 +75,24 @@ async def _success_again(environment: Environment) -> None:
     """Successes come to the wallet again, in new envelopes: the inbox does not know them."""
     await _bought(environment, 3)
     await asyncio.sleep(1)
-    async with environment.broker() as channel:
-        for known in await _announced(environment, "commdesk.payment.v1.PaymentSucceeded"):
-            envelope_id, body = envelopes.seal(known.producer, known.type, list(known.events))
-            await send(channel, "wallet.credit", body, known.type, str(envelope_id))
+    messages = []
+    for known in await _announced(environment, "commdesk.payment.v1.PaymentSucceeded"):
+        envelope_id, body = envelopes.seal(known.producer, known.type, list(known.events))
+        messages.append(aio_pika.Message(body, type=known.type, message_id=str(envelope_id), delivery_mode=2))
+    await send(environment, "wallet.credit", messages)
 
 
 async def _creation_again(environment: Environment) -> None:
     """Creations come to fraud again, in the same envelopes: nothing but the inbox knows them."""
     await _bought(environment, 3)
     await asyncio.sleep(1)
-    async with environment.broker() as channel:
-        for known in await _announced(environment, "commdesk.payment.v1.PaymentCreated"):
-            await send(channel, "fraud.detection", known.SerializeToString(), known.type, str(UUID(bytes=known.id)))
+    messages = [
+        aio_pika.Message(
+            known.SerializeToString(), type=known.type, message_id=str(UUID(bytes=known.id)), delivery_mode=2
+        )
+        for known in await _announced(environment, "commdesk.payment.v1.PaymentCreated")
+    ]
+    await send(environment, "fraud.detection", messages)
 
 
 async def _announced(environment: Environment, type_name: str) -> list[Envelope]:
@@ -163,24 +141,22 @@ async def _killed_without_broker(environment: Environment) -> None:
 async def _one_wallet_twice(environment: Environment) -> None:
     """gRPC and queue of the wallet spend one member's credits at the same moment, three times."""
     member = environment.spenders[0]
-    async with environment.broker() as channel:
-        for _ in range(3):
-            _, body, type_name = requested(consumption(member, 7, f"queue-{secrets.token_hex(8)}"))
-            await send(channel, "wallet.debit", body, type_name, None)
-            await _consume(environment, f"grpc-{secrets.token_hex(8)}", member)
-            await asyncio.sleep(0.5)
+    for _ in range(3):
+        _, body, _ = requested(consumption(member, 7, f"queue-{secrets.token_hex(8)}"))
+        await request(environment, body)
+        await _consume(environment, f"grpc-{secrets.token_hex(8)}", member)
+        await asyncio.sleep(0.5)
 
 
 async def _two_wallets_crosswise(environment: Environment) -> None:
     """gRPC and queue of the wallet spend two members' credits at the same moment, three times."""
     one, other = environment.spenders[:2]
-    async with environment.broker() as channel:
-        for _ in range(3):
-            items = [consumption(member, 7, f"queue-{secrets.token_hex(8)}") for member in (one, other)]
-            _, body, type_name = requested(*items)
-            await send(channel, "wallet.debit", body, type_name, None)
-            await _consume(environment, f"grpc-{secrets.token_hex(8)}", one, other)
-            await asyncio.sleep(2)
+    for _ in range(3):
+        items = [consumption(member, 7, f"queue-{secrets.token_hex(8)}") for member in (one, other)]
+        _, body, _ = requested(*items)
+        await request(environment, body)
+        await _consume(environment, f"grpc-{secrets.token_hex(8)}", one, other)
+        await asyncio.sleep(2)
 
 
 async def _consume(environment: Environment, key: str, *members: Member) -> None:
@@ -239,19 +215,19 @@ async def _over_the_limit(environment: Environment) -> AsyncIterator[None]:
     """A request that lacks credits is given up by the broker, moved back as it is, and retried till they come."""
     member, key = environment.spenders[0], f"limit-{secrets.token_hex(8)}"
     available = (await journey.wallet(environment.fleet, member.user_id)).available
-    _, body, type_name = requested(consumption(member, available + 100, key))
+    _, body, _ = requested(consumption(member, available + 100, key))
     await environment.stop("wallet")
+    await request(environment, body)
     async with environment.broker() as channel:
-        await send(channel, "wallet.debit", body, type_name, None)
         queue = await channel.get_queue("wallet.debit")
         for _ in range(topology.DELIVERY_LIMIT + 5):
             if (message := await queue.get(fail=False)) is not None:
                 await message.nack(requeue=True)
-        # As an administrator's shovel does it; `commdesk dlq replay` makes the headers afresh.
+        # As a shovel in the owner's name does it; `commdesk dlq replay` makes the headers afresh.
         dead_letters = await channel.get_queue("wallet.debit.dlq")
         dead = await journey.until(lambda: dead_letters.get(fail=False), "the dead letter")
         moved = aio_pika.Message(dead.body, type=dead.type, headers=dead.headers, delivery_mode=2)
-        await channel.default_exchange.publish(moved, routing_key="wallet.debit")
+        await send(environment, "wallet.debit", [moved])
         await dead.ack()
     await environment.start("wallet")
     await asyncio.sleep(0.5)

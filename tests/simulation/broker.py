@@ -16,7 +16,7 @@ from aiormq.exceptions import ChannelInvalidStateError, PublishError
 from pamqp.commands import Basic
 
 from common.broker import BrokerUnavailable
-from common.topology import CONTRACT, DEAD_LETTERS, DELIVERY_LIMIT
+from common.topology import CONTRACT, DEAD_LETTERS, DELIVERY_LIMIT, REQUEUE, delay_ms
 
 from .faults import Faults
 from .process import Process, Trace
@@ -33,6 +33,9 @@ def bound(exchange: str, key: str) -> tuple[str, ...]:
 class Message:
     body: bytes
     properties: Basic.Properties
+    # Where it was published last.
+    exchange: str
+    key: str
     returns: int = 0
 
 
@@ -61,14 +64,13 @@ class Broker:
 
     def route(self, exchange: str, key: str, message: Message) -> bool:
         """Put *message* where it belongs; False when there is no such place."""
-        if exchange.startswith("retry."):
+        if (waits_ms := delay_ms(exchange)) is not None:
             self.in_retry_tiers += 1
-            ttl_seconds = int(exchange.removeprefix("retry.").removesuffix("ms")) / 1000
-            self.loop.call_later(ttl_seconds, self._expire, key, message)
+            self.loop.call_later(waits_ms / 1000, self._expire, key, message)
             return True
         if exchange in self.unbound:
             return False
-        names = bound(exchange, key) if exchange else (key,)
+        names = (key,) if exchange == REQUEUE else bound(exchange, key)
         for name in names:
             if name in self.queues:
                 self.enqueue(name, message)
@@ -76,9 +78,8 @@ class Broker:
 
     def enqueue(self, name: str, message: Message) -> None:
         queue = self.queues[name]
-        queue.messages.append(Message(message.body, message.properties))
-        if self.faults.strikes("duplicate"):
-            queue.messages.append(Message(message.body, message.properties))
+        for _ in range(2 if self.faults.strikes("duplicate") else 1):
+            queue.messages.append(Message(message.body, message.properties, message.exchange, message.key))
         self._kick(queue)
 
     def give_back(self, name: str, messages: list[Message]) -> None:
@@ -89,6 +90,7 @@ class Broker:
             message.returns += 1
             if message.returns > self.limit and not name.endswith(DEAD_LETTERS):
                 self.trace("broker", "over the delivery limit", name)
+                message.exchange, message.key = REQUEUE, name + DEAD_LETTERS
                 self.enqueue(name + DEAD_LETTERS, message)
                 continue
             queue.messages.insert(at, message)
@@ -104,6 +106,7 @@ class Broker:
 
     def _expire(self, key: str, message: Message) -> None:
         self.in_retry_tiers -= 1
+        message.exchange = REQUEUE
         self.enqueue(key, message)
 
     def _kick(self, queue: Queue) -> None:
@@ -176,7 +179,7 @@ class Channel:
             await self._lost_or_hanging()
         message_id = properties.message_id or ""
         self.broker.arrivals[message_id] = self.broker.arrivals.get(message_id, 0) + 1
-        routed = self.broker.route(exchange, key, Message(body, properties))
+        routed = self.broker.route(exchange, key, Message(body, properties, exchange, key))
         self.process.trace(self.process.name, "publishes", exchange or "-", key, message_id[-6:])
         if faults.strikes("confirm_lost"):
             await self._lost_or_hanging()
@@ -250,8 +253,14 @@ class Channel:
                 headers["x-delivery-count"] = message.returns
             arrived = Record(
                 body=message.body,
-                delivery=Basic.Deliver("one", self._tag, bool(message.returns), "", queue.name),
-                header=Record(properties=Record(headers=headers, message_id=message.properties.message_id)),
+                delivery=Basic.Deliver("one", self._tag, bool(message.returns), message.exchange, message.key),
+                header=Record(
+                    properties=Record(
+                        headers=headers,
+                        message_id=message.properties.message_id,
+                        user_id=message.properties.user_id,
+                    )
+                ),
             )
             # In the order of their tags, as one channel delivers; the callback never waits.
             try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
 from commdesk.webhook_ingest.v1.events_pb2 import WebhookReceived
-from common import dead_letters, ids, outbox
+from common import admission, dead_letters, ids, outbox
 from common.broker import Publisher
 from common.clock import Clock
 from common.consuming import Consumer
@@ -16,7 +16,7 @@ from common.guards import Guards
 from common.queue_handler import QueueHandler
 from common.relay import Pace, Relay
 from common.subscriptions import Subscription
-from common.topology import DEAD_LETTERS
+from common.topology import CONTRACT, DEAD_LETTERS
 
 from .broker import Broker, Connection
 from .faults import Faults
@@ -33,6 +33,8 @@ CONFIRM_SECONDS = 2.0
 # Slower and with a shorter lease than the product's, in proportion to the confirm's time-out.
 PACE = Pace(mark_seconds=0.5, sweep_seconds=1.5, lease=timedelta(seconds=5))
 OWNERS = {
+    # Not of the fleet; it has an outbox of its own, as it should.
+    "community-api": (),
     "webhook-ingest": (),
     "payment": ("webhook.processing",),
     "wallet": ("wallet.credit", "wallet.debit"),
@@ -100,13 +102,14 @@ class Fleet:
         await self.call("webhook-ingest", take)
 
     async def ask_to_consume(self, asked: Sequence[WalletConsumeRequested]) -> None:
-        """Somebody announces consumption, several at once; again under the same keys when the outcome is unknown."""
+        """The community API asks for consumption, several at once; again under the same keys when the outcome is
+        unknown."""
 
         async def announce(one: Incarnation) -> None:
             async with one.db.begin() as tx:
                 await outbox.append(tx, asked)
 
-        await self.call("webhook-ingest", announce)
+        await self.call("community-api", announce)
 
     async def replay(self, name: str, done: dict[Any, int], times: int) -> None:
         """The operator sends open dead letters home, each event *times* times at most."""
@@ -131,7 +134,7 @@ class Incarnation:
         self.db = database(fleet.stores[name], self.process, fleet.clock, guards)
         publishing: Any = Connection(fleet.broker, self.process)
         consuming: Any = Connection(fleet.broker, self.process)
-        publisher = Publisher(publishing, timeout_seconds=CONFIRM_SECONDS, guards=guards)
+        publisher = Publisher(publishing, user_id=name, timeout_seconds=CONFIRM_SECONDS, guards=guards)
         relay = Relay(self.db, publisher, PACE)
         self.db.on_commit = relay.announce
         self.process.start(relay.run())
@@ -149,6 +152,10 @@ class Incarnation:
         for queue in OWNERS[name]:
             mine = [each for each in subscriptions if each.queue == queue]
             handler = QueueHandler(self.db, queue, mine, RETRY_SCHEDULE_MS)
-            self.process.start(consumer(queue, handler.work).run())
+            known = CONTRACT.queue(queue)
+            admitted = admission.of_queue(known, verifies_user=True)
+            self.process.start(consumer(queue, admission.GenuineOnly(self.db, admitted, handler.work).work).run())
             keep = partial(dead_letters.keep, self.db, queue, subscriptions=mine)
-            self.process.start(consumer(queue + DEAD_LETTERS, keep).run())
+            admitted = admission.of_dead_letters(known, verifies_user=True)
+            genuine = admission.GenuineOnly(self.db, admitted, keep)
+            self.process.start(consumer(queue + DEAD_LETTERS, genuine.work).run())

@@ -17,6 +17,7 @@ async def _append(tx: Transaction, p: Params) -> None:
         await tx.insert("outbox", envelope_id, {
             "envelope_id": envelope_id, "exchange": exchange, "routing_key": key, "mandatory": mandatory, "type": name,
             "headers": headers and json.loads(headers), "body": body, "leased_until": None, "published_at": None,
+            "refused": None,
         })  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
 from common.services import SCHEMAS, SERVICES
+from common.topology import MIGRATOR, users
 from ops.private_files import write_private
 
 # Those who sign service tokens: every service, and the command line.
@@ -39,7 +40,7 @@ class Credentials(Struct, frozen=True):
     database: dict[str, str] = {}
     """Password by PostgreSQL role, two for each service: what `common.bootstrap` makes."""
     broker: dict[str, str] = {}
-    """Password by RabbitMQ user, one for each service and `migrator`, which declares: likewise."""
+    """Password by RabbitMQ user of the contract, and of `migrator`, which declares: likewise."""
     keys: dict[str, KeyPair] = {}
     """Key pair by signer, and `identity-tokens` for the users' access tokens."""
     words: dict[str, str] = {}
@@ -55,7 +56,7 @@ def load_or_generate(path: Path) -> Credentials:
     saved = json.loads(path.read_text()) if path.is_file() else {}
     credentials = Credentials(**{name: dict(saved.get(name, {})) for name in ("database", "broker", "keys", "words")})
     _fill(credentials.database, [*SCHEMAS, *(f"{schema}_owner" for schema in SCHEMAS)], _password)
-    _fill(credentials.broker, ["migrator", *SERVICES], _password)
+    _fill(credentials.broker, [MIGRATOR, *users()], _password)
     _fill(credentials.keys, [*SERVICES, OPERATOR, "identity-tokens"], _key_pair)
     _fill(credentials.words, WORDS, _password)
     _fill(credentials.words, ["encryption_key", "blind_index_key"], _symmetric_key)

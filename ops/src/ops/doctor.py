@@ -1,10 +1,12 @@
 """Names what is wrong with a stack and how to repair it; `--fix` repairs what needs no decision."""
 
+import asyncio
 import importlib.util
 import time
 from collections.abc import AsyncIterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 import aio_pika
 import aiohttp
@@ -15,10 +17,11 @@ from msgspec import Struct
 
 from commdesk.common.v1 import delivery_pb2
 from commdesk.common.v1 import personal_data_pb2 as pb
-from common import migrations, topology
+from common import bootstrap, migrations, topology
 from common.grpc_client import errors_from
 from common.services import SERVICES
-from common.topology import CONTRACT
+from common.topology import CONTRACT, REQUEUE
+from ops import invariants, rabbitmq
 from ops.fleet_client import FleetClient
 
 SKEW_SECONDS_MAX = 5.0
@@ -80,16 +83,66 @@ async def _broker(description: Mapping[str, Any], fix: bool) -> AsyncIterator[Fi
     async with connection:
         yield Finding("RabbitMQ", True)
         if fix:
-            await topology.declare(await connection.channel(), description["retry_schedule_ms"])
-        missing = [name async for name in _missing_queues(connection)]
+            try:
+                await topology.declare(await connection.channel(), description["retry_schedule_ms"])
+            except aio_pika.exceptions.ChannelPreconditionFailed as error:
+                yield Finding("topology", False, str(error), "an earlier release declared it: `<service> migrate`")
+                return
+        missing = [name async for name in _missing_queues(connection, description)]
         bindings = [] if missing else [name async for name in _missing_bindings(description)]
         detail = ", ".join(missing + bindings)
         yield Finding("queues and bindings", not detail, detail, "`commdesk doctor --fix` declares what is missing")
+    wrong = ", ".join([user async for user in _wrong_rights(description)])
+    yield Finding("rights at the broker", not wrong, wrong, "`python -m common.bootstrap` sets them, or `make up`")
+    yield Finding(
+        "user-id of messages",
+        description["rabbitmq"]["user_ids"],
+        "" if description["rabbitmq"]["user_ids"] else "AMQP_USER_ID is off: every service can forge every event",
+        "only for a broker plan with one user; otherwise leave AMQP_USER_ID on and restart all services",
+    )
+    yield await _retries(description)
 
 
-async def _missing_queues(connection: aio_pika.abc.AbstractConnection) -> AsyncIterator[str]:
-    for queue in CONTRACT.queues:
-        for name in (queue.name, queue.dead_letters):
+async def _retries(description: Mapping[str, Any]) -> Finding:
+    """What has left a retry tier arrives within milliseconds, unless its queue is away or full.
+
+    The broker's counters keep what was deleted with its queue, so inboxes must miss something as well.
+    """
+    looks = []
+    for _ in range(2):
+        looks.append(await rabbitmq.dead_letters_in_flight(description["rabbitmq"]["metrics_url"]))
+        if not looks[-1]:
+            break
+        await asyncio.sleep(1)
+    stuck = min(looks) if all(looks) and await invariants.undelivered(description) else 0
+    fix = "a queue that they go home to is missing or full: `commdesk doctor --fix`; they arrive within 20 s then"
+    return Finding("retries on their way home", not stuck, f"{stuck} messages" if stuck else "", fix)
+
+
+async def _wrong_rights(description: Mapping[str, Any]) -> AsyncIterator[str]:
+    """Users whose rights or keys are not what the contract says."""
+    broker = description["rabbitmq"]
+    async with bootstrap.management(broker["management_url"]) as api:
+        place = quote(broker["vhost"], safe="")
+        tiers = await bootstrap.tiers(api, broker["vhost"], description["retry_schedule_ms"])
+        rows = await (await api.get(f"/api/vhosts/{place}/permissions")).json()
+        topic_rows = await (await api.get(f"/api/vhosts/{place}/topic-permissions")).json()
+    given = {row["user"]: {right: row[right] for right in ("configure", "write", "read")} for row in rows}
+    keys = {(row["user"], row["exchange"]): {right: row[right] for right in ("write", "read")} for row in topic_rows}
+    for user in topology.users():
+        expected = topology.topic_rights(user, tiers)
+        if given.get(user) != topology.rights(user, tiers) or any(
+            keys.get((user, exchange)) != patterns for exchange, patterns in expected.items()
+        ):
+            yield user
+
+
+async def _missing_queues(
+    connection: aio_pika.abc.AbstractConnection, description: Mapping[str, Any]
+) -> AsyncIterator[str]:
+    tiers = [name for ttl_ms in description["retry_schedule_ms"] for name in topology.retry_queues(ttl_ms)]
+    for names in (*((queue.name, queue.dead_letters) for queue in CONTRACT.queues), tiers):
+        for name in names:
             # A failed look closes its channel, so each has its own.
             channel = await connection.channel()
             try:
@@ -105,9 +158,10 @@ async def _missing_bindings(description: Mapping[str, Any]) -> AsyncIterator[str
     async with aiohttp.ClientSession() as http, http.get(url) as response:
         declared = {(row["source"], row["routing_key"], row["destination"]) for row in await response.json()}
     for queue in CONTRACT.queues:
-        for exchange, key in queue.bindings:
-            if (exchange, key, queue.name) not in declared:
-                yield f"binding {exchange} {key} → {queue.name}"
+        homes = ((REQUEUE, queue.name, queue.name), (REQUEUE, queue.dead_letters, queue.dead_letters))
+        for exchange, key, name in (*((exchange, key, queue.name) for exchange, key in queue.bindings), *homes):
+            if (exchange, key, name) not in declared:
+                yield f"binding {exchange} {key} → {name}"
 
 
 async def _redis(description: Mapping[str, Any]) -> AsyncIterator[Finding]:
@@ -161,6 +215,9 @@ async def _keys(fleet: FleetClient) -> AsyncIterator[Finding]:
                 f"keys of {service}", False, str(errors_from(error)), fix if refused else "repair the service first"
             )
             continue
+        parked = f"{backlog.outbox_refused} rows" if backlog.outbox_refused else ""
+        cure = "the broker closes the channel for them: set the rights right; they are tried again every ten minutes"
+        yield Finding(f"announcements of {service} that the broker refuses", not parked, parked, cure)
         detail = f"{backlog.dead_letters_open} open" if backlog.dead_letters_open else ""
         yield Finding(f"dead letters of {service}", not detail, detail, "`commdesk dlq list`")
 

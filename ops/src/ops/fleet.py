@@ -4,8 +4,9 @@ import json
 import sys
 from collections.abc import Mapping
 
-from common.services import SERVICES
+from common.services import OWNER, SERVICES
 from common.settings import RETRY_SCHEDULE_MS
+from common.topology import MIGRATOR, users
 from ops import edge_certificate, internal_tls, pgbouncer
 from ops.credentials import OPERATOR, Credentials
 from ops.ports import Layout
@@ -23,6 +24,7 @@ PASSED_ON = (
     "ENCRYPTION_KEYS",
     "LOG_LEVEL",
     "RETRY_SCHEDULE_MS",
+    "AMQP_USER_ID",
     "POOL_SIZE",
     "TRUSTED_PROXY_HOPS",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -76,7 +78,6 @@ def service_environment(
         "PUBLIC_URL": layout.edge_url,
         "REDIS_URL": redis_url(layout, credentials),
         "RABBITMQ_URL": broker_url(layout, name, credentials.broker[name]),
-        "RABBITMQ_MIGRATION_URL": broker_url(layout, "migrator", credentials.broker["migrator"]),
         "SERVICE_PRIVATE_KEY": credentials.keys[name]["private"],
         "SERVICE_PUBLIC_KEYS": json.dumps(credentials.public_keys(), sort_keys=True),
         "IDENTITY_JWKS_URL": f"http://127.0.0.1:{layout.http_port('identity')}/.well-known/jwks.json",
@@ -93,7 +94,6 @@ def service_environment(
     role = SERVICES[name].package
     if SERVICES[name].database:
         common["DATABASE_URL"] = database_url(layout, role, credentials.database[role])
-        common["DATABASE_MIGRATION_URL"] = database_url(layout, f"{role}_owner", credentials.database[f"{role}_owner"])
     passed_on = {variable: environ[variable] for variable in PASSED_ON if variable in environ}
     environment = {**common, **_own(layout, credentials, name), **passed_on}
     if pgbouncer.is_on(environ) and "DATABASE_URL" in environment:
@@ -102,6 +102,21 @@ def service_environment(
             "DATABASE_POOLER": "true",
         }
     return internal_tls.secured(environment, layout, name) if internal_tls.is_on(environ) else environment
+
+
+def migration_environment(
+    layout: Layout, credentials: Credentials, name: str, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """The environment of `<service> migrate`: what the service has, and what it must not have while it serves."""
+    own = layout.for_services()
+    owner = SERVICES[name].package + OWNER
+    owners = {
+        "DATABASE_MIGRATION_URL": database_url(own, owner, credentials.database[owner]),
+        "RABBITMQ_MIGRATION_URL": broker_url(own, MIGRATOR, credentials.broker[MIGRATOR]),
+    }
+    if internal_tls.is_on(environ):
+        owners = internal_tls.secured(owners, own, name)
+    return {**service_environment(layout, credentials, name, environ), **owners}
 
 
 def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
@@ -178,6 +193,11 @@ def retry_schedule_ms(environ: Mapping[str, str]) -> list[int]:
     return [int(part) for part in given.split(",")] if given else [*RETRY_SCHEDULE_MS]
 
 
+def is_on(environ: Mapping[str, str], variable: str) -> bool:
+    """Whether a switch that is on by default is left so by the caller of `up`."""
+    return environ.get(variable, "on").lower() not in ("0", "off", "false", "no", "f", "n")
+
+
 def description(layout: Layout, credentials: Credentials, environ: Mapping[str, str]) -> dict[str, object]:
     """The part of stack.json that names services and credentials; local test credentials, all of them."""
     return {
@@ -205,6 +225,9 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
             "password": credentials.words["rabbitmq_administrator"],
             "url": broker_url(layout, ADMINISTRATOR, credentials.words["rabbitmq_administrator"]),
             "management_url": management_url(layout, credentials),
+            # Of each user of the contract: for tests and benches that speak in its name.
+            "urls": {user: broker_url(layout, user, credentials.broker[user]) for user in users()},
+            "user_ids": is_on(environ, "AMQP_USER_ID"),
             "metrics_url": f"http://127.0.0.1:{layout.port('rabbitmq-prometheus')}/metrics",
         },
         "retry_schedule_ms": retry_schedule_ms(environ),

@@ -305,6 +305,7 @@ def _bootstrap(stack: Stack, progress: Progress) -> None:
             ),
             *("--management-url", fleet.management_url(layout, secrets)),
             *("--vhost", rabbitmq.VHOST),
+            *("--retry-schedule-ms", ",".join(str(ttl_ms) for ttl_ms in fleet.retry_schedule_ms(os.environ))),
             *("--secrets", str(layout.run_dir / "secrets.json")),
         ],
         environment={},
@@ -317,7 +318,7 @@ def _migrate(stack: Stack, services: Iterable[str], progress: Progress) -> None:
     """`<svc> migrate` for each: the schema as its owner, and its part of the broker's topology."""
 
     def migrate(name: str) -> None:
-        environment = fleet.service_environment(stack.layout, stack.credentials, name, os.environ)
+        environment = fleet.migration_environment(stack.layout, stack.credentials, name, os.environ)
         _run(
             f"{name}-migrate",
             ["-m", SERVICES[name].package, "migrate"],

@@ -49,10 +49,15 @@ def test_every_service_gets_its_own_role_and_user_and_nobody_elses(name: str, cr
     assert found["HTTP_PORT"] == str(LAYOUT.http_port(name))
     if SERVICES[name].database:
         assert urlsplit(found["DATABASE_URL"]).username == SERVICES[name].package
-        assert urlsplit(found["DATABASE_MIGRATION_URL"]).username == f"{SERVICES[name].package}_owner"
+        owners = fleet.migration_environment(LAYOUT, credentials, name, {})
+        assert urlsplit(owners["DATABASE_MIGRATION_URL"]).username == f"{SERVICES[name].package}_owner"
+        assert urlsplit(owners["RABBITMQ_MIGRATION_URL"]).username == "migrator"
     else:
         assert "DATABASE_URL" not in found
     administrators = [credentials.words[word] for word in ("postgresql_superuser", "rabbitmq_administrator")]
+    # Who serves has no credential that owns a schema or declares the topology.
+    administrators += [credentials.broker["migrator"]]
+    administrators += [password for role, password in credentials.database.items() if role.endswith("_owner")]
     others = [credentials.keys[other]["private"] for other in SERVICES if other != name]
     assert not any(secret in " ".join(found.values()) for secret in [*others, *administrators])
 

@@ -17,7 +17,7 @@ from common.database import Database, Tx
 from common.guards import Guards
 from common.runtime import Resources, Service
 from common.settings import ServiceSettings
-from common.testing import Stack, free_port
+from common.testing import BrokerUrlOf, Stack, free_port
 
 # A schema and its roles beside the reconciler's in the test's database.
 PEER = {"peer": "of-peer-in-tests", "peer_owner": "of-peer_owner-in-tests"}
@@ -48,7 +48,7 @@ class Peer(msgspec.Struct):
 async def peer(
     stack: Stack,
     database_name: str,
-    broker_admin_url: str,
+    broker_url_of: BrokerUrlOf,
     settings_env: dict[str, str],
     service_keys: dict[str, str],
 ) -> AsyncIterator[Peer]:
@@ -58,7 +58,7 @@ async def peer(
     await migrations.migrate(None, urls["peer_owner"], "peer")
     overrides: dict[str, Any] = {
         "database_url": urls["peer"],
-        "rabbitmq_url": broker_admin_url,
+        "rabbitmq_url": broker_url_of("payment"),
         "grpc_port": free_port(),
         "http_port": free_port(),
         "service_private_key": service_keys["payment"],

@@ -2,18 +2,15 @@
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator
 
-import aio_pika
 import aiohttp
 import asyncpg
 
 from commdesk.wallet.v1 import wallet_pb2
-from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
-from common import envelopes, ids
 from ops import journey, virtual_users
 from tests.faults.environment import Environment
+from tests.faults.messages import request, requested
 from tests.faults.retry import retry
 from tests.faults.scenario import scenario
 from tests.faults.scenarios.webhooks import order, orders_paid
@@ -90,27 +87,19 @@ async def _(environment: Environment) -> AsyncIterator[None]:
 
 
 async def _ask_for_credits(environment: Environment, keys: dict[str, str]) -> None:
-    """One envelope of commands to the wallet, as any service sends them."""
-    events = [
-        WalletConsumeRequested(
-            event_id=ids.encode("evt", ids.new()),
-            time_unix_micros=time.time_ns() // 1000,
-            consumption=wallet_pb2.Consumption(
-                operation_key=key,
-                owner=wallet_pb2.Owner(merchant_id=journey.MERCHANT, kind="USER", id=user_id),
-                credits=ASKED,
-                purpose="platform.boost",
-                source_id=key,
-            ),
-        ).SerializeToString()
+    """One envelope of commands to the wallet, as the community API sends them."""
+    items = [
+        wallet_pb2.Consumption(
+            operation_key=key,
+            owner=wallet_pb2.Owner(merchant_id=journey.MERCHANT, kind="USER", id=user_id),
+            credits=ASKED,
+            purpose="platform.boost",
+            source_id=key,
+        )
         for user_id, key in keys.items()
     ]
-    envelope_id, body = envelopes.seal("payment", WalletConsumeRequested.DESCRIPTOR.full_name, events)
-    async with environment.broker() as channel:
-        message = aio_pika.Message(
-            body, type=WalletConsumeRequested.DESCRIPTOR.full_name, message_id=str(envelope_id), delivery_mode=2
-        )
-        await channel.default_exchange.publish(message, routing_key="wallet.debit")
+    _, body, _ = requested(*items)
+    await request(environment, body)
 
 
 @scenario("M52-late-money", must="found and granted without a webhook, once", random=False)

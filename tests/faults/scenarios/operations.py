@@ -17,6 +17,7 @@ from commdesk.reconciler.v1 import reconciler_pb2
 from common import envelopes
 from ops import fleet, virtual_users
 from tests.faults.environment import Environment
+from tests.faults.messages import send
 from tests.faults.scenario import scenario
 from tests.faults.scenarios.webhooks import first_answer, order, orders_paid
 
@@ -67,23 +68,20 @@ async def _newer(environment: Environment, queue: str) -> int:
             if envelope.type == PaymentSucceeded.DESCRIPTOR.full_name:
                 envelope.events[:] = [event + _UNKNOWN_FIELD for event in envelope.events]
                 count += 1
-            await _put(channel, queue, envelope, message.headers)
+            await send(environment, queue, [_message(envelope, message.headers)])
             await message.ack()
-        _, body = envelopes.seal("payment", TOMORROW, [b"\x0a\x01x"])
-        await _put(channel, queue, Envelope.FromString(body), {})
+    _, body = envelopes.seal("payment", TOMORROW, [b"\x0a\x01x"])
+    await send(environment, queue, [_message(Envelope.FromString(body), {})])
     return count
 
 
-async def _put(
-    channel: aio_pika.abc.AbstractChannel, queue: str, envelope: Envelope, headers: aio_pika.abc.HeadersType
-) -> None:
-    message = aio_pika.Message(
+def _message(envelope: Envelope, headers: aio_pika.abc.HeadersType) -> aio_pika.Message:
+    return aio_pika.Message(
         envelope.SerializeToString() + _UNKNOWN_FIELD,
         type=envelope.type,
         message_id=str(UUID(bytes=envelope.id)),
         headers=headers,
     )
-    await channel.default_exchange.publish(message, routing_key=queue)
 
 
 @scenario("W23-secret-rotation", must="both are good while both are known; then the old one is refused", random=False)

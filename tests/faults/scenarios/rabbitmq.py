@@ -7,6 +7,7 @@ import aio_pika
 
 from ops.doctor import examine
 from tests.faults.environment import Environment
+from tests.faults.messages import send
 from tests.faults.proxy import NetworkConditions
 from tests.faults.retry import retry
 from tests.faults.scenario import scenario
@@ -99,11 +100,9 @@ async def _delete_queue(environment: Environment, name: str) -> None:
 async def _(environment: Environment) -> AsyncIterator[None]:
     """Messages that nobody can read are put between the wallet's and the ledger's: no envelope, no type, no event."""
     queues = ("wallet.credit", "ledger.posting")
-    async with environment.broker() as channel:
-        for queue in queues:
-            for body, kind in ((b"\xff\xfe\xfd", "nobody.knows.This"), (b"", ""), (b"{}", "commdesk.payment.v1.X")):
-                message = aio_pika.Message(body, type=kind)
-                await channel.default_exchange.publish(message, routing_key=queue)
+    poison = ((b"\xff\xfe\xfd", "nobody.knows.This"), (b"", ""), (b"{}", "commdesk.payment.v1.X"))
+    for queue in queues:
+        await send(environment, queue, [aio_pika.Message(body, type=kind) for body, kind in poison])
     yield
     async with environment.db() as db:
         for queue in queues:

@@ -18,6 +18,7 @@ from common.broker import BrokerConnection, Publisher
 from common.consuming import Consumer
 from common.envelopes import Delivery
 from common.outbox import Outgoing
+from common.topology import REQUEUE
 from tests.faults.proxy import NORMAL, FaultProxy, NetworkConditions
 
 QUEUE = "payment.processing"
@@ -73,16 +74,16 @@ async def test_a_consumer_outlives_a_connection_that_stands_still(
 
 
 async def test_a_publisher_says_that_nothing_was_confirmed(detour: str, proxy: FaultProxy) -> None:
-    row = Outgoing(ids.new(), "", QUEUE, True, "anything", b"anything", None)
+    row = Outgoing(ids.new(), REQUEUE, QUEUE, True, "anything", b"anything", None)
     async with BrokerConnection(detour, "test:publish") as connection:
         publisher = Publisher(connection, timeout_seconds=60)
-        assert await publisher.publish([row]) == [row.envelope_id]
+        assert (await publisher.publish([row])).confirmed == [row.envelope_id]
         proxy.conditions = NetworkConditions(black_hole=True)
         async with asyncio.timeout(2 * STUCK_SECONDS):
-            assert await publisher.publish([row]) == []
+            assert (await publisher.publish([row])).confirmed == []
         proxy.conditions = NORMAL
         async with asyncio.timeout(20):
-            while not await publisher.publish([row]):
+            while not (await publisher.publish([row])).confirmed:
                 await asyncio.sleep(0.2)
 
 

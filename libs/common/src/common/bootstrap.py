@@ -4,13 +4,13 @@
         --management-url http://admin:…@host:15672 --vhost commdesk --secrets secrets.json
 
 Which services there are is read from protos/services.toml, what a broker user may do from the contract. It may be run
-again at any time: it adds what is missing, sets passwords and rights to what they should be, and deletes nothing.
+again at any time: it adds what is missing, sets passwords and rights to what they should be, and deletes nothing. It
+comes before `<service> migrate`, also when the retry schedule changes.
 """
 
 import argparse
 import asyncio
 import base64
-import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -21,11 +21,10 @@ import asyncpg
 import msgspec
 
 from common.database_urls import connect_arguments, database_url, is_pooler
-from common.services import SCHEMAS, SERVICES
-from common.topology import CONTRACT, DEAD_LETTERS
+from common.services import OWNER, SCHEMAS
+from common.settings import RETRY_SCHEDULE_MS
+from common.topology import MIGRATOR, delay_ms, retry_queues, rights, topic_rights, users
 
-OWNER = "_owner"
-MIGRATOR = "migrator"
 # A role's share of the fleet's connection budget: its replicas' pools during a rolling update.
 CONNECTIONS_MAX = 24
 # pg_advisory_lock key: two bootstraps would collide in their changes to the shared catalogues.
@@ -128,13 +127,32 @@ async def make_schemas(url: str, services: Collection[str]) -> None:
         await admin.close()
 
 
-async def broker(management_url: str, vhost: str, passwords: Mapping[str, str]) -> None:
+async def broker(
+    management_url: str, vhost: str, passwords: Mapping[str, str], retry_schedule_ms: Sequence[int] = RETRY_SCHEDULE_MS
+) -> None:
     """Make the vhost, and a user for each name in *passwords* with the rights that the contract gives it."""
     async with management(management_url) as api:
         await api.put(f"/api/vhosts/{quote(vhost, safe='')}", json={})
         for user, password in sorted(passwords.items()):
             await api.put(f"/api/users/{quote(user, safe='')}", json={"password": password, "tags": ""})
-            await api.put(f"/api/permissions/{quote(vhost, safe='')}/{quote(user, safe='')}", json=rights(user))
+            await grant(api, vhost, user, retry_schedule_ms)
+
+
+async def grant(api: aiohttp.ClientSession, vhost: str, user: str, retry_schedule_ms: Sequence[int]) -> None:
+    """Give *user*, who exists, its rights in *vhost*."""
+    place, name = quote(vhost, safe=""), quote(user, safe="")
+    known = await tiers(api, vhost, retry_schedule_ms)
+    # Keys before exchanges: an exchange that may be written and has no row would take every key.
+    for exchange, patterns in topic_rights(user, known).items():
+        await api.put(f"/api/topic-permissions/{place}/{name}", json={"exchange": exchange, **patterns})
+    await api.put(f"/api/permissions/{place}/{name}", json=rights(user, known))
+
+
+async def tiers(api: aiohttp.ClientSession, vhost: str, retry_schedule_ms: Sequence[int]) -> list[str]:
+    """The retry tiers of the schedule, and those of earlier ones, for which something may still lie in an outbox."""
+    declared = await (await api.get(f"/api/exchanges/{quote(vhost, safe='')}")).json()
+    earlier = {each["name"] for each in declared if each["type"] == "topic" and delay_ms(each["name"]) is not None}
+    return sorted(earlier.union(*map(retry_queues, retry_schedule_ms)))
 
 
 def management(url: str) -> aiohttp.ClientSession:
@@ -150,33 +168,6 @@ def management(url: str) -> aiohttp.ClientSession:
     )
 
 
-def rights(user: str) -> dict[str, str]:
-    """The patterns of what *user* may configure, write and read.
-
-    Writing to the default exchange is how an event goes home to its queue or to the dead letters.
-    """
-    if user == MIGRATOR:
-        return {"configure": ".*", "write": ".*", "read": ".*"}
-    service = user.replace("_", "-")
-    queues = [queue.name for queue in CONTRACT.queues_of(service)]
-    write = [re.escape(exchange) for exchange in sorted(CONTRACT.exchanges_of(service))]
-    read = [re.escape(name) for queue in queues for name in (queue, queue + DEAD_LETTERS)]
-    # A service makes its transient queues itself: it configures them, and binding writes to the queue and reads the
-    # exchange.
-    transients = CONTRACT.transients_of(service)
-    own = [re.escape(transient.prefix(service)) + "[0-9a-f]{16}" for transient in transients]
-    sources = sorted({re.escape(exchange) for transient in transients for exchange, _ in transient.bindings})
-    return {
-        "configure": _any_of(own),
-        "write": _any_of([*write, r"retry\.[0-9]+ms", r"amq\.default", *own]),
-        "read": _any_of([*read, *own, *sources]),
-    }
-
-
-def _any_of(patterns: Collection[str]) -> str:
-    return f"^({'|'.join(patterns)})$" if patterns else "^$"
-
-
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -186,7 +177,8 @@ async def _run(arguments: argparse.Namespace, secrets: Secrets) -> None:
         roles = [role for schema in SCHEMAS for role in (schema, schema + OWNER)]
         await database(arguments.database_url, arguments.database, _listed(secrets.database, roles))
     if arguments.management_url:
-        await broker(arguments.management_url, arguments.vhost, _listed(secrets.broker, [MIGRATOR, *SERVICES]))
+        passwords = _listed(secrets.broker, [MIGRATOR, *users()])
+        await broker(arguments.management_url, arguments.vhost, passwords, arguments.retry_schedule_ms)
 
 
 def _listed(passwords: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
@@ -203,6 +195,12 @@ def main() -> None:
     parser.add_argument("--database", default="commdesk")
     parser.add_argument("--management-url", help="of RabbitMQ, with an administrator's name and password")
     parser.add_argument("--vhost", default="commdesk")
+    parser.add_argument(
+        "--retry-schedule-ms",
+        default=RETRY_SCHEDULE_MS,
+        type=lambda text: tuple(int(part) for part in text.split(",")),
+        help="as RETRY_SCHEDULE_MS of the services",
+    )
     parser.add_argument("--secrets", required=True, help='JSON file, "-" for standard input')
     arguments = parser.parse_args()
     text = sys.stdin.read() if arguments.secrets == "-" else Path(arguments.secrets).read_text()

@@ -7,16 +7,26 @@ One connection publishes and another consumes, so that a memory alarm, which blo
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum, auto
+from itertools import count
 from random import Random
 from types import TracebackType
 from typing import Self
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import AbstractChannel as WireChannel
-from aiormq.exceptions import PublishError
+from aiormq.exceptions import (
+    ChannelAccessRefused,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    ConnectionChannelError,
+    PublishError,
+)
 from loguru import logger
+from msgspec import Struct
 from pamqp.commands import Basic
 
 from common.errors import Unavailable
@@ -27,6 +37,10 @@ HEARTBEAT_SECONDS = 15
 RECONNECT_SECONDS_MAX = 5.0
 
 _JITTER = Random()  # noqa: S311 - jitter, not a secret
+
+# The broker closes the channel for the message (403 not allowed, 404 no such exchange, 406 a user-id that is not ours),
+# or the whole connection when others were sent on the channel that it was closing (504).
+_REFUSALS = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed, ConnectionChannelError)
 
 
 class BrokerUnavailable(Unavailable):
@@ -56,11 +70,27 @@ def failing_when_lost(guards: Guards) -> Callable[[], AbstractContextManager[Non
     return stuck_is_lost if guards.has(CONNECTION_LOSS) else nullcontext
 
 
+def urls_of(setting: str) -> tuple[str, ...]:
+    """The nodes of a cluster, as a setting lists them: AMQP URLs separated by commas."""
+    return tuple(url.strip() for url in setting.split(",") if url.strip())
+
+
+def user_of(setting: str) -> str:
+    """The broker user that the URLs of a setting log in as. Raises ValueError when they are not one user's."""
+    users = {unquote(urlsplit(url).username or "guest") for url in urls_of(setting)}
+    if len(users) != 1:
+        raise ValueError("the nodes of one cluster are addressed as one user")
+    return users.pop()
+
+
 class BrokerConnection:
-    """One AMQP connection that is opened again, with backoff, until it is closed by us."""
+    """One AMQP connection that is opened again, with backoff, until it is closed by us.
+
+    *url* may list the nodes of a cluster, separated by commas: the next one is tried when one is away.
+    """
 
     def __init__(self, url: str, name: str, *, random: Random = _JITTER) -> None:
-        self._url = url
+        self._urls = urls_of(url)
         self._name = name
         self._random = random
         self._connection: AbstractConnection | None = None
@@ -95,19 +125,21 @@ class BrokerConnection:
 
     async def _supervise(self) -> None:
         pause_seconds = 0.1
-        while True:
+        for attempt in count():
             try:
                 with stuck_is_lost():
                     connection = await aio_pika.connect(
-                        self._url,
+                        self._urls[attempt % len(self._urls)],
                         timeout=10,
                         heartbeat=HEARTBEAT_SECONDS,
                         client_properties={"connection_name": self._name},
                     )
             except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError) as error:
                 logger.warning("broker away: {} ({})", type(error).__name__, self._name)
-                await asyncio.sleep(pause_seconds * self._random.uniform(0.5, 1.5))
-                pause_seconds = min(pause_seconds * 2, RECONNECT_SECONDS_MAX)
+                # The nodes of one round follow one another at once.
+                if (attempt + 1) % len(self._urls) == 0:
+                    await asyncio.sleep(pause_seconds * self._random.uniform(0.5, 1.5))
+                    pause_seconds = min(pause_seconds * 2, RECONNECT_SECONDS_MAX)
                 continue
             pause_seconds = 0.1
             lost = asyncio.Event()
@@ -123,19 +155,33 @@ class BrokerConnection:
                 await asyncio.gather(connection.close(), return_exceptions=True)
 
 
+class Receipt(Struct, frozen=True):
+    """What became of rows. Those that are in neither list may have arrived all the same: publish them again later."""
+
+    confirmed: list[UUID]
+    # The broker closed the channel for each of these when it was published alone: its id and the broker's answer.
+    refused: list[tuple[UUID, str]] = []
+
+
 class Publisher:
-    """Publishes envelopes with confirms in a bounded window and says which of them the broker has."""
+    """Publishes envelopes with confirms in a bounded window and says which of them the broker has.
+
+    *user_id* is the user that the connection logs in as: the broker refuses any other, so that whoever gets the
+    message knows who published it.
+    """
 
     def __init__(
         self,
         connection: BrokerConnection,
         *,
+        user_id: str | None = None,
         window: int = 256,
         timeout_seconds: float = 10.0,
         guards: Guards | None = None,
     ) -> None:
         guards = guards or Guards.all()
         self._connection = connection
+        self._user_id = user_id
         self._failing_when_lost = failing_when_lost(guards)
         self._is_mandatory = guards.has(MANDATORY)
         self._tells_confirmed = guards.has(MARK_CONFIRMED_ONLY)
@@ -143,26 +189,71 @@ class Publisher:
         self._timeout_seconds = timeout_seconds
         self._channel: WireChannel | None = None
         self._opening = asyncio.Lock()
+        # Of its own channel, which a refusal closes for nobody else.
+        self._alone: WireChannel | None = None
+        self._one_by_one = asyncio.Lock()
 
-    async def publish(self, rows: Sequence[Outgoing]) -> list[UUID]:
-        """The ids that the broker confirmed. The others may have arrived all the same: publish them again later."""
+    async def publish(self, rows: Sequence[Outgoing]) -> Receipt:
+        """Publish together. A row for which the broker closes the channel takes nobody along: after it, one by one."""
+        if not rows:
+            return Receipt([])
         try:
-            channel = await self._ready_channel()
+            async with self._opening:
+                self._channel = await self._open(self._channel)
         except BrokerUnavailable:
-            return []
+            return Receipt([])
+        channel = self._channel
         outcomes = await asyncio.gather(*(self._publish_one(channel, row) for row in rows))
-        return [
+        confirmed = [
             row.envelope_id
-            for row, confirmed in zip(rows, outcomes, strict=True)
-            if confirmed or not self._tells_confirmed
+            for row, outcome in zip(rows, outcomes, strict=True)
+            if outcome is Outcome.CONFIRMED or not self._tells_confirmed
         ]
+        if not any(isinstance(outcome, str) for outcome in outcomes):
+            return Receipt(confirmed)
+        # All that were under way on the channel got the same answer; which row it is for shows alone.
+        others = await self.publish_singly(
+            [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is not Outcome.CONFIRMED]
+        )
+        return Receipt([*confirmed, *others.confirmed], others.refused)
 
-    async def _publish_one(self, channel: WireChannel, row: Outgoing) -> bool:
+    async def publish_singly(self, rows: Sequence[Outgoing]) -> Receipt:
+        """One after the other, each confirmed or refused before the next one, on a channel apart."""
+        receipt = Receipt([], [])
+        async with self._one_by_one:
+            for row in rows:
+                try:
+                    outcome = await self._publish_alone(row)
+                except BrokerUnavailable:
+                    break
+                if outcome is Outcome.CONFIRMED:
+                    receipt.confirmed.append(row.envelope_id)
+                elif isinstance(outcome, str):
+                    receipt.refused.append((row.envelope_id, outcome))
+        return receipt
+
+    async def _publish_alone(self, row: Outgoing) -> "Outcome | str":
+        """What became of it, also when another row's refusal took the connection along. Raises BrokerUnavailable."""
+        for pause_seconds in (0.1, 0.5):
+            try:
+                self._alone = await self._open(self._alone)
+                outcome = await self._publish_one(self._alone, row)
+            except BrokerUnavailable:
+                outcome = Outcome.UNKNOWN
+            if outcome is not Outcome.UNKNOWN:
+                return outcome
+            await asyncio.sleep(pause_seconds)
+        self._alone = await self._open(self._alone)
+        return await self._publish_one(self._alone, row)
+
+    async def _publish_one(self, channel: WireChannel, row: Outgoing) -> "Outcome | str":
+        """What became of it; the broker's answer when it closed the channel."""
         properties = Basic.Properties(
             message_id=str(row.envelope_id),
             message_type=row.type,
             delivery_mode=2,
             headers=dict(row.headers) if row.headers else None,
+            user_id=self._user_id,
         )
         async with self._window:
             try:
@@ -178,15 +269,24 @@ class Publisher:
             except PublishError:
                 # No queue is bound: the row stays unmarked until the topology is repaired.
                 logger.error("unroutable: {} {}", row.exchange, row.routing_key)
-                return False
+                return Outcome.UNROUTABLE
+            except _REFUSALS as error:
+                return str(error)
             except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError) as error:
                 logger.warning("not confirmed: {} {}", row.routing_key, type(error).__name__)
-                return False
-        return True
+                return Outcome.UNKNOWN
+        return Outcome.CONFIRMED
 
-    async def _ready_channel(self) -> WireChannel:
-        async with self._opening:
-            if self._channel is None or self._channel.is_closed:
-                channel = await self._connection.channel(confirms=True)
-                self._channel = await channel.get_underlay_channel()
-            return self._channel
+    async def _open(self, channel: WireChannel | None) -> WireChannel:
+        """*channel*, or a new one when there is none or it was closed. Raises BrokerUnavailable."""
+        if channel is not None and not channel.is_closed:
+            return channel
+        opened = await self._connection.channel(confirms=True)
+        return await opened.get_underlay_channel()
+
+
+class Outcome(Enum):
+    CONFIRMED = auto()
+    UNROUTABLE = auto()
+    # It may have arrived all the same.
+    UNKNOWN = auto()

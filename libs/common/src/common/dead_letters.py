@@ -22,7 +22,7 @@ from common.metrics import QueueMetrics
 from common.outbox import Outgoing
 from common.queue_handler import retry_until_available
 from common.subscriptions import DeadEvent, Subscription
-from common.topology import DEAD_LETTERS
+from common.topology import DEAD_LETTERS, REQUEUE
 
 LIST_MAX = 500
 
@@ -146,7 +146,7 @@ async def replay(tx: Tx, dead_letter_ids: Sequence[UUID], actor: str, reason: st
     outgoing = []
     for row in rows:
         envelope_id, sealed = envelopes.seal(row.producer, row.type, [row.event], clock=tx.clock)
-        outgoing.append(Outgoing(envelope_id, "", row.queue, True, row.type, sealed))
+        outgoing.append(Outgoing(envelope_id, REQUEUE, row.queue, True, row.type, sealed))
     await outbox.append_rows(tx, outgoing)
     return len(rows)
 

@@ -16,6 +16,7 @@ from common.events import from_micros, micros
 from common.grpc_server import CallContext
 from common.outbox import Outgoing
 from common.times import TimeOutOfRange
+from common.topology import CONTRACT, REQUEUE
 
 LIMIT_MAX = 1000
 DEAD_LETTER = "dlq"
@@ -27,15 +28,18 @@ order by envelope_id limit :rows
 """
 _CLAIMED = "select envelope_id from inbox where consumer = :consumer and envelope_id = any(cast(:ids as uuid[]))"
 _AGAIN = """
-update outbox set published_at = null, leased_until = null where envelope_id = any(cast(:ids as uuid[]))
+update outbox set published_at = null, leased_until = null, refused = null
+where envelope_id = any(cast(:ids as uuid[]))
 returning 1
 """
 _STORED = """
-select envelope_id, type, body from outbox where envelope_id = any(cast(:ids as uuid[])) order by envelope_id
+select envelope_id, exchange, routing_key, mandatory, type, body from outbox
+where envelope_id = any(cast(:ids as uuid[])) order by envelope_id
 """
 # Each count walks a partial index that is nearly empty.
 _WAITING = """
 select (select count(*) from outbox where published_at is null) as outbox_unmarked,
+       (select count(*) from outbox where published_at is null and refused is not null) as outbox_refused,
        (select count(*) from intents where done_at is null) as intents_pending,
        (select count(*) from dead_letters where status = 'OPEN') as dead_letters_open
 """
@@ -123,14 +127,11 @@ class DeliveryServicer(DeliveryServiceServicer):
                 marked = await tx.execute(_AGAIN, ids=envelope_ids)
             return pb.RepublishResponse(republished=len(marked))
         async with self._db.begin() as tx:
-            rows = [
-                Outgoing(row.envelope_id, "", request.queue, True, row.type, row.body)
-                for row in await tx.execute(_STORED, ids=envelope_ids)
-            ]
-        confirmed = await self._publisher.publish(rows)
-        if len(confirmed) < len(rows):
-            raise RepublishIncomplete(f"{len(confirmed)} of {len(rows)} were confirmed")
-        return pb.RepublishResponse(republished=len(confirmed))
+            rows = [_again(row) for row in await tx.execute(_STORED, ids=envelope_ids)]
+        receipt = await self._publisher.publish(rows)
+        if len(receipt.confirmed) < len(rows):
+            raise RepublishIncomplete(f"{len(receipt.confirmed)} of {len(rows)} were confirmed")
+        return pb.RepublishResponse(republished=len(receipt.confirmed))
 
     async def Totals(self, request: pb.TotalsRequest, context: CallContext) -> pb.TotalsResponse:
         async with self._db.begin() as tx:
@@ -203,6 +204,12 @@ async def backlog(db: Database) -> pb.BacklogResponse:
         row = (await tx.execute(_TOTAL)).one()
     response.outbox_total, response.inbox_total = row.outbox_total, row.inbox_total
     return response
+
+
+def _again(row: Row) -> Outgoing:
+    """*row* on the way it went first; a redelivery goes home at once, not through its retry tier again."""
+    exchange = row.exchange if row.exchange in CONTRACT.exchanges else REQUEUE
+    return Outgoing(row.envelope_id, exchange, row.routing_key, row.mandatory, row.type, row.body)
 
 
 def _dead_letter(row: Row) -> pb.DeadLetter:

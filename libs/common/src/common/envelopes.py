@@ -6,6 +6,7 @@ from uuid import UUID
 
 from aiormq.abc import DeliveredMessage
 from msgspec import Struct
+from pamqp.commands import Basic
 
 from commdesk.common.v1.common_pb2 import Envelope
 from common import context, ids, messages
@@ -44,6 +45,10 @@ class Delivery(Struct):
     events: list[tuple[bytes, Any]] = []
     # As they came; nothing of them is passed on.
     headers: Mapping[str, Any] = {}
+    # What the broker itself says: who published it (the user-id, which it has checked), and where.
+    user_id: str = ""
+    exchange: str = ""
+    routing_key: str = ""
 
 
 def seal(
@@ -64,8 +69,15 @@ def seal(
 
 def opened(message: DeliveredMessage, clock: Clock = SYSTEM_CLOCK) -> Delivery:
     """What is in *message*; one that is no envelope comes back marked unreadable."""
-    properties = message.header.properties
-    return read(message.body, properties.headers or {}, properties.message_id, clock)
+    properties, sent = message.header.properties, message.delivery
+    assert isinstance(sent, Basic.Deliver)
+    delivery = read(message.body, properties.headers or {}, properties.message_id, clock)
+    return msgspec.structs.replace(
+        delivery,
+        user_id=properties.user_id or "",
+        exchange=sent.exchange or "",
+        routing_key=sent.routing_key or "",
+    )
 
 
 def read(

@@ -3,6 +3,7 @@
 from common import telemetry
 
 _EVENTS = telemetry.counter("queue_events_total", "Events by what became of them", ["queue", "outcome"])
+_FORGED = telemetry.counter("queue_forged_total", "Messages that were refused as forged", ["queue"])
 _SECONDS = telemetry.histogram(
     "queue_batch_seconds",
     "Time to handle one batch",
@@ -13,6 +14,7 @@ _SIZE = telemetry.histogram("queue_batch_events", "Events of a batch", ["queue"]
 _LAG = telemetry.gauge("queue_lag_seconds", "Age of the newest handled envelope", ["queue"])
 _PAUSES = telemetry.counter("queue_pauses_total", "Batches that waited for infrastructure", ["queue"])
 OUTBOX_UNMARKED = telemetry.gauge("outbox_unmarked", "Envelopes that are committed and not confirmed").of()
+OUTBOX_REFUSED = telemetry.gauge("outbox_refused", "Envelopes for which the broker closes the channel").of()
 INTENTS_PENDING = telemetry.gauge("intents_pending", "Effects on the outside world that are not executed yet").of()
 DEAD_LETTERS_OPEN = telemetry.gauge("dead_letters_open", "Dead letters that nobody has replayed or discarded").of()
 
@@ -24,6 +26,7 @@ class QueueMetrics:
         self._handled = _EVENTS.of(queue, "handled")
         self._refused = _EVENTS.of(queue, "refused")
         self._split = _EVENTS.of(queue, "split")
+        self._forged = _FORGED.of(queue)
         self._seconds = _SECONDS.of(queue)
         self._size = _SIZE.of(queue)
         self._lag = _LAG.of(queue)
@@ -38,6 +41,9 @@ class QueueMetrics:
     def refused(self, events: int) -> None:
         if events:
             self._refused.inc(events)
+
+    def forged(self, messages: int) -> None:
+        self._forged.inc(messages)
 
     def split(self, events: int) -> None:
         self._split.inc(events)

@@ -16,7 +16,7 @@ from commdesk.common.v1.events_pb2 import AuditRecorded
 from common import envelopes
 from common.database import Statement, Tx
 from common.sealing import IP, USER_AGENT, Sealer
-from common.topology import CONTRACT, Event
+from common.topology import CONTRACT, Event, may_publish
 
 EVENTS_PER_ENVELOPE_MAX = 128
 
@@ -32,6 +32,10 @@ from unnest(cast(:envelope_ids as uuid[]), cast(:exchanges as text[]), cast(:rou
      as row (envelope_id, exchange, routing_key, mandatory, type, headers, body)
 """,
 )
+
+
+class NotAllowed(PermissionError):
+    """The contract does not let this service publish that there. The broker would close the channel for it."""
 
 
 class Outgoing(Struct, frozen=True):
@@ -50,7 +54,8 @@ class Outgoing(Struct, frozen=True):
 async def append(tx: Tx, events: Iterable[Message]) -> None:
     """Announce *events*, each where bindings.toml says, in the transaction that made them true.
 
-    Raises KeyError for a type that the contract does not know.
+    Raises KeyError for a type that the contract does not know, NotAllowed for one that is another service's or for a
+    key that cannot be: a row that the broker refuses would hold up those beside it.
     """
     by_type: dict[type[Message], list[Message]] = {}
     for message in events:
@@ -60,6 +65,8 @@ async def append(tx: Tx, events: Iterable[Message]) -> None:
         by_type[AuditRecorded] = [_sealed_audit(tx.sealer, message) for message in by_type[AuditRecorded]]
     for kind, messages in by_type.items():
         event = CONTRACT.events[kind.DESCRIPTOR.full_name]
+        if not event.is_announced_by(tx.service):
+            raise NotAllowed(f"{tx.service} does not announce {event.type}")
         for routing_key, bodies in _by_key(event, messages).items():
             for start in range(0, len(bodies), EVENTS_PER_ENVELOPE_MAX):
                 part = bodies[start : start + EVENTS_PER_ENVELOPE_MAX]
@@ -92,9 +99,12 @@ def _by_key(event: Event, messages: Sequence[Message]) -> dict[str, list[bytes]]
 
 
 async def append_rows(tx: Tx, rows: Sequence[Outgoing]) -> None:
-    """Put sealed envelopes into the outbox: redeliveries, dead letters, replays."""
+    """Put sealed envelopes into the outbox: redeliveries, dead letters, replays. Raises NotAllowed as `append` does."""
     if not rows:
         return
+    for row in rows:
+        if not may_publish(tx.service, row.exchange, row.routing_key):
+            raise NotAllowed(f"{tx.service} may not publish {row.type} to {row.exchange or '-'} as {row.routing_key}")
     tx.outgoing.extend(rows)
     if not tx.has_outbox:
         return

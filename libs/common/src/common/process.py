@@ -14,6 +14,7 @@ from commdesk.common.v1.delivery_pb2_grpc import add_DeliveryServiceServicer_to_
 from commdesk.common.v1.personal_data_pb2_grpc import add_PersonalDataServiceServicer_to_server
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from common import (
+    admission,
     dead_letters,
     delivery,
     grpc_server,
@@ -24,8 +25,8 @@ from common import (
     table_passes,
     topology,
 )
-from common.broker import BrokerConnection, BrokerUnavailable, Publisher, stuck_is_lost
-from common.consuming import Consumer
+from common.broker import BrokerConnection, BrokerUnavailable, Publisher, stuck_is_lost, user_of
+from common.consuming import Consumer, Work
 from common.database import is_transient
 from common.personal_data_service import PersonalDataServicer
 from common.queue_handler import QueueHandler
@@ -65,7 +66,8 @@ class Process:
         self._resources = resources
         self._db = resources.db
         self._consuming = consuming
-        self._publisher = Publisher(publishing, guards=resources.guards)
+        user_id = user_of(settings.rabbitmq_url) if settings.amqp_user_id else None
+        self._publisher = Publisher(publishing, user_id=user_id, guards=resources.guards)
         self._relay = Relay(self._db, self._publisher)
         self._db.on_commit = self._relay.announce
         self._roles = Roles(stopping)
@@ -155,13 +157,18 @@ class Process:
     def _make_consumers(self) -> list[Consumer]:
         """One for each queue that is subscribed to, transient or not, and for the dead letters of each that we own."""
         consumer = partial(Consumer, self._consuming, clock=self._db.clock, guards=self._resources.guards)
+        verifies = self._settings.amqp_user_id
+
+        def genuine(admitted: admission.Admission, work: Work) -> Work:
+            return admission.GenuineOnly(self._db, admitted, work).work
+
         consumers = []
         for queue, subscriptions in self._service.queues().items():
             handler = QueueHandler(self._db, queue, subscriptions, self._settings.retry_schedule_ms)
             consumers.append(
                 consumer(
                     queue,
-                    handler.work,
+                    genuine(admission.of_queue(CONTRACT.queue(queue), verifies_user=verifies), handler.work),
                     overloaded=self._is_overloaded,
                     low_priority=all(subscription.low_priority for subscription in subscriptions),
                     events_max=max(subscription.events_max for subscription in subscriptions),
@@ -169,13 +176,16 @@ class Process:
             )
         revocations = {revocation_feed.QUEUE: [self._revocation_feed.subscription]}
         for name, listeners in (self._service.transient_queues() | revocations).items():
-            memory = TransientHandler(self._name, CONTRACT.transient(name), listeners)
-            consumers.append(consumer(name, memory.work, declare=memory.declare))
+            transient = CONTRACT.transient(name)
+            memory = TransientHandler(self._name, transient, listeners)
+            admitted = admission.of_transient(transient, self._name, verifies_user=verifies)
+            consumers.append(consumer(name, genuine(admitted, memory.work), declare=memory.declare))
         for owned in CONTRACT.queues_of(self._name):
             keep = partial(
                 dead_letters.keep, self._db, owned.name, subscriptions=self._service.queues().get(owned.name, ())
             )
-            consumers.append(consumer(owned.dead_letters, keep))
+            admitted = admission.of_dead_letters(owned, verifies_user=verifies)
+            consumers.append(consumer(owned.dead_letters, genuine(admitted, keep)))
         return consumers
 
     def _is_overloaded(self) -> bool:
@@ -222,6 +232,7 @@ class Process:
     async def _set_gauges(self) -> None:
         backlog = await delivery.waiting(self._db)
         metrics.OUTBOX_UNMARKED.set(backlog.outbox_unmarked)
+        metrics.OUTBOX_REFUSED.set(backlog.outbox_refused)
         metrics.INTENTS_PENDING.set(backlog.intents_pending)
         metrics.DEAD_LETTERS_OPEN.set(backlog.dead_letters_open)
 

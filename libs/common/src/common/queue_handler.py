@@ -27,6 +27,7 @@ from common.guards import FRESH_HEADERS, INBOX_CLAIM
 from common.metrics import QueueMetrics
 from common.outbox import HeaderValue, Outgoing
 from common.subscriptions import OnRetry, Retry, Subscription, is_retried
+from common.topology import REQUEUE
 
 R = TypeVar("R")
 
@@ -202,7 +203,7 @@ class QueueHandler:
     async def _split(self, delivery: Delivery) -> None:
         """Each event becomes an envelope of one to the home queue, so that the culprit stands alone."""
         await self._replace(
-            [delivery], lambda each, body: self._envelope_of_one(each, body, "", self._queue, headers=None)
+            [delivery], lambda each, body: self._envelope_of_one(each, body, REQUEUE, self._queue, headers=None)
         )
         self._metrics.split(len(delivery.bodies))
 
@@ -266,8 +267,8 @@ class QueueHandler:
             envelopes.ERROR_CODE: error_code,
         }
         if dead:
-            return self._envelope_of_one(delivery, body, "", self._queue + topology.DEAD_LETTERS, headers)
-        tier = topology.retry_tier(self._retry_schedule_ms[delivery.attempt])
+            return self._envelope_of_one(delivery, body, REQUEUE, self._queue + topology.DEAD_LETTERS, headers)
+        tier = topology.retry_exchange(self._retry_schedule_ms[delivery.attempt], self._db.random)
         return self._envelope_of_one(delivery, body, tier, self._queue, headers)
 
     def _envelope_of_one(

@@ -6,18 +6,21 @@ marked in time, in one short statement, and publishes them. A duplicate is harml
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from loguru import logger
 from msgspec import Struct
 
-from common import ids
-from common.broker import Publisher
+from commdesk.common.v1.events_pb2 import AdminAlertRaised
+from common import ids, outbox
+from common.broker import Publisher, Receipt
 from common.database import Database, Row, Statement, is_transient
+from common.events import alert
 from common.guards import OUTBOX_LEASE, SWEEPER
 from common.outbox import Outgoing
+from common.topology import REQUEUE
 
 # Younger rows are still on the fast path of the process that committed them.
 SWEEP_AFTER = timedelta(seconds=2)
@@ -26,6 +29,11 @@ SWEEPS_PER_LOOK_AHEAD = 10
 SWEEP_ROWS = 200
 # More than this in memory is left to the sweeper, so that a blocked broker does not fill the process.
 IN_FLIGHT_MAX = 2_000
+
+
+# How long a row rests for which the broker closes the channel.
+PARKED = timedelta(minutes=10)
+_ALERT = AdminAlertRaised.DESCRIPTOR.full_name
 
 
 class Pace(Struct, frozen=True):
@@ -59,7 +67,7 @@ where envelope_id in (
       and (leased_until is null or leased_until < now())
     order by envelope_id limit :rows for update skip locked
 )
-returning envelope_id, exchange, routing_key, mandatory, type, headers, body
+returning envelope_id, exchange, routing_key, mandatory, type, headers, body, refused
 """,
 )
 
@@ -67,10 +75,26 @@ returning envelope_id, exchange, routing_key, mandatory, type, headers, body
 _READ_UNLEASED = Statement(
     "outbox.read_unleased",
     """
-select envelope_id, exchange, routing_key, mandatory, type, headers, body from outbox
+select envelope_id, exchange, routing_key, mandatory, type, headers, body, refused from outbox
 where published_at is null and envelope_id >= :after and envelope_id < :before
   and cast(:lease as interval) > interval '0'
 order by envelope_id limit :rows
+""",
+)
+
+# Left alone for a while: whoever repairs the rights or the contract need not release it.
+_PARK = Statement(
+    "outbox.park",
+    """
+with parked as (
+    select o.envelope_id, o.refused is null as is_new, row.answer
+    from unnest(cast(:ids as uuid[]), cast(:answers as text[])) as row (envelope_id, answer)
+    join outbox o on o.envelope_id = row.envelope_id and o.published_at is null
+    order by o.envelope_id for no key update of o
+)
+update outbox set refused = parked.answer, leased_until = now() + cast(:pause as interval)
+from parked where outbox.envelope_id = parked.envelope_id
+returning outbox.envelope_id, exchange, routing_key, type, is_new
 """,
 )
 
@@ -148,24 +172,58 @@ class Relay:
                 result = await tx.execute(
                     self._lease_statement, lease=self._pace.lease, after=after, before=before, rows=SWEEP_ROWS
                 )
-                rows = [_outgoing(row) for row in result]
+                rows = list(result)
             if not rows:
                 return count
             count += len(rows)
-            confirmed = await self._publisher.publish(rows)
-            self._confirmed.extend(confirmed)
+            # Those that were refused before go alone from the start.
+            receipts = [
+                await self._publisher.publish([_outgoing(row) for row in rows if row.refused is None]),
+                await self._publisher.publish_singly([_outgoing(row) for row in rows if row.refused is not None]),
+            ]
+            for receipt in receipts:
+                await self._note(receipt)
             await self.mark()
-            if len(confirmed) < len(rows):
+            if sum(len(receipt.confirmed) for receipt in receipts) < len(rows):
                 # The broker blocks or a binding is missing: the lease is the pause.
                 return count
 
     async def _publish(self, rows: Sequence[Outgoing]) -> None:
         try:
-            confirmed = await self._publisher.publish(rows)
-            # Not before it is known: `mark` takes the list away meanwhile, and what went into the old one is lost.
-            self._confirmed.extend(confirmed)
+            # Noted when it is known: `mark` takes the list away meanwhile, and what went into the old one is lost.
+            await self._note(await self._publisher.publish(rows))
         finally:
             self._in_flight -= len(rows)
+
+    async def _note(self, receipt: Receipt) -> None:
+        """What is confirmed is to be marked; what the broker closes the channel for is parked, with an alert."""
+        self._confirmed.extend(receipt.confirmed)
+        if not receipt.refused:
+            return
+        try:
+            await self._park(dict(receipt.refused))
+        except Exception as error:  # noqa: BLE001 - the sweeper takes them once more
+            if not is_transient(error):
+                logger.exception("parking refused rows")
+
+    async def _park(self, answers: Mapping[UUID, str]) -> None:
+        async with self._db.begin() as tx:
+            result = await tx.execute(_PARK, ids=list(answers), answers=list(answers.values()), pause=PARKED)
+            rows = [row for row in result if row.is_new]
+            for row in rows:
+                where = f"{row.exchange} as {row.routing_key}"
+                logger.error("the broker refuses {} to {}: {}", row.type, where, answers[row.envelope_id])
+            # Once for each row, and not of an alert that is refused itself.
+            await outbox.append(tx, [self._alert(row, answers) for row in rows if row.type != _ALERT][:1])
+
+    def _alert(self, row: Row, answers: Mapping[UUID, str]) -> AdminAlertRaised:
+        return alert(
+            "publish_refused",
+            f"the broker closes the channel for {len(answers)} announcements, {row.type} among them",
+            service=self._db.service,
+            at=self._db.clock.now(),
+            fields={"exchange": row.exchange, "routingKey": row.routing_key, "answer": answers[row.envelope_id][:200]},
+        )
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         while True:
@@ -179,4 +237,7 @@ class Relay:
 
 def _outgoing(row: Row) -> Outgoing:
     headers = json.loads(row.headers) if isinstance(row.headers, str) else row.headers
-    return Outgoing(row.envelope_id, row.exchange, row.routing_key, row.mandatory, row.type, row.body, headers)
+    # Once what went to one queue alone went by the default exchange.
+    return Outgoing(
+        row.envelope_id, row.exchange or REQUEUE, row.routing_key, row.mandatory, row.type, row.body, headers
+    )

@@ -21,23 +21,25 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import TypeVar
+from urllib.parse import urlsplit
 
-import aio_pika
 import uvloop
 from loguru import logger
 
 from common import logs, telemetry, topology
 from common import redis as redis_client
 from common import settings as service_settings
-from common.broker import BrokerConnection
+from common.broker import BrokerConnection, user_of
 from common.clock import SYSTEM_CLOCK, Clock
 from common.database import Database, connect, is_transient
 from common.guards import Guards
 from common.migrations import migrate
 from common.process import Process
 from common.service import Build, Job, Resources, Service, Workers
+from common.services import OWNER
 from common.settings import ServiceSettings
 from common.tokens import ServiceTokens, UserTokens
+from common.topology import MIGRATOR
 
 __all__ = ["Build", "Job", "Resources", "Service", "Workers", "main", "migrate_service", "opened", "serve"]
 
@@ -114,6 +116,28 @@ async def _try_database(db: Database) -> None:
         logger.warning("the database is away: {}", type(error).__name__)
 
 
+def foreign_credentials(settings: ServiceSettings, name: str) -> list[str]:
+    """What stands in the environment of a process that serves and belongs to others; empty when there is nothing.
+
+    Least rights hold only while whoever owns the schema or declares the topology is somebody else.
+    """
+    problems = [
+        f"{variable.upper()}: is for `{name} migrate` alone; a process that serves must not have it"
+        for variable in ("database_migration_url", "rabbitmq_migration_url")
+        if getattr(settings, variable)
+    ]
+    if (urlsplit(settings.database_url).username or "").endswith(OWNER):
+        problems.append(f"DATABASE_URL: logs in as a schema's owner; `{name}` serves as its own role")
+    user = user_of(settings.rabbitmq_url)
+    if user == MIGRATOR:
+        problems.append(f"RABBITMQ_URL: logs in as {MIGRATOR}; `{name}` serves as its own user")
+    elif settings.amqp_user_id and user != name:
+        problems.append(
+            f"RABBITMQ_URL: logs in as {user}; with AMQP_USER_ID on it must be {name}, whom consumers accept"
+        )
+    return problems
+
+
 async def migrate_service(settings: ServiceSettings, package: str) -> None:
     """Bring the schema up to date and declare the broker's topology; both idempotent."""
     logs.setup(package, settings.environment, settings.log_level)
@@ -122,9 +146,7 @@ async def migrate_service(settings: ServiceSettings, package: str) -> None:
     applied = await migrate(package, settings.database_migration_url or settings.database_url, package)
     logger.info("schema {}: {} migrations applied", package, len(applied))
     if settings.rabbitmq_migration_url:
-        connection = await aio_pika.connect(settings.rabbitmq_migration_url, timeout=10)
-        async with connection, connection.channel() as channel:
-            await topology.declare(channel, settings.retry_schedule_ms)
+        await topology.upgrade(settings.rabbitmq_migration_url, settings.retry_schedule_ms)
 
 
 def main(
@@ -146,6 +168,9 @@ def main(
     if command == "migrate":
         work = migrate_service(settings, name.replace("-", "_"))
     else:
+        problems = foreign_credentials(settings, name)
+        if problems:
+            sys.exit("cannot start, the environment is not right:\n" + "\n".join(f"  {each}" for each in problems))
         work = serve(name, settings, build, guards or Guards.all())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

@@ -5,6 +5,9 @@ from importlib import resources
 
 from msgspec import Struct, convert
 
+# What the name of a schema's owner ends with; it begins with the schema's.
+OWNER = "_owner"
+
 
 class ListedService(Struct, frozen=True, forbid_unknown_fields=True):
     """One row of the list."""

@@ -184,12 +184,16 @@ class PostgresqlUrl(LoginUrl, frozen=True):
 
 
 class AmqpUrl(LoginUrl, frozen=True):
-    """RabbitMQ over verified TLS; the path is the vhost."""
+    """RabbitMQ over verified TLS; the path is the vhost. The nodes of a cluster are separated by commas."""
 
     schemes = ("amqps",)
     demands = "`amqps`, user and strong password"
     parameters = frozenset({"cafile", "capath", "certfile", "keyfile", "heartbeat", "name", "connection_timeout"})
     administrators = ("guest",)
+
+    def problems(self, text: str) -> Iterator[str]:
+        for url in text.split(","):
+            yield from LoginUrl.problems(self, url.strip())
 
 
 class RedisUrl(LoginUrl, frozen=True):

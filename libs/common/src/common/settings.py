@@ -104,17 +104,21 @@ class ServiceSettings(BaseSettings):
 
     # PostgreSQL, as the service's own role.
     database_url: Annotated[str, PostgresqlUrl()] = Field("", repr=False)
-    # PostgreSQL as the schema's owner, direct and not through a pooler, for `migrate`; DATABASE_URL unless given.
+    # PostgreSQL as the schema's owner, direct and not through a pooler, for `migrate` alone: `serve` refuses to start
+    # with it.
     database_migration_url: Annotated[str, PostgresqlUrl()] = Field("", repr=False)
     # Whether DATABASE_URL leads to a transaction pooler (PgBouncer): true or false; unless given, whether the host's
     # name says so, as Neon's do (ep-…-pooler.…).
     database_pooler: bool | None = None
     # The most database connections of one process.
     pool_size: int = Field(4, ge=1, le=64)
-    # RabbitMQ, as the service's own user.
+    # RabbitMQ, as the service's own user; the nodes of a cluster separated by commas.
     rabbitmq_url: Annotated[str, AmqpUrl()] = Field("", repr=False)
-    # RabbitMQ as a user who may declare exchanges and queues; only `migrate` uses it.
+    # RabbitMQ as the user who may declare exchanges and queues, for `migrate` alone: `serve` refuses to start with it.
     rabbitmq_migration_url: Annotated[str, AmqpUrl()] = Field("", repr=False)
+    # Whether each message carries its publisher's name, which the broker checks and consumers compare with the
+    # contract. Off only where the broker's plan has one user for all services: then any of them can forge any event.
+    amqp_user_id: bool = True
     # Redis: caches, limits and locks that are best effort.
     redis_url: Annotated[str, RedisUrl()] = Field("redis://127.0.0.1:6379/0", repr=False)
     # How long a command of Redis may take, in milliseconds; what has no answer by then is done without it.

@@ -40,6 +40,7 @@ outbox = Table(
     Column("created_at", _MOMENT, nullable=False, server_default=_NOW),
     Column("leased_until", _MOMENT),
     Column("published_at", _MOMENT),
+    Column("refused", Text),
     Index("outbox_unpublished", "envelope_id", postgresql_where=text("published_at is null")),
     postgresql_partition_by="RANGE (envelope_id)",
 )

@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
 from common import guards, ids, outbox
-from common.broker import Publisher
+from common.broker import Publisher, Receipt
 from common.clock import SYSTEM_CLOCK
 from common.consuming import Consumer
 from common.database import Database, Tx, connect
@@ -39,10 +39,17 @@ class Recorder:
     def __init__(self) -> None:
         self.published: list[UUID] = []
 
-    async def publish(self, rows: Sequence[Outgoing]) -> list[UUID]:
+    async def publish(self, rows: Sequence[Outgoing]) -> Receipt:
         self.published += [row.envelope_id for row in rows]
-        await asyncio.sleep(1)
-        return [row.envelope_id for row in rows]
+        if rows:
+            await asyncio.sleep(1)
+        return Receipt([row.envelope_id for row in rows])
+
+    publish_singly = publish
+
+
+def _row(envelope_id: UUID) -> Outgoing:
+    return Outgoing(envelope_id, "payment.exchange", "payment.success", True, "t", b"")
 
 
 async def both(database_url: str, guard: Guard, steps: Any) -> tuple[Any, Any]:
@@ -126,7 +133,14 @@ async def test_two_sweepers_do_not_publish_one_row(database_url: str) -> None:
     async def sweep_together(db: Database) -> int:
         async with db.begin() as tx:
             await tx.execute("delete from outbox")
-        row = Outgoing(ids.lower_bound(SYSTEM_CLOCK.now().replace(year=2025)), "x", "y", True, "t", b"")
+        row = Outgoing(
+            ids.lower_bound(SYSTEM_CLOCK.now().replace(year=2025)),
+            "payment.exchange",
+            "payment.success",
+            True,
+            "t",
+            b"",
+        )
         async with db.begin() as tx:
             await outbox.append_rows(tx, [row])
         publisher: Any = Recorder()
@@ -142,7 +156,14 @@ async def test_the_sweeper_publishes_what_was_left_behind(database_url: str) -> 
     async def sweep(db: Database) -> int:
         async with db.begin() as tx:
             await tx.execute("delete from outbox")
-        row = Outgoing(ids.lower_bound(SYSTEM_CLOCK.now().replace(year=2025)), "x", "y", True, "t", b"")
+        row = Outgoing(
+            ids.lower_bound(SYSTEM_CLOCK.now().replace(year=2025)),
+            "payment.exchange",
+            "payment.success",
+            True,
+            "t",
+            b"",
+        )
         async with db.begin() as tx:
             await outbox.append_rows(tx, [row])
         publisher: Any = Recorder()
@@ -192,7 +213,7 @@ class Channel:
     async def basic_qos(self, *, prefetch_count: int) -> None: ...
 
     async def basic_consume(self, queue: str, take: Callable[[Any], Awaitable[None]]) -> Any:
-        properties = SimpleNamespace(headers={}, message_id="one")
+        properties = SimpleNamespace(headers={}, message_id="one", user_id=None)
         delivered = Basic.Deliver(consumer_tag="c", delivery_tag=1, redelivered=False, exchange="", routing_key=queue)
         await take(SimpleNamespace(header=SimpleNamespace(properties=properties), body=b"", delivery=delivered))
         return SimpleNamespace(consumer_tag="c")
@@ -213,10 +234,11 @@ class Connection:
 
 @pytest.mark.parametrize("guard", [guards.MANDATORY, guards.MARK_CONFIRMED_ONLY])
 async def test_what_no_queue_is_bound_for_is_not_published(guard: Guard) -> None:
-    row = Outgoing(ids.new(), "x", "y", True, "t", b"")
+    row = _row(ids.new())
     connection: Any = Connection()
-    assert await Publisher(connection).publish([row]) == []
-    assert await Publisher(connection, guards=Guards.all().without(guard)).publish([row]) == [row.envelope_id]
+    assert (await Publisher(connection).publish([row])).confirmed == []
+    unguarded = Publisher(connection, guards=Guards.all().without(guard))
+    assert (await unguarded.publish([row])).confirmed == [row.envelope_id]
 
 
 async def test_messages_are_acknowledged_after_they_were_handled() -> None:

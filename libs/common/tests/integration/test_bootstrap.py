@@ -8,7 +8,8 @@ import pytest
 from aiormq.exceptions import ChannelAccessRefused
 
 from common import bootstrap, database_urls, topology
-from common.bootstrap import rights, services_of
+from common.bootstrap import services_of
+from common.topology import retry_queues, rights
 
 
 async def test_it_may_be_run_again(stack, database_name, database_url, owner_url):
@@ -75,15 +76,17 @@ def test_a_role_without_its_owner_is_refused():
         services_of({"wallet": "x"})
 
 
+TIERS = retry_queues(30_000)
+
+
 def test_rights_follow_the_contract():
-    given = rights("webhook-ingest")
-    assert given == rights("webhook_ingest")
+    given = rights("webhook-ingest", TIERS)
     assert re.fullmatch(given["configure"], "webhook-ingest.access.revoked.0123456789abcdef")
     for name in ("webhook.exchange", "webhook.status", "payment.access.revoked.0123456789abcdef"):
         assert not re.fullmatch(given["configure"], name)
-    for name in ("webhook.exchange", "retry.30000ms", "amq.default", "audit.exchange"):
+    for name in ("webhook.exchange", "retry.30000ms", "retry.27000ms", "requeue.exchange", "audit.exchange"):
         assert re.fullmatch(given["write"], name)
-    for name in ("payment.exchange", "webhookXexchange", "webhook.exchange2"):
+    for name in ("payment.exchange", "webhookXexchange", "webhook.exchange2", "amq.default", "retry.1ms", ""):
         assert not re.fullmatch(given["write"], name)
     assert re.fullmatch(given["read"], "webhook.status")
     assert re.fullmatch(given["read"], "webhook.status.dlq")
@@ -91,14 +94,12 @@ def test_rights_follow_the_contract():
 
 
 def test_a_service_without_queues_reads_its_transient_ones_alone():
-    assert rights("identity")["read"] == r"^(identity\.access\.revoked\.[0-9a-f]{16}|identity\.exchange)$"
+    assert rights("identity", TIERS)["read"] == r"^(identity\.access\.revoked\.[0-9a-f]{16}|identity\.exchange)$"
 
 
 async def test_a_broker_user_does_what_the_contract_says_and_no_more(broker_url, retry_schedule_ms):
     async with await aio_pika.connect(broker_url) as connection:
         await topology.check(await connection.channel(), "payment", retry_schedule_ms)
-        exchange = await (await connection.channel()).get_exchange("payment.exchange", ensure=False)
-        await exchange.publish(aio_pika.Message(b""), "payment.success")
         for forbidden in (
             lambda channel: channel.declare_queue("mine"),
             lambda channel: channel.declare_exchange("mine"),

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,7 @@ from aio_pika import DeliveryMode, Message
 
 from commdesk.common.v1.common_pb2 import Envelope
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
-from common import broker, dead_letters, outbox
+from common import admission, broker, dead_letters, outbox
 from common.broker import BrokerConnection, Publisher
 from common.consuming import Consumer
 from common.database import Database, Tx
@@ -23,6 +24,7 @@ from common.queue_handler import QueueHandler
 from common.relay import Relay
 from common.subscriptions import Subscription
 from common.testing import RETRY_SCHEDULE_MS
+from common.topology import CONTRACT
 
 QUEUE = "payment.processing"
 
@@ -55,13 +57,15 @@ async def counts(db: Database) -> dict[str, int]:
 async def running(db: Database, url: str, handle: Callable[..., Awaitable[Any]]) -> AsyncIterator[Relay]:
     """A relay, a consumer of the queue and the keeper of its dead letters, as the runtime starts them."""
     async with BrokerConnection(url, "test:publish") as publishing, BrokerConnection(url, "test:consume") as consuming:
-        relay = Relay(db, Publisher(publishing))
+        relay = Relay(db, Publisher(publishing, user_id="payment"))
         db.on_commit = relay.announce
         subscription = Subscription(QUEUE, PaymentSyncRequested, lambda message: message, handle)
-        work = QueueHandler(db, QUEUE, [subscription], RETRY_SCHEDULE_MS).work
+        handler = QueueHandler(db, QUEUE, [subscription], RETRY_SCHEDULE_MS)
+        home = admission.of_queue(CONTRACT.queue(QUEUE), verifies_user=True)
+        dead = admission.of_dead_letters(CONTRACT.queue(QUEUE), verifies_user=True)
         consumers = [
-            Consumer(consuming, QUEUE, work),
-            Consumer(consuming, QUEUE + ".dlq", lambda deliveries: dead_letters.keep(db, QUEUE, deliveries)),
+            Consumer(consuming, QUEUE, admission.GenuineOnly(db, home, handler.work).work),
+            Consumer(consuming, dead.name, admission.GenuineOnly(db, dead, partial(dead_letters.keep, db, QUEUE)).work),
         ]
         tasks = [asyncio.create_task(each.run()) for each in consumers] + [asyncio.create_task(relay.run())]
         try:
@@ -195,13 +199,12 @@ async def test_infrastructure_that_fails_makes_the_same_messages_wait_and_uses_u
         assert await open_dead_letters(db) == []
 
 
-async def test_a_message_that_nobody_can_read_is_kept_as_a_dead_letter(
-    db: Database, broker_url: str, broker_admin_url: str
-) -> None:
-    async with running(db, broker_url, apply), BrokerConnection(broker_admin_url, "test:raw") as raw:
+async def test_a_message_that_nobody_can_read_is_kept_as_a_dead_letter(db: Database, broker_url: str) -> None:
+    async with running(db, broker_url, apply), BrokerConnection(broker_url, "test:raw") as raw:
         channel = await raw.channel(confirms=True)
-        message = Message(b"\xff not an envelope", delivery_mode=DeliveryMode.PERSISTENT)
-        await channel.default_exchange.publish(message, QUEUE)
+        exchange = await channel.get_exchange("payment.exchange", ensure=False)
+        message = Message(b"\xff not an envelope", delivery_mode=DeliveryMode.PERSISTENT, user_id="payment")
+        await exchange.publish(message, "payment.sync.requested")
 
         async def dead() -> bool:
             return bool(await open_dead_letters(db))
@@ -237,10 +240,10 @@ async def test_an_unroutable_envelope_stays_in_the_outbox(db: Database, broker_u
                 async with db.begin() as tx:
                     [row] = await tx.execute("select * from outbox")
                 outgoing = outbox.Outgoing(row.envelope_id, row.exchange, row.routing_key, True, row.type, row.body)
-                assert await Publisher(publishing).publish([outgoing]) == []
+                assert (await Publisher(publishing).publish([outgoing])).confirmed == []
                 # The negative control: a publish that is not mandatory is confirmed all the same, and lost.
                 lost = outbox.Outgoing(row.envelope_id, row.exchange, row.routing_key, False, row.type, row.body)
-                assert await Publisher(publishing).publish([lost]) == [row.envelope_id]
+                assert (await Publisher(publishing).publish([lost])).confirmed == [row.envelope_id]
         finally:
             await queue.bind("payment.exchange", "payment.sync.requested")
 
@@ -267,7 +270,7 @@ async def test_without_a_broker_publishing_says_so_in_time(db: Database) -> None
             await away.channel(confirms=True, timeout_seconds=0.2)
         publisher = Publisher(away)
         async with asyncio.timeout(8):
-            assert await publisher.publish([outgoing]) == []
+            assert (await publisher.publish([outgoing])).confirmed == []
 
 
 async def test_a_consumer_waits_longer_for_company_when_nobody_waits_or_endpoints_are_overloaded(

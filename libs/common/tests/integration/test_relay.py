@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from common import ids, outbox
+from common.broker import Receipt
 from common.clock import SYSTEM_CLOCK
 from common.database import Database
 from common.outbox import Outgoing
@@ -21,9 +22,11 @@ class SlowBroker:
     def __init__(self) -> None:
         self.confirms = asyncio.Event()
 
-    async def publish(self, rows: Sequence[Outgoing]) -> list[UUID]:
+    async def publish(self, rows: Sequence[Outgoing]) -> Receipt:
         await self.confirms.wait()
-        return [row.envelope_id for row in rows]
+        return Receipt([row.envelope_id for row in rows])
+
+    publish_singly = publish
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
 from common.batching import Batcher
 from common.process import Roles
-from common.runtime import Service, Workers
+from common.runtime import Service, Workers, foreign_credentials
+from common.settings import ServiceSettings
 from common.subscriptions import Subscription
 
 
@@ -64,3 +65,36 @@ async def test_a_service_lists_what_its_collaborators_have_running() -> None:
     assert list(service.batchers()) == [first, second]
     assert list(service.intents()) == []
     assert {queue: len(group) for queue, group in service.queues().items()} == {"a": 2, "b": 1}
+
+
+OWN = {
+    "database_url": "postgresql://wallet:Zk3vQ9xw7TpL@127.0.0.1:1/commdesk",
+    "rabbitmq_url": "amqp://wallet:Hq8mN2rb5YcD@127.0.0.1:1/",
+}
+
+
+def foreign(**given: Any) -> list[str]:
+    return foreign_credentials(ServiceSettings.model_construct(**OWN | given), "wallet")
+
+
+def test_a_process_serves_with_its_own_credentials() -> None:
+    assert foreign() == []
+    assert foreign(rabbitmq_url="amqp://wallet:x@a/v,amqp://wallet:x@b/v") == []
+    assert foreign(rabbitmq_url="amqp://one-for-all:x@a/v", amqp_user_id=False) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"database_migration_url": "postgresql://wallet_owner:x@127.0.0.1/commdesk"}, "DATABASE_MIGRATION_URL"),
+        ({"rabbitmq_migration_url": "amqp://migrator:x@127.0.0.1/commdesk"}, "RABBITMQ_MIGRATION_URL"),
+        ({"database_url": "postgresql://wallet_owner:x@127.0.0.1/commdesk"}, "DATABASE_URL"),
+        ({"rabbitmq_url": "amqp://migrator:x@127.0.0.1/commdesk"}, "RABBITMQ_URL"),
+        ({"rabbitmq_url": "amqp://migrator:x@127.0.0.1/commdesk", "amqp_user_id": False}, "RABBITMQ_URL"),
+        ({"rabbitmq_url": "amqp://payment:x@127.0.0.1/commdesk"}, "RABBITMQ_URL"),
+    ],
+)
+def test_it_does_not_serve_with_those_of_others(given: dict[str, Any], named: str) -> None:
+    [problem] = foreign(**given)
+    assert problem.startswith(f"{named}: ")
+    assert ":x@" not in problem

@@ -7,7 +7,6 @@ from collections.abc import Coroutine, Mapping
 from itertools import islice
 from typing import Any
 
-import aio_pika
 import asyncpg
 
 from common import ids
@@ -17,7 +16,7 @@ from loadtests.wallets import plan, workload
 from loadtests.wallets import progress as measurements
 from loadtests.wallets.plan import Run
 from loadtests.wallets.throughput import rates
-from loadtests.wallets.wallet_client import Sender, publishing_channel
+from loadtests.wallets.wallet_client import Sender, publishing_channels
 from ops import invariants
 from ops.fleet_client import FleetClient
 from ops.progress import Progress
@@ -35,10 +34,8 @@ async def run_of(
     await invariants.until_quiet(client.description, plan.QUIET_SECONDS_MAX)
     owners = [ids.encode("usr", ids.new()) for _ in range(run.wallets)]
     shares = workload.shares(run.wallets, run.zipf, SEED)
-    connection = await aio_pika.connect(client.description["rabbitmq"]["url"], timeout=5)
-    async with connection:
-        channel = await publishing_channel(connection)
-        load = _Load(client.description, Sender(client.channel("wallet"), channel, owners, grpc_share))
+    async with publishing_channels(client.description["rabbitmq"]["urls"]) as channels:
+        load = _Load(client.description, Sender(client.channel("wallet"), channels, owners, grpc_share))
         opened = await load.open(shares)
         progress.done(f"{run.name}: {run.wallets:,} wallets are open")
         await invariants.until_quiet(client.description, plan.QUIET_SECONDS_MAX)

@@ -6,7 +6,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aio_pika
@@ -20,7 +21,7 @@ from commdesk.payment.v1.payment_pb2 import Payment, Tax
 from commdesk.wallet.v1.events_pb2 import WalletConsumeRequested
 from commdesk.wallet.v1.wallet_pb2 import ConsumeCreditsResponse
 from common import ids
-from common.topology import CONTRACT
+from common.topology import CONTRACT, REQUEUE
 from loadtests.wallets import plan, protobuf_encoding
 from loadtests.wallets.workload import Step
 
@@ -28,6 +29,8 @@ CALL_SECONDS_MAX = 30.0
 CONFIRM_SECONDS_MAX = 30.0
 PUBLISHING_MAX = 64
 PRODUCER = "bench"
+# The broker users in whose names it publishes: who may ask to consume, and who may send to the queue of grants.
+CONSUMER, GRANTER = "community-api", "wallet"
 
 _CONSUME_EVENT = CONTRACT.events[WalletConsumeRequested.DESCRIPTOR.full_name]
 # A payment's success is announced to half the fleet, and the payments behind these grants do not exist: so they
@@ -37,15 +40,22 @@ _CONSUME = "/commdesk.wallet.v1.WalletService/ConsumeCredits"
 
 
 class Sender:
-    """Sends steps to the wallets of *owners*: spends by gRPC (*wallet*) and by the broker, grants by the broker."""
+    """Sends steps to the wallets of *owners*: spends by gRPC (*wallet*) and by the broker, grants by the broker.
+
+    *channels* are those of the broker users CONSUMER and GRANTER.
+    """
 
     def __init__(
-        self, wallet: grpc.aio.Channel, channel: AbstractChannel, owners: Sequence[str], grpc_share: float
+        self,
+        wallet: grpc.aio.Channel,
+        channels: Mapping[str, AbstractChannel],
+        owners: Sequence[str],
+        grpc_share: float,
     ) -> None:
         self._call = wallet.unary_unary(
             _CONSUME, request_serializer=None, response_deserializer=ConsumeCreditsResponse.FromString
         )
-        self._channel = channel
+        self._channels = channels
         self._owners = owners
         self._encoded_owners = [protobuf_encoding.owner(owner) for owner in owners]
         self._keys: list[bytes] = []
@@ -110,20 +120,23 @@ class Sender:
 
     async def _send_spends_by_broker(self) -> None:
         events, self._by_broker = self._by_broker, []
-        await self._publish(events, _CONSUME_EVENT.type, _CONSUME_EVENT.exchange, _CONSUME_EVENT.key)
+        await self._publish(events, _CONSUME_EVENT.type, CONSUMER, _CONSUME_EVENT.exchange, _CONSUME_EVENT.key)
 
     async def _send_grants(self) -> None:
         events, self._grants = self._grants, []
-        await self._publish(events, PaymentSucceeded.DESCRIPTOR.full_name, "", _GRANTS)
+        await self._publish(events, PaymentSucceeded.DESCRIPTOR.full_name, GRANTER, REQUEUE, _GRANTS)
 
-    async def _publish(self, events: list[bytes], type_name: str, exchange: str, routing_key: str) -> None:
+    async def _publish(self, events: list[bytes], type_name: str, user: str, exchange: str, routing_key: str) -> None:
         if events:
             await self._publishing.acquire()
             envelope_id = ids.new()
             envelope = Envelope(
                 id=envelope_id.bytes, type=type_name, producer=PRODUCER, time_unix_micros=_now(), events=events
             )
-            work = self._confirmed(envelope.SerializeToString(), str(envelope_id), type_name, exchange, routing_key)
+            properties = Basic.Properties(
+                message_id=str(envelope_id), message_type=type_name, delivery_mode=2, user_id=user
+            )
+            work = self._confirmed(envelope.SerializeToString(), properties, exchange, routing_key)
             self._start(work, self._publishing, len(events))
 
     def _start(self, work: Coroutine[Any, Any, None], slots: asyncio.Semaphore, count: int) -> None:
@@ -144,9 +157,9 @@ class Sender:
             if result.HasField("error"):
                 self.refused[result.error.code] += 1
 
-    async def _confirmed(self, body: bytes, message_id: str, type_name: str, exchange: str, routing_key: str) -> None:
-        properties = Basic.Properties(message_id=message_id, message_type=type_name, delivery_mode=2)
-        await self._channel.basic_publish(
+    async def _confirmed(self, body: bytes, properties: Basic.Properties, exchange: str, routing_key: str) -> None:
+        assert properties.user_id is not None
+        await self._channels[properties.user_id].basic_publish(
             body,
             exchange=exchange,
             routing_key=routing_key,
@@ -179,7 +192,13 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-async def publishing_channel(connection: aio_pika.abc.AbstractConnection) -> AbstractChannel:
-    """A channel with confirms, without the conveniences that cost more than the publishing."""
-    channel = await connection.channel(publisher_confirms=True)
-    return await channel.get_underlay_channel()
+@asynccontextmanager
+async def publishing_channels(urls: Mapping[str, str]) -> AsyncIterator[dict[str, AbstractChannel]]:
+    """Channels with confirms by user, without the conveniences that cost more than the publishing."""
+    async with AsyncExitStack() as stack:
+        channels = {}
+        for user in (CONSUMER, GRANTER):
+            connection = await stack.enter_async_context(await aio_pika.connect(urls[user], timeout=5))
+            channel = await connection.channel(publisher_confirms=True)
+            channels[user] = await channel.get_underlay_channel()
+        yield channels

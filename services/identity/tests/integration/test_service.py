@@ -23,9 +23,11 @@ def own_settings(settings_env: dict[str, str], token_key: str) -> dict[str, str]
 
 
 @pytest.mark.parametrize("times", [2])
-async def test_migrate_may_be_run_again(settings_env: dict[str, str], token_key: str, times: int) -> None:
+async def test_migrate_may_be_run_again(
+    settings_env: dict[str, str], migration_env: dict[str, str], token_key: str, times: int
+) -> None:
     for _ in range(times):
-        process = await start("identity", "migrate", TOKEN_PRIVATE_KEY=token_key)
+        process = await start("identity", "migrate", **migration_env, TOKEN_PRIVATE_KEY=token_key)
         output, _ = await process.communicate()
         assert process.returncode == 0, output.decode()
 

@@ -162,8 +162,8 @@ def test_an_envelope_is_expected_wherever_the_contract_says() -> None:
 
 
 def test_a_redelivery_is_expected_at_its_home_queue_alone() -> None:
-    home, tier = published("", "wallet.credit"), published("retry.30000ms", "wallet.credit")
-    dead, elsewhere = published("", "wallet.credit.dlq"), published("", "gone.queue")
+    home, tier = published("requeue.exchange", "wallet.credit"), published("retry.30000ms", "wallet.credit")
+    dead, elsewhere = published("requeue.exchange", "wallet.credit.dlq"), published("requeue.exchange", "gone.queue")
     assert deliveries.by_destination(CONTRACT, [home, tier, dead, elsewhere]) == {
         Destination("wallet", "wallet.credit"): [home, tier]
     }

@@ -26,8 +26,13 @@ class Stack(Struct):
     redis_url: str
     # Of database roles, where the file's neighbour secrets.json knows them: a fleet may run on the same engines.
     passwords: dict[str, str] = {}
+    # Of broker users, likewise.
+    broker_passwords: dict[str, str] = {}
     templates: dict[tuple[str, str | None], str] = {}
     databases_made: int = 0
+
+    def broker_password(self, user: str) -> str:
+        return self.broker_passwords.get(user) or password_of(user)
 
     @classmethod
     def read(cls, start: Path) -> "Stack":
@@ -37,13 +42,14 @@ class Stack(Struct):
         neighbour = path.with_name("secrets.json")
         try:
             engines = json.loads(path.read_text())
-            passwords = json.loads(neighbour.read_text())["database"] if neighbour.exists() else {}
+            secrets = json.loads(neighbour.read_text()) if neighbour.exists() else {"database": {}, "broker": {}}
             return cls(
                 superuser_url=engines["postgresql"]["superuser_url"],
                 management_url=engines["rabbitmq"]["management_url"],
                 amqp_url=engines["rabbitmq"]["url"].rpartition("/")[0],
                 redis_url=engines["redis"]["url"].rpartition("/")[0],
-                passwords=passwords,
+                passwords=secrets["database"],
+                broker_passwords=secrets["broker"],
             )
         except (KeyError, ValueError) as error:
             pytest.fail(f"{path} does not say where the engines are: {error!r}", False)

@@ -45,7 +45,6 @@ def service_env(
     service_name: str,
     service_keys: dict[str, str],
     database_url: str,
-    owner_url: str,
     redis_url: str,
     retry_schedule_ms: Sequence[int],
     encryption_key: str,
@@ -59,7 +58,6 @@ def service_env(
         "HTTP_PORT": str(free_port()),
         "GRPC_PORT": str(free_port()),
         "DATABASE_URL": database_url,
-        "DATABASE_MIGRATION_URL": owner_url,
         "RABBITMQ_URL": "amqp://127.0.0.1:1/none",
         "REDIS_URL": redis_url,
         "SERVICE_PRIVATE_KEY": service_keys[service_name],
@@ -76,14 +74,18 @@ def service_env(
 
 
 @pytest.fixture
-def settings_env(
-    monkeypatch: pytest.MonkeyPatch, service_env: dict[str, str], broker_url: str, broker_admin_url: str
-) -> dict[str, str]:
+def settings_env(monkeypatch: pytest.MonkeyPatch, service_env: dict[str, str], broker_url: str) -> dict[str, str]:
     """The same with a broker, for the service as a process of its own."""
-    environment = service_env | {"RABBITMQ_URL": broker_url, "RABBITMQ_MIGRATION_URL": broker_admin_url}
+    environment = service_env | {"RABBITMQ_URL": broker_url}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return environment
+
+
+@pytest.fixture
+def migration_env(owner_url: str, broker_admin_url: str) -> dict[str, str]:
+    """What `<service> migrate` reads beside settings_env; a service that serves refuses to start with it."""
+    return {"DATABASE_MIGRATION_URL": owner_url, "RABBITMQ_MIGRATION_URL": broker_admin_url}
 
 
 def public_key(private_key: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from common.testing.engines import RUN, Stack, is_over, password_of, run
+from common.testing.engines import RUN, Stack, is_over, run
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -46,17 +46,14 @@ class BrokerUrlOf(Protocol):
 
 
 @pytest.fixture(scope="session")
-def broker_url_of(stack: Stack, vhost: str) -> BrokerUrlOf:
+def broker_url_of(stack: Stack, vhost: str, retry_schedule_ms: Sequence[int]) -> BrokerUrlOf:
     """`broker_url_of("identity")`, for tests in which several services speak."""
-    from common.services import SERVICES
-
-    for service in SERVICES:
-        run(_grant(stack, vhost, f"test-{service}", service))
+    run(_grant(stack, vhost, retry_schedule_ms))
 
     def url(user: str) -> str:
-        name = f"test-{user}"
+        # By its own name: the broker lets nobody publish under another, and consumers look at it.
         scheme, _, address = stack.amqp_url.partition("://")
-        return f"{scheme}://{name}:{password_of(name)}@{address.rpartition('@')[2]}/{vhost}"
+        return f"{scheme}://{user}:{stack.broker_password(user)}@{address.rpartition('@')[2]}/{vhost}"
 
     return url
 
@@ -68,7 +65,7 @@ def broker_url(broker_url_of: BrokerUrlOf, service_name: str, broker_admin_url: 
 
 
 @pytest.fixture
-def announce(broker_admin_url: str) -> Announce:
+def announce(broker_url_of: BrokerUrlOf, service_name: str) -> Announce:
     """Publishes events as their producer would; the contract says how."""
     import aio_pika
 
@@ -77,11 +74,13 @@ def announce(broker_admin_url: str) -> Announce:
 
     async def send(events: "Sequence[Message]", times: int = 1) -> None:
         event = CONTRACT.events[events[0].DESCRIPTOR.full_name]
-        _, envelope = envelopes.seal(event.producers[0], event.type, [each.SerializeToString() for each in events])
-        async with await aio_pika.connect(broker_admin_url) as connection:
+        producer = service_name if event.is_announced_by(service_name) else event.producers[0]
+        _, envelope = envelopes.seal(producer, event.type, [each.SerializeToString() for each in events])
+        message = aio_pika.Message(envelope, user_id=producer)
+        async with await aio_pika.connect(broker_url_of(producer)) as connection:
             exchange = await (await connection.channel()).get_exchange(event.exchange, ensure=False)
             for _ in range(times):
-                await exchange.publish(aio_pika.Message(envelope), event.routing_key(events[0]), mandatory=True)
+                await exchange.publish(message, event.routing_key(events[0]), mandatory=True)
 
     return send
 
@@ -112,12 +111,12 @@ async def _drop_vhost(stack: Stack, name: str) -> None:
         await api.delete(f"/api/vhosts/{name}")
 
 
-async def _grant(stack: Stack, vhost: str, user: str, service: str) -> None:
-    from common.bootstrap import management, rights
+async def _grant(stack: Stack, vhost: str, retry_schedule_ms: Sequence[int]) -> None:
+    from common import bootstrap
+    from common.topology import users
 
-    async with management(stack.management_url) as api:
-        await api.put(f"/api/users/{user}", json={"password": password_of(user), "tags": ""})
-        await api.put(f"/api/permissions/{vhost}/{user}", json=rights(service))
+    passwords = {user: stack.broker_password(user) for user in users()}
+    await bootstrap.broker(stack.management_url, vhost, passwords, retry_schedule_ms)
 
 
 async def _purge(url: str, service: str, retry_schedule_ms: Sequence[int]) -> None:
@@ -128,5 +127,6 @@ async def _purge(url: str, service: str, retry_schedule_ms: Sequence[int]) -> No
     queues = [name for queue in topology.CONTRACT.queues_of(service) for name in (queue.name, queue.dead_letters)]
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
-        for name in [*(topology.retry_tier(ttl_ms) for ttl_ms in retry_schedule_ms), *queues]:
+        tiers = [name for ttl_ms in retry_schedule_ms for name in topology.retry_queues(ttl_ms)]
+        for name in [*tiers, *queues]:
             await (await channel.get_queue(name, ensure=False)).purge()

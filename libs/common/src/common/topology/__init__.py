@@ -3,6 +3,7 @@
 from common.topology.contract import (
     CONTRACT,
     DEAD_LETTERS,
+    REQUEUE,
     Contract,
     Event,
     Queue,
@@ -12,12 +13,17 @@ from common.topology.contract import (
     matches,
     message_type,
 )
-from common.topology.declarations import DELIVERY_LIMIT, check, declare, retry_tier
+from common.topology.declarations import DELIVERY_LIMIT, check, declare
+from common.topology.retry_tiers import delay_ms, retry_exchange, retry_queues
+from common.topology.rights import MIGRATOR, may_publish, rights, topic_rights, users
+from common.topology.upgrade import upgrade
 
 __all__ = [
     "CONTRACT",
     "DEAD_LETTERS",
     "DELIVERY_LIMIT",
+    "MIGRATOR",
+    "REQUEUE",
     "Contract",
     "Event",
     "Queue",
@@ -25,8 +31,15 @@ __all__ = [
     "allowed_callers",
     "check",
     "declare",
+    "delay_ms",
     "load",
     "matches",
+    "may_publish",
     "message_type",
-    "retry_tier",
+    "retry_exchange",
+    "retry_queues",
+    "rights",
+    "topic_rights",
+    "upgrade",
+    "users",
 ]

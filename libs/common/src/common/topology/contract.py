@@ -15,6 +15,8 @@ from msgspec import Struct
 from common.services import SERVICES
 
 DEAD_LETTERS = ".dlq"
+# Every queue is bound to it by its own name: what goes to one queue alone goes this way.
+REQUEUE = "requeue.exchange"
 # Among producers and owners: every service, and nobody else.
 EVERY_SERVICE = "*"
 
@@ -33,6 +35,16 @@ class Event(Struct, frozen=True):
 
     def is_announced_by(self, user: str) -> bool:
         return is_among(self.producers, user)
+
+    def has_key(self, key: str) -> bool:
+        """Whether *key* is this event's, whatever fills it: one word."""
+        return re.fullmatch(self.key_pattern, key) is not None
+
+    @property
+    def key_pattern(self) -> str:
+        """The keys of this event, as a regular expression of the broker's kind and Python's."""
+        fixed = self.key.split("{" + self.key_field + "}") if self.key_field else [self.key]
+        return "[^.]+".join(re.escape(part) for part in fixed)
 
     def routing_key(self, message: Message) -> str:
         if self.key_field is None:
@@ -76,8 +88,16 @@ class Contract(Struct, frozen=True):
         """The exchanges that *service* announces on."""
         return {event.exchange for event in self.events.values() if event.is_announced_by(service)}
 
+    def events_at(self, exchange: str, key: str) -> tuple[Event, ...]:
+        """The events that are announced there."""
+        return tuple(event for event in self.events.values() if event.exchange == exchange and event.has_key(key))
+
     def queues_of(self, service: str) -> tuple[Queue, ...]:
         return tuple(queue for queue in self.queues if queue.owner == service)
+
+    def queue(self, name: str) -> Queue:
+        """Raises KeyError."""
+        return {queue.name: queue for queue in self.queues}[name]
 
     def transients_of(self, service: str) -> tuple[Transient, ...]:
         return tuple(transient for transient in self.transients if is_among(transient.owners, service))

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!commdesk/common/v1/delivery.proto\x12\x12\x63ommdesk.common.v1\"i\n\x14ListPublishedRequest\x12\x18\n\x10\x66rom_unix_micros\x18\x01 \x01(\x03\x12\x16\n\x0eto_unix_micros\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x10\n\x08\x61\x66ter_id\x18\x04 \x01(\x0c\"Q\n\x15ListPublishedResponse\x12\x38\n\tenvelopes\x18\x01 \x03(\x0b\x32%.commdesk.common.v1.PublishedEnvelope\"Y\n\x11PublishedEnvelope\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x10\n\x08\x65xchange\x18\x02 \x01(\t\x12\x13\n\x0brouting_key\x18\x03 \x01(\t\x12\x11\n\tconfirmed\x18\x04 \x01(\x08\"3\n\x12ListClaimedRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\"\"\n\x13ListClaimedResponse\x12\x0b\n\x03ids\x18\x01 \x03(\x0c\".\n\x10RepublishRequest\x12\x0b\n\x03ids\x18\x01 \x03(\x0c\x12\r\n\x05queue\x18\x02 \x01(\t\"(\n\x11RepublishResponse\x12\x13\n\x0brepublished\x18\x01 \x01(\x05\"\x0f\n\rTotalsRequest\"\x7f\n\x0eTotalsResponse\x12>\n\x06totals\x18\x01 \x03(\x0b\x32..commdesk.common.v1.TotalsResponse.TotalsEntry\x1a-\n\x0bTotalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x10\n\x0e\x42\x61\x63klogRequest\"\x89\x01\n\x0f\x42\x61\x63klogResponse\x12\x17\n\x0foutbox_unmarked\x18\x01 \x01(\x03\x12\x17\n\x0fintents_pending\x18\x02 \x01(\x03\x12\x19\n\x11\x64\x65\x61\x64_letters_open\x18\x03 \x01(\x03\x12\x14\n\x0coutbox_total\x18\x04 \x01(\x03\x12\x13\n\x0binbox_total\x18\x05 \x01(\x03\"u\n\x16ListDeadLettersRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x12\n\nerror_code\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\x12\r\n\x05limit\x18\x05 \x01(\x05\x12\x0b\n\x03ids\x18\x06 \x03(\t\"O\n\x17ListDeadLettersResponse\x12\x34\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x1e.commdesk.common.v1.DeadLetter\"\xea\x01\n\nDeadLetter\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\x0c\x12\x12\n\nerror_code\x18\x05 \x01(\t\x12\x13\n\x0b\x65rror_class\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12 \n\x18\x66irst_failed_unix_micros\x18\x08 \x01(\x03\x12\x18\n\x10\x64\x65\x61\x64_unix_micros\x18\t \x01(\x03\x12\x0e\n\x06status\x18\n \x01(\t\x12\r\n\x05\x61\x63tor\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\"F\n\x18ReplayDeadLettersRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"-\n\x19ReplayDeadLettersResponse\x12\x10\n\x08replayed\x18\x01 \x01(\x05\"G\n\x19\x44iscardDeadLettersRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"/\n\x1a\x44iscardDeadLettersResponse\x12\x11\n\tdiscarded\x18\x01 \x01(\x05\"!\n\x0cStoryRequest\x12\x11\n\treference\x18\x01 \x01(\t\"T\n\rStoryResponse\x12/\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1e.commdesk.common.v1.StoryEntry\x12\x12\n\nreferences\x18\x02 \x03(\t\"\xb0\x01\n\nStoryEntry\x12\x18\n\x10time_unix_micros\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12:\n\x06\x66ields\x18\x04 \x03(\x0b\x32*.commdesk.common.v1.StoryEntry.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xf7\x06\n\x0f\x44\x65liveryService\x12\x64\n\rListPublished\x12(.commdesk.common.v1.ListPublishedRequest\x1a).commdesk.common.v1.ListPublishedResponse\x12^\n\x0bListClaimed\x12&.commdesk.common.v1.ListClaimedRequest\x1a\'.commdesk.common.v1.ListClaimedResponse\x12X\n\tRepublish\x12$.commdesk.common.v1.RepublishRequest\x1a%.commdesk.common.v1.RepublishResponse\x12O\n\x06Totals\x12!.commdesk.common.v1.TotalsRequest\x1a\".commdesk.common.v1.TotalsResponse\x12R\n\x07\x42\x61\x63klog\x12\".commdesk.common.v1.BacklogRequest\x1a#.commdesk.common.v1.BacklogResponse\x12j\n\x0fListDeadLetters\x12*.commdesk.common.v1.ListDeadLettersRequest\x1a+.commdesk.common.v1.ListDeadLettersResponse\x12p\n\x11ReplayDeadLetters\x12,.commdesk.common.v1.ReplayDeadLettersRequest\x1a-.commdesk.common.v1.ReplayDeadLettersResponse\x12s\n\x12\x44iscardDeadLetters\x12-.commdesk.common.v1.DiscardDeadLettersRequest\x1a..commdesk.common.v1.DiscardDeadLettersResponse\x12L\n\x05Story\x12 .commdesk.common.v1.StoryRequest\x1a!.commdesk.common.v1.StoryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!commdesk/common/v1/delivery.proto\x12\x12\x63ommdesk.common.v1\"i\n\x14ListPublishedRequest\x12\x18\n\x10\x66rom_unix_micros\x18\x01 \x01(\x03\x12\x16\n\x0eto_unix_micros\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x10\n\x08\x61\x66ter_id\x18\x04 \x01(\x0c\"Q\n\x15ListPublishedResponse\x12\x38\n\tenvelopes\x18\x01 \x03(\x0b\x32%.commdesk.common.v1.PublishedEnvelope\"Y\n\x11PublishedEnvelope\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x10\n\x08\x65xchange\x18\x02 \x01(\t\x12\x13\n\x0brouting_key\x18\x03 \x01(\t\x12\x11\n\tconfirmed\x18\x04 \x01(\x08\"3\n\x12ListClaimedRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\"\"\n\x13ListClaimedResponse\x12\x0b\n\x03ids\x18\x01 \x03(\x0c\".\n\x10RepublishRequest\x12\x0b\n\x03ids\x18\x01 \x03(\x0c\x12\r\n\x05queue\x18\x02 \x01(\t\"(\n\x11RepublishResponse\x12\x13\n\x0brepublished\x18\x01 \x01(\x05\"\x0f\n\rTotalsRequest\"\x7f\n\x0eTotalsResponse\x12>\n\x06totals\x18\x01 \x03(\x0b\x32..commdesk.common.v1.TotalsResponse.TotalsEntry\x1a-\n\x0bTotalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x10\n\x0e\x42\x61\x63klogRequest\"\xa1\x01\n\x0f\x42\x61\x63klogResponse\x12\x17\n\x0foutbox_unmarked\x18\x01 \x01(\x03\x12\x17\n\x0fintents_pending\x18\x02 \x01(\x03\x12\x19\n\x11\x64\x65\x61\x64_letters_open\x18\x03 \x01(\x03\x12\x14\n\x0coutbox_total\x18\x04 \x01(\x03\x12\x13\n\x0binbox_total\x18\x05 \x01(\x03\x12\x16\n\x0eoutbox_refused\x18\x06 \x01(\x03\"u\n\x16ListDeadLettersRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x12\n\nerror_code\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\x12\r\n\x05limit\x18\x05 \x01(\x05\x12\x0b\n\x03ids\x18\x06 \x03(\t\"O\n\x17ListDeadLettersResponse\x12\x34\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x1e.commdesk.common.v1.DeadLetter\"\xea\x01\n\nDeadLetter\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\x0c\x12\x12\n\nerror_code\x18\x05 \x01(\t\x12\x13\n\x0b\x65rror_class\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12 \n\x18\x66irst_failed_unix_micros\x18\x08 \x01(\x03\x12\x18\n\x10\x64\x65\x61\x64_unix_micros\x18\t \x01(\x03\x12\x0e\n\x06status\x18\n \x01(\t\x12\r\n\x05\x61\x63tor\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\"F\n\x18ReplayDeadLettersRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"-\n\x19ReplayDeadLettersResponse\x12\x10\n\x08replayed\x18\x01 \x01(\x05\"G\n\x19\x44iscardDeadLettersRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"/\n\x1a\x44iscardDeadLettersResponse\x12\x11\n\tdiscarded\x18\x01 \x01(\x05\"!\n\x0cStoryRequest\x12\x11\n\treference\x18\x01 \x01(\t\"T\n\rStoryResponse\x12/\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1e.commdesk.common.v1.StoryEntry\x12\x12\n\nreferences\x18\x02 \x03(\t\"\xb0\x01\n\nStoryEntry\x12\x18\n\x10time_unix_micros\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12:\n\x06\x66ields\x18\x04 \x03(\x0b\x32*.commdesk.common.v1.StoryEntry.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xf7\x06\n\x0f\x44\x65liveryService\x12\x64\n\rListPublished\x12(.commdesk.common.v1.ListPublishedRequest\x1a).commdesk.common.v1.ListPublishedResponse\x12^\n\x0bListClaimed\x12&.commdesk.common.v1.ListClaimedRequest\x1a\'.commdesk.common.v1.ListClaimedResponse\x12X\n\tRepublish\x12$.commdesk.common.v1.RepublishRequest\x1a%.commdesk.common.v1.RepublishResponse\x12O\n\x06Totals\x12!.commdesk.common.v1.TotalsRequest\x1a\".commdesk.common.v1.TotalsResponse\x12R\n\x07\x42\x61\x63klog\x12\".commdesk.common.v1.BacklogRequest\x1a#.commdesk.common.v1.BacklogResponse\x12j\n\x0fListDeadLetters\x12*.commdesk.common.v1.ListDeadLettersRequest\x1a+.commdesk.common.v1.ListDeadLettersResponse\x12p\n\x11ReplayDeadLetters\x12,.commdesk.common.v1.ReplayDeadLettersRequest\x1a-.commdesk.common.v1.ReplayDeadLettersResponse\x12s\n\x12\x44iscardDeadLetters\x12-.commdesk.common.v1.DiscardDeadLettersRequest\x1a..commdesk.common.v1.DiscardDeadLettersResponse\x12L\n\x05Story\x12 .commdesk.common.v1.StoryRequest\x1a!.commdesk.common.v1.StoryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,29 +58,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BACKLOGREQUEST']._serialized_start=663
   _globals['_BACKLOGREQUEST']._serialized_end=679
   _globals['_BACKLOGRESPONSE']._serialized_start=682
-  _globals['_BACKLOGRESPONSE']._serialized_end=819
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=821
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=938
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=940
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1019
-  _globals['_DEADLETTER']._serialized_start=1022
-  _globals['_DEADLETTER']._serialized_end=1256
-  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_start=1258
-  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_end=1328
-  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_start=1330
-  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_end=1375
-  _globals['_DISCARDDEADLETTERSREQUEST']._serialized_start=1377
-  _globals['_DISCARDDEADLETTERSREQUEST']._serialized_end=1448
-  _globals['_DISCARDDEADLETTERSRESPONSE']._serialized_start=1450
-  _globals['_DISCARDDEADLETTERSRESPONSE']._serialized_end=1497
-  _globals['_STORYREQUEST']._serialized_start=1499
-  _globals['_STORYREQUEST']._serialized_end=1532
-  _globals['_STORYRESPONSE']._serialized_start=1534
-  _globals['_STORYRESPONSE']._serialized_end=1618
-  _globals['_STORYENTRY']._serialized_start=1621
-  _globals['_STORYENTRY']._serialized_end=1797
-  _globals['_STORYENTRY_FIELDSENTRY']._serialized_start=1752
-  _globals['_STORYENTRY_FIELDSENTRY']._serialized_end=1797
-  _globals['_DELIVERYSERVICE']._serialized_start=1800
-  _globals['_DELIVERYSERVICE']._serialized_end=2687
+  _globals['_BACKLOGRESPONSE']._serialized_end=843
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=845
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=962
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=964
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1043
+  _globals['_DEADLETTER']._serialized_start=1046
+  _globals['_DEADLETTER']._serialized_end=1280
+  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_start=1282
+  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_end=1352
+  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_start=1354
+  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_end=1399
+  _globals['_DISCARDDEADLETTERSREQUEST']._serialized_start=1401
+  _globals['_DISCARDDEADLETTERSREQUEST']._serialized_end=1472
+  _globals['_DISCARDDEADLETTERSRESPONSE']._serialized_start=1474
+  _globals['_DISCARDDEADLETTERSRESPONSE']._serialized_end=1521
+  _globals['_STORYREQUEST']._serialized_start=1523
+  _globals['_STORYREQUEST']._serialized_end=1556
+  _globals['_STORYRESPONSE']._serialized_start=1558
+  _globals['_STORYRESPONSE']._serialized_end=1642
+  _globals['_STORYENTRY']._serialized_start=1645
+  _globals['_STORYENTRY']._serialized_end=1821
+  _globals['_STORYENTRY_FIELDSENTRY']._serialized_start=1776
+  _globals['_STORYENTRY_FIELDSENTRY']._serialized_end=1821
+  _globals['_DELIVERYSERVICE']._serialized_start=1824
+  _globals['_DELIVERYSERVICE']._serialized_end=2711
 # @@protoc_insertion_point(module_scope)

@@ -86,18 +86,20 @@ class BacklogRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class BacklogResponse(_message.Message):
-    __slots__ = ("outbox_unmarked", "intents_pending", "dead_letters_open", "outbox_total", "inbox_total")
+    __slots__ = ("outbox_unmarked", "intents_pending", "dead_letters_open", "outbox_total", "inbox_total", "outbox_refused")
     OUTBOX_UNMARKED_FIELD_NUMBER: _ClassVar[int]
     INTENTS_PENDING_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTERS_OPEN_FIELD_NUMBER: _ClassVar[int]
     OUTBOX_TOTAL_FIELD_NUMBER: _ClassVar[int]
     INBOX_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    OUTBOX_REFUSED_FIELD_NUMBER: _ClassVar[int]
     outbox_unmarked: int
     intents_pending: int
     dead_letters_open: int
     outbox_total: int
     inbox_total: int
-    def __init__(self, outbox_unmarked: _Optional[int] = ..., intents_pending: _Optional[int] = ..., dead_letters_open: _Optional[int] = ..., outbox_total: _Optional[int] = ..., inbox_total: _Optional[int] = ...) -> None: ...
+    outbox_refused: int
+    def __init__(self, outbox_unmarked: _Optional[int] = ..., intents_pending: _Optional[int] = ..., dead_letters_open: _Optional[int] = ..., outbox_total: _Optional[int] = ..., inbox_total: _Optional[int] = ..., outbox_refused: _Optional[int] = ...) -> None: ...
 
 class ListDeadLettersRequest(_message.Message):
     __slots__ = ("queue", "type", "error_code", "status", "limit", "ids")

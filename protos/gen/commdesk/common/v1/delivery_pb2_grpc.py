@@ -99,7 +99,8 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Republish(self, request, context):
-        """Announce envelopes once more, under their own ids. Without `queue` to everybody who listens, with it to one home queue.
+        """Announce envelopes once more, under their own ids, to everybody who listens: who had them already has claimed them.
+        With `queue`, the one that lacks them, at once and confirmed; without it by the sweeper, refused ones included.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

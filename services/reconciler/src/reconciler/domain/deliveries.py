@@ -1,6 +1,5 @@
 """Which queues an announcement must have reached, and when it counts as lost."""
 
-import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,14 +7,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from common.topology import Contract
+from common.topology import Contract, delay_ms
 from reconciler.domain.runs import Finding
 
 DELIVERY_LOST: Final = "delivery_lost"
 # Announced once more at once, then ever more rarely: a consumer that is down has its queue, and needs no second one.
 GAP_SECONDS_MAX: Final = 3600
-
-_RETRY_TIER: Final = re.compile(r"retry\.(\d+)ms")
 
 
 class PublishedEnvelope(Struct, frozen=True):
@@ -64,7 +61,7 @@ def by_destination(
     queues_by_name = {queue.name: queue for queue in contract.queues}
     groups: dict[Destination, list[PublishedEnvelope]] = {}
     for envelope in envelopes:
-        if envelope.exchange and not _RETRY_TIER.fullmatch(envelope.exchange):
+        if envelope.exchange in contract.exchanges:
             queues = contract.listeners(envelope.exchange, envelope.routing_key)
         else:
             # A redelivery of one event to its home queue. Dead letters are claimed by no consumer.
@@ -81,8 +78,8 @@ def lost_at(envelope: PublishedEnvelope, now: datetime, tolerance: timedelta) ->
     """
     if not envelope.confirmed:
         return now + tolerance
-    tier = _RETRY_TIER.fullmatch(envelope.exchange)
-    return now + timedelta(milliseconds=int(tier[1])) + tolerance if tier else now
+    waits_ms = delay_ms(envelope.exchange)
+    return now if waits_ms is None else now + timedelta(milliseconds=waits_ms) + tolerance
 
 
 def due(missing: Iterable[MissingDelivery], now: datetime) -> list[MissingDelivery]:
