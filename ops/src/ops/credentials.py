@@ -41,6 +41,8 @@ class Credentials(Struct, frozen=True):
     """Password by PostgreSQL role, two for each service: what `common.bootstrap` makes."""
     broker: dict[str, str] = {}
     """Password by RabbitMQ user of the contract, and of `migrator`, which declares: likewise."""
+    redis: dict[str, str] = {}
+    """Password by Redis user, one for each service."""
     keys: dict[str, KeyPair] = {}
     """Key pair by signer, and `identity-tokens` for the users' access tokens."""
     words: dict[str, str] = {}
@@ -54,9 +56,12 @@ class Credentials(Struct, frozen=True):
 def load_or_generate(path: Path) -> Credentials:
     """The credentials in `path`; whatever is missing is generated and saved, so that a new service finds its own."""
     saved = json.loads(path.read_text()) if path.is_file() else {}
-    credentials = Credentials(**{name: dict(saved.get(name, {})) for name in ("database", "broker", "keys", "words")})
+    credentials = Credentials(
+        **{name: dict(saved.get(name, {})) for name in ("database", "broker", "redis", "keys", "words")}
+    )
     _fill(credentials.database, [*SCHEMAS, *(f"{schema}_owner" for schema in SCHEMAS)], _password)
     _fill(credentials.broker, [MIGRATOR, *users()], _password)
+    _fill(credentials.redis, SERVICES, _password)
     _fill(credentials.keys, [*SERVICES, OPERATOR, "identity-tokens"], _key_pair)
     _fill(credentials.words, WORDS, _password)
     _fill(credentials.words, ["encryption_key", "blind_index_key"], _symmetric_key)

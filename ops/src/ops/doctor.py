@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from commdesk.common.v1 import delivery_pb2
 from commdesk.common.v1 import personal_data_pb2 as pb
-from common import bootstrap, migrations, topology
+from common import bootstrap, migrations, redis_users, topology
 from common.grpc_client import errors_from
 from common.services import SERVICES
 from common.topology import CONTRACT, REQUEUE
@@ -169,11 +169,33 @@ async def _redis(description: Mapping[str, Any]) -> AsyncIterator[Finding]:
     try:
         await client.ping()
         yield Finding("Redis", True)
+        async for finding in _redis_users(client):
+            yield finding
     except (OSError, TimeoutError, redis.RedisError) as error:
         fix = "start it: `commdesk start redis`; the fleet works without it, slower"
         yield Finding("Redis", False, type(error).__name__, fix)
     finally:
         await client.aclose()
+
+
+async def _redis_users(client: redis.asyncio.Redis) -> AsyncIterator[Finding]:
+    """Each service has a user who may touch the service's own keys, and nobody comes in without a name."""
+    fix = "give Redis the users of `python -m common.redis_users`; in a local stack: `commdesk restart redis`"
+    allowed = {f"+{command}" for command in redis_users.COMMANDS}
+    wrong = []
+    # redis-py types the answer of every administrative command alike.
+    default: Any = await client.acl_getuser("default")
+    if default and "off" not in default["flags"]:
+        wrong.append("default is on")
+    for name, service in SERVICES.items():
+        user: Any = await client.acl_getuser(name)
+        if user is None:
+            wrong.append(f"{name} is missing")
+        elif set(user["keys"]) != {f"~{pattern}" for pattern in service.redis_keys}:
+            wrong.append(f"{name} has keys {' '.join(sorted(user['keys']))}")
+        elif set(user["commands"]) != allowed or user["categories"] != ["-@all"]:
+            wrong.append(f"{name} has other commands")
+    yield Finding("Redis users", not wrong, "; ".join(wrong), fix if wrong else "")
 
 
 async def _migrations(fleet: FleetClient) -> AsyncIterator[Finding]:

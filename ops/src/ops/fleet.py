@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from common.services import OWNER, SERVICES
 from common.settings import RETRY_SCHEDULE_MS
 from common.topology import MIGRATOR, users
-from ops import edge_certificate, internal_tls, pgbouncer
+from ops import edge_certificate, internal_tls, pgbouncer, redis_server
 from ops.credentials import OPERATOR, Credentials
 from ops.ports import Layout
 from ops.processes import Process
@@ -61,8 +61,8 @@ def management_url(layout: Layout, credentials: Credentials) -> str:
     return f"http://{login}@127.0.0.1:{layout.port('rabbitmq-management')}"
 
 
-def redis_url(layout: Layout, credentials: Credentials) -> str:
-    return f"redis://:{credentials.words['redis']}@127.0.0.1:{layout.port('redis')}/0"
+def redis_url(layout: Layout, user: str, password: str) -> str:
+    return f"redis://{user}:{password}@127.0.0.1:{layout.port('redis')}/0"
 
 
 def service_environment(
@@ -76,7 +76,7 @@ def service_environment(
         "HTTP_PORT": str(layout.http_port(name)),
         "GRPC_PORT": str(layout.grpc_port(name)),
         "PUBLIC_URL": layout.edge_url,
-        "REDIS_URL": redis_url(layout, credentials),
+        "REDIS_URL": redis_url(layout, name, credentials.redis[name]),
         "RABBITMQ_URL": broker_url(layout, name, credentials.broker[name]),
         "SERVICE_PRIVATE_KEY": credentials.keys[name]["private"],
         "SERVICE_PUBLIC_KEYS": json.dumps(credentials.public_keys(), sort_keys=True),
@@ -231,7 +231,7 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
             "metrics_url": f"http://127.0.0.1:{layout.port('rabbitmq-prometheus')}/metrics",
         },
         "retry_schedule_ms": retry_schedule_ms(environ),
-        "redis": {"url": redis_url(layout, credentials)},
+        "redis": {"url": redis_url(layout, redis_server.ADMINISTRATOR, credentials.words["redis"])},
         "services": {
             name: {
                 "http": f"http://127.0.0.1:{layout.http_port(name)}",

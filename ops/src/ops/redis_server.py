@@ -1,16 +1,32 @@
 """A private Redis: the fleet's cache and hint, never a record of anything."""
 
+import hashlib
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
+from common.redis_users import acl_rule
+from common.services import SERVICES
 from ops.internal_tls import Certificate, Issue
 from ops.private_files import private_folder, write_private
 from ops.processes import Process
 from ops.run_directory import account
 
+ADMINISTRATOR = "administrator"
 
-def config(*, port: int, home: Path, password: str, tls_port: int = 0, tls: Certificate | None = None) -> str:
+
+def config(
+    *,
+    port: int,
+    home: Path,
+    password: str,
+    passwords: Mapping[str, str],
+    tls_port: int = 0,
+    tls: Certificate | None = None,
+) -> str:
+    """*password* is the administrator's, *passwords* those of the services."""
+    users = "\n".join(acl_rule(SERVICES[name], each) for name, each in passwords.items())
     lines = ""
     if tls is not None:
         certificate, key, authority = tls
@@ -22,12 +38,14 @@ tls-ca-cert-file {authority}
 tls-auth-clients no
 """
     return f"""\
-# This machine only, and not without the password.
+# This machine only, and only its known users: each service touches its own keys.
 bind 127.0.0.1
 port {port}
 unixsocket {home}/redis.sock
 unixsocketperm 777
-requirepass {password}
+user default off
+user {ADMINISTRATOR} on #{hashlib.sha256(password.encode()).hexdigest()} ~* &* +@all
+{users}
 protected-mode yes
 daemonize no
 logfile ""
@@ -45,7 +63,15 @@ tcp-backlog 511
 {lines}"""
 
 
-def prepare(*, engines: Path, port: int, password: str, tls_port: int = 0, issue: Issue | None = None) -> Process:
+def prepare(
+    *,
+    engines: Path,
+    port: int,
+    password: str,
+    passwords: Mapping[str, str],
+    tls_port: int = 0,
+    issue: Issue | None = None,
+) -> Process:
     """Write the configuration and say how to run it; raises FileNotFoundError when Redis is not installed."""
     program = shutil.which("redis-server")
     if program is None:
@@ -55,7 +81,8 @@ def prepare(*, engines: Path, port: int, password: str, tls_port: int = 0, issue
     private_folder(home / "appendonlydir", user)
     path = home / "redis.conf"
     tls = issue(home, user) if issue else None
-    write_private(path, config(port=port, home=home, password=password, tls_port=tls_port, tls=tls), user)
+    text = config(port=port, home=home, password=password, passwords=passwords, tls_port=tls_port, tls=tls)
+    write_private(path, text, user)
     return Process(
         name="redis", command=(program, str(path)), environment={"HOME": str(home)}, user=user, directory=home
     )
@@ -65,7 +92,7 @@ def answers(*, port: int, password: str) -> bool:
     """Whether it lets us in and answers PING (it says LOADING until its data is read)."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-            connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
+            connection.sendall(f"AUTH {ADMINISTRATOR} {password}\r\nPING\r\n".encode())
             reply = b""
             while reply.count(b"\r\n") < 2 and (chunk := connection.recv(256)):
                 reply += chunk

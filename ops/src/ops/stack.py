@@ -76,6 +76,7 @@ class Stack:
                 engines=self.engines,
                 port=ports["redis"],
                 password=secrets.words["redis"],
+                passwords=secrets.redis,
                 tls_port=ports["redis-tls"],
                 issue=issue,
             ),

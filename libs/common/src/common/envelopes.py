@@ -72,12 +72,10 @@ def opened(message: DeliveredMessage, clock: Clock = SYSTEM_CLOCK) -> Delivery:
     properties, sent = message.header.properties, message.delivery
     assert isinstance(sent, Basic.Deliver)
     delivery = read(message.body, properties.headers or {}, properties.message_id, clock)
-    return msgspec.structs.replace(
-        delivery,
-        user_id=properties.user_id or "",
-        exchange=sent.exchange or "",
-        routing_key=sent.routing_key or "",
-    )
+    delivery.user_id = properties.user_id or ""
+    delivery.exchange = sent.exchange or ""
+    delivery.routing_key = sent.routing_key or ""
+    return delivery
 
 
 def read(

@@ -30,6 +30,7 @@ from common.consuming import Consumer, Work
 from common.database import is_transient
 from common.personal_data_service import PersonalDataServicer
 from common.queue_handler import QueueHandler
+from common.redis_users import write_ready
 from common.relay import Relay
 from common.service import Job, Resources, Service
 from common.settings import ServiceSettings
@@ -242,7 +243,7 @@ class Process:
             return {}
 
         async def redis() -> dict[str, object]:
-            await self._resources.redis.ping()
+            await write_ready(self._resources.redis, self._name)
             return {}
 
         async def queues() -> dict[str, object]:

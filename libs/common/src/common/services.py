@@ -22,11 +22,18 @@ class ListedService(Struct, frozen=True, forbid_unknown_fields=True):
     """Its nice value in a local stack."""
     owns: str
     """One line for the README."""
+    redis: tuple[str, ...] = ()
+    """Patterns of the keys that it uses in Redis."""
 
     @property
     def package(self) -> str:
         """The Python package, which the schema and the database role are named after."""
         return self.name.replace("-", "_")
+
+    @property
+    def redis_keys(self) -> tuple[str, ...]:
+        """All patterns of keys that its Redis user may touch: its own, and the one that readiness writes."""
+        return (*self.redis, f"ready:{self.name}")
 
     @property
     def address_variable(self) -> str:
