@@ -6,13 +6,14 @@ the key stays claimed with its subject, and the request that comes again carries
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
+from common import keys
 from common.database import Row, Tx
 from common.errors import Conflict, InvalidArgument, KeyReused
 
@@ -58,6 +59,13 @@ from unnest(cast(:subjects as uuid[]), cast(:merchants as text[]), cast(:users a
      as completion (subject, merchant_id, user_id, route, key, status, response)
 where k.merchant_id = completion.merchant_id and k.user_id = completion.user_id and k.route = completion.route
   and k.key = completion.key and k.subject = completion.subject and k.state = 'STARTED'
+"""
+_ADOPT = """
+update idempotency_keys k set subject = adoption.subject, leased_until = now()
+from unnest(cast(:subjects as uuid[]), cast(:merchants as text[]), cast(:users as text[]), cast(:routes as text[]),
+            cast(:keys as text[])) as adoption (subject, merchant_id, user_id, route, key)
+where k.merchant_id = adoption.merchant_id and k.user_id = adoption.user_id and k.route = adoption.route
+  and k.key = adoption.key and k.state = 'STARTED'
 """
 _PURGE = "delete from idempotency_keys where expires_at < now() returning 1"
 
@@ -135,9 +143,10 @@ def validated(key: str) -> str:
     return key
 
 
-def fingerprint(request: object) -> bytes:
-    """What makes two requests the same: the SHA-256 of their documented fields in a canonical order."""
-    return hashlib.sha256(msgspec.json.encode(request, order="deterministic")).digest()
+def fingerprint(merchant_id: str, user_id: str, request: object) -> bytes:
+    """What makes two requests the same: who asks, and the documented fields in a canonical order."""
+    content = hashlib.sha256(msgspec.json.encode(request, order="deterministic")).digest()
+    return keys.digest(merchant_id, user_id, content)
 
 
 async def claim(tx: Tx, claims: Sequence[Claim]) -> list[ClaimResult]:
@@ -187,6 +196,12 @@ async def complete(tx: Tx, completions: Sequence[Completion]) -> None:
         statuses=[each.status for each in completions],
         responses=[each.response for each in completions],
     )
+
+
+async def adopt(tx: Tx, subjects: Mapping[Key, UUID]) -> None:
+    """Say what the claimed keys are about instead: what the same request made before the table forgot its key."""
+    if subjects:
+        await tx.write("idempotency_keys", _ADOPT, **_columns(list(subjects)), subjects=list(subjects.values()))
 
 
 async def purge(tx: Tx) -> int:

@@ -1,4 +1,7 @@
-"""Redis, a best-effort cache: it makes things faster, and nothing is wrong when it is gone or was emptied."""
+"""Redis, a best-effort cache: it makes things faster, and nothing is wrong when it is gone, was emptied or lies.
+
+Others may write to it as well: what is read from it is believed only when it was sealed here, for this very place.
+"""
 
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
@@ -11,6 +14,7 @@ from redis.exceptions import RedisError
 from common import telemetry
 from common.batching import Batcher
 from common.errors import DomainError
+from common.sealing import Sealer
 
 TIMEOUT_SECONDS = 0.05
 # Opening a connection with TLS takes that many times as long: its handshake, and the certificate's check.
@@ -50,25 +54,34 @@ async def best_effort(awaitable: Awaitable[T], default: D) -> T | D:
 
 
 class BestEffortCache:
-    """Values by key, kept for so many seconds. Reads of one moment share a round trip, and so do writes."""
+    """Sealed values by key, kept for so many seconds. Reads of one moment share a round trip, and so do writes.
 
-    def __init__(self, redis: redis.asyncio.Redis, name: str, *, seconds: int) -> None:
+    A value opens only under the key and for the *content* (a fingerprint, say) that it was stored with.
+    """
+
+    def __init__(self, redis: redis.asyncio.Redis, sealer: Sealer, name: str, *, seconds: int) -> None:
         self._redis = redis
+        self._sealer = sealer
         self._seconds = seconds
         self.reads: Batcher[str, bytes | None] = Batcher(self._read, name=f"{name}:read")
         self.writes: Batcher[tuple[str, bytes], None] = Batcher(self._write, name=f"{name}:write")
 
-    async def get(self, key: str) -> bytes | None:
-        """The value, None when Redis has none or does not answer."""
+    async def get(self, key: str, content: bytes = b"") -> bytes | None:
+        """The value, None when Redis has none of ours or does not answer."""
         try:
-            return await self.reads.submit(key)
+            return self._sealer.open_cached(_place(key, content), await self.reads.submit(key))
         except DomainError:
             return None
 
-    def set(self, key: str, value: bytes) -> None:
-        """Store *value*, soon; nobody waits for it."""
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The values of *keys* in one round trip, for callers who have them together."""
+        found = await self._read(list(keys)) if keys else ()
+        return [self._sealer.open_cached(_place(key, b""), value) for key, value in zip(keys, found, strict=True)]
+
+    def set(self, key: str, value: bytes, content: bytes = b"") -> None:
+        """Store *value*, which is not empty, soon; nobody waits for it."""
         try:
-            self.writes.offer((key, value))
+            self.writes.offer((key, self._sealer.seal_bytes(_place(key, content), value)))
         except DomainError:
             pass  # too much waits already: it is best effort
 
@@ -82,3 +95,8 @@ class BestEffortCache:
             pipeline.set(key, value, ex=self._seconds)
         await best_effort(pipeline.execute(), None)
         return [None] * len(entries)
+
+
+def _place(key: str, content: bytes) -> str:
+    """What a value is sealed for. The content has no colon: read from the end, the two are told apart."""
+    return f"cache:{key}:{content.hex()}"

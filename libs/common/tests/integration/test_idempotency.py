@@ -30,7 +30,7 @@ async def claim(db: Database, *claims: Claim) -> list[ClaimResult]:
 
 
 def wanted(key: Key = KEY, request: str = "a", subject: UUID | None = None) -> Claim:
-    return Claim(key, idempotency.fingerprint({"request": request}), subject or ids.new())
+    return Claim(key, idempotency.fingerprint("mer_1", "usr_1", {"request": request}), subject or ids.new())
 
 
 async def test_a_key_is_fresh_once_then_in_flight_then_answered_byte_for_byte(db: Database) -> None:
@@ -94,5 +94,11 @@ def test_a_key_that_is_no_key_is_refused(key: str) -> None:
 
 
 def test_a_fingerprint_does_not_depend_on_the_order_of_fields() -> None:
-    assert idempotency.fingerprint({"a": 1, "b": 2}) == idempotency.fingerprint({"b": 2, "a": 1})
-    assert idempotency.fingerprint({"a": 1}) != idempotency.fingerprint({"a": 2})
+    def of(request: object, merchant_id: str = "mer_1", user_id: str = "usr_1") -> bytes:
+        return idempotency.fingerprint(merchant_id, user_id, request)
+
+    assert of({"a": 1, "b": 2}) == of({"b": 2, "a": 1})
+    assert of({"a": 1}) != of({"a": 2})
+    # Who asks is part of it.
+    askers = [("mer_1", "usr_1"), ("mer_1", "usr_2"), ("mer_2", "usr_1"), ("mer_1u", "sr_1")]
+    assert len({of({"a": 1}, *asker) for asker in askers}) == len(askers)

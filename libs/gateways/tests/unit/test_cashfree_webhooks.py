@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.clock import FakeClock
+from common.keys import digest
 from gateways import GatewayAccount, WebhookSignature, WebhookSummary
 from gateways.cashfree.webhooks import summarise_webhook
 from gateways.registry import adapter
@@ -167,7 +168,7 @@ def test_a_summary_holds_what_finds_and_identifies_the_event() -> None:
         order_id="order_OFR_2",
         gateway_payment_id="1453002795",
         gateway_status="SUCCESS",
-        identity="PAYMENT_SUCCESS_WEBHOOK|payment:1453002795|SUCCESS",
+        identity=digest("PAYMENT_SUCCESS_WEBHOOK", "payment", "1453002795", "SUCCESS").hex(),
     )
     refund = summarise_webhook(V2)
     assert (refund.order_id, refund.gateway_payment_id, refund.gateway_refund_id) == (
@@ -175,7 +176,7 @@ def test_a_summary_holds_what_finds_and_identifies_the_event() -> None:
         "789727431",
         "11325632",
     )
-    assert refund.identity == "REFUND_STATUS_WEBHOOK|refund:11325632|SUCCESS"
+    assert refund.identity == digest("REFUND_STATUS_WEBHOOK", "refund", "11325632", "SUCCESS").hex()
     assert summarise_webhook(V4).is_test
     assert summarise_webhook(V5).identity == ""
 
@@ -199,6 +200,15 @@ def test_what_is_really_new_has_an_identity_of_its_own(payment_body: Callable[..
         payment_body("2", "PAYMENT_CHARGES_WEBHOOK", "SUCCESS"),
     ]
     assert len({summarise_webhook(body).identity for body in bodies}) == len(bodies)
+
+
+def test_no_two_events_share_an_identity_by_where_their_parts_are_split() -> None:
+    def payment(type_: str, payment_id: str, status: str) -> str:
+        data = {"payment": {"cf_payment_id": payment_id, "payment_status": status}}
+        return summarise_webhook(json.dumps({"data": data, "type": type_}).encode()).identity
+
+    parts = [("A|payment:1", "2", "S"), ("A", "1|payment:2", "S"), ("A", "1", "2|S"), ("A", "1|2", "S")]
+    assert len({payment(*each) for each in parts} - {""}) == len({each for each in parts if payment(*each)})
 
 
 def test_disputes_repeat_a_status_and_subscriptions_come_back_to_one() -> None:

@@ -270,14 +270,26 @@ async def test_lists(
     assert (answer.reasons != ()) == (decision is Decision.BLOCK or verdict == "ALLOW")
 
 
-@pytest.mark.parametrize("value", ["1.2.3.4", "usr_01ABC", "ürgent|x", "\\x00", "'quoted'"])
+@pytest.mark.parametrize("value", ["1.2.3.4", "usr_01ABC", "ürgent|x", "\\x00", "'quoted'", "", "x" * 300])
 async def test_the_database_and_the_code_agree_on_keys(db: Database, value: str) -> None:
+    sql = "select subject_key(:dimension, :merchant, :value)"
     async with db.begin() as tx:
         for dimension in Dimension:
-            key = (
-                await tx.execute("select subject_key(:dimension, 'mer_1', :value)", dimension=dimension, value=value)
-            ).scalar_one()
-            assert key == key_of(dimension, "mer_1", value)
+            for merchant in ("mer_1", "mer|ü"):
+                found = await tx.execute(sql, dimension=dimension, merchant=merchant, value=value)
+                assert found.scalar_one() == key_of(dimension, merchant, value)
+
+
+async def test_listing_one_user_lists_no_other_by_where_a_name_is_split(
+    db: Database, score: ScoreThem, subject: BuildSubject
+) -> None:
+    async with db.begin() as tx:
+        await tx.execute(
+            """insert into subject_lists (verdict, dimension, merchant_id, value, reason, actor)
+               values ('BLOCK', 'USER', 'mer_1|a', 'b', 'test', 'operator:test')"""
+        )
+    [answer] = await score(subject("a|b"))
+    assert answer.decision is Decision.ALLOW
 
 
 async def test_rules_are_data(db: Database, rule_cache: RuleCache, score: ScoreThem, subject: BuildSubject) -> None:

@@ -116,6 +116,14 @@ def test_tenants_and_dimensions_are_apart() -> None:
     assert len(keys) == 2 * len(Dimension)
 
 
+def test_no_two_users_are_counted_together_by_where_their_names_are_split() -> None:
+    amount = Money(100, "INR")
+    payers = [("m", "a|b"), ("m|a", "b"), ("m", "a|b|100"), ("m", "a")]
+    keys = [subjects.keys_of(merchant, user, "", "", amount) for merchant, user in payers]
+    for dimension in (Dimension.USER, Dimension.USER_AMOUNT):
+        assert len({each[dimension] for each in keys}) == len(payers)
+
+
 def test_a_window_slides_over_its_first_minute() -> None:
     at_half = {MINUTE: Counts(created=4), MINUTE - 1: Counts(created=10), MINUTE - 2: Counts(created=100)}
     # The window of a minute that ends at 12:00:30 holds half of the minute before.

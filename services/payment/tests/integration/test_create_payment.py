@@ -375,15 +375,84 @@ async def test_nobody_pays_without_a_token(world: World) -> None:
     assert response.status_code == 401
 
 
-async def test_a_key_counts_for_ever_for_its_payment(world: World) -> None:
-    """The table of keys forgets after a day; the payment does not."""
-    await world.create(key="key-1")
+async def test_users_whose_ids_and_keys_join_to_one_text_have_payments_of_their_own(world: World) -> None:
+    """An external issuer's subjects and everybody's keys hold any character."""
+    askers = [("acct:R", "order-1"), ("acct", "R:order-1"), ("acct", "R"), ("acct:R", "")]
+    made = [await world.create(user=user, key=key, amount=1_000) for user, key in askers]
+    assert [response.status_code for response in made] == [201] * len(askers)
+    assert len({response.json()["data"]["paymentSessionId"] for response in made}) == len(askers)
+    # Each gets its own again, with the cache and without it.
+    for _ in range(2):
+        for (user, key), first in zip(askers[:3], made, strict=False):
+            again = await world.create(user=user, key=key, amount=1_000)
+            assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
+        await world.forget_responses()
+
+
+async def test_an_answer_forged_in_redis_is_ignored(world: World) -> None:
+    """Nor does a genuine one count for another key, user or request."""
+    first = await world.create(key="key-1", amount=1_000)
+    other = await world.create(key="key-2", user="usr_ravi", amount=1_000)
+    entries = await world.cached_responses()
+    assert len(entries) == 2
+    forged = b'{"success":true,"data":{"paymentId":"pay_x","paymentSessionId":"session_of_an_attacker"}}'
+    values = list(entries.values())
+    for value in (forged, (201).to_bytes(2, "big") + forged, b"s1.k1." + forged, values[0], values[1]):
+        for key in entries:
+            await world.redis.set(key, value)
+        assert (await world.create(key="key-1", amount=1_000)).content == first.content
+        assert (await world.create(key="key-2", user="usr_ravi", amount=1_000)).content == other.content
+    for value in entries.values():
+        assert b"session" not in value and b"usr_" not in value
+
+
+async def _forget_the_key(world: World) -> None:
+    """A day later."""
     await world.forget_responses()
     async with world.db.begin() as tx:
         await tx.execute("update idempotency_keys set expires_at = now() - interval '1 second'")
+
+
+@pytest.mark.parametrize("body", [{"amount": 1_000}, {"packId": "pack_500"}, {"amount": 1_000, "orderId": "shop-7"}])
+async def test_a_key_counts_for_ever_for_its_payment(world: World, body: dict[str, Any]) -> None:
+    """The table of keys forgets after a day; the payment answers the same request, and refuses another."""
+    first = await world.create(key="key-1", **body)
+    for _ in range(2):
+        await _forget_the_key(world)
+        again = await world.create(key="key-1", **body)
+        assert (again.status_code, again.content) == (201, first.content)
+        assert again.headers["idempotent-replayed"] == "true"
+        # From the table of keys, which knows it again.
+        await world.forget_responses()
+        assert (await world.create(key="key-1", **body)).content == first.content
+    await _forget_the_key(world)
+    other = await world.create(key="key-1", amount=2_000)
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    await _forget_the_key(world)
+    assert (await world.create(key="key-1", user="usr_ravi", amount=1_000)).status_code == 201
+    assert len(await world.rows("select 1 from payments")) == 2
+
+
+async def test_a_key_of_before_fingerprints_were_kept_is_refused_after_its_day(world: World) -> None:
+    await world.create(key="key-1")
+    await _forget_the_key(world)
+    async with world.db.begin() as tx:
+        await tx.execute("update payments set request_fingerprint = ''")
     again = await world.create(key="key-1")
     assert (again.status_code, again.json()["error"]["code"]) == (422, "idempotency_key_reused")
-    assert len(await world.rows("select 1 from payments")) == 1
+
+
+async def test_after_its_day_an_order_that_is_not_known_yet_is_still_not_known(world: World) -> None:
+    await world.create(key="key-1")
+    await _forget_the_key(world)
+    async with world.db.begin() as tx:
+        await tx.execute("update payments set payment_session_id = '', status = 'CREATED', seq = 1")
+    for _ in range(2):
+        again = await world.create(key="key-1")
+        assert again.json()["error"]["code"] == "payment_unresolved"
+    [row] = await world.rows("select subject, state from idempotency_keys")
+    [payment] = await world.rows("select id from payments")
+    assert tuple(row) == (payment.id, "STARTED")
 
 
 async def test_a_process_that_dies_after_the_commit_leaves_the_order_to_the_worker(

@@ -191,6 +191,8 @@ HOT: dict[str, Use] = PLANS | {
     "confirm": lambda tx: confirmations.correct(tx, [CONFIRMED], Builders.now, Builders.now),
     "replace": lambda tx: confirmations.correct(tx, [REPLACED], Builders.now, Builders.now),
     "save_payments": lambda tx: commands.save_payments(tx, [Builders.payment()]),
+    "payments_by_key": lambda tx: queries.payments_by_key(tx, [KEY]),
+    "adopted keys": lambda tx: idempotency.adopt(tx, {KEY: ids.new()}),
     "known keys": lambda tx: idempotency.claim(tx, [idempotency.Claim(KEY, b"", ids.new())]),
     "completed keys": lambda tx: idempotency.complete(tx, [Completion(KEY, ids.new(), 201, b"")]),
 }

@@ -273,11 +273,20 @@ class World:
     async def write_gateway_calls(self) -> None:
         await self.run_job("gateway_calls")
 
-    async def forget_responses(self) -> None:
-        """Empty Redis, once everything is written."""
+    @property
+    def redis(self) -> Any:
+        return self.served.resources.redis
+
+    async def cached_responses(self) -> dict[bytes, bytes]:
+        """What Redis holds of answers, once everything is written."""
         for batcher in self.served.service.batchers():
             await batcher.drain()
-        await self.served.resources.redis.flushdb()
+        return {key: await self.redis.get(key) async for key in self.redis.scan_iter("idempotency:payment:*")}
+
+    async def forget_responses(self) -> None:
+        """Empty Redis, once everything is written."""
+        await self.cached_responses()
+        await self.redis.flushdb()
 
     async def run_intents(self) -> None:
         """Let everything that is left be due now, and execute it as the workers do."""

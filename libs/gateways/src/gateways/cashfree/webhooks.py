@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from common.keys import digest
 from common.texts import printable
 from common.times import parse_time
 from gateways import (
@@ -170,12 +171,12 @@ def _summary(type_: str, event_time: datetime | None, data: _Data) -> WebhookSum
         gateway_payment_id=payment_id,
         gateway_refund_id=_id(refund.cf_refund_id),
         gateway_status=status,
-        identity=f"{type_}|{subject}|{status}" if subject and status else "",
+        identity=digest(type_, *subject, status).hex() if subject and status else "",
         is_test=type_ == _TEST_TYPE,
     )
 
 
-def _subject(data: _Data) -> tuple[str, str | None]:
+def _subject(data: _Data) -> tuple[tuple[str, ...], str | None]:
     """The thing that the event is about and its status: together with the type they name one event.
 
     Payment ids and statuses separate what is really new: another attempt has another cf_payment_id, and PENDING before
@@ -185,19 +186,19 @@ def _subject(data: _Data) -> tuple[str, str | None]:
     if data.refund or data.auto_refund:
         refund = data.refund or data.auto_refund or _Refund()
         refund_id = _id(refund.cf_refund_id) or _bounded(refund.refund_id)
-        return (f"refund:{refund_id}" if refund_id else "", _bounded(refund.refund_status))
+        return (("refund", refund_id) if refund_id else (), _bounded(refund.refund_status))
     if data.payment:
         payment_id = _id(data.payment.cf_payment_id)
-        return (f"payment:{payment_id}" if payment_id else "", _bounded(data.payment.payment_status))
+        return (("payment", payment_id) if payment_id else (), _bounded(data.payment.payment_status))
     if data.settlement:
         settlement_id = _id(data.settlement.settlement_id)
-        return (f"settlement:{settlement_id}" if settlement_id else "", _bounded(data.settlement.status))
+        return (("settlement", settlement_id) if settlement_id else (), _bounded(data.settlement.status))
     if data.dispute and (dispute_id := _id(data.dispute.dispute_id)) and data.dispute.updated_at:
         return (
-            f"dispute:{dispute_id}:{data.dispute.updated_at}:{data.dispute.dispute_update}",
+            ("dispute", dispute_id, str(data.dispute.updated_at), str(data.dispute.dispute_update)),
             _bounded(data.dispute.dispute_status),
         )
-    return "", None
+    return (), None
 
 
 def _event_time(raw: msgspec.Raw) -> datetime | None:

@@ -1,6 +1,5 @@
 """Who pays: what a payment is counted and listed under."""
 
-import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
@@ -8,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from common.keys import digest
 from common.money import Money
 
 
@@ -45,20 +45,22 @@ class Source(Struct, frozen=True):
 
 
 @lru_cache(maxsize=16_384)
-def key_of(dimension: Dimension, merchant_id: str, value: str) -> UUID:
-    """The key that a value is counted under: 16 bytes of a hash, so that counters hold no personal data.
+def key_of(dimension: Dimension, merchant_id: str, *values: str) -> UUID:
+    """The key that values are counted under: 16 bytes of a digest, so that counters hold no personal data.
 
-    `subject_key` in the database computes the same.
+    `subject_key` in the database computes the same for one value.
     """
-    return UUID(bytes=hashlib.sha256(f"{dimension}|{merchant_id}|{value}".encode()).digest()[:16])
+    return UUID(bytes=digest(dimension, merchant_id, *values)[:16])
 
 
 def keys_of(merchant_id: str, user_id: str, ip: str, device_id: str, amount: Money | None) -> dict[Dimension, UUID]:
     """The keys under which a payment is counted; what is not known has none."""
     values = {Dimension.USER: user_id, Dimension.IP: ip, Dimension.DEVICE: device_id}
+    counted = {dimension: key_of(dimension, merchant_id, value) for dimension, value in values.items() if value}
     if user_id and amount is not None:
-        values[Dimension.USER_AMOUNT] = f"{user_id}|{amount.minor}|{amount.currency}"
-    return {dimension: key_of(dimension, merchant_id, value) for dimension, value in values.items() if value}
+        of_amount = (user_id, str(amount.minor), amount.currency)
+        counted[Dimension.USER_AMOUNT] = key_of(Dimension.USER_AMOUNT, merchant_id, *of_amount)
+    return counted
 
 
 def subject_keys(subject: Subject) -> dict[Dimension, UUID]:

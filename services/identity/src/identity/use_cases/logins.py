@@ -1,6 +1,5 @@
 """Log in: count the attempt, verify the password, open the session."""
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,6 +16,7 @@ from common.clock import Clock
 from common.context import Context
 from common.database import Database, Tx, retried
 from common.errors import DomainError, Overloaded
+from common.keys import digest
 from common.runtime import Workers
 from identity.domain import sessions, throttles, users
 from identity.domain.concealed import Concealed
@@ -273,4 +273,4 @@ def _throttled_audit(attempt: LoginAttempt, key: bytes, now: datetime) -> AuditR
 
 def throttle_key(*parts: str) -> bytes:
     """What is counted under, as a hash: the table says nothing of whom it is about."""
-    return hashlib.sha256("\0".join(parts).encode()).digest()
+    return digest(*parts)

@@ -58,6 +58,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     method_hint: str = ""
     return_url: str = ""
     idempotency_key: str = ""
+    # Of the request under that key; empty without one, and where it is not known any more.
+    request_fingerprint: bytes = b""
     origin: Origin
     fraud_score: int | None = None
     fraud_review: FraudReview = FraudReview.NONE

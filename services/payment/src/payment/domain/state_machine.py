@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -89,13 +90,17 @@ def verify_ownership(payment: Payment, snapshot: OrderSnapshot) -> None:
         raise OrderTagMismatch("the gateway's order does not carry this payment's tag")
 
 
+# Why a payment failed whose order the gateway would not make: it never had a session.
+GATEWAY_REFUSED: Final = "gateway_refused"
+
+
 def decide_order_outcome(payment: Payment, outcome: OrderSnapshot | OrderRefused, now: datetime) -> Decision:
     """Apply the gateway's answer to create order. A webhook that came first has moved the payment already."""
     decision = Decision(payment)
     if isinstance(outcome, OrderRefused):
         if payment.status is Status.CREATED:
-            decision.payment = msgspec.structs.replace(payment, failure_reason="gateway_refused", next_check_at=None)
-            decision.moved(Status.FAILED, "gateway_refused", now)
+            decision.payment = msgspec.structs.replace(payment, failure_reason=GATEWAY_REFUSED, next_check_at=None)
+            decision.moved(Status.FAILED, GATEWAY_REFUSED, now)
         return decision
     ordered = msgspec.structs.replace(
         payment,

@@ -60,6 +60,7 @@ _COLUMNS: tuple[_Column, ...] = (
     _C("method_hint", "text", lambda p: p.method_hint),
     _C("return_url", "text", lambda p: p.return_url),
     _C("idempotency_key", "text", lambda p: p.idempotency_key),
+    _C("request_fingerprint", "bytea", lambda p: p.request_fingerprint),
     _C("actor_id", "text", lambda p: p.origin.actor_id),
     _C("ip", "text", lambda p: p.origin.ip),
     _C("device_id", "text", lambda p: p.origin.device_id),
@@ -166,6 +167,7 @@ def read(row: Row) -> Payment:
         method_hint=row["method_hint"],
         return_url=row["return_url"],
         idempotency_key=row["idempotency_key"],
+        request_fingerprint=row["request_fingerprint"],
         origin=Origin(
             row["actor_id"], row["ip"], row["device_id"], row["user_agent"], row["request_id"], row["trace_id"]
         ),

@@ -40,7 +40,8 @@ def personal_data(origin_keep: timedelta) -> PersonalData:
             "order_id", "status", "amount_minor", "currency", "place_of_supply", "description", "metadata",
             "payment_method", "created_at", "paid_at",
         ),
-        erased=_ERASED | {"description": "''", "metadata": "'{}'"},
+        # The fingerprint is a hash over the request, customer included.
+        erased=_ERASED | {"description": "''", "metadata": "'{}'", "request_fingerprint": "''"},
         retention=Retention(origin_keep, dict.fromkeys(_ORIGIN, "''")),
     )  # fmt: skip
     invoices = PersonalTable(

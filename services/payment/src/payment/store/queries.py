@@ -17,6 +17,12 @@ _BY_IDS = f"select {payment_rows.SELECT} from payments where id = any(cast(:ids 
 _BY_ORDER = f"select {payment_rows.SELECT} from payments where merchant_id = :merchant_id and order_id = :order_id"
 _BY_ORDER_ANY_MERCHANT = f"select {payment_rows.SELECT} from payments where order_id = :order_id order by id limit 2"
 _BY_INVOICE = f"select {payment_rows.SELECT} from payments where id = (select payment_id from invoices where id = :id)"
+_BY_KEYS = f"""
+select {payment_rows.SELECT}
+from unnest(cast(:merchants as text[]), cast(:users as text[]), cast(:keys as text[]))
+     as scope (of_merchant, of_user, of_key)
+join payments on merchant_id = of_merchant and user_id = of_user and idempotency_key = of_key and idempotency_key <> ''
+"""
 _TRANSITIONS_OF = """
 select seq, from_status, to_status, reason, actor, at from payment_history where payment_id = :id order by seq
 """
@@ -33,6 +39,17 @@ where merchant_id = :merchant_id and user_id = :user_id and route = :route and k
 
 async def payments_by_id(tx: Tx, payment_ids: Collection[UUID]) -> list[Payment]:
     return [payment_rows.read(row) for row in await tx.execute(_BY_IDS, ids=list(payment_ids))]
+
+
+async def payments_by_key(tx: Tx, keys: Collection[Key]) -> list[Payment]:
+    """The payments that were made under these idempotency keys, however long ago."""
+    rows = await tx.execute(
+        _BY_KEYS,
+        merchants=[key.merchant_id for key in keys],
+        users=[key.user_id for key in keys],
+        keys=[key.key for key in keys],
+    )
+    return [payment_rows.read(row) for row in rows]
 
 
 async def payment_by_order(tx: Tx, merchant_id: str, order_id: str) -> Payment | None:

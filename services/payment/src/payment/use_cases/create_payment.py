@@ -5,11 +5,12 @@ import time
 import msgspec
 from redis.asyncio import Redis
 
-from common import ids
+from common import ids, keys
 from common.clock import Clock
 from common.idempotency import Answered, Key
 from common.redis import BestEffortCache
 from common.runtime import Workers
+from common.sealing import Sealer
 from payment.domain import purchases
 from payment.domain.errors import PaymentUnresolved
 from payment.domain.payments import Payment
@@ -37,10 +38,10 @@ class PaymentDrafts:
         self._account = account
         self._clock = clock
 
-    async def draft(self, purchase: Purchase) -> Payment:
+    async def draft(self, purchase: Purchase, fingerprint: bytes) -> Payment:
         """Raises the InvalidArgument that names what is wrong, or PacksUnavailable."""
         pack = await self._packs.find(purchase.merchant_id, purchase.pack_id) if purchase.pack_id else None
-        return purchases.new_payment(
+        payment = purchases.new_payment(
             purchase,
             pack,
             self._limits,
@@ -49,13 +50,14 @@ class PaymentDrafts:
             payment_id=ids.new(),
             now=self._clock.now(),
         )
+        return msgspec.structs.replace(payment, request_fingerprint=fingerprint) if fingerprint else payment
 
 
 class ResponseCache:
-    """Best-effort cache of recent responses; the table of keys is authoritative."""
+    """Best-effort cache of recent responses, sealed for key and request; the table of keys is authoritative."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._cache = BestEffortCache(redis, "answers", seconds=REPLAY_SECONDS)
+    def __init__(self, redis: Redis, sealer: Sealer) -> None:
+        self._cache = BestEffortCache(redis, sealer, "answers", seconds=REPLAY_SECONDS)
 
     @property
     def workers(self) -> Workers:
@@ -63,14 +65,13 @@ class ResponseCache:
 
     async def get(self, key: Key, fingerprint: bytes) -> CreateResponse | None:
         """The response to this very request, if it is remembered."""
-        entry = await self._cache.get(_redis_key(key))
-        if entry is None or not entry.startswith(fingerprint):
+        stored = await self._cache.get(_redis_key(key), fingerprint)
+        if stored is None:
             return None
-        stored = entry[len(fingerprint) :]
         return CreateResponse(int.from_bytes(stored[:2], "big"), stored[2:], replayed=True)
 
     def put(self, key: Key, fingerprint: bytes, response: CreateResponse) -> None:
-        self._cache.set(_redis_key(key), fingerprint + response.status.to_bytes(2, "big") + response.body)
+        self._cache.set(_redis_key(key), response.status.to_bytes(2, "big") + response.body, fingerprint)
 
 
 class CreatePayment:
@@ -99,7 +100,7 @@ class CreatePayment:
         key = _key(purchase)
         if key and (cached := await self._responses.get(key, fingerprint)):
             return cached
-        draft = await self._drafts.draft(purchase)
+        draft = await self._drafts.draft(purchase, fingerprint)
         verdict = await self._fraud.verdict(draft)
         inserted = await self._inserts.insert(PendingInsert(_scored(draft, verdict), key, fingerprint, verdict))
         if isinstance(inserted, Answered):
@@ -128,4 +129,4 @@ def _key(purchase: Purchase) -> Key | None:
 
 
 def _redis_key(key: Key) -> str:
-    return f"idempotency:payment:{key.merchant_id}:{key.user_id}:{key.key}"
+    return keys.named("idempotency:payment", key.merchant_id, key.user_id, key.route, key.key)

@@ -121,6 +121,15 @@ class GatewayOrders:
                 return CreateResponse(*stored)
         return self._response(payment, outcome)
 
+    def answer_again(self, payment: Payment) -> CreateResponse | None:
+        """The final answer to the request that made *payment*, from the payment alone; None while there is none."""
+        if payment.session_id:
+            return self._response_made(payment, payment.session_id)
+        if payment.failure_reason == state_machine.GATEWAY_REFUSED:
+            refusal = GatewayRefused("the gateway refused the order")
+            return CreateResponse(*views.refused_body(refusal, payment.origin.request_id))
+        return None
+
     async def _release_lease(self, payment: Payment) -> None:
         if payment.idempotency_key:
             async with self._db.begin() as tx:
@@ -167,7 +176,10 @@ class GatewayOrders:
         if isinstance(outcome, OrderRefused):
             refusal = GatewayRefused("the gateway refused the order", reason=outcome.code)
             return CreateResponse(*views.refused_body(refusal, payment.origin.request_id))
-        return CreateResponse(201, views.created_body(payment, outcome.session_id, self._settings.public_url))
+        return self._response_made(payment, outcome.session_id)
+
+    def _response_made(self, payment: Payment, session_id: str) -> CreateResponse:
+        return CreateResponse(201, views.created_body(payment, session_id, self._settings.public_url))
 
 
 def _completions(payments: Mapping[UUID, Payment], outcomes: Sequence[tuple[Intent, OrderResult]]) -> list[Completion]:

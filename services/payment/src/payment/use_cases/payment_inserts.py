@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from google.protobuf.message import Message
 
-from common import idempotency, ids, outbox
+from common import idempotency, outbox
 from common.batching import NO_WINDOW, Batcher
 from common.clock import Clock
 from common.database import Database, Tx, retried
@@ -21,7 +21,7 @@ from payment.domain.payments import Payment
 from payment.domain.purchases import initial_transition
 from payment.gateways.fraud import FraudVerdict
 from payment.store import commands, queries
-from payment.use_cases.gateway_orders import GatewayOrders, unresolved
+from payment.use_cases.gateway_orders import GatewayOrders, key_of, unresolved
 from payment.wire import events, views
 
 
@@ -80,18 +80,10 @@ async def insert_payments(
         new = [item.payment for _, item in fresh if item.payment.id in inserted_ids]
         await commands.add_history(tx, [initial_transition(payment) for payment in new])
         intents = await orders.record(tx, new)
-        completions = []
         for index, item in fresh:
-            payment = item.payment
-            if payment.id in intents:
-                results[index] = Inserted(payment, intents[payment.id])
-                continue
-            refusal = _conflict(payment)
-            results[index] = refusal
-            if item.key:
-                status, body = views.refused_body(refusal, payment.origin.request_id)
-                completions.append(Completion(item.key, payment.id, status, body))
-        await idempotency.complete(tx, completions)
+            if item.payment.id in intents:
+                results[index] = Inserted(item.payment, intents[item.payment.id])
+        results |= await _resolve_conflicts(tx, orders, [each for each in fresh if each[0] not in results])
         await outbox.append(tx, messages)
     return [results[index] for index in range(len(pending))]
 
@@ -130,8 +122,35 @@ async def _resumed(tx: Tx, payment_id: UUID) -> DomainError:
     return unresolved(payments[0]) if payments else PaymentUnresolved()
 
 
-def _conflict(payment: Payment) -> DomainError:
-    """Why the insert conflicted: the order id, or a key that the table of keys has forgotten after its day."""
-    if payment.idempotency_key and payment.order_id == ids.encode("ord", payment.id):
-        return IdempotencyKeyReused()
-    return OrderIdTaken(orderId="was used before")
+async def _resolve_conflicts(
+    tx: Tx, orders: GatewayOrders, conflicts: Sequence[tuple[int, PendingInsert]]
+) -> dict[int, InsertResult]:
+    """The results of payments that are there already: their order id is, or their key, which the table of keys has
+    forgotten after its day. The payment that was made under the key then answers the same request once more.
+    """
+    keyed = [item.key for _, item in conflicts if item.key]
+    earlier = {key_of(payment): payment for payment in await queries.payments_by_key(tx, keyed)} if keyed else {}
+    results: dict[int, InsertResult] = {}
+    completions = []
+    adopted: dict[Key, UUID] = {}
+    for index, item in conflicts:
+        existing = earlier.get(item.key) if item.key else None
+        if item.key and existing and existing.request_fingerprint == item.fingerprint:
+            adopted[item.key] = existing.id
+            results[index] = result = _answer_again(orders, existing)
+            if isinstance(result, Answered):
+                completions.append(Completion(item.key, existing.id, result.status, result.response))
+            continue
+        refusal = IdempotencyKeyReused() if existing else OrderIdTaken(orderId="was used before")
+        results[index] = refusal
+        if item.key:
+            status, body = views.refused_body(refusal, item.payment.origin.request_id)
+            completions.append(Completion(item.key, item.payment.id, status, body))
+    await idempotency.adopt(tx, adopted)
+    await idempotency.complete(tx, completions)
+    return results
+
+
+def _answer_again(orders: GatewayOrders, payment: Payment) -> Answered | DomainError:
+    response = orders.answer_again(payment)
+    return Answered(payment.id, response.status, response.body) if response else unresolved(payment)

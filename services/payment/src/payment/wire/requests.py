@@ -172,8 +172,12 @@ def parse_create(
         return_url=body.return_url or "",
         idempotency_key=key,
     )
-    fingerprint = idempotency.fingerprint(msgspec.structs.replace(body, idempotency_key=None)) if key else b""
-    return ParsedCreate(purchase, fingerprint)
+    return ParsedCreate(purchase, _fingerprint(body, caller) if key else b"")
+
+
+def _fingerprint(body: CreateBody, caller: Caller) -> bytes:
+    request = msgspec.structs.replace(body, idempotency_key=None)
+    return idempotency.fingerprint(caller.merchant_id, caller.user_id, request)
 
 
 def origin(caller: Caller, context: Context, sealer: Sealer, device_id: str = "") -> Origin:
