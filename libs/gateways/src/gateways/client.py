@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -11,7 +10,7 @@ import aiohttp
 import msgspec
 
 from gateways import GatewayAccount, GatewayCall, Unknown
-from gateways.limiter import Limiter, QuotaExhaustedError
+from gateways.limiter import Limiter, QuotaExhaustedError, Turns
 
 CONNECTIONS_MAX = 64
 ANSWER_BYTES_MAX = 1 << 20
@@ -35,16 +34,23 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
 
 class GatewayClient:
-    """Calls one account's gateway. *on_call* is given every call that was made."""
+    """Calls one account's gateway. *on_call* is given every call that was made; *turns_of* an operation are shared by
+    all who call for the account, None when nobody else does.
+    """
 
     def __init__(
-        self, account: GatewayAccount, headers: Mapping[str, str], on_call: Callable[[GatewayCall], None]
+        self,
+        account: GatewayAccount,
+        headers: Mapping[str, str],
+        on_call: Callable[[GatewayCall], None],
+        turns_of: Callable[[str], Turns] | None = None,
     ) -> None:
         self._account = account
         self._base_url = account.base_url.rstrip("/")
         self._headers = headers
         self._on_call = on_call
-        self._limiters: defaultdict[str, Limiter] = defaultdict(Limiter)
+        self._turns_of = turns_of
+        self._limiters: dict[str, Limiter] = {}
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -65,7 +71,7 @@ class GatewayClient:
 
     async def send(self, request: HttpRequest, order_id: str, timeout_seconds: float) -> HttpAnswer | Unknown:
         """The answer, or why there is none. Never raises for what the network does."""
-        limiter = self._limiters[request.operation]
+        limiter = self._limiter(request.operation)
         started = time.perf_counter()
         status, outcome = 0, "answered"
         try:
@@ -98,6 +104,12 @@ class GatewayClient:
             account = self._account
             self._on_call(GatewayCall(account.gateway, account.id, request.operation, order_id, status, outcome, ms))
         return HttpAnswer(status, body)
+
+    def _limiter(self, operation: str) -> Limiter:
+        limiter = self._limiters.get(operation)
+        if limiter is None:
+            limiter = self._limiters[operation] = Limiter(self._turns_of(operation) if self._turns_of else None)
+        return limiter
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

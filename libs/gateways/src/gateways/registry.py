@@ -5,6 +5,9 @@ A provider is a row in ADAPTERS and in GatewaySettings.
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from redis.asyncio import Redis
 
 from common.guards import SIGNATURE, Guards
 from common.setting_checks import rule
@@ -12,6 +15,7 @@ from gateways import Adapter, Gateway, GatewayAccount, GatewayCall, Gateways, Ga
 from gateways.cashfree.adapter import ADAPTER as CASHFREE
 from gateways.cashfree.settings import CashfreeSettings
 from gateways.client import GatewayClient
+from gateways.shared_turns import SharedTurns
 from gateways.verification import WebhookSource
 
 ADAPTERS: Mapping[str, Adapter] = {row.name: row for row in (CASHFREE,)}
@@ -48,13 +52,17 @@ def webhook_sources(accounts: Iterable[GatewayAccount], guards: Guards) -> Mappi
 
 @asynccontextmanager
 async def open_gateways(
-    accounts: Iterable[GatewayAccount], on_call: Callable[[GatewayCall], None]
+    accounts: Iterable[GatewayAccount], on_call: Callable[[GatewayCall], None], redis: Redis | None = None
 ) -> AsyncIterator[Gateways]:
-    """The gateways of *accounts* by account id, each with a connection pool and quotas of its own."""
+    """The gateways of *accounts* by account id, each with a connection pool of its own.
+
+    An account's quotas are shared through *redis* by all who call for it.
+    """
     async with AsyncExitStack() as clients:
         gateways: dict[str, Gateway] = {}
         for account in accounts:
             row = adapter(account.gateway)
-            client = await clients.enter_async_context(GatewayClient(account, row.headers(account), on_call))
+            turns_of = partial(SharedTurns, redis, account.id) if redis else None
+            client = await clients.enter_async_context(GatewayClient(account, row.headers(account), on_call, turns_of))
             gateways[account.id] = row.connect(account, client)
         yield gateways

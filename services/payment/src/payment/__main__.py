@@ -47,7 +47,7 @@ from payment.wire.requests import CustomerRules
 async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
     db, redis, clock = resources.db, resources.redis, resources.clock
     calls = GatewayCallLog(clock)
-    async with open_gateways(settings.gateway_accounts, calls.record) as gateways:
+    async with open_gateways(settings.gateway_accounts, calls.record, redis) as gateways:
         lookups = OrderLookup(
             gateways,
             timeout_seconds=settings.gateway_lookup_timeout_seconds,
@@ -64,7 +64,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         order_settings = OrderSettings(settings.public_url, settings.gateway_timeout_seconds)
         orders = GatewayOrders(db, clock, gateways, cancellations, order_settings)
         inserts = PaymentInserts(db, clock, orders)
-        responses = ResponseCache(redis)
+        responses = ResponseCache(redis, resources.sealer)
         drafts = PaymentDrafts(Packs(wallet_stub), fees, settings.limits, account_of_new_payments(gateways), clock)
         create = CreatePayment(drafts, fraud, inserts, orders, responses)
         verification = Verification(db, redis, clock, lookups, settings.verification)
