@@ -13,6 +13,7 @@ from webhook_ingest import consumers, routes, use_cases
 from webhook_ingest.domain import Stored, Webhook
 from webhook_ingest.settings import Settings
 from webhook_ingest.store.personal_data import personal_data
+from webhook_ingest.store.stored_events import StoredEvents
 from webhook_ingest.use_cases import Receiver, Refusals
 
 REFUSALS_ANNOUNCED_SECONDS = 10
@@ -21,14 +22,16 @@ REFUSALS_ANNOUNCED_SECONDS = 10
 @asynccontextmanager
 async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
     db, clock, accounts = resources.db, resources.clock, settings.gateway_accounts
-    batcher = Batcher[Webhook, Stored](partial(use_cases.store_webhooks, db), name="store_webhooks")
+    stored_events = StoredEvents(resources.redis, resources.sealer)
+    store = partial(use_cases.store_new_webhooks, db, stored_events)
+    batcher = Batcher[Webhook, Stored](store, name="store_webhooks")
     refusals = Refusals()
     sources = webhook_sources(accounts, resources.guards)
     receiver = Receiver(batcher, clock, sources, settings.webhook_window, refusals)
     yield Service(
         http=routes.routes(receiver, {account.gateway: account.id for account in accounts}),
         subscriptions=consumers.subscriptions(),
-        workers=[Workers(batchers=(batcher,))],
+        workers=[Workers(batchers=(batcher,)), stored_events.workers],
         jobs=[Job("announce_refusals", REFUSALS_ANNOUNCED_SECONDS, partial(refusals.announce, db, clock))],
         timeline=use_cases.timeline,
         totals=use_cases.totals,

@@ -20,6 +20,7 @@ from webhook_ingest import domain
 from webhook_ingest.domain import REFUSALS, Report, Status, Stored, Webhook
 from webhook_ingest.store import commands, queries
 from webhook_ingest.store.queries import Moment
+from webhook_ingest.store.stored_events import StoredEvents
 from webhook_ingest.wire import events
 from webhook_ingest.wire.requests import Delivery
 
@@ -28,6 +29,23 @@ REFUSALS_ALARMING = 20
 
 _received = telemetry.counter("webhooks_received_total", "Webhooks with a good signature", ["gateway", "outcome"])
 _refused = telemetry.counter("webhooks_refused_total", "Webhooks that were refused", ["gateway", "reason"])
+
+
+async def store_new_webhooks(
+    db: Database, known: StoredEvents, webhooks: Sequence[Webhook]
+) -> list[Stored | DomainError]:
+    """Store what the filter does not know, and let it know what is committed. What is in doubt raises, unremembered."""
+    results: list[Stored | DomainError | None] = list(await known.find(webhooks))
+    for webhook, found in zip(webhooks, results, strict=True):
+        if found is not None:
+            _received.of(webhook.gateway, "duplicate").inc()
+    new = [webhook for webhook, found in zip(webhooks, results, strict=True) if found is None]
+    stored = iter(await store_webhooks(db, new) if new else [])
+    answers = [next(stored) if found is None else found for found in results]
+    for webhook, found, answer in zip(webhooks, results, answers, strict=True):
+        if found is None and isinstance(answer, Stored):
+            known.remember(webhook, answer)
+    return answers
 
 
 @retried
