@@ -34,7 +34,7 @@ def _subject(**changes: object) -> pb.Subject:
 
 async def test_scores_come_back_in_order(stub_as: StubAs) -> None:
     stub = stub_as("payment")
-    subjects = [_subject(user_id="usr_1") for _ in range(11)] + [_subject(user_id="usr_2", device_id="a\0b")]
+    subjects = [_subject(user_id="usr_1") for _ in range(11)] + [_subject(user_id="usr_2", device_id="device-b")]
     answer = await stub.Score(pb.ScoreRequest(subjects=subjects), timeout=2)
     decisions = [score.decision for score in answer.scores]
     assert decisions == [pb.DECISION_ALLOW] * 10 + [pb.DECISION_REVIEW, pb.DECISION_ALLOW]
