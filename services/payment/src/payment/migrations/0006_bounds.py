@@ -23,10 +23,14 @@ update transactions t set created_at = coalesce(
 where created_at < timestamptz '2000-01-01 00:00:00+00' or created_at >= timestamptz '2100-01-01 00:00:00+00';
 update transactions set confirmed_at = created_at
 where confirmed_at < timestamptz '2000-01-01 00:00:00+00' or confirmed_at >= timestamptz '2100-01-01 00:00:00+00';
+update receipts r set received_at = (select p.updated_at from payments p where p.id = r.payment_id)
+where received_at < timestamptz '2000-01-01 00:00:00+00' or received_at >= timestamptz '2100-01-01 00:00:00+00';
 alter table payments add check (
     paid_at >= timestamptz '2000-01-01 00:00:00+00' and paid_at < timestamptz '2100-01-01 00:00:00+00');
 alter table transactions add check (
     created_at >= timestamptz '2000-01-01 00:00:00+00' and created_at < timestamptz '2100-01-01 00:00:00+00');
+alter table receipts add check (
+    received_at >= timestamptz '2000-01-01 00:00:00+00' and received_at < timestamptz '2100-01-01 00:00:00+00');
 """
 
 # Ten thousand crore rupees; what an attempt claimed beyond that was never money.

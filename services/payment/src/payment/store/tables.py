@@ -298,7 +298,7 @@ receipts = Table(
     _text_or_empty("payment_method"),
     _text_or_empty("payment_group"),
     _text_or_empty("bank_reference"),
-    _moment("received_at"),
+    Column("received_at", DateTime(timezone=True), CheckConstraint(_happened("received_at")), nullable=False),
     _moment("announced_at", nullable=True),
     UniqueConstraint("gateway", "gateway_payment_id"),
     CheckConstraint("applied_minor + refunded_minor <= amount_minor"),
