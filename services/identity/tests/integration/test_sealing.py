@@ -19,7 +19,7 @@ from common.errors import DomainError
 from common.sealing import SealBroken, Sealer
 from common.testing import Served, published
 from identity.domain.errors import EmailTaken
-from identity.domain.sessions import Device, open_session
+from identity.domain.sessions import Device, SessionPolicy, open_session
 from identity.domain.users import User
 from identity.store import queries
 from identity.store.personal_data import PERSONAL_DATA
@@ -27,6 +27,8 @@ from identity.use_cases import users
 from identity.use_cases.sign_ups import SignUp, sign_up_users
 
 BuildUser = Callable[..., User]
+
+SESSIONS = SessionPolicy(life=timedelta(days=1), life_max=timedelta(days=90), open_max=20)
 
 _PLAIN = """
 update users set email = :email, email_key = lower(:email), email_index = null, name = :name, mobile_number = :number
@@ -41,7 +43,7 @@ async def enrol(db: Database, clock: FakeClock, *enrolled: User) -> list[User | 
         [
             SignUp(
                 each,
-                open_session(ids.new(), each, b"1" * 32, Device("203.0.113.9", "Agent/1"), clock.now(), timedelta(1)),
+                open_session(ids.new(), each, b"1" * 32, Device("203.0.113.9", "Agent/1"), clock.now(), SESSIONS),
                 Context(ip="203.0.113.9", user_agent="Agent/1"),
             )
             for each in enrolled
