@@ -41,7 +41,7 @@ class Explained(Tx):
     __slots__ = ("free", "plans")
 
     def __init__(self, tx: Tx, free: bool) -> None:
-        super().__init__(tx.connection, tx.service)
+        super().__init__(tx.connection, tx.service, tx.sealer)
         self.free = free
         self.plans: list[tuple[str, dict[str, Any]]] = []
 
