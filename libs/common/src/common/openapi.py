@@ -35,7 +35,7 @@ from common.idempotency import (
     IdempotencyKeyReused,
 )
 from common.pages import CursorInvalid
-from common.tokens import TokenExpired, TokenInvalid, TokenMissing
+from common.tokens import RevocationsUnknown, TokenExpired, TokenInvalid, TokenMissing, TokenRevoked
 
 VERSION: Final = "1"
 _REFERENCE = "#/components/schemas/{name}"
@@ -163,9 +163,9 @@ def errors_of(route: Route[Any]) -> list[type[DomainError]]:
     """Every DomainError that *route* may answer with: the row's own and those that its other columns imply."""
     errors: list[type[DomainError]] = [*_OF_HTTP, *_UNAVAILABLE]
     if not route.public:
-        errors += [TokenMissing, TokenInvalid, TokenExpired]
+        errors += [TokenMissing, TokenInvalid, TokenExpired, TokenRevoked]
     if route.roles:
-        errors.append(RoleMissing)
+        errors += [RoleMissing, RevocationsUnknown]
     if _PARAMETER.search(route.path):
         errors.append(RouteNotFound)
     if route.body is not None:
@@ -297,7 +297,7 @@ def _rate_limited(own: Json | None) -> Json:
 def _shared_responses() -> Json:
     """Responses that most operations have."""
     return {
-        "AccessTokenRefused": _error_response([TokenMissing, TokenInvalid, TokenExpired]),
+        "AccessTokenRefused": _error_response([TokenMissing, TokenInvalid, TokenExpired, TokenRevoked]),
         "BodyTooLarge": _error_response([BodyTooLarge]),
         "BodyTooSlow": _error_response([BodyTooSlow]),
         "EdgeGaveUp": _TOO_SLOW,

@@ -160,7 +160,7 @@ def test_every_answer_is_in_it(document: dict[str, Any]):
     ]
     assert codes(document, create, "502") == ["service_unreachable"]
     assert codes(document, create, "504") == ["service_timed_out"]
-    assert codes(document, create, "401") == ["token_expired", "token_invalid", "token_missing"]
+    assert codes(document, create, "401") == ["token_expired", "token_invalid", "token_missing", "token_revoked"]
     assert codes(document, create, "202") == ["order_unresolved"]
     assert codes(document, create, "500") == ["internal_error"]
     assert codes(document, document["paths"]["/orders"]["get"], "400") == [
