@@ -308,6 +308,7 @@ def _shared_responses() -> Json:
         "RequestInvalid": _error_response([RequestInvalid, RequestMalformed]),
         "RoleMissing": _error_response([RoleMissing]),
         "Unavailable": _error_response(_UNAVAILABLE),
+        "UnavailableToRoles": _error_response([*_UNAVAILABLE, RevocationsUnknown]),
         "UnsupportedMediaType": _error_response([ContentEncodingUnsupported, UnsupportedMediaType]),
     }
 
