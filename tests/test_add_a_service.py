@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 RECIPE = "docs/recipes/add-a-service.md"
 # In the copy: everything that enumerates services, asked for the new one.
 DERIVED = """
+import re
 from pathlib import Path
-from common import bootstrap
+from common import bootstrap, topology
 from common.services import SCHEMAS, SERVICES
 from ops import edge_routes, fleet, service_table
 from ops.credentials import load_or_generate
@@ -28,7 +29,10 @@ assert "price_list" in SCHEMAS
 assert {"price_list", "price_list_owner"} <= set(credentials.database)
 assert "price_list" in bootstrap.services_of(credentials.database)
 assert "price-list" in credentials.broker and "price-list" in credentials.public_keys()
-assert bootstrap.rights("price-list")["configure"] == "^$"
+# It consumes and announces nothing yet: all that it may make is its own queue for revocations.
+[transient] = topology.CONTRACT.transients_of("price-list")
+own = re.escape(transient.prefix("price-list")) + "[0-9a-f]{16}"
+assert topology.rights("price-list", [])["configure"] == f"^({own})$"
 assert environment["DATABASE_URL"].startswith("postgresql://price_list:")
 assert environment["PRICE_LIST_ADDRESS"] == "127.0.0.1:18037"
 assert "wallet" in SERVICES and environment["WALLET_ADDRESS"] == "127.0.0.1:18023"

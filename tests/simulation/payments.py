@@ -45,7 +45,7 @@ _claim_text = msgspec.json.Encoder().encode
 def placed(number: int, owner_id: str, amount: Money, clock: Clock) -> Payment:
     now = clock.now()
     _, tax = split_tax(amount, _TAX, "29")
-    credits = Credits(amount.minor // CREDIT_MINOR, number % 3)
+    credits = Credits(amount.minor // CREDIT_MINOR[amount.currency], number % 3)
     return Payment(
         id=ids.new(), merchant_id="mer_1", user_id=owner_id, order_id=f"ord_{number}", gateway="cashfree",
         gateway_account_id="gwa_cashfree",
