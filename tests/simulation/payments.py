@@ -23,7 +23,7 @@ from payment.domain.decisions import Decision, RecordedCapture
 from payment.domain.errors import OrderStateUnknown
 from payment.domain.orders import ObservedOrder, needs_list
 from payment.domain.payments import Origin, Payment, Transition
-from payment.domain.pricing import CREDIT_MINOR, Credits, TaxRule, split_tax
+from payment.domain.pricing import Credits, TaxRule, split_tax
 from payment.domain.purchases import initial_transition
 from payment.domain.states import CaptureStatus, Review
 from payment.use_cases.announcements import messages_for
@@ -37,6 +37,8 @@ SWEEP_SECONDS = 3.0
 POLL_SECONDS = 1.5
 # Longer than the slowest answer of the gateway.
 LEASE_SECONDS = 6.0
+# The price of a credit in the packs of the simulation, in minor units of any currency.
+_CREDIT_MINOR = 10
 _TAX = TaxRule(1800, True, "29")
 _claim_of = msgspec.json.Decoder(PaymentAttempt).decode
 _claim_text = msgspec.json.Encoder().encode
@@ -45,7 +47,7 @@ _claim_text = msgspec.json.Encoder().encode
 def placed(number: int, owner_id: str, amount: Money, clock: Clock) -> Payment:
     now = clock.now()
     _, tax = split_tax(amount, _TAX, "29")
-    credits = Credits(amount.minor // CREDIT_MINOR[amount.currency], number % 3)
+    credits = Credits(amount.minor // _CREDIT_MINOR, number % 3)
     return Payment(
         id=ids.new(), merchant_id="mer_1", user_id=owner_id, order_id=f"ord_{number}", gateway="cashfree",
         gateway_account_id="gwa_cashfree",
