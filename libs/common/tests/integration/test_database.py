@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from common import ids
-from common.database import Connection, Database, Tx
+from common.database import Connection, Database, RoleTooPowerful, Tx, connect
 
 INTENT = "insert into intents (intent_id, kind, payload, attempts, due_at) values (:id, :kind, '', 0, now())"
 KIND = "update intents set kind = :kind where intent_id = :id"
@@ -94,3 +94,16 @@ async def test_only_what_writes_to_the_table_that_is_said_may_wait(db: Database,
     async with db.begin() as tx:
         with pytest.raises(AssertionError, match=table):
             await tx.write(table, sql)
+
+
+async def test_a_role_that_gets_past_its_grants_is_refused(
+    superuser_url: str, owner_url: str, database_url: str, service_name: str
+) -> None:
+    """A superuser and the schema's owner; the service's own role works."""
+    for too_powerful in (superuser_url, owner_url):
+        async with connect(too_powerful, service=service_name, least_rights=True) as db:
+            with pytest.raises(RoleTooPowerful):
+                async with db.begin() as tx:
+                    await tx.execute("select 1")
+    async with connect(database_url, service=service_name, least_rights=True) as db, db.begin() as tx:
+        assert len(await tx.execute("select 1 as one")) == 1
