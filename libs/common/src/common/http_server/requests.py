@@ -351,7 +351,8 @@ def _invalid(error: msgspec.ValidationError) -> RequestInvalid:
     problem, path = (match["problem"], match["path"] or "") if match else (str(error), "")
     named = _NAMED.fullmatch(problem)
     if named is not None:
-        path = f"{path}.{named['name']}" if path else named["name"]
+        name = named["name"] or '""'  # JSON allows a field without a name
+        path = f"{path}.{name}" if path else name
         problem = "is required" if "missing" in problem else "is not known"
     if not path:
         return RequestInvalid(_shown(problem))
