@@ -42,7 +42,7 @@ FORBIDDEN_NAMES = {"utils", "helpers", "manager", "base", "misc", "common_utils"
 # A module is named by a noun; these gerunds are the field's nouns.
 GERUNDS = {
     "batching", "consuming", "testing", "pricing", "billing", "routing", "metering", "rendering", "signing", "dunning",
-    "matching", "sealing",
+    "matching",
 }  # fmt: skip
 # Records are `msgspec.Struct`s; what else makes a record has one of these names.
 OTHER_RECORDS = {"dataclass", "NamedTuple", "namedtuple", "TypedDict"}

@@ -15,7 +15,7 @@ from common.clock import Clock
 from common.database import DEADLOCK, SERIALIZATION, Database
 from common.database import Statement as NamedStatement
 from common.guards import Guards
-from common.sealing import Sealer
+from common.seals import Sealer
 
 from .process import Process
 

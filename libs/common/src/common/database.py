@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 
 import asyncpg
 
-from common import sealing
+from common import seals
 from common.clock import SYSTEM_CLOCK, Clock
 from common.database_urls import connect_arguments
 from common.errors import Unavailable
 from common.guards import OUTBOX, PUBLISH_AFTER_COMMIT, Guards
-from common.sealing import Sealer
+from common.seals import Sealer
 
 if TYPE_CHECKING:
     from common.outbox import Outgoing
@@ -323,7 +323,7 @@ async def connect(
         server_settings={"application_name": service},
     )
     try:
-        engine, sealer = Engine(pool), sealer or sealing.generated()
+        engine, sealer = Engine(pool), sealer or seals.generated()
         yield Database(engine, service, sealer=sealer, clock=clock, random=random, guards=guards)
     finally:
         await _closed(pool)

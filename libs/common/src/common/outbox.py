@@ -15,7 +15,7 @@ from msgspec import Struct
 from commdesk.common.v1.events_pb2 import AuditRecorded
 from common import envelopes
 from common.database import Statement, Tx
-from common.sealing import IP, USER_AGENT, Sealer
+from common.seals import IP, USER_AGENT, Sealer
 from common.topology import CONTRACT, Event, may_publish
 
 EVENTS_PER_ENVELOPE_MAX = 128

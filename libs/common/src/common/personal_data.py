@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from common import ids
 from common.database import Row, Tx
-from common.sealing import EMAIL, Sealer
+from common.seals import EMAIL, Sealer
 
 # Of one person in one table; more is not a person but a machine, and export says that it is cut.
 ROWS_MAX: Final = 10_000

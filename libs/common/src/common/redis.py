@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from common import telemetry
 from common.batching import Batcher
 from common.errors import DomainError
-from common.sealing import Sealer
+from common.seals import Sealer
 
 TIMEOUT_SECONDS = 0.05
 # Opening a connection with TLS takes that many times as long: its handshake, and the certificate's check.

@@ -25,10 +25,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from common import sealing
+from common import seals
 from common.database_urls import is_pooler, plain_url
 from common.grpc_certificates import Certificates
-from common.sealing import Sealer
+from common.seals import Sealer
 from common.setting_checks import AmqpUrl, HttpsUrl, OneOf, PostgresqlUrl, RedisUrl, Secret, rule
 from common.setting_problems import LENIENT, collected, problems_of
 from common.setting_sources import Variables, environment_of
@@ -257,8 +257,8 @@ class ServiceSettings(BaseSettings):
 
     def sealer(self) -> Sealer:
         """Seals and opens personal data with the keys of this environment."""
-        keys = sealing.read_keys(self.encryption_keys.get_secret_value())
-        return Sealer(keys, sealing.read_key(self.blind_index_key.get_secret_value(), "BLIND_INDEX_KEY"))
+        keys = seals.read_keys(self.encryption_keys.get_secret_value())
+        return Sealer(keys, seals.read_key(self.blind_index_key.get_secret_value(), "BLIND_INDEX_KEY"))
 
     @property
     def has_pooler(self) -> bool:

@@ -12,10 +12,10 @@ from typing import Any, Final
 from loguru import logger
 from msgspec import Struct
 
-from common import sealing
+from common import seals
 from common.database import Database, Row, Tx, retried
 from common.personal_data import PersonalData, PersonalTable, Retention
-from common.sealing import Sealer
+from common.seals import Sealer
 
 BATCH_ROWS: Final = 500
 # Between two batches of the background job, so that those who pay go first.
@@ -110,7 +110,7 @@ async def _reseal_batch(db: Database, table: PersonalTable, rows_max: int) -> Pr
 
 
 def _is_outdated(table: PersonalTable, row: Row, sealer: Sealer) -> bool:
-    return any(row[column] and sealing.key_of(row[column]) != sealer.key_id for column in table.kinds)
+    return any(row[column] and seals.key_of(row[column]) != sealer.key_id for column in table.kinds)
 
 
 def _resealed(table: PersonalTable, rows: Sequence[Row], sealer: Sealer) -> dict[str, list[Any]]:

@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
-from common import sealing
+from common import seals
 from common.redis import BestEffortCache, connect
 
-SEALER = sealing.generated()
+SEALER = seals.generated()
 
 
 async def test_those_who_ask_at_one_moment_share_a_round_trip(redis: Any) -> None:
@@ -37,7 +37,7 @@ async def test_what_others_put_there_is_as_good_as_nothing(redis: Any) -> None:
     await cache.writes.drain()
     sealed = {key: await redis.get(key) for key in ("a", "b")}
     assert b"of a" not in sealed["a"]
-    foreign = sealing.generated()
+    foreign = seals.generated()
     for forged in (b"of a", b"", sealed["b"], sealed["a"][:-1], foreign.seal_bytes("cache:a:", b"of a")):
         await redis.set("a", forged)
         assert await cache.get("a", b"request 1") is None

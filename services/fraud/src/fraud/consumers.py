@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from commdesk.payment.v1 import events_pb2 as pb
 from common.clock import Clock
 from common.database import Tx
-from common.sealing import Sealer
+from common.seals import Sealer
 from common.subscriptions import Subscription
 from fraud.domain.velocity import PaymentActivity
 from fraud.in_flight import InFlightRequests

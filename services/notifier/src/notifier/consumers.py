@@ -6,7 +6,7 @@ from functools import partial
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
 from commdesk.payment.v1.events_pb2 import EmailPaymentFailed, EmailPaymentSucceeded
 from common.database import Tx
-from common.sealing import Sealer
+from common.seals import Sealer
 from common.subscriptions import Subscription
 from notifier import wire
 from notifier.domain.alert_digests import Alert

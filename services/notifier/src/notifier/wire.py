@@ -6,7 +6,7 @@ from commdesk.payment.v1 import events_pb2 as pb
 from common import ids
 from common.events import from_micros
 from common.money import Money
-from common.sealing import EMAIL, NAME, Sealer
+from common.seals import EMAIL, NAME, Sealer
 from notifier.domain.alert_digests import Alert, parse_cause
 from notifier.domain.mails import FailedPayment, SucceededPayment
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from commdesk.payment.v1.events_pb2 import EmailPaymentFailed, EmailPaymentSucceeded
 from common import ids
-from common.sealing import generated
+from common.seals import generated
 from notifier import rendering, wire
 from notifier.domain.alert_digests import Notice, alert_mail
 from notifier.domain.mails import REASONS, Mail, failure_mail, message_id, success_mail

@@ -14,7 +14,7 @@ from common.clock import Clock
 from common.database import Database, Tx
 from common.errors import DomainError
 from common.events import from_micros
-from common.sealing import WEBHOOK_BODY, Sealer
+from common.seals import WEBHOOK_BODY, Sealer
 from common.subscriptions import Subscription
 from gateways import Gateways, MalformedWebhook
 from payment.domain.orders import OrderKey

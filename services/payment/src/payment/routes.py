@@ -14,7 +14,7 @@ from common.http_server import Call, Encoded, Route
 from common.ids import IdInvalid
 from common.money import CurrencyUnknown
 from common.pages import CursorInvalid, Page
-from common.sealing import Sealer
+from common.seals import Sealer
 from gateways import GatewayUnsupported
 from payment.domain import errors, receipts, review_queue
 from payment.domain.review_queue import ReviewAction

@@ -13,7 +13,7 @@ from common.clock import Clock
 from common.database import Database, Tx, retried
 from common.delivery import Timeline, TimelineEntry
 from common.errors import DomainError, Unresolved
-from common.sealing import WEBHOOK_BODY
+from common.seals import WEBHOOK_BODY
 from gateways import GatewayAccountNotFound
 from gateways.verification import WebhookSource
 from webhook_ingest import domain

@@ -11,7 +11,7 @@ from commdesk.webhook_ingest.v1 import events_pb2 as pb
 from common import ids
 from common.clock import SystemClock
 from common.database import Database
-from common.sealing import WEBHOOK_BODY
+from common.seals import WEBHOOK_BODY
 from common.testing import Announce, RunningService, until
 
 

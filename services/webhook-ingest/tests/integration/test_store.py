@@ -7,7 +7,7 @@ import pytest
 from asyncpg import IntegrityConstraintViolationError, PostgresError
 
 from common.database import Database
-from common.sealing import WEBHOOK_BODY
+from common.seals import WEBHOOK_BODY
 from common.testing import published
 from webhook_ingest import use_cases
 from webhook_ingest.domain import Stored, Webhook

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from common import sealing
+from common import seals
 from common.clock import FakeClock
 from common.database import Database
 from common.redis import connect
@@ -14,7 +14,7 @@ from webhook_ingest import use_cases
 from webhook_ingest.domain import Stored, Webhook
 from webhook_ingest.store.stored_events import StoredEvents
 
-SEALER = sealing.generated()
+SEALER = seals.generated()
 
 
 @pytest.fixture

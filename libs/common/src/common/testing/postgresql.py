@@ -62,7 +62,7 @@ def database_url(stack: Stack, database_name: str, service_name: str) -> str:
 async def db(database_url: str, service_name: str, encryption_key: str) -> "AsyncIterator[Database]":
     """The service's database. What is announced stays in its outbox: see `published`."""
     from common.database import connect
-    from common.sealing import Sealer, read_key, read_keys
+    from common.seals import Sealer, read_key, read_keys
 
     sealer = Sealer(read_keys(f"t1:{encryption_key}"), read_key(encryption_key, "the test's key"))
     async with connect(database_url, service=service_name, sealer=sealer) as database:

@@ -8,7 +8,7 @@ import msgspec
 
 from common import ids
 from common.database import Tx
-from common.sealing import DEVICE, IP, Sealer
+from common.seals import DEVICE, IP, Sealer
 from fraud.domain.fraud_events import FraudEvent
 from fraud.domain.reviews import Review
 from fraud.domain.scores import Score

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from common.database import Row, Tx
-from common.sealing import DEVICE, IP
+from common.seals import DEVICE, IP
 from fraud.domain.fraud_events import FraudEvent, FraudEventsFilter
 from fraud.domain.reviews import Review, ReviewsFilter, Verdict
 from fraud.domain.rules import Action, Decision, Mode, Rule

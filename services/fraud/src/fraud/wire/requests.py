@@ -13,7 +13,7 @@ from common.events import from_micros
 from common.http_server import Body
 from common.money import Money
 from common.pages import PageQuery, decode_cursor
-from common.sealing import DEVICE, IP, Sealer
+from common.seals import DEVICE, IP, Sealer
 from fraud.domain.fraud_events import FRAUD_EVENTS_MAX, FraudEventsFilter
 from fraud.domain.reviews import ReviewsFilter, Verdict
 from fraud.domain.subjects import Subject

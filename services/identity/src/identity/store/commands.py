@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from common.database import Tx
-from common.sealing import EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
+from common.seals import EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
 from identity.domain.revocations import Revocation
 from identity.domain.sessions import Session
 from identity.domain.throttles import Throttle

@@ -3,7 +3,7 @@
 from common import ids
 from common.database import Tx
 from common.personal_data import BlindIndex, Person, PersonalData, PersonalTable
-from common.sealing import EMAIL, IP, NAME, PHONE, USER_AGENT
+from common.seals import EMAIL, IP, NAME, PHONE, USER_AGENT
 from identity.store import queries
 
 _OF_USER = "user_id = :user_uuid"

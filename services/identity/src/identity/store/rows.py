@@ -1,7 +1,7 @@
 """Rows as the domain's records, opened."""
 
 from common.database import Row
-from common.sealing import EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
+from common.seals import EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
 from identity.domain.revocations import Revocation
 from identity.domain.sessions import Device, Session
 from identity.domain.throttles import Throttle

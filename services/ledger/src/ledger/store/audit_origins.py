@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from common.database import Database, Tx
-from common.sealing import IP, KEY_BYTES, USER_AGENT, Sealer
+from common.seals import IP, KEY_BYTES, USER_AGENT, Sealer
 from common.table_passes import BATCH_ROWS, lock_pass, save_pass
 from ledger.domain.audit import AuditRecord
 

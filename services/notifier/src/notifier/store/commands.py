@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from common.database import Tx
-from common.sealing import EMAIL
+from common.seals import EMAIL
 from notifier.domain.alert_digests import Digest
 from notifier.domain.mails import MailOutcome, MailRecord
 from notifier.domain.recipients import suppression_key

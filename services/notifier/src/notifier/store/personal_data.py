@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from common.personal_data import BlindIndex, PersonalData, PersonalTable, Retention
-from common.sealing import EMAIL
+from common.seals import EMAIL
 
 
 def personal_data(mails_keep: timedelta) -> PersonalData:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from common.database import Tx
-from common.sealing import EMAIL
+from common.seals import EMAIL
 from notifier.domain.mails import MailHistory, Status
 from notifier.domain.recipients import suppression_key
 

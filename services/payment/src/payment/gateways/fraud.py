@@ -13,7 +13,7 @@ from common import grpc_client, ids, telemetry
 from common.batching import NO_WINDOW, Batcher
 from common.errors import DomainError, Unavailable
 from common.runtime import Workers
-from common.sealing import DEVICE, IP, Sealer
+from common.seals import DEVICE, IP, Sealer
 from payment.domain.payments import Payment
 
 TIMEOUT_SECONDS = 0.05

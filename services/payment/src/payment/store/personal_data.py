@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from common.database import Tx
 from common.personal_data import Person, PersonalData, PersonalTable, Retention
-from common.sealing import DEVICE, EMAIL, IP, NAME, PHONE, USER_AGENT
+from common.seals import DEVICE, EMAIL, IP, NAME, PHONE, USER_AGENT
 
 ORDERS_MAX = 10_000
 

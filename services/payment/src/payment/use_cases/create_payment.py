@@ -10,7 +10,7 @@ from common.clock import Clock
 from common.idempotency import Answered, Key
 from common.redis import BestEffortCache
 from common.runtime import Workers
-from common.sealing import Sealer
+from common.seals import Sealer
 from payment.domain import purchases
 from payment.domain.errors import PaymentUnresolved
 from payment.domain.payments import Payment

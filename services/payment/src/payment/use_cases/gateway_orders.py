@@ -17,7 +17,7 @@ from common.errors import Unresolved
 from common.idempotency import Completion, Key
 from common.intents import Intent, Intents, RetryLater
 from common.runtime import Workers
-from common.sealing import EMAIL, NAME, PHONE, Sealer
+from common.seals import EMAIL, NAME, PHONE, Sealer
 from gateways import Customer, Gateways, OrderReference, OrderRefused, OrderRequest, OrderSnapshot, Unknown
 from payment.domain import state_machine
 from payment.domain.errors import GatewayRefused, PaymentUnresolved

@@ -14,7 +14,7 @@ from common.context import Context
 from common.errors import RequestInvalid
 from common.http_server import Body
 from common.pages import PageQuery
-from common.sealing import DEVICE, EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
+from common.seals import DEVICE, EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
 from common.tokens import Caller
 from gateways import REQUESTABLE_METHODS, Customer, GatewayUnsupported
 from payment.domain import return_urls

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from common.personal_data import PersonalData, PersonalTable, Retention
-from common.sealing import WEBHOOK_BODY
+from common.seals import WEBHOOK_BODY
 
 _CLEARED = {"payload": "''", "headers": "'{}'"}
 

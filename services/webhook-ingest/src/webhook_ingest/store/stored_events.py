@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from common import keys
 from common.redis import BestEffortCache
 from common.runtime import Workers
-from common.sealing import Sealer
+from common.seals import Sealer
 from webhook_ingest.domain import Stored, Webhook
 
 REMEMBERED_SECONDS = 3_600

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import sealing
-from common.sealing import EMAIL, NAME, PHONE, SealBroken, Sealer, is_sealed, key_of, read_keys
+from common import seals
+from common.seals import EMAIL, NAME, PHONE, SealBroken, Sealer, is_sealed, key_of, read_keys
 
 OLD, NEW, INDEX = os.urandom(32), os.urandom(32), os.urandom(32)
 SEALER = Sealer({"old": OLD}, INDEX)
@@ -113,4 +113,4 @@ def test_what_is_no_key_is_refused_without_being_shown(wrong: str):
 
 
 def test_keys_that_last_for_a_process():
-    assert sealing.generated().seal(EMAIL, "x") != "x"
+    assert seals.generated().seal(EMAIL, "x") != "x"

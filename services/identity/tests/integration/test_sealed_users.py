@@ -16,7 +16,7 @@ from common.clock import FakeClock
 from common.context import Context
 from common.database import Database
 from common.errors import DomainError
-from common.sealing import SealBroken, Sealer
+from common.seals import SealBroken, Sealer
 from common.testing import Served, published
 from identity.domain.errors import EmailTaken
 from identity.domain.sessions import Device, SessionPolicy, open_session
