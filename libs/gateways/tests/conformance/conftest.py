@@ -1,9 +1,5 @@
 """Each adapter against its provider's simulator, a process of its own."""
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
@@ -12,7 +8,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from common.testing import free_port
-from gateways import GatewayCall
+from gateways import GatewayCall, testing
 from gateways.registry import ADAPTERS, open_gateways
 
 from .bench import SIMULATORS, Bench, Webhook
@@ -21,23 +17,9 @@ from .bench import SIMULATORS, Bench, Webhook
 @pytest.fixture(scope="session")
 def simulator_url() -> Iterator[str]:
     """The sandbox, which simulates every provider, on a port of its own."""
-    port = free_port()
     own = {name: value for simulator in SIMULATORS.values() for name, value in simulator.environment.items()}
-    process = subprocess.Popen([sys.executable, "-m", "sandbox"], env={**os.environ, **own, "SANDBOX_PORT": str(port)})
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(100):
-            try:
-                if httpx.get(f"{url}/health", timeout=1).status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        else:
-            pytest.fail("the sandbox did not come up")
+    with testing.simulator(own) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest_asyncio.fixture

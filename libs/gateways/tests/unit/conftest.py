@@ -1,17 +1,13 @@
-"""Builders: Cashfree's webhooks as its documentation shows them, signed as Cashfree signs."""
+"""Cashfree's webhooks, by the clock of the test."""
 
-import base64
-import hmac
-import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import pytest
 
 from common.clock import FakeClock
 from gateways import GatewayAccount
-
-_SECRET = "cfsk_ma_test_0123456789abcdef0123456789abcdef_deadbeef"
+from gateways.cashfree import testing
 
 Body = Callable[..., bytes]
 Headers = Callable[..., dict[str, str]]
@@ -19,51 +15,24 @@ Headers = Callable[..., dict[str, str]]
 
 @pytest.fixture
 def secret() -> str:
-    return _SECRET
+    return testing.SECRET
 
 
 @pytest.fixture
 def account() -> GatewayAccount:
-    return GatewayAccount(id="gwa_cashfree", gateway="cashfree", webhook_secrets=(_SECRET,))
+    return GatewayAccount(id="gwa_cashfree", gateway="cashfree", webhook_secrets=(testing.SECRET,))
 
 
 @pytest.fixture
 def payment_body() -> Body:
-    """A payment webhook's body."""
-
-    def build(
-        payment_id: object = "1453002795",
-        type_: str = "PAYMENT_SUCCESS_WEBHOOK",
-        status: str = "SUCCESS",
-        order_id: str = "ord_1",
-        event_time: str = "2025-01-15T12:20:31+05:30",
-    ) -> bytes:
-        document = {
-            "data": {
-                "order": {"order_id": order_id, "order_amount": 170.0, "order_currency": "INR", "order_tags": None},
-                "payment": {"cf_payment_id": payment_id, "payment_status": status, "payment_amount": 170.0},
-            },
-            "event_time": event_time,
-            "type": type_,
-        }
-        return json.dumps(document, separators=(",", ":")).encode()
-
-    return build
+    return testing.payment_body
 
 
 @pytest.fixture
 def signed(clock: FakeClock) -> Headers:
-    """The headers that Cashfree sends beside a body."""
+    """The headers that Cashfree sends beside a body, now unless *at* says when."""
 
-    def build(body: bytes, at: datetime | None = None, secret: str = _SECRET, **more: str) -> dict[str, str]:
-        timestamp = str(((at or clock.now()) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1))
-        mac = hmac.digest(secret.encode(), timestamp.encode() + body, "sha256")
-        return {
-            "content-type": "application/json",
-            "x-webhook-timestamp": timestamp,
-            "x-webhook-signature": base64.b64encode(mac).decode(),
-            "x-webhook-version": "2025-01-01",
-            "x-webhook-attempt": "1",
-        } | {name.replace("_", "-"): value for name, value in more.items()}
+    def build(body: bytes, at: datetime | None = None, secret: str = testing.SECRET, **more: str) -> dict[str, str]:
+        return testing.signed_headers(body, at or clock.now(), secret, **more)
 
     return build

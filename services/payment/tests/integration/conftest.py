@@ -1,9 +1,5 @@
 """The service around real engines, the sandbox gateway as a process, and gRPC neighbours that answer."""
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -17,6 +13,7 @@ from common.clock import FakeClock
 from common.runtime import Resources, Service
 from common.settings import read as read_settings
 from common.testing import Served, free_port
+from gateways.testing import simulator
 from payment.__main__ import service
 from payment.settings import Settings
 
@@ -31,28 +28,9 @@ def sandbox_account() -> tuple[str, str]:
 @pytest.fixture(scope="session")
 def sandbox_url() -> Iterator[str]:
     """The sandbox gateway on a port of its own."""
-    port = free_port()
-    environment = os.environ | {
-        "SANDBOX_PORT": str(port),
-        "CASHFREE_APP_ID": APP_ID,
-        "CASHFREE_SECRET_KEY": SECRET,
-        "SANDBOX_WEBHOOK_RETRY_MS": "200",
-    }
-    process = subprocess.Popen([sys.executable, "-m", "sandbox"], env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(100):
-            try:
-                if httpx.get(f"{url}/health", timeout=1).status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        else:
-            pytest.fail("the sandbox did not come up")
+    account = {"CASHFREE_APP_ID": APP_ID, "CASHFREE_SECRET_KEY": SECRET}
+    with simulator(account | {"SANDBOX_WEBHOOK_RETRY_MS": "200"}) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest_asyncio.fixture
