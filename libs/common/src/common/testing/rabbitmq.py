@@ -33,10 +33,10 @@ def vhost(stack: Stack, retry_schedule_ms: Sequence[int]) -> Iterator[str]:
 
 
 @pytest.fixture
-def broker_admin_url(stack: Stack, vhost: str, service_name: str, retry_schedule_ms: Sequence[int]) -> str:
-    """The broker as the migrate step sees it, for tests that speak in another service's name. Queues are empty."""
+def broker_admin_url(stack: Stack, vhost: str, retry_schedule_ms: Sequence[int]) -> str:
+    """The broker as the migrate step sees it, for tests that speak in another service's name. All queues are empty."""
     url = f"{stack.amqp_url}/{vhost}"
-    run(_purge(url, service_name, retry_schedule_ms))
+    run(_purge(url, retry_schedule_ms))
     return url
 
 
@@ -60,7 +60,7 @@ def broker_url_of(stack: Stack, vhost: str, retry_schedule_ms: Sequence[int]) ->
 
 @pytest.fixture
 def broker_url(broker_url_of: BrokerUrlOf, service_name: str, broker_admin_url: str) -> str:
-    """The broker as the service sees it: with the rights that the contract gives it. Its queues are empty."""
+    """The broker as the service sees it: with the rights that the contract gives it. All queues are empty."""
     return broker_url_of(service_name)
 
 
@@ -119,12 +119,13 @@ async def _grant(stack: Stack, vhost: str, retry_schedule_ms: Sequence[int]) -> 
     await bootstrap.broker(stack.management_url, vhost, passwords, retry_schedule_ms)
 
 
-async def _purge(url: str, service: str, retry_schedule_ms: Sequence[int]) -> None:
+async def _purge(url: str, retry_schedule_ms: Sequence[int]) -> None:
+    """The queues of other services too: a test may look into them, and the vhost is all tests'."""
     import aio_pika
 
     from common import topology
 
-    queues = [name for queue in topology.CONTRACT.queues_of(service) for name in (queue.name, queue.dead_letters)]
+    queues = [name for queue in topology.CONTRACT.queues for name in (queue.name, queue.dead_letters)]
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         tiers = [name for ttl_ms in retry_schedule_ms for name in topology.retry_queues(ttl_ms)]
