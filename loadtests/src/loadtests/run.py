@@ -136,7 +136,7 @@ async def _until_mailed(watched: Watched, mails: int) -> None:
         if now != seen:
             seen, seen_at = now, time.monotonic()
         if time.monotonic() - seen_at > config.STALLED_SECONDS_MAX:
-            return  # whoever counts the payments will find those that are missing
+            return  # the count of payments shows those that are missing
         await asyncio.sleep(POLL_SECONDS)
 
 

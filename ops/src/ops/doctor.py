@@ -179,7 +179,7 @@ async def _redis(description: Mapping[str, Any]) -> AsyncIterator[Finding]:
 
 
 async def _redis_users(client: redis.asyncio.Redis) -> AsyncIterator[Finding]:
-    """Each service has a user who may touch the service's own keys, and nobody comes in without a name."""
+    """Each service has a user limited to the service's own keys, and the default user is off."""
     fix = "give Redis the users of `python -m common.redis_users`; in a local stack: `commdesk restart redis`"
     allowed = {f"+{command}" for command in redis_users.COMMANDS}
     wrong = []

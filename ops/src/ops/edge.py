@@ -34,7 +34,7 @@ LOCAL_LIMITS = {
     "IN_FLIGHT_AUTH": "10000",
     "IN_FLIGHT_WEBHOOK": "10000",
 }
-# What whoever starts the stack says about who stands in front, and about browsers; empty values are Traefik's defaults.
+# Passed on from the environment of `commdesk up`: proxies in front, browsers; empty values are Traefik's defaults.
 PASSED_ON = ("RATE_PERIOD", "TRUSTED_PROXY_HOPS", "CORS_ORIGINS", "EDGE_FORCE_HSTS")
 
 

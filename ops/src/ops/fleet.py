@@ -68,7 +68,7 @@ def redis_url(layout: Layout, user: str, password: str) -> str:
 def service_environment(
     layout: Layout, credentials: Credentials, name: str, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """The whole environment of one service; `environ` is the environment of whoever starts the stack."""
+    """The whole environment of one service; `environ` is that of the `commdesk up` that starts the stack."""
     layout = layout.for_services()
     common = {
         "ENVIRONMENT": "development",
@@ -144,7 +144,7 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
         case "identity":
             return {
                 "TOKEN_PRIVATE_KEY": credentials.keys["identity-tokens"]["private"],
-                # Everybody who tries the stack comes from one address.
+                # All local clients share one address.
                 "SIGN_UPS_PER_IP_MAX": "100000",
             }
         case _:

@@ -89,7 +89,7 @@ def _with(url: str, parameters: dict[str, str], scheme: str = "", port: int = 0)
 
 
 def authority(layout: Layout) -> trustme.CA:
-    """The stack's own, made when it is first asked for."""
+    """The stack's own, made at the first use."""
     certificate, key = authority_file(layout), folder(layout) / "authority.key"
     if certificate.exists() and key.exists():
         return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())

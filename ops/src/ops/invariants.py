@@ -252,8 +252,8 @@ async def until_quiet(description: Mapping[str, Any], seconds: float) -> None:
     quiet_looks, before = 0, 0
     while quiet_looks < 2:
         left = await _looked_at(description)
-        # What was deleted with its queue is counted as on its way for ever: the count matters while it moves, and
-        # what stands still is missed in an inbox.
+        # A message deleted with its queue stays in the count permanently: the count matters only while it changes, and
+        # the messages of a constant count are missing in an inbox.
         in_flight = left.pop(IN_FLIGHT, 0)
         if in_flight != before:
             left[IN_FLIGHT], before = in_flight, in_flight

@@ -52,7 +52,7 @@ def supervisor_config(
                 f"childlogdir={_escaped(run_dir / 'logs')}",
                 # The broker and the edge want many sockets; this is the limit that all of them inherit.
                 f"minfds={files_max}",
-                # Logs hold addresses and ids: nobody reads them but their owner and its group.
+                # Logs hold addresses and ids: only their owner and its group may read them.
                 "umask=027",
                 *(["user=root"] if as_root else []),
                 "",

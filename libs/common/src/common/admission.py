@@ -1,9 +1,9 @@
-"""Which deliveries are genuine: the broker says who published a message and where; what it says itself proves nothing.
+"""Which deliveries are genuine: the broker vouches for publisher, exchange and key, the message's own text for nothing.
 
 RabbitMQ checks that a `user-id` is the publisher's own, and that it may write its routing key. What it does not check
 (3.10: the keys of the CC and BCC headers) is checked here, for every delivery of every queue. A forged one is
-acknowledged and never handled: not kept either, since a replay would make it the owner's. A genuine one that was taken
-for forged is still in its producer's outbox, and the delivery check announces it again.
+acknowledged and never handled. It is not kept either, since a replay would publish it under the owner's user. A genuine
+one that was dropped as forged is still in its producer's outbox, and the delivery check republishes it.
 """
 
 from collections import Counter
@@ -19,19 +19,19 @@ from common.metrics import QueueMetrics
 from common.queue_handler import retry_until_available
 from common.topology import CONTRACT, MIGRATOR, REQUEUE, Queue, Transient, matches
 
-# One forger must not fill logs and mailboxes; the count goes on meanwhile.
+# At most one alert in this time, so that one forger does not fill logs and mailboxes; the metric counts all.
 ALERT_SECONDS = 60.0
-# What was decided is remembered by where, who and what: the contract has few of these.
+# Decisions are cached by exchange, key, user and type: the contract has few combinations.
 REMEMBERED_MAX = 1_000
 
 Work = Callable[[Sequence[Delivery]], Awaitable[None]]
 
 
 class Admission:
-    """Who may send what to one queue, and on which way.
+    """Who may send what to one queue, and by which exchange and key.
 
     *owner* may address it by *name* (retries, splits, replays), as the migrator may; producers of an event reach it by
-    *bindings*. With *verifies_user* false (one broker user for all) only the way is checked.
+    *bindings*. With *verifies_user* false (one broker user for all) only exchange and key are checked.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ def of_transient(transient: Transient, service: str, *, verifies_user: bool) -> 
 
 
 class GenuineOnly:
-    """*work* for the deliveries that are genuine; the others are counted, and an alert says so once in a while."""
+    """Calls *work* with the genuine deliveries; the others are counted and reported by at most one alert a minute."""
 
     def __init__(self, db: Database, admission: Admission, work: Work) -> None:
         self._db = db
@@ -146,7 +146,7 @@ class GenuineOnly:
                                 "users": ",".join(sorted(unreported)),
                                 "exchange": example.exchange,
                                 "routingKey": example.routing_key,
-                                # Anybody's text, unless the contract knows it: it would stand in a mail.
+                                # A forger may choose it, and it is mailed: only types of the contract are shown.
                                 "type": example.type if example.type in CONTRACT.events else "unknown",
                             },
                         )

@@ -1,7 +1,7 @@
-"""Ask identity, before an act of staff that moves money or rights, whether the caller may still do it.
+"""Check at identity, before an act of staff that moves money or rights, that the caller may still do it.
 
-An access token is as old as it is; revocations take a moment to arrive. This is asked before the act's transaction and
-fails closed: without an answer in time nothing is done.
+An access token may be older than a change of rights, and revocations take a moment to arrive. The call comes before the
+act's transaction and fails closed: without a response in time nothing is done.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ TIMEOUT_SECONDS = 1.0
 
 
 class Authorizer:
-    """Asks identity through *stub*."""
+    """Calls identity through *stub*."""
 
     def __init__(self, stub: IdentityServiceStub) -> None:
         self._stub = stub

@@ -189,12 +189,12 @@ class Publisher:
         self._timeout_seconds = timeout_seconds
         self._channel: WireChannel | None = None
         self._opening = asyncio.Lock()
-        # Of its own channel, which a refusal closes for nobody else.
+        # A channel of its own, so that a refusal closes it for no other row.
         self._alone: WireChannel | None = None
         self._one_by_one = asyncio.Lock()
 
     async def publish(self, rows: Sequence[Outgoing]) -> Receipt:
-        """Publish together. A row for which the broker closes the channel takes nobody along: after it, one by one."""
+        """Publish together; one by one after the broker closed the channel for a row, so that the others pass."""
         if not rows:
             return Receipt([])
         try:
@@ -211,7 +211,7 @@ class Publisher:
         ]
         if not any(isinstance(outcome, str) for outcome in outcomes):
             return Receipt(confirmed)
-        # All that were under way on the channel got the same answer; which row it is for shows alone.
+        # All rows in flight on the channel got the same answer; published singly, the row that it is for shows.
         others = await self.publish_singly(
             [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is not Outcome.CONFIRMED]
         )

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 
-# Whoever has one IPv6 address usually has all 2^64 of its network, so that limits count the network.
+# A client with one IPv6 address usually has all 2^64 of its network, so that limits count the network.
 IPV6_PREFIX_LENGTH = 64
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"

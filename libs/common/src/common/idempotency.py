@@ -144,7 +144,7 @@ def validated(key: str) -> str:
 
 
 def fingerprint(merchant_id: str, user_id: str, request: object) -> bytes:
-    """What makes two requests the same: who asks, and the documented fields in a canonical order."""
+    """What makes two requests the same: the caller, and the documented fields in a canonical order."""
     content = hashlib.sha256(msgspec.json.encode(request, order="deterministic")).digest()
     return keys.digest(merchant_id, user_id, content)
 

@@ -36,7 +36,7 @@ def person_name(text: str, *, field: str = "name") -> str:
 
 
 def shown_name(text: str) -> str:
-    """*text* if it is a name, "" otherwise: for what was taken in before, or by somebody else."""
+    """*text* if it is a name, "" otherwise: for values that were stored before the rule, or outside of it."""
     return "" if name_problem(text) else text
 
 

@@ -105,7 +105,7 @@ Records = Mapping[str, Sequence[Mapping[str, object]]]
 
 
 async def same_person(tx: Tx, person: Person) -> Person:
-    """For services that know no more of a person than they are told."""
+    """For services that know no ids of a person beyond the given ones."""
     return person
 
 

@@ -1,6 +1,6 @@
-"""Redis, a best-effort cache: it makes things faster, and nothing is wrong when it is gone, was emptied or lies.
+"""Redis, a best-effort cache: the service stays correct when it is away, was emptied or holds forged values.
 
-Others may write to it as well: what is read from it is believed only when it was sealed here, for this very place.
+Others may write to it as well: a value is accepted only when a service of ours sealed it for this very entry.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -79,7 +79,7 @@ class BestEffortCache:
         return [self._sealer.open_cached(_place(key, b""), value) for key, value in zip(keys, found, strict=True)]
 
     def set(self, key: str, value: bytes, content: bytes = b"") -> None:
-        """Store *value*, which is not empty, soon; nobody waits for it."""
+        """Store *value*, which is not empty, soon; the caller does not wait for it."""
         try:
             self.writes.offer((key, self._sealer.seal_bytes(_place(key, content), value)))
         except DomainError:
@@ -98,5 +98,5 @@ class BestEffortCache:
 
 
 def _place(key: str, content: bytes) -> str:
-    """What a value is sealed for. The content has no colon: read from the end, the two are told apart."""
+    """What a value is sealed for. The content has no colon, so that key and content are unambiguous."""
     return f"cache:{key}:{content.hex()}"

@@ -31,7 +31,7 @@ SWEEP_ROWS = 200
 IN_FLIGHT_MAX = 2_000
 
 
-# How long a row rests for which the broker closes the channel.
+# How long a row for which the broker closes the channel is not tried again.
 PARKED = timedelta(minutes=10)
 _ALERT = AdminAlertRaised.DESCRIPTOR.full_name
 
@@ -82,7 +82,7 @@ order by envelope_id limit :rows
 """,
 )
 
-# Left alone for a while: whoever repairs the rights or the contract need not release it.
+# Not published for a while, then tried again: a repair of the rights or the contract need not release it.
 _PARK = Statement(
     "outbox.park",
     """
@@ -237,7 +237,7 @@ class Relay:
 
 def _outgoing(row: Row) -> Outgoing:
     headers = json.loads(row.headers) if isinstance(row.headers, str) else row.headers
-    # Once what went to one queue alone went by the default exchange.
+    # Rows of a release that sent messages for one queue by the default exchange have no exchange.
     return Outgoing(
         row.envelope_id, row.exchange or REQUEUE, row.routing_key, row.mandatory, row.type, row.body, headers
     )

@@ -1,7 +1,7 @@
-"""Fills the memory of revoked accesses: identity announces each, and is asked every moment what it announced.
+"""Fills the memory of revoked accesses: identity announces each, and every replica polls for what it announced.
 
-The announcement makes it fast (milliseconds). The question is the guarantee: it brings what was missed while this
-replica was starting or cut off from the broker, and an answer that stays away is noticed within seconds, which a dead
+The announcement makes it fast (milliseconds). The poll is the guarantee: it brings what was missed while this
+replica was starting or cut off from the broker, and a missing response is noticed within seconds, which a dead
 connection to the broker is not.
 """
 
@@ -21,14 +21,14 @@ from common.tokens import Revocation, Revocations
 QUEUE = "access.revoked"
 POLL_SECONDS = 1.5
 TIMEOUT_SECONDS = 1.0
-# Asked again each time, because transactions commit in another order than they began.
+# Each poll reads this much again, because transactions commit in another order than they began.
 OVERLAP_MICROS = 30_000_000
 PAGE_SIZE = 1_000
 PAGES_MAX = 1_000
 
 
 class RevocationFeed:
-    """Keeps *revocations* current by announcements and by asking *stub*."""
+    """Keeps *revocations* current by announcements and by polling *stub*."""
 
     def __init__(self, revocations: Revocations, stub: IdentityServiceStub) -> None:
         self._revocations = revocations
@@ -40,13 +40,13 @@ class RevocationFeed:
         )
 
     async def run(self) -> None:
-        """Ask for ever."""
+        """Poll until cancelled."""
         while True:
             await self.read()
             await asyncio.sleep(POLL_SECONDS)
 
     async def read(self) -> bool:
-        """Ask once; whether everything was answered."""
+        """Poll once; whether every page was read."""
         as_of = time.monotonic()
         try:
             life_seconds, now_micros = await self._read_pages()

@@ -39,7 +39,7 @@ def route_table(service: ListedService) -> list[Route[Any]]:
 
 
 def health_routes() -> list[Route[Any]]:
-    """The health page that the edge shows, of the one service that it asks for it; the others stay inside."""
+    """The health page that the edge shows, of the one service that it fetches it from; the others stay inside."""
     return [row for row in operational_routes(ServerConfig(HEALTH)) if row.path == "/health"]
 
 

@@ -117,9 +117,9 @@ async def _try_database(db: Database) -> None:
 
 
 def foreign_credentials(settings: ServiceSettings, name: str) -> list[str]:
-    """What stands in the environment of a process that serves and belongs to others; empty when there is nothing.
+    """Credentials in the environment of a serving process that it must not have; empty when there are none.
 
-    Least rights hold only while whoever owns the schema or declares the topology is somebody else.
+    Least rights hold only while the schema's owner and the topology's migrator are other processes.
     """
     problems = [
         f"{variable.upper()}: is for `{name} migrate` alone; a process that serves must not have it"

@@ -111,7 +111,7 @@ class Resources:
         return channel
 
     def authorizer(self, address: str) -> Authorizer:
-        """Asks identity at *address* before acts of staff that move money or rights."""
+        """Calls identity at *address* before acts of staff that move money or rights."""
         return Authorizer(IdentityServiceStub(self.channel("identity", address)))  # type: ignore[no-untyped-call]
 
     async def close_channels(self) -> None:

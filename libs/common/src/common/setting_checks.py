@@ -147,7 +147,7 @@ class HttpsUrl(Url, frozen=True):
 class LoginUrl(Url, frozen=True):
     """An address with a user and a strong password in their place."""
 
-    # Users who may do everything, or whom everybody knows.
+    # Users with all rights, or with well-known names.
     administrators: ClassVar[tuple[str, ...]] = ()
 
     def part_problems(self, parts: SplitResult) -> Iterator[str]:

@@ -146,7 +146,7 @@ def _update(table: PersonalTable) -> str:
 
 # ── Which keys are still needed ──────────────────────────────────────────────────────────────────────────────────
 
-# Envelopes hold sealed values among others; which key each needs is told by what stands before it.
+# Envelopes hold sealed values among others; the head before each value names the key that it needs.
 _ENVELOPES: Final = {
     "outbox": ("body", "published_at is null"),
     "intents": ("payload", "done_at is null"),
@@ -234,7 +234,7 @@ def _after_cursor(table: PersonalTable) -> str:
 
 
 async def lock_pass(tx: Tx, name: str, table: str) -> Row:
-    """How far pass *name* over *table* has come; whoever else works on it waits until *tx* ends."""
+    """How far pass *name* over *table* has come; other workers on it wait until *tx* ends."""
     await tx.execute(_BEGIN, **{"pass": name}, tables=[table])
     return (await tx.execute(_LOCK, **{"pass": name}, table=table)).one()
 

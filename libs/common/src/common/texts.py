@@ -11,7 +11,7 @@ def printable(value: object, characters_max: int) -> str:
     "" for everything else: control, format and bidirectional characters, lone surrogates, other types.
     """
     if isinstance(value, int) and not isinstance(value, bool):
-        # Beyond that it is nobody's id, and Python refuses to write very long ones.
+        # No id is longer, and Python refuses to format very long integers.
         value = str(value) if value.bit_length() <= 256 else ""
     if isinstance(value, str) and len(value) <= characters_max and value.isprintable():
         return value

@@ -7,7 +7,7 @@ from typing import Final
 
 from common.errors import InvalidArgument
 
-# When something can have happened that a payment system is told of.
+# The bounds of times that a payment system accepts from outside.
 FIRST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 END: Final = datetime(2100, 1, 1, tzinfo=UTC)
 # What a list may be filtered by: people write 1970 for "from the beginning".

@@ -35,7 +35,7 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
 class GatewayClient:
     """Calls one account's gateway. *on_call* is given every call that was made; *turns_of* an operation are shared by
-    all who call for the account, None when nobody else does.
+    all callers of the account, None when there are no others.
     """
 
     def __init__(

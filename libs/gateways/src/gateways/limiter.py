@@ -1,8 +1,8 @@
 """Quotas, learned from the gateway's answers: a spent quota is waited for.
 
 Cashfree counts a sliding minute for each API and account, and sends with every answer how much is left. Far from the
-end nobody is asked. Near it, calls are spread over the rest of the minute, and all replicas take their turns from one
-place, for the quota is the account's; after a 429 no call is made before the time it names. Where the shared place does
+end no replica waits. Near it, calls are spread over the rest of the minute, and all replicas take their turns from one
+queue in Redis, for the quota is the account's; after a 429 no call is made before the time it names. While Redis does
 not answer, each replica keeps the pace by itself.
 """
 
@@ -29,8 +29,8 @@ class Turns(Protocol):
     """One queue of turns for all who share a quota."""
 
     async def take(self, interval: float, earliest: float, latest: float) -> float | None:
-        """The seconds until the turn, not before *earliest*; turns are *interval* apart. A turn after *latest* is told
-        and not taken. None when nobody knows.
+        """The seconds until the turn, not before *earliest*; turns are *interval* apart. A turn after *latest*
+        is returned and not taken. None when the queue cannot be read.
         """
 
 

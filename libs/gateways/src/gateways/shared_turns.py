@@ -1,6 +1,6 @@
 """The turns of all replicas at one account's operation, kept in Redis: `gateway:quota:<digest>`.
 
-What is kept there is a time, and it is never believed beyond a window: whoever forges it slows calls for that long.
+The value is a time, and at most one window ahead of now is accepted: a forged one slows calls for that long.
 """
 
 from redis.asyncio import Redis

@@ -29,7 +29,7 @@ CALL_SECONDS_MAX = 30.0
 CONFIRM_SECONDS_MAX = 30.0
 PUBLISHING_MAX = 64
 PRODUCER = "bench"
-# The broker users in whose names it publishes: who may ask to consume, and who may send to the queue of grants.
+# The broker users that it publishes as: the one that may request consumptions, and the owner of the queue of grants.
 CONSUMER, GRANTER = "community-api", "wallet"
 
 _CONSUME_EVENT = CONTRACT.events[WalletConsumeRequested.DESCRIPTOR.full_name]

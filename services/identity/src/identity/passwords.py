@@ -19,12 +19,12 @@ from identity.domain.errors import UserInvalid
 MEMORY_KIB_MIN = 19_456
 PASSES_MIN = 2
 
-# How many guesses a password must withstand: more than anybody gets in at the door, and days of them at the hashes.
+# How many guesses a password must withstand: more than the throttles admit, and days of guessing at stolen hashes.
 GUESSES_MIN = 10**8
 # zxcvbn's time grows steeply with the length: sixteen characters take 80 ms at worst, fifty take ten seconds. A
 # password is as good as its better end.
 EXAMINED_LENGTH = 16
-# What everybody tries here.
+# What an attacker tries first here.
 OUR_WORDS = ("commdesk", "commdesk pay", "credits", "wallet")
 
 T = TypeVar("T")

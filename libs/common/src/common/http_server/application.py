@@ -237,7 +237,7 @@ def _log(method: str, template: str, status: int, seconds: float, code: str) -> 
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    """Starting and stopping is the runtime's; servers that ask are told that all is well."""
+    """Answer the server's lifespan events with success: the runtime starts and stops the service."""
     while True:
         message = await receive()
         await send({"type": message["type"] + ".complete"})

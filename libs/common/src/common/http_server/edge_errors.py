@@ -1,4 +1,4 @@
-"""What the edge shows in place of its own error texts: it asks a service for these pages, by status."""
+"""The bodies that replace the edge's own error texts: it fetches these pages from a service, by status."""
 
 from functools import partial
 from typing import Any, Final
@@ -7,7 +7,7 @@ from common.errors import DomainError
 from common.http_server.error_responses import BodyTooLarge, ServiceTimedOut, ServiceUnreachable, status_of
 from common.http_server.routing import Call, Empty, Route
 
-# Where the edge asks: traefik/dynamic.yml.
+# Where the edge fetches them: traefik/routes.yml and dynamic.yml.
 PREFIX: Final = "/edge/errors"
 # What Traefik answers by itself once a request is routed. Services answer 413 too, with the same code.
 EDGE_ERRORS: Final[tuple[DomainError, ...]] = (

@@ -36,7 +36,7 @@ Respond = Callable[["Call[Any, Any]"], Awaitable[Response]]
 # How the edge treats requests: a password may be guessed less often than a payment read; a page for browsers brings its
 # own Content-Security-Policy.
 RateLimit = Literal["api", "sign_in", "webhook", "page"]
-# Where a parameter that nobody reads is refused. A gateway's webhook counts whatever address an operator gave it, and
+# Where an unknown query parameter is refused. A gateway's webhook is accepted at any URL that an operator gave it, and
 # browsers add parameters to pages.
 _STRICT: Final = frozenset({"api", "sign_in"})
 

@@ -13,7 +13,7 @@ LEEWAY_SECONDS = 10
 TOKEN_LENGTH_MAX = 4096
 CACHED_TOKENS_MAX = 10_000
 
-# What the reading of somebody else's token may raise: base64, JSON of any depth, claims of any type.
+# What reading a foreign token may raise: base64, JSON of any depth, claims of any type.
 UNREADABLE = (jwt.PyJWTError, OverflowError, ValueError, TypeError, RecursionError, AttributeError)
 
 T = TypeVar("T")

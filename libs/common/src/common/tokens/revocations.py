@@ -1,7 +1,8 @@
 """Accesses that ended before their tokens did, in this process's memory: a signature cannot tell.
 
-common.revocation_feed fills it. While it does not know the present state, members go on, because their tokens are short
-and their own; whoever has a privileged role waits (503), because a dismissed administrator must not act.
+common.revocation_feed fills it. While the present state is unknown, members are admitted, because their tokens are
+short-lived and give access to their own data only; callers with a privileged role are refused (503), because a
+dismissed administrator must not act.
 """
 
 import time
@@ -52,7 +53,7 @@ class Revocations:
         self._current_until = float("-inf")
         self._sessions: dict[str, float] = {}
         self._users: dict[str, Revocation] = {}
-        # Tokens that were issued before are refused, whoever's they are.
+        # Tokens of all users that were issued before are refused.
         self._floor_seconds = float("-inf")
 
     @property
@@ -85,7 +86,7 @@ class Revocations:
             del self._users[user_id]
 
     def check(self, caller: Caller) -> None:
-        """Raises TokenRevoked, or RevocationsUnknown when that cannot be told of a caller with a privileged role."""
+        """Raises TokenRevoked, or RevocationsUnknown when that is unknown of a caller with a privileged role."""
         if caller.session_id in self._sessions or caller.issued_at_seconds < self._floor_seconds:
             raise TokenRevoked("the session has ended")
         revocation = self._users.get(caller.user_id)

@@ -29,9 +29,9 @@ JWKS_BYTES_MAX = 65_536
 JWKS_UNKNOWN_KEY_PAUSE_SECONDS = 10.0
 # The longest life that identity may give its tokens (TOKEN_EXPIRY).
 ACCESS_TOKEN_SECONDS_MAX = 7 * 86_400
-# Nobody can revoke a token of an existing issuer.
+# Tokens of an existing issuer cannot be revoked.
 HS256_TOKEN_SECONDS_MAX = 86_400
-# Of one token; far more than anybody has.
+# Of one token; far more than any user has.
 ROLES_MAX = 64
 CLAIM_CHARACTERS_MAX = 512
 # Existing issuers know nothing of merchants: their users are the first merchant's.
@@ -220,7 +220,7 @@ def _caller(claims: Mapping[str, Any], *, merchant_id: str) -> Caller:
         user_id=texts["sub"],
         merchant_id=merchant_id,
         roles=frozenset(role.upper() for role in roles),
-        # What somebody else's issuer wrote about a person: a text that no column takes is left out.
+        # A foreign issuer's claim about a person: a text that no column takes is left out.
         email=_carried(texts["email"]),
         name=_carried(texts["name"]),
         phone=_carried(texts["phone"]),

@@ -1,4 +1,4 @@
-"""The contract of protos/bindings.toml as data, and what the broker is told of it."""
+"""The contract of protos/bindings.toml as data, and its declarations and rights at the broker."""
 
 from common.topology.contract import (
     CONTRACT,

@@ -17,7 +17,7 @@ from common.services import SERVICES
 DEAD_LETTERS = ".dlq"
 # Every queue is bound to it by its own name: what goes to one queue alone goes this way.
 REQUEUE = "requeue.exchange"
-# Among producers and owners: every service, and nobody else.
+# Among producers and owners: every service, and no user outside of them.
 EVERY_SERVICE = "*"
 
 

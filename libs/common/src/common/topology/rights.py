@@ -8,7 +8,7 @@ from common.services import SERVICES
 from common.topology.contract import CONTRACT, EVERY_SERVICE, REQUEUE
 from common.topology.retry_tiers import delay_ms
 
-# Declares the topology, and nobody else does: the user of `<service> migrate`.
+# The only user that declares the topology: that of `<service> migrate`.
 MIGRATOR = "migrator"
 NOTHING = "^$"
 

@@ -1,8 +1,8 @@
 """Replaces what an earlier release declared otherwise, and loses no message on the way.
 
-Neither the type of an exchange nor the arguments of a queue can change in place. What lies in a queue is copied to
-another one, each message confirmed before it is acknowledged; the queue is deleted when it is empty and made anew. A
-run that is cut off is finished by the next one. Copies carry the migrator's user-id, which consumers accept by the
+Neither the type of an exchange nor the arguments of a queue can change in place. The messages of a queue are copied to
+another one, each confirmed before it is acknowledged; the queue is deleted when it is empty and made anew. The next
+run finishes an interrupted one. Copies carry the migrator's user-id, which consumers accept by the
 requeue exchange. A message may arrive twice; the inbox claims it once.
 """
 
@@ -20,7 +20,7 @@ from common.topology.contract import CONTRACT, REQUEUE, Queue
 from common.topology.declarations import declare, declare_exchanges, declare_queue, declare_tier, queue_arguments
 from common.topology.retry_tiers import retry_queues
 
-# An exclusive queue: whoever holds it is the only one that changes the topology.
+# An exclusive queue: only the process that holds it changes the topology.
 TURN = "migrate.turn"
 TURN_SECONDS_MAX = 120.0
 # Consumers of a queue that is replaced must be gone: what they hold would be lost with it.
@@ -81,7 +81,7 @@ async def _address(connection: AbstractConnection, queue: Queue) -> None:
 
 
 async def _replace_tier(connection: AbstractConnection, ttl_ms: int, user: str) -> None:
-    """Once a tier was one fanout exchange that sent home by the default exchange."""
+    """Replace the tier of a release before topic tiers: one fanout exchange, dead-lettering to the default exchange."""
     shorter, name, longer = retry_queues(ttl_ms)
     async with connection.channel() as channel:
         for other in (shorter, longer):

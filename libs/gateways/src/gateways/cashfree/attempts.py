@@ -58,7 +58,7 @@ _decode_list = repairing(msgspec.json.Decoder(list[msgspec.Raw]).decode)
 _decode_payment = msgspec.json.Decoder(Payment).decode
 _decode_identified = msgspec.json.Decoder(_Identified).decode
 
-# What the decoding of somebody else's JSON may raise: UnicodeDecodeError and Decimal's errors are among them.
+# What decoding foreign JSON may raise: UnicodeDecodeError and Decimal's errors are among them.
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 
 _DECISIVE = (b'"cf_payment_id"', b'"payment_status"', b'"payment_amount"', b'"payment_currency"', b'"is_captured"')

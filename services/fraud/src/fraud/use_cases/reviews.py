@@ -11,7 +11,7 @@ from fraud.domain.reviews import Review, ReviewNotFound, ReviewsFilter, Verdict,
 from fraud.store import commands, queries
 from fraud.wire import events
 
-# Who may decide; the token says so, and identity is asked whether it still holds: an ALLOW may grant credits.
+# Who may decide: by the token, and confirmed by identity (Authorize), because an ALLOW may grant credits.
 DECIDERS = frozenset({"SUPPORT", "FINANCE", "ADMIN"})
 
 

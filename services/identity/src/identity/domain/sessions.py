@@ -20,7 +20,7 @@ from identity.domain.users import User
 # A response may be lost on its way: repeating the last refresh this soon returns the same tokens and raises no alarm.
 REFRESH_REPEAT_GRACE = timedelta(seconds=10)
 # Of how many tokens before the newest a session knows that they were its own: 16 hours of a client that refreshes
-# every quarter of an hour. The signature tells of older ones, for as long as its key is in use.
+# every quarter of an hour. The signature identifies older ones, for as long as its key is in use.
 RETIRED_MAX = 64
 
 
@@ -114,7 +114,7 @@ def rotate(
             rotated_at=now,
             expires_at=policy.expiry(session.created_at, now),
         ), None
-    # Every one is compared, so that the time does not tell which.
+    # Every one is compared, so that the time does not show which.
     matches = [hmac.compare_digest(rotation.token_hash, retired) for retired in session.retired_hashes]
     if not any(matches) and not rotation.is_genuine:
         return session, RefreshTokenInvalid()

@@ -19,10 +19,10 @@ class Throttle(Struct, frozen=True):
     blocked_until: datetime | None = None
 
 
-# An account's attempts are forgotten when nobody has tried for so long.
+# After this time without an attempt an account's count starts anew.
 ACCOUNT_WINDOW = timedelta(days=1)
 DELAY_FIRST = timedelta(seconds=1)
-# Somebody who guesses all the time gets 96 guesses a day; whoever the account belongs to waits no longer than this.
+# Continuous guessing gets 96 guesses a day; the account's owner waits no longer than this.
 DELAY_MAX = timedelta(minutes=15)
 
 
@@ -31,7 +31,7 @@ def admit(throttle: Throttle, attempts_max: int, window: timedelta, now: datetim
     if throttle.window_ends_at <= now:
         throttle = Throttle(throttle.key, 0, now + window)
     allowed = throttle.attempts < attempts_max
-    # The count stops one above the limit, which tells the first refusal from those that follow.
+    # The count stops one above the limit, which distinguishes the first refusal from those that follow.
     return replace(throttle, attempts=min(throttle.attempts + 1, attempts_max + 1)), allowed
 
 
@@ -39,7 +39,7 @@ def admit_account(throttle: Throttle, free: int, now: datetime) -> tuple[Throttl
     """Count one attempt at an account from anywhere, and whether it is allowed.
 
     After *free* attempts each allowed one makes the next wait twice as long, up to DELAY_MAX. A refused one changes
-    nothing, so that nobody can keep an account closed by knocking.
+    nothing, so that repeated attempts cannot keep an account closed.
     """
     if throttle.blocked_until is not None and throttle.blocked_until > now:
         return throttle, False

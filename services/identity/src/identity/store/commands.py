@@ -105,7 +105,7 @@ where t.key = c.key
 
 
 async def lock_merchants(tx: Tx, merchant_ids: Collection[str]) -> None:
-    """Nobody else changes the rights of these merchants' users until *tx* ends."""
+    """Lock the rights of these merchants' users against other changes until *tx* ends."""
     await tx.execute(_LOCK_MERCHANTS, merchant_ids=sorted(merchant_ids))
 
 

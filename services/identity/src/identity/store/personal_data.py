@@ -15,7 +15,7 @@ USERS = PersonalTable(
     indexes={"email_index": BlindIndex("email", normalise=str.lower, replaces="email_key")},
     of_person=_OF_USER,
     shown=("merchant_id", "country_code", "type", "status", "is_email_verified", "created_at", "updated_at"),
-    # The row stays, because others name its id; nobody can log in to it, or find it by an address.
+    # The row stays, because others name its id; it has no login and is not found by an address any more.
     erased={
         "email": "''",
         "email_index": "sha256(convert_to('erased ' || user_id, 'UTF8'))",

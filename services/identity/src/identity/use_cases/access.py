@@ -32,7 +32,7 @@ async def change_user_access(db: Database, clock: Clock, profiles: Profiles, cha
 async def change_access(db: Database, clock: Clock, changes: Sequence[AccessChange]) -> list[User | DomainError]:
     """Grant and take roles, switch accounts on and off; switching one off ends all its sessions.
 
-    Who acts is looked up under the same locks as whom it is done to, so nobody acts on rights that they have lost.
+    The actor is read under the same locks as the changed users, so that a lost right cannot be used.
     """
     results: list[User | DomainError] = []
     async with db.begin() as tx:

@@ -188,7 +188,7 @@ async def open_sessions(
     results: list[User | DomainError] = []
     async with db.begin() as tx:
         stored = await commands.lock_throttles(tx, {key for login in logins for key in login.attempt.keys}, now)
-        # Nobody else opens a session of these users meanwhile, so that their number stays within its bound.
+        # No other login opens a session of these users meanwhile, so that their number stays within its bound.
         current_users = await commands.lock_users(tx, {login.user.user_id for login in logins})
         opened: list[Session] = []
         rehashed: dict[UUID, User] = {}

@@ -21,7 +21,7 @@ LEEWAY = timedelta(seconds=60)
 
 
 async def announce(tx: Tx, revoked: Sequence[Revocation]) -> None:
-    """Store them for those who ask, and tell those who listen."""
+    """Store them for ListRevocations, and announce them to every replica."""
     await commands.insert_revocations(tx, revoked)
     await outbox.append(tx, [events.access_revoked(each) for each in revoked])
 

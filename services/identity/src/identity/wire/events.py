@@ -54,7 +54,7 @@ def login_throttled(merchant_id: str, key: bytes, origin: Context, now: datetime
 
 
 def login_failed(merchant_id: str, user_id: UUID | None, key: bytes, origin: Context, now: datetime) -> AuditRecorded:
-    """Somebody did not get in: into an account, or into none, which *key*, a hash, stands for."""
+    """A refused login, of a user or of an unknown address, which *key*, its hash, stands for."""
     resource = ("user", ids.encode("usr", user_id)) if user_id is not None else ("login_throttle", key.hex())
     return audit(
         "user.login_failed",

@@ -27,7 +27,7 @@ SUBJECT_KEYS = PersonalTable(
     key_type="text",
     sealed_bytes={"key": SUBJECT_KEY},
     of_person="subject = :user",
-    # The log is append-only: without its key nobody reads what it says of where somebody was.
+    # The log is append-only: without the key the addresses and agents in it cannot be opened.
     erased={"key": "''", "destroyed_at": "coalesce(destroyed_at, now())"},
     is_exported=False,
 )

@@ -18,7 +18,7 @@ def personal_data(mails_keep: timedelta) -> PersonalData:
         erased={"recipient": "''", "recipient_index": "null"},
         retention=Retention(mails_keep, {"recipient": "''", "recipient_index": "null"}),
     )
-    # Stays: forgetting that somebody wants no mail would be no favour.
+    # Stays: without the row an address that refused mail would be mailed again.
     suppressions = PersonalTable(
         name="suppressions",
         key="id",

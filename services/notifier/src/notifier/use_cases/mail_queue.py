@@ -23,7 +23,7 @@ MAILS_AT_ONCE = 128
 # Longer than the gateway's own limits for one mail, or a mail would go out twice.
 LEASE_SECONDS = 120
 
-# A mail is sealed whole: every value in it may name somebody.
+# A mail is sealed whole: every value in it may name a person.
 _MAIL = "mail"
 
 _encode = msgspec.msgpack.Encoder().encode

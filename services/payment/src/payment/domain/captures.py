@@ -59,7 +59,7 @@ def apply_claims(decision: Decision, claims: Sequence[PaymentAttempt], rules: Ca
     payment = decision.payment
     others = [claim for claim in claims if claim.gateway_payment_id != payment.gateway_payment_id]
     held = (
-        # Where a person has been at work, there are or were receipts, which only the list tells from new money.
+        # After a review there are or were receipts, which only the list distinguishes from new money.
         payment.review in (Review.QUARANTINED, Review.DISMISSED, Review.BLOCKED)
         or rules.holds(payment)
         or (payment.status not in UNRESOLVED and rules.late_success is LateSuccessPolicy.REVIEW)
@@ -159,9 +159,9 @@ def quarantine_order(decision: Decision, order: ObservedOrder, rules: CaptureRul
 def quarantine(decision: Decision, cause: str, detail: str, now: datetime) -> None:
     """No success and no grant: its successes become UNKNOWN and an alert is raised, once per payment and cause.
 
-    What a person has dismissed stays so until there is money to decide about.
+    A dismissed quarantine stays dismissed until there is money to decide about.
 
-    The order is looked at on, as a closed one is: the gateway may show something else later.
+    The order is still looked up, as a closed one is: the gateway may show something else later.
     """
     payment = decision.payment
     decision.attempts = [

@@ -21,7 +21,7 @@ class ObservedOrder(msgspec.Struct, frozen=True):
     """The gateway's own snapshot of an order, and its attempts: as the gateway lists them, or webhooks claim."""
 
     snapshot: OrderSnapshot
-    # From webhooks with a good signature. They count only where the list was not read (see needs_list).
+    # From webhooks with a valid signature. They count only where the list was not read (see needs_list).
     claims: tuple[PaymentAttempt, ...] = ()
     # The gateway's own list, complete; None when it was not read.
     listed: tuple[PaymentAttempt, ...] | None = None

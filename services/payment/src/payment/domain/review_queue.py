@@ -1,4 +1,4 @@
-"""The review queue: which payments are in it and why, what is decided about them, what is shown to whoever decides."""
+"""The review queue: which payments are in it and why, the decisions about them, and the evidence that is shown."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -29,7 +29,7 @@ class ReviewKind(StrEnum):
 class ReviewAction(StrEnum):
     # The receipt becomes the payment's success.
     FULFIL = "FULFIL"
-    # Somebody gave the receipt back in the gateway's dashboard.
+    # The receipt was refunded in the gateway's dashboard.
     REFUNDED = "REFUNDED"
     # There is no money to decide about, and nothing else to do.
     DISMISS = "DISMISS"

@@ -112,7 +112,7 @@ def _chosen(case: Case, receipt_id: UUID | None) -> Receipt:
 
 
 def _succeed(decision: Decision, receipt: Receipt, now: datetime, transaction_id: UUID) -> None:
-    """A person makes the receipt the success; whoever fulfils a flagged payment has decided about it."""
+    """A person makes the receipt the success; fulfilling a flagged payment also decides its fraud review."""
     if decision.payment.fraud_review in (FraudReview.FLAGGED, FraudReview.BLOCKED):
         decision.update(fraud_review=FraudReview.ALLOWED)
     if receipt.reason is ReceiptReason.FLAGGED:

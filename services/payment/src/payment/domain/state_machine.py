@@ -25,7 +25,7 @@ LOOK_AGAIN = timedelta(seconds=30)
 def needs_captures(payment: Payment, order: ObservedOrder) -> bool:
     """Whether decide() has to know which captures and receipts are recorded: only to compare them with a list.
 
-    An unpaid payment has receipts only when somebody has looked at it, or has to.
+    An unpaid payment has receipts only when it was or is in the review queue.
     """
     return order.listed is not None and (bool(payment.gateway_payment_id) or payment.review is not Review.NONE)
 

@@ -1,9 +1,9 @@
-"""Webhooks that nobody handles: the operators are told once per account, type and window, and what to do."""
+"""Webhooks of types that no code handles: one alert per account, type and window, with advice."""
 
 from datetime import timedelta
 
 WINDOW = timedelta(days=1)
-# Beyond so many types of one account an alert does not name the type: whoever signs could invent new ones for ever.
+# Beyond so many types of one account an alert does not name the type: a signer could invent new ones without end.
 TYPES_MAX = 100
 OTHER = "OTHER"
 

@@ -1,4 +1,4 @@
-"""Captures and attempts say whether the gateway itself showed them; closed payments are looked at on.
+"""Captures and attempts say whether the gateway itself showed them; closed payments are still looked up.
 
 The attempt's id of a capture may come from a signed webhook: unconfirmed, and then not unique, so that a false claim
 about one payment cannot block the true capture of another.
@@ -11,8 +11,8 @@ down_revision = "payment_0003"
 branch_labels = None
 depends_on = None
 
-# Nobody knows any more which of the old rows came from webhooks. Those of the last week are confirmed by a look, hour
-# by hour; what is older counts as seen, and so does a second capture, which a person was told to refund.
+# Which of the old rows came from webhooks is not recorded. Those of the last week are confirmed by a look-up, hour by
+# hour; older ones count as confirmed, and so does a second capture, whose refund an alert requested.
 TRANSACTIONS = """
 alter table transactions add column confirmed_at timestamptz, add column confirmation_due_at timestamptz;
 update transactions set confirmed_at = created_at

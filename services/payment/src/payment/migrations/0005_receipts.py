@@ -7,7 +7,7 @@ down_revision = "payment_0004"
 branch_labels = None
 depends_on = None
 
-# Unique by the gateway's own payment id: money is received once, whoever tells of it how often.
+# Unique by the gateway's own payment id: money is received once, however often it is reported.
 RECEIPTS = """
 create table receipts (
     id uuid primary key,

@@ -79,7 +79,7 @@ where payment_id = any(cast(:ids as uuid[]))
 union all
 select payment_id, gateway_payment_id, null, true from receipts where payment_id = any(cast(:ids as uuid[]))
 """
-# Fraud is told once of each attempt that failed, whoever shows it how often.
+# A failed attempt is announced to fraud once, however often webhooks and lists show it.
 _FAILURES = """
 update payment_attempts set failure_announced_at = :now
 where gateway_payment_id = any(cast(:gateway_payment_ids as text[])) and payment_id = any(cast(:payment_ids as uuid[]))
@@ -181,7 +181,7 @@ async def record_attempts(tx: Tx, decisions: Iterable[Decision], now: datetime) 
 
 
 async def claim_failures(tx: Tx, attempts: Sequence[tuple[Payment, PaymentAttempt]], now: datetime) -> Sequence[Row]:
-    """The attempts among *attempts* that failed and that nobody was told of; now somebody is."""
+    """The attempts among *attempts* that failed and are not announced yet; they count as announced from now on."""
     if not attempts:
         return []
     rows = await tx.execute(

@@ -22,7 +22,7 @@ from unnest(cast(:ids as uuid[]), cast(:applied as bigint[]), cast(:refunded as 
             cast(:refund_ids as text[])) as row (id, applied, refunded, refund_id)
 where r.id = row.id
 """
-# Whoever changes a receipt holds its payment's lock, so the rows need none of their own.
+# A receipt is changed under its payment's lock only, so that the rows need none of their own.
 _OF_PAYMENTS = "select * from receipts where payment_id = any(cast(:ids as uuid[])) order by id"
 _REFUND_TAKEN = """
 select exists (select from receipts where gateway = :gateway and gateway_refund_id = :refund_id) as taken
@@ -97,7 +97,7 @@ async def refund_transaction(tx: Tx, receipt: Receipt) -> None:
 
 
 async def take_unannounced(tx: Tx, now: datetime, limit: int) -> list[Receipt]:
-    """Receipts that nobody has announced; they count as announced with this transaction."""
+    """Receipts that are not announced yet; they count as announced with this transaction."""
     return [read(row) for row in await tx.execute(_UNANNOUNCED, now=now, rows=limit)]
 
 

@@ -65,7 +65,7 @@ def _payment_id(*, unique: bool = False) -> Column[object]:
 
 
 def _happened(name: str) -> str:
-    """A time that the gateway told: bounds as in common.times."""
+    """A time from the gateway: bounds as in common.times."""
     return f"{name} >= timestamptz '2000-01-01 00:00:00+00' and {name} < timestamptz '2100-01-01 00:00:00+00'"
 
 
@@ -241,7 +241,7 @@ payment_attempts = Table(
     _moment("updated_at"),
     # When the gateway's own list showed it so; null: a webhook says it.
     _moment("confirmed_at", nullable=True),
-    # When fraud was told of its failure, once.
+    # When its failure was announced to fraud, once.
     _moment("failure_announced_at", nullable=True),
     UniqueConstraint("gateway", "gateway_payment_id"),
     Index("payment_attempts_payment", "payment_id"),
@@ -367,7 +367,7 @@ closed_checks = Table(
     Index("closed_checks_due", "due_at"),
 )
 
-# The last alert about a type of webhook that nobody handles.
+# The last alert about a type of webhook that no code handles.
 unhandled_webhooks = Table(
     "unhandled_webhooks",
     metadata,

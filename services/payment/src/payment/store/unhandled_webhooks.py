@@ -1,4 +1,4 @@
-"""The last alert about each type of webhook that nobody handles."""
+"""The last alert about each type of webhook that no code handles."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

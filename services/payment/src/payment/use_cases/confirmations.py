@@ -13,7 +13,7 @@ from payment.use_cases.order_syncs import sync_payments
 
 CONFIRM_SECONDS = 15
 AGAIN = timedelta(hours=6)
-# A capture that the gateway could not be asked about for so long is left to the reconciliation of settlements.
+# A capture that could not be confirmed at the gateway for so long is left to the reconciliation of settlements.
 GIVE_UP = timedelta(days=30)
 
 

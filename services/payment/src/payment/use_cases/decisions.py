@@ -23,7 +23,7 @@ from payment.use_cases import metrics
 from payment.use_cases.announcements import messages_for
 from payment.wire import events
 
-# A webhook adds to what is recorded: the command to read the gateway's list is asked by this.
+# PaymentSyncRequested.asked_by, when a webhook adds to what is recorded: the gateway's list has to be read.
 BY_WEBHOOK = "WEBHOOK"
 
 
@@ -136,7 +136,7 @@ async def save_decisions(
 async def _announce_failures(
     tx: Tx, decisions: Iterable[Decision], changed_attempts: Collection[str], now: datetime
 ) -> list[Message]:
-    """Tell fraud of the attempts that failed, each once. Costs nothing where none did."""
+    """Announce failed attempts to fraud, each once. Costs nothing where none failed."""
     failed = [
         (decision.payment, attempt)
         for decision in decisions

@@ -206,14 +206,14 @@ def _request(payment: Payment) -> OrderRequest:
 
 
 def _opened(customer: Customer, sealer: Sealer) -> Customer:
-    """What the gateway is told; the intent holds it sealed."""
+    """The customer in plain, for the gateway call; the intent holds it sealed."""
     return Customer(
         sealer.open(EMAIL, customer.email), sealer.open(PHONE, customer.phone), sealer.open(NAME, customer.name)
     )
 
 
 def _refuse_foreign(request: OrderRequest, snapshot: OrderSnapshot) -> OrderOutcome:
-    """Whoever else uses the account may have made an order under this id: without our tag it is not ours."""
+    """Another user of the account may have made an order under this id: without our tag it is not ours."""
     return snapshot if snapshot.payment_id == request.payment_id else OrderRefused("order_already_exists")
 
 

@@ -44,7 +44,7 @@ async def sync_payments(
 async def look_up_payments(
     db: Database, lookups: OrderLookup, payment_ids: Collection[UUID]
 ) -> dict[OrderKey, LookupResult]:
-    """What the gateways show of these payments' orders and attempts, whatever their status: the command asks for it."""
+    """What the gateways show of these payments' orders and attempts, whatever their status: the command requests it."""
     async with db.begin() as tx:
         payments = await queries.payments_by_id(tx, payment_ids)
     return await lookups.look_up([lookup_of(payment, read_attempts=True) for payment in payments])

@@ -1,4 +1,4 @@
-"""Look payments up by any of their ids, for whoever may see them."""
+"""Look payments up by any of their ids, for callers who may see them."""
 
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID

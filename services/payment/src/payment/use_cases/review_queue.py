@@ -1,4 +1,4 @@
-"""The review queue: payments that somebody has to look at; each decision has a right, a reason and an audit line."""
+"""The review queue: payments that wait for a decision; each decision needs a right and a reason, and is audited."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -30,7 +30,7 @@ from payment.use_cases.announcements import messages_for
 from payment.use_cases.decisions import DecisionSettings, save_decisions
 from payment.wire import events
 
-# Who may decide; the token says so, and identity is asked whether it still holds.
+# Who may decide: by the token, and confirmed by identity (Authorize).
 DECIDERS = frozenset({"FINANCE", "ADMIN"})
 
 

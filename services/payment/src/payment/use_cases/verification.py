@@ -78,8 +78,8 @@ class Verification:
     async def verify(self, payment: Payment, caller: Caller) -> Payment:
         """The payment as the gateway's answer leaves it; unchanged when the gateway does not answer now.
 
-        Closed is not final at the gateway, paid is: only a paid payment is not looked up. Whoever asks during a look-up
-        shares it; whoever asks soon after one gets what is stored. Raises VerificationLimitExceeded.
+        Closed is not final at the gateway, paid is: only a paid payment is not looked up. A call during a look-up
+        shares it; a call soon after one gets the stored payment. Raises VerificationLimitExceeded.
         """
         if payment.status in PAID:
             return payment

@@ -25,7 +25,7 @@ from payment.use_cases.decisions import Applied, DecisionSettings, apply_orders
 from payment.use_cases.order_lookups import LookupResult, OrderLookup, lookups_of_webhooks, observed_only
 from payment.wire import webhook_events
 
-# Refused for good at the first try; every other dead webhook was given up.
+# Refused permanently at the first try; every other dead webhook had used up its retries.
 _REFUSALS = frozenset({WebhookUnreadable.code, EnvelopeUnreadable.code})
 
 
@@ -124,7 +124,7 @@ async def announce_dead(tx: Tx, dead: Sequence[DeadEvent[WebhookReceived]], *, c
 
 
 async def _unhandled_alerts(tx: Tx, parked: Iterable[Webhook], now: datetime) -> list[Message]:
-    """One alert for each account and type that nobody handles, and window."""
+    """One alert for each account, window and type that no code handles."""
     first: dict[tuple[str, str], str] = {}
     for webhook in parked:
         first.setdefault((webhook.gateway_account_id, webhook.type), webhook.id)

@@ -30,7 +30,7 @@ def consumption(message: wallet_pb2.Consumption) -> Consumption:
 
 @lru_cache(maxsize=4096)
 def owner_message(owner: Owner) -> wallet_pb2.Owner:
-    """One for all messages of a batch that are about the same wallet: whoever takes it in copies it."""
+    """One for all messages of a batch that are about the same wallet; setting it in a message copies it."""
     return wallet_pb2.Owner(merchant_id=owner.merchant_id, kind=owner.kind, id=owner.id)
 
 

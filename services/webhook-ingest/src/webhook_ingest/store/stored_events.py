@@ -1,8 +1,8 @@
-"""Which events were stored lately: a filter in Redis before the database, `webhook:event:<digest>`.
+"""Recently stored events: a filter in Redis before the database, `webhook:event:<digest>`.
 
-Gateways send an event again and again; what comes a second time within the hour is answered without a transaction. Best
-effort: only what is committed is remembered, what is remembered is sealed, and whoever is not known here is asked of
-the database, whose unique keys decide. After a restore of the database from a backup Redis has to be emptied:
+Gateways send an event again and again; a repetition within the hour is answered without a transaction. Best effort: the
+filter holds committed events only, its values are sealed, and for an event that it does not hold the unique keys of the
+database decide. After a restore of the database from a backup Redis has to be emptied:
 docs/operating/redis.md.
 """
 
@@ -28,7 +28,7 @@ class StoredEvents:
         self.workers = Workers(batchers=(self._cache.reads, self._cache.writes))
 
     async def find(self, webhooks: Sequence[Webhook]) -> list[Stored | None]:
-        """What the database would answer to each, None where it has to be asked. One round trip."""
+        """The stored event of each, None where the database has to decide. One round trip."""
         found = await self._cache.get_many([_key(webhook) for webhook in webhooks])
         return [Stored(UUID(bytes=value), True) if value and len(value) == 16 else None for value in found]
 
