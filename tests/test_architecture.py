@@ -283,7 +283,7 @@ def test_every_service_in_the_contract_exists() -> None:
 
 
 def test_only_alerts_and_audit_lines_may_be_anybodys() -> None:
-    """What every service may announce, whoever takes one of them over may forge."""
+    """An event that every service may announce can be forged from any one of them."""
     anybodys = {event.type.rpartition(".")[2] for event in CONTRACT.events.values() if "*" in event.producers}
     assert anybodys == {"AdminAlertRaised", "AuditRecorded"}
 

@@ -19,7 +19,7 @@ QUIET_SECONDS = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever comes first waits for the whole fleet to come up, and everybody for it to become quiet."""
+    """The first test waits for the whole fleet to start, and every test for it to become quiet."""
     for item in items:
         if "e2e" in item.path.parts and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(300))

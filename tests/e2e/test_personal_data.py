@@ -27,7 +27,7 @@ from ops.ports import Layout
 
 from .test_journey import run_command
 
-# Whoever comes first waits for the whole fleet, on a machine that others use as well.
+# The first test waits for the whole fleet, on a machine that others use as well.
 pytestmark = pytest.mark.timeout(600)
 
 AGENT = "Plantagent/7.5 (Quillfeather)"

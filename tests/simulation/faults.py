@@ -10,7 +10,7 @@ RATES = {
     "commit_lost": 0.02,  # the connection is gone before the commit
     "statement_lost": 0.01,  # the connection is gone in the middle
     "lost_race": 0.02,  # deadlock or serialization failure
-    "confirm_lost": 0.05,  # the broker has the message and nobody is told
+    "confirm_lost": 0.05,  # the broker has the message, and the publisher gets no confirm
     "publish_lost": 0.04,  # the message never gets there
     "channel_lost": 0.01,  # every channel of the process closes
     "ack_lost": 0.03,  # acknowledged, but the broker never hears it

@@ -127,7 +127,7 @@ class World:
         self.loop.close()
 
     async def _rest(self) -> bool:
-        """Wait until nothing moves, replaying what died; what still lies there then was refused for good."""
+        """Wait until nothing moves, replaying dead letters; those that remain were refused permanently."""
         ends = self.loop.time() + REST_SECONDS
         self.fleet.wallets.mended = True
         while self.loop.time() < ends:

@@ -227,7 +227,7 @@ class Transaction:
             if not turn.done() and not transaction.over:
                 self.store.locks[at] = transaction
                 transaction.held.append(at)
-                # Now, not when its task runs again: whoever looks for a deadlock meanwhile must not find it waiting.
+                # Now, not when its task runs again: a search for deadlocks meanwhile must not find it waiting.
                 transaction.waits_for = None
                 turn.set_result(None)
                 return

@@ -22,7 +22,7 @@ from ops.tests.integration.conftest import Edge, running
 LOGIN = "/api/v1/users/login"
 # One request of a client, and no other for as long as the test lasts.
 TIGHT = {"RATE_AUTH_AVERAGE": "1", "RATE_AUTH_BURST": "1", "RATE_PERIOD": "1h"}
-# The address that the proxies in front connect from; whoever comes from another one is a stranger.
+# The address that the proxies in front connect from; every other address is untrusted.
 PROXY, STRANGER = "127.0.0.1", "127.0.0.2"
 
 

@@ -158,7 +158,7 @@ async def _point(environment: Environment, use_case: UseCase, service: str, plan
     finally:
         disarm(environment.layout.run_dir, service)
     effects = counted(environment.layout.run_dir, service)
-    # Whoever does not live any more has died of the last thing it did.
+    # A process that has ended died right after its last effect.
     alive = environment.state(service).pid
     point.died_of = [what for pid, what in dict(effects).items() if pid != alive]
     point.effects = [what for _, what in effects]

@@ -263,7 +263,7 @@ async def test_messages_are_acknowledged_after_they_were_handled() -> None:
 
 
 async def test_a_role_that_waits_on_a_stuck_connection_fails_and_does_not_end() -> None:
-    """The client library ends whoever waits on such a connection with CancelledError."""
+    """The client library cancels every waiter on such a connection."""
 
     class Cancelling(Channel):
         async def get_underlay_channel(self) -> "Channel":

@@ -157,7 +157,7 @@ async def _is(found: object, expected: object) -> bool:
 async def test_a_forgery_does_not_stand_in_front_of_the_genuine_envelope(
     db: Database, broker_url: str, broker_url_of: BrokerUrlOf
 ) -> None:
-    """Whoever knows the id of an envelope might claim it before it comes."""
+    """A forger who knows an envelope's id must not claim it before the genuine one arrives."""
     envelope_id, body = envelope("pay_1")
     forged = Envelope.FromString(body)
     forged.events[:] = [PaymentSyncRequested(payment_id="pay_forged").SerializeToString()]

@@ -15,7 +15,7 @@ from common.intents import Intent, Intents, RetryLater
 
 
 class Outside:
-    """A target that remembers what was done to it, and fails as told."""
+    """A target that records its calls, and fails as it is set to."""
 
     def __init__(self) -> None:
         self.done: list[bytes] = []

@@ -108,7 +108,7 @@ async def test_the_sweeper_parks_what_is_refused_alerts_once_and_sends_it_when_i
             await relay.sweep()
         alerts = await published(db, "email.admin.alert")
         assert [alert.cause for _, alert in alerts] == ["publish_refused"]  # type: ignore[attr-defined]
-        # Whoever repairs the rights or the contract need not release it.
+        # A repair of the rights or the contract need not release it.
         async with db.begin() as tx:
             await tx.execute(
                 "update outbox set leased_until = null, exchange = 'payment.exchange',"

@@ -17,7 +17,7 @@ from common.relay import Relay
 
 
 class SlowBroker:
-    """Stands where the Publisher does: confirms everything, once it is told to."""
+    """In the place of the Publisher: confirms everything once the test allows it."""
 
     def __init__(self) -> None:
         self.confirms = asyncio.Event()

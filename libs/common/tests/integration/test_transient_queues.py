@@ -22,7 +22,7 @@ ROW = CONTRACT.transient("access.revoked")
 
 
 class Replica:
-    """What one process of a service heard, and how often its queue stood anew."""
+    """The events that one process of a service received, and how often its queue was declared anew."""
 
     def __init__(self, service: str) -> None:
         self.heard: list[str] = []

@@ -120,7 +120,7 @@ async def test_a_callee_of_another_authority_is_refused(
 
 
 async def test_a_callee_of_another_name_is_refused(server: GrpcServer, authority: trustme.CA, tmp_path: Path) -> None:
-    # Whoever answers at fraud's address owns wallet's certificate.
+    # The server at fraud's address owns wallet's certificate.
     assert await say(server, issue(authority, tmp_path, "payment"), audience="fraud") == "UNAVAILABLE"
 
 

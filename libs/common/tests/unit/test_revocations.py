@@ -102,5 +102,5 @@ def test_memory_is_bounded_and_what_it_forgets_stays_refused(monotonic: Monotoni
     for number in range(15):
         with pytest.raises(TokenRevoked):
             bounded.check(caller("USER", session_id=f"ses_{number}", issued_at_seconds=NOW - 200))
-    # Whoever refreshes goes on.
+    # A refreshed token is accepted.
     bounded.check(caller("USER", session_id="ses_new", issued_at_seconds=NOW))

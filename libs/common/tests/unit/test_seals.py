@@ -35,7 +35,7 @@ def test_bytes_are_sealed_as_texts_are(kind: str, content: bytes):
 
 @given(texts)
 def test_a_text_that_looks_sealed_is_sealed_again(text: str):
-    """Whoever enters such a text as a name must not have it opened as something else."""
+    """Such a text entered as a name must not be opened as something else."""
     twice = SEALER.seal(NAME, SEALER.seal(NAME, text))
     assert SEALER.open(NAME, SEALER.open(NAME, twice)) == text
 

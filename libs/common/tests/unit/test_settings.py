@@ -147,7 +147,7 @@ def test_hs256_is_off_unless_it_is_switched_on_with_a_secret(env: pytest.MonkeyP
 
 @pytest.mark.parametrize("url", ["http://identity:8000/.well-known/jwks.json", "ftp://identity/jwks", "identity"])
 def test_production_fetches_token_keys_by_tls_only(env: pytest.MonkeyPatch, url: str):
-    """Whoever can change that answer on its way can sign tokens for anybody."""
+    """An attacker who can change that response in transit can sign tokens for any user."""
     env.setenv("IDENTITY_JWKS_URL", url)
     read(ServiceSettings)
     env.setenv("ENVIRONMENT", "production")

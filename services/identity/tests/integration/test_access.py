@@ -26,7 +26,7 @@ HERE = Context(ip="203.0.113.7", request_id="r")
 
 @pytest.fixture
 def enrol(db: Database, clock: FakeClock, user: BuildUser) -> Enrol:
-    """A user in the database; an active administrator unless told otherwise."""
+    """A user in the database; an active administrator by default."""
 
     async def enrol(roles: Iterable[str] = ("USER", "ADMIN"), status: Status = Status.ACTIVE) -> User:
         new = user(user_id=ids.new(), email=f"{ids.new().hex}@example.com", access=Access(status, frozenset(roles)))

@@ -1,4 +1,4 @@
-"""Accesses that end: announced, listed for whoever missed it, refused by what verifies tokens; and asking right now."""
+"""Revoked accesses: announced, listed for replicas that missed it, refused where tokens are verified; Authorize."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -165,7 +165,7 @@ async def test_a_replica_that_starts_learns_what_it_missed(
     assert await RevocationFeed(fresh, stub).read()
     assert fresh.is_current
     assert len(fresh) == 5
-    # What is older than any token is not told, and deleted in time.
+    # Revocations older than every token are not listed, and deleted in time.
     clock.advance(seconds=2_000)
     later = Revocations()
     await RevocationFeed(later, stub).read()

@@ -388,7 +388,7 @@ async def test_a_dismissed_administrators_token_opens_nothing(
 async def test_an_administrator_by_hs256_is_a_member(
     http: httpx.AsyncClient, form: BuildForm, service_env: dict[str, str]
 ) -> None:
-    """Every service has that secret: whoever reads one environment must not be able to make administrators."""
+    """Every service has that secret: reading one environment must not suffice to make administrators."""
     target = (await sign_up(http, form))["user"]["_id"]
     now = int(time.time())
     claims = {"iss": "commdesk-identity", "aud": "commdesk", "sub": target, "iat": now, "exp": now + 60}

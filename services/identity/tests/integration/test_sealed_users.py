@@ -121,7 +121,7 @@ async def test_keys_rotate_while_users_come_and_go(
     uses = await table_passes.key_uses(rotating, PERSONAL_DATA)
     assert {use.key_id for use in uses if use.table in ("users", "sessions")} == {"new"}
 
-    # The old key may go, and whoever has only that reads nothing.
+    # The old key may go, and opens nothing by itself.
     without_old = other_keys(db, encryption_key, new=new_key)
     everybody = {each.user_id for each in (*before, late)}
     assert {each.email for each in await users.list_users(without_old, everybody)} == {

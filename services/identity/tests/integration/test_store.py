@@ -216,7 +216,7 @@ async def test_a_user_has_so_many_sessions_however_many_log_in_at_once(
         [ended] = (await commands.lock_sessions(tx, {first.session_id})).values()
     assert len(left) == SESSIONS.open_max
     assert ended.revoked_because == "too_many"
-    # The oldest ended, and every service is told.
+    # The oldest ended, and that is announced to every service.
     assert {session.created_at for session in left} == {clock.now()}
     assert len(await published(db, "identity.access.revoked")) == 31 - SESSIONS.open_max
 
@@ -239,7 +239,7 @@ async def test_one_account_is_guessed_at_ever_more_slowly_from_any_number_of_add
         [result] = await count_attempts(db, clock, POLICY, [attempt(number)])
         allowed += isinstance(result, User)
     assert allowed <= 106
-    # Whoever knows the password waits a quarter of an hour at most, and the count begins anew.
+    # The owner waits a quarter of an hour at most; a successful login starts the count anew.
     clock.advance(seconds=900)
     right = LoginAttempt(user.merchant_id, user.email, HERE)
     [result] = await count_attempts(db, clock, POLICY, [right])

@@ -127,7 +127,7 @@ async def test_refused_invalid_and_suppressed_mails_end(notifier: Notifier, inbo
         ("SUPPRESSED", "recipient_suppressed"): 1,
     }
     assert inbox.mails == []
-    # A person is told of each mail that will never arrive, once.
+    # Each mail that will never arrive raises one alert.
     assert Counter(await notifier.alerts()) == {
         "the mail payment_success cannot be sent: recipient_invalid": 2,
         "the mail payment_success cannot be sent: smtp_550": 1,

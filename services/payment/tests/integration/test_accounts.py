@@ -103,7 +103,7 @@ async def test_a_webhook_of_an_account_that_is_not_configured_goes_to_the_dead_l
 
 @pytest.mark.parametrize("tag", ["pay_somebody_elses", None])
 async def test_an_order_made_outside_cannot_be_claimed_by_its_id(world: World, tag: str | None) -> None:
-    """Paid, and over the same amount: whoever sends its id gets a refusal, and no look, webhook or verify pays it."""
+    """Paid, with the same amount: a create with its id is refused, and no look-up, webhook or verify pays it."""
     await world.foreign_order("shop-1", 500.00, tag)
     await world.pay("shop-1")
     response = await world.create(orderId="shop-1")

@@ -9,7 +9,7 @@ from .world import World
 
 
 def altered(body: bytes, **payment: Any) -> bytes:
-    """The same webhook with other fields of its payment, as whoever has the secret can sign it."""
+    """The same webhook with other fields of its payment, as a holder of the secret can sign it."""
     webhook = json.loads(body)
     webhook["data"]["payment"] |= payment
     return json.dumps(webhook).encode()
@@ -146,7 +146,7 @@ async def test_captures_are_confirmed_after_a_day_a_few_at_a_time(world: World) 
 
 
 async def test_webhooks_that_nobody_handles_raise_one_alert_per_type_and_day(world: World) -> None:
-    """F4: a refund made in the dashboard, a dispute, a settlement; each is told to a person once."""
+    """F4: a refund made in the dashboard, a dispute, a settlement; each raises one alert."""
     types = ["REFUND_STATUS_WEBHOOK", "DISPUTE_CREATED", "SETTLEMENT_SUCCESS", "SOMETHING_NEW"]
     bodies = [json.dumps({"type": name, "data": {"n": number}}).encode() for name in types for number in range(3)]
     await world.deliver(*bodies)

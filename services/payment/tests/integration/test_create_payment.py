@@ -197,7 +197,7 @@ async def test_a_lost_answer_is_found_by_our_own_order_id(world: World, fault: d
     fields = response.json()["error"]["fields"]
     status = (await world.get(f"/{fields['paymentId']}")).json()["data"]
     assert (status["status"], status["orderId"]) == ("CREATED", fields["orderId"])
-    # The same request again is told the same, not that it is in flight.
+    # The same request again gets the same answer, not that it is in flight.
     again = await world.create(key="key-1")
     assert (again.status_code, again.json()["error"]["fields"]) == (202, fields)
     if fault.get("status") == 429:

@@ -64,7 +64,7 @@ async def test_a_payment_with_a_zero_time_is_paid_now(world: World, text: str) -
     ids=range(6),
 )
 async def test_a_hostile_webhook_fails_by_name_alone(world: World, change: Callable[[dict[str, Any]], None]) -> None:
-    """It is reported as unreadable, once, whoever else is in its batch; that the money came is found all the same."""
+    """It is reported as unreadable, once, whatever else is in its batch; the sweep still finds the money."""
     data, other = await world.created(), await world.created()
     await world.pay(data["orderId"])
     await world.pay(other["orderId"])

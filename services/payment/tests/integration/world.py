@@ -30,7 +30,7 @@ PAYMENTS = "/api/v1/payments"
 
 
 class Fraud(fraud_pb2_grpc.FraudServiceServicer):
-    """Answers what a test told it to."""
+    """Answers as a test sets it."""
 
     def __init__(self) -> None:
         self.decision: Any = fraud_pb2.DECISION_ALLOW
@@ -154,7 +154,7 @@ class World:
     async def create(
         self, *, user: str = "usr_asha", merchant: str = "mer_commdesk", key: str = "", **body: Any
     ) -> httpx.Response:
-        """POST /payments/create of the ₹500 pack unless told otherwise."""
+        """POST /payments/create of the ₹500 pack by default."""
         if "amount" not in body and "packId" not in body:
             body["packId"] = "pack_500"
         headers = self.auth(user, merchant=merchant) | ({"idempotency-key": key} if key else {})
