@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -27,6 +28,9 @@ EXAMINED_LENGTH = 16
 # What an attacker tries first here.
 OUR_WORDS = ("commdesk", "commdesk pay", "credits", "wallet")
 
+# zxcvbn keeps the user's own words in a dictionary of its module: a second thread would judge by the first one's.
+_zxcvbn_lock = threading.Lock()
+
 T = TypeVar("T")
 
 
@@ -42,7 +46,8 @@ def is_easily_guessed(password: str, others: Collection[str]) -> bool:
     if not password:
         return True  # zxcvbn raises IndexError
     ends = {password[:EXAMINED_LENGTH], password[-EXAMINED_LENGTH:]}
-    return all(zxcvbn(end, user_inputs=known)["guesses"] < GUESSES_MIN for end in ends)
+    with _zxcvbn_lock:
+        return all(zxcvbn(end, user_inputs=known)["guesses"] < GUESSES_MIN for end in ends)
 
 
 def parameters(memory_kib: int = MEMORY_KIB_MIN, passes: int = PASSES_MIN) -> Parameters:

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 import time
 
 import pytest
@@ -108,6 +109,23 @@ def test_what_lists_of_leaked_passwords_lead_to_is_refused(password: str) -> Non
 )
 def test_others_are_good(password: str) -> None:
     assert not is_easily_guessed(password, ("asha@example.com", "Asha Rao"))
+
+
+async def test_one_password_is_judged_at_a_time(quick: Parameters, monkeypatch: pytest.MonkeyPatch) -> None:
+    """zxcvbn would look for the words of one user in the password of another."""
+    judging, overlaps = threading.Semaphore(1), []
+
+    def judge(password: str, user_inputs: list[str]) -> dict[str, int]:
+        overlaps.append(not judging.acquire(blocking=False))
+        time.sleep(0.02)
+        if not overlaps[-1]:
+            judging.release()
+        return {"guesses": 10**9}
+
+    monkeypatch.setattr("identity.passwords.zxcvbn", judge)
+    async with Passwords(2, 8, quick) as passwords, Passwords(2, 8, quick) as of_sign_ups:
+        await asyncio.gather(*(each.require_strong("k7#mQ2vL", ()) for each in (passwords, of_sign_ups) * 4))
+    assert overlaps == [False] * 8
 
 
 @given(st.text(alphabet="4@8({[</369&#!1|0$5+7%2aA ", max_size=128), st.text(max_size=120))
