@@ -118,13 +118,15 @@ class PersonalData(Struct, frozen=True):
     """All that a service holds of persons.
 
     *resolve* adds what the service knows of who a person is, *records* what an export has beside the tables, *cached*
-    are patterns of Redis keys with `{user}` in them.
+    are patterns of Redis keys with `{user}` in them. *before_erasing* is called in the transaction of an erasure with
+    who erases; what it raises refuses the erasure.
     """
 
     tables: Sequence[PersonalTable] = ()
     cached: Sequence[str] = ()
     resolve: Callable[[Tx, Person], Awaitable[Person]] = same_person
     records: Callable[[Tx, Person], Awaitable[Records]] = no_records
+    before_erasing: Callable[[Tx, Person, str], Awaitable[None]] | None = None
 
     def table(self, name: str) -> PersonalTable | None:
         return next((table for table in self.tables if table.name == name), None)

@@ -20,6 +20,7 @@ from common.redis import best_effort
 
 # Actions of an operator belong to the platform's own merchant.
 _PLATFORM: Final = "mer_commdesk"
+_ACTOR_LENGTH_MAX: Final = 200
 
 
 class ErasureUnexplained(InvalidArgument):
@@ -75,6 +76,8 @@ class PersonalDataServicer(PersonalDataServiceServicer):
             raise ErasureUnexplained("an erasure needs an actor and a reason")
         person = _person(request.person)
         async with self._db.begin() as tx:
+            if self._data.before_erasing is not None:
+                await self._data.before_erasing(tx, person, request.actor[:_ACTOR_LENGTH_MAX])
             counts = await personal_data.erase(tx, self._data, person)
             if any(counts.values()):
                 await outbox.append(tx, [self._audit(person, request, counts)])
@@ -90,7 +93,7 @@ class PersonalDataServicer(PersonalDataServiceServicer):
             service=self._db.service,
             at=self._db.clock.now(),
             merchant_id=_PLATFORM,
-            actor_id=request.actor[:200],
+            actor_id=request.actor[:_ACTOR_LENGTH_MAX],
             after={"rows": dict(counts), "reason": request.reason[:1000]},
         )
 
