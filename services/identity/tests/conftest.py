@@ -3,11 +3,12 @@
 import base64
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from msgspec.structs import replace
@@ -106,6 +107,21 @@ def http(identity: Served) -> httpx.AsyncClient:
     """The HTTP endpoints as a client sees them; behind Traefik, which adds the client's address."""
     identity.http.headers["X-Forwarded-For"] = CLIENT_IP
     return identity.http
+
+
+@pytest.fixture
+def somebody_waits(superuser_url: str) -> Callable[[], Awaitable[bool]]:
+    """Whether a session of the test's database waits for a lock."""
+
+    async def somebody_waits() -> bool:
+        connection = await asyncpg.connect(superuser_url)
+        try:
+            waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+            return bool(await connection.fetchval(f"select exists ({waiting})"))
+        finally:
+            await connection.close()
+
+    return somebody_waits
 
 
 _numbers = itertools.count(1)

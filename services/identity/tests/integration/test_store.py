@@ -12,7 +12,7 @@ from common import ids
 from common.clock import FakeClock
 from common.context import Context
 from common.database import Database
-from common.testing import published
+from common.testing import published, until
 from identity.domain.changes import AccessChange, ProfileChange
 from identity.domain.errors import CredentialsInvalid, LoginThrottled, RefreshTokenInvalid, UserInvalid
 from identity.domain.sessions import Device, LogOut, Rotation, Session, SessionPolicy, open_session
@@ -158,6 +158,22 @@ async def test_what_has_expired_is_deleted(db: Database, clock: FakeClock, enrol
     async with db.begin() as tx:
         assert await commands.lock_sessions(tx, {session.session_id}) == {}
         assert (await tx.execute("select count(*) from login_throttles")).scalar() == 0
+
+
+async def test_attempts_are_counted_though_an_old_count_is_deleted_meanwhile(
+    db: Database, clock: FakeClock, somebody_waits: Callable[[], Awaitable[bool]]
+) -> None:
+    attempt = LoginAttempt("mer_commdesk", "asha@example.com", HERE)
+    await count_attempts(db, clock, POLICY, [attempt])
+    async with db.begin() as tx:
+        await tx.execute("delete from login_throttles")
+        # It finds the rows there, and waits for their locks.
+        counting = asyncio.create_task(count_attempts(db, clock, POLICY, [attempt]))
+        await until(somebody_waits, 5)
+    assert await counting == [None]
+    async with db.begin() as tx:
+        counted = await commands.lock_throttles(tx, attempt.keys, clock.now())
+    assert {throttle.attempts for throttle in counted.values()} == {1}
 
 
 async def test_several_changes_of_one_user_in_a_batch(db: Database, clock: FakeClock, enrol: Enrol) -> None:

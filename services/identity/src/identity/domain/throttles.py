@@ -22,7 +22,8 @@ class Throttle(Struct, frozen=True):
 # After this time without an attempt an account's count starts anew.
 ACCOUNT_WINDOW = timedelta(days=1)
 DELAY_FIRST = timedelta(seconds=1)
-# Continuous guessing gets 96 guesses a day; the account's owner waits no longer than this.
+# Continuous guessing gets 96 guesses a day, from however many addresses. The account's owner may wait several times as
+# long: after each wait one attempt is allowed, whoever makes it; see `admit_account`.
 DELAY_MAX = timedelta(minutes=15)
 
 
@@ -39,7 +40,8 @@ def admit_account(throttle: Throttle, free: int, now: datetime) -> tuple[Throttl
     """Count one attempt at an account from anywhere, and whether it is allowed.
 
     After *free* attempts each allowed one makes the next wait twice as long, up to DELAY_MAX. A refused one changes
-    nothing, so that repeated attempts cannot keep an account closed.
+    nothing. One address cannot keep an account closed: what `admit` refuses it is not counted here. Many addresses can,
+    by making the one attempt after each wait before the owner does.
     """
     if throttle.blocked_until is not None and throttle.blocked_until > now:
         return throttle, False

@@ -1,6 +1,6 @@
 """Personal data is sealed: blind indexes for what is looked up, and no rules about texts that nobody can read here.
 
-Rows from before are sealed by the service itself, which has the keys (common.resealing); until then their email_key
+Rows from before are sealed by the service itself, which has the keys (common.table_passes); until then their email_key
 finds them.
 """
 

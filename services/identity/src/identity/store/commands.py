@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from common.database import Tx
+from common.database import LostRace, Tx
 from common.seals import EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
 from identity.domain.revocations import Revocation
 from identity.domain.sessions import Session
@@ -262,10 +262,16 @@ async def insert_revocations(tx: Tx, revocations: Sequence[Revocation]) -> None:
 
 
 async def lock_throttles(tx: Tx, keys: Collection[bytes], now: datetime) -> dict[bytes, Throttle]:
-    """One for every key, made when it is missing; nobody else changes them until *tx* ends."""
+    """One for every key, made when it is missing; nobody else changes them until *tx* ends.
+
+    Raises LostRace when one that was there has expired and was deleted before it was locked.
+    """
     ordered = sorted(set(keys))
     await tx.execute(_INSERT_THROTTLES, keys=ordered, now=now)
-    return {row.key: rows.throttle(row) for row in await tx.execute(_LOCK_THROTTLES, keys=ordered)}
+    throttles = {row.key: rows.throttle(row) for row in await tx.execute(_LOCK_THROTTLES, keys=ordered)}
+    if len(throttles) < len(ordered):
+        raise LostRace
+    return throttles
 
 
 async def save_throttles(tx: Tx, throttles: Collection[Throttle]) -> None:

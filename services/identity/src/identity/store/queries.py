@@ -17,7 +17,7 @@ select u.user_id, u.merchant_id, u.email, u.password_hash, u.name, u.mobile_numb
 from users u
 """
 _USERS_BY_ID = _USERS + "where u.user_id = any(cast(:user_ids as uuid[])) order by u.user_id"
-# The second half finds users whose row is not sealed yet.
+# email_key finds users whose row is not sealed yet.
 _USERS_BY_EMAIL = (
     _USERS
     + """
@@ -36,7 +36,7 @@ _ACTIVE_ADMINISTRATORS = """
 select u.merchant_id, u.user_id from users u join user_roles r on r.user_id = u.user_id
 where r.role = 'ADMIN' and u.status = 'ACTIVE' and u.merchant_id = any(cast(:merchant_ids as text[]))
 """
-_USERS_OF_ADDRESS = _USERS + "where u.email_index = :email_index order by u.user_id limit 1"
+_USERS_OF_ADDRESS = _USERS + "where u.email_index = :email_index or u.email_key = :email_key order by u.user_id limit 1"
 _REVOCATIONS = """
 select * from revocations where revoked_at >= :since and revocation_id > :after_id order by revocation_id limit :limit
 """
@@ -80,7 +80,8 @@ async def active_administrators(tx: Tx, merchant_ids: Collection[str]) -> dict[s
 
 async def user_of_any_merchant(tx: Tx, email: str) -> User | None:
     """The oldest user with this address, without regard to case; None when there is none."""
-    user_rows = await tx.execute(_USERS_OF_ADDRESS, email_index=rows.email_index(tx.sealer, email))
+    email_index = rows.email_index(tx.sealer, email)
+    user_rows = await tx.execute(_USERS_OF_ADDRESS, email_index=email_index, email_key=email.lower())
     return rows.user(user_rows[0], tx.sealer) if user_rows else None
 
 
