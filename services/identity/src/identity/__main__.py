@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 from argon2 import Parameters
+from msgspec.structs import replace
 
 from commdesk.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
 from common import runtime
@@ -27,6 +28,7 @@ from identity.servicer import IdentityServicer
 from identity.settings import Settings
 from identity.store.personal_data import PERSONAL_DATA
 from identity.use_cases import users
+from identity.use_cases.erasures import end_access
 from identity.use_cases.logins import LoginPolicy, Logins
 from identity.use_cases.password_changes import PasswordChanges
 from identity.use_cases.profiles import Profiles
@@ -73,7 +75,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             workers=[sessions.workers, sign_ups.workers, logins.workers, profiles.workers],
             jobs=[Job("delete_expired", DELETE_EXPIRED_SECONDS, deletion)],
             timeline=users.timeline,
-            personal_data=PERSONAL_DATA,
+            personal_data=replace(PERSONAL_DATA, before_erasing=partial(end_access, clock)),
         )
 
 

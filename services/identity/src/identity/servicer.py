@@ -32,7 +32,8 @@ class IdentityServicer(IdentityServiceServicer):
     async def ListRevocations(
         self, request: pb.ListRevocationsRequest, context: CallContext
     ) -> pb.ListRevocationsResponse:
-        now = self._clock.now()
-        since = max(requests.since(request), now - self._token_life - revocations.LEEWAY)
-        page = await revocations.list_revocations(self._db, since, requests.after_id(request), request.limit)
-        return views.revocations_page(page, now, self._token_life)
+        since, after_id = requests.since(request), requests.after_id(request)
+        page = await revocations.list_revocations(
+            self._db, self._clock, self._token_life, since, after_id, request.limit
+        )
+        return views.revocations_page(page)

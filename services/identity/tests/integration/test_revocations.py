@@ -7,6 +7,8 @@ import grpc
 import httpx
 import pytest
 
+from commdesk.common.v1 import personal_data_pb2
+from commdesk.common.v1.personal_data_pb2_grpc import PersonalDataServiceStub
 from commdesk.identity.v1 import identity_pb2 as pb
 from commdesk.identity.v1.events_pb2 import AccessRevoked
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
@@ -107,6 +109,42 @@ async def test_what_ends_an_access_ends_its_tokens(
     await change_access(call, admin, switched_off, status="INACTIVE")
     await feed.read()
     await call("GET", "/profile", switched_off, 401)
+
+
+async def erase(identity: Served, session: Json) -> None:
+    person = personal_data_pb2.Person(user_id=session["user"]["_id"])
+    request = personal_data_pb2.ErasePersonRequest(person=person, actor="operator:test", reason="asked to")
+    stub = PersonalDataServiceStub(identity.channel())  # type: ignore[no-untyped-call]
+    await stub.ErasePerson(request, timeout=5)
+
+
+async def test_whoever_is_erased_has_no_access_left(
+    call: Call, member: Callable[[], Awaitable[Json]], identity: Served, feed: RevocationFeed, db: Database
+) -> None:
+    session, other = await member(), await member()
+    await erase(identity, session)
+    await feed.read()
+    assert (await call("GET", "/profile", session, 401))["code"] == "token_revoked"
+    await call("POST", "/refresh", status=401, json={"refreshToken": session["refreshToken"]})
+    await call("GET", "/profile", other)
+    # Once more ends nothing further.
+    ended = await published(db, "identity.access.revoked")
+    await erase(identity, session)
+    assert await published(db, "identity.access.revoked") == ended
+
+
+async def test_the_last_administrator_is_not_erased(
+    call: Call, member: Callable[[], Awaitable[Json]], admin: Json, identity: Served, feed: RevocationFeed
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await erase(identity, admin)
+    assert grpc_client.errors_from(refused.value).code == "administrator_is_last"
+    await feed.read()
+    assert (await call("GET", "/profile", admin))["email"] == "root@example.com"
+    await change_access(call, admin, await member(), roles=["USER", "ADMIN"])
+    await erase(identity, admin)
+    await feed.read()
+    await call("GET", "/profile", admin, 401)
 
 
 async def test_a_token_with_other_roles_than_now_is_refused_and_a_refreshed_one_is_not(

@@ -483,6 +483,32 @@ async def test_one_sees_ones_sessions_and_ends_one(http: httpx.AsyncClient, form
     await call(http, "DELETE", "/api/v1/users/sessions/nonsense", status=400, headers=bearer(here))
 
 
+async def test_a_new_password_that_is_refused_is_no_guess(
+    http: httpx.AsyncClient, form: BuildForm, bearer: Bearer, settings: Settings
+) -> None:
+    session = await sign_up(http, form)
+    weak = {"currentPassword": "correct horse battery", "password": "password1", "confirmPassword": "password1"}
+    for _ in range(settings.login_attempts_max + 1):
+        error = await call(http, "PUT", "/api/v1/users/password", status=400, json=weak, headers=bearer(session))
+        assert error["code"] == "user_invalid"
+    strong = weak | {"password": "a new staple", "confirmPassword": "a new staple"}
+    await call(http, "PUT", "/api/v1/users/password", json=strong, headers=bearer(session))
+
+
+async def test_a_wrong_current_password_is_audited_as_a_wrong_login_is(
+    http: httpx.AsyncClient, form: BuildForm, bearer: Bearer, db: Database
+) -> None:
+    session = await sign_up(http, form)
+    body = {"currentPassword": "wrong horse battery", "password": "a new staple", "confirmPassword": "a new staple"}
+    await call(http, "PUT", "/api/v1/users/password", status=403, json=body, headers=bearer(session))
+
+    async def failures() -> list[AuditRecorded]:
+        return [event for event in await audits(db) if event.action == "user.login_failed"]
+
+    [failure] = await until(failures, 5)
+    assert failure.resource_id == session["user"]["_id"]
+
+
 async def test_failed_logins_are_audited(http: httpx.AsyncClient, form: BuildForm, db: Database) -> None:
     session = await sign_up(http, form)
     for email in (session["user"]["email"], "nobody@example.com"):

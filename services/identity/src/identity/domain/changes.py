@@ -41,7 +41,6 @@ class PasswordForm(Concealed, frozen=True):
 
     user_id: UUID
     merchant_id: str
-    email: str
     session_id: UUID | None
     current_password: str
     password: str

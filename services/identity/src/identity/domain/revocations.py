@@ -1,6 +1,7 @@
 """Revocations: accesses that end before their tokens do."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
@@ -20,6 +21,14 @@ class Revocation(Struct, frozen=True):
     user_version: int | None
     reason: str
     revoked_at: datetime
+
+
+class RevocationPage(Struct, frozen=True):
+    """Revocations as they were at *at*; those of before *token_life* concern no valid token."""
+
+    revocations: Sequence[Revocation]
+    at: datetime
+    token_life: timedelta
 
 
 def of_session(session: Session, merchant_id: str, now: datetime) -> Revocation:

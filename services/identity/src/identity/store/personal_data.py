@@ -53,4 +53,5 @@ async def resolve(tx: Tx, person: Person) -> Person:
     return Person(ids.encode("usr", user.user_id), user.email or person.email, person.orders)
 
 
-PERSONAL_DATA = PersonalData(tables=(SESSIONS, USERS, ROLES), cached=("user:{user}", "session:{user}"), resolve=resolve)
+# Users before their sessions, as everybody locks them.
+PERSONAL_DATA = PersonalData(tables=(USERS, SESSIONS, ROLES), cached=("user:{user}", "session:{user}"), resolve=resolve)

@@ -16,7 +16,7 @@ from identity.domain.concealed import Concealed
 from identity.domain.errors import PasswordWrong, UserNotFound
 from identity.domain.users import User
 from identity.passwords import Passwords
-from identity.store import commands
+from identity.store import commands, queries
 from identity.use_cases.batches import only
 from identity.use_cases.logins import LoginAttempt, Logins
 from identity.use_cases.revocations import end_sessions
@@ -46,14 +46,19 @@ class PasswordChanges:
     async def change(self, form: PasswordForm) -> None:
         """End every other session. Raises UserInvalid, PasswordWrong, LoginThrottled or UserNotFound."""
         origin = context.current()
-        # Guessing the current password with a stolen token counts as guessing.
-        user = await self._logins.count_attempt(LoginAttempt(form.merchant_id, form.email, origin))
-        if user is None or user.user_id != form.user_id:
-            raise UserNotFound
+        user = await self._user(form)
         others = {user.email, user.profile.name, form.current_password}
+        # Before the guess is counted: whoever looks for a password that is good enough guesses at nothing.
         users.check_new_password(form.password, form.confirmation, others)
         await self._passwords.require_strong(form.password, others)
+        # Guessing the current password with a stolen token counts as guessing.
+        attempt = LoginAttempt(user.merchant_id, user.email, origin)
+        counted = await self._logins.count_attempt(attempt)
+        if counted is None or counted.user_id != user.user_id:
+            raise UserNotFound
+        user = counted
         if not await self._passwords.verify(user.password_hash, form.current_password):
+            self._logins.record_failure(attempt, user)
             raise PasswordWrong("the current password is wrong")
         change = PasswordChange(
             user_id=form.user_id,
@@ -65,6 +70,14 @@ class PasswordChanges:
         )
         only(await change_passwords(self._db, self._clock, [change]))
 
+    async def _user(self, form: PasswordForm) -> User:
+        """Whose password it is. Raises UserNotFound."""
+        async with self._db.begin() as tx:
+            user = (await queries.users_by_id(tx, {form.user_id})).get(form.user_id)
+        if user is None or user.merchant_id != form.merchant_id:
+            raise UserNotFound
+        return user
+
 
 @retried
 async def change_passwords(db: Database, clock: Clock, changes: Sequence[PasswordChange]) -> list[User | DomainError]:
@@ -72,6 +85,7 @@ async def change_passwords(db: Database, clock: Clock, changes: Sequence[Passwor
     results: list[User | DomainError] = []
     async with db.begin() as tx:
         current_users = await commands.lock_users(tx, {change.user_id for change in changes})
+        now = clock.now()
         changed: dict[UUID, User] = {}
         kept: set[UUID] = set()
         audits = []
@@ -83,13 +97,13 @@ async def change_passwords(db: Database, clock: Clock, changes: Sequence[Passwor
                 # It was changed while the current password was being verified.
                 results.append(PasswordWrong())
             else:
-                user = replace(users.touched(user, clock.now()), password_hash=change.password_hash)
+                user = replace(users.touched(user, now), password_hash=change.password_hash)
                 current_users[user.user_id] = changed[user.user_id] = user
                 if change.keep is not None:
                     kept.add(change.keep)
-                audits.append(events.user_audit("user.password_changed", user, change.origin, clock.now()))
+                audits.append(events.user_audit("user.password_changed", user, change.origin, now))
                 results.append(user)
         await commands.save_users(tx, list(changed.values()))
-        await end_sessions(tx, clock, changed, "password_changed", keep=kept)
+        await end_sessions(tx, changed, "password_changed", now, keep=kept)
         await outbox.append(tx, audits)
     return results

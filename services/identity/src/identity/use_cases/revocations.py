@@ -9,7 +9,7 @@ from common.clock import Clock
 from common.database import Database, Tx
 from common.errors import require_at_most
 from identity.domain import revocations, sessions
-from identity.domain.revocations import Revocation
+from identity.domain.revocations import Revocation, RevocationPage
 from identity.domain.sessions import Session
 from identity.domain.users import User
 from identity.store import commands, queries
@@ -34,19 +34,23 @@ async def save_ended(tx: Tx, ended: Iterable[Session], users: Mapping[UUID, User
 
 
 async def end_sessions(
-    tx: Tx, clock: Clock, users: Mapping[UUID, User], because: str, *, keep: Collection[UUID] = ()
+    tx: Tx, users: Mapping[UUID, User], because: str, now: datetime, *, keep: Collection[UUID] = ()
 ) -> None:
     """Revoke the sessions of locked users, but for those of *keep*."""
     if not users:
         return
-    now = clock.now()
     stored = await commands.lock_sessions(tx, of_users=users.keys())
     ended = [sessions.revoke(session, because, now) for session in stored.values() if session.session_id not in keep]
     await save_ended(tx, ended, users, now)
 
 
-async def list_revocations(db: Database, since: datetime, after_id: UUID | None, limit: int) -> list[Revocation]:
-    """Those of *since* and later, by id. Raises LimitExceeded."""
+async def list_revocations(
+    db: Database, clock: Clock, token_life: timedelta, since: datetime, after_id: UUID | None, limit: int
+) -> RevocationPage:
+    """Those of *since* and later of whose tokens any may still be valid, by id. Raises LimitExceeded."""
     require_at_most(PAGE_MAX, limit=limit)
+    now = clock.now()
     async with db.begin() as tx:
-        return await queries.revocations(tx, since, after_id, limit or PAGE_MAX)
+        since = max(since, now - token_life - LEEWAY)
+        revoked = await queries.revocations(tx, since, after_id, limit or PAGE_MAX)
+    return RevocationPage(revoked, now, token_life)

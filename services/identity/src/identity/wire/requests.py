@@ -95,7 +95,6 @@ def password_form(caller: Caller, body: PasswordBody) -> PasswordForm:
     return PasswordForm(
         user_id=user_id(caller),
         merchant_id=caller.merchant_id,
-        email=caller.email,
         session_id=session_id(caller),
         current_password=normalised_password(body.current_password),
         password=normalised_password(body.password),
@@ -118,10 +117,7 @@ def access_change(caller: Caller, target_id: str, body: AccessBody, origin: Cont
 
 def session_id(caller: Caller) -> UUID | None:
     """The session that the caller's token names; None for tokens of other issuers."""
-    try:
-        return ids.decode("ses", caller.token_id.partition(".")[0])
-    except ids.IdInvalid:
-        return None
+    return _decoded("ses", caller.session_id)
 
 
 def user_id(caller: Caller) -> UUID:
@@ -164,10 +160,4 @@ def _decoded(prefix: str, text: str) -> UUID | None:
 
 def user_ids(texts: Iterable[str]) -> set[UUID]:
     """Users of other issuers have ids of other shapes; they are left out as unknown ones are."""
-    decoded = set()
-    for text in texts:
-        try:
-            decoded.add(ids.decode("usr", text))
-        except ids.IdInvalid:
-            continue
-    return decoded
+    return {user_id for text in texts if (user_id := _decoded("usr", text)) is not None}

@@ -1,7 +1,7 @@
 """What is answered: views in JSON, messages in protobuf, timelines."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -13,7 +13,7 @@ from common.delivery import Timeline, TimelineEntry
 from common.errors import RightsOutdated
 from common.events import micros
 from common.pages import Page
-from identity.domain.revocations import Revocation
+from identity.domain.revocations import RevocationPage
 from identity.domain.sessions import OpenedSession, Session
 from identity.domain.users import Status, User
 
@@ -178,9 +178,7 @@ def authorize_result(refusal: RightsOutdated | None) -> pb.AuthorizeResult:
     return pb.AuthorizeResult(error=grpc_client.error_message(refusal) if refusal is not None else None)
 
 
-def revocations_page(
-    revocations: Iterable[Revocation], now: datetime, token_life: timedelta
-) -> pb.ListRevocationsResponse:
+def revocations_page(page: RevocationPage) -> pb.ListRevocationsResponse:
     return pb.ListRevocationsResponse(
         revocations=[
             pb.Revocation(
@@ -190,10 +188,10 @@ def revocations_page(
                 user_id=ids.encode("usr", revocation.user_id) if revocation.user_version is not None else "",
                 user_version=revocation.user_version or 0,
             )
-            for revocation in revocations
+            for revocation in page.revocations
         ],
-        now_unix_micros=micros(now),
-        token_life_seconds=int(token_life.total_seconds()),
+        now_unix_micros=micros(page.at),
+        token_life_seconds=int(page.token_life.total_seconds()),
     )
 
 
