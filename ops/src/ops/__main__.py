@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ops import commands, personal_data, reviews, stack
-from ops.ports import Layout
+from ops.commands import AsJson
+from ops.ports import Layout, SwitchUnreadable
 from ops.progress import Progress
 from ops.supervision import Supervisor
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Names = Annotated[list[str], typer.Argument(help="As `commdesk status` shows them: rabbitmq, payment, edge …")]
 
 
@@ -147,6 +147,9 @@ def main() -> None:
     except subprocess.CalledProcessError as error:
         print(f"{error.cmd[0]} ended with {error.returncode}", file=sys.stderr)
         sys.exit(1)
+    except SwitchUnreadable as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -168,6 +168,9 @@ def doctor(
     if config:
         _check_configuration(service, environment_file, as_json=as_json)
         return
+    if service or environment_file:
+        typer.echo("a service and --environment-file go with --config", err=True)
+        raise typer.Exit(2)
     findings = with_fleet(lambda fleet: examination.examine(fleet, fix=fix))
     if as_json:
         typer.echo(json.dumps([msgspec.structs.asdict(finding) for finding in findings], indent=2))
@@ -192,7 +195,7 @@ def _check_configuration(service: str, environment_file: Path | None, *, as_json
         raise typer.Exit(2) from None
     problems = configuration_check.problems(environments)
     if as_json:
-        typer.echo(configuration_check.encoded(problems))
+        typer.echo(json.dumps(msgspec.to_builtins(problems), indent=2))
     elif not problems:
         typer.echo(f"  ok  {', '.join(names)}")
     for problem in [] if as_json else problems:

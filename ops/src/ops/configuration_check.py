@@ -2,7 +2,6 @@
 
 import base64
 import importlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -72,9 +71,3 @@ def _read(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise EnvironmentUnreadable(f"{path} is no file")
     return {name: text for name, text in dotenv_values(path, interpolate=False).items() if text is not None}
-
-
-def encoded(found: list[ConfigurationProblem]) -> str:
-    """*found* as JSON for programs."""
-    rows = [{"variable": each.variable, "problem": each.problem, "services": each.services} for each in found]
-    return json.dumps(rows, indent=2)

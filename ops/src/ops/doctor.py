@@ -22,9 +22,11 @@ from common.grpc_client import errors_from
 from common.services import SERVICES
 from common.topology import CONTRACT, REQUEUE
 from ops import invariants, rabbitmq
-from ops.fleet_client import FleetClient
+from ops.fleet_client import COUNT_SECONDS, FleetClient
 
 SKEW_SECONDS_MAX = 5.0
+# What looking at an engine raises that is away or refuses.
+ENGINE_ERRORS = (OSError, asyncpg.PostgresError, aiohttp.ClientError)
 
 
 class Finding(Struct, frozen=True):
@@ -88,12 +90,8 @@ async def _broker(description: Mapping[str, Any], fix: bool) -> AsyncIterator[Fi
             except aio_pika.exceptions.ChannelPreconditionFailed as error:
                 yield Finding("topology", False, str(error), "an earlier release declared it: `<service> migrate`")
                 return
-        missing = [name async for name in _missing_queues(connection, description)]
-        bindings = [] if missing else [name async for name in _missing_bindings(description)]
-        detail = ", ".join(missing + bindings)
-        yield Finding("queues and bindings", not detail, detail, "`commdesk doctor --fix` declares what is missing")
-    wrong = ", ".join([user async for user in _wrong_rights(description)])
-    yield Finding("rights at the broker", not wrong, wrong, "`python -m common.bootstrap` sets them, or `make up`")
+        yield await _queues_and_bindings(connection, description)
+    yield await _rights(description)
     yield Finding(
         "user-id of messages",
         description["rabbitmq"]["user_ids"],
@@ -103,20 +101,48 @@ async def _broker(description: Mapping[str, Any], fix: bool) -> AsyncIterator[Fi
     yield await _retries(description)
 
 
+async def _queues_and_bindings(connection: aio_pika.abc.AbstractConnection, description: Mapping[str, Any]) -> Finding:
+    what = "queues and bindings"
+    try:
+        missing = [name async for name in _missing_queues(connection, description)]
+        bindings = [] if missing else [name async for name in _missing_bindings(description)]
+    except ENGINE_ERRORS as error:
+        return _unseen(what, error)
+    detail = ", ".join(missing + bindings)
+    return Finding(what, not detail, detail, "`commdesk doctor --fix` declares what is missing")
+
+
+async def _rights(description: Mapping[str, Any]) -> Finding:
+    what = "rights at the broker"
+    try:
+        wrong = ", ".join([user async for user in _wrong_rights(description)])
+    except ENGINE_ERRORS as error:
+        return _unseen(what, error)
+    return Finding(what, not wrong, wrong, "`python -m common.bootstrap` sets them, or `make up`")
+
+
 async def _retries(description: Mapping[str, Any]) -> Finding:
     """What has left a retry tier arrives within milliseconds, unless its queue is away or full.
 
     The broker's counters keep what was deleted with its queue, so inboxes must miss something as well.
     """
-    looks = []
-    for _ in range(2):
-        looks.append(await rabbitmq.dead_letters_in_flight(description["rabbitmq"]["metrics_url"]))
-        if not looks[-1]:
-            break
-        await asyncio.sleep(1)
-    stuck = min(looks) if all(looks) and await invariants.undelivered(description) else 0
+    what, looks = "retries on their way home", []
+    try:
+        for _ in range(2):
+            looks.append(await rabbitmq.dead_letters_in_flight(description["rabbitmq"]["metrics_url"]))
+            if not looks[-1]:
+                break
+            await asyncio.sleep(1)
+        stuck = min(looks) if all(looks) and await invariants.undelivered(description) else 0
+    except ENGINE_ERRORS as error:
+        return _unseen(what, error)
     fix = "a queue that they go home to is missing or full: `commdesk doctor --fix`; they arrive within 20 s then"
-    return Finding("retries on their way home", not stuck, f"{stuck} messages" if stuck else "", fix)
+    return Finding(what, not stuck, f"{stuck} messages" if stuck else "", fix)
+
+
+def _unseen(what: str, error: Exception) -> Finding:
+    """What could not be looked at is not right either."""
+    return Finding(what, False, f"not looked at: {type(error).__name__}", "repair PostgreSQL and RabbitMQ first")
 
 
 async def _wrong_rights(description: Mapping[str, Any]) -> AsyncIterator[str]:
@@ -251,7 +277,7 @@ async def _sealing(fleet: FleetClient) -> AsyncIterator[Finding]:
     unsealed = []
     for service in fleet.services:
         try:
-            answer = await fleet.personal_data(service).ListKeyUses(pb.ListKeyUsesRequest(), timeout=60)
+            answer = await fleet.personal_data(service).ListKeyUses(pb.ListKeyUsesRequest(), timeout=COUNT_SECONDS)
         except grpc.aio.AioRpcError as error:
             yield Finding(f"sealed data of {service}", False, str(errors_from(error)), "repair the service first")
             continue

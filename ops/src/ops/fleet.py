@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from common.services import OWNER, SERVICES
 from common.settings import RETRY_SCHEDULE_MS
 from common.topology import MIGRATOR, users
-from ops import edge_certificate, internal_tls, pgbouncer, redis_server
+from ops import edge_certificate, internal_tls, redis_server
 from ops.credentials import OPERATOR, Credentials
-from ops.ports import Layout
+from ops.ports import Layout, is_on
 from ops.processes import Process
 from ops.rabbitmq import ADMINISTRATOR, VHOST
 
@@ -96,12 +96,13 @@ def service_environment(
         common["DATABASE_URL"] = database_url(layout, role, credentials.database[role])
     passed_on = {variable: environ[variable] for variable in PASSED_ON if variable in environ}
     environment = {**common, **_own(layout, credentials, name), **passed_on}
-    if pgbouncer.is_on(environ) and "DATABASE_URL" in environment:
+    if is_on(environ, "POOLER", default=False) and "DATABASE_URL" in environment:
         environment |= {
             "DATABASE_URL": database_url(layout, role, credentials.database[role], port="pgbouncer"),
             "DATABASE_POOLER": "true",
         }
-    return internal_tls.secured(environment, layout, name) if internal_tls.is_on(environ) else environment
+    is_secured = is_on(environ, "INTERNAL_TLS", default=False)
+    return internal_tls.secured(environment, layout, name) if is_secured else environment
 
 
 def migration_environment(
@@ -114,7 +115,7 @@ def migration_environment(
         "DATABASE_MIGRATION_URL": database_url(own, owner, credentials.database[owner]),
         "RABBITMQ_MIGRATION_URL": broker_url(own, MIGRATOR, credentials.broker[MIGRATOR]),
     }
-    if internal_tls.is_on(environ):
+    if is_on(environ, "INTERNAL_TLS", default=False):
         owners = internal_tls.secured(owners, own, name)
     return {**service_environment(layout, credentials, name, environ), **owners}
 
@@ -193,13 +194,9 @@ def retry_schedule_ms(environ: Mapping[str, str]) -> list[int]:
     return [int(part) for part in given.split(",")] if given else [*RETRY_SCHEDULE_MS]
 
 
-def is_on(environ: Mapping[str, str], variable: str) -> bool:
-    """Whether a switch that is on by default is left so by the caller of `up`."""
-    return environ.get(variable, "on").lower() not in ("0", "off", "false", "no", "f", "n")
-
-
 def description(layout: Layout, credentials: Credentials, environ: Mapping[str, str]) -> dict[str, object]:
     """The part of stack.json that names services and credentials; local test credentials, all of them."""
+    is_secured = is_on(environ, "INTERNAL_TLS", default=False)
     return {
         "run_dir": str(layout.run_dir),
         "port_base": layout.port_base,
@@ -227,7 +224,7 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
             "management_url": management_url(layout, credentials),
             # Of each user of the contract: for tests and benches that speak in its name.
             "urls": {user: broker_url(layout, user, credentials.broker[user]) for user in users()},
-            "user_ids": is_on(environ, "AMQP_USER_ID"),
+            "user_ids": is_on(environ, "AMQP_USER_ID", default=True),
             "metrics_url": f"http://127.0.0.1:{layout.port('rabbitmq-prometheus')}/metrics",
         },
         "retry_schedule_ms": retry_schedule_ms(environ),
@@ -240,7 +237,7 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
             for name in SERVICES
         },
         "operator": {"name": OPERATOR, **credentials.keys[OPERATOR]},
-        "grpc": internal_tls.certificate_variables(layout, OPERATOR) if internal_tls.is_on(environ) else {},
+        "grpc": internal_tls.certificate_variables(layout, OPERATOR) if is_secured else {},
         "service_keys": credentials.keys,
         "jwt_secret": credentials.words["jwt_secret"],
         "cashfree": {

@@ -8,22 +8,27 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import trustme
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from msgspec import Struct
 
 from ops.ports import Layout
 from ops.private_files import private_folder, write_private
 
-# A certificate, its key, and the authority that issued it.
-Certificate = tuple[Path, Path, Path]
-# Makes one in an engine's home, for the account that runs the engine.
-Issue = Callable[[Path, str | None], Certificate]
-
-SWITCH = "INTERNAL_TLS"
 # The engines' names in their certificates, as clients of this machine know them.
 ENGINE_NAMES = ("127.0.0.1", "localhost")
 
 
-def is_on(environ: Mapping[str, str]) -> bool:
-    return environ.get(SWITCH, "off") == "on"
+class Certificate(Struct, frozen=True):
+    """The files of a certificate, of its key, and of the authority that issued it, which clients trust."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
+# Makes one in an engine's home, for the account that runs the engine.
+Issue = Callable[[Path, str | None], Certificate]
 
 
 def folder(layout: Layout) -> Path:
@@ -34,31 +39,56 @@ def authority_file(layout: Layout) -> Path:
     return folder(layout) / "authority.pem"
 
 
+def files(layout: Layout, name: str) -> Certificate:
+    """Where the certificate of the service *name* is."""
+    return Certificate(folder(layout) / f"{name}.pem", folder(layout) / f"{name}.key", authority_file(layout))
+
+
 def prepare(layout: Layout, services: Iterable[str]) -> None:
     """Make the authority and a certificate for each of *services*, unless they are there."""
-    private_folder(folder(layout))
-    issuer = authority(layout)
     for service in services:
-        if not (folder(layout) / f"{service}.pem").exists():
-            write(issuer.issue_cert(service), folder(layout), service)
+        ensure(layout, files(layout, service), (service,))
 
 
 def prepare_engine(layout: Layout, home: Path, user: str | None) -> Certificate:
     """A certificate for an engine in its own *home*, readable by its account."""
-    private_folder(folder(layout))
-    if not (home / "server.pem").exists():
-        write(authority(layout).issue_cert(*ENGINE_NAMES), home, "server", user)
-    write_private(home / "authority.pem", authority_file(layout).read_text(), user)
-    return home / "server.pem", home / "server.key", home / "authority.pem"
+    own = Certificate(home / "server.pem", home / "server.key", home / "authority.pem")
+    ensure(layout, own, ENGINE_NAMES, user)
+    write_private(own.authority, authority_file(layout).read_text(), user)
+    return own
+
+
+def ensure(layout: Layout, own: Certificate, names: Iterable[str], user: str | None = None) -> None:
+    """Issue a certificate of *names*, readable by *user* alone, unless one of the stack's authority is there.
+
+    Whoever deletes the folder of the stack has another authority afterwards, and engines keep their files elsewhere.
+    """
+    issuer = authority(layout)
+    if own.key.exists() and _is_issued_by(issuer, own.certificate):
+        return
+    issued = issuer.issue_cert(*names)
+    chain = b"".join(part.bytes() for part in issued.cert_chain_pems)
+    write_private(own.key, issued.private_key_pem.bytes().decode(), user)
+    write_private(own.certificate, chain.decode(), user)
+
+
+def _is_issued_by(issuer: trustme.CA, certificate: Path) -> bool:
+    try:
+        issued = x509.load_pem_x509_certificate(certificate.read_bytes())
+        issued.verify_directly_issued_by(x509.load_pem_x509_certificate(issuer.cert_pem.bytes()))
+    except (FileNotFoundError, ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def certificate_variables(layout: Layout, service: str) -> dict[str, str]:
     """What a service reads about its certificate."""
+    own = files(layout, service)
     return {
         "GRPC_TLS": "mutual",
-        "GRPC_CERTIFICATE_FILE": str(folder(layout) / f"{service}.pem"),
-        "GRPC_KEY_FILE": str(folder(layout) / f"{service}.key"),
-        "GRPC_CA_FILE": str(authority_file(layout)),
+        "GRPC_CERTIFICATE_FILE": str(own.certificate),
+        "GRPC_KEY_FILE": str(own.key),
+        "GRPC_CA_FILE": str(own.authority),
     }
 
 
@@ -90,6 +120,7 @@ def _with(url: str, parameters: dict[str, str], scheme: str = "", port: int = 0)
 
 def authority(layout: Layout) -> trustme.CA:
     """The stack's own, made at the first use."""
+    private_folder(folder(layout))
     certificate, key = authority_file(layout), folder(layout) / "authority.key"
     if certificate.exists() and key.exists():
         return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
@@ -97,10 +128,3 @@ def authority(layout: Layout) -> trustme.CA:
     write_private(key, made.private_key_pem.bytes().decode())
     write_private(certificate, made.cert_pem.bytes().decode())
     return made
-
-
-def write(issued: trustme.LeafCert, into: Path, name: str, user: str | None = None) -> None:
-    """Key and certificate as *name*.key and *name*.pem, readable by *user* alone."""
-    chain = b"".join(part.bytes() for part in issued.cert_chain_pems)
-    write_private(into / f"{name}.key", issued.private_key_pem.bytes().decode(), user)
-    write_private(into / f"{name}.pem", chain.decode(), user)

@@ -5,18 +5,24 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import grpc.aio
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from commdesk.common.v1 import personal_data_pb2 as pb
-from ops.fleet_client import FleetClient
+from common.errors import Unavailable
+from common.grpc_client import errors_from
+from ops.commands import AsJson, print_table, with_fleet
+from ops.fleet_client import COUNT_SECONDS, FleetClient
 
 # One batch takes milliseconds; a service that is busy, seconds.
 BATCH_SECONDS = 30.0
-# Reads every row.
-COUNT_SECONDS = 600.0
 PERSON_SECONDS = 60.0
+
+
+class ErasureUnfinished(Unavailable):
+    """Some services have erased a person, and one has not."""
+
 
 keys = typer.Typer(no_args_is_help=True, help="The keys that seal personal data.")
 person = typer.Typer(no_args_is_help=True, help="What the fleet holds of a person.")
@@ -34,13 +40,11 @@ def register(app: typer.Typer) -> None:
 
 
 @keys.command()
-def rotate(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
+def rotate(as_json: AsJson = False) -> None:
     """Seal every row of every mutable table with the first of ENCRYPTION_KEYS, while the fleet serves.
 
     May be stopped and started again: it goes on where it was.
     """
-    from ops.commands import with_fleet
-
     resealed = with_fleet(resealed_by_service)
     if as_json:
         typer.echo(json.dumps(resealed, indent=2))
@@ -49,15 +53,13 @@ def rotate(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for 
     for service, tables in resealed.items():
         for each in tables:
             table.add_row(service, each["table"], f"{each['rows']:,}", f"{each['changed']:,}", each["key"])
-    Console().print(table)
+    print_table(table)
     typer.echo("an older key may go when `commdesk keys list` finds nothing that needs it, at least a day from now")
 
 
 @keys.command("list")
-def list_keys(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
+def list_keys(as_json: AsJson = False) -> None:
     """Which keys are still needed, column by column. Reads every row. Exit code 1 when something is not sealed."""
-    from ops.commands import with_fleet
-
     uses = with_fleet(key_uses)
     if as_json:
         typer.echo(json.dumps(uses, indent=2))
@@ -66,7 +68,7 @@ def list_keys(as_json: Annotated[bool, typer.Option("--json", help="Print JSON f
         for use in uses:
             key = use["key"] or "(not sealed)"
             table.add_row(use["service"], use["table"], use["column"], key, f"{use['count']:,}")
-        Console().print(table)
+        print_table(table)
     raise typer.Exit(0 if all(use["key"] for use in uses) else 1)
 
 
@@ -103,8 +105,6 @@ async def key_uses(fleet: FleetClient) -> list[dict[str, Any]]:
 @person.command()
 def export(reference: Reference) -> None:
     """Everything that the fleet holds of a person, as JSON."""
-    from ops.commands import with_fleet
-
     typer.echo(json.dumps(with_fleet(lambda fleet: exported(fleet, reference)), indent=2, ensure_ascii=False))
 
 
@@ -115,8 +115,6 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Destroy what the law lets go of a person. Invoices, payments and the books stay; they know a user id."""
-    from ops.commands import with_fleet
-
     if not yes:
         typer.confirm(f"Erase {reference}? Nothing brings it back.", abort=True)
     actor = f"operator:{getpass.getuser()}"
@@ -151,12 +149,19 @@ async def exported(fleet: FleetClient, reference: str) -> dict[str, Any]:
 async def erased_by_service(
     fleet: FleetClient, reference: str, actor: str, reason: str
 ) -> Mapping[str, Mapping[str, int]]:
-    """How many rows of each table. identity comes last: as long as it knows the person, this can be done again."""
+    """How many rows of each table. identity comes first: it may refuse. Raises ErasureUnfinished."""
     who = await resolved(fleet, reference)
-    erased = {}
-    for service in sorted(fleet.services, key=lambda name: name == "identity"):
+    erased: dict[str, Mapping[str, int]] = {}
+    for service in sorted(fleet.services, key=lambda name: name != "identity"):
         request = pb.ErasePersonRequest(person=who, actor=actor, reason=reason)
-        answer = await fleet.personal_data(service).ErasePerson(request, timeout=PERSON_SECONDS)
+        try:
+            answer = await fleet.personal_data(service).ErasePerson(request, timeout=PERSON_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if service == "identity":
+                raise
+            # identity knows the user by the id alone now, and others know an address alone.
+            references = " and for ".join(filter(None, (who.user_id, who.email)))
+            raise ErasureUnfinished(f"{service}: {errors_from(error)}. Run it again for {references}") from error
         if answer.rows:
             erased[service] = dict(answer.rows)
     return erased

@@ -10,26 +10,20 @@ from ops.private_files import private_folder, write_private
 from ops.processes import Process
 from ops.run_directory import account
 
-SWITCH = "POOLER"
 # Fewer sessions than a service has connections: its transactions really are handed from session to session.
 SESSIONS_PER_ROLE = 3
 
 
-def is_on(environ: Mapping[str, str]) -> bool:
-    return environ.get(SWITCH, "off") == "on"
-
-
 def config(*, port: int, postgresql_port: int, home: Path, tls: Certificate | None = None) -> str:
-    """pgbouncer.ini; *tls* are the server's certificate, its key and the authority, for both sides."""
+    """pgbouncer.ini; *tls* is the server's certificate, and its authority that of both sides."""
     lines = ""
     if tls is not None:
-        certificate, key, authority = tls
         lines = f"""\
 client_tls_sslmode = require
-client_tls_cert_file = {certificate}
-client_tls_key_file = {key}
+client_tls_cert_file = {tls.certificate}
+client_tls_key_file = {tls.key}
 server_tls_sslmode = verify-full
-server_tls_ca_file = {authority}
+server_tls_ca_file = {tls.authority}
 """
     return f"""\
 [databases]

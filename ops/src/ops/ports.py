@@ -38,6 +38,25 @@ PORT_OFFSETS = {
 }
 
 
+# The words that the services' own settings know.
+_WORDS = {
+    **dict.fromkeys(("1", "on", "true", "yes", "t", "y"), True),
+    **dict.fromkeys(("0", "off", "false", "no", "f", "n"), False),
+}
+
+
+class SwitchUnreadable(ValueError):
+    """A switch is neither on nor off."""
+
+
+def is_on(environ: Mapping[str, str], name: str, default: bool) -> bool:
+    """Whether the switch *name* is on; *default* when it is absent or empty. Raises SwitchUnreadable."""
+    word = environ.get(name, "").lower()
+    if word and word not in _WORDS:
+        raise SwitchUnreadable(f"{name} is on or off, not {word!r}")
+    return _WORDS.get(word, default)
+
+
 class Layout(Struct, frozen=True):
     """One stack: everything it writes is below `run_dir`, everything it opens is at `port_base` plus an offset."""
 
@@ -53,7 +72,7 @@ class Layout(Struct, frozen=True):
     def from_environment(cls) -> Self:
         """The stack that RUN_DIR and PORT_BASE name; a stack that was started before keeps its own port base."""
         run_dir = Path(os.environ.get("RUN_DIR") or ROOT / ".run").expanduser().absolute()
-        tls = os.environ.get("TLS", "").lower() in ("1", "on", "true", "yes")
+        tls = is_on(os.environ, "TLS", default=False)
         if os.environ.get("PORT_BASE"):
             return cls(run_dir, int(os.environ["PORT_BASE"]), tls=tls)
         try:

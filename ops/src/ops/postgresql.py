@@ -88,10 +88,9 @@ def settings(
         "log_timezone": ("'UTC'", "the same"),
     }
     if tls is not None:
-        certificate, key, _ = tls
         table["ssl"] = ("on", "who asks for it gets it, on the same port")
-        table["ssl_cert_file"] = (f"'{certificate}'", "of the stack's own authority")
-        table["ssl_key_file"] = (f"'{key}'", "its key")
+        table["ssl_cert_file"] = (f"'{tls.certificate}'", "of the stack's own authority")
+        table["ssl_key_file"] = (f"'{tls.key}'", "its key")
     if disposable:
         table["fsync"] = ("off", "tests make hundreds of databases; no crash is survived here, nor tested here")
         table["full_page_writes"] = ("off", "the same")

@@ -44,12 +44,11 @@ def broker_config(ports: Mapping[str, int], *, password: str, memory_bytes: int,
     """rabbitmq.conf, the same keys for 3.10 and 4.x. `ports` by the names of the layout."""
     lines = ""
     if tls is not None:
-        certificate, key, authority = tls
         lines = f"""
 listeners.ssl.local = 127.0.0.1:{ports["rabbitmq-tls"]}
-ssl_options.certfile = {certificate}
-ssl_options.keyfile = {key}
-ssl_options.cacertfile = {authority}
+ssl_options.certfile = {tls.certificate}
+ssl_options.keyfile = {tls.key}
+ssl_options.cacertfile = {tls.authority}
 # Users are known by their passwords.
 ssl_options.verify = verify_none
 ssl_options.fail_if_no_peer_cert = false

@@ -29,12 +29,11 @@ def config(
     users = "\n".join(acl_rule(SERVICES[name], each) for name, each in passwords.items())
     lines = ""
     if tls is not None:
-        certificate, key, authority = tls
         lines = f"""
 tls-port {tls_port}
-tls-cert-file {certificate}
-tls-key-file {key}
-tls-ca-cert-file {authority}
+tls-cert-file {tls.certificate}
+tls-key-file {tls.key}
+tls-ca-cert-file {tls.authority}
 tls-auth-clients no
 """
     return f"""\

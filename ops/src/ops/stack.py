@@ -17,7 +17,7 @@ import psutil
 from common.services import SCHEMAS, SERVICES
 from ops import edge, fleet, internal_tls, pgbouncer, postgresql, rabbitmq, redis_server, run_directory
 from ops.credentials import OPERATOR, Credentials, load_or_generate
-from ops.ports import PORT_OFFSETS, Layout
+from ops.ports import PORT_OFFSETS, Layout, is_on
 from ops.private_files import write_private
 from ops.processes import Process
 from ops.progress import Progress
@@ -46,16 +46,19 @@ class Stack:
     def engine_processes(self, *, disposable: bool = False) -> list[Process]:
         layout, secrets = self.layout, self.credentials
         ports = {name: layout.port(name) for name in PORT_OFFSETS}
-        issue = partial(internal_tls.prepare_engine, layout) if internal_tls.is_on(os.environ) else None
-        pooler = [
-            pgbouncer.prepare(
-                home=self.engines / "pgbouncer",
-                port=ports["pgbouncer"],
-                postgresql_port=ports["postgresql"],
-                passwords={schema: secrets.database[schema] for schema in SCHEMAS},
-                issue=issue,
-            )
-        ]
+        is_secured = is_on(os.environ, "INTERNAL_TLS", default=False)
+        issue = partial(internal_tls.prepare_engine, layout) if is_secured else None
+        pooler = []
+        if is_on(os.environ, "POOLER", default=False):
+            pooler = [
+                pgbouncer.prepare(
+                    home=self.engines / "pgbouncer",
+                    port=ports["pgbouncer"],
+                    postgresql_port=ports["postgresql"],
+                    passwords={schema: secrets.database[schema] for schema in SCHEMAS},
+                    issue=issue,
+                )
+            ]
         return [
             postgresql.prepare(
                 engines=self.engines,
@@ -64,7 +67,7 @@ class Stack:
                 disposable=disposable,
                 issue=issue,
             ),
-            *(pooler if pgbouncer.is_on(os.environ) else []),
+            *pooler,
             *rabbitmq.prepare(
                 engines=self.engines,
                 ports=ports,
@@ -91,7 +94,7 @@ class Stack:
 
     def fleet_processes(self) -> list[Process]:
         """What runs on the engines, in the order of the table."""
-        if internal_tls.is_on(os.environ):
+        if is_on(os.environ, "INTERNAL_TLS", default=False):
             internal_tls.prepare(self.layout, [*SERVICES, OPERATOR])
         return [
             edge.prepare(self.layout),

@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from ops import compile_lock, postgresql, rabbitmq, run_directory
-from ops.ports import PORT_OFFSETS, ROOT
+from ops import compile_lock, pgbouncer, postgresql, rabbitmq, redis_server, run_directory
+from ops.ports import PORT_OFFSETS, ROOT, Layout
+from ops.processes import Process
+from ops.stack import Stack
 
 GIB = 1024**3
 PORTS = {name: 18000 + offset for name, offset in PORT_OFFSETS.items()}
@@ -52,3 +54,27 @@ def test_the_lock_names_no_index_no_path_and_no_package_of_ours() -> None:
     names = (re.split(r"[\[<>=~! ]", requirement)[0] for requirement in compile_lock.requirements(ROOT))
     wanted = {name.lower().replace("_", "-") for name in names}
     assert wanted <= set(pinned), "run `make lock`"
+
+
+@pytest.mark.parametrize(("switch", "is_prepared"), [("", False), ("off", False), ("1", True), ("on", True)])
+def test_a_pooler_is_prepared_only_when_it_is_on(
+    switch: str, is_prepared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, PgBouncer need not be installed."""
+    prepared = []
+
+    def prepare(name: str) -> Process:
+        prepared.append(name)
+        return Process(name=name, command=(name,))
+
+    monkeypatch.setenv("POOLER", switch)
+    monkeypatch.setattr(pgbouncer, "prepare", lambda **_: prepare("pgbouncer"))
+    monkeypatch.setattr(postgresql, "prepare", lambda **_: prepare("postgresql"))
+    monkeypatch.setattr(rabbitmq, "prepare", lambda **_: [prepare("rabbitmq")])
+    monkeypatch.setattr(redis_server, "prepare", lambda **_: prepare("redis"))
+    run_dir = tmp_path / "run"
+    try:
+        names = [process.name for process in Stack(Layout(run_dir, 18000)).engine_processes()]
+    finally:
+        run_directory.remove(run_dir)
+    assert ("pgbouncer" in prepared) is ("pgbouncer" in names) is is_prepared

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from common.services import SERVICES
-from ops.ports import DEFAULT_PORT_BASE, PORT_OFFSETS, Layout
+from ops.ports import DEFAULT_PORT_BASE, PORT_OFFSETS, Layout, SwitchUnreadable, is_on
 
 
 def test_no_port_is_given_twice() -> None:
@@ -29,3 +29,22 @@ def test_a_stack_keeps_its_port_base_and_the_environment_wins(tmp_path: Path, mo
     assert Layout.from_environment().port_base == 22000
     monkeypatch.setenv("PORT_BASE", "23000")
     assert Layout.from_environment().port_base == 23000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *((text, True) for text in ("1", "on", "ON", "true", "True", "yes")),
+        *((text, False) for text in ("0", "off", "OFF", "false", "no")),
+    ],
+)
+@pytest.mark.parametrize("default", [True, False])
+def test_every_switch_knows_the_same_words(text: str, expected: bool, default: bool) -> None:
+    assert is_on({"POOLER": text}, "POOLER", default) is expected
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_a_switch_that_nobody_set_is_as_it_was(default: bool) -> None:
+    assert is_on({}, "POOLER", default) is is_on({"POOLER": ""}, "POOLER", default) is default
+    with pytest.raises(SwitchUnreadable, match="POOLER"):
+        is_on({"POOLER": "onn"}, "POOLER", default)

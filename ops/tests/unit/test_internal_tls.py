@@ -1,0 +1,72 @@
+"""Certificates of the stack's own authority: made once, and anew when the authority is another one."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from ops import edge_certificate, internal_tls
+from ops.internal_tls import Certificate
+from ops.ports import Layout
+
+SERVICES = ("payment", "wallet")
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "run", 18000)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Of an engine."""
+    home = tmp_path / "engine"
+    home.mkdir()
+    return home
+
+
+def issued(layout: Layout, home: Path) -> list[Certificate]:
+    """All certificates of a stack, made as `up` makes them."""
+    engine = internal_tls.prepare_engine(layout, home, None)
+    internal_tls.prepare(layout, SERVICES)
+    return [engine, *(internal_tls.files(layout, name) for name in SERVICES), edge_certificate.issue(layout)]
+
+
+def is_trusted(files: Certificate) -> bool:
+    """Whether the certificate is of the authority that stands beside it."""
+    certificate, authority = (
+        x509.load_pem_x509_certificate(path.read_bytes()) for path in (files.certificate, files.authority)
+    )
+    certificate.verify_directly_issued_by(authority)
+    return stat.S_IMODE(files.key.stat().st_mode) == 0o600
+
+
+def test_certificates_are_made_once(layout: Layout, home: Path) -> None:
+    files = issued(layout, home)
+    before = [each.certificate.read_text() for each in files]
+    assert all(map(is_trusted, files))
+    assert [each.certificate.read_text() for each in issued(layout, home)] == before
+    authorities = {each.authority.read_text() for each in files}
+    assert len(authorities) == 1
+
+
+@pytest.mark.parametrize("lost", [("authority.pem", "authority.key"), ("authority.key",), ("*",)])
+def test_a_new_authority_issues_all_certificates_anew(layout: Layout, home: Path, lost: tuple[str, ...]) -> None:
+    before = [each.certificate.read_text() for each in issued(layout, home)]
+    for pattern in lost:
+        for path in internal_tls.folder(layout).glob(pattern):
+            path.unlink()
+    if lost == ("*",):
+        internal_tls.folder(layout).rmdir()
+    files = issued(layout, home)
+    assert all(map(is_trusted, files))
+    assert not set(before) & {each.certificate.read_text() for each in files}
+    assert len({each.authority.read_text() for each in files}) == 1
+
+
+@pytest.mark.parametrize("lost", ["key", "certificate"])
+def test_half_of_a_certificate_is_none(layout: Layout, home: Path, lost: str) -> None:
+    for each in issued(layout, home):
+        (each.key if lost == "key" else each.certificate).unlink()
+    assert all(map(is_trusted, issued(layout, home)))
