@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from uuid import UUID
 
 import aio_pika
 
@@ -23,8 +22,8 @@ def consumption(member: Member, credits: int, key: str) -> wallet_pb2.Consumptio
     )
 
 
-def requested(*items: wallet_pb2.Consumption) -> tuple[UUID, bytes, str]:
-    """An envelope of requests to consume, as the community API sends it: id, bytes, type."""
+def requested(*items: wallet_pb2.Consumption) -> bytes:
+    """An envelope of requests to consume, as the community API sends it."""
     type_name = WalletConsumeRequested.DESCRIPTOR.full_name
     events = [
         WalletConsumeRequested(
@@ -32,10 +31,11 @@ def requested(*items: wallet_pb2.Consumption) -> tuple[UUID, bytes, str]:
         ).SerializeToString()
         for item in items
     ]
-    return *envelopes.seal(COMMUNITY_API, type_name, events), type_name
+    _, body = envelopes.seal(COMMUNITY_API, type_name, events)
+    return body
 
 
-async def request(environment: Environment, body: bytes) -> None:
+async def request_consumption(environment: Environment, body: bytes) -> None:
     """Announce requests to consume in the name of the community API, as it does."""
     event = topology.CONTRACT.events[WalletConsumeRequested.DESCRIPTOR.full_name]
     async with environment.broker(COMMUNITY_API) as channel:

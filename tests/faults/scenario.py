@@ -13,6 +13,7 @@ import asyncpg
 from common.services import SCHEMAS
 from ops import invariants
 from tests.faults import history, recovery, resources
+from tests.faults.dead_letters import discard
 from tests.faults.environment import Environment, forget_rules
 from tests.faults.history import History
 from tests.faults.invariant_watch import watched
@@ -133,12 +134,8 @@ async def run(environment: Environment, chosen: Scenario) -> Outcome:
 
 async def _forget_dead_letters(environment: Environment) -> None:
     """They were complained of; the next scenario begins without them."""
-    async with environment.db() as db:
-        for schema in SCHEMAS:
-            await db.execute(
-                f"update {schema}.dead_letters set status = 'DISCARDED', closed_at = now(), actor = 'faults',"
-                " reason = 'left by a scenario' where status = 'OPEN'"
-            )
+    for schema in SCHEMAS:
+        await discard(environment, schema, "left by a scenario")
 
 
 async def _run(environment: Environment, chosen: Scenario, outcome: Outcome) -> None:

@@ -32,7 +32,7 @@ from common.guards import (
 from ops import invariants, journey
 from ops.journey import Member
 from tests.faults.environment import Environment
-from tests.faults.messages import consumption, request, requested, send
+from tests.faults.messages import consumption, request_consumption, requested, send
 from tests.faults.proxy import NetworkConditions
 from tests.faults.scenario import Act
 from tests.faults.scenarios.webhooks import orders_paid
@@ -142,8 +142,8 @@ async def _one_wallet_twice(environment: Environment) -> None:
     """gRPC and queue of the wallet spend one member's credits at the same moment, three times."""
     member = environment.spenders[0]
     for _ in range(3):
-        _, body, _ = requested(consumption(member, 7, f"queue-{secrets.token_hex(8)}"))
-        await request(environment, body)
+        body = requested(consumption(member, 7, f"queue-{secrets.token_hex(8)}"))
+        await request_consumption(environment, body)
         await _consume(environment, f"grpc-{secrets.token_hex(8)}", member)
         await asyncio.sleep(0.5)
 
@@ -153,8 +153,8 @@ async def _two_wallets_crosswise(environment: Environment) -> None:
     one, other = environment.spenders[:2]
     for _ in range(3):
         items = [consumption(member, 7, f"queue-{secrets.token_hex(8)}") for member in (one, other)]
-        _, body, _ = requested(*items)
-        await request(environment, body)
+        body = requested(*items)
+        await request_consumption(environment, body)
         await _consume(environment, f"grpc-{secrets.token_hex(8)}", one, other)
         await asyncio.sleep(2)
 
@@ -215,9 +215,9 @@ async def _over_the_limit(environment: Environment) -> AsyncIterator[None]:
     """A request that lacks credits is given up by the broker, moved back as it is, and retried till they come."""
     member, key = environment.spenders[0], f"limit-{secrets.token_hex(8)}"
     available = (await journey.wallet(environment.fleet, member.user_id)).available
-    _, body, _ = requested(consumption(member, available + 100, key))
+    body = requested(consumption(member, available + 100, key))
     await environment.stop("wallet")
-    await request(environment, body)
+    await request_consumption(environment, body)
     async with environment.broker() as channel:
         queue = await channel.get_queue("wallet.debit")
         for _ in range(topology.DELIVERY_LIMIT + 5):

@@ -23,7 +23,7 @@ from ops.fleet_client import Answer
 from ops.journey import StepFailed
 from tests.faults.environment import Environment
 from tests.faults.history import Created
-from tests.faults.messages import consumption, request, requested
+from tests.faults.messages import consumption, request_consumption, requested
 from tests.faults.scenarios.webhooks import order
 
 T = TypeVar("T")
@@ -221,8 +221,8 @@ async def _(environment: Environment) -> AsyncIterator[None]:
     """Another system asks for credits that are not there yet: the request is retried until they are."""
     created, key = await _ready_to_pay(environment), f"crash-{secrets.token_hex(8)}"
     yield
-    _, body, _ = requested(consumption(created.member, 100, key))
-    await request(environment, body)
+    body = requested(consumption(created.member, 100, key))
+    await request_consumption(environment, body)
     await asyncio.sleep(0.5)
     await _pay(environment, created)
     yield
@@ -240,8 +240,8 @@ async def _(environment: Environment) -> AsyncIterator[None]:
     """A request that can never be met becomes a dead letter, is replayed, becomes one again, and is discarded."""
     yield
     wrong = consumption(environment.spenders[0], 0, f"crash-{secrets.token_hex(8)}")
-    _, body, _ = requested(wrong)
-    await request(environment, body)
+    body = requested(wrong)
+    await request_consumption(environment, body)
     first = await retry(lambda: _letters(environment, "OPEN"))
     await retry(lambda: _closed(environment, "ReplayDeadLetters", delivery_pb2.ReplayDeadLettersRequest, first))
     second = await retry(lambda: _letters(environment, "OPEN"))

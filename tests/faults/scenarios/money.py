@@ -9,8 +9,9 @@ import asyncpg
 
 from commdesk.wallet.v1 import wallet_pb2
 from ops import journey, virtual_users
+from tests.faults.dead_letters import discard
 from tests.faults.environment import Environment
-from tests.faults.messages import request, requested
+from tests.faults.messages import request_consumption, requested
 from tests.faults.retry import retry
 from tests.faults.scenario import scenario
 from tests.faults.scenarios.webhooks import order, orders_paid
@@ -98,8 +99,8 @@ async def _ask_for_credits(environment: Environment, keys: dict[str, str]) -> No
         )
         for user_id, key in keys.items()
     ]
-    _, body, _ = requested(*items)
-    await request(environment, body)
+    body = requested(*items)
+    await request_consumption(environment, body)
 
 
 @scenario("M52-late-money", must="found and granted without a webhook, once", random=False)
@@ -165,12 +166,9 @@ async def _(environment: Environment) -> AsyncIterator[None]:
     environment.orders_of_others += 1
     await virtual_users.pay_order(environment.fleet, order_id)
     yield
+    letters = await discard(environment, "payment", "not our order", queue="webhook.processing")
+    environment.expect(letters, "it ends in the dead letters")
     async with environment.db() as db:
-        letters = await db.fetch(
-            "update payment.dead_letters set status = 'DISCARDED', closed_at = now(), actor = 'faults',"
-            " reason = 'not our order' where status = 'OPEN' and queue = 'webhook.processing' returning error_code"
-        )
-        environment.expect(letters, "it ends in the dead letters")
         known = await db.fetchval("select count(*) from payment.payments where order_id = $1", order_id)
         environment.expect(known == 0, "no payment comes to be")
     alerts = await environment.fleet.mails(to="admin@commdesk.test")

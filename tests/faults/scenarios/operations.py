@@ -16,6 +16,7 @@ from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.reconciler.v1 import reconciler_pb2
 from common import envelopes
 from ops import fleet, virtual_users
+from tests.faults.dead_letters import discard
 from tests.faults.environment import Environment
 from tests.faults.messages import send
 from tests.faults.scenario import scenario
@@ -40,12 +41,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
     await environment.start("wallet")
     yield
     environment.expect(altered, "there were envelopes to alter")
-    async with environment.db() as db:
-        parked = await db.fetch(
-            "update wallet.dead_letters set status = 'DISCARDED', closed_at = now(), actor = 'faults',"
-            " reason = 'an event of tomorrow' where status = 'OPEN' and type = $1 returning 1",
-            TOMORROW,
-        )
+    parked = await discard(environment, "wallet", "an event of tomorrow", type=TOMORROW)
     environment.expect(len(parked) == 1, f"the event of tomorrow is parked (found {len(parked)})")
 
 

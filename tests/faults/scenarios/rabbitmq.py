@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import aio_pika
 
 from ops.doctor import examine
+from tests.faults.dead_letters import discard
 from tests.faults.environment import Environment
 from tests.faults.messages import send
 from tests.faults.proxy import NetworkConditions
@@ -104,15 +105,9 @@ async def _(environment: Environment) -> AsyncIterator[None]:
     for queue in queues:
         await send(environment, queue, [aio_pika.Message(body, type=kind) for body, kind in poison])
     yield
-    async with environment.db() as db:
-        for queue in queues:
-            schema = queue.split(".")[0]
-            letters = await db.fetch(
-                f"update {schema}.dead_letters set status = 'DISCARDED', closed_at = now(), actor = 'faults',"
-                " reason = 'poison of a scenario' where status = 'OPEN' and queue = $1 returning error_code",
-                queue,
-            )
-            environment.expect(len(letters) == 3, f"three dead letters of {queue} (found {len(letters)})")
+    for queue in queues:
+        letters = await discard(environment, queue.split(".")[0], "poison of a scenario", queue=queue)
+        environment.expect(len(letters) == 3, f"three dead letters of {queue} (found {len(letters)})")
 
 
 @scenario("R77-half-open", must="heartbeats find out within two intervals, connections are made anew, nothing is lost")
