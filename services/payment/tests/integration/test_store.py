@@ -36,7 +36,11 @@ async def stored(db: Database, build: Build, **fields: Any) -> Payment:
 
 async def test_a_payment_comes_back_as_it_went_in(db: Database, build: Build) -> None:
     payment = await stored(
-        db, build, metadata={"a": "ü", "b": 7, "c": True}, description="'); drop table payments; --", fraud_score=3
+        db,
+        build,
+        metadata={"a": "ü", "b": 7, "c": True, "d": {"e": [19.99, None, {"f": -1e15}]}},
+        description="'); drop table payments; --",
+        fraud_score=3,
     )
     async with db.begin() as tx:
         assert await queries.payments_by_id(tx, [payment.id]) == [payment]

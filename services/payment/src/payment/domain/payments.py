@@ -10,6 +10,7 @@ from common.ids import IdInvalid
 from common.money import Money
 from gateways import Customer
 from payment.domain.errors import TransitionInvalid
+from payment.domain.metadata import Metadata
 from payment.domain.orders import OrderKey
 from payment.domain.pricing import Credits, Tax
 from payment.domain.states import MOVES, UNRESOLVED, FraudReview, Review, Status
@@ -52,7 +53,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     # The customer's address is the one of the account that pays: only it gets a mail before anything is paid.
     is_account_email: bool = False
     description: str = ""
-    metadata: dict[str, str | int | bool] = {}
+    metadata: Metadata = {}
     provider_id: str = ""
     service_type: str = ""
     method_hint: str = ""

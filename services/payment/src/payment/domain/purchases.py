@@ -20,6 +20,7 @@ from payment.domain.errors import (
 )
 from payment.domain.gst_states import is_state
 from payment.domain.invoices import IST
+from payment.domain.metadata import Metadata
 from payment.domain.payments import Origin, Payment, Transition, parse_payment_id
 from payment.domain.pricing import Credits, FeeRule, Pack, TaxRule, credits_for, platform_fee, split_tax
 from payment.domain.states import Status
@@ -63,7 +64,7 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin
     place_of_supply: str = ""
     description: str = ""
-    metadata: dict[str, str | int | bool] = {}
+    metadata: Metadata = {}
     provider_id: str = ""
     service_type: str = ""
     method_hint: str = ""

@@ -8,12 +8,13 @@ import msgspec
 from common.database import Row
 from common.money import Money
 from gateways import Customer
+from payment.domain.metadata import Metadata
 from payment.domain.payments import Origin, Payment, reference_id
 from payment.domain.pricing import Credits, Tax
 from payment.domain.states import FraudReview, Review, Status
 
 _json = msgspec.json.Encoder().encode
-_metadata = msgspec.json.Decoder(dict[str, str | int | bool]).decode
+_metadata = msgspec.json.Decoder(Metadata).decode
 
 
 class _Column(msgspec.Struct, frozen=True):

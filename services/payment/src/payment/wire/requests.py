@@ -17,8 +17,9 @@ from common.pages import PageQuery
 from common.seals import DEVICE, EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
 from common.tokens import Caller
 from gateways import REQUESTABLE_METHODS, Customer, GatewayUnsupported
-from payment.domain import return_urls
+from payment.domain import metadata, return_urls
 from payment.domain.history import HistoryFilter
+from payment.domain.metadata import Metadata
 from payment.domain.payments import Origin
 from payment.domain.purchases import Purchase
 from payment.domain.return_urls import ReturnUrlPolicy
@@ -33,7 +34,6 @@ Url = Annotated[str, Meta(max_length=return_urls.LENGTH_MAX, pattern=_NO_NUL)]
 Device = Annotated[str, Meta(max_length=128, pattern=_NO_NUL)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
-METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_TEXT_MAX = 20, 40, 200
 SKIP_MAX = 10_000
 DEVICE_LENGTH_MAX, USER_AGENT_LENGTH_MAX = 128, 256
 
@@ -53,7 +53,7 @@ class CreateBody(Body, frozen=True):
     customer_name: Name | None = None
     return_url: Url | None = None
     description: Text | None = None
-    metadata: dict[str, str | int | bool] | None = None
+    metadata: Metadata | None = None
     payment_method: Short | None = None
     device_id: Device | None = None
     idempotency_key: str | None = None
@@ -147,7 +147,7 @@ def parse_create(
         "description": body.description is not None
         and not names.is_line(body.description)
         and "has a character that cannot be shown",
-        "metadata": _metadata_problem(body.metadata or {}),
+        "metadata": metadata.problem(body.metadata or {}),
     }
     problems |= {field: str(problem) for field, problem in wrong.items() if problem}
     if problems:
@@ -239,17 +239,6 @@ def _read(problems: dict[str, str], parse: Callable[..., str], text: str, **how:
     except RequestInvalid as error:
         problems |= error.fields
         return ""
-
-
-def _metadata_problem(metadata: dict[str, str | int | bool]) -> str | bool:
-    if len(metadata) > METADATA_ENTRIES_MAX:
-        return f"has more than {METADATA_ENTRIES_MAX} entries"
-    for name, value in metadata.items():
-        if not 1 <= len(name) <= METADATA_KEY_MAX or "\0" in name:
-            return f"has a name that is not 1 to {METADATA_KEY_MAX} characters"
-        if isinstance(value, str) and (len(value) > METADATA_TEXT_MAX or "\0" in value):
-            return f"has a text that is longer than {METADATA_TEXT_MAX} characters"
-    return False
 
 
 def parse_reference(body: VerifyBody) -> str:

@@ -10,6 +10,7 @@ from common import ids, pages
 from common.errors import DomainError
 from common.http_server import error_response
 from common.pages import Page
+from payment.domain.metadata import Metadata
 from payment.domain.payments import Payment, reference_id
 from payment.domain.states import Status
 
@@ -80,7 +81,7 @@ class PaymentView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     description: str = ""
     provider_id: str = ""
     service_type: str = ""
-    metadata: dict[str, str | int | bool] = {}
+    metadata: Metadata = {}
     paid_at: str = ""
     review: str = ""
 
