@@ -14,7 +14,8 @@ def problem(metadata: Metadata) -> str:
     """What is wrong with *metadata*, "" when nothing is. Lists and maps nest DEPTH_MAX deep, *metadata* counted."""
     if len(metadata) > ENTRIES_MAX:
         return f"has more than {ENTRIES_MAX} entries"
-    values, containers = 0, [metadata]
+    values = 0
+    containers: list[Any] = [metadata]
     for _ in range(DEPTH_MAX):
         names, items = _contents(containers)
         values += len(items)
