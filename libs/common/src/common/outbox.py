@@ -34,8 +34,11 @@ from unnest(cast(:envelope_ids as uuid[]), cast(:exchanges as text[]), cast(:rou
 )
 
 
-class NotAllowed(PermissionError):
-    """The contract does not let this service publish that there. The broker would close the channel for it."""
+class NotAllowed(Exception):
+    """The contract does not let this service publish that there. The broker would close the channel for it.
+
+    A bug, so no PermissionError: an OSError counts as an outage, and the work would be tried again for ever.
+    """
 
 
 class Outgoing(Struct, frozen=True):
