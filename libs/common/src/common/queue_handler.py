@@ -2,11 +2,12 @@
 
 What happens to an event that is not handled:
 
-- the handler refuses it: it leaves in the same transaction, through the outbox, for the next retry tier, or for the
-  dead letters when its kind of error is permanent or no tier is left;
+- the handler refuses it, or it cannot be decoded: it leaves in the same transaction, through the outbox, for the next
+  retry tier, or for the dead letters when its kind of error is permanent or no tier is left;
 - the handler raises on several envelopes: each is tried by itself; on an envelope of several events: it is split into
   envelopes of one, so that the culprit stands alone; on an envelope of one: that one goes to the next retry tier;
-- the infrastructure is at fault: the same messages are tried again in place, nothing is lost, no retry is used up.
+- the infrastructure is at fault: the same messages are tried again in place, nothing is lost, no retry is used up. A
+  sealed value that does not open is not its fault: such an event is retried on the schedule, then a dead letter.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from common.events import micros
 from common.guards import FRESH_HEADERS, INBOX_CLAIM
 from common.metrics import QueueMetrics
 from common.outbox import HeaderValue, Outgoing
+from common.seals import SealBroken
 from common.subscriptions import OnRetry, Retry, Subscription, is_retried
 from common.topology import REQUEUE
 
@@ -193,7 +195,8 @@ class QueueHandler:
                     retries.append(Retry(event, error, delivery.attempt + 1, dead))
         for delivery, body, reason in undecodable:
             if delivery.envelope_id in claimed:
-                rows.append(self._redelivery(delivery, body, reason.code, type(reason).__name__, dead=True))
+                dead = not is_retried(reason) or delivery.attempt >= len(self._retry_schedule_ms)
+                rows.append(self._redelivery(delivery, body, reason.code, type(reason).__name__, dead))
         if retries and subscription.on_retry is not None:
             await subscription.on_retry(tx, retries)
         await outbox.append_rows(tx, rows)
@@ -310,4 +313,8 @@ def _is_infrastructure(error: Exception) -> bool:
     """Not the event's fault: the same work may succeed later."""
     if isinstance(error, grpc.aio.AioRpcError):
         return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    # A key may come back, but what was sealed with none of ours never opens, and whoever may publish an event can write
+    # such a value: it must not hold up its queue. By the code, because a service that we call may have met it.
+    if isinstance(error, DomainError) and error.code == SealBroken.code:
+        return False
     return isinstance(error, Unavailable) or is_transient(error)

@@ -22,6 +22,7 @@ from common.errors import DomainError, FailedPrecondition, Unavailable
 from common.guards import INBOX_CLAIM, Guards
 from common.queue_handler import QueueHandler
 from common.relay import Relay
+from common.seals import SealBroken
 from common.subscriptions import Subscription
 from common.testing import RETRY_SCHEDULE_MS
 from common.topology import CONTRACT
@@ -54,12 +55,17 @@ async def counts(db: Database) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def running(db: Database, url: str, handle: Callable[..., Awaitable[Any]]) -> AsyncIterator[Relay]:
+async def running(
+    db: Database,
+    url: str,
+    handle: Callable[..., Awaitable[Any]],
+    decode: Callable[[PaymentSyncRequested], Any] = lambda message: message,
+) -> AsyncIterator[Relay]:
     """A relay, a consumer of the queue and the keeper of its dead letters, as the runtime starts them."""
     async with BrokerConnection(url, "test:publish") as publishing, BrokerConnection(url, "test:consume") as consuming:
         relay = Relay(db, Publisher(publishing, user_id="payment"))
         db.on_commit = relay.announce
-        subscription = Subscription(QUEUE, PaymentSyncRequested, lambda message: message, handle)
+        subscription = Subscription(QUEUE, PaymentSyncRequested, decode, handle)
         handler = QueueHandler(db, QUEUE, [subscription], RETRY_SCHEDULE_MS)
         home = admission.of_queue(CONTRACT.queue(QUEUE), verifies_user=True)
         dead = admission.of_dead_letters(CONTRACT.queue(QUEUE), verifies_user=True)
@@ -197,6 +203,59 @@ async def test_infrastructure_that_fails_makes_the_same_messages_wait_and_uses_u
         await until(lambda: _is(counts(db), set(FIFTY)))
         assert await counts(db) == dict.fromkeys(FIFTY, 1)
         assert await open_dead_letters(db) == []
+
+
+@pytest.mark.parametrize("where", ["decode", "handler"])
+async def test_what_is_sealed_with_a_key_that_comes_back_is_handled_by_a_retry(
+    db: Database, broker_url: str, where: str
+) -> None:
+    failures = iter([SealBroken("the key k9 is not among ENCRYPTION_KEYS")])
+
+    def opened(here: str) -> None:
+        if here == where and (error := next(failures, None)) is not None:
+            raise error
+
+    def decode(message: PaymentSyncRequested) -> PaymentSyncRequested:
+        opened("decode")
+        return message
+
+    async def handle(tx: Tx, events: Sequence[PaymentSyncRequested]) -> None:
+        opened("handler")
+        await apply(tx, events)
+
+    async with running(db, broker_url, handle, decode):
+        await announce(db, ["pay_1"])
+        await until(lambda: _is(counts(db), {"pay_1"}))
+        assert await open_dead_letters(db) == []
+
+
+@pytest.mark.parametrize(("where", "error_code"), [("decode", "seal_broken"), ("handler", "handler_failed")])
+async def test_what_never_opens_is_kept_as_a_dead_letter_and_its_neighbours_are_handled(
+    db: Database, broker_url: str, where: str, error_code: str
+) -> None:
+    """As whoever may publish to a queue can have it: it must not stop the queue."""
+
+    def decode(message: PaymentSyncRequested) -> PaymentSyncRequested:
+        if where == "decode" and message.payment_id == "pay_13":
+            raise SealBroken("of a key that was never ours")
+        return message
+
+    async def handle(tx: Tx, events: Sequence[PaymentSyncRequested]) -> None:
+        if any(event.payment_id == "pay_13" for event in events):
+            raise SealBroken("of a key that was never ours")
+        await apply(tx, events)
+
+    async with running(db, broker_url, handle, decode):
+        await announce(db, FIFTY)
+
+        async def dead() -> bool:
+            return bool(await open_dead_letters(db))
+
+        await until(dead)
+        [letter] = await open_dead_letters(db)
+        assert (letter.error_code, letter.error_class) == (error_code, "SealBroken")
+        assert letter.attempts == len(RETRY_SCHEDULE_MS) + 1
+        assert await counts(db) == {each: 1 for each in FIFTY if each != "pay_13"}
 
 
 async def test_a_message_that_nobody_can_read_is_kept_as_a_dead_letter(db: Database, broker_url: str) -> None:

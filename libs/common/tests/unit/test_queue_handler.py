@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from common.database import is_transient
-from common.errors import Unavailable
+from common.errors import Unavailable, revived
 from common.metrics import QueueMetrics
 from common.outbox import NotAllowed
 from common.queue_handler import retry_until_available
+from common.seals import SealBroken
 
 
 async def _attempts(error: Exception) -> int:
@@ -35,7 +36,15 @@ def test_what_the_contract_does_not_allow_is_no_outage() -> None:
     assert not is_transient(NotAllowed("payment does not announce that"))
 
 
-@pytest.mark.parametrize("error", [NotAllowed("payment does not announce that")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotAllowed("payment does not announce that"),
+        SealBroken("of a key that was never ours"),
+        revived("seal_broken", "Unavailable", "met by a service that was called"),
+    ],
+    ids=["not allowed", "seal broken", "seal broken elsewhere"],
+)
 async def test_what_no_repetition_heals_is_raised(error: Exception) -> None:
     with pytest.raises(type(error)):
         await _attempts(error)
