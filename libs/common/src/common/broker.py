@@ -38,9 +38,8 @@ RECONNECT_SECONDS_MAX = 5.0
 
 _JITTER = Random()  # noqa: S311 - jitter, not a secret
 
-# The broker closes the channel for the message (403 not allowed, 404 no such exchange, 406 a user-id that is not ours),
-# or the whole connection when others were sent on the channel that it was closing (504).
-_REFUSALS = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed, ConnectionChannelError)
+# The broker closes the channel for the message: 403 not allowed, 404 no such exchange, 406 a user-id that is not ours.
+_REFUSALS = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed)
 
 
 class BrokerUnavailable(Unavailable):
@@ -209,7 +208,7 @@ class Publisher:
             for row, outcome in zip(rows, outcomes, strict=True)
             if outcome is Outcome.CONFIRMED or not self._tells_confirmed
         ]
-        if not any(isinstance(outcome, str) for outcome in outcomes):
+        if not any(isinstance(outcome, str) or outcome is Outcome.TAKEN_ALONG for outcome in outcomes):
             return Receipt(confirmed)
         # All rows in flight on the channel got the same answer; published singly, the row that it is for shows.
         others = await self.publish_singly(
@@ -240,7 +239,7 @@ class Publisher:
                 outcome = await self._publish_one(self._alone, row)
             except BrokerUnavailable:
                 outcome = Outcome.UNKNOWN
-            if outcome is not Outcome.UNKNOWN:
+            if outcome not in (Outcome.UNKNOWN, Outcome.TAKEN_ALONG):
                 return outcome
             await asyncio.sleep(pause_seconds)
         self._alone = await self._open(self._alone)
@@ -272,6 +271,9 @@ class Publisher:
                 return Outcome.UNROUTABLE
             except _REFUSALS as error:
                 return str(error)
+            except ConnectionChannelError:
+                logger.warning("not confirmed: {} taken along", row.routing_key)
+                return Outcome.TAKEN_ALONG
             except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError) as error:
                 logger.warning("not confirmed: {} {}", row.routing_key, type(error).__name__)
                 return Outcome.UNKNOWN
@@ -290,3 +292,6 @@ class Outcome(Enum):
     UNROUTABLE = auto()
     # It may have arrived all the same.
     UNKNOWN = auto()
+    # Unknown as well. The broker closed the whole connection (504), because something was sent on a channel that it was
+    # closing for another row: it says nothing of this one, which may even have been on another channel.
+    TAKEN_ALONG = auto()
