@@ -59,8 +59,8 @@ class Admission:
         if not any(bound == exchange and matches(pattern, key) for bound, pattern in self._bindings):
             return False
         # A type that this release does not know may be a newer one's: it is for the dead letters.
-        known = CONTRACT.events.get(type_name)
-        announced = CONTRACT.events_at(exchange, key) if known is None else (known,)
+        event_of_type = CONTRACT.events.get(type_name)
+        announced = CONTRACT.events_at(exchange, key) if event_of_type is None else (event_of_type,)
         return any(
             event.exchange == exchange
             and event.has_key(key)
@@ -73,11 +73,19 @@ class Admission:
 
 
 class DeadLetterAdmission(Admission):
-    """For `<queue>.dlq`: what the owner puts there, and what the broker moves there, under its producer's name."""
+    """For `<queue>.dlq`: what the owner puts there, and what the broker moves there, under its producer's name.
+
+    A release before the requeue exchange put it there by the default exchange, without a name. What still lies there is
+    from before bootstrap: since then no service may write to the default exchange (`topology.rights`).
+    """
+
+    def _decide(self, exchange: str, key: str, user: str, type_name: str) -> bool:
+        is_from_before = exchange == "" and key == self.name and not user
+        return is_from_before or super()._decide(exchange, key, user, type_name)
 
     def _may_address(self, user: str, type_name: str) -> bool:
-        known = CONTRACT.events.get(type_name)
-        return super()._may_address(user, type_name) or (known is not None and known.is_announced_by(user))
+        event = CONTRACT.events.get(type_name)
+        return super()._may_address(user, type_name) or (event is not None and event.is_announced_by(user))
 
 
 def of_queue(queue: Queue, *, verifies_user: bool) -> Admission:

@@ -9,6 +9,7 @@ from uuid import UUID
 import aio_pika
 import asyncpg
 import pytest
+from aiormq.exceptions import ChannelAccessRefused
 from google.protobuf.message import Message
 
 from commdesk.common.v1.common_pb2 import Envelope
@@ -215,6 +216,34 @@ async def test_with_one_user_for_all_the_way_is_checked_still(
         await send(broker_admin_url, None, "payment.exchange", "payment.sync.requested", envelope("pay_1")[1])
         await send(broker_admin_url, None, REQUEUE, QUEUE.name, envelope("pay_2")[1])
         await until(lambda: _is(effects_of(db), ["pay_1", "pay_2"]))
+
+
+async def test_dead_letters_of_a_release_before_the_requeue_exchange_are_kept(
+    db: Database, broker_url: str, broker_admin_url: str, broker_url_of: BrokerUrlOf
+) -> None:
+    """They have no name and came by the default exchange, to which no service may write since bootstrap."""
+    _, body = envelope("pay_old")
+    async with consuming(db, broker_url):
+        await send(broker_admin_url, None, "", QUEUE.dead_letters, body)
+
+        async def kept() -> bool:
+            return await count(db, "dead_letters") == 1
+
+        await until(kept)
+        assert await alerts(db) == []
+    for user in ("payment", "wallet"):
+        with pytest.raises(ChannelAccessRefused):
+            await send(broker_url_of(user), None, "", QUEUE.dead_letters, body)
+
+
+async def test_a_name_by_the_default_exchange_is_forged_in_the_dead_letters_too(
+    db: Database, broker_url: str, broker_admin_url: str
+) -> None:
+    user = broker_admin_url.partition("//")[2].partition(":")[0]
+    async with consuming(db, broker_url):
+        await send(broker_admin_url, user, "", QUEUE.dead_letters, envelope("pay_forged")[1])
+        await until(lambda: alerts(db))
+        assert await count(db, "dead_letters") == 0
 
 
 def test_the_migrator_moves_messages() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
 
 import aio_pika
 import pytest
@@ -9,7 +10,8 @@ import pytest_asyncio
 from aio_pika.abc import AbstractChannel, ExchangeType
 from aiormq.exceptions import ChannelPreconditionFailed
 
-from common import bootstrap, topology
+from common import admission, bootstrap, envelopes, topology
+from common.envelopes import Delivery
 from common.testing import Stack
 from common.topology import CONTRACT, MIGRATOR, REQUEUE, retry_queues, upgrade
 from common.topology.upgrade import QueueInUse
@@ -85,6 +87,13 @@ async def _arrived(url: str, queue: str, names: Sequence[str]) -> list[aio_pika.
     return messages
 
 
+def _delivery(message: aio_pika.abc.AbstractIncomingMessage) -> Delivery:
+    delivery = envelopes.read(message.body, message.headers, message.message_id)
+    delivery.user_id, delivery.exchange = message.user_id or "", message.exchange or ""
+    delivery.routing_key = message.routing_key or ""
+    return delivery
+
+
 async def test_without_it_the_new_topology_cannot_be_declared(old_broker: str) -> None:
     async with await aio_pika.connect(old_broker) as connection:
         with pytest.raises(ChannelPreconditionFailed):
@@ -123,6 +132,13 @@ async def test_every_message_is_there_afterwards(old_broker: str, stack: Stack) 
     assert not any("x-death" in message.headers for message in moved)
     dead = await _arrived(old_broker, f"{QUEUE}.dlq", names["dead"])
     assert {message.message_id for message in dead} == {*names["dead"]}
+    # They lay there already, under no name, and are kept; in the home queue such a message is forged.
+    kept, handled = (
+        make(CONTRACT.queue(QUEUE), verifies_user=True) for make in (admission.of_dead_letters, admission.of_queue)
+    )
+    assert all(kept.admits(_delivery(message)) for message in dead)
+    assert all(handled.admits(_delivery(message)) for message in moved)
+    assert not handled.admits(Delivery(UUID(int=1), "", "", "", 0, [], 0, 0, "", "", 0, routing_key=QUEUE))
     longest = retry_queues(60_000)[-1]
     async with await aio_pika.connect(old_broker) as connection:
         kept = await (await connection.channel()).declare_queue(longest, passive=True)
