@@ -2,8 +2,8 @@ import time
 
 import pytest
 
-from common.tokens import Caller, Revocation, Revocations, RevocationsUnknown, TokenRevoked
-from common.tokens.revocations import CURRENT_SECONDS_MAX
+from common.tokens import Caller, Revocation, Revocations, RevocationsUnknown, TokenRevoked, jwts
+from common.tokens.revocations import CURRENT_SECONDS_MAX, LEEWAY_SECONDS
 
 NOW = time.time()
 
@@ -91,6 +91,20 @@ def test_what_is_older_than_a_token_is_forgotten(revocations: Revocations, monot
     revocations.add([Revocation(now - 800, session_id="ses_2")])
     revocations.confirm(monotonic.now, 900)
     assert len(revocations) == 1
+
+
+def test_what_revokes_a_token_that_is_still_accepted_is_not_forgotten(
+    revocations: Revocations, monotonic: Monotonic
+) -> None:
+    """One that was issued just before expires 900 seconds after, and is accepted for a moment more."""
+    assert LEEWAY_SECONDS > jwts.LEEWAY_SECONDS
+    revoked_at = time.time() - 900 - jwts.LEEWAY_SECONDS
+    revocations.add([Revocation(revoked_at, session_id="ses_1")])
+    revocations.add([Revocation(revoked_at, user_id="usr_1", user_version=4)])
+    revocations.confirm(monotonic.now, 900)
+    for session_id in ("ses_1", "ses_2"):
+        with pytest.raises(TokenRevoked):
+            revocations.check(caller("USER", session_id=session_id, issued_at_seconds=revoked_at - 1))
 
 
 def test_memory_is_bounded_and_what_it_forgets_stays_refused(monotonic: Monotonic) -> None:

@@ -19,6 +19,9 @@ from common.tokens.callers import Caller
 CURRENT_SECONDS_MAX = 4.0
 # Sessions and users; beyond it the oldest are forgotten, and every token that is older than they has to be refreshed.
 REMEMBERED_MAX = 100_000
+# Tokens that have expired are accepted for a moment (`jwts.LEEWAY_SECONDS`), and this machine's clock may be ahead of
+# identity's. Identity keeps what it announced for as long (`identity.use_cases.revocations.LEEWAY`).
+LEEWAY_SECONDS = 60.0
 
 
 class TokenRevoked(Unauthenticated):
@@ -66,20 +69,20 @@ class Revocations:
             if revocation.session_id:
                 self._sessions.setdefault(revocation.session_id, revocation.revoked_at_seconds)
             elif revocation.user_id:
-                known = self._users.get(revocation.user_id)
-                if known is None or known.user_version < revocation.user_version:
+                latest = self._users.get(revocation.user_id)
+                if latest is None or latest.user_version < revocation.user_version:
                     self._users.pop(revocation.user_id, None)
                     self._users[revocation.user_id] = revocation
         while len(self._sessions) + len(self._users) > self._remembered_max:
             self._forget_oldest()
 
     def confirm(self, as_of: float, token_life_seconds: float) -> None:
-        """Everything that was revoked until *as_of* (monotonic time) has been added; older than a token's life is moot.
+        """Everything that was revoked until *as_of* (monotonic time) has been added.
 
-        Infinity is for tests.
+        What is older than a token's life and LEEWAY_SECONDS is moot. Infinity is for tests.
         """
         self._current_until = max(self._current_until, as_of + CURRENT_SECONDS_MAX)
-        moot = time.time() - token_life_seconds
+        moot = time.time() - token_life_seconds - LEEWAY_SECONDS
         for session_id in [each for each, at in self._sessions.items() if at < moot]:
             del self._sessions[session_id]
         for user_id in [each for each, revocation in self._users.items() if revocation.revoked_at_seconds < moot]:
