@@ -39,6 +39,7 @@ async def serving(*, in_flight_max: int = 4, **limits: float) -> AsyncIterator[i
     yield server.port
     await server.stop(1)
     assert connections.waiting == {}
+    assert connections.idle == {}
 
 
 async def opened(port: int, sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -51,6 +52,13 @@ async def ended(reader: asyncio.StreamReader, seconds: float = 5) -> bytes:
     """What a server says before it closes the connection."""
     async with asyncio.timeout(seconds):
         return await reader.read()
+
+
+async def answer_of(reader: asyncio.StreamReader) -> bytes:
+    """The body of a good answer, after which the connection stays open."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    assert " 200 " in head.partition("\r\n")[0]
+    return await reader.readexactly(int(head.partition("content-length: ")[2].partition("\r\n")[0]))
 
 
 def refusal(answer: bytes) -> tuple[int, str]:
@@ -143,6 +151,34 @@ async def test_when_connections_run_out_the_slowest_client_goes_first():
         assert refusal(await ended(slow[0][0], 1)) == (503, "overloaded")
         assert not slow[1][0].at_eof()
         for _, writer in slow:
+            writer.close()
+
+
+async def test_when_connections_run_out_the_one_that_was_idle_for_longest_goes():
+    request = b"POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
+    async with serving(connections_max=4) as port:
+        kept = [await opened(port) for _ in range(4)]
+        for number in (1, 0, 2, 3, 1):  # the first is idle for longest in the end
+            reader, writer = kept[number]
+            writer.write(request)
+            assert await answer_of(reader)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            assert (await http.post("/take", content=b"abc")).status_code == 200
+        assert await ended(kept[0][0], 1) == b"", "no answer to what was not asked"
+        for reader, writer in kept[1:]:
+            writer.write(request)
+            assert await answer_of(reader)
+            writer.close()
+
+
+async def test_a_connection_whose_answer_is_not_read_yet_is_not_idle():
+    async with serving(connections_max=2, unread_seconds_max=5) as port:
+        unread = [await opened(port, b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(2)]
+        await asyncio.sleep(0.2)
+        reader, _ = await opened(port)
+        assert refusal(await ended(reader, 1)) == (503, "overloaded")
+        for each, writer in unread:
+            assert await answer_of(each) == LARGE
             writer.close()
 
 

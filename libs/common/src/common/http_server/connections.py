@@ -30,7 +30,10 @@ _closed = telemetry.counter("http_connections_closed_total", "Connections that w
 
 
 class Connections:
-    """The connections of one server that wait for their clients, the longest wait first."""
+    """The connections of one server that wait for their clients, the longest wait first.
+
+    *waiting* are those whose request has not come in whole, *idle* those that a client keeps open between requests.
+    """
 
     def __init__(
         self,
@@ -42,14 +45,17 @@ class Connections:
         self.request_seconds_max = request_seconds_max
         self.unread_seconds_max = unread_seconds_max
         self.waiting: dict[Connection, asyncio.TimerHandle] = {}
+        self.idle: dict[Connection, None] = {}
 
     def make_room(self) -> bool:
-        """Close the connection that has waited for its client for longest; whether there was one."""
-        oldest = next(iter(self.waiting), None)
-        if oldest is None:
-            return False
-        oldest.refuse(Overloaded("too many connections"))
-        return True
+        """Close the connection that has waited for its client for longest, or else been idle; whether there was one."""
+        if (slowest := next(iter(self.waiting), None)) is not None:
+            slowest.refuse(Overloaded("too many connections"))
+            return True
+        if (oldest := next((each for each in self.idle if each.has_sent_all), None)) is not None:
+            oldest.close_idle()
+            return True
+        return False
 
 
 class Connection(HttpToolsProtocol):
@@ -72,6 +78,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         self._stop_unread()
+        self._limits.idle.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -82,14 +89,20 @@ class Connection(HttpToolsProtocol):
             self._wait()
         else:
             self._stop_waiting()
+            self._note_idle()
 
     def on_message_begin(self) -> None:
         self._incoming = True
+        self._limits.idle.pop(self, None)
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
         self._incoming = False
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._note_idle()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -121,6 +134,24 @@ class Connection(HttpToolsProtocol):
         if cycle is not None:  # its endpoint reads a client that has gone
             cycle.disconnected = True
             cycle.message_event.set()
+
+    @property
+    def has_sent_all(self) -> bool:
+        """Whether nothing of an answer waits for the client to read it: closing gives the place back at once."""
+        return self.transport.get_write_buffer_size() == 0
+
+    def close_idle(self) -> None:
+        """Close it between two requests, as its time to be idle would."""
+        self._limits.idle.pop(self, None)
+        _closed.of("idle").inc()
+        self.transport.close()
+
+    def _note_idle(self) -> None:
+        """From now on nobody waits for anything here, if the last request was answered and none is coming in."""
+        if self._incoming or self._refused or self.cycle is None or not self.cycle.response_complete:
+            return
+        if not self.transport.is_closing():
+            self._limits.idle[self] = None
 
     def _request_id(self) -> str:
         sent = next((value for name, value in self.headers or () if name == b"x-request-id"), b"").decode("latin-1")
