@@ -15,7 +15,7 @@ from msgspec import Struct
 from common import seals
 from common.database import Database, Row, Tx, retried
 from common.personal_data import PersonalData, PersonalTable, Retention
-from common.seals import Sealer
+from common.seals import SealBroken, Sealer
 
 BATCH_ROWS: Final = 500
 # Between two batches of the background job, so that those who pay go first.
@@ -28,6 +28,9 @@ select :pass, table_name from unnest(cast(:tables as text[])) as row (table_name
 _LOCK = """
 select cursor, rows_seen, rows_changed, completed_at is not null as completed from table_passes
 where pass = :pass and table_name = :table for update
+"""
+_READ = """
+select table_name, rows_seen, rows_changed, completed_at is not null as completed from table_passes where pass = :pass
 """
 _SAVE = """
 update table_passes set cursor = :cursor, rows_seen = rows_seen + :seen, rows_changed = rows_changed + :changed,
@@ -62,12 +65,25 @@ async def restart_resealing(db: Database, data: PersonalData) -> None:
 
 async def reseal_next(db: Database, data: PersonalData) -> list[Progress]:
     """Seal one batch with the current key, in the first table that has any left; how far all tables have come."""
-    progress: list[Progress] = []
-    has_worked = False
-    for table in _sealed_tables(data):
-        progress.append(await _reseal_batch(db, table, BATCH_ROWS if not has_worked else 0))
-        has_worked = has_worked or not progress[-1].completed
+    tables = _sealed_tables(data)
+    progress = await _resealing_progress(db, tables)
+    for index, table in enumerate(tables):
+        if not progress[index].completed:
+            progress[index] = await _reseal_batch(db, table, BATCH_ROWS)
+            break
     return progress
+
+
+async def _resealing_progress(db: Database, tables: Sequence[PersonalTable]) -> list[Progress]:
+    """How far each of *tables* has come with the current key. Locks nothing: mostly all are completed."""
+    async with db.autocommit() as tx:
+        rows = {row["table_name"]: row for row in await tx.execute(_READ, **{"pass": _resealing(db.sealer)})}
+    return [
+        Progress(table.name, row["rows_seen"], row["rows_changed"], row["completed"])
+        if (row := rows.get(table.name)) is not None
+        else Progress(table.name, 0, 0, False)
+        for table in tables
+    ]
 
 
 async def reseal_all(db: Database, data: PersonalData) -> None:
@@ -100,34 +116,42 @@ async def _reseal_batch(db: Database, table: PersonalTable, rows_max: int) -> Pr
     )
     async with db.begin() as tx:
         before = await lock_pass(tx, _resealing(db.sealer), table.name)
-        if before["completed"] or not rows_max:
+        if before["completed"]:
             return Progress(table.name, before["rows_seen"], before["rows_changed"], before["completed"])
         rows = await tx.execute(read, cursor=before["cursor"])
         outdated = [row for row in rows if _is_outdated(table, row, db.sealer)]
-        if outdated:
-            await tx.execute(_update(table), **_resealed(table, outdated, db.sealer))
-        return await save_pass(tx, _resealing(db.sealer), table.name, before, rows, len(outdated), rows_max)
+        resealed = [values for row in outdated if (values := _resealed(table, row, db.sealer)) is not None]
+        if resealed:
+            columns_of_values = {name: [values[name] for values in resealed] for name in resealed[0]}
+            await tx.execute(_update(table), **columns_of_values)
+        return await save_pass(tx, _resealing(db.sealer), table.name, before, rows, len(resealed), rows_max)
 
 
 def _is_outdated(table: PersonalTable, row: Row, sealer: Sealer) -> bool:
     return any(row[column] and seals.key_of(row[column]) != sealer.key_id for column in table.kinds)
 
 
-def _resealed(table: PersonalTable, rows: Sequence[Row], sealer: Sealer) -> dict[str, list[Any]]:
-    parameters: dict[str, list[Any]] = {"keys": [row[table.key] for row in rows]}
+def _resealed(table: PersonalTable, row: Row, sealer: Sealer) -> dict[str, Any] | None:
+    """The parameters that change *row*, None when one of its values does not open: `key_uses` goes on to show it."""
+    try:
+        return _sealed_anew(table, row, sealer)
+    except SealBroken:
+        key_ids = sorted({key_id for column in table.kinds if (key_id := seals.key_of(row[column] or ""))})
+        logger.bind(table=table.name, row=str(row[table.key]), keys=key_ids).error("a row cannot be sealed anew")
+        return None
+
+
+def _sealed_anew(table: PersonalTable, row: Row, sealer: Sealer) -> dict[str, Any]:
+    """Raises SealBroken."""
+    values: dict[str, Any] = {"keys": row[table.key]}
     for column, kind in table.sealed.items():
-        parameters[column] = [row[column] and sealer.seal(kind, sealer.open(kind, row[column])) for row in rows]
+        values[column] = row[column] and sealer.seal(kind, sealer.open(kind, row[column]))
     for column, kind in table.sealed_bytes.items():
-        parameters[column] = [
-            row[column] and sealer.seal_bytes(kind, sealer.open_bytes(kind, row[column])) for row in rows
-        ]
+        values[column] = row[column] and sealer.seal_bytes(kind, sealer.open_bytes(kind, row[column]))
     for column, index in table.indexes.items():
-        kind, source = table.sealed[index.source], index.source
-        parameters[column] = [
-            sealer.blind_index(kind, index.normalise(sealer.open(kind, row[source]))) if row[source] else None
-            for row in rows
-        ]
-    return parameters
+        kind, text = table.sealed[index.source], row[index.source]
+        values[column] = sealer.blind_index(kind, index.normalise(sealer.open(kind, text))) if text else None
+    return values
 
 
 def _update(table: PersonalTable) -> str:
@@ -197,8 +221,8 @@ async def forget_old(db: Database, data: PersonalData) -> Mapping[str, int]:
     for table in data.tables:
         if table.retention is not None:
             count = 0
-            while (progress := await _forget_batch(db, table, table.retention)).rows_seen:
-                count += progress.rows_changed
+            while batch_count := await _forget_batch(db, table, table.retention):
+                count += batch_count
                 await asyncio.sleep(PAUSE_SECONDS)
             counts[table.name] = count
     if any(counts.values()):
@@ -207,8 +231,8 @@ async def forget_old(db: Database, data: PersonalData) -> Mapping[str, int]:
 
 
 @retried
-async def _forget_batch(db: Database, table: PersonalTable, retention: Retention) -> Progress:
-    """One batch; *rows_seen* of the answer counts this batch alone."""
+async def _forget_batch(db: Database, table: PersonalTable, retention: Retention) -> int:
+    """Forget one batch; of how many rows it was."""
     key, name = table.key, f"forget:{','.join(retention.cleared) or 'row'}"
     read = (
         f"select {key} from {table.name} where {_after_cursor(table)} and {key} < uuid_floor(:before) "
@@ -223,7 +247,7 @@ async def _forget_batch(db: Database, table: PersonalTable, retention: Retention
             keys = [row[key] for row in rows]
             await tx.execute(f"{change} where {key} = any(cast(:keys as {table.key_type}[]))", keys=keys)
         await save_pass(tx, name, table.name, before, rows, len(rows), BATCH_ROWS)
-    return Progress(table.name, len(rows), len(rows), not rows)
+    return len(rows)
 
 
 # ── The row of a pass ────────────────────────────────────────────────────────────────────────────────────────────
