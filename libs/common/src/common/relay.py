@@ -214,15 +214,16 @@ class Relay:
                 where = f"{row.exchange} as {row.routing_key}"
                 logger.error("the broker refuses {} to {}: {}", row.type, where, answers[row.envelope_id])
             # Once for each row, and not of an alert that is refused itself.
-            await outbox.append(tx, [self._alert(row, answers) for row in rows if row.type != _ALERT][:1])
+            alerts = [self._alert(row, len(rows), answers[row.envelope_id]) for row in rows if row.type != _ALERT]
+            await outbox.append(tx, alerts[:1])
 
-    def _alert(self, row: Row, answers: Mapping[UUID, str]) -> AdminAlertRaised:
+    def _alert(self, row: Row, count: int, answer: str) -> AdminAlertRaised:
         return alert(
             "publish_refused",
-            f"the broker closes the channel for {len(answers)} announcements, {row.type} among them",
+            f"the broker closes the channel for {count} announcements, {row.type} among them",
             service=self._db.service,
             at=self._db.clock.now(),
-            fields={"exchange": row.exchange, "routingKey": row.routing_key, "answer": answers[row.envelope_id][:200]},
+            fields={"exchange": row.exchange, "routingKey": row.routing_key, "answer": answer[:200]},
         )
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:

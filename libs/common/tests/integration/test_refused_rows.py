@@ -132,6 +132,18 @@ async def test_right_after_its_commit_it_is_parked_as_well(db: Database, broker_
         await until(parked)
 
 
+async def test_an_alert_counts_the_rows_that_are_refused_for_the_first_time(db: Database, broker_url: str) -> None:
+    first, second = (row("payment.exchange", "wallet.credited") for _ in range(2))
+    await _insert(db, first, second)
+    async with publisher(broker_url) as publishing:
+        relay = Relay(db, publishing)
+        for rows in ([first], [first, second]):
+            relay.announce(rows)
+            await relay.drain()
+    alerts = [alert.summary for _, alert in await published(db, "email.admin.alert")]  # type: ignore[attr-defined]
+    assert [" for 1 announcements" in summary for summary in alerts] == [True, True]
+
+
 async def test_an_old_row_of_the_default_exchange_goes_by_the_requeue_exchange(
     db: Database, broker_url: str, broker_admin_url: str
 ) -> None:
