@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+# What decoding foreign JSON may raise: UnicodeDecodeError and Decimal's errors are among them.
+UNREADABLE: Final = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 
 # A pair of escaped surrogates, which is one character, or half of one.
 _SURROGATES = re.compile(

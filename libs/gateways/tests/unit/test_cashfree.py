@@ -408,3 +408,25 @@ def test_reasons_come_from_the_catalogue() -> None:
         reasons.reason_of("zzz"),
     } <= FAILURE_REASONS
     assert reasons.reason_of("", "OTP_EXPIRED") == "authentication_failed"
+
+
+@pytest.mark.parametrize("half", [b"\xff", b"caf\xe9", b"\\ud800"], ids=repr)
+def test_half_a_character_in_a_text_that_is_merely_shown_hides_no_payment(half: bytes) -> None:
+    """Neither in the list of attempts nor in a webhook, whose data are read in two steps."""
+    payment = (
+        b'{"cf_payment_id":"7","payment_status":"SUCCESS","payment_amount":500,"payment_currency":"INR",'
+        b'"bank_reference":"' + half + b'"}'
+    )
+    [listed] = attempts.parse_get_payments("ord_1", 200, b"[" + payment + b"]")  # type: ignore[misc]
+    body = (
+        b'{"type":"PAYMENT_SUCCESS_WEBHOOK","data":{"order":{"order_id":"ord_1","order_amount":500,'
+        b'"order_currency":"INR"},"payment":' + payment + b"}}"
+    )
+    claimed = webhooks.parse_webhook(body)
+    assert isinstance(claimed, PaymentWebhook)
+    for attempt in (listed, claimed.attempt):
+        assert (attempt.status, attempt.amount, attempt.bank_reference) == (AttemptStatus.SUCCESS, Money(50_000), "")
+    summary = webhooks.summarise_webhook(body)
+    assert (summary.order_id, summary.gateway_payment_id) == ("ord_1", "7")
+    unnamed = attempts.parse_get_payments("ord_1", 200, b'[{"cf_payment_id":"7","payment_status":{"' + half + b'":1}}]')
+    assert unnamed == [PaymentAttempt("ord_1", "7", AttemptStatus.UNKNOWN)]

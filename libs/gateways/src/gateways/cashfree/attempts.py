@@ -12,11 +12,11 @@ from common.texts import printable
 from common.times import parse_time
 from gateways import AttemptStatus, PaymentAttempt, PaymentMethod, Unknown
 from gateways.cashfree.amounts import parse_rupees
-from gateways.cashfree.orders import unanswered
+from gateways.cashfree.orders import ID_CHARACTERS_MAX, unanswered
 from gateways.cashfree.reasons import reason_of
 from gateways.client import HttpRequest
 from gateways.json_duplicates import has_duplicate_keys
-from gateways.json_repair import repairing
+from gateways.json_repair import UNREADABLE, repairing
 
 
 class Payment(msgspec.Struct):
@@ -49,17 +49,14 @@ class _Identified(msgspec.Struct):
     order_id: Any = None
 
 
-ID_CHARACTERS_MAX: Final = 128
 _GROUP_CHARACTERS_MAX: Final = 32
 _REFERENCE_CHARACTERS_MAX: Final = 64
 _CODE_CHARACTERS_MAX: Final = 200
 
 _decode_list = repairing(msgspec.json.Decoder(list[msgspec.Raw]).decode)
-_decode_payment = msgspec.json.Decoder(Payment).decode
-_decode_identified = msgspec.json.Decoder(_Identified).decode
-
-# What decoding foreign JSON may raise: UnicodeDecodeError and Decimal's errors are among them.
-UNREADABLE: Final = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
+# Entries are not looked into before: a half character in one is met here.
+_decode_payment = repairing(msgspec.json.Decoder(Payment).decode)
+_decode_identified = repairing(msgspec.json.Decoder(_Identified).decode)
 
 _DECISIVE = (b'"cf_payment_id"', b'"payment_status"', b'"payment_amount"', b'"payment_currency"', b'"is_captured"')
 

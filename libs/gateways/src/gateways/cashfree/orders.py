@@ -18,12 +18,12 @@ from gateways import OrderMissing, OrderRefused, OrderRequest, OrderSnapshot, Or
 from gateways.cashfree.amounts import parse_rupees
 from gateways.client import HttpRequest
 from gateways.json_duplicates import has_duplicate_keys
-from gateways.json_repair import repairing
+from gateways.json_repair import UNREADABLE, repairing
 
 # The order tag that carries our payment id.
 TAG = "payment_id"
 NOTE_LENGTH_MIN, NOTE_LENGTH_MAX = 3, 200
-_ID_CHARACTERS_MAX, _SESSION_CHARACTERS_MAX, _CODE_CHARACTERS_MAX = 128, 1024, 80
+ID_CHARACTERS_MAX, _SESSION_CHARACTERS_MAX, _CODE_CHARACTERS_MAX = 128, 1024, 80
 
 
 class ReadInstead(msgspec.Struct, frozen=True):
@@ -187,23 +187,23 @@ def _order(order_id: str, body: bytes) -> OrderSnapshot | Unknown:
         if has_duplicate_keys(body, _DECISIVE, 1):
             return Unknown("ambiguous")
         amount = parse_rupees(order.order_amount, order.order_currency)
-    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+    except UNREADABLE:
         return Unknown("unreadable")
     tag = order.order_tags.get(TAG) if isinstance(order.order_tags, dict) else None
     return OrderSnapshot(
         order_id,
-        printable(order.cf_order_id, _ID_CHARACTERS_MAX),
+        printable(order.cf_order_id, ID_CHARACTERS_MAX),
         status,
         amount,
         printable(order.payment_session_id, _SESSION_CHARACTERS_MAX),
-        printable(tag, _ID_CHARACTERS_MAX) if isinstance(tag, str) else "",
+        printable(tag, ID_CHARACTERS_MAX) if isinstance(tag, str) else "",
     )
 
 
 def _error(body: bytes) -> _Error | None:
     try:
         return _decode_error(body)
-    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -24,8 +24,9 @@ from gateways import (
     WebhookSignature,
     WebhookSummary,
 )
-from gateways.cashfree.attempts import ID_CHARACTERS_MAX, UNREADABLE, Payment, attempt_of
-from gateways.json_repair import repairing
+from gateways.cashfree.attempts import Payment, attempt_of
+from gateways.cashfree.orders import ID_CHARACTERS_MAX
+from gateways.json_repair import UNREADABLE, repairing
 from gateways.verification import WebhookTimestampInvalid
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -117,7 +118,8 @@ class _Data(msgspec.Struct):
 
 
 _decode_envelope = repairing(msgspec.json.Decoder(_Envelope).decode)
-_decode_data = msgspec.json.Decoder(_Data | None).decode
+# The envelope's decoder does not look into the data: a half character in it is met here.
+_decode_data = repairing(msgspec.json.Decoder(_Data | None).decode)
 _decode_text = msgspec.json.Decoder(str).decode
 
 
@@ -132,7 +134,7 @@ def summarise_webhook(body: bytes) -> WebhookSummary:
         return WebhookSummary()
     event_time = _event_time(envelope.event_time)
     try:
-        data = _decode_data(envelope.data) or _Data()
+        data = _decode_data(bytes(envelope.data)) or _Data()
     except UNREADABLE:
         # The type is known, the rest is of a shape that we have not met: the body's hash alone identifies it.
         return WebhookSummary(type_, event_time, is_test=type_ == _TEST_TYPE)
@@ -145,7 +147,7 @@ def parse_webhook(body: bytes) -> WebhookContent:
         envelope = _decode_envelope(body)
         if envelope.type not in _PAYMENT_TYPES:
             return IgnoredWebhook("unsupported_type" if envelope.type else "no_type")
-        data = _decode_data(envelope.data)
+        data = _decode_data(bytes(envelope.data))
         if data is None or data.order is None or data.order.order_id is None or data.payment is None:
             return MalformedWebhook("incomplete")
         order, payment = data.order, data.payment
