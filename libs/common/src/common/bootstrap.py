@@ -133,19 +133,19 @@ async def broker(
     """Make the vhost, and a user for each name in *passwords* with the rights that the contract gives it."""
     async with management(management_url) as api:
         await api.put(f"/api/vhosts/{quote(vhost, safe='')}", json={})
+        tier_names = await tiers(api, vhost, retry_schedule_ms)
         for user, password in sorted(passwords.items()):
             await api.put(f"/api/users/{quote(user, safe='')}", json={"password": password, "tags": ""})
-            await grant(api, vhost, user, retry_schedule_ms)
+            await grant(api, vhost, user, tier_names)
 
 
-async def grant(api: aiohttp.ClientSession, vhost: str, user: str, retry_schedule_ms: Sequence[int]) -> None:
-    """Give *user*, who exists, its rights in *vhost*."""
+async def grant(api: aiohttp.ClientSession, vhost: str, user: str, tier_names: Collection[str]) -> None:
+    """Give *user*, who exists, its rights in *vhost*, whose `tiers` are *tier_names*."""
     place, name = quote(vhost, safe=""), quote(user, safe="")
-    known = await tiers(api, vhost, retry_schedule_ms)
     # Keys before exchanges: an exchange that may be written and has no row would take every key.
-    for exchange, patterns in topic_rights(user, known).items():
+    for exchange, patterns in topic_rights(user, tier_names).items():
         await api.put(f"/api/topic-permissions/{place}/{name}", json={"exchange": exchange, **patterns})
-    await api.put(f"/api/permissions/{place}/{name}", json=rights(user, known))
+    await api.put(f"/api/permissions/{place}/{name}", json=rights(user, tier_names))
 
 
 async def tiers(api: aiohttp.ClientSession, vhost: str, retry_schedule_ms: Sequence[int]) -> list[str]:
