@@ -11,12 +11,13 @@ from msgspec.structs import astuple, replace
 
 from common import ids
 from common.database import Database, connect, retried, sqlstate
+from common.seals import is_sealed
 from ledger import use_cases, wire
 from ledger.domain import chart
 from ledger.domain.audit import AuditFilter
 from ledger.domain.chart import CHART, AccountBalance
 from ledger.domain.journals import FinancialEvent
-from ledger.store import queries, snapshots
+from ledger.store import audit_origins, commands, queries, snapshots
 
 from ..builders import Events
 
@@ -309,3 +310,27 @@ async def test_audit_is_kept_once_with_all_it_says(db: Database, events: Events)
     assert kept[0] == expected
     assert [record.actor_id for record in by_actor] == ["usr_1"]
     assert [record.actor_id for record in either] == ["service:payment"]
+
+
+async def test_an_origin_that_only_begins_like_a_sealed_one_is_sealed_with_the_old_rows(
+    db: Database, events: Events
+) -> None:
+    """A client chooses its user agent."""
+    old = wire.audit_recorded(events.audited(ip="", user_agent="s1.0 (X11)"))
+    async with db.begin() as tx:
+        await commands.add_audit(tx, [old])  # as before addresses were sealed
+    await audit_origins.seal_old(db)
+    async with db.begin() as tx:
+        [stored] = (await tx.execute("select user_agent from audit_logs")).scalars()
+        [record] = await queries.audit_records(tx, AuditFilter(10))
+    assert is_sealed(stored)
+    assert record.user_agent == "s1.0 (X11)"
+
+
+async def test_an_origin_that_only_begins_like_a_sealed_one_is_shown(db: Database, events: Events) -> None:
+    """Of an actor without a key, whose row is from before sealing."""
+    old = wire.audit_recorded(events.audited(ip="", user_agent="s1.0 (X11)"))
+    async with db.begin() as tx:
+        await commands.add_audit(tx, [old])
+        [record] = await queries.audit_records(tx, AuditFilter(10))
+    assert record.user_agent == "s1.0 (X11)"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from common.database import Database, Tx
-from common.seals import IP, KEY_BYTES, USER_AGENT, Sealer
+from common.seals import IP, KEY_BYTES, USER_AGENT, Sealer, is_sealed
 from common.table_passes import BATCH_ROWS, lock_pass, save_pass
 from ledger.domain.audit import AuditRecord
 
@@ -86,7 +86,7 @@ async def _seal_batch(db: Database) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    return bool(text) and not text.startswith("s1.")
+    return bool(text) and not is_sealed(text)
 
 
 async def _keys(tx: Tx, subjects: Collection[str]) -> dict[str, Sealer | None]:
@@ -113,7 +113,7 @@ def _sealed(record: AuditRecord, own: Sealer | None, fleet: Sealer) -> AuditReco
 
 def _opened(record: AuditRecord, own: Sealer | None) -> AuditRecord:
     if own is None:
-        plain = {name: "" for name in ("ip_address", "user_agent") if getattr(record, name).startswith("s1.")}
+        plain = {name: "" for name in ("ip_address", "user_agent") if is_sealed(getattr(record, name))}
         return replace(record, **plain) if plain else record
     return replace(
         record,
