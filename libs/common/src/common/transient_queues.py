@@ -6,11 +6,10 @@ from typing import Any
 
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import FieldTable
-from google.protobuf.message import DecodeError
 from loguru import logger
 
+from common import messages
 from common.envelopes import Delivery
-from common.errors import DomainError
 from common.metrics import QueueMetrics
 from common.subscriptions import TransientSubscription
 from common.topology import Transient
@@ -50,8 +49,8 @@ class TransientHandler:
                 continue
             for body in delivery.bodies:
                 try:
-                    event = subscription.decode(subscription.message.FromString(body))
-                except (DecodeError, DomainError) as error:
+                    event = subscription.decode(messages.parse(subscription.message, body))
+                except Exception as error:  # noqa: BLE001 - one bad event must not end the consumer, and the process
                     self._unreadable(delivery, type(error).__name__)
                 else:
                     events.setdefault(delivery.type, []).append(event)

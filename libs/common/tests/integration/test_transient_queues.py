@@ -34,6 +34,8 @@ class Replica:
 
     @staticmethod
     def decode(message: AccessRevoked) -> str:
+        if message.user_id == "usr_odd":
+            raise ValueError("of a shape that the decoder was not written for")
         return message.user_id
 
     async def handle(self, users: list[str]) -> None:
@@ -108,8 +110,9 @@ async def test_a_bug_or_an_unreadable_message_does_not_end_it(
             exchange = await (await admin.channel()).get_exchange(EVENT.exchange, ensure=False)
             await exchange.publish(aio_pika.Message(b"\xff no envelope"), EVENT.key)
         await revoke(broker_admin_url, "usr_bug")
-        await revoke(broker_admin_url, "usr_1")
-        await until(lambda: _true(replica.heard == ["usr_bug", "usr_1"]))
+        await revoke(broker_admin_url, "usr_odd", "usr_\0", "usr_1")
+        await revoke(broker_admin_url, "usr_2")
+        await until(lambda: _true(replica.heard == ["usr_bug", "usr_1", "usr_2"]))
 
 
 async def test_a_queue_is_gone_with_its_replica(broker_admin_url: str, broker_url_of: BrokerUrlOf) -> None:
