@@ -11,7 +11,7 @@ from pamqp.commands import Basic
 from commdesk.common.v1.common_pb2 import Envelope
 from common import context, ids, messages
 from common.clock import SYSTEM_CLOCK, Clock
-from common.events import from_micros, micros
+from common.events import bounded_micros, micros
 from common.texts import printable
 from common.times import TimeOutOfRange
 
@@ -123,7 +123,6 @@ def _number(value: object) -> int:
 def _time(value: object) -> int:
     """A time of a header in microseconds, 0 for what is none."""
     try:
-        from_micros(value if isinstance(value, int) else 0)
+        return bounded_micros(int(value)) if isinstance(value, int) else 0
     except TimeOutOfRange:
         return 0
-    return int(value) if isinstance(value, int) else 0

@@ -34,14 +34,13 @@ from common.idempotency import (
     IdempotencyKeyInvalid,
     IdempotencyKeyReused,
 )
+from common.openapi_documents import Json
 from common.pages import CursorInvalid
 from common.tokens import RevocationsUnknown, TokenExpired, TokenInvalid, TokenMissing, TokenRevoked
 
 VERSION: Final = "1"
 _REFERENCE = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
-
-Json = dict[str, Any]
 
 # What every endpoint may answer whatever is asked of it: a header that is repeated, a parameter that nobody knows, what
 # is no HTTP; a body that is too large or too slow, wanted or not; and what the edge says when it gets no answer.
