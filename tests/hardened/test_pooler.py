@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import pytest
 
-from common import bootstrap, ids
+from common import bootstrap, ids, seals
 from common.database import Database, connect
 from ops import pgbouncer
 
@@ -64,7 +64,9 @@ def free_port_of_pooler() -> int:
 
 @pytest.fixture
 async def pooled(pooler_url: str) -> AsyncIterator[Database]:
-    async with connect(pooler_url, service="payment", pool_size=16, pooler=True, least_rights=True) as database:
+    async with connect(
+        pooler_url, service="payment", sealer=seals.generated(), pool_size=16, pooler=True, least_rights=True
+    ) as database:
         yield database
 
 
@@ -102,7 +104,7 @@ async def test_work_is_right_while_sessions_are_shared(pooled: Database, superus
 
 async def test_without_the_setting_it_fails(pooler_url: str) -> None:
     """What the setting is for: prepared statements that stay in a session."""
-    async with connect(pooler_url, service="payment", pool_size=16, pooler=False) as db:
+    async with connect(pooler_url, service="payment", sealer=seals.generated(), pool_size=16, pooler=False) as db:
         results = await asyncio.gather(*(mixed(db, number) for number in range(AT_ONCE)), return_exceptions=True)
     assert any(isinstance(result, asyncpg.PostgresError) for result in results)
 

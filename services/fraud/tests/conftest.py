@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from commdesk.common.v1.common_pb2 import Error
 from commdesk.identity.v1 import identity_pb2, identity_pb2_grpc
-from common import ids
+from common import ids, seals
 from common.clock import FakeClock
 from common.database import Database, connect
 from common.money import Money
@@ -85,7 +85,7 @@ def in_flight() -> InFlightRequests:
 @pytest_asyncio.fixture
 async def owner_db(owner_url: str, service_name: str) -> AsyncIterator[Database]:
     """The test's database with the rights of the migrations."""
-    async with connect(owner_url, service=service_name) as database:
+    async with connect(owner_url, service=service_name, sealer=seals.generated()) as database:
         yield database
 
 

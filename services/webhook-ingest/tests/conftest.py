@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 import pytest_asyncio
 
-from common import ids
+from common import ids, seals
 from common.clock import FakeClock
 from common.database import Database, connect
 from common.runtime import Resources, Service
@@ -74,7 +74,7 @@ def webhook(signed: Headers, clock: FakeClock) -> Callable[..., Webhook]:
 @pytest_asyncio.fixture
 async def owner_db(owner_url: str, service_name: str) -> AsyncIterator[Database]:
     """The test's database with the rights of the migrations."""
-    async with connect(owner_url, service=service_name) as database:
+    async with connect(owner_url, service=service_name, sealer=seals.generated()) as database:
         yield database
 
 

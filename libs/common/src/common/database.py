@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 
 import asyncpg
 
-from common import seals
 from common.clock import SYSTEM_CLOCK, Clock
 from common.database_urls import connect_arguments
 from common.errors import Unavailable
@@ -289,7 +288,7 @@ async def connect(
     url: str,
     *,
     service: str,
-    sealer: Sealer | None = None,
+    sealer: Sealer,
     pool_size: int = 4,
     pooler: bool = False,
     least_rights: bool = False,
@@ -302,8 +301,7 @@ async def connect(
 
     *url* is `postgresql://…` as common.database_urls reads it. *pooler*: it leads to a transaction pooler such as
     Neon's or PgBouncer, which hands each transaction to another session. *least_rights* has every connection refused
-    with RoleTooPowerful whose role could get past what the schema forbids it. Without a *sealer* sealed values stay
-    closed: tools that only count need no keys.
+    with RoleTooPowerful whose role could get past what the schema forbids it.
     """
     options: dict[str, Any] = {"timeout": 5, **connect_arguments(url)}
     pool = await asyncpg.create_pool(
@@ -323,8 +321,7 @@ async def connect(
         server_settings={"application_name": service},
     )
     try:
-        engine, sealer = Engine(pool), sealer or seals.generated()
-        yield Database(engine, service, sealer=sealer, clock=clock, random=random, guards=guards)
+        yield Database(Engine(pool), service, sealer=sealer, clock=clock, random=random, guards=guards)
     finally:
         await _closed(pool)
 

@@ -12,7 +12,7 @@ from aiormq.exceptions import PublishError
 from pamqp.commands import Basic
 
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
-from common import guards, ids, outbox
+from common import guards, ids, outbox, seals
 from common.broker import Publisher, Receipt
 from common.clock import SYSTEM_CLOCK
 from common.consuming import Consumer
@@ -56,7 +56,7 @@ async def both(database_url: str, guard: Guard, steps: Any) -> tuple[Any, Any]:
     """What *steps(db)* returns with the guard and without it."""
     outcomes = []
     for in_place in (Guards.all(), Guards.all().without(guard)):
-        async with connect(database_url, service="payment", guards=in_place) as db:
+        async with connect(database_url, service="payment", sealer=seals.generated(), guards=in_place) as db:
             outcomes.append(await steps(db))
     return outcomes[0], outcomes[1]
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from common import ids
+from common import ids, seals
 from common.database import Connection, Database, RoleTooPowerful, Tx, connect
 
 INTENT = "insert into intents (intent_id, kind, payload, attempts, due_at) values (:id, :kind, '', 0, now())"
@@ -101,9 +101,12 @@ async def test_a_role_that_gets_past_its_grants_is_refused(
 ) -> None:
     """A superuser and the schema's owner; the service's own role works."""
     for too_powerful in (superuser_url, owner_url):
-        async with connect(too_powerful, service=service_name, least_rights=True) as db:
+        async with connect(too_powerful, service=service_name, sealer=seals.generated(), least_rights=True) as db:
             with pytest.raises(RoleTooPowerful):
                 async with db.begin() as tx:
                     await tx.execute("select 1")
-    async with connect(database_url, service=service_name, least_rights=True) as db, db.begin() as tx:
+    async with (
+        connect(database_url, service=service_name, sealer=seals.generated(), least_rights=True) as db,
+        db.begin() as tx,
+    ):
         assert len(await tx.execute("select 1 as one")) == 1

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from common import seals
 from common.database import connect
 from fraud.domain.subjects import Dimension, key_of
 
@@ -16,7 +17,7 @@ return cast(encode(substring(sha256(convert_to(dimension || '|' || merchant_id |
 
 
 async def test_lists_of_before_count_on(owner_url: str) -> None:
-    async with connect(owner_url, service="fraud") as db, db.begin() as tx:
+    async with connect(owner_url, service="fraud", sealer=seals.generated()) as db, db.begin() as tx:
         await tx.execute(OLD_KEY)
         await tx.execute(
             """insert into subject_lists (verdict, dimension, merchant_id, value, reason, actor)

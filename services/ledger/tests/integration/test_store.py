@@ -9,7 +9,7 @@ import pytest
 from asyncpg import PostgresError
 from msgspec.structs import astuple, replace
 
-from common import ids
+from common import ids, seals
 from common.database import Database, connect, retried, sqlstate
 from common.seals import is_sealed
 from ledger import use_cases, wire
@@ -215,7 +215,7 @@ async def test_snapshots_are_exact_while_others_post(database_url: str, db: Data
             await asyncio.sleep(0.005)
         return taken
 
-    async with connect(database_url, service="ledger", pool_size=6) as posters:
+    async with connect(database_url, service="ledger", sealer=seals.generated(), pool_size=6) as posters:
         cutting = asyncio.create_task(cutter())
         await asyncio.gather(*(poster(posters, number) for number in range(6)))
         done.set()

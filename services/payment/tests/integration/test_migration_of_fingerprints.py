@@ -5,7 +5,7 @@ from importlib import import_module
 
 import msgspec
 
-from common import idempotency, ids
+from common import idempotency, ids, seals
 from common.database import connect
 
 MIGRATION = import_module("payment.migrations.0007_fingerprints")
@@ -15,7 +15,7 @@ async def test_keys_of_before_answer_their_askers(owner_url: str) -> None:
     request = {"amount": 1_000, "name": "Zoë"}
     old = hashlib.sha256(msgspec.json.encode(request, order="deterministic")).digest()
     askers = [("mer_1", "usr_1"), ("mer_1", "acct:ü"), ("mer|1", "usr_1")]
-    async with connect(owner_url, service="payment") as db, db.begin() as tx:
+    async with connect(owner_url, service="payment", sealer=seals.generated()) as db, db.begin() as tx:
         for merchant_id, user_id in askers:
             await tx.execute(
                 """insert into idempotency_keys

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from asyncpg import IntegrityConstraintViolationError, PostgresError
 
+from common import seals
 from common.clock import FakeClock
 from common.database import Database, connect, sqlstate
 from common.testing import published
@@ -155,7 +156,7 @@ async def test_twenty_parallel_debits_over_two_pools_spend_every_credit_once(
     db: Database, database_url: str, clock: FakeClock
 ) -> None:
     await granted(db, clock, make.grant(paid=1000, bonus=0))
-    async with connect(database_url, service="wallet") as other:
+    async with connect(database_url, service="wallet", sealer=seals.generated()) as other:
         results = await asyncio.gather(
             *(use_cases.consume_credits(pool, clock, [make.consumption(100)]) for pool in (db, other) * 10)
         )
@@ -167,7 +168,7 @@ async def test_twenty_parallel_debits_over_two_pools_spend_every_credit_once(
 
 async def test_one_key_at_once_from_everywhere_spends_once(db: Database, database_url: str, clock: FakeClock) -> None:
     await granted(db, clock, make.grant())
-    async with connect(database_url, service="wallet") as other:
+    async with connect(database_url, service="wallet", sealer=seals.generated()) as other:
         results = await asyncio.gather(
             *(use_cases.consume_credits(pool, clock, [make.consumption(100, "k")]) for pool in (db, other) * 5)
         )
@@ -198,7 +199,7 @@ async def test_one_grant_at_once_from_everywhere_opens_one_wallet_and_grants_onc
     db: Database, database_url: str, clock: FakeClock
 ) -> None:
     bought = make.grant()
-    async with connect(database_url, service="wallet") as other:
+    async with connect(database_url, service="wallet", sealer=seals.generated()) as other:
         results = await asyncio.gather(*(granted(pool, clock, bought) for pool in (db, other) * 5))
     assert len({result.id for [result] in results}) == 1
     assert await available(db, bought.owner) == [5500]
@@ -217,7 +218,7 @@ async def test_opposite_orders_and_new_wallets_do_not_deadlock(
                 tx, clock, [make.grant(each) for each in shuffled] + [make.consumption(3, of=each) for each in shuffled]
             )
 
-    async with connect(database_url, service="wallet") as other:
+    async with connect(database_url, service="wallet", sealer=seals.generated()) as other:
         await asyncio.gather(*(batch(pool, seed) for seed, pool in enumerate((db, other) * 8)))
     assert await available(db, *owners) == [16 * 5497] * 12
     assert not await violations(db)
