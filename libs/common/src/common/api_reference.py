@@ -69,9 +69,9 @@ def errors() -> list[Entry]:
 
 
 def _modules(package: str) -> Iterator[str]:
-    for found in walk_packages(import_module(package).__path__, f"{package}."):
-        if not _NOT_IMPORTED & {*found.name.split(".")}:
-            yield found.name
+    for module in walk_packages(import_module(package).__path__, f"{package}."):
+        if not _NOT_IMPORTED & {*module.name.split(".")}:
+            yield module.name
 
 
 def errors_page(entries: list[Entry]) -> str:

@@ -23,7 +23,7 @@ import msgspec
 from common.database_urls import connect_arguments, database_url, is_pooler
 from common.services import OWNER, SCHEMAS
 from common.settings import RETRY_SCHEDULE_MS
-from common.topology import MIGRATOR, delay_ms, retry_queues, rights, topic_rights, users
+from common.topology import MIGRATOR, is_retry_tier, retry_queues, rights, topic_rights, users
 
 # A role's share of the fleet's connection budget: its replicas' pools during a rolling update.
 CONNECTIONS_MAX = 24
@@ -151,7 +151,7 @@ async def grant(api: aiohttp.ClientSession, vhost: str, user: str, tier_names: C
 async def tiers(api: aiohttp.ClientSession, vhost: str, retry_schedule_ms: Sequence[int]) -> list[str]:
     """The retry tiers of the schedule, and those of earlier ones, for which something may still lie in an outbox."""
     declared = await (await api.get(f"/api/exchanges/{quote(vhost, safe='')}")).json()
-    earlier = {each["name"] for each in declared if each["type"] == "topic" and delay_ms(each["name"]) is not None}
+    earlier = {each["name"] for each in declared if each["type"] == "topic" and is_retry_tier(each["name"])}
     return sorted(earlier.union(*map(retry_queues, retry_schedule_ms)))
 
 

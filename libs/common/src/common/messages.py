@@ -39,10 +39,10 @@ def field_with_nul(message: Message, path: str = "") -> str | None:
                 return name
         elif descriptor.is_repeated:
             for index, each in enumerate(value):
-                if (found := _holds_nul(each, f"{name}[{index}].")) is not None:
-                    return found or f"{name}[{index}]"
-        elif (found := _holds_nul(value, f"{name}.")) is not None:
-            return found or name
+                if (field := _holds_nul(each, f"{name}[{index}].")) is not None:
+                    return field or f"{name}[{index}]"
+        elif (field := _holds_nul(value, f"{name}.")) is not None:
+            return field or name
     return None
 
 

@@ -357,20 +357,20 @@ def _camel(name: str) -> str:
 
 def _schemas(routes: Iterable[Route[Any]]) -> tuple[dict[str, Json], dict[Any, Json]]:
     """The components, and the schema of each type that a row names; one call tells equal names apart."""
-    asked: dict[Any, None] = {}
+    requested: dict[Any, None] = {}
     answered: dict[Any, None] = {}
     queried: set[Any] = set()
     for route in routes:
-        asked |= {each: None for each in (route.body, route.query) if each not in (None, bytes)}
+        requested |= {each: None for each in (route.body, route.query) if each not in (None, bytes)}
         queried |= {route.query} - {None}
         if route.answer is not bytes:
             answered[route.answer] = None
-    types = [*dict.fromkeys([*asked, *answered])]
+    types = [*dict.fromkeys([*requested, *answered])]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     schema_of: dict[Any, Json] = dict(zip(types, schemas, strict=True))
     for each in types:
         _complete(inspect.type_info(each), schema_of[each], components, each in answered, set())
-    if both := _names(schema_of, components, asked) & _names(schema_of, components, answered):
+    if both := _names(schema_of, components, requested) & _names(schema_of, components, answered):
         raise ValueError(f"{', '.join(sorted(both))}: what is sent and what is answered need types of their own")
     schema_of[bytes] = {"description": "Any bytes; their signature is verified as they are."}
     for query in queried:

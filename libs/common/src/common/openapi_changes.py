@@ -65,11 +65,11 @@ def _parameters(where: str, was: Json, now: Json, old: Json, new: Json) -> Itera
     for place, name in before.keys() - after.keys():
         yield f"{where}: the {place} parameter {name} is gone"
     for (place, name), parameter in after.items():
-        known = before.get((place, name))
-        if parameter.get("required") and not (known and known.get("required")):
+        earlier = before.get((place, name))
+        if parameter.get("required") and not (earlier and earlier.get("required")):
             yield f"{where}: the {place} parameter {name} became required"
-        if known:
-            for problem in _not_covered(parameter["schema"], known["schema"], new, old, ""):
+        if earlier:
+            for problem in _not_covered(parameter["schema"], earlier["schema"], new, old, ""):
                 yield f"{where}: the {place} parameter {name} {problem}"
 
 

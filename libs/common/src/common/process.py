@@ -175,12 +175,10 @@ class Process:
                     events_max=max(subscription.events_max for subscription in subscriptions),
                 )
             )
-        revocations = {revocation_feed.QUEUE: [self._revocation_feed.subscription]}
-        for name, listeners in (self._service.transient_queues() | revocations).items():
-            transient = CONTRACT.transient(name)
-            memory = TransientHandler(self._name, transient, listeners)
-            admitted = admission.of_transient(transient, self._name, verifies_user=verifies)
-            consumers.append(consumer(name, genuine(admitted, memory.work), declare=memory.declare))
+        transient = CONTRACT.transient(revocation_feed.QUEUE)
+        memory = TransientHandler(self._name, transient, [self._revocation_feed.subscription])
+        admitted = admission.of_transient(transient, self._name, verifies_user=verifies)
+        consumers.append(consumer(transient.name, genuine(admitted, memory.work), declare=memory.declare))
         for owned in CONTRACT.queues_of(self._name):
             keep = partial(
                 dead_letters.keep, self._db, owned.name, subscriptions=self._service.queues().get(owned.name, ())

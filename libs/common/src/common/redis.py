@@ -75,8 +75,8 @@ class BestEffortCache:
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """The values of *keys* in one round trip, for callers who have them together."""
-        found = await self._read(list(keys)) if keys else ()
-        return [self._sealer.open_cached(_place(key, b""), value) for key, value in zip(keys, found, strict=True)]
+        values = await self._read(list(keys)) if keys else ()
+        return [self._sealer.open_cached(_place(key, b""), value) for key, value in zip(keys, values, strict=True)]
 
     def set(self, key: str, value: bytes, content: bytes = b"") -> None:
         """Store *value*, which is not empty, soon; the caller does not wait for it."""

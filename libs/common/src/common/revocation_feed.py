@@ -24,6 +24,7 @@ TIMEOUT_SECONDS = 1.0
 # Each poll reads this much again, because transactions commit in another order than they began.
 OVERLAP_MICROS = 30_000_000
 PAGE_SIZE = 1_000
+# Of one poll: its end must come. The next poll goes on where this one stopped.
 PAGES_MAX = 1_000
 
 
@@ -49,19 +50,23 @@ class RevocationFeed:
         """Poll once; whether every page was read."""
         as_of = time.monotonic()
         try:
-            life_seconds, now_micros = await self._read_pages()
+            pages = await self._read_pages()
         except grpc.aio.AioRpcError as error:
             if not self._fails:
                 logger.warning("revocations cannot be read: {}", error.code().name)
             self._fails = True
             return False
         self._fails = False
+        if pages is None:
+            logger.warning("more revocations than {} pages", PAGES_MAX)
+            return False
+        life_seconds, now_micros = pages
         self._since_micros = now_micros - OVERLAP_MICROS
         self._revocations.confirm(as_of, life_seconds)
         return True
 
-    async def _read_pages(self) -> tuple[int, int]:
-        """The life of access tokens in seconds, and identity's time at the first page."""
+    async def _read_pages(self) -> tuple[int, int] | None:
+        """The life of access tokens in seconds, and identity's time at the first page; None when pages are left."""
         request = pb.ListRevocationsRequest(since_unix_micros=self._since_micros, limit=PAGE_SIZE)
         now_micros = 0
         for _ in range(PAGES_MAX):
@@ -72,9 +77,11 @@ class RevocationFeed:
                 for each in page.revocations
             )
             if len(page.revocations) < PAGE_SIZE:
-                break
-            request.after_id = page.revocations[-1].revocation_id
-        return page.token_life_seconds, now_micros
+                return page.token_life_seconds, now_micros
+            last = page.revocations[-1]
+            request.after_id = last.revocation_id
+        self._since_micros = max(self._since_micros, last.revoked_unix_micros - OVERLAP_MICROS)
+        return None
 
     async def _add(self, revocations: Sequence[Revocation]) -> None:
         self._revocations.add(revocations)

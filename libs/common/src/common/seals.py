@@ -27,7 +27,6 @@ from common.errors import Unavailable
 EMAIL: Final = "email"
 PHONE: Final = "phone"
 NAME: Final = "name"
-ADDRESS: Final = "address"
 IP: Final = "ip"
 USER_AGENT: Final = "user_agent"
 DEVICE: Final = "device"

@@ -21,7 +21,7 @@ from common.guards import Guards
 from common.intents import Intents
 from common.personal_data import PersonalData
 from common.settings import ServiceSettings
-from common.subscriptions import Subscription, TransientSubscription
+from common.subscriptions import Subscription
 from common.tokens import ServiceTokens, UserTokens
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -48,7 +48,6 @@ class Service(Struct, frozen=True):
     http: Sequence[http_server.Route] = ()
     grpc: Sequence[grpc_server.Registration] = ()
     subscriptions: Sequence[Subscription] = ()
-    transients: Sequence[TransientSubscription] = ()
     workers: Sequence[Workers] = ()
     jobs: Sequence[Job] = ()
     timeline: ReadTimeline = delivery.no_timeline
@@ -57,11 +56,10 @@ class Service(Struct, frozen=True):
 
     def queues(self) -> dict[str, list[Subscription]]:
         """The subscriptions by their queue."""
-        return _by_queue(self.subscriptions)
-
-    def transient_queues(self) -> dict[str, list[TransientSubscription]]:
-        """The transient subscriptions by the name of their queue in the contract."""
-        return _by_queue(self.transients)
+        by_queue: dict[str, list[Subscription]] = {}
+        for subscription in self.subscriptions:
+            by_queue.setdefault(subscription.queue, []).append(subscription)
+        return by_queue
 
     def intents(self) -> Iterator[Intents[Any]]:
         for workers in self.workers:
@@ -70,13 +68,6 @@ class Service(Struct, frozen=True):
     def batchers(self) -> Iterator[Batcher[Any, Any]]:
         for workers in self.workers:
             yield from workers.batchers
-
-
-def _by_queue(subscriptions: Sequence[Any]) -> dict[str, list[Any]]:
-    by_queue: dict[str, list[Any]] = {}
-    for subscription in subscriptions:
-        by_queue.setdefault(subscription.queue, []).append(subscription)
-    return by_queue
 
 
 class Resources:

@@ -126,8 +126,7 @@ class TransientSubscription(Struct, Generic[M, E], frozen=True):
     """One message type on a queue that every replica has for itself and that goes with its connection.
 
     For what only this process's memory needs: `handle(events)` has no transaction and no inbox, and may meet an event
-    twice. What was announced while the replica was not connected never arrives; `on_subscribed()` is called each time
-    the queue stands anew, before anything is delivered from it, to fetch that. Neither may raise.
+    twice. What is announced while the replica is not connected never arrives: whoever needs it polls for it as well.
     """
 
     # A row of [[transients]] in bindings.toml.
@@ -135,7 +134,6 @@ class TransientSubscription(Struct, Generic[M, E], frozen=True):
     message: type[M]
     decode: Callable[[M], E]
     handle: Callable[[Sequence[E]], Awaitable[None]]
-    on_subscribed: Callable[[], Awaitable[None]] | None = None
 
     @property
     def type(self) -> str:

@@ -195,18 +195,18 @@ async def key_uses(db: Database, data: PersonalData) -> list[KeyUse]:
             # What erasure put there says nothing of anybody.
             unless_erased = f" and {column} is distinct from {table.erased[column]}" if column in table.erased else ""
             text = f"encode(substring({column} from 1 for 24), 'escape')" if column in table.sealed_bytes else column
-            found = (
+            query = (
                 f"select coalesce(substring({text} from '^s1[.]([A-Za-z0-9_-]{{1,16}})[.]'), '') as key_id,"
                 f" count(*) as number from {table.name} where length({column}) > 0{unless_erased} group by 1 order by 1"
             )
             async with db.begin() as tx:
                 await tx.execute("set local statement_timeout = '5min'")
-                uses += [KeyUse(table.name, column, row["key_id"], row["number"]) for row in await tx.execute(found)]
+                uses += [KeyUse(table.name, column, row["key_id"], row["number"]) for row in await tx.execute(query)]
     for name, (column, condition) in _ENVELOPES.items():
         for key_id in db.sealer.key_ids:
             async with db.begin() as tx:
-                found = f"select count(*) from {name} where {condition} and position(:head in {column}) > 0"
-                number = (await tx.execute(found, head=f"s1.{key_id}.".encode())).scalar_one()
+                query = f"select count(*) from {name} where {condition} and position(:head in {column}) > 0"
+                number = (await tx.execute(query, head=f"s1.{key_id}.".encode())).scalar_one()
             if number:
                 uses.append(KeyUse(name, column, key_id, number))
     return uses

@@ -34,9 +34,6 @@ class TransientHandler:
         queue = await channel.declare_queue(name, exclusive=True, auto_delete=True, arguments=ARGUMENTS)
         for exchange, key in self._transient.bindings:
             await queue.bind(exchange, key)
-        for subscription in self._by_type.values():
-            if subscription.on_subscribed is not None:
-                await subscription.on_subscribed()
         return name
 
     async def work(self, deliveries: Sequence[Delivery]) -> None:

@@ -16,8 +16,8 @@ async def test_those_who_ask_at_one_moment_share_a_round_trip(redis: Any) -> Non
     await cache.writes.drain()
     assert 0 < await redis.ttl("key-0") <= 60
     await redis.config_resetstat()
-    found = await asyncio.gather(*(cache.get(f"key-{number}") for number in range(6)))
-    assert found == [b"value-0", b"value-1", b"value-2", b"value-3", b"value-4", None]
+    values = await asyncio.gather(*(cache.get(f"key-{number}") for number in range(6)))
+    assert values == [b"value-0", b"value-1", b"value-2", b"value-3", b"value-4", None]
     stats = await redis.info("commandstats")
     assert stats["cmdstat_mget"]["calls"] == 1
 

@@ -22,14 +22,13 @@ ROW = CONTRACT.transient("access.revoked")
 
 
 class Replica:
-    """The events that one process of a service received, and how often its queue was declared anew."""
+    """The events that one process of a service received, and the queues that it has declared."""
 
     def __init__(self, service: str) -> None:
         self.heard: list[str] = []
-        self.subscribed = 0
         self.queues: list[str] = []
         self.handler = TransientHandler(
-            service, ROW, [TransientSubscription(ROW.name, AccessRevoked, self.decode, self.handle, self.on_subscribed)]
+            service, ROW, [TransientSubscription(ROW.name, AccessRevoked, self.decode, self.handle)]
         )
 
     @staticmethod
@@ -43,9 +42,6 @@ class Replica:
         if "usr_bug" in users:
             raise RuntimeError("a bug")
 
-    async def on_subscribed(self) -> None:
-        self.subscribed += 1
-
     async def declare(self, channel: aio_pika.abc.AbstractChannel) -> str:
         self.queues.append(await self.handler.declare(channel))
         return self.queues[-1]
@@ -58,7 +54,7 @@ async def running(service: str, url: str) -> AsyncIterator[tuple[Replica, Broker
     async with BrokerConnection(url, f"{service}:consume") as connection:
         consumer = Consumer(connection, ROW.name, replica.handler.work, declare=replica.declare)
         task = asyncio.create_task(consumer.run())
-        await until(lambda: _true(replica.subscribed == 1))
+        await until(lambda: _true(len(replica.queues) == 1))
         yield replica, connection
         consumer.stop()
         await task
@@ -94,7 +90,7 @@ async def test_after_a_lost_connection_it_subscribes_anew(broker_admin_url: str,
     async with running("payment", broker_url_of("payment")) as (replica, connection):
         assert connection._connection is not None
         await connection._connection.close()
-        await until(lambda: _true(replica.subscribed == 2))
+        await until(lambda: _true(len(replica.queues) == 2))
         await asyncio.sleep(0.2)
         await revoke(broker_admin_url, "usr_1")
         await until(lambda: _true(replica.heard == ["usr_1"]))

@@ -37,9 +37,9 @@ def monotonic() -> Monotonic:
 @pytest.fixture
 def revocations(monotonic: Monotonic) -> Revocations:
     """That know the present state."""
-    known = Revocations(monotonic=monotonic)
-    known.confirm(monotonic.now, 900)
-    return known
+    confirmed = Revocations(monotonic=monotonic)
+    confirmed.confirm(monotonic.now, 900)
+    return confirmed
 
 
 @pytest.mark.parametrize("roles", [["USER"], ["ADMIN"], []])

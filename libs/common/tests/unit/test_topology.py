@@ -3,7 +3,8 @@
 import pytest
 
 from common import topology
-from common.topology import CONTRACT, load, matches
+from common.topology import CONTRACT, load, matches, retry_queues
+from common.topology.retry_tiers import delay_ms
 
 
 @pytest.mark.parametrize("name", CONTRACT.events)
@@ -49,3 +50,11 @@ def test_a_method_that_the_table_does_not_name_is_nobodys() -> None:
     assert topology.allowed_callers("/commdesk.unknown.v1.Service/Method") == frozenset()
     assert "operator" in topology.allowed_callers("/commdesk.common.v1.DeliveryService/Backlog")
     assert topology.allowed_callers("/commdesk.fraud.v1.FraudService/Score") == {"payment"}
+
+
+def test_a_retry_tier_has_its_delay_and_no_other_exchange_has_one() -> None:
+    """With no delay everything refused would come back at once, for ever."""
+    assert [delay_ms(name) for name in retry_queues(1_000)] == [900, 1_000, 1_100]
+    for name in ("payment.exchange", "retry.ms", "retry.1000ms.moving"):
+        with pytest.raises(ValueError):
+            delay_ms(name)

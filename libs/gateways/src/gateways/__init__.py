@@ -363,7 +363,6 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     """A provider's row in the registry. All but *connect* are pure."""
 
     name: str
-    capabilities: Capabilities
     # The headers, names in lower case → what the gateway put beside the body. Raises WebhookTimestampInvalid.
     read_signature: Callable[[Mapping[str, str]], WebhookSignature]
     # The signature that a secret makes for a body: (secret, what came beside the body, body).

@@ -93,8 +93,8 @@ async def test_a_bad_order_is_refused(bench: Bench) -> None:
 
 async def test_a_customer_without_a_phone_number_is_refused_where_one_is_needed(bench: Bench) -> None:
     answer = await bench.gateway.create_order(bench.order(customer=Customer()), 5)
-    wanted = OrderRefused if bench.gateway.capabilities.needs_customer_phone else OrderSnapshot
-    assert isinstance(answer, wanted)
+    expected = OrderRefused if bench.gateway.capabilities.needs_customer_phone else OrderSnapshot
+    assert isinstance(answer, expected)
 
 
 @pytest.mark.parametrize("minor", [100, 12_345, 50_000_000])

@@ -213,11 +213,33 @@ async def test_a_replica_that_starts_learns_what_it_missed(
         assert (await tx.execute("select count(*) from revocations")).scalar() == 0
 
 
+async def test_more_revocations_than_one_poll_reads_are_read_by_the_next(
+    call: Call,
+    member: Callable[[], Awaitable[Json]],
+    identity: Served,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until all of them are read, nothing is current."""
+    monkeypatch.setattr("common.revocation_feed.PAGE_SIZE", 2)
+    monkeypatch.setattr("common.revocation_feed.PAGES_MAX", 1)
+    for _ in range(3):
+        await call("POST", "/logout", await member())
+        clock.advance(seconds=40)
+    revocations = Revocations()
+    feed = RevocationFeed(revocations, IdentityServiceStub(identity.channel("ledger")))  # type: ignore[no-untyped-call]
+    assert not await feed.read()
+    assert (len(revocations), revocations.is_current) == (2, False)
+    while not await feed.read():
+        assert not revocations.is_current
+    assert (len(revocations), revocations.is_current) == (3, True)
+
+
 async def test_without_identity_nothing_is_current(resources: Resources) -> None:
-    known = Revocations()
+    revocations = Revocations()
     stub = IdentityServiceStub(resources.channel("identity", "127.0.0.1:1"))  # type: ignore[no-untyped-call]
-    assert not await RevocationFeed(known, stub).read()
-    assert not known.is_current
+    assert not await RevocationFeed(revocations, stub).read()
+    assert not revocations.is_current
 
 
 async def test_staff_are_asked_about_at_the_moment_they_act(

@@ -32,19 +32,19 @@ _refused = telemetry.counter("webhooks_refused_total", "Webhooks that were refus
 
 
 async def store_new_webhooks(
-    db: Database, known: StoredEvents, webhooks: Sequence[Webhook]
+    db: Database, stored_events: StoredEvents, webhooks: Sequence[Webhook]
 ) -> list[Stored | DomainError]:
     """Store what the filter does not know, and let it know what is committed. What is in doubt raises, unremembered."""
-    results: list[Stored | DomainError | None] = list(await known.find(webhooks))
-    for webhook, found in zip(webhooks, results, strict=True):
-        if found is not None:
+    results: list[Stored | DomainError | None] = list(await stored_events.find(webhooks))
+    for webhook, remembered in zip(webhooks, results, strict=True):
+        if remembered is not None:
             _received.of(webhook.gateway, "duplicate").inc()
-    new = [webhook for webhook, found in zip(webhooks, results, strict=True) if found is None]
+    new = [webhook for webhook, remembered in zip(webhooks, results, strict=True) if remembered is None]
     stored = iter(await store_webhooks(db, new) if new else [])
-    answers = [next(stored) if found is None else found for found in results]
-    for webhook, found, answer in zip(webhooks, results, answers, strict=True):
-        if found is None and isinstance(answer, Stored):
-            known.remember(webhook, answer)
+    answers = [next(stored) if remembered is None else remembered for remembered in results]
+    for webhook, remembered, answer in zip(webhooks, results, answers, strict=True):
+        if remembered is None and isinstance(answer, Stored):
+            stored_events.remember(webhook, answer)
     return answers
 
 

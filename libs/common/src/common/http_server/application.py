@@ -30,7 +30,7 @@ from common.http_server.error_responses import (
     error_response,
     internal_error_response,
 )
-from common.http_server.headers import HeaderReader, forwarded_for, is_request_id
+from common.http_server.headers import SingleHeaders, forwarded_for, is_request_id
 from common.http_server.health import operational_routes
 from common.http_server.routing import CALLER, Call, Route
 from common.tokens import TokenMissing
@@ -103,7 +103,7 @@ class _Application:
         self._routes = _Routes(routes)
         self._config = config
         self._in_flight = config.in_flight
-        self._headers = HeaderReader(name for route in routes for name in route.headers)
+        self._single_headers = SingleHeaders(name for route in routes for name in route.headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -138,7 +138,7 @@ class _Application:
                 try:
                     route, scope["path_params"] = self._routes.find(scope["method"], scope["path"])
                     template, operational = route.path, route.operational
-                    self._headers.repeated(scope["headers"], headers)
+                    self._single_headers.check(scope["headers"], headers)
                     if not operational and not route.public:
                         await self._admit(route, scope, headers)
                     call = await route.read(scope, receive, headers)

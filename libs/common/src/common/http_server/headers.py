@@ -28,19 +28,19 @@ is_request_id = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
 Lines = Sequence[tuple[bytes, bytes]]
 
 
-class HeaderReader:
-    """Makes a mapping of header lines. *names*: what the endpoints read, in any case."""
+class SingleHeaders:
+    """The headers that have one meaning, and so one line. *names*: what the endpoints read, in any case."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._single = {name.lower().encode() for name in (*REQUEST_HEADERS, *_READ_ANYWAY, *names)}
+        self._names = {name.lower().encode() for name in (*REQUEST_HEADERS, *_READ_ANYWAY, *names)}
 
-    def repeated(self, lines: Lines, headers: Headers) -> None:
-        """Raises RequestInvalid when a header that has one meaning comes twice. Free when nothing is repeated."""
+    def check(self, lines: Lines, headers: Headers) -> None:
+        """Raises RequestInvalid when one of them comes twice. Free when nothing is repeated."""
         if len(headers) == len(lines):
             return
         seen: set[bytes] = set()
         for name, _ in lines:
-            if name in seen and name in self._single:
+            if name in seen and name in self._names:
                 shown = "-".join(part.capitalize() for part in name.decode("latin-1").split("-"))
                 raise RequestInvalid("a header is repeated", **{shown: "is given more than once"})
             seen.add(name)

@@ -228,8 +228,8 @@ def _check(raw: bytes) -> None:
 
 def _refuse_values(document: object) -> None:
     """Raises RequestInvalid about the first field whose value is none that a column can hold."""
-    if (found := _wrong_value(document, "")) is not None:
-        path, problem = found
+    if (wrong := _wrong_value(document, "")) is not None:
+        path, problem = wrong
         raise RequestInvalid("the request has a field that is wrong", **({_shown(path): problem} if path else {}))
 
 

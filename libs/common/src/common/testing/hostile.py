@@ -184,9 +184,9 @@ def _typed(info: inspect.Type) -> st.SearchStrategy[Any]:
         return _typed(info.type)
     if isinstance(info, inspect.StructType):
         names = {field.encode_name: field for field in info.fields}
-        wanted = {name: _typed(field.type) | json_values for name, field in names.items()}
-        required = {name: wanted[name] for name, field in names.items() if field.required}
-        optional = {name: wanted[name] for name in wanted if name not in required}
+        strategies = {name: _typed(field.type) | json_values for name, field in names.items()}
+        required = {name: strategies[name] for name, field in names.items() if field.required}
+        optional = {name: strategies[name] for name in strategies if name not in required}
         return st.fixed_dictionaries(required, optional=optional)
     if isinstance(info, inspect.UnionType):
         return st.one_of([_typed(each) for each in info.types])

@@ -55,7 +55,7 @@ async def declare_exchanges(channel: AbstractChannel) -> None:
 async def declare_tier(channel: AbstractChannel, name: str) -> None:
     """One exchange of a retry tier and its queue."""
     exchange = await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
-    waiting = await channel.declare_queue(name, durable=True, arguments=tier_arguments(delay_ms(name) or 0))
+    waiting = await channel.declare_queue(name, durable=True, arguments=tier_arguments(delay_ms(name)))
     await waiting.bind(exchange, "#")
 
 

@@ -23,7 +23,13 @@ def retry_exchange(ttl_ms: int, random: Random) -> str:
     return random.choice(retry_queues(ttl_ms))
 
 
-def delay_ms(exchange: str) -> int | None:
-    """How long an event waits there; None for an exchange that is no retry tier."""
-    name = _NAME.fullmatch(exchange)
-    return int(name[1]) if name else None
+def is_retry_tier(exchange: str) -> bool:
+    return _NAME.fullmatch(exchange) is not None
+
+
+def delay_ms(tier: str) -> int:
+    """How long an event waits in the exchange of a retry tier. Raises ValueError for another exchange."""
+    name = _NAME.fullmatch(tier)
+    if name is None:
+        raise ValueError(f"{tier} is no retry tier")
+    return int(name[1])

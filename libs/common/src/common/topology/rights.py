@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from common.services import SERVICES
 from common.topology.contract import CONTRACT, EVERY_SERVICE, REQUEUE
-from common.topology.retry_tiers import delay_ms
+from common.topology.retry_tiers import is_retry_tier
 
 # The only user that declares the topology: that of `<service> migrate`.
 MIGRATOR = "migrator"
@@ -68,7 +68,7 @@ def _keys(user: str, exchange: str) -> list[str]:
     queues = CONTRACT.queues_of(user)
     if exchange == REQUEUE:
         return _escaped(name for queue in queues for name in (queue.name, queue.dead_letters))
-    if delay_ms(exchange) is not None:
+    if is_retry_tier(exchange):
         return _escaped(queue.name for queue in queues)
     return sorted(
         event.key_pattern

@@ -96,7 +96,6 @@ def headers(account: GatewayAccount) -> Mapping[str, str]:
 
 ADAPTER = Adapter(
     name=NAME,
-    capabilities=CAPABILITIES,
     read_signature=webhooks.read_signature,
     sign=webhooks.sign,
     summarise_webhook=webhooks.summarise_webhook,

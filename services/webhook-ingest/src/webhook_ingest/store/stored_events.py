@@ -29,8 +29,8 @@ class StoredEvents:
 
     async def find(self, webhooks: Sequence[Webhook]) -> list[Stored | None]:
         """The stored event of each, None where the database has to decide. One round trip."""
-        found = await self._cache.get_many([_key(webhook) for webhook in webhooks])
-        return [Stored(UUID(bytes=value), True) if value and len(value) == 16 else None for value in found]
+        values = await self._cache.get_many([_key(webhook) for webhook in webhooks])
+        return [Stored(UUID(bytes=value), True) if value and len(value) == 16 else None for value in values]
 
     def remember(self, webhook: Webhook, stored: Stored) -> None:
         """*webhook* is committed as *stored*."""
