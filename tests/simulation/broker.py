@@ -16,7 +16,7 @@ from aiormq.exceptions import ChannelInvalidStateError, PublishError
 from pamqp.commands import Basic
 
 from common.broker import BrokerUnavailable
-from common.topology import CONTRACT, DEAD_LETTERS, DELIVERY_LIMIT, REQUEUE, delay_ms
+from common.topology import CONTRACT, DEAD_LETTERS, DELIVERY_LIMIT, REQUEUE, delay_ms, is_retry_tier
 
 from .faults import Faults
 from .process import Process, Trace
@@ -64,9 +64,9 @@ class Broker:
 
     def route(self, exchange: str, key: str, message: Message) -> bool:
         """Put *message* where it belongs; False when there is no such place."""
-        if (waits_ms := delay_ms(exchange)) is not None:
+        if is_retry_tier(exchange):
             self.in_retry_tiers += 1
-            self.loop.call_later(waits_ms / 1000, self._expire, key, message)
+            self.loop.call_later(delay_ms(exchange) / 1000, self._expire, key, message)
             return True
         if exchange in self.unbound:
             return False

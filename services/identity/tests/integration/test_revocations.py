@@ -223,8 +223,8 @@ async def test_more_revocations_than_one_poll_reads_are_read_by_the_next(
     """Until all of them are read, nothing is current."""
     monkeypatch.setattr("common.revocation_feed.PAGE_SIZE", 2)
     monkeypatch.setattr("common.revocation_feed.PAGES_MAX", 1)
-    for _ in range(3):
-        await call("POST", "/logout", await member())
+    for session in [await member() for _ in range(3)]:
+        await call("POST", "/logout", session)
         clock.advance(seconds=40)
     revocations = Revocations()
     feed = RevocationFeed(revocations, IdentityServiceStub(identity.channel("ledger")))  # type: ignore[no-untyped-call]

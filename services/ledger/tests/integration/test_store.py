@@ -327,6 +327,20 @@ async def test_an_origin_that_only_begins_like_a_sealed_one_is_sealed_with_the_o
     assert record.user_agent == "s1.0 (X11)"
 
 
+async def test_an_old_origin_of_an_actor_whose_key_is_destroyed_is_erased(db: Database, events: Events) -> None:
+    """It would stop the sealing of all others."""
+    records = [wire.audit_recorded(events.audited(ip="203.0.113.7", actor_id=each)) for each in ("usr_1", "usr_2")]
+    async with db.begin() as tx:
+        await audit_origins.sealed(tx, records)  # makes the keys
+        await tx.execute("update subject_keys set key = '', destroyed_at = now() where subject = 'usr_1'")
+        await commands.add_audit(tx, records)
+    await audit_origins.seal_old(db)
+    async with db.begin() as tx:
+        stored = {row.actor_id: row for row in await tx.execute("select actor_id, ip_address from audit_logs")}
+    assert stored["usr_1"].ip_address is None
+    assert is_sealed(stored["usr_2"].ip_address)
+
+
 async def test_an_origin_that_only_begins_like_a_sealed_one_is_shown(db: Database, events: Events) -> None:
     """Of an actor without a key, whose row is from before sealing."""
     old = wire.audit_recorded(events.audited(ip="", user_agent="s1.0 (X11)"))

@@ -14,7 +14,7 @@ from common.topology.contract import (
     message_type,
 )
 from common.topology.declarations import DELIVERY_LIMIT, check, declare
-from common.topology.retry_tiers import is_retry_tier, retry_exchange, retry_queues
+from common.topology.retry_tiers import delay_ms, is_retry_tier, retry_exchange, retry_queues
 from common.topology.rights import MIGRATOR, may_publish, rights, topic_rights, users
 from common.topology.upgrade import upgrade
 
@@ -31,6 +31,7 @@ __all__ = [
     "allowed_callers",
     "check",
     "declare",
+    "delay_ms",
     "is_retry_tier",
     "load",
     "matches",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from common.topology import Contract, delay_ms
+from common.topology import Contract, delay_ms, is_retry_tier
 from reconciler.domain.runs import Finding
 
 DELIVERY_LOST: Final = "delivery_lost"
@@ -78,8 +78,9 @@ def lost_at(envelope: PublishedEnvelope, now: datetime, tolerance: timedelta) ->
     """
     if not envelope.confirmed:
         return now + tolerance
-    waits_ms = delay_ms(envelope.exchange)
-    return now if waits_ms is None else now + timedelta(milliseconds=waits_ms) + tolerance
+    if not is_retry_tier(envelope.exchange):
+        return now
+    return now + timedelta(milliseconds=delay_ms(envelope.exchange)) + tolerance
 
 
 def due(missing: Iterable[MissingDelivery], now: datetime) -> list[MissingDelivery]:
