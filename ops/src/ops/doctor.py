@@ -17,16 +17,22 @@ from msgspec import Struct
 
 from commdesk.common.v1 import delivery_pb2
 from commdesk.common.v1 import personal_data_pb2 as pb
-from common import bootstrap, migrations, redis_users, topology
+from common import bootstrap, database_roles, migrations, redis_users, topology
 from common.grpc_client import errors_from
-from common.services import SERVICES
+from common.services import OWNER, SCHEMAS, SERVICES
 from common.topology import CONTRACT, REQUEUE
 from ops import invariants, rabbitmq
 from ops.fleet_client import COUNT_SECONDS, FleetClient
 
 SKEW_SECONDS_MAX = 5.0
 # What looking at an engine raises that is away or refuses.
-ENGINE_ERRORS = (OSError, asyncpg.PostgresError, aiohttp.ClientError)
+ENGINE_ERRORS = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    aiohttp.ClientError,
+    aio_pika.exceptions.AMQPError,
+)
 
 
 class Finding(Struct, frozen=True):
@@ -72,6 +78,10 @@ async def _postgres(description: Mapping[str, Any]) -> AsyncIterator[Finding]:
         )
         skew = abs(time.time() - float(await connection.fetchval("select extract(epoch from clock_timestamp())")))
         yield _clock("clock of PostgreSQL", skew)
+        roles = [role for schema in SCHEMAS for role in (schema, schema + OWNER)]
+        wrong = await database_roles.role_problems(connection, description["postgresql"]["database"], roles)
+        cure = "`python -m common.bootstrap` sets them, or `make up`; of other databases: revoke it from public"
+        yield Finding("rights at the database", not wrong, "; ".join(wrong[:20]), cure)
     finally:
         await connection.close()
 

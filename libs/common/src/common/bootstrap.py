@@ -4,8 +4,8 @@
         --management-url http://admin:…@host:15672 --vhost commdesk --secrets secrets.json
 
 Which services there are is read from protos/services.toml, what a broker user may do from the contract. It may be run
-again at any time: it adds what is missing, sets passwords and rights to what they should be, and deletes nothing. It
-comes before `<service> migrate`, also when the retry schedule changes.
+again at any time: it adds what is missing, sets passwords, settings and rights to what they should be, and deletes no
+data. It comes before `<service> migrate`, also when the retry schedule changes.
 """
 
 import argparse
@@ -20,32 +20,15 @@ import aiohttp
 import asyncpg
 import msgspec
 
+from common import database_roles
+from common.database_roles import quoted
 from common.database_urls import connect_arguments, database_url, is_pooler
 from common.services import OWNER, SCHEMAS
 from common.settings import RETRY_SCHEDULE_MS
 from common.topology import MIGRATOR, is_retry_tier, retry_queues, rights, topic_rights, users
 
-# A role's share of the fleet's connection budget: its replicas' pools during a rolling update.
-CONNECTIONS_MAX = 24
 # pg_advisory_lock key: two bootstraps would collide in their changes to the shared catalogues.
 _TURN = 0x636F6D6D6465736B
-
-# On the roles rather than on connections, so that transaction poolers, which share sessions, do not matter.
-_SETTINGS = {
-    # Statements are prepared once for each connection and planned once: planning at each execution took as long as
-    # executing, for foreign keys' own probes several times as long.
-    "plan_cache_mode": "force_generic_plan",
-    # The price of that would be plans from a table's first, empty minutes. Statements probe indexes, so there is
-    # nothing to choose: where an index fits, reading the whole table is never right.
-    "enable_seqscan": "off",
-    "jit": "off",
-    "timezone": "UTC",
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "10s",
-    "statement_timeout": "30s",
-}
-# Building an index takes as long as it takes.
-_OWNER_SETTINGS = _SETTINGS | {"statement_timeout": "0", "idle_in_transaction_session_timeout": "60s"}
 
 
 class Secrets(msgspec.Struct, frozen=True):
@@ -69,9 +52,10 @@ async def database(url: str, name: str, passwords: Mapping[str, str]) -> None:
     admin = await asyncpg.connect(**connect_arguments(url))
     try:
         await admin.execute("select pg_advisory_lock($1)", _TURN)
-        await make_roles(admin, passwords)
+        await database_roles.make_roles(admin, passwords)
         if not await admin.fetchval("select exists (select from pg_database where datname = $1)", name):
-            await admin.execute(f"create database {_quoted(name)}")
+            await admin.execute(f"create database {quoted(name)}")
+        await database_roles.close_maintenance_databases(admin)
         await make_schemas(database_url(url, name), services)
     finally:
         await admin.close()
@@ -85,43 +69,23 @@ def services_of(passwords: Mapping[str, str]) -> list[str]:
     return services
 
 
-async def make_roles(admin: asyncpg.Connection, passwords: Mapping[str, str]) -> None:
-    """Create the roles, or set them to what they should be."""
-    async with admin.transaction():
-        if await admin.fetchval("select rolsuper from pg_roles where rolname = current_user"):
-            # The server would log statements with passwords in them; only a superuser may ask it not to.
-            await admin.execute("set local log_statement = 'none'; set local log_min_duration_statement = -1")
-            await admin.execute("set local log_min_error_statement = 'panic'")
-        for role, password in sorted(passwords.items()):
-            exists = await admin.fetchval("select exists (select from pg_roles where rolname = $1)", role)
-            verb = "alter" if exists else "create"
-            secret = await admin.fetchval("select quote_literal($1)", password)
-            await admin.execute(
-                f"{verb} role {_quoted(role)} with login nocreatedb nocreaterole"
-                f" connection limit {CONNECTIONS_MAX} password {secret}"
-            )
-            path = f"{_quoted(role.removesuffix(OWNER))}, pg_temp"
-            await admin.execute(f"alter role {_quoted(role)} set search_path = {path}")
-            for setting, value in (_OWNER_SETTINGS if role.endswith(OWNER) else _SETTINGS).items():
-                await admin.execute(f"alter role {_quoted(role)} set {setting} = '{value}'")
-
-
 async def make_schemas(url: str, services: Collection[str]) -> None:
     """In the database at *url*: a schema for each service, owned by its owner, and nothing for anybody else."""
     admin = await asyncpg.connect(**connect_arguments(url))
     try:
         async with admin.transaction():
-            name = _quoted(await admin.fetchval("select current_database()"))
+            name = quoted(await admin.fetchval("select current_database()"))
             await admin.execute(f"revoke all on database {name} from public")
             await admin.execute("revoke all on schema public from public")
             for service in sorted(services):
-                role, owner = _quoted(service), _quoted(service + OWNER)
+                role, owner = quoted(service), quoted(service + OWNER)
                 if not await admin.fetchval("select pg_has_role($1, 'usage')", service + OWNER):
                     # An administrator who is no superuser must be a member to give the schema away.
                     await admin.execute(f"grant {owner} to current_user")
                 await admin.execute(f"create schema if not exists {role} authorization {owner}")
                 await admin.execute(f"revoke all on schema {role} from public")
                 await admin.execute(f"grant usage on schema {role} to {role}")
+                await admin.execute(f"revoke all on database {name} from {role}, {owner}")
                 await admin.execute(f"grant connect on database {name} to {role}, {owner}")
     finally:
         await admin.close()
@@ -166,10 +130,6 @@ def management(url: str) -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=30),
         raise_for_status=True,
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 async def _run(arguments: argparse.Namespace, secrets: Secrets) -> None:

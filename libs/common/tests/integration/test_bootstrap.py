@@ -7,8 +7,10 @@ import asyncpg
 import pytest
 from aiormq.exceptions import ChannelAccessRefused
 
-from common import bootstrap, database_urls, topology
+from common import bootstrap, database_roles, database_urls, topology
 from common.bootstrap import services_of
+from common.services import OWNER, SCHEMAS
+from common.testing.engines import password_of
 from common.topology import retry_queues, rights
 
 
@@ -25,10 +27,10 @@ async def test_it_may_be_run_again(stack, database_name, database_url, owner_url
 
 async def test_the_roles_carry_their_settings(database_url):
     connection = await asyncpg.connect(database_url)
-    shown = {name: await connection.fetchval(f"show {name}") for name in bootstrap._SETTINGS}
+    shown = {name: await connection.fetchval(f"show {name}") for name in database_roles._SETTINGS}
     path = await connection.fetchval("show search_path")
     await connection.close()
-    assert shown == bootstrap._SETTINGS
+    assert shown == database_roles._SETTINGS
     assert path == "payment, pg_temp"
 
 
@@ -69,6 +71,78 @@ async def test_a_service_cannot_see_the_schema_of_another(stack, database_name, 
     await admin.execute("drop schema stranger; drop owned by stranger, stranger_owner")
     await admin.execute("drop role stranger, stranger_owner")
     await admin.close()
+
+
+@pytest.fixture
+async def every_role(stack, database_name):
+    """URLs of the test's database, as the roles of every service see it."""
+    names = [role for schema in SCHEMAS for role in (schema, schema + OWNER)]
+    passwords = {role: stack.passwords.get(role) or password_of(role) for role in names}
+    await bootstrap.database(stack.superuser_url, database_name, passwords)
+    return {
+        role: database_urls.database_url(stack.superuser_url, database_name, role, password)
+        for role, password in passwords.items()
+    }
+
+
+@pytest.mark.parametrize("database", database_roles.MAINTENANCE_DATABASES)
+async def test_no_role_connects_to_a_database_of_the_server(every_role, database):
+    for role, url in every_role.items():
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for database"):
+            await asyncpg.connect(database_urls.database_url(url, database))
+        own = await asyncpg.connect(url)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="temporary tables"):
+            await own.execute("create temporary table mine (a int)")
+        for other in every_role:
+            if other != role:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await own.execute(f"set role {other}")
+        await own.close()
+
+
+async def test_the_roles_may_do_what_is_allowed_and_no_more(stack, database_name, every_role):
+    admin = await asyncpg.connect(stack.superuser_url)
+    problems = await database_roles.role_problems(admin, database_name, every_role)
+    await admin.close()
+    # Other databases of tests let the same roles in.
+    of_other_tests = re.compile(r" (test|template)_\w+$")
+    assert [each for each in problems if database_name in each.split() or not of_other_tests.search(each)] == []
+
+
+async def test_what_a_role_changed_of_itself_is_found_and_set_back(stack, database_name):
+    """PostgreSQL lets every role change its own password and settings; no right can be taken for it."""
+    passwords = {"outsider": "of-outsider-in-tests", "outsider_owner": "of-outsider_owner-in-tests"}
+    url = database_urls.database_url(stack.superuser_url, database_name, "outsider", passwords["outsider"])
+    await bootstrap.database(stack.superuser_url, database_name, passwords)
+    admin = await asyncpg.connect(database_urls.database_url(stack.superuser_url, database_name))
+    try:
+        outsider = await asyncpg.connect(url)
+        await outsider.execute("alter role outsider set statement_timeout = 0")
+        await outsider.execute("alter role outsider set work_mem = '1GB'")
+        await outsider.execute(f'alter role outsider in database "{database_name}" set lock_timeout = 0')
+        await outsider.execute("alter role outsider password 'another'")
+        await outsider.close()
+        await admin.execute("alter role outsider createdb valid until '2020-01-01'")
+        await admin.execute("grant pg_read_all_data to outsider")
+        await admin.execute(f'grant temporary on database "{database_name}" to outsider')
+        problems = await database_roles.role_problems(admin, database_name, passwords)
+        assert {problem for problem in problems if problem.startswith("outsider ")} == {
+            "outsider is createdb",
+            "outsider is a member of pg_read_all_data",
+            f"outsider may make temporary tables in {database_name}",
+            f"outsider has other settings: lock_timeout in {database_name}, statement_timeout, work_mem",
+        }
+        await bootstrap.database(stack.superuser_url, database_name, passwords)
+        problems = await database_roles.role_problems(admin, database_name, passwords)
+        # What an administrator made the role a member of is named, not taken away.
+        assert [problem for problem in problems if problem.startswith("outsider ")] == [
+            "outsider is a member of pg_read_all_data"
+        ]
+        await (await asyncpg.connect(url)).close()
+    finally:
+        await admin.execute("drop schema outsider; drop owned by outsider, outsider_owner")
+        await admin.execute("drop role outsider, outsider_owner")
+        await admin.close()
 
 
 def test_a_role_without_its_owner_is_refused():

@@ -115,6 +115,30 @@ async def test_the_book_is_append_only(
     assert await counted(db, table) > 0
 
 
+@pytest.mark.parametrize("table", ["balance_snapshots", "journal_snapshots"])
+async def test_the_service_cannot_change_a_snapshot(
+    db: Database, database_url: str, owner_url: str, events: Events, table: str
+) -> None:
+    """Balances are read from it: a changed one would be a balance without a journal."""
+    await post(db, events.paid())
+    assert await use_cases.take_snapshot(db)
+    before = await balances(db)
+    column = {"balance_snapshots": "debit", "journal_snapshots": "journals"}[table]
+    refused = [f"update {table} set {column} = {column} + 1", f"truncate {table}"]
+    for url, statements in ((database_url, [*refused, f"delete from {table}"]), (owner_url, refused)):
+        connection = await asyncpg.connect(url)
+        try:
+            for statement in statements:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+            # The newest one stays, whoever asks.
+            await connection.execute("select delete_replaced_snapshots()")
+        finally:
+            await connection.close()
+    assert await counted(db, table) > 0
+    assert await balances(db) == before == await recomputed(db)
+
+
 JOURNAL = """
 insert into journals
     (journal_id, merchant_id, template, asset, cause_id, reference_prefix, reference, lines, effective_at)

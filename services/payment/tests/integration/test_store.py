@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 from asyncpg import PostgresError
@@ -19,6 +20,7 @@ from payment.domain.purchases import initial_transition
 from payment.domain.states import CaptureStatus, Status
 from payment.store import closed_checks, commands, confirmations, queries
 from payment.store.closed_checks import DueCheck
+from payment.store.gateway_calls import delete_old_calls
 from payment.store.invoices import invoiced
 
 from ..builders import Builders
@@ -254,3 +256,30 @@ async def test_a_fresh_database_plans_like_a_full_one(db: Database, build: Build
     if name != "invoiced":  # nothing is in that table here
         assert "Seq Scan on payment" not in plan, plan
         assert "Seq Scan on transactions" not in plan, plan
+
+
+_CALL = """
+insert into gateway_calls (id, gateway, gateway_account_id, operation, order_id, http_status, outcome, ms, at)
+select uuid_floor(now() - age), 'cashfree', 'gwa_cashfree', cast(age as text), 'order_1', 200, 'ok', 1, now()
+from unnest(array[interval '8 days', interval '6 days', interval '1 day']) age
+"""
+
+
+async def test_records_of_gateway_calls_are_kept_as_they_are_for_seven_days(
+    db: Database, database_url: str, owner_url: str
+) -> None:
+    async with db.begin() as tx:
+        await tx.execute(_CALL)
+    refused = ["update gateway_calls set outcome = 'refused'", "delete from gateway_calls", "truncate gateway_calls"]
+    for url in (database_url, owner_url):
+        connection = await asyncpg.connect(url)
+        try:
+            for statement in refused:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+        finally:
+            await connection.close()
+    async with db.begin() as tx:
+        await delete_old_calls(tx)
+        kept = (await tx.execute("select operation from gateway_calls order by id")).all()
+    assert [row.operation for row in kept] == ["6 days", "1 day"]

@@ -114,9 +114,9 @@ async def _copy(admin: "asyncpg.Connection", template: str, name: str, schema: s
 
 
 def _fingerprint(package: str | None) -> str:
-    from common import bootstrap, migrations
+    from common import bootstrap, database_roles, migrations
 
-    files = [Path(bootstrap.__file__), Path(migrations.__file__)]
+    files = [Path(bootstrap.__file__), Path(database_roles.__file__), Path(migrations.__file__)]
     files += sorted(Path(migrations.__file__).with_name("alembic").rglob("*.py"))
     if package is not None:
         files += sorted(migrations.migrations_of(package).glob("*.py"))

@@ -45,8 +45,6 @@ from (
 group by merchant_id, template
 """
 
-_FORGET = "delete from {table} where horizon <> cast(cast(:horizon as text) as xid8)"
-
 
 async def take_snapshot(tx: Tx) -> bool:
     """Sum up the book as far as it can no longer change; False when there is nothing to cut since the last time."""
@@ -55,7 +53,6 @@ async def take_snapshot(tx: Tx) -> bool:
         return False
     for statement in (_SNAPSHOT_BALANCES, _SNAPSHOT_JOURNALS):
         await tx.execute(statement, horizon=cut["horizon"], last=cut["last"])
-    # What is below is used up, what is above was taken in another cluster's time and must not come to life later.
-    for table in ("balance_snapshots", "journal_snapshots"):
-        await tx.execute(_FORGET.format(table=table), horizon=cut["horizon"])
+    # Those of before and those of another cluster; the service itself may not delete any, see migration 0007.
+    await tx.execute("select delete_replaced_snapshots()")
     return True

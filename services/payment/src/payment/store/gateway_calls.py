@@ -1,7 +1,7 @@
-"""Calls to gateways: evidence for timelines, kept for some days."""
+"""Calls to gateways: evidence for timelines, kept for seven days."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -16,7 +16,6 @@ select * from unnest(cast(:ids as uuid[]), cast(:gateways as text[]), cast(:acco
     cast(:operations as text[]), cast(:orders as text[]), cast(:statuses as integer[]), cast(:outcomes as text[]),
     cast(:ms as real[]), cast(:ats as timestamptz[]))
 """
-_DELETE_OLD = "delete from gateway_calls where id < uuid_floor(cast(:before as timestamptz))"
 _OF_ORDER = """
 select operation, http_status, outcome, ms, at from gateway_calls
 where gateway_account_id = :gateway_account_id and order_id = :order_id order by at limit 200
@@ -45,9 +44,9 @@ async def add_calls(tx: Tx, calls: Sequence[RecordedCall]) -> None:
     )
 
 
-async def delete_calls(tx: Tx, now: datetime, age: timedelta) -> None:
-    """Delete what is older than *age*."""
-    await tx.execute(_DELETE_OLD, before=now - age)
+async def delete_old_calls(tx: Tx) -> None:
+    """Delete what is older than the database lets anybody delete; see migration 0008."""
+    await tx.execute("select delete_old_gateway_calls()")
 
 
 async def calls_of(tx: Tx, order: OrderKey) -> Sequence[Row]:

@@ -1,7 +1,6 @@
 """Calls to gateways, recorded as evidence for timelines; never the truth about a payment."""
 
 from collections import deque
-from datetime import timedelta
 
 from common.clock import Clock
 from common.database import Database
@@ -12,7 +11,6 @@ from payment.use_cases import metrics
 
 WAITING_MAX = 50_000
 BATCH_MAX = 2_000
-KEEP = timedelta(days=7)
 WRITE_SECONDS = 1
 DELETE_SECONDS = 3600
 
@@ -36,4 +34,4 @@ class GatewayCallLog:
 
     async def delete_old(self, db: Database) -> None:
         async with db.begin() as tx:
-            await gateway_calls.delete_calls(tx, self._clock.now(), KEEP)
+            await gateway_calls.delete_old_calls(tx)
