@@ -1,7 +1,20 @@
 """Texts that come from outside, made such that columns, JSON, log lines and terminals can carry them."""
 
-from typing import Final
+from typing import Annotated, Final
 
+from msgspec import Meta
+
+# Why staff decided as they did: no control characters, and more than blanks.
+Reason = Annotated[
+    str,
+    Meta(
+        min_length=3,
+        max_length=500,
+        pattern=r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*\Z",
+        description="Why. It is kept for good in the audit log, so it holds no personal data.",
+        examples=["checked with the gateway"],
+    ),
+]
 NUL: Final = "\0"
 
 

@@ -40,6 +40,11 @@ def parse_time(text: object) -> datetime | None:
     return moment.astimezone(UTC)
 
 
+def rfc3339(moment: datetime) -> str:
+    """*moment* as the JSON of an API says it: UTC, to the millisecond, with Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def is_filter(value: datetime | date) -> bool:
     """Whether a list can be filtered by *value*: the years 1900 to 2199. A time without an offset counts as UTC."""
     if isinstance(value, datetime):

@@ -14,13 +14,13 @@ from common.http_server import Body
 from common.money import Money
 from common.pages import PageQuery, decode_cursor
 from common.seals import DEVICE, IP, Sealer
+from common.texts import Reason
 from fraud.domain.fraud_events import FRAUD_EVENTS_MAX, FraudEventsFilter
 from fraud.domain.reviews import ReviewsFilter, Verdict
 from fraud.domain.subjects import Subject
 from fraud.domain.velocity import Metric, PaymentActivity
 
 _VALUE_CHARACTERS_MAX = 256
-REASON_CHARACTERS_MAX = 500
 _REQUEST_KEY_CHARACTERS_MAX = 255
 
 
@@ -61,16 +61,7 @@ class DecisionBody(Body, frozen=True):
     """What a person decides about a flagged payment."""
 
     verdict: Annotated[Verdict, Meta(description="ALLOW: the payment is fine. BLOCK: it is not.", examples=["ALLOW"])]
-    reason: Annotated[
-        str,
-        Meta(
-            min_length=3,
-            max_length=REASON_CHARACTERS_MAX,
-            pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*\Z",
-            description="Why; it is kept in the audit log, so it holds no personal data.",
-            examples=["known customer, called back"],
-        ),
-    ]
+    reason: Reason
 
 
 def reviews_filter(query: ReviewsQuery, merchant_id: str) -> ReviewsFilter:

@@ -1,7 +1,6 @@
 """What is answered: scores, stored decisions, timelines."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -10,6 +9,7 @@ from common import ids, pages
 from common.delivery import Timeline, TimelineEntry
 from common.events import micros
 from common.pages import Page
+from common.times import rfc3339
 from fraud.domain.fraud_events import FraudEvent
 from fraud.domain.reviews import Review
 from fraud.domain.scores import Score
@@ -61,9 +61,9 @@ def review_view(review: Review) -> ReviewView:
         review.user_id,
         review.score,
         list(review.reasons),
-        _time(review.opened_at),
+        rfc3339(review.opened_at),
         verdict=review.verdict or "",
-        decided_at=_time(review.decided_at) if review.decided_at else "",
+        decided_at=rfc3339(review.decided_at) if review.decided_at else "",
         decided_by=review.actor_id,
         reason=review.reason,
     )
@@ -72,10 +72,6 @@ def review_view(review: Review) -> ReviewView:
 def reviews_page(reviews: Sequence[Review], limit: int) -> Page[ReviewView]:
     """*reviews* holds one more than the page when there is a next one."""
     return pages.page(reviews, limit, review_view, lambda last: pages.encode_cursor(last.payment_id))
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def timeline(events: Sequence[FraudEvent]) -> Timeline:

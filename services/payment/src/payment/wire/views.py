@@ -1,7 +1,6 @@
 """Payments → JSON answers. Amounts are integer paise with their currency; times ISO 8601 in UTC."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
@@ -10,6 +9,7 @@ from common import ids, pages
 from common.errors import DomainError
 from common.http_server import error_response
 from common.pages import Page
+from common.times import rfc3339
 from payment.domain.metadata import Metadata
 from payment.domain.payments import Payment, reference_id
 from payment.domain.states import Status
@@ -124,8 +124,8 @@ def created_body(payment: Payment, session_id: str, public_url: str) -> bytes:
         simple_status(Status.PENDING),
         CreditsView(payment.credits.paid, payment.credits.bonus),
         f"{public_url}/checkout/{payment_id}",
-        _time(payment.expires_at),
-        _time(payment.created_at),
+        rfc3339(payment.expires_at),
+        rfc3339(payment.created_at),
     )
     return _encode({"success": True, "data": view})
 
@@ -149,9 +149,9 @@ def payment_view(payment: Payment, viewer_id: str) -> PaymentView:
         simple_status(payment.status),
         CreditsView(payment.credits.paid, payment.credits.bonus),
         TaxView(payment.tax.net.minor, payment.tax.cgst.minor, payment.tax.sgst.minor, payment.tax.igst.minor),
-        _time(payment.created_at),
-        _time(payment.updated_at),
-        _time(payment.expires_at),
+        rfc3339(payment.created_at),
+        rfc3339(payment.updated_at),
+        rfc3339(payment.expires_at),
         # Of no use once the order is closed, and a capability until then: who has it may pay, not merely look.
         payment_session_id=payment.session_id if payment.unresolved and payment.user_id == viewer_id else "",
         payment_method=payment.method,
@@ -163,7 +163,7 @@ def payment_view(payment: Payment, viewer_id: str) -> PaymentView:
         provider_id=payment.provider_id,
         service_type=payment.service_type,
         metadata=payment.metadata,
-        paid_at=_time(payment.paid_at) if payment.paid_at else "",
+        paid_at=rfc3339(payment.paid_at) if payment.paid_at else "",
         review="" if payment.review == "NONE" else payment.review,
     )
 
@@ -192,7 +192,3 @@ def verified_view(payment: Payment, viewer_id: str) -> VerifiedView:
 
 def simple_status(status: Status) -> str:
     return _SIMPLE.get(status, "pending")
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
