@@ -6,6 +6,7 @@ from typing import Any
 from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.payment.v1.payment_pb2 import Payment
 from common import ids
+from payment.domain.invoices import series
 
 from .world import World
 
@@ -70,4 +71,22 @@ async def test_a_success_of_an_unknown_payment_waits_and_takes_no_number(world: 
     await world.handle("invoice.generate", [stranger, event])
     [row] = await world.rows("select number from invoices")
     assert row.number == 1
+    assert len(await world.rows("select 1 from outbox where exchange like 'retry.%'")) == 1
+
+
+async def test_a_series_without_a_number_left_refuses_its_own_payments_and_no_others(world: World) -> None:
+    mine, other = await succeeded(world, 2)
+    async with world.db.begin() as tx:
+        await tx.execute(
+            "update payments set merchant_id = 'mer_other' where id = :id",
+            id=ids.decode("pay", other.payment.payment_id),
+        )
+        await tx.execute(
+            "insert into invoice_series (merchant_id, series, last_number) values ('mer_commdesk', :series, 999999999)",
+            series=series("CD", world.clock.now()),
+        )
+    other.payment.merchant_id = "mer_other"
+    await world.handle("invoice.generate", [mine, other])
+    [invoice] = await world.rows("select merchant_id, number from invoices")
+    assert tuple(invoice) == ("mer_other", 1)
     assert len(await world.rows("select 1 from outbox where exchange like 'retry.%'")) == 1

@@ -16,7 +16,7 @@ IST = timezone(timedelta(hours=5, minutes=30))
 # CGST Rule 46(b): at most 16 characters, letters, digits, hyphens and slashes. The invoice registration portal takes
 # capitals only and no leading zero, slash or hyphen. The table says the same.
 NUMBER_CHARACTERS_MAX = 16
-_DOCUMENT_NUMBER = re.compile(r"[A-Z1-9][A-Z0-9/-]{0,15}").fullmatch
+_DOCUMENT_NUMBER = re.compile(rf"[A-Z1-9][A-Z0-9/-]{{0,{NUMBER_CHARACTERS_MAX - 1}}}").fullmatch
 # With the year and the slash it leaves seven digits: ten million documents of one merchant in a year.
 PREFIX_PATTERN = r"^[A-Z][A-Z0-9]{0,3}$"
 

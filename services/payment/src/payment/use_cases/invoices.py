@@ -11,7 +11,7 @@ from common import ids, outbox
 from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
-from payment.domain.errors import PaymentNotKnownYet
+from payment.domain.errors import PaymentNotKnownYet, SeriesExhausted
 from payment.domain.invoices import Invoice, document_number, series
 from payment.domain.payments import Payment
 from payment.store import queries
@@ -30,7 +30,10 @@ class InvoiceRequest(msgspec.Struct, frozen=True):
 async def issue_invoices(
     tx: Tx, requests: Sequence[InvoiceRequest], *, clock: Clock, prefix: str
 ) -> list[DomainError | None]:
-    """Invoices for those that have none; the series' rows are locked first, so two batches take turns."""
+    """Invoices for those that have none; the series' rows are locked first, so two batches take turns.
+
+    A series that has no number left refuses its own payments and no others.
+    """
     now = clock.now()
     name = series(prefix, now)
     last_numbers = await lock_series(tx, {(request.merchant_id, name) for request in requests})
@@ -41,11 +44,16 @@ async def issue_invoices(
     }
     invoices: list[Invoice] = []
     messages: list[Message] = []
+    refused: dict[UUID, DomainError] = {}
     for payment_id in sorted(payments):
         payment = payments[payment_id]
         number = last_numbers[(payment.merchant_id, name)] + 1
+        try:
+            invoice = _invoice(payment, name, number, now)
+        except SeriesExhausted as error:
+            refused[payment_id] = error
+            continue
         last_numbers[(payment.merchant_id, name)] = number
-        invoice = _invoice(payment, name, number, now)
         invoices.append(invoice)
         messages += _messages(payment, invoice, by_payment[payment_id].transaction_id)
     if invoices:
@@ -53,13 +61,12 @@ async def issue_invoices(
         await advance_series(tx, last_numbers)
         await outbox.append(tx, messages)
     stored = invoiced_ids | payments.keys()
-    return [
-        None if request.payment_id in stored else PaymentNotKnownYet("there is no payment with this id (yet)")
-        for request in requests
-    ]
+    missing = PaymentNotKnownYet("there is no payment with this id (yet)")
+    return [refused.get(request.payment_id) if request.payment_id in stored else missing for request in requests]
 
 
 def _invoice(payment: Payment, series_name: str, number: int, now: datetime) -> Invoice:
+    """Raises SeriesExhausted."""
     return Invoice(
         id=ids.new(),
         payment_id=payment.id,
