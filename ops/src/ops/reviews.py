@@ -74,7 +74,10 @@ def show_review(payment_id: PaymentId, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(_plain(shown), indent=2))
         return
     typer.echo(f"{payment_id}  {', '.join(shown.review.kinds) or 'decided'}  {shown.review.reason}")
-    typer.echo(f"price {_amount(shown.review.payment.amount)}, version {shown.review.version}")
+    typer.echo(
+        f"price {_amount(shown.review.payment.amount)}, fraud review {shown.review.fraud_review},"
+        f" version {shown.review.version}"
+    )
     receipts = Table("receipt", "gateway's payment", "why", "taken", "applied", "refunded", "refund", box=None)
     for receipt in shown.review.receipts:
         figures = (_amount(receipt.amount), _amount(receipt.applied), _amount(receipt.refunded))

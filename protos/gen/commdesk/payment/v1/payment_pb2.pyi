@@ -138,18 +138,20 @@ class GetReviewResponse(_message.Message):
     def __init__(self, review: _Optional[_Union[Review, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[ReviewAttempt, _Mapping]]] = ..., evidence: _Optional[_Iterable[_Union[ReviewEvidence, _Mapping]]] = ...) -> None: ...
 
 class Review(_message.Message):
-    __slots__ = ("payment", "kinds", "reason", "version", "receipts")
+    __slots__ = ("payment", "kinds", "reason", "version", "receipts", "fraud_review")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     KINDS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    FRAUD_REVIEW_FIELD_NUMBER: _ClassVar[int]
     payment: Payment
     kinds: _containers.RepeatedScalarFieldContainer[str]
     reason: str
     version: str
     receipts: _containers.RepeatedCompositeFieldContainer[Receipt]
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., kinds: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., version: _Optional[str] = ..., receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ...) -> None: ...
+    fraud_review: str
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., kinds: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., version: _Optional[str] = ..., receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ..., fraud_review: _Optional[str] = ...) -> None: ...
 
 class Receipt(_message.Message):
     __slots__ = ("receipt_id", "gateway_payment_id", "reason", "amount", "applied", "refunded", "gateway_refund_id", "received_unix_micros")

@@ -65,44 +65,6 @@ class RefundIdRequired(InvalidArgument):
     fix = "Send the id of the gateway's refund, with REFUNDED and with nothing else."
 
 
-class Case(msgspec.Struct, frozen=True):
-    """A payment with its receipts, locked or as a reader sees it. *decided* counts the decisions about it so far."""
-
-    payment: Payment
-    receipts: tuple[Receipt, ...] = ()
-    decided: int = 0
-
-    @property
-    def kinds(self) -> list[ReviewKind]:
-        """Why it is in the queue, none when it is not. Whatever a receipt still holds puts it there."""
-        payment, left = self.payment, open_receipts(self.receipts)
-        kinds = []
-        paid = payment.status in PAID
-        held = not paid and any(each.reason is ReceiptReason.FLAGGED for each in left)
-        doubtful = not paid and any(each.reason is not ReceiptReason.FLAGGED for each in left)
-        if payment.review is Review.QUARANTINED or doubtful:
-            kinds.append(ReviewKind.QUARANTINED)
-        if held or (payment.review is Review.FLAGGED and payment.status not in CLOSED_UNPAID):
-            kinds.append(ReviewKind.FLAGGED)
-        if paid and left:
-            kinds.append(ReviewKind.DUPLICATE)
-        return kinds
-
-    def after(self, decision: Decision, decided: int = 0) -> "Case":
-        """The payment as *decision* leaves it."""
-        changed = {receipt.id: receipt for receipt in decision.changed_receipts}
-        receipts = tuple(changed.get(receipt.id, receipt) for receipt in self.receipts)
-        return Case(decision.payment, receipts, self.decided + decided)
-
-    @property
-    def version(self) -> str:
-        """Of all that a decision is about: it never comes back, since every decision counts."""
-        payment = self.payment
-        parts = [payment.status, payment.review, payment.review_reason, str(self.decided)]
-        parts += [f"{each.id}:{each.applied_minor}:{each.refunded_minor}" for each in self.receipts]
-        return sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
 class ReviewRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a person decides about the payment that *version* shows."""
 
@@ -166,6 +128,50 @@ class RecordedDecision(msgspec.Struct, frozen=True, kw_only=True):
             and self.gateway_refund_id == request.gateway_refund_id
             and request.receipt_id in (None, self.receipt_id)
         )
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A payment with its receipts and the decisions about it, oldest first; locked or as a reader sees it."""
+
+    payment: Payment
+    receipts: tuple[Receipt, ...] = ()
+    decisions: tuple[RecordedDecision, ...] = ()
+
+    @property
+    def kinds(self) -> list[ReviewKind]:
+        """Why it is in the queue, none when it is not. Whatever a receipt still holds puts it there."""
+        payment, left = self.payment, open_receipts(self.receipts)
+        kinds = []
+        paid = payment.status in PAID
+        held = not paid and any(each.reason is ReceiptReason.FLAGGED for each in left)
+        doubtful = not paid and any(each.reason is not ReceiptReason.FLAGGED for each in left)
+        if payment.review is Review.QUARANTINED or doubtful:
+            kinds.append(ReviewKind.QUARANTINED)
+        if held or (payment.review is Review.FLAGGED and payment.status not in CLOSED_UNPAID):
+            kinds.append(ReviewKind.FLAGGED)
+        if paid and left:
+            kinds.append(ReviewKind.DUPLICATE)
+        return kinds
+
+    def after(self, decision: Decision, *recorded: RecordedDecision) -> "Case":
+        """The payment as *decision* leaves it; *recorded* when a person made it in the queue."""
+        changed = {receipt.id: receipt for receipt in decision.changed_receipts}
+        receipts = tuple(changed.get(receipt.id, receipt) for receipt in self.receipts)
+        return Case(decision.payment, receipts, (*self.decisions, *recorded))
+
+    @property
+    def version(self) -> str:
+        """Of all that a decision is about: it never comes back, since every decision counts."""
+        payment = self.payment
+        parts = [
+            payment.status,
+            payment.fraud_review,
+            payment.review,
+            payment.review_reason,
+            str(len(self.decisions)),
+        ]
+        parts += [f"{each.id}:{each.applied_minor}:{each.refunded_minor}" for each in self.receipts]
+        return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 class RecordedAttempt(msgspec.Struct, frozen=True):

@@ -8,23 +8,28 @@ import msgspec
 from common.database import Row, Tx
 from payment.domain.review_queue import RecordedDecision, ReviewAction, ReviewFilter, ReviewKind
 
-# Each kind reads its own partial index. Whatever a receipt still holds puts its payment into the queue.
+# Each kind reads its own partial index, and no more of it than a page. Whatever a receipt still holds puts its payment
+# into the queue.
 _QUARANTINED = """
-select id from payments where review = 'QUARANTINED' {of_payment}
+(select id from payments where review = 'QUARANTINED' {of_payment} order by 1 desc limit :limit)
 union
-select r.payment_id from receipts r join payments p on p.id = r.payment_id
-where r.applied_minor + r.refunded_minor < r.amount_minor and r.reason <> 'FLAGGED' and p.paid_at is null {of_receipt}
+(select distinct r.payment_id from receipts r join payments p on p.id = r.payment_id
+ where r.applied_minor + r.refunded_minor < r.amount_minor and r.reason <> 'FLAGGED' and p.paid_at is null {of_receipt}
+ order by 1 desc limit :limit)
 """
 _FLAGGED = """
-select id from payments
-where review = 'FLAGGED' and status not in ('FAILED', 'EXPIRED', 'CANCELLED') {of_payment}
+(select id from payments
+ where review = 'FLAGGED' and status not in ('FAILED', 'EXPIRED', 'CANCELLED') {of_payment}
+ order by 1 desc limit :limit)
 union
-select r.payment_id from receipts r join payments p on p.id = r.payment_id
-where r.applied_minor + r.refunded_minor < r.amount_minor and r.reason = 'FLAGGED' and p.paid_at is null {of_receipt}
+(select distinct r.payment_id from receipts r join payments p on p.id = r.payment_id
+ where r.applied_minor + r.refunded_minor < r.amount_minor and r.reason = 'FLAGGED' and p.paid_at is null {of_receipt}
+ order by 1 desc limit :limit)
 """
 _DUPLICATE = """
-select r.payment_id from receipts r join payments p on p.id = r.payment_id
-where r.applied_minor + r.refunded_minor < r.amount_minor and p.paid_at is not null {of_receipt}
+(select distinct r.payment_id from receipts r join payments p on p.id = r.payment_id
+ where r.applied_minor + r.refunded_minor < r.amount_minor and p.paid_at is not null {of_receipt}
+ order by 1 desc limit :limit)
 """
 _BY_KIND = {
     ReviewKind.QUARANTINED: _QUARANTINED,

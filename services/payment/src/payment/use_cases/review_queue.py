@@ -25,7 +25,7 @@ from payment.domain.review_queue import (
     ReviewRequest,
 )
 from payment.store import commands, gateway_calls, queries, receipts, review_queue
-from payment.use_cases import metrics
+from payment.use_cases import metrics, timelines
 from payment.use_cases.announcements import messages_for
 from payment.use_cases.decisions import DecisionSettings, save_decisions
 from payment.wire import events
@@ -54,17 +54,17 @@ class ReviewQueue:
     async def show(self, merchant_id: str | None, payment_id: UUID) -> Evidence:
         """A payment with all evidence, whether it is in the queue or not. Raises ReviewNotFound."""
         async with self._db.begin() as tx:
-            found = await queries.payments_by_id(tx, [payment_id])
-            payment = _of_merchant(found[0] if found else None, merchant_id)
-            decisions = await review_queue.decisions_of(tx, [payment_id])
+            payments = {payment.id: payment for payment in await queries.payments_by_id(tx, [payment_id])}
+            payment = _of_merchant(payments.get(payment_id), merchant_id)
+            case = (await _cases(tx, payments))[payment_id]
             entries = _transitions(await queries.transitions_of(tx, payment_id))
             entries += _gateway_calls(await gateway_calls.calls_of(tx, payment.order_key))
             entries += [
                 Entry(each.at, "decision", f"{each.action.lower()}: {each.reason}", each.actor_id)
-                for each in decisions.get(payment_id, [])
+                for each in case.decisions
             ]
             return Evidence(
-                (await _cases(tx, {payment.id: payment}))[payment.id],
+                case,
                 tuple(_attempt(row) for row in await queries.attempts_of(tx, payment_id)),
                 tuple(sorted(entries, key=lambda each: each.at)),
             )
@@ -90,8 +90,7 @@ async def decide_review(db: Database, clock: Clock, request: ReviewRequest, sett
         locked = await commands.lock_payments(tx, [request.payment_id])
         payment = _of_merchant(locked.get(request.payment_id), request.merchant_id)
         case = (await _cases(tx, locked))[payment.id]
-        earlier = (await review_queue.decisions_of(tx, [payment.id])).get(payment.id, [])
-        same_version = next((each for each in earlier if each.version == request.version), None)
+        same_version = next((each for each in case.decisions if each.version == request.version), None)
         if same_version is not None:
             if not same_version.repeats(request):
                 raise ReviewChanged(f"it was decided meanwhile: {same_version.action.lower()}")
@@ -103,8 +102,9 @@ async def decide_review(db: Database, clock: Clock, request: ReviewRequest, sett
         await save_decisions(tx, [decision], locked, now, settings)
         if receipt is not None and request.action is ReviewAction.REFUNDED:
             await receipts.refund_transaction(tx, receipt)
-        await review_queue.add_decision(tx, RecordedDecision.of(request, payment, receipt, now, ids.new()))
-        after = case.after(decision, decided=1)
+        recorded = RecordedDecision.of(request, payment, receipt, now, ids.new())
+        await review_queue.add_decision(tx, recorded)
+        after = case.after(decision, recorded)
         audit = events.audit_review(case, after, request, receipt, now)
         await outbox.append(tx, [*messages_for([decision], settings.public_url), audit])
         metrics.moved([decision], now)
@@ -121,23 +121,17 @@ async def _cases(tx: Tx, payments: dict[UUID, Payment]) -> dict[UUID, Case]:
     received = await receipts.receipts_of(tx, payments)
     decisions = await review_queue.decisions_of(tx, payments)
     return {
-        payment_id: Case(payment, tuple(received.get(payment_id, ())), len(decisions.get(payment_id, ())))
+        payment_id: Case(payment, tuple(received.get(payment_id, ())), tuple(decisions.get(payment_id, ())))
         for payment_id, payment in payments.items()
     }
 
 
 def _transitions(rows: Sequence[Row]) -> list[Entry]:
-    return [
-        Entry(row.at, "transition", f"{row.from_status or 'nothing'} → {row.to_status} ({row.reason})", row.actor)
-        for row in rows
-    ]
+    return [Entry(row.at, "transition", timelines.transition_summary(row), row.actor) for row in rows]
 
 
 def _gateway_calls(rows: Sequence[Row]) -> list[Entry]:
-    return [
-        Entry(row.at, "gateway_call", f"{row.operation}: {row.http_status or row.outcome} in {row.ms:.0f} ms")
-        for row in rows
-    ]
+    return [Entry(row.at, "gateway_call", timelines.gateway_call_summary(row)) for row in rows]
 
 
 def _attempt(row: Row) -> RecordedAttempt:

@@ -34,12 +34,22 @@ async def timeline(tx: Tx, reference: str) -> Timeline:
     return Timeline(entries, [each for each in references if each != reference])
 
 
+def transition_summary(row: Row) -> str:
+    """A move in one line, of a row of the history."""
+    return f"{row.from_status or 'nothing'} → {row.to_status} ({row.reason})"
+
+
+def gateway_call_summary(row: Row) -> str:
+    """What the gateway answered and how fast, in one line."""
+    return f"{row.operation}: {row.http_status or row.outcome} in {row.ms:.0f} ms"
+
+
 def _transitions(rows: Sequence[Row]) -> list[TimelineEntry]:
     return [
         TimelineEntry(
             row.at,
             "transition",
-            f"{row.from_status or 'nothing'} → {row.to_status} ({row.reason})",
+            transition_summary(row),
             {"seq": str(row.seq), "actor": row.actor},
         )
         for row in rows
@@ -63,7 +73,7 @@ def _gateway_calls(rows: Sequence[Row]) -> list[TimelineEntry]:
         TimelineEntry(
             row.at,
             "gateway_call",
-            f"{row.operation}: {row.http_status or row.outcome} in {row.ms:.0f} ms",
+            gateway_call_summary(row),
             {"status": str(row.http_status), "outcome": row.outcome},
         )
         for row in rows

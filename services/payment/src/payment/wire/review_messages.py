@@ -11,9 +11,10 @@ from common import ids, pages
 from common.errors import RequestInvalid, require_at_most
 from common.events import micros
 from common.money import Money
+from common.texts import Reason
 from payment.domain.review_queue import Case, Evidence, ReviewAction, ReviewFilter, ReviewKind, ReviewRequest
 from payment.wire import events
-from payment.wire.reviews import Reason, RefundId, Version
+from payment.wire.reviews import RefundId, Version
 
 LIMIT_DEFAULT = 50
 
@@ -78,6 +79,7 @@ def review_message(case: Case) -> pb.Review:
     return pb.Review(
         payment=events.payment_message(case.payment),
         kinds=[kind.value for kind in case.kinds],
+        fraud_review=case.payment.fraud_review,
         reason=case.payment.review_reason,
         version=case.version,
         receipts=[

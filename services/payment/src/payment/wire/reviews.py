@@ -1,7 +1,6 @@
 """The review queue in JSON: what staff send, what they see."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +10,8 @@ from msgspec import Meta
 from common import ids, pages
 from common.http_server import Body
 from common.pages import Page, PageQuery
+from common.texts import Reason
+from common.times import rfc3339
 from common.tokens import Caller
 from payment.domain.receipts import Receipt
 from payment.domain.review_queue import (
@@ -23,17 +24,6 @@ from payment.domain.review_queue import (
     ReviewRequest,
 )
 
-# No control characters, and more than blanks.
-Reason = Annotated[
-    str,
-    Meta(
-        min_length=3,
-        max_length=500,
-        pattern=r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*\Z",
-        description="Why. It is kept for good in the audit log, so it holds no personal data.",
-        examples=["checked with the gateway"],
-    ),
-]
 Version = Annotated[
     str,
     Meta(min_length=1, max_length=64, pattern=r"^[0-9a-f]+\Z", description="`version` of the review as it was read."),
@@ -90,7 +80,10 @@ class ReceiptView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
 
 
 class PaymentReviewView(msgspec.Struct, frozen=True, rename="camel"):
-    """A payment that somebody has to look at; *kinds* is empty once everything is decided."""
+    """A payment that somebody has to look at; *kinds* is empty once everything is decided.
+
+    *fraudReview* is what fraud's rules or a person say, which a quarantine hides in *review*.
+    """
 
     payment_id: str
     order_id: str
@@ -101,6 +94,7 @@ class PaymentReviewView(msgspec.Struct, frozen=True, rename="camel"):
     currency: str
     kinds: list[str]
     review: str
+    fraud_review: str
     reason: str
     version: str
     receipts: list[ReceiptView]
@@ -168,11 +162,12 @@ def review_view(case: Case) -> PaymentReviewView:
         payment.amount.currency,
         [kind.value for kind in case.kinds],
         payment.review,
+        payment.fraud_review,
         payment.review_reason,
         case.version,
         [receipt_view(receipt) for receipt in case.receipts],
-        _time(payment.created_at),
-        _time(payment.updated_at),
+        rfc3339(payment.created_at),
+        rfc3339(payment.updated_at),
     )
 
 
@@ -185,7 +180,7 @@ def receipt_view(receipt: Receipt) -> ReceiptView:
         receipt.applied_minor,
         receipt.refunded_minor,
         receipt.amount.currency,
-        _time(receipt.received_at),
+        rfc3339(receipt.received_at),
         gateway_refund_id=receipt.gateway_refund_id,
     )
 
@@ -199,7 +194,7 @@ def detail_view(evidence: Evidence) -> ReviewDetailView:
     return ReviewDetailView(
         review_view(evidence.case),
         [_attempt_view(attempt) for attempt in evidence.attempts],
-        [EvidenceView(_time(each.at), each.kind, each.summary, actor=each.actor) for each in evidence.entries],
+        [EvidenceView(rfc3339(each.at), each.kind, each.summary, actor=each.actor) for each in evidence.entries],
     )
 
 
@@ -207,13 +202,9 @@ def _attempt_view(attempt: RecordedAttempt) -> AttemptView:
     return AttemptView(
         attempt.gateway_payment_id,
         attempt.status,
-        _time(attempt.updated_at),
+        rfc3339(attempt.updated_at),
         reason=attempt.reason,
         payment_method=attempt.method,
         amount=attempt.amount.minor if attempt.amount else 0,
         currency=attempt.amount.currency if attempt.amount else "",
     )
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
