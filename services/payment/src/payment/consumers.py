@@ -17,13 +17,14 @@ from common.events import from_micros
 from common.seals import WEBHOOK_BODY, Sealer
 from common.subscriptions import Subscription
 from gateways import Gateways, MalformedWebhook
+from payment.domain.errors import VerdictUnknown
 from payment.domain.orders import OrderKey
 from payment.domain.states import FraudReview
 from payment.use_cases import invoices, order_syncs, reviews, webhooks
 from payment.use_cases.decisions import DecisionSettings
 from payment.use_cases.invoices import InvoiceRequest
 from payment.use_cases.order_lookups import LookupResult, OrderLookup
-from payment.use_cases.reviews import FraudWord
+from payment.use_cases.reviews import FraudStatement
 from payment.use_cases.webhooks import Webhook
 
 # Requests of customers share the event loop: a backlog is worked in batches that hold it for a few dozen milliseconds.
@@ -106,10 +107,10 @@ async def on_syncs_requested(
 
 
 async def on_payments_reviewed(
-    tx: Tx, words: Sequence[FraudWord], *, clock: Clock, settings: DecisionSettings
+    tx: Tx, statements: Sequence[FraudStatement], *, clock: Clock, settings: DecisionSettings
 ) -> list[DomainError | None]:
     """Carry out each flag of the fraud rules and each verdict of a person."""
-    return await reviews.record_reviews(tx, words, clock=clock, settings=settings)
+    return await reviews.record_reviews(tx, statements, clock=clock, settings=settings)
 
 
 async def on_payments_succeeded(
@@ -134,8 +135,8 @@ def parse_sync_request(message: PaymentSyncRequested) -> UUID:
     return ids.decode("pay", message.payment_id)
 
 
-def parse_flag(message: FraudFlagged) -> FraudWord:
-    return FraudWord(
+def parse_flag(message: FraudFlagged) -> FraudStatement:
+    return FraudStatement(
         payment_id=ids.decode("pay", message.payment_id),
         review=FraudReview.FLAGGED,
         reason=",".join(message.reasons),
@@ -144,10 +145,16 @@ def parse_flag(message: FraudFlagged) -> FraudWord:
     )
 
 
-def parse_decision(message: FraudDecided) -> FraudWord:
-    return FraudWord(
+_VERDICTS = {"ALLOW": FraudReview.ALLOWED, "BLOCK": FraudReview.BLOCKED}
+
+
+def parse_decision(message: FraudDecided) -> FraudStatement:
+    """Raises IdInvalid, VerdictUnknown."""
+    if message.decision not in _VERDICTS:
+        raise VerdictUnknown(f"fraud decided {message.decision[:20]!r}")
+    return FraudStatement(
         payment_id=ids.decode("pay", message.payment_id),
-        review=FraudReview.BLOCKED if message.decision == "BLOCK" else FraudReview.ALLOWED,
+        review=_VERDICTS[message.decision],
         reason="decided",
         score=None,
         actor_id=message.actor_id,

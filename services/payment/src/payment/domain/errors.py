@@ -122,6 +122,12 @@ class OrderNotKnownYet(FailedPrecondition):
     fix = "Wait, or check that the webhook belongs to this installation."
 
 
+class VerdictUnknown(InvalidArgument):
+    """A verdict of fraud that is neither ALLOW nor BLOCK; nothing is granted by it."""
+
+    fix = "Deploy a payment service that knows the verdict, then replay the dead letter."
+
+
 class WebhookUnreadable(InvalidArgument):
     """A webhook with a good signature that cannot be parsed: the gateway has changed its format."""
 

@@ -23,7 +23,7 @@ from payment.use_cases.decisions import DecisionSettings, save_decisions
 from payment.wire import events
 
 
-class FraudWord(msgspec.Struct, frozen=True):
+class FraudStatement(msgspec.Struct, frozen=True):
     """FLAGGED by the rules, or ALLOWED or BLOCKED by a person."""
 
     payment_id: UUID
@@ -34,40 +34,40 @@ class FraudWord(msgspec.Struct, frozen=True):
 
 
 async def record_reviews(
-    tx: Tx, words: Sequence[FraudWord], *, clock: Clock, settings: DecisionSettings
+    tx: Tx, statements: Sequence[FraudStatement], *, clock: Clock, settings: DecisionSettings
 ) -> list[DomainError | None]:
     """Carry out each, in order; one about a payment that is not stored (yet) is retried."""
     now = clock.now()
-    locked = await commands.lock_payments(tx, {word.payment_id for word in words})
+    locked = await commands.lock_payments(tx, {statement.payment_id for statement in statements})
     received = await receipts.receipts_of(tx, locked)
     cases = {payment.id: Case(payment, tuple(received.get(payment.id, ()))) for payment in locked.values()}
     decisions: list[Decision] = []
     messages: list[Message] = []
-    for word in words:
-        if word.payment_id not in cases:
+    for statement in statements:
+        if statement.payment_id not in cases:
             continue
-        case = cases[word.payment_id]
-        if word.review is FraudReview.FLAGGED:
-            flagged = reviews.flagged(case.payment, word.reason, word.score, now)
-            decision = Decision(flagged, actor=word.actor_id)
+        case = cases[statement.payment_id]
+        if statement.review is FraudReview.FLAGGED:
+            flagged = reviews.flagged(case.payment, statement.reason, statement.score, now)
+            decision = Decision(flagged, actor=statement.actor_id)
         else:
-            decision = reviews.decided(case, word.review, word.actor_id, now, ids.new())
+            decision = reviews.decided(case, statement.review, statement.actor_id, now, ids.new())
         if decision.payment is case.payment:
             continue
         decisions.append(decision)
-        cases[word.payment_id] = case.after(decision)
-        messages.append(_audit(case.payment, decision, word))
+        cases[statement.payment_id] = case.after(decision)
+        messages.append(_audit(case.payment, decision, statement))
         messages += messages_for([decision], settings.public_url)
-    # A payment may have been decided about twice in one batch: each decision is saved by itself, in order.
-    for decision in decisions:
-        await save_decisions(tx, [decision], locked, now, settings)
+    await save_decisions(tx, decisions, locked, now, settings)
     metrics.moved(decisions, now)
     await outbox.append(tx, messages)
     missing = PaymentNotKnownYet("there is no payment with this id (yet)")
-    return [None if word.payment_id in cases else missing for word in words]
+    return [None if statement.payment_id in cases else missing for statement in statements]
 
 
-def _audit(before: Payment, decision: Decision, word: FraudWord) -> Message:
-    origin = Origin(actor_id=word.actor_id)
+def _audit(before: Payment, decision: Decision, statement: FraudStatement) -> Message:
+    origin = Origin(actor_id=statement.actor_id)
     at = decision.payment.updated_at
-    return events.audit(decision.payment, "payment.review", before.status, at, origin=origin, review=word.review.value)
+    return events.audit(
+        decision.payment, "payment.review", before.status, at, origin=origin, review=statement.review.value
+    )
