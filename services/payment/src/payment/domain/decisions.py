@@ -16,10 +16,9 @@ ACTOR = "service:payment"
 
 
 class Transaction(msgspec.Struct, frozen=True, gc=False):
-    """Money that the gateway took."""
+    """Money that the gateway took for the decision's payment."""
 
     id: UUID
-    payment_id: UUID
     attempt: PaymentAttempt
     status: CaptureStatus
     created_at: datetime
@@ -27,17 +26,9 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     confirmed: bool = True
 
 
-class RecordedCapture(msgspec.Struct, frozen=True, gc=False):
-    """A transaction as it is stored, or a receipt that is none: then it has no *status*."""
-
-    status: CaptureStatus | None
-    confirmed: bool
-
-
 class Correction(msgspec.Struct, frozen=True, gc=False):
     """The attempt that the gateway lists takes the place of the one that a webhook claimed; often it is the same."""
 
-    payment_id: UUID
     claimed_id: str
     attempt: PaymentAttempt
 

@@ -1,6 +1,6 @@
 """Captures whose attempt a webhook named: what is due to be confirmed, and what the gateway's list says of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -35,6 +35,10 @@ from (select row.*, claimed.id
                             and c.status = 'CAPTURED' and c.confirmed_at is null limit 1) as claimed) as row
 where t.id = row.id
 """
+_LOOKED_AGAIN = """
+update transactions set confirmation_due_at = null
+where payment_id = any(cast(:ids as uuid[])) and confirmed_at < :before and confirmation_due_at is not null
+"""
 _FORGET_ATTEMPTS = """
 delete from payment_attempts a
 using unnest(cast(:payment_ids as uuid[]), cast(:claimed_ids as text[])) as row (payment_id, claimed_id)
@@ -48,20 +52,26 @@ async def lease_due(tx: Tx, now: datetime, due_again_at: datetime, oldest: datet
     return list(rows.scalars())
 
 
+async def end_second_looks(tx: Tx, payment_ids: Collection[UUID], before: datetime) -> None:
+    """What was put in another's place before *before* has been looked at once more: nothing of it is due any more."""
+    if payment_ids:
+        await tx.execute(_LOOKED_AGAIN, ids=sorted(payment_ids), before=before)
+
+
 async def correct(
     tx: Tx, corrections: Sequence[tuple[Payment, Correction]], now: datetime, confirmation_due_at: datetime
 ) -> None:
     """Put the listed attempts in the place of the claimed ones; attempts that do not exist are forgotten."""
     if not corrections:
         return
-    ordered = sorted(corrections, key=lambda pair: pair[1].payment_id)
+    ordered = sorted(corrections, key=lambda pair: pair[0].id)
     attempts = [correction.attempt for _, correction in ordered]
     amounts = [correction.attempt.amount or payment.amount for payment, correction in ordered]
     await tx.execute(
         _CORRECT,
         now=now,
         again=confirmation_due_at,
-        payment_ids=[correction.payment_id for _, correction in ordered],
+        payment_ids=[payment.id for payment, _ in ordered],
         claimed_ids=[correction.claimed_id for _, correction in ordered],
         provider_ids=[attempt.gateway_payment_id for attempt in attempts],
         banks=[attempt.bank_reference for attempt in attempts],
@@ -70,10 +80,10 @@ async def correct(
         currencies=[amount.currency for amount in amounts],
         ats=[correction.attempt.at or payment.paid_at or now for payment, correction in ordered],
     )
-    replaced = [correction for _, correction in ordered if correction.replaces]
+    replaced = [(payment, correction) for payment, correction in ordered if correction.replaces]
     if replaced:
         await tx.execute(
             _FORGET_ATTEMPTS,
-            payment_ids=[correction.payment_id for correction in replaced],
-            claimed_ids=[correction.claimed_id for correction in replaced],
+            payment_ids=[payment.id for payment, _ in replaced],
+            claimed_ids=[correction.claimed_id for _, correction in replaced],
         )

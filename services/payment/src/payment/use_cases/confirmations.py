@@ -35,5 +35,7 @@ class Confirmations(msgspec.Struct, frozen=True):
             payments = await queries.payments_by_id(tx, payment_ids) if payment_ids else []
         if payments:
             results = await self.lookups.look_up([lookup_of(payment, read_attempts=True) for payment in payments])
-            await sync_payments(self.db, payment_ids, results, self.clock, self.settings)
+            applied = await sync_payments(self.db, payment_ids, results, self.clock, self.settings)
+            async with self.db.begin() as tx:
+                await confirmations.end_second_looks(tx, applied.decisions.keys(), now)
         return len(payments)
