@@ -19,7 +19,7 @@ from common.money import Money
 from common.subscriptions import Subscription
 from gateways import Customer, OrderSnapshot, PaymentAttempt, Unknown
 from payment.domain import state_machine
-from payment.domain.decisions import Decision, RecordedCapture
+from payment.domain.decisions import Decision
 from payment.domain.errors import OrderStateUnknown
 from payment.domain.orders import ObservedOrder, needs_list
 from payment.domain.payments import Origin, Payment, Transition
@@ -178,11 +178,7 @@ async def apply_facts(
     decisions, waiting = [], {}
     for order_id in sorted(set(order_ids)):
         payment = (await connection.lock("payments", order_id))["payment"]
-        known = {
-            key: RecordedCapture(row["status"], row["confirmed"])
-            for key, row in connection.scan("captures")
-            if row["order_id"] == order_id
-        }
+        known = {key: row["confirmed"] for key, row in connection.scan("captures") if row["order_id"] == order_id}
         try:
             if order_id not in facts:
                 raise OrderStateUnknown("the gateway does not tell")

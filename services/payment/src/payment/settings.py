@@ -69,7 +69,8 @@ class Settings(GatewaySettings):
 
     # Whether a payment is made when fraud does not answer in time; otherwise it is refused with 503.
     fraud_fail_open: bool = True
-    # A paid payment that fraud flagged: grant it at once (off), or hold the grant until a person decides (review).
+    # A paid payment that fraud's rules flagged: grant it at once (off), or hold the grant until a person decides
+    # (review). One that a person blocked is held in either case.
     fraud_hold_flagged: HoldPolicy = HoldPolicy.OFF
     # A success after FAILED, EXPIRED or CANCELLED: grant it (fulfil), or hold it for a person (review).
     late_success_policy: LateSuccessPolicy = LateSuccessPolicy.FULFIL

@@ -14,6 +14,12 @@ from commdesk.fraud.v1.events_pb2 import FraudDecided, FraudFlagged
 from commdesk.payment.v1 import payment_pb2 as pb
 from commdesk.payment.v1.payment_pb2_grpc import ReviewServiceStub
 from common import ids
+from common.database import Tx
+from payment.domain.payments import Payment
+from payment.domain.states import FraudReview
+from payment.settings import Settings
+from payment.store import commands
+from payment.use_cases.reviews import FraudStatement, record_reviews
 
 from .world import PAYMENTS, World
 
@@ -374,6 +380,67 @@ async def test_finance_may_fulfil_what_is_held(world: World, staff: Staff) -> No
     await world.handle("payment.processing", [late])
     [row] = await world.rows("select status, review, fraud_review from payments")
     assert tuple(row) == ("SUCCESS", "ALLOWED", "ALLOWED")
+
+
+@pytest.mark.parametrize("decision", ["", "REVIEW", "allow"])
+@pytest.mark.usefixtures("hold")
+async def test_a_verdict_that_is_not_known_grants_nothing(world: World, staff: Staff, decision: str) -> None:
+    """A newer release of fraud may have verdicts that this one does not carry out."""
+    data = await held(world)
+    await world.handle("payment.processing", [FraudDecided(payment_id=data["paymentId"], decision=decision)])
+    assert await world.announced("payment.success") == []
+    assert [item["kinds"] for item in await staff.listed()] == [["FLAGGED"]]
+    assert await world.keep_dead_letters() == 1
+
+
+async def test_a_verdict_before_the_payment_is_obeyed_without_the_policy(world: World, staff: Staff) -> None:
+    data = await world.created()
+    block = FraudDecided(payment_id=data["paymentId"], decision="BLOCK", actor_id="usr_support")
+    await world.handle("payment.processing", [block])
+    await world.pay(data["orderId"])
+    await world.deliver(world.hooks[-1])
+    await sync(world)
+    assert await world.announced("payment.success") == []
+    [item] = await staff.listed()
+    assert (item["kinds"], item["fraudReview"]) == (["FLAGGED"], "BLOCKED")
+
+
+async def test_a_quarantine_hides_no_verdict_and_a_verdict_changes_the_version(world: World, staff: Staff) -> None:
+    data = await world.created()
+    await quarantine(world, data)
+    [before] = await staff.listed()
+    flag = FraudFlagged(payment_id=data["paymentId"], score=700, reasons=["order_attempts_failed_1h"])
+    await world.handle("payment.processing", [flag])
+    [after] = await staff.listed()
+    assert (before["fraudReview"], after["fraudReview"], after["review"]) == ("NONE", "FLAGGED", "QUARANTINED")
+    refused = await staff.decide(data["paymentId"], "fulfil", version=before["version"])
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "review_changed")
+
+
+async def test_several_statements_about_one_payment_are_saved_as_one(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A payment and its receipts are written once for each batch, as the last statement leaves them."""
+    data, other = await world.created(), await world.created()
+    statements = [
+        FraudStatement(ids.decode("pay", each["paymentId"]), review, "x", None, "usr_support")
+        for review in (FraudReview.FLAGGED, FraudReview.ALLOWED, FraudReview.BLOCKED)
+        for each in (data, other)
+    ]
+    saved: list[int] = []
+
+    async def save_payments(tx: Tx, payments: Sequence[Payment]) -> None:
+        saved.append(len(payments))
+        await commands_save_payments(tx, payments)
+
+    commands_save_payments = commands.save_payments
+    monkeypatch.setattr(commands, "save_payments", save_payments)
+    async with world.db.begin() as tx:
+        results = await record_reviews(tx, statements, clock=world.clock, settings=settings.decisions)
+    assert results == [None] * 6
+    assert saved == [2]
+    rows = await world.rows("select fraud_review from payments")
+    assert [row.fraud_review for row in rows] == ["ALLOWED"] * 2
 
 
 async def test_without_the_policy_a_flagged_payment_is_granted_at_once(world: World, staff: Staff) -> None:

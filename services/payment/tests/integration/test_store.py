@@ -12,13 +12,15 @@ from asyncpg import PostgresError
 from common import idempotency, ids
 from common.database import Database, Rows, Tx
 from common.idempotency import Completion, Key
+from common.money import Money
 from gateways import AttemptStatus
 from payment.domain.decisions import Correction, Decision, Transaction
 from payment.domain.orders import OrderKey
 from payment.domain.payments import Payment, Transition
 from payment.domain.purchases import initial_transition
+from payment.domain.receipts import Receipt, ReceiptReason
 from payment.domain.states import CaptureStatus, Status
-from payment.store import closed_checks, commands, confirmations, queries
+from payment.store import closed_checks, commands, confirmations, queries, receipts
 from payment.store.closed_checks import DueCheck
 from payment.store.gateway_calls import delete_old_calls
 from payment.store.invoices import invoiced
@@ -102,7 +104,7 @@ async def test_a_payment_is_captured_once(db: Database, build: Build) -> None:
 
     def captured(gateway_payment_id: str, status: CaptureStatus = CaptureStatus.CAPTURED) -> Transaction:
         attempt = build.attempt(gateway_payment_id=gateway_payment_id)
-        return Transaction(ids.new(), payment.id, attempt, status, build.now)
+        return Transaction(ids.new(), attempt, status, build.now)
 
     async def add(*transactions: Transaction) -> None:
         async with db.begin() as tx:
@@ -120,7 +122,7 @@ async def test_a_false_claim_does_not_block_the_capture_of_another_payment(db: D
     robbed, true = [await stored(db, build, order_id=f"ord_{number}") for number in (1, 2)]
     attempt = build.attempt()
     for payment, confirmed in ((robbed, False), (true, True)):
-        transaction = Transaction(ids.new(), payment.id, attempt, CaptureStatus.CAPTURED, build.now, confirmed)
+        transaction = Transaction(ids.new(), attempt, CaptureStatus.CAPTURED, build.now, confirmed)
         async with db.begin() as tx:
             await commands.record_attempts(tx, [Decision(payment, [attempt], listed=confirmed)], build.now)
             await commands.add_transactions(tx, [(payment, transaction)], build.now, build.now)
@@ -128,7 +130,7 @@ async def test_a_false_claim_does_not_block_the_capture_of_another_payment(db: D
         [row] = (await tx.execute("select payment_id, confirmed_at from payment_attempts")).all()
         assert tuple(row) == (true.id, build.now)
         captured = await commands.recorded_captures(tx, [robbed.id, true.id])
-        assert {payment_id: by_id["cf_1"].confirmed for payment_id, by_id in captured.items()} == {
+        assert {payment_id: by_id["cf_1"] for payment_id, by_id in captured.items()} == {
             robbed.id: False,
             true.id: True,
         }
@@ -181,6 +183,17 @@ class Recorder(Tx):
 Use = Callable[[Tx], Awaitable[object]]
 KEY = Key("mer_commdesk", "usr_1", "payments.create", "key")
 
+RECEIPT = Receipt(
+    id=ids.new(),
+    payment_id=ids.new(),
+    merchant_id="mer_commdesk",
+    gateway="cashfree",
+    gateway_payment_id="cf_2",
+    reason=ReceiptReason.DUPLICATE,
+    amount=Money(50_000),
+    received_at=Builders.now,
+)
+
 PLANS: dict[str, Use] = {
     "lock_payments": lambda tx: commands.lock_payments(tx, [ids.new()]),
     "lock_orders": lambda tx: commands.lock_orders(tx, [OrderKey("gwa_cashfree", "x")]),
@@ -189,13 +202,16 @@ PLANS: dict[str, Use] = {
     "payment_by_order": lambda tx: queries.payment_by_order(tx, "mer_commdesk", "x"),
     "transitions_of": lambda tx: queries.transitions_of(tx, ids.new()),
 }
-CONFIRMED = (Builders.payment(), Correction(ids.new(), "cf_1", Builders.attempt()))
-REPLACED = (Builders.payment(), Correction(ids.new(), "cf_ghost", Builders.attempt()))
+CONFIRMED = (Builders.payment(), Correction("cf_1", Builders.attempt()))
+REPLACED = (Builders.payment(), Correction("cf_ghost", Builders.attempt()))
 HOT: dict[str, Use] = PLANS | {
     "watch": lambda tx: closed_checks.watch(tx, [ids.new()], Builders.now),
     "schedule": lambda tx: closed_checks.schedule(tx, [(DueCheck(ids.new(), 1), Builders.now)]),
     "confirm": lambda tx: confirmations.correct(tx, [CONFIRMED], Builders.now, Builders.now),
     "replace": lambda tx: confirmations.correct(tx, [REPLACED], Builders.now, Builders.now),
+    "refund_id_taken": lambda tx: receipts.refund_id_taken(tx, "cashfree", "refund_1"),
+    "refund_transaction": lambda tx: receipts.refund_transaction(tx, RECEIPT),
+    "end_second_looks": lambda tx: confirmations.end_second_looks(tx, [ids.new()], Builders.now),
     "save_payments": lambda tx: commands.save_payments(tx, [Builders.payment()]),
     "payments_by_key": lambda tx: queries.payments_by_key(tx, [KEY]),
     "adopted keys": lambda tx: idempotency.adopt(tx, {KEY: ids.new()}),
@@ -248,8 +264,7 @@ async def test_a_fresh_database_plans_like_a_full_one(db: Database, build: Build
         pairs = [(payment, build.attempt(gateway_payment_id=str(n))) for n, payment in enumerate(payments)]
         await commands.record_attempts(tx, [Decision(payment, [attempt]) for payment, attempt in pairs], build.now)
         transactions = [
-            (payment, Transaction(ids.new(), payment.id, attempt, CaptureStatus.CAPTURED, build.now))
-            for payment, attempt in pairs
+            (payment, Transaction(ids.new(), attempt, CaptureStatus.CAPTURED, build.now)) for payment, attempt in pairs
         ]
         await commands.add_transactions(tx, transactions, build.now, build.now)
         plan = "\n".join((await tx.execute(f"explain {sql}", **parameters)).scalars())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.money import Money
 from gateways import AttemptStatus, OrderStatus, PaymentAttempt
 from payment.domain import state_machine
-from payment.domain.decisions import Alerted, Corrected, Decision, RecordedCapture
+from payment.domain.decisions import Alerted, Corrected, Decision
 from payment.domain.errors import OrderStateUnknown
 from payment.domain.orders import ObservedOrder, needs_list
 from payment.domain.payments import Payment
@@ -22,7 +22,7 @@ from payment.domain.states import PAID, UNRESOLVED, CaptureStatus, LateSuccessPo
 from ..builders import INR_500, Builders
 
 Build = type[Builders]
-UNCONFIRMED = {"cf_1": RecordedCapture(CaptureStatus.CAPTURED, False)}
+UNCONFIRMED = {"cf_1": False}
 WRONG_AMOUNTS = [
     {"amount": Money(9_999_999)},
     {"amount": Money(49_999)},
@@ -154,7 +154,7 @@ def test_a_true_attempt_is_confirmed_and_a_second_one_is_a_duplicate(build: Buil
 
 
 def test_what_a_list_has_confirmed_is_not_replaced(build: Build) -> None:
-    recorded = {"cf_1": RecordedCapture(CaptureStatus.CAPTURED, True)}
+    recorded = {"cf_1": True}
     listed = build.order(OrderStatus.PAID, build.attempt(gateway_payment_id="cf_2"))
     decision = decided(build.payment(Status.SUCCESS), listed, recorded=recorded)
     assert decision.corrections == []
@@ -249,7 +249,8 @@ steps = st.lists(st.tuples(st.integers(0, 3), st.lists(claims, max_size=3), st.b
 def run(life: Sequence[Truth], course: Sequence[tuple[int, list[PaymentAttempt], bool]], start: Payment) -> Outcome:
     """The payment after *course* and a last read of the list, as the use cases drive decide()."""
     payment, now, ids, late = start, Builders.now, new_ids(), LateSuccessPolicy.FULFIL
-    recorded: dict[str, RecordedCapture] = {}
+    recorded: dict[str, bool] = {}
+    captures: dict[str, CaptureStatus] = {}
     alerts: set[tuple[str, str]] = set()
 
     def apply(order: ObservedOrder) -> bool:
@@ -265,13 +266,13 @@ def run(life: Sequence[Truth], course: Sequence[tuple[int, list[PaymentAttempt],
             assert decision.payment.next_check_at is not None, "the search goes on"
         payment = decision.payment
         for correction in decision.corrections:
-            capture = recorded.pop(correction.claimed_id)
-            recorded[correction.attempt.gateway_payment_id] = RecordedCapture(capture.status, True)
+            del recorded[correction.claimed_id]
+            recorded[correction.attempt.gateway_payment_id] = True
+            captures[correction.attempt.gateway_payment_id] = captures.pop(correction.claimed_id)
         for transaction in decision.transactions:
             assert transaction.attempt.gateway_payment_id not in recorded
-            recorded[transaction.attempt.gateway_payment_id] = RecordedCapture(
-                transaction.status, transaction.confirmed
-            )
+            recorded[transaction.attempt.gateway_payment_id] = transaction.confirmed
+            captures[transaction.attempt.gateway_payment_id] = transaction.status
         for each in decision.announcements:
             if isinstance(each, Alerted):
                 alerts.add((each.cause, each.detail))
@@ -284,7 +285,7 @@ def run(life: Sequence[Truth], course: Sequence[tuple[int, list[PaymentAttempt],
         order = ObservedOrder(snapshot, tuple(signed), truth.attempts if listed else None)
         if apply(order):
             apply(ObservedOrder(snapshot, listed=truth.attempts))
-    return Outcome(payment, {name: each.status for name, each in recorded.items()}, alerts)
+    return Outcome(payment, captures, alerts)
 
 
 def advancing(course: list[tuple[int, list[PaymentAttempt], bool]]) -> list[tuple[int, list[PaymentAttempt], bool]]:

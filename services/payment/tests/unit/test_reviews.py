@@ -21,14 +21,15 @@ from payment.domain.decisions import (
     Moved,
     ReceiptRefunded,
     Received,
-    RecordedCapture,
     Released,
 )
+from payment.domain.orders import ObservedOrder
 from payment.domain.payments import Payment
 from payment.domain.receipts import Receipt, ReceiptReason, ReceiptTooSmall, open_receipts
 from payment.domain.review_queue import (
     Case,
     ReceiptNotFound,
+    RecordedDecision,
     RefundIdRequired,
     ReviewAction,
     ReviewActionInvalid,
@@ -54,39 +55,50 @@ class Books:
     ) -> None:
         self.payment, self.hold, self.late_success = payment, hold, late_success
         self.receipts: dict[UUID, Receipt] = {}
-        self.recorded: dict[str, RecordedCapture] = {}
+        self.recorded: dict[str, bool] = {}
         self.announcements: list[Any] = []
-        self.decided = 0
+        self.decisions: tuple[RecordedDecision, ...] = ()
         # In paise: what the gateway owes us, and what we owe for receipts.
         self.gateway = self.unapplied = 0
         self._ids: Iterator[UUID] = (UUID(int=number) for number in count(1))
 
     @property
     def case(self) -> Case:
-        return Case(self.payment, tuple(self.receipts[key] for key in sorted(self.receipts)), self.decided)
+        return Case(self.payment, tuple(self.receipts[key] for key in sorted(self.receipts)), self.decisions)
 
     def new_id(self) -> UUID:
         return next(self._ids)
 
     def observe(self, status: OrderStatus, *attempts: PaymentAttempt, **order: Any) -> Decision:
         """The gateway's own list is read."""
-        observed = Builders.order(status, *attempts, **order)
-        needed = state_machine.needs_captures(self.payment, observed)
+        return self._decide(Builders.order(status, *attempts, **order))
+
+    def claim(self, attempt: PaymentAttempt) -> Decision:
+        """A webhook names who paid the order, and the list is not read."""
+        return self._decide(Builders.claimed(OrderStatus.PAID, attempt))
+
+    def _decide(self, observed: ObservedOrder) -> Decision:
+        """With what the use case reads for it, and no more."""
+        receipts = self.receipts.values() if state_machine.needs_receipts(self.payment, observed) else ()
         return self._take(
             state_machine.decide(
                 self.payment,
                 observed,
                 NOW,
                 self.new_id,
-                recorded=self.recorded if needed else None,
+                recorded=self.recorded if state_machine.needs_captures(self.payment, observed) else None,
                 late_success=self.late_success,
                 hold=self.hold,
-                receipts={each.gateway_payment_id: each for each in self.receipts.values()},
+                receipts={each.gateway_payment_id: each for each in receipts},
             )
         )
 
     def paid(self, **attempt: Any) -> Decision:
         return self.observe(OrderStatus.PAID, Builders.attempt(**attempt))
+
+    def set_policy(self, hold: HoldPolicy) -> None:
+        """The service is started anew with another FRAUD_HOLD_FLAGGED."""
+        self.hold = hold
 
     def flag(self) -> None:
         self.payment = reviews.flagged(self.payment, "velocity", 420, NOW)
@@ -103,20 +115,20 @@ class Books:
             reason="looked at it",
             actor_id="usr_finance",
             receipt_id=receipt.id if receipt else None,
-            gateway_refund_id=f"refund_{self.decided}" if action is ReviewAction.REFUNDED else "",
+            gateway_refund_id=f"refund_{len(self.decisions)}" if action is ReviewAction.REFUNDED else "",
         )
-        decision, _ = reviews.decide(self.case, replace(request, **changes), NOW, self.new_id())
-        self.decided += 1
+        request = replace(request, **changes)
+        decision, about = reviews.decide(self.case, request, NOW, self.new_id())
+        self.decisions += (RecordedDecision.of(request, self.payment, about, NOW, self.new_id()),)
         return self._take(decision)
 
     def _take(self, decision: Decision) -> Decision:
         self.payment = decision.payment
         for transaction in decision.transactions:
-            captured = RecordedCapture(transaction.status, transaction.confirmed)
-            self.recorded[transaction.attempt.gateway_payment_id] = captured
+            self.recorded[transaction.attempt.gateway_payment_id] = transaction.confirmed
         for receipt in decision.receipts:
             assert receipt.gateway_payment_id not in {each.gateway_payment_id for each in self.receipts.values()}
-            self.recorded.setdefault(receipt.gateway_payment_id, RecordedCapture(None, True))
+            self.recorded.setdefault(receipt.gateway_payment_id, True)
         self.receipts |= {receipt.id: receipt for receipt in decision.receipts + decision.changed_receipts}
         for each in decision.announcements:
             self._post(each)
@@ -151,11 +163,29 @@ ALLOW: Step = lambda books: books.verdict(FraudReview.ALLOWED)  # noqa: E731 - a
 BLOCK: Step = lambda books: books.verdict(FraudReview.BLOCKED)  # noqa: E731
 FULFIL: Step = lambda books: books.decide(ReviewAction.FULFIL)  # noqa: E731
 REFUND: Step = lambda books: books.decide(ReviewAction.REFUNDED)  # noqa: E731
+END_HOLDS: Step = lambda books: books.set_policy(HoldPolicy.OFF)  # noqa: E731
 
 RACES: Mapping[str, tuple[HoldPolicy, list[Step], Status, Review, list[ReviewKind], int, list[str]]] = {
     # policy, steps, status, review, kinds, left of receipts, alerts
     "not flagged": (HoldPolicy.REVIEW, [PAY], Status.SUCCESS, Review.NONE, [], 0, []),
     "no policy": (HoldPolicy.OFF, [FLAG, PAY], Status.SUCCESS, Review.FLAGGED, [ReviewKind.FLAGGED], 0, []),
+    "no policy, blocked before paid": (
+        HoldPolicy.OFF, [FLAG, BLOCK, PAY, PAY], Status.PENDING, Review.BLOCKED, [ReviewKind.FLAGGED], 50_000,
+        ["receipt_refund_due"],
+    ),
+    "no policy, blocked unflagged": (
+        HoldPolicy.OFF, [BLOCK, PAY], Status.PENDING, Review.BLOCKED, [ReviewKind.FLAGGED], 50_000,
+        ["receipt_refund_due"],
+    ),
+    "no policy, allowed before paid": (HoldPolicy.OFF, [FLAG, ALLOW, PAY], Status.SUCCESS, Review.ALLOWED, [], 0, []),
+    "held, then no policy": (
+        HoldPolicy.REVIEW, [FLAG, PAY, END_HOLDS, PAY, PAY], Status.SUCCESS, Review.FLAGGED, [ReviewKind.FLAGGED], 0,
+        [],
+    ),
+    "blocked while held, then no policy": (
+        HoldPolicy.REVIEW, [FLAG, PAY, BLOCK, END_HOLDS, PAY], Status.PENDING, Review.BLOCKED, [ReviewKind.FLAGGED],
+        50_000, ["receipt_refund_due"],
+    ),
     "held": (HoldPolicy.REVIEW, [FLAG, PAY], Status.PENDING, Review.FLAGGED, [ReviewKind.FLAGGED], 50_000, []),
     "seen again": (
         HoldPolicy.REVIEW, [FLAG, PAY, PAY, PAY], Status.PENDING, Review.FLAGGED, [ReviewKind.FLAGGED], 50_000, []
@@ -236,9 +266,35 @@ def test_a_hold_and_its_end_are_announced(build: Build) -> None:
 def test_a_webhook_is_not_enough_to_hold_a_grant_or_to_book_a_receipt(build: Build) -> None:
     books = Books(build.payment())
     books.flag()
-    claimed = build.claimed(OrderStatus.PAID, build.attempt())
-    decision = state_machine.decide(books.payment, claimed, NOW, books.new_id, hold=books.hold)
+    decision = books.claim(build.attempt())
     assert (decision.list_needed, decision.receipts, decision.transactions) == (True, [], [])
+
+
+@pytest.mark.parametrize("claimed_id", ["cf_1", "cf_2"])
+def test_held_money_is_booked_once_when_the_policy_ends(build: Build, claimed_id: str) -> None:
+    """The policy goes from review to off, and the webhook of the held capture, or of another one, comes."""
+    books = Books(build.payment())
+    books.flag()
+    books.paid()
+    books.set_policy(HoldPolicy.OFF)
+    decision = books.claim(build.attempt(gateway_payment_id=claimed_id))
+    assert (decision.list_needed, decision.transactions, books.unapplied) == (True, [], 50_000)
+    books.paid()
+    [receipt] = books.receipts.values()
+    [success] = [each for each in books.announcements if isinstance(each, Moved)]
+    assert (success.receipt_id, receipt.is_open, books.payment.gateway_payment_id) == (receipt.id, False, "cf_1")
+    assert [type(each) for each in books.announcements] == [Received, Held, Released, Moved]
+    assert (books.gateway, books.unapplied) == (50_000, 0)
+
+
+def test_a_policy_that_ends_releases_no_late_success_under_review(build: Build) -> None:
+    books = Books(build.payment(), late_success=LateSuccessPolicy.REVIEW)
+    books.flag()
+    books.paid()
+    books.payment = replace(books.payment, status=Status.EXPIRED)
+    books.set_policy(HoldPolicy.OFF)
+    books.paid()
+    assert (books.payment.status, books.unapplied) == (Status.EXPIRED, 50_000)
 
 
 @pytest.mark.parametrize("verdict", [FraudReview.ALLOWED, FraudReview.BLOCKED])
@@ -274,6 +330,11 @@ def test_a_flag_outlives_the_quarantine_and_still_holds(build: Build) -> None:
         ({"amount": None, "order_amount": Money(30_000)}, {}, 30_000, ReceiptReason.AMOUNT_MISMATCH),
         ({"amount": Money(10_000), "order_amount": Money(10_000)}, {"amount": Money(10_000)}, 10_000,
          ReceiptReason.AMOUNT_MISMATCH),
+        # An entry of the list that leaves out what its order is over.
+        ({"amount": Money(60_000), "order_amount": None}, {"amount": Money(60_000)}, 60_000,
+         ReceiptReason.AMOUNT_MISMATCH),
+        ({"amount": None, "order_amount": None}, {"amount": Money(60_000)}, 60_000, ReceiptReason.AMOUNT_MISMATCH),
+        ({"amount": Money(40_000), "order_amount": None}, {}, 40_000, ReceiptReason.AMOUNT_MISMATCH),
     ],
 )  # fmt: skip
 def test_a_quarantined_capture_is_received_with_what_the_gateway_took(
@@ -433,12 +494,15 @@ AMOUNTS = [
     {"amount": Money(51_000)},
     {"amount": Money(40_000)},
     {"order_amount": Money(1), "amount": Money(70_000)},
+    {"order_amount": None, "amount": Money(70_000)},
 ]
 captures = st.dictionaries(st.sampled_from(["cf_1", "cf_2", "cf_3", "cf_4"]), st.sampled_from(AMOUNTS), min_size=1)
 steps = st.one_of(
     st.tuples(st.just("observe"), st.integers(1, 4), st.just(False)),
     st.tuples(st.just("observe wrongly"), st.integers(1, 4), st.just(False)),
     st.tuples(st.just("flag"), st.just(0), st.just(False)),
+    st.tuples(st.just("policy"), st.just(0), st.booleans()),
+    st.tuples(st.just("claim"), st.integers(0, 3), st.just(False)),
     st.tuples(st.just("verdict"), st.just(0), st.booleans()),
     st.tuples(st.sampled_from(["FULFIL", "REFUNDED", "DISMISS"]), st.integers(0, 3), st.just(False)),
 )
@@ -473,6 +537,11 @@ def test_the_books_owe_what_is_left_of_receipts_and_nothing_gets_stuck(
                 shown = max(seen, min(number, len(all_attempts)))
                 books.observe(OrderStatus.PAID, *all_attempts[:shown], amount=Money(123))
                 seen = shown
+            elif what == "claim":
+                if seen and books.claim(all_attempts[number % seen]).list_needed:
+                    books.observe(OrderStatus.PAID, *all_attempts[:seen])
+            elif what == "policy":
+                books.set_policy(HoldPolicy.REVIEW if choice else HoldPolicy.OFF)
             elif what == "flag":
                 books.flag()
             elif what == "verdict":

@@ -24,7 +24,6 @@ from payment.domain.decisions import (
     Decision,
     Moved,
     Received,
-    RecordedCapture,
     Transaction,
 )
 from payment.domain.errors import OrderStateUnknown, OrderTagMismatch, TransitionInvalid
@@ -51,9 +50,9 @@ def new_ids() -> Iterator[UUID]:
     return (UUID(int=number) for number in count(1))
 
 
-def recorded(first: str, *duplicates: str, confirmed: bool = True) -> dict[str, RecordedCapture]:
-    captures = {each: RecordedCapture(CaptureStatus.DUPLICATE, True) for each in duplicates}
-    return captures | {first: RecordedCapture(CaptureStatus.CAPTURED, confirmed)}
+def recorded(*captures: str) -> dict[str, bool]:
+    """As the gateway's list has shown them."""
+    return dict.fromkeys(captures, True)
 
 
 def decided(build: Build, status: Status, order: ObservedOrder, **more: Any) -> Decision:
@@ -178,9 +177,38 @@ def test_an_order_over_another_amount_is_quarantined_and_alerted_once(build: Bui
     decision = decided(build, Status.PENDING, order)
     assert decision.payment.review is Review.QUARANTINED
     assert [type(each) for each in decision.announcements] == [Received, Alerted]
-    recorded = {"cf_1": RecordedCapture(None, True)}
-    again = state_machine.decide(decision.payment, order, build.now, UUID, recorded=recorded)
+    again = state_machine.decide(decision.payment, order, build.now, UUID, recorded=recorded("cf_1"))
     assert not again.announcements
+
+
+@pytest.mark.parametrize("order_amount", [Money(60_000), None])
+@pytest.mark.parametrize("start", sorted(PAID))
+def test_a_second_capture_of_an_order_over_another_amount_is_received(
+    build: Build, start: Status, order_amount: Money | None
+) -> None:
+    """A person fulfilled the payment with what its order, over ₹600, had brought; then the order is paid again."""
+    second = build.attempt(gateway_payment_id="cf_2", amount=Money(60_000), order_amount=order_amount)
+    claimed = decided(build, start, build.claimed(OrderStatus.PAID, second, amount=Money(60_000)))
+    assert (claimed.list_needed, claimed.transactions, claimed.receipts) == (True, [], [])
+    first = build.attempt(amount=Money(60_000), order_amount=order_amount)
+    order = build.order(OrderStatus.PAID, first, second, amount=Money(60_000))
+    decision = decided(build, start, order, recorded=recorded("cf_1"))
+    assert [(each.status, each.attempt.gateway_payment_id) for each in decision.transactions] == [
+        (CaptureStatus.DUPLICATE, "cf_2")
+    ]
+    assert [(each.amount, each.gateway_payment_id) for each in decision.receipts] == [(Money(60_000), "cf_2")]
+    assert (decision.payment.status, decision.payment.review) == (start, Review.NONE)
+    again = decided(build, start, order, recorded=recorded("cf_1", "cf_2"))
+    assert (again.transactions, again.receipts, again.announcements) == ([], [], [])
+
+
+@pytest.mark.parametrize(("start", "order"), list(product(sorted(PAID), set(OrderStatus) - {OrderStatus.PAID})))
+@pytest.mark.parametrize("amount", [Money(50_000), Money(60_000)])
+def test_an_order_that_was_paid_and_is_not_any_more_is_contradicted(
+    build: Build, start: Status, order: OrderStatus, amount: Money
+) -> None:
+    with pytest.raises(OrderStateUnknown):
+        decided(build, start, build.order(order, build.attempt(gateway_payment_id="cf_2"), amount=amount))
 
 
 @pytest.mark.parametrize("tag", ["", public_ids.encode("pay", UUID(int=7))])
@@ -299,7 +327,7 @@ def test_whatever_is_observed_in_whatever_order_there_is_one_success(
     announcements: list[Announcement] = []
     for status, attempts in observed:
         order = build.order(status, *(build.attempt(each, gateway_payment_id=name) for name, each in attempts))
-        captures = {each.attempt.gateway_payment_id: RecordedCapture(each.status, True) for each in transactions}
+        captures = recorded(*(each.attempt.gateway_payment_id for each in transactions))
         try:
             decision = state_machine.decide(payment, order, now, lambda: next(ids), recorded=captures)
         except OrderStateUnknown:

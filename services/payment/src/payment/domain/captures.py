@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from common.money import Money
 from gateways import AttemptStatus, OrderStatus, PaymentAttempt
 from payment.domain.decisions import (
     Alerted,
@@ -18,7 +19,7 @@ from payment.domain.decisions import (
     Decision,
     Held,
     Received,
-    RecordedCapture,
+    Released,
     Transaction,
 )
 from payment.domain.errors import OrderStateUnknown
@@ -42,36 +43,40 @@ class CaptureRules(msgspec.Struct, frozen=True):
 
     now: datetime
     new_id: Callable[[], UUID]
-    # By the gateway's payment id.
-    recorded: Mapping[str, RecordedCapture]
+    # Captures and receipts by the gateway's payment id: whether its own list has shown them.
+    recorded: Mapping[str, bool]
     late_success: LateSuccessPolicy
     # The grants of flagged payments wait for a person's verdict.
     hold: HoldPolicy
-    # Of a quarantined payment, by the gateway's payment id.
+    # What the gateway's order is over.
+    order_amount: Money
+    # Of an unpaid payment under review, by the gateway's payment id.
     receipts: Mapping[str, Receipt] = {}
 
     def holds(self, payment: Payment) -> bool:
-        return self.hold is HoldPolicy.REVIEW and payment.fraud_review in (FraudReview.FLAGGED, FraudReview.BLOCKED)
+        """A person's BLOCK holds under every policy, a flag of the rules only where the policy says so."""
+        return payment.fraud_review is FraudReview.BLOCKED or (
+            self.hold is HoldPolicy.REVIEW and payment.fraud_review is FraudReview.FLAGGED
+        )
 
 
-def apply_claims(decision: Decision, claims: Sequence[PaymentAttempt], rules: CaptureRules) -> None:
+def apply_claim(decision: Decision, claim: PaymentAttempt, rules: CaptureRules) -> None:
     """A paid order, and who paid it by a webhook only: enough for the first capture of a payment that nothing holds."""
     payment = decision.payment
-    others = [claim for claim in claims if claim.gateway_payment_id != payment.gateway_payment_id]
+    if claim.gateway_payment_id == payment.gateway_payment_id:
+        return
     held = (
-        # After a review there are or were receipts, which only the list distinguishes from new money.
-        payment.review in (Review.QUARANTINED, Review.DISMISSED, Review.BLOCKED)
+        # Only the list distinguishes new money from what a receipt or a review is about.
+        bool(rules.recorded)
+        or payment.review in (Review.QUARANTINED, Review.DISMISSED, Review.BLOCKED)
         or rules.holds(payment)
         or (payment.status not in UNRESOLVED and rules.late_success is LateSuccessPolicy.REVIEW)
     )
-    if not others:
-        return
     if payment.status not in PAID and not held:
-        _capture(decision, others[0], rules, confirmed=False)
+        _capture(decision, claim, rules, confirmed=False)
         return
     decision.list_needed = True
-    doubtful = {claim.gateway_payment_id for claim in others}
-    decision.attempts = [each for each in decision.attempts if each.gateway_payment_id not in doubtful]
+    decision.attempts = [each for each in decision.attempts if each.gateway_payment_id != claim.gateway_payment_id]
 
 
 def apply_list(decision: Decision, paid: Sequence[PaymentAttempt], rules: CaptureRules) -> None:
@@ -87,7 +92,7 @@ def apply_list(decision: Decision, paid: Sequence[PaymentAttempt], rules: Captur
     if decision.payment.status in PAID:
         recorded -= _confirm(decision, ordered, rules)
     for attempt in ordered:
-        if _agrees_again(decision.payment, attempt, rules):
+        if _is_released(decision.payment, attempt, rules):
             receipt = rules.receipts[attempt.gateway_payment_id]
             apply_receipt(decision, receipt, "verified", rules.now, rules.new_id())
             continue
@@ -96,12 +101,14 @@ def apply_list(decision: Decision, paid: Sequence[PaymentAttempt], rules: Captur
         _capture(decision, attempt, rules, confirmed=True)
 
 
-def _agrees_again(payment: Payment, attempt: PaymentAttempt, rules: CaptureRules) -> bool:
-    """The gateway contradicted the payment, the money was received, and now the gateway agrees: no person is needed."""
+def _is_released(payment: Payment, attempt: PaymentAttempt, rules: CaptureRules) -> bool:
+    """The money was received because the gateway contradicted the payment, and now it agrees; or because its grant was
+    held, and the policy holds it no longer. No person is needed.
+    """
     receipt = rules.receipts.get(attempt.gateway_payment_id)
     return (
         receipt is not None
-        and receipt.reason is ReceiptReason.AMOUNT_MISMATCH
+        and receipt.reason in (ReceiptReason.AMOUNT_MISMATCH, ReceiptReason.FLAGGED)
         and receipt.open_minor >= payment.amount.minor
         and receipt.amount.currency == payment.amount.currency
         and payment.status not in PAID
@@ -115,6 +122,8 @@ def apply_receipt(decision: Decision, receipt: Receipt, reason: str, now: dateti
     """The receipt becomes the success; the books take it out of what is owed. Raises ReceiptClosed, ReceiptTooSmall."""
     payment = decision.payment
     decision.changed_receipts.append(applied(receipt, payment.amount))
+    if receipt.reason is ReceiptReason.FLAGGED:
+        decision.announcements.append(Released(payment, now, granted=True))
     attempt = PaymentAttempt(
         order_id=payment.order_id,
         gateway_payment_id=receipt.gateway_payment_id,
@@ -127,9 +136,7 @@ def apply_receipt(decision: Decision, receipt: Receipt, reason: str, now: dateti
     )
     others = [each for each in decision.attempts if each.gateway_payment_id != attempt.gateway_payment_id]
     decision.attempts = [*others, attempt]
-    decision.transactions.append(
-        Transaction(transaction_id, payment.id, attempt, CaptureStatus.CAPTURED, receipt.received_at)
-    )
+    decision.transactions.append(Transaction(transaction_id, attempt, CaptureStatus.CAPTURED, receipt.received_at))
     decision.update(
         gateway_payment_id=receipt.gateway_payment_id,
         method=receipt.method,
@@ -181,7 +188,7 @@ def _capture(decision: Decision, attempt: PaymentAttempt, rules: CaptureRules, *
     payment, now = decision.payment, rules.now
     transaction_id, at = rules.new_id(), attempt.at or now
     if payment.status in PAID:
-        duplicate = Transaction(transaction_id, payment.id, attempt, CaptureStatus.DUPLICATE, at, confirmed)
+        duplicate = Transaction(transaction_id, attempt, CaptureStatus.DUPLICATE, at, confirmed)
         decision.transactions.append(duplicate)
         detail = f"captured twice, the second time as {attempt.gateway_payment_id}; refund it"
         decision.announcements.append(Alerted(payment, "duplicate_capture", detail, now))
@@ -198,7 +205,7 @@ def _capture(decision: Decision, attempt: PaymentAttempt, rules: CaptureRules, *
     if rules.holds(payment):
         _hold(decision, attempt, rules)
         return
-    captured = Transaction(transaction_id, payment.id, attempt, CaptureStatus.CAPTURED, at, confirmed)
+    captured = Transaction(transaction_id, attempt, CaptureStatus.CAPTURED, at, confirmed)
     decision.transactions.append(captured)
     released = payment.review in (Review.QUARANTINED, Review.DISMISSED)
     decision.update(
@@ -232,6 +239,8 @@ def _hold(decision: Decision, attempt: PaymentAttempt, rules: CaptureRules) -> N
 def _receive(decision: Decision, attempt: PaymentAttempt, reason: ReceiptReason, rules: CaptureRules) -> Receipt | None:
     """The money is in the books from now on; None when the gateway took nothing."""
     payment = decision.payment
+    if attempt.order_amount is None:
+        attempt = msgspec.structs.replace(attempt, order_amount=rules.order_amount)
     amount = taken(payment.amount, attempt, differs=_differs(payment, attempt))
     if amount.minor <= 0:
         return None
@@ -260,13 +269,13 @@ def _confirm(decision: Decision, paid: Sequence[PaymentAttempt], rules: CaptureR
     """
     payment, now = decision.payment, rules.now
     claimed_id = payment.gateway_payment_id
-    recorded = rules.recorded.get(claimed_id)
     others = rules.recorded.keys() - {claimed_id}
     payers = [each for each in paid if each.gateway_payment_id not in others]
-    if recorded is None or recorded.confirmed or not payers:
+    # What is not recorded needs no confirmation either.
+    if rules.recorded.get(claimed_id, True) or not payers:
         return set()
     attempt = min(payers, key=lambda each: (_differs(payment, each), each.gateway_payment_id != claimed_id))
-    correction = Correction(payment.id, claimed_id, attempt)
+    correction = Correction(claimed_id, attempt)
     decision.corrections.append(correction)
     facts = {
         "gateway_payment_id": attempt.gateway_payment_id,

@@ -115,8 +115,6 @@ def _succeed(decision: Decision, receipt: Receipt, now: datetime, transaction_id
     """A person makes the receipt the success; fulfilling a flagged payment also decides its fraud review."""
     if decision.payment.fraud_review in (FraudReview.FLAGGED, FraudReview.BLOCKED):
         decision.update(fraud_review=FraudReview.ALLOWED)
-    if receipt.reason is ReceiptReason.FLAGGED:
-        decision.announcements.append(Released(decision.payment, now, granted=True))
     apply_receipt(decision, receipt, "fulfilled", now, transaction_id)
 
 

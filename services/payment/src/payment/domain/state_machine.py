@@ -11,7 +11,7 @@ from common import ids
 from gateways import AttemptStatus, OrderRefused, OrderSnapshot, OrderStatus
 from payment.domain import captures
 from payment.domain.captures import CaptureRules
-from payment.domain.decisions import ACTOR, Created, Decision, RecordedCapture
+from payment.domain.decisions import ACTOR, Created, Decision
 from payment.domain.errors import OrderStateUnknown, OrderTagMismatch
 from payment.domain.orders import ObservedOrder, needs_list, successes
 from payment.domain.payments import Payment, move
@@ -23,11 +23,17 @@ LOOK_AGAIN = timedelta(seconds=30)
 
 
 def needs_captures(payment: Payment, order: ObservedOrder) -> bool:
-    """Whether decide() has to know which captures and receipts are recorded: only to compare them with a list.
+    """Whether decide() has to know which captures and receipts are recorded.
 
-    An unpaid payment has receipts only when it was or is in the review queue.
+    Captures, to compare them with a list. Receipts, whose money a claim must not book again: an unpaid payment has some
+    only when it was or is in the review queue.
     """
-    return order.listed is not None and (bool(payment.gateway_payment_id) or payment.review is not Review.NONE)
+    return (order.listed is not None and bool(payment.gateway_payment_id)) or payment.review is not Review.NONE
+
+
+def needs_receipts(payment: Payment, order: ObservedOrder) -> bool:
+    """Whether decide() has to know the payment's receipts: a list may release what one of them holds."""
+    return order.listed is not None and payment.status not in PAID and payment.review is not Review.NONE
 
 
 def decide(
@@ -36,15 +42,16 @@ def decide(
     now: datetime,
     new_id: Callable[[], UUID],
     *,
-    recorded: Mapping[str, RecordedCapture] | None = None,
+    recorded: Mapping[str, bool] | None = None,
     late_success: LateSuccessPolicy = LateSuccessPolicy.FULFIL,
     hold: HoldPolicy = HoldPolicy.OFF,
     receipts: Mapping[str, Receipt] | None = None,
 ) -> Decision:
     """Apply what the gateway shows of *order* to *payment*; the caller holds the payment's lock.
 
-    *recorded* are the captures and receipts already recorded for it, *receipts* those of a quarantined payment, both by
-    the gateway's payment id (see needs_captures).
+    *recorded* says of the captures and receipts already recorded for it whether the gateway's list has shown them;
+    *receipts* are those of an unpaid payment under review. Both are by the gateway's payment id (see needs_captures,
+    needs_receipts).
     *late_success* says what a success after FAILED, EXPIRED or CANCELLED leads to. Raises OrderTagMismatch when the
     order does not carry this payment's tag, OrderStateUnknown when the gateway contradicts itself, for example by a
     success on an order that it does not show as paid (yet), or when its list of attempts is missing.
@@ -54,14 +61,17 @@ def decide(
     if order.listed is None and needs_list(snapshot, order.claims):
         raise OrderStateUnknown("the gateway's list of attempts has to be read first")
     decision = Decision(payment, order.attempts, listed=order.listed is not None)
-    rules = CaptureRules(now, new_id, recorded or {}, late_success, hold, receipts or {})
-    if payment.status in PAID and (snapshot.amount != payment.amount or snapshot.status is not OrderStatus.PAID):
+    rules = CaptureRules(now, new_id, recorded or {}, late_success, hold, snapshot.amount, receipts or {})
+    if payment.status in PAID and snapshot.status is not OrderStatus.PAID:
         _contradict(decision, order)
-    elif snapshot.amount != payment.amount:
+    elif payment.status not in PAID and snapshot.amount != payment.amount:
         captures.quarantine_order(decision, order, rules)
+    elif snapshot.status is OrderStatus.PAID and order.listed is None:
+        # Several payers, or none, need the list.
+        [claim] = successes(decision.attempts)
+        captures.apply_claim(decision, claim, rules)
     elif snapshot.status is OrderStatus.PAID:
-        apply = captures.apply_claims if order.listed is None else captures.apply_list
-        apply(decision, successes(decision.attempts), rules)
+        captures.apply_list(decision, successes(decision.attempts), rules)
     elif successes(decision.attempts):
         raise OrderStateUnknown(f"an attempt succeeded while the order is {snapshot.status}")
     else:

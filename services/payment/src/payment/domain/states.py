@@ -89,7 +89,10 @@ class Review(StrEnum):
 
 
 class HoldPolicy(StrEnum):
-    """What happens to the grant of a flagged payment: it waits for a person's verdict, or nothing holds it."""
+    """What happens to the grant of a payment that the rules flagged: it waits for a person's verdict, or is made.
+
+    A payment that a person blocked is granted under neither.
+    """
 
     REVIEW = "review"
     OFF = "off"

@@ -13,10 +13,9 @@ from common import ids
 from common.database import Row, Tx
 from common.idempotency import Key
 from gateways import PaymentAttempt
-from payment.domain.decisions import Decision, RecordedCapture, Transaction
+from payment.domain.decisions import Decision, Transaction
 from payment.domain.orders import ATTEMPT_RANK, OrderKey
 from payment.domain.payments import Payment, Transition
-from payment.domain.states import CaptureStatus
 from payment.store import payment_rows
 
 _LOCK = f"""
@@ -74,10 +73,13 @@ from unnest(cast(:ids as uuid[]), cast(:payment_ids as uuid[]), cast(:merchants 
              confirmed_at, due_at)
 """
 _CAPTURES = """
-select payment_id, provider_transaction_id, status, confirmed_at is not null as confirmed from transactions
-where payment_id = any(cast(:ids as uuid[]))
-union all
-select payment_id, gateway_payment_id, null, true from receipts where payment_id = any(cast(:ids as uuid[]))
+select payment_id, gateway_payment_id, bool_and(confirmed) as confirmed
+from (select payment_id, provider_transaction_id, confirmed_at is not null from transactions
+      where payment_id = any(cast(:ids as uuid[]))
+      union all
+      select payment_id, gateway_payment_id, true from receipts where payment_id = any(cast(:ids as uuid[])))
+     as recorded (payment_id, gateway_payment_id, confirmed)
+group by payment_id, gateway_payment_id
 """
 # A failed attempt is announced to fraud once, however often webhooks and lists show it.
 _FAILURES = """
@@ -193,15 +195,14 @@ async def claim_failures(tx: Tx, attempts: Sequence[tuple[Payment, PaymentAttemp
     return rows.all()
 
 
-async def recorded_captures(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, dict[str, RecordedCapture]]:
-    """What was captured for these payments, duplicates and receipts included, by the gateway's payment id."""
-    captures: dict[UUID, dict[str, RecordedCapture]] = {}
+async def recorded_captures(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, dict[str, bool]]:
+    """What was captured for these payments, duplicates and receipts included, by the gateway's payment id: whether the
+    gateway's own list has shown it.
+    """
+    captures: dict[UUID, dict[str, bool]] = {}
     if payment_ids:
         for row in await tx.execute(_CAPTURES, ids=sorted(payment_ids)):
-            capture = RecordedCapture(CaptureStatus(row.status) if row.status else None, row.confirmed)
-            of_payment = captures.setdefault(row.payment_id, {})
-            if capture.status is not None or row.provider_transaction_id not in of_payment:
-                of_payment[row.provider_transaction_id] = capture
+            captures.setdefault(row.payment_id, {})[row.gateway_payment_id] = row.confirmed
     return captures
 
 

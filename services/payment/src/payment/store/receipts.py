@@ -1,4 +1,4 @@
-"""Receipts and the decisions about them: one statement for each table and batch."""
+"""Receipts: one statement for each batch, and what a refund of one changes."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -24,8 +24,9 @@ where r.id = row.id
 """
 # A receipt is changed under its payment's lock only, so that the rows need none of their own.
 _OF_PAYMENTS = "select * from receipts where payment_id = any(cast(:ids as uuid[])) order by id"
+# The last condition is the partial index's: a plan for any refund id uses it only when it is said.
 _REFUND_TAKEN = """
-select exists (select from receipts where gateway = :gateway and gateway_refund_id = :refund_id) as taken
+select 1 from receipts where gateway = :gateway and gateway_refund_id = :refund_id and gateway_refund_id <> ''
 """
 # What a migration found and could not announce.
 _UNANNOUNCED = """
@@ -35,7 +36,7 @@ returning *
 """
 _TRANSACTION_REFUNDED = """
 update transactions set status = 'REFUNDED'
-where gateway = :gateway and provider_transaction_id = :gateway_payment_id and status = 'DUPLICATE'
+where payment_id = :payment_id and provider_transaction_id = :gateway_payment_id and status = 'DUPLICATE'
 """
 
 
@@ -87,13 +88,15 @@ async def receipts_of(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, list[
 
 async def refund_id_taken(tx: Tx, gateway: str, gateway_refund_id: str) -> bool:
     """Whether another receipt names this refund of the gateway."""
-    row = (await tx.execute(_REFUND_TAKEN, gateway=gateway, refund_id=gateway_refund_id)).one()
-    return bool(row.taken)
+    rows = await tx.execute(_REFUND_TAKEN, gateway=gateway, refund_id=gateway_refund_id)
+    return bool(rows)
 
 
 async def refund_transaction(tx: Tx, receipt: Receipt) -> None:
     """A second capture that went back is no duplicate any more."""
-    await tx.execute(_TRANSACTION_REFUNDED, gateway=receipt.gateway, gateway_payment_id=receipt.gateway_payment_id)
+    await tx.execute(
+        _TRANSACTION_REFUNDED, payment_id=receipt.payment_id, gateway_payment_id=receipt.gateway_payment_id
+    )
 
 
 async def take_unannounced(tx: Tx, now: datetime, limit: int) -> list[Receipt]:

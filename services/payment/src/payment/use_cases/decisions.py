@@ -17,7 +17,7 @@ from payment.domain.decisions import Decision
 from payment.domain.errors import OrderStateUnknown
 from payment.domain.orders import ObservedOrder, OrderKey
 from payment.domain.payments import Payment
-from payment.domain.states import HoldPolicy, LateSuccessPolicy, Review
+from payment.domain.states import HoldPolicy, LateSuccessPolicy
 from payment.store import closed_checks, commands, confirmations, receipts
 from payment.use_cases import metrics
 from payment.use_cases.announcements import messages_for
@@ -62,10 +62,8 @@ async def apply_orders(
     recorded = await commands.recorded_captures(
         tx, {payment.id for payment, order in pairs if state_machine.needs_captures(payment, order)}
     )
-    # A quarantined payment is released by the gateway itself once it agrees.
     received = await receipts.receipts_of(
-        tx,
-        {payment.id for payment, order in pairs if order.listed is not None and payment.review is Review.QUARANTINED},
+        tx, {payment.id for payment, order in pairs if state_machine.needs_receipts(payment, order)}
     )
     applied = Applied()
     for payment, order in pairs:
@@ -111,7 +109,11 @@ async def apply_orders(
 async def save_decisions(
     tx: Tx, decisions: Sequence[Decision], before: Mapping[UUID, Payment], now: datetime, settings: DecisionSettings
 ) -> set[str]:
-    """Save what was decided about the payments *before*; the gateway payment ids of attempts that changed."""
+    """Save what was decided about the payments *before*; the gateway payment ids of attempts that changed.
+
+    Of several decisions about one payment, each made on the one before, the last says what the payment and its
+    receipts are.
+    """
     changed_attempts = await commands.record_attempts(tx, decisions, now)
     await commands.add_transactions(
         tx,
@@ -120,10 +122,10 @@ async def save_decisions(
         now + settings.confirm_after,
     )
     await receipts.add_receipts(tx, [receipt for decision in decisions for receipt in decision.receipts], now)
-    await receipts.save_receipts(tx, [receipt for decision in decisions for receipt in decision.changed_receipts])
-    await commands.save_payments(
-        tx, [decision.payment for decision in decisions if decision.payment is not before[decision.payment.id]]
-    )
+    changed_receipts = {receipt.id: receipt for decision in decisions for receipt in decision.changed_receipts}
+    await receipts.save_receipts(tx, list(changed_receipts.values()))
+    payments = {decision.payment.id: decision.payment for decision in decisions}
+    await commands.save_payments(tx, [payment for payment in payments.values() if payment is not before[payment.id]])
     await commands.add_history(tx, [transition for decision in decisions for transition in decision.transitions])
     await closed_checks.watch(
         tx,
