@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points lint reference proto lock install
+.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points lint reference proto audit lock install
 
 BIN := .venv/bin
 # What the wire is compared with: it may only be added to.
@@ -76,7 +76,10 @@ proto: install ## Regenerate what is derived: protos/gen, the README's table of 
 	$(BIN)/python -m ops.service_table
 	$(BIN)/python -m ops.edge_routes
 
-lock: ## Compile requirements.lock from the manifests
+audit: install ## Ask a public feed for known weaknesses of the locked libraries (OSV_URL= a mirror); says so when none can be reached
+	@$(BIN)/python -m ops.audit
+
+lock: ## Compile requirements.lock and requirements-dev.lock from the manifests
 	$(BIN)/python -m ops.compile_lock
 
 install: ## Install what is missing: system packages, then .venv

@@ -104,7 +104,7 @@ fingerprint() {
     pwd -P
     manifests
     # shellcheck disable=SC2046
-    cat requirements.lock $(manifests) | sha256sum
+    cat requirements.lock requirements-dev.lock $(manifests) | sha256sum
 }
 
 install_environment() {
@@ -119,11 +119,11 @@ install_environment() {
     fi
     if ! [ -x .venv/bin/uv ]; then
         .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps \
-            -r <(awk '/^uv==/ {found = 1} found {print} found && !/\\$/ {exit}' requirements.lock)
+            -r <(awk '/^uv==/ {found = 1} found {print} found && !/\\$/ {exit}' requirements-dev.lock)
         say "uv is there"
     fi
-    as_pip_is_told install -q --require-hashes --no-deps -r requirements.lock
-    say "libraries of requirements.lock are there"
+    as_pip_is_told install -q --require-hashes --no-deps -r requirements.lock -r requirements-dev.lock
+    say "libraries of requirements.lock and requirements-dev.lock are there"
     while read -r manifest; do arguments+=(-e "./$(dirname "$manifest")"); done < <(manifests)
     # All together, without an index: nobody else's package may answer for one of our names.
     .venv/bin/uv pip install -q --python .venv/bin/python --offline --no-deps --no-build-isolation "${arguments[@]}"

@@ -1,20 +1,33 @@
-"""Compile requirements.lock from all manifests: what they need, what the tools need, what builds them.
+"""Compile the two locks from all manifests: what services run on, and what tests, tools and builds need besides.
 
-The local packages are left out: they come from this checkout, and no index may answer for their names.
+One resolution makes both, so that tests run on the very versions that services run on. The local packages are left
+out: they come from this checkout, and no index may answer for their names.
 """
 
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import tomllib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ops.ports import ROOT
 
 LOCAL = "commdesk"
-HEADER = """\
-# What `make install` installs: compiled by `make lock` from the manifests. Every file is pinned by its hash.
-"""
+RUNTIME_LOCK = "requirements.lock"
+DEVELOPMENT_LOCK = "requirements-dev.lock"
+# The workspace's members that a service is made of; the others are tools.
+RUNTIME_MEMBERS = ("protos", "libs", "services")
+HEADERS = {
+    RUNTIME_LOCK: """\
+# What services run on, and nothing else: compiled by `make lock` from the manifests. Every file is pinned by its hash.
+""",
+    DEVELOPMENT_LOCK: """\
+# What `make install` installs besides requirements.lock, for tests, tools and builds: compiled by `make lock` from the
+# manifests. Every file is pinned by its hash.
+""",
+}
 
 
 def manifests(root: Path) -> list[Path]:
@@ -33,26 +46,65 @@ def requirements(root: Path) -> list[str]:
         names.update(manifest.get("build-system", {}).get("requires", []))
         for group in manifest.get("dependency-groups", {}).values():
             names.update(group)
+    return _foreign(names)
+
+
+def runtime_requirements(root: Path) -> list[str]:
+    """What the manifests of services and of their libraries name as dependencies, without the local packages."""
+    names: set[str] = set()
+    for path in manifests(root):
+        if path.relative_to(root).parts[0] in RUNTIME_MEMBERS:
+            names.update(tomllib.loads(path.read_text())["project"].get("dependencies", []))
+    return _foreign(names)
+
+
+def pins(lock: str) -> dict[str, str]:
+    """The lines of each package in *lock*, its pin and its hashes, by its name."""
+    blocks: dict[str, str] = {}
+    name = ""
+    for line in lock.splitlines(keepends=True):
+        if line.startswith("#"):
+            continue
+        if not line.startswith(" "):
+            name = line.partition("==")[0].partition("[")[0]
+        blocks[name] = blocks.get(name, "") + line
+    return blocks
+
+
+def _foreign(names: Collection[str]) -> list[str]:
     return sorted(name for name in names if not name.startswith(LOCAL))
 
 
-def main() -> None:
-    lock = ROOT / "requirements.lock"
+def _compile(names: Sequence[str], output: Path, *options: str) -> dict[str, str]:
+    """The pins of *names* and of what they need. What *output* holds already is kept where the manifests allow it."""
     subprocess.run(
         [
             Path(sysconfig.get_path("scripts")) / "uv",
-            *("pip", "compile", "-", "--output-file", str(lock)),
+            *("pip", "compile", "-", "--output-file", str(output)),
             *("--universal", "--python-version", "3.11"),
-            *("--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header", "--quiet"),
+            *("--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header", "--quiet", *options),
         ],
-        input="\n".join(requirements(ROOT)),
+        input="\n".join(names),
         text=True,
         check=True,
+        cwd=ROOT,
     )
-    compiled = lock.read_text()
+    compiled = output.read_text()
     if "://" in compiled or str(ROOT) in compiled:
-        sys.exit("requirements.lock names an index or a path; see what the configuration of uv adds")
-    lock.write_text(HEADER + compiled)
+        sys.exit("the lock names an index or a path; see what the configuration of uv adds")
+    return pins(compiled)
+
+
+def main() -> None:
+    locks = [ROOT / name for name in HEADERS]
+    with tempfile.TemporaryDirectory() as folder:
+        together, runtime_only = Path(folder) / "together.txt", Path(folder) / "runtime.txt"
+        together.write_text("".join(lock.read_text() for lock in locks if lock.exists()))
+        everything = _compile(requirements(ROOT), together)
+        runtime = _compile(runtime_requirements(ROOT), runtime_only, "--constraint", str(together))
+    development = {name: block for name, block in everything.items() if name not in runtime}
+    for name, blocks in ((RUNTIME_LOCK, runtime), (DEVELOPMENT_LOCK, development)):
+        (ROOT / name).write_text(HEADERS[name] + "".join(blocks.values()))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-import re
 from pathlib import Path
 
 import pytest
 
-from ops import compile_lock, pgbouncer, postgresql, rabbitmq, redis_server, run_directory
-from ops.ports import PORT_OFFSETS, ROOT, Layout
+from ops import pgbouncer, postgresql, rabbitmq, redis_server, run_directory
+from ops.ports import PORT_OFFSETS, Layout
 from ops.processes import Process
 from ops.stack import Stack
 
@@ -44,16 +43,6 @@ def test_a_folder_with_a_long_path_gets_its_sockets_elsewhere(tmp_path: Path) ->
         run_directory.remove(deep)
     assert not engines.exists()
     assert not deep.exists()
-
-
-def test_the_lock_names_no_index_no_path_and_no_package_of_ours() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
-    assert "://" not in lock
-    assert "commdesk-" not in lock
-    pinned = [line.split("==")[0] for line in lock.splitlines() if "==" in line and not line.startswith((" ", "#"))]
-    names = (re.split(r"[\[<>=~! ]", requirement)[0] for requirement in compile_lock.requirements(ROOT))
-    wanted = {name.lower().replace("_", "-") for name in names}
-    assert wanted <= set(pinned), "run `make lock`"
 
 
 @pytest.mark.parametrize(("switch", "is_prepared"), [("", False), ("off", False), ("1", True), ("on", True)])
