@@ -12,8 +12,9 @@ from typing import Final, Generic, TypeVar
 from loguru import logger
 from msgspec import Struct
 
-from common import telemetry
+from common import context, telemetry
 from common.clock import SYSTEM_CLOCK, Clock
+from common.context import Context
 from common.database import is_transient, sqlstate
 from common.errors import DomainError, Overloaded, Unavailable, Unresolved
 
@@ -66,6 +67,7 @@ class _Waiting(Struct, Generic[T, R], frozen=True):
     item: T
     deadline: float | None
     future: asyncio.Future[R]
+    context: Context
 
 
 class Batcher(Generic[T, R]):
@@ -74,7 +76,8 @@ class Batcher(Generic[T, R]):
     *flush* takes a list and returns a result or a DomainError for each item, in order; it wraps one transaction, or
     one call to a service of ours, never a call to a gateway. Two items with the same key fold into one. A constraint
     error makes the batch be tried singly; an infrastructure error fails all of it as OutcomeUnknown. A caller that goes
-    away neither cancels the flush nor breaks it. The flush runs in an empty context: what it needs rides on the item.
+    away neither cancels the flush nor breaks it. The flush runs in the context of the one request that waits, or in
+    one that links those of several (context.of_batch): what it needs of each rides on the item.
     *expected* tells how many items are on their way, where that is known. A *deadline* is a moment of *clock*'s
     monotonic time.
     """
@@ -123,7 +126,7 @@ class Batcher(Generic[T, R]):
             if key is not None:
                 self._by_key[key] = future
                 future.add_done_callback(lambda _: self._by_key.pop(key, None))
-            self._queue.append(_Waiting(item, deadline, future))
+            self._queue.append(_Waiting(item, deadline, future, context.current()))
             self._arrived.set()
             if self._flusher is None:
                 self._flusher = asyncio.create_task(
@@ -179,7 +182,8 @@ class Batcher(Generic[T, R]):
             return
         self._size.observe(len(batch))
         try:
-            results = await self._flush([waiting.item for waiting in batch])
+            with context.bind(context.of_batch([waiting.context for waiting in batch])):
+                results = await self._flush([waiting.item for waiting in batch])
         except Exception as error:  # noqa: BLE001 - every caller gets an answer
             code = sqlstate(error)
             if len(batch) > 1 and code is not None and code.startswith(_CONSTRAINT):

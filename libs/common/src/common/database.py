@@ -182,7 +182,7 @@ class Engine:
 class Tx:
     """One open transaction. What `outbox.append` puts into `outgoing` is published after the commit."""
 
-    __slots__ = ("_writes", "clock", "connection", "has_outbox", "outgoing", "sealer", "service")
+    __slots__ = ("_writes", "clock", "connection", "contexts", "has_outbox", "outgoing", "sealer", "service")
 
     def __init__(
         self, connection: Connection, service: str, sealer: Sealer, clock: Clock = SYSTEM_CLOCK, *, outbox: bool = True
@@ -194,6 +194,9 @@ class Tx:
         # False without its guard: announcements are kept in memory alone.
         self.has_outbox = outbox
         self.outgoing: list[Outgoing] = []
+        # By the id of what they are about, the contexts that announcements get (common.event_contexts); what is not in
+        # here is announced with the context of the present work.
+        self.contexts: dict[str, bytes] = {}
         # By table: what travels together sees one snapshot, so that two writes to one table would not see each other.
         self._writes: dict[str, tuple[str, Mapping[str, Any]]] = {}
 

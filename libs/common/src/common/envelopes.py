@@ -5,11 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from aiormq.abc import DeliveredMessage
+from google.protobuf.message import Message
 from msgspec import Struct
 from pamqp.commands import Basic
 
 from commdesk.common.v1.common_pb2 import Envelope
-from common import context, ids, messages
+from common import context, event_contexts, ids, messages
 from common.clock import SYSTEM_CLOCK, Clock
 from common.events import bounded_micros, micros
 from common.texts import printable
@@ -41,8 +42,12 @@ class Delivery(Struct):
     redeliveries: int
     # Not an envelope: `bodies` holds the message as it came.
     unreadable: bool = False
+    # The context of each event, as common.event_contexts reads it.
+    contexts: Sequence[bytes] = ()
     # (body, decoded event) for those that could be decoded.
     events: list[tuple[bytes, Any]] = []
+    # (context, message) for the same.
+    parsed: list[tuple[bytes, Message]] = []
     # As they came; nothing of them is passed on.
     headers: Mapping[str, Any] = {}
     # What the broker itself says: who published it (the user-id, which it has checked), and where.
@@ -50,11 +55,21 @@ class Delivery(Struct):
     exchange: str = ""
     routing_key: str = ""
 
+    def context_of(self, body: bytes) -> bytes:
+        """The context of the event that is serialised as *body*, one of `bodies`."""
+        return self.contexts[list(self.bodies).index(body)] if self.contexts else b""
+
 
 def seal(
-    producer: str, type_name: str, events: Sequence[bytes], traceparent: str = "", *, clock: Clock = SYSTEM_CLOCK
+    producer: str,
+    type_name: str,
+    events: Sequence[bytes],
+    traceparent: str = "",
+    *,
+    contexts: Sequence[bytes] = (),
+    clock: Clock = SYSTEM_CLOCK,
 ) -> tuple[UUID, bytes]:
-    """A fresh envelope around serialised *events* of one type: its id and its bytes."""
+    """A fresh envelope around serialised *events* of one type, each with its context: its id and its bytes."""
     envelope_id = ids.new()
     envelope = Envelope(
         id=envelope_id.bytes,
@@ -63,6 +78,7 @@ def seal(
         time_unix_micros=micros(clock.now()),
         traceparent=traceparent or context.current().traceparent,
         events=events,
+        contexts=event_contexts.packed(contexts),
     )
     return envelope_id, envelope.SerializeToString()
 
@@ -104,6 +120,7 @@ def read(
         envelope.time_unix_micros,
         envelope.events,
         **fields,
+        contexts=event_contexts.for_each(envelope.contexts, len(envelope.events)),
     )
 
 

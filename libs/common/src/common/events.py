@@ -33,6 +33,8 @@ class Origin(Protocol):
     def trace_id(self) -> str: ...
     @property
     def request_id(self) -> str: ...
+    @property
+    def correlation_id(self) -> str: ...
 
 
 def micros(moment: datetime) -> int:
@@ -73,12 +75,14 @@ def audit(
     after: Mapping[str, object] | None = None,
     origin: Origin | None = None,
     event_id: UUID | None = None,
+    payment_id: str = "",
 ) -> AuditRecorded:
-    """A line for the audit log: who did what to which (type, id).
+    """A line for the audit log: who did what to which (type, id), about which payment when that is another.
 
     *before* and *after* hold no personal data and no secrets. *origin* is the present context unless given.
     """
-    source = origin or context.current()
+    now = context.current()
+    source = origin or now
     return AuditRecorded(
         **head(at, event_id),
         merchant_id=merchant_id,
@@ -90,8 +94,11 @@ def audit(
         after_json=_compact(after),
         ip=source.ip,
         user_agent=source.user_agent,
-        trace_id=source.trace_id or context.trace_id(),
+        # In a batch for several requests the outbox fills in the trace of the one that it is about.
+        trace_id=source.trace_id if source is not now else "" if now.links else now.trace_id,
         request_id=source.request_id,
+        correlation_id=source.correlation_id,
+        payment_id=payment_id,
         service=service,
     )
 

@@ -29,6 +29,7 @@ from common.metadata import (
     ERROR_FIELDS,
     ERROR_KIND,
     IP,
+    LINKS,
     MERCHANT_ID,
     MESSAGE_BYTES_MAX,
     REQUEST_ID,
@@ -156,6 +157,8 @@ class _Call:
         ):
             if value:
                 metadata.append((key, value))
+        if now.links:
+            metadata.append((LINKS, ",".join(now.links)))
         if now.user_agent:
             metadata.append((USER_AGENT, now.user_agent.encode()))
         return (*metadata, *(own or ()))

@@ -7,6 +7,7 @@ unary methods exist in the fleet: a batch is a repeated field, which is faster t
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import grpc
@@ -17,8 +18,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from loguru import logger
 
-from common import context, ids, logs, messages, telemetry, topology
-from common.context import Context
+from common import context, event_contexts, ids, logs, messages, telemetry, topology
+from common.context import Context, is_request_id
 from common.errors import (
     KINDS,
     Conflict,
@@ -45,6 +46,7 @@ from common.metadata import (
     ERROR_FIELDS,
     ERROR_KIND,
     IP,
+    LINKS,
     MERCHANT_ID,
     MESSAGE_BYTES_MAX,
     REQUEST_ID,
@@ -208,14 +210,18 @@ class _Guarded:
         metadata: dict[str, Any] = dict(call.invocation_metadata() or ())
         parent = _text(metadata, TRACEPARENT)
         request_id = _text(metadata, REQUEST_ID) or str(ids.new())
+        about = _subject(request)
         now = Context(
             request_id=request_id,
             correlation_id=_text(metadata, CORRELATION_ID) or request_id,
             traceparent=telemetry.traceparent_for(parent),
-            user_id=_text(metadata, USER_ID),
+            user_id=_text(metadata, USER_ID) or about.user_id,
             merchant_id=_text(metadata, MERCHANT_ID),
             ip=_text(metadata, IP),
             user_agent=metadata.get(USER_AGENT, b"").decode("utf-8", "replace"),
+            payment_id=about.payment_id,
+            order_id=about.order_id,
+            links=_links(_text(metadata, LINKS)),
         )
         caller, code, status = "", "", grpc.StatusCode.CANCELLED
         with context.bind(now):
@@ -239,7 +245,7 @@ class _Guarded:
                 logger.exception("the method failed")
                 await call.abort(status, "internal error", ((ERROR_CODE, code),))
             finally:
-                self._record(now, parent, caller, code, status, started_ns, time.perf_counter() - started)
+                self._record(now, request, parent, caller, code, status, started_ns, time.perf_counter() - started)
 
     def _admit(self, metadata: Mapping[str, Any], call: CallContext) -> str:
         """The calling service. Raises ServiceTokenInvalid or CallNotAllowed."""
@@ -256,6 +262,7 @@ class _Guarded:
     def _record(
         self,
         now: Context,
+        request: Any,
         parent: str,
         caller: str,
         code: str,
@@ -267,10 +274,16 @@ class _Guarded:
         _seconds.of(self._method).observe(seconds)
         level = logs.ERROR if status is grpc.StatusCode.UNKNOWN else logs.INFO
         if logs.enabled(level):
-            fields = {"method": self._method, "status": status.name, "durationMs": round(seconds * 1000, 2)}
+            fields: dict[str, Any] = {
+                "method": self._method,
+                "status": status.name,
+                "durationMs": round(seconds * 1000, 2),
+            }
             fields["caller"] = caller
             if code:
                 fields["code"] = code
+            if not now.payment_id and (payment_ids := _payment_ids(request)):
+                fields["paymentIds"] = payment_ids
             logs.line(level, __name__, f"{self._method} {status.name}", fields)
         telemetry.record_span(
             self._method[1:],
@@ -305,6 +318,26 @@ def _unreadable(error: MessageUnreadable) -> RequestInvalid:
 def _text(metadata: Mapping[str, Any], key: str) -> str:
     value = metadata.get(key, "")
     return value if isinstance(value, str) else ""
+
+
+def _subject(request: Any) -> event_contexts.Subject:
+    """What all of the call is about, for its log lines."""
+    return event_contexts.only(event_contexts.subjects_of(request)) if isinstance(request, Message) else _NOTHING
+
+
+_NOTHING = event_contexts.Subject()
+
+
+def _payment_ids(request: Any) -> list[str]:
+    """The payments of a call about several, as many as a line names."""
+    if not isinstance(request, Message):
+        return []
+    payment_ids = dict.fromkeys(each.payment_id for each in event_contexts.subjects_of(request) if each.payment_id)
+    return list(islice(payment_ids, context.LINKS_MAX))
+
+
+def _links(text: str) -> tuple[str, ...]:
+    return tuple(filter(is_request_id, text.split(",")[: context.LINKS_MAX])) if text else ()
 
 
 def _trailers(error: DomainError) -> tuple[tuple[str, str | bytes], ...]:

@@ -46,25 +46,24 @@ class Output:
 
     def write(self, level: int, module: str, message: str, fields: dict[str, Any]) -> None:
         now = context.current()
-        self._waiting.append(
-            self._render(
-                {
-                    "timestamp": datetime.now(UTC),
-                    "level": _NAMES.get(level, str(level)),
-                    "message": message,
-                    "service": self._service,
-                    "module": module,
-                    "environment": self._environment,
-                    "requestId": now.request_id,
-                    "correlationId": now.correlation_id,
-                    "traceId": now.traceparent[3:35],
-                    "userId": now.user_id,
-                    "paymentId": "",
-                    "orderId": "",
-                    **fields,
-                }
-            )
-        )
+        shown = {
+            "timestamp": datetime.now(UTC),
+            "level": _NAMES.get(level, str(level)),
+            "message": message,
+            "service": self._service,
+            "module": module,
+            "environment": self._environment,
+            "requestId": now.request_id,
+            "correlationId": now.correlation_id,
+            "traceId": now.traceparent[3:35],
+            "userId": now.user_id,
+            "paymentId": now.payment_id,
+            "orderId": now.order_id,
+            **fields,
+        }
+        if now.links:
+            shown["links"] = now.links
+        self._waiting.append(self._render(shown))
         if level >= WARNING or len(self._waiting) >= _FLUSH_AT_LINES:
             self.flush()
         elif len(self._waiting) == 1:

@@ -13,6 +13,8 @@ USER_ID: Final = "x-user-id"
 MERCHANT_ID: Final = "x-merchant-id"
 IP: Final = "x-client-ip"
 USER_AGENT: Final = "x-client-user-agent-bin"
+# Of a call for several requests at once: their correlation ids, comma between.
+LINKS: Final = "x-correlation-links"
 # With an error.
 ERROR_CODE: Final = "error-code"
 ERROR_KIND: Final = "error-kind"

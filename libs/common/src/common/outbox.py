@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from msgspec import Struct
 
 from commdesk.common.v1.events_pb2 import AuditRecorded
-from common import envelopes
+from common import context, envelopes, event_contexts
 from common.database import Statement, Tx
 from common.seals import IP, USER_AGENT, Sealer
 from common.topology import CONTRACT, Event, may_publish
@@ -64,18 +64,42 @@ async def append(tx: Tx, events: Iterable[Message]) -> None:
     for message in events:
         by_type.setdefault(type(message), []).append(message)
     rows = []
+    own = event_contexts.serialised(context.current())
     if AuditRecorded in by_type:
-        by_type[AuditRecorded] = [_sealed_audit(tx.sealer, message) for message in by_type[AuditRecorded]]
+        by_type[AuditRecorded] = [
+            _sealed_audit(tx.sealer, _traced(message, event_contexts.of_message(message, tx.contexts, own)))
+            for message in by_type[AuditRecorded]
+        ]
     for kind, messages in by_type.items():
         event = CONTRACT.events[kind.DESCRIPTOR.full_name]
         if not event.is_announced_by(tx.service):
             raise NotAllowed(f"{tx.service} does not announce {event.type}")
-        for routing_key, bodies in _by_key(event, messages).items():
+        for routing_key, batch in _by_key(event, messages).items():
+            bodies = [message.SerializeToString() for message in batch]
+            contexts = (
+                [event_contexts.of_message(message, tx.contexts, own) for message in batch] if tx.contexts else [own]
+            )
             for start in range(0, len(bodies), EVENTS_PER_ENVELOPE_MAX):
-                part = bodies[start : start + EVENTS_PER_ENVELOPE_MAX]
-                envelope_id, body = envelopes.seal(tx.service, event.type, part, clock=tx.clock)
+                end = start + EVENTS_PER_ENVELOPE_MAX
+                envelope_id, body = envelopes.seal(
+                    tx.service,
+                    event.type,
+                    bodies[start:end],
+                    contexts=contexts[start:end] if tx.contexts else contexts,
+                    clock=tx.clock,
+                )
                 rows.append(Outgoing(envelope_id, event.exchange, routing_key, event.mandatory, event.type, body))
     await append_rows(tx, rows)
+
+
+def _traced(message: Any, origin: bytes) -> Any:
+    """*message* with the correlation and trace ids of *origin*, where it has none: the request that it names is the
+    one that did it, which need not be the one that the payment came from."""
+    if not (message.correlation_id and message.trace_id):
+        found = event_contexts.opened(origin)
+        message.correlation_id = message.correlation_id or found.correlation_id
+        message.trace_id = message.trace_id or found.trace_id
+    return message
 
 
 def _sealed_audit(sealer: Sealer, message: Any) -> Message:
@@ -91,14 +115,14 @@ def _sealed_audit(sealer: Sealer, message: Any) -> Message:
     return copy
 
 
-def _by_key(event: Event, messages: Sequence[Message]) -> dict[str, list[bytes]]:
-    """The serialised messages of one type by their routing keys; most types have one key for all."""
+def _by_key(event: Event, messages: Sequence[Message]) -> Mapping[str, Sequence[Message]]:
+    """The messages of one type by their routing keys; most types have one key for all."""
     if event.key_field is None:
-        return {event.key: [message.SerializeToString() for message in messages]}
-    bodies: dict[str, list[bytes]] = {}
+        return {event.key: messages}
+    batches: dict[str, list[Message]] = {}
     for message in messages:
-        bodies.setdefault(event.routing_key(message), []).append(message.SerializeToString())
-    return bodies
+        batches.setdefault(event.routing_key(message), []).append(message)
+    return batches
 
 
 async def append_rows(tx: Tx, rows: Sequence[Outgoing]) -> None:

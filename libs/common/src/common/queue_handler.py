@@ -13,13 +13,18 @@ What happens to an event that is not handled:
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice, repeat
 from typing import Any, TypeVar
 from uuid import UUID
 
 import grpc
 from loguru import logger
+from msgspec import Struct
+from msgspec.structs import replace
+from opentelemetry.trace import SpanKind
 
-from common import context, envelopes, logs, messages, outbox, topology
+from common import context, envelopes, event_contexts, logs, messages, outbox, telemetry, topology
+from common.context import Context
 from common.database import Database, Statement, Tx, is_transient, retried
 from common.envelopes import Delivery
 from common.errors import DomainError, FailedPrecondition, InvalidArgument, Unavailable
@@ -60,6 +65,15 @@ class HandlerFailed(FailedPrecondition):
     fix = "Find the trace in the log by the envelope's id, fix the cause, then replay."
 
 
+class Handled(Struct, frozen=True):
+    """A batch that was handled: how many events, and the payments that they are about, as far as a line names them."""
+
+    events: int
+    payment_ids: tuple[str, ...]
+
+
+_PAYMENT = "pay_"
+
 # One event that cannot be decoded: where it came from, its bytes, and why.
 Undecodable = tuple[Delivery, bytes, DomainError]
 
@@ -89,17 +103,19 @@ class QueueHandler:
             else:
                 groups.setdefault(delivery.type, []).append(delivery)
         for group in groups.values():
-            with context.bind(context.Context(traceparent=group[0].traceparent)):
-                await self._work_group(group)
+            await self._work_group(group)
         # Last, one by one: the others are committed by then, should one of these take the process down again.
         for delivery in suspects:
-            with context.bind(context.Context(traceparent=delivery.traceparent)):
-                if len(delivery.bodies) > 1:
-                    await self._until_available(partial(self._split, delivery))
-                else:
-                    await self._work_group([delivery])
+            if len(delivery.bodies) > 1:
+                await self._until_available(partial(self._split, delivery))
+            else:
+                await self._work_group([delivery])
 
     async def _work_group(self, group: Sequence[Delivery]) -> None:
+        with context.bind(_context_of(group)):
+            await self._work_in_context(group)
+
+    async def _work_in_context(self, group: Sequence[Delivery]) -> None:
         subscription = self._by_type.get(group[0].type)
         if subscription is None or group[0].unreadable:
             await self._until_available(partial(self._dead_letter, group))
@@ -107,24 +123,49 @@ class QueueHandler:
         clock = self._db.clock
         started = clock.monotonic()
         try:
-            count = await self._until_available(partial(self._handle, subscription, group))
+            handled = await self._until_available(partial(self._handle, subscription, group))
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, its events must end somewhere
             await self._raised(group, error)
             return
         seconds = clock.monotonic() - started
         lag_seconds = (micros(clock.now()) - group[0].time_unix_micros) / 1_000_000
-        self._metrics.handled(count, seconds, lag_seconds)
-        logs.line(
-            logs.INFO,
-            "consumer",
-            "batch",
-            {
-                "queue": self._queue,
-                "type": subscription.type,
-                "envelopes": len(group),
-                "events": count,
-                "ms": round(seconds * 1000, 1),
-            },
+        self._metrics.handled(handled.events, seconds, lag_seconds)
+        self._log(subscription, group, handled, seconds)
+        self._trace(group, seconds)
+
+    def _log(self, subscription: Subscription, group: Sequence[Delivery], handled: Handled, seconds: float) -> None:
+        """One line for the batch. Its context says whose it is: the one request's ids, or links to those of many."""
+        if not logs.enabled(logs.INFO):
+            return
+        fields = {
+            "queue": self._queue,
+            "type": subscription.type,
+            "envelopes": len(group),
+            "events": handled.events,
+            "ms": round(seconds * 1000, 1),
+        }
+        if len(handled.payment_ids) > 1:
+            fields["paymentIds"] = handled.payment_ids
+        elif handled.payment_ids and not context.current().payment_id:
+            fields["paymentId"] = handled.payment_ids[0]
+        logs.line(logs.INFO, "consumer", "batch", fields)
+
+    def _trace(self, group: Sequence[Delivery], seconds: float) -> None:
+        """The batch's span: within the trace of its one request, or linked to those of many."""
+        traceparent = context.current().traceparent
+        if not telemetry.is_sampled(traceparent):
+            return
+        ended_ns = micros(self._db.clock.now()) * 1000
+        origins = [origin.traceparent for origin in _origins(group) if origin.traceparent]
+        telemetry.record_span(
+            f"{self._queue} process",
+            traceparent,
+            ended_ns - int(seconds * 1e9),
+            ended_ns,
+            parent=origins[0] if len(origins) == 1 else None,
+            kind=SpanKind.CONSUMER,
+            attributes={"messaging.system": "rabbitmq", "messaging.batch.message_count": len(group)},
+            links=origins if len(origins) > 1 else (),
         )
 
     async def _raised(self, group: Sequence[Delivery], error: Exception) -> None:
@@ -142,23 +183,27 @@ class QueueHandler:
     async def _until_available(self, work: Callable[[], Awaitable[R]]) -> R:
         return await retry_until_available(work, self._queue, self._metrics)
 
-    async def _handle(self, subscription: Subscription, group: Sequence[Delivery]) -> int:
+    async def _handle(self, subscription: Subscription, group: Sequence[Delivery]) -> Handled:
         undecodable: list[Undecodable] = []
         for delivery in group:
             undecodable += self._decode(subscription, delivery)
             # Nobody waits for this batch yet, but others may hold locks and wait for their turn of the loop.
             await asyncio.sleep(0)
         events = [event for delivery in group for _, event in delivery.events]
+        if len(events) == 1:
+            _note_subject(group)
         snapshots = [await subscription.fetch(events)] if subscription.fetch is not None and events else []
         return await _in_transaction(self._db, partial(self._transact, subscription, group, undecodable, snapshots))
 
     def _decode(self, subscription: Subscription, delivery: Delivery) -> list[Undecodable]:
         """Fill `delivery.events`; returns what cannot be decoded."""
-        delivery.events = []
+        delivery.events, delivery.parsed = [], []
         undecodable: list[Undecodable] = []
-        for body in delivery.bodies:
+        for body, origin in zip(delivery.bodies, delivery.contexts or repeat(b""), strict=False):
             try:
-                delivery.events.append((body, subscription.decode(messages.parse(subscription.message, body))))
+                message = messages.parse(subscription.message, body)
+                delivery.events.append((body, subscription.decode(message)))
+                delivery.parsed.append((origin, message))
             except DomainError as error:
                 undecodable.append((delivery, body, error))
             except Exception as error:  # noqa: BLE001 - one bad event must not fail the others
@@ -175,7 +220,9 @@ class QueueHandler:
         undecodable: Sequence[Undecodable],
         snapshots: Sequence[Any],
         tx: Tx,
-    ) -> int:
+    ) -> Handled:
+        if context.current().links:
+            tx.contexts = _contexts_by_subject(group)
         claimed = await self._claim(tx, group)
         events = [event for delivery in group if delivery.envelope_id in claimed for _, event in delivery.events]
         outcomes = await subscription.handle(tx, events, *snapshots) if events else None
@@ -201,7 +248,8 @@ class QueueHandler:
             await subscription.on_retry(tx, retries)
         await outbox.append_rows(tx, rows)
         self._metrics.refused(len(rows))
-        return len(events)
+        payment_ids = (key for key in tx.contexts if key.startswith(_PAYMENT))
+        return Handled(len(events), tuple(islice(payment_ids, context.LINKS_MAX)))
 
     async def _split(self, delivery: Delivery) -> None:
         """Each event becomes an envelope of one to the home queue, so that the culprit stands alone."""
@@ -283,9 +331,49 @@ class QueueHandler:
         headers: Mapping[str, HeaderValue] | None,
     ) -> Outgoing:
         envelope_id, sealed = envelopes.seal(
-            delivery.producer, delivery.type, [body], delivery.traceparent, clock=self._db.clock
+            delivery.producer,
+            delivery.type,
+            [body],
+            delivery.traceparent,
+            contexts=[delivery.context_of(body)],
+            clock=self._db.clock,
         )
         return Outgoing(envelope_id, exchange, routing_key, True, delivery.type, sealed, headers)
+
+
+def _origins(group: Sequence[Delivery]) -> list[Context]:
+    """The contexts from which the events of *group* come, at most as many as are linked."""
+    raws = dict.fromkeys(raw for delivery in group for raw in delivery.contexts)
+    if not any(raws):
+        # An envelope from before: it has the trace of the work that announced it, and nothing else.
+        return [Context(traceparent=each) for each in {d.traceparent for d in group} if context.is_traceparent(each)]
+    return [event_contexts.opened(raw) for raw in islice(raws, context.LINKS_MAX)]
+
+
+def _context_of(group: Sequence[Delivery]) -> Context:
+    """In which the events of *group* are handled: a span of their one request, or of a batch that links them."""
+    origin = context.of_batch(_origins(group) or [context.EMPTY])
+    if origin.links or not origin.traceparent:
+        return origin
+    return replace(origin, traceparent=context.child_traceparent(origin.traceparent))
+
+
+def _contexts_by_subject(group: Sequence[Delivery]) -> dict[str, bytes]:
+    """For the announcements of a batch: each takes the context of the event that is about the same thing."""
+    return {
+        key: origin
+        for delivery in group
+        for origin, message in delivery.parsed
+        if origin
+        for key in event_contexts.keys_of(message)
+    }
+
+
+def _note_subject(group: Sequence[Delivery]) -> None:
+    for delivery in group:
+        for _, message in delivery.parsed:
+            subject = event_contexts.only(event_contexts.subjects_of(message))
+            context.note(payment_id=subject.payment_id, order_id=subject.order_id, user_id=subject.user_id)
 
 
 async def retry_until_available(work: Callable[[], Awaitable[R]], queue: str, metrics: QueueMetrics) -> R:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from common import context
 
@@ -139,6 +139,11 @@ def traceparent_for(received: str | None) -> str:
     return context.new_traceparent(_tracing.processor is not None and random.random() < _tracing.sample_ratio)  # noqa: S311
 
 
+def is_sampled(traceparent: str) -> bool:
+    """Whether spans of this trace are exported."""
+    return _tracing.processor is not None and bool(int(traceparent[-1:] or "0", 16) & 1)
+
+
 def record_span(
     name: str,
     traceparent: str,
@@ -149,10 +154,14 @@ def record_span(
     kind: SpanKind = SpanKind.SERVER,
     attributes: Mapping[str, str | int | float | bool] | None = None,
     failed: bool = False,
+    links: Sequence[str] = (),
 ) -> None:
-    """Export the span *traceparent* that is over, when it is sampled. Times are nanoseconds since 1970."""
+    """Export the span *traceparent* that is over, when it is sampled. Times are nanoseconds since 1970.
+
+    *links* are the traceparents of the requests of a batch.
+    """
     processor = _tracing.processor
-    if processor is None or not int(traceparent[-1:] or "0", 16) & 1:
+    if processor is None or not is_sampled(traceparent):
         return
     processor.on_end(
         ReadableSpan(
@@ -161,6 +170,7 @@ def record_span(
             parent=_span_context(parent, is_remote=True) if parent else None,
             resource=_tracing.resource,
             attributes=attributes,
+            links=[Link(_span_context(link, is_remote=True)) for link in links],
             kind=kind,
             instrumentation_scope=_SCOPE,
             status=Status(StatusCode.ERROR if failed else StatusCode.UNSET),

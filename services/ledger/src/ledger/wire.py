@@ -150,6 +150,7 @@ def audit_recorded(message: common_events.AuditRecorded) -> AuditRecord:
         message.user_agent,
         message.trace_id,
         message.request_id,
+        message.correlation_id,
         message.service,
     )
     if any(isinstance(value, str) and "\0" in value for value in msgspec.structs.astuple(record)):
@@ -218,6 +219,7 @@ def audit_message(records: Iterable[AuditRecord]) -> pb.ListAuditResponse:
                 before_json=record.before_state or "",
                 after_json=record.after_state or "",
                 request_id=record.request_id,
+                correlation_id=record.correlation_id,
                 trace_id=record.trace_id,
                 ip=record.ip_address,
                 user_agent=record.user_agent,
@@ -247,7 +249,12 @@ def timeline(journals: Sequence[BookedJournal], records: Iterable[AuditRecord]) 
             from_micros(record.time_unix_micros),
             "audit",
             f"{record.actor_id or 'nobody'} {record.action} {record.resource_id}",
-            {"service": record.service, "request_id": record.request_id, "trace_id": record.trace_id},
+            {
+                "service": record.service,
+                "request_id": record.request_id,
+                "correlation_id": record.correlation_id,
+                "trace_id": record.trace_id,
+            },
         )
         for record in records
     ]

@@ -171,6 +171,7 @@ class Recorder(Tx):
 
     def __init__(self) -> None:
         self.statements: list[tuple[str, dict[str, Any]]] = []
+        self.contexts: dict[str, bytes] = {}
 
     async def execute(self, sql: str, **params: Any) -> Rows:
         self.statements.append((sql, params))

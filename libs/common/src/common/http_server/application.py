@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common import context, ids, logs, telemetry
 from common.client_addresses import client_address
-from common.context import Context
+from common.context import Context, is_request_id
 from common.errors import DomainError, Overloaded
 from common.http_server.configuration import ServerConfig
 from common.http_server.edge_errors import edge_error_routes
@@ -30,7 +30,7 @@ from common.http_server.error_responses import (
     error_response,
     internal_error_response,
 )
-from common.http_server.headers import SingleHeaders, forwarded_for, is_request_id
+from common.http_server.headers import SingleHeaders, forwarded_for
 from common.http_server.health import operational_routes
 from common.http_server.routing import CALLER, Call, Route
 from common.tokens import TokenMissing

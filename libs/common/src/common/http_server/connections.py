@@ -11,9 +11,9 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from common import ids, logs, telemetry
+from common.context import is_request_id
 from common.errors import DomainError, Overloaded
 from common.http_server.error_responses import BodyTooSlow, RequestMalformed, error_response
-from common.http_server.headers import is_request_id
 
 # From the connection's or the request's first byte to the request's last. A body alone is given less, BODY_SECONDS_MAX,
 # so that the endpoint's own answer comes first.

@@ -1,6 +1,5 @@
 """Headers of requests: which of them the API reads, and that each of those is given once."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -24,7 +23,6 @@ RESPONSE_HEADERS: Final = ("X-Request-Id", "Retry-After", "Idempotent-Replayed")
 _READ_ANYWAY: Final = ("Content-Encoding", "Content-Length", "Host", "User-Agent")
 _FORWARDED_FOR: Final = b"x-forwarded-for"
 
-is_request_id = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
 Lines = Sequence[tuple[bytes, bytes]]
 
 

@@ -123,8 +123,12 @@ class Served:
         await self.resources.close_channels()
 
 
-def delivery(events: Sequence["Message"], *, attempt: int = 0, producer: str = "") -> "Delivery":
-    """One envelope of *events*, all of one type, as the broker delivers it; *attempt* counts the tiers behind it."""
+def delivery(
+    events: Sequence["Message"], *, attempt: int = 0, producer: str = "", contexts: Sequence[bytes] = ()
+) -> "Delivery":
+    """One envelope of *events*, all of one type, as the broker delivers it; *attempt* counts the tiers behind it, and
+    *contexts* say which request each event comes from.
+    """
     from common.clock import SYSTEM_CLOCK
     from common.envelopes import Delivery, seal
     from common.events import micros
@@ -135,7 +139,18 @@ def delivery(events: Sequence["Message"], *, attempt: int = 0, producer: str = "
     bodies = [event.SerializeToString() for event in events]
     envelope_id, _ = seal(producer, type_name, bodies)
     return Delivery(
-        envelope_id, type_name, producer, "", micros(SYSTEM_CLOCK.now()), bodies, attempt, 0, "", "", redeliveries=0
+        envelope_id,
+        type_name,
+        producer,
+        "",
+        micros(SYSTEM_CLOCK.now()),
+        bodies,
+        attempt,
+        0,
+        "",
+        "",
+        redeliveries=0,
+        contexts=contexts,
     )
 
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ommdesk/common/v1/common.proto\x12\x12\x63ommdesk.common.v1\"(\n\x05Money\x12\r\n\x05minor\x18\x01 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\"u\n\x08\x45nvelope\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x10\n\x08producer\x18\x03 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x04 \x01(\x03\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\x12\x0e\n\x06\x65vents\x18\x06 \x03(\x0c\"\x9a\x01\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x35\n\x06\x66ields\x18\x04 \x03(\x0b\x32%.commdesk.common.v1.Error.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ommdesk/common/v1/common.proto\x12\x12\x63ommdesk.common.v1\"(\n\x05Money\x12\r\n\x05minor\x18\x01 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\"\x87\x01\n\x08\x45nvelope\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x10\n\x08producer\x18\x03 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x04 \x01(\x03\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\x12\x0e\n\x06\x65vents\x18\x06 \x03(\x0c\x12\x10\n\x08\x63ontexts\x18\x07 \x03(\x0c\"O\n\x0c\x45ventContext\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x13\n\x0btraceparent\x18\x03 \x01(\t\"\x9a\x01\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x35\n\x06\x66ields\x18\x04 \x03(\x0b\x32%.commdesk.common.v1.Error.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERROR_FIELDSENTRY']._serialized_options = b'8\001'
   _globals['_MONEY']._serialized_start=55
   _globals['_MONEY']._serialized_end=95
-  _globals['_ENVELOPE']._serialized_start=97
-  _globals['_ENVELOPE']._serialized_end=214
-  _globals['_ERROR']._serialized_start=217
-  _globals['_ERROR']._serialized_end=371
-  _globals['_ERROR_FIELDSENTRY']._serialized_start=326
-  _globals['_ERROR_FIELDSENTRY']._serialized_end=371
+  _globals['_ENVELOPE']._serialized_start=98
+  _globals['_ENVELOPE']._serialized_end=233
+  _globals['_EVENTCONTEXT']._serialized_start=235
+  _globals['_EVENTCONTEXT']._serialized_end=314
+  _globals['_ERROR']._serialized_start=317
+  _globals['_ERROR']._serialized_end=471
+  _globals['_ERROR_FIELDSENTRY']._serialized_start=426
+  _globals['_ERROR_FIELDSENTRY']._serialized_end=471
 # @@protoc_insertion_point(module_scope)

@@ -15,20 +15,32 @@ class Money(_message.Message):
     def __init__(self, minor: _Optional[int] = ..., currency: _Optional[str] = ...) -> None: ...
 
 class Envelope(_message.Message):
-    __slots__ = ("id", "type", "producer", "time_unix_micros", "traceparent", "events")
+    __slots__ = ("id", "type", "producer", "time_unix_micros", "traceparent", "events", "contexts")
     ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     PRODUCER_FIELD_NUMBER: _ClassVar[int]
     TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXTS_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     type: str
     producer: str
     time_unix_micros: int
     traceparent: str
     events: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, id: _Optional[bytes] = ..., type: _Optional[str] = ..., producer: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., traceparent: _Optional[str] = ..., events: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    contexts: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, id: _Optional[bytes] = ..., type: _Optional[str] = ..., producer: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., traceparent: _Optional[str] = ..., events: _Optional[_Iterable[bytes]] = ..., contexts: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class EventContext(_message.Message):
+    __slots__ = ("request_id", "correlation_id", "traceparent")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    correlation_id: str
+    traceparent: str
+    def __init__(self, request_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "message", "kind", "fields")

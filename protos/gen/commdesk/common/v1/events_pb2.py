@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ommdesk/common/v1/events.proto\x12\x12\x63ommdesk.common.v1\"\x9e\x02\n\rAuditRecorded\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x15\n\rresource_type\x18\x06 \x01(\t\x12\x13\n\x0bresource_id\x18\x07 \x01(\t\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x08 \x01(\t\x12\x12\n\nafter_json\x18\t \x01(\t\x12\n\n\x02ip\x18\n \x01(\t\x12\x12\n\nuser_agent\x18\x0b \x01(\t\x12\x10\n\x08trace_id\x18\x0c \x01(\t\x12\x12\n\nrequest_id\x18\r \x01(\t\x12\x0f\n\x07service\x18\x0e \x01(\t\"\xe0\x01\n\x10\x41\x64minAlertRaised\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x0f\n\x07summary\x18\x05 \x01(\t\x12@\n\x06\x66ields\x18\x06 \x03(\x0b\x32\x30.commdesk.common.v1.AdminAlertRaised.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ommdesk/common/v1/events.proto\x12\x12\x63ommdesk.common.v1\"\xca\x02\n\rAuditRecorded\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x15\n\rresource_type\x18\x06 \x01(\t\x12\x13\n\x0bresource_id\x18\x07 \x01(\t\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x08 \x01(\t\x12\x12\n\nafter_json\x18\t \x01(\t\x12\n\n\x02ip\x18\n \x01(\t\x12\x12\n\nuser_agent\x18\x0b \x01(\t\x12\x10\n\x08trace_id\x18\x0c \x01(\t\x12\x12\n\nrequest_id\x18\r \x01(\t\x12\x0f\n\x07service\x18\x0e \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x0f \x01(\t\x12\x12\n\npayment_id\x18\x10 \x01(\t\"\xe0\x01\n\x10\x41\x64minAlertRaised\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x0f\n\x07summary\x18\x05 \x01(\t\x12@\n\x06\x66ields\x18\x06 \x03(\x0b\x32\x30.commdesk.common.v1.AdminAlertRaised.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINALERTRAISED_FIELDSENTRY']._loaded_options = None
   _globals['_ADMINALERTRAISED_FIELDSENTRY']._serialized_options = b'8\001'
   _globals['_AUDITRECORDED']._serialized_start=56
-  _globals['_AUDITRECORDED']._serialized_end=342
-  _globals['_ADMINALERTRAISED']._serialized_start=345
-  _globals['_ADMINALERTRAISED']._serialized_end=569
-  _globals['_ADMINALERTRAISED_FIELDSENTRY']._serialized_start=524
-  _globals['_ADMINALERTRAISED_FIELDSENTRY']._serialized_end=569
+  _globals['_AUDITRECORDED']._serialized_end=386
+  _globals['_ADMINALERTRAISED']._serialized_start=389
+  _globals['_ADMINALERTRAISED']._serialized_end=613
+  _globals['_ADMINALERTRAISED_FIELDSENTRY']._serialized_start=568
+  _globals['_ADMINALERTRAISED_FIELDSENTRY']._serialized_end=613
 # @@protoc_insertion_point(module_scope)

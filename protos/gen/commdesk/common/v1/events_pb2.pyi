@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AuditRecorded(_message.Message):
-    __slots__ = ("event_id", "time_unix_micros", "merchant_id", "actor_id", "action", "resource_type", "resource_id", "before_json", "after_json", "ip", "user_agent", "trace_id", "request_id", "service")
+    __slots__ = ("event_id", "time_unix_micros", "merchant_id", "actor_id", "action", "resource_type", "resource_id", "before_json", "after_json", "ip", "user_agent", "trace_id", "request_id", "service", "correlation_id", "payment_id")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,8 @@ class AuditRecorded(_message.Message):
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     time_unix_micros: int
     merchant_id: str
@@ -36,7 +38,9 @@ class AuditRecorded(_message.Message):
     trace_id: str
     request_id: str
     service: str
-    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., actor_id: _Optional[str] = ..., action: _Optional[str] = ..., resource_type: _Optional[str] = ..., resource_id: _Optional[str] = ..., before_json: _Optional[str] = ..., after_json: _Optional[str] = ..., ip: _Optional[str] = ..., user_agent: _Optional[str] = ..., trace_id: _Optional[str] = ..., request_id: _Optional[str] = ..., service: _Optional[str] = ...) -> None: ...
+    correlation_id: str
+    payment_id: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., actor_id: _Optional[str] = ..., action: _Optional[str] = ..., resource_type: _Optional[str] = ..., resource_id: _Optional[str] = ..., before_json: _Optional[str] = ..., after_json: _Optional[str] = ..., ip: _Optional[str] = ..., user_agent: _Optional[str] = ..., trace_id: _Optional[str] = ..., request_id: _Optional[str] = ..., service: _Optional[str] = ..., correlation_id: _Optional[str] = ..., payment_id: _Optional[str] = ...) -> None: ...
 
 class AdminAlertRaised(_message.Message):
     __slots__ = ("event_id", "time_unix_micros", "cause", "service", "summary", "fields")

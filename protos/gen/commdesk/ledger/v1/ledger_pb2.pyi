@@ -91,7 +91,7 @@ class ListAuditResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[AuditEntry, _Mapping]]] = ...) -> None: ...
 
 class AuditEntry(_message.Message):
-    __slots__ = ("audit_id", "time_unix_micros", "actor_id", "action", "resource_type", "resource_id", "before_json", "after_json", "request_id", "trace_id", "ip", "user_agent", "service")
+    __slots__ = ("audit_id", "time_unix_micros", "actor_id", "action", "resource_type", "resource_id", "before_json", "after_json", "request_id", "trace_id", "ip", "user_agent", "service", "correlation_id")
     AUDIT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +105,7 @@ class AuditEntry(_message.Message):
     IP_FIELD_NUMBER: _ClassVar[int]
     USER_AGENT_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     audit_id: str
     time_unix_micros: int
     actor_id: str
@@ -118,4 +119,5 @@ class AuditEntry(_message.Message):
     ip: str
     user_agent: str
     service: str
-    def __init__(self, audit_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., actor_id: _Optional[str] = ..., action: _Optional[str] = ..., resource_type: _Optional[str] = ..., resource_id: _Optional[str] = ..., before_json: _Optional[str] = ..., after_json: _Optional[str] = ..., request_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., ip: _Optional[str] = ..., user_agent: _Optional[str] = ..., service: _Optional[str] = ...) -> None: ...
+    correlation_id: str
+    def __init__(self, audit_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., actor_id: _Optional[str] = ..., action: _Optional[str] = ..., resource_type: _Optional[str] = ..., resource_id: _Optional[str] = ..., before_json: _Optional[str] = ..., after_json: _Optional[str] = ..., request_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., ip: _Optional[str] = ..., user_agent: _Optional[str] = ..., service: _Optional[str] = ..., correlation_id: _Optional[str] = ...) -> None: ...

@@ -21,6 +21,7 @@ class AuditRecord(Struct, frozen=True):
     user_agent: str
     trace_id: str
     request_id: str
+    correlation_id: str
     service: str
 
 

@@ -70,7 +70,7 @@ async def _seal_batch(db: Database) -> bool:
         plain = [row for row in rows if _is_plain(row.ip_address) or _is_plain(row.user_agent)]
         records = [
             AuditRecord(row.audit_id, 0, "", row.actor_id, "", "", "", None, None, row.ip_address, row.user_agent,
-                        "", "", "")
+                        "", "", "", "")
             for row in plain
         ]  # fmt: skip
         if records:

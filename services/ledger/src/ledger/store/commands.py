@@ -64,17 +64,17 @@ def _entry_rows(journal: Journal) -> Iterator[tuple[Any, ...]]:
 
 _ADD_AUDIT = """
 insert into audit_logs (audit_id, merchant_id, actor_id, action, resource_type, resource_id, before_state, after_state,
-                        ip_address, user_agent, trace_id, request_id, service, created_at)
+                        ip_address, user_agent, trace_id, request_id, correlation_id, service, created_at)
 select audit_id, merchant_id, nullif(actor_id, ''), action, resource_type, resource_id,
        cast(before_state as jsonb), cast(after_state as jsonb), nullif(ip_address, ''), nullif(user_agent, ''),
-       trace_id, request_id, service, timestamptz 'epoch' + time_unix_micros * interval '1 microsecond'
+       trace_id, request_id, correlation_id, service, timestamptz 'epoch' + time_unix_micros * interval '1 microsecond'
 from unnest(cast(:audit_ids as uuid[]), cast(:times as bigint[]), cast(:merchant_ids as text[]),
             cast(:actor_ids as text[]), cast(:actions as text[]), cast(:resource_types as text[]),
             cast(:resource_ids as text[]), cast(:before_states as text[]), cast(:after_states as text[]),
             cast(:ip_addresses as text[]), cast(:user_agents as text[]), cast(:trace_ids as text[]),
-            cast(:request_ids as text[]), cast(:services as text[]))
+            cast(:request_ids as text[]), cast(:correlation_ids as text[]), cast(:services as text[]))
      as row (audit_id, time_unix_micros, merchant_id, actor_id, action, resource_type, resource_id, before_state,
-             after_state, ip_address, user_agent, trace_id, request_id, service)
+             after_state, ip_address, user_agent, trace_id, request_id, correlation_id, service)
 on conflict (audit_id) do nothing
 """
 # Which array of the statement holds which field of the records.
@@ -92,6 +92,7 @@ _AUDIT_PARAMETERS = {
     "user_agent": "user_agents",
     "trace_id": "trace_ids",
     "request_id": "request_ids",
+    "correlation_id": "correlation_ids",
     "service": "services",
 }
 assert _AUDIT_PARAMETERS.keys() == set(AuditRecord.__struct_fields__), "every field of a record is kept"

@@ -148,7 +148,7 @@ async def audit_records(tx: Tx, filter: AuditFilter) -> list[AuditRecord]:
         logs.audit_id, logs.created_at, logs.merchant_id, logs.actor_id, logs.action, logs.resource_type,
         logs.resource_id, cast(logs.before_state, Text).label("before_text"),
         cast(logs.after_state, Text).label("after_text"), logs.ip_address, logs.user_agent, logs.trace_id,
-        logs.request_id, logs.service,
+        logs.request_id, logs.correlation_id, logs.service,
     ).order_by(logs.audit_id.desc()).limit(filter.limit)  # fmt: skip
     if filter.resource_id:
         statement = statement.where(logs.resource_id == filter.resource_id)
@@ -174,5 +174,6 @@ def _audit_record(row: Row) -> AuditRecord:
         row["user_agent"] or "",
         row["trace_id"],
         row["request_id"],
+        row["correlation_id"],
         row["service"],
     )

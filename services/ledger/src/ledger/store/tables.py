@@ -143,6 +143,7 @@ audit_logs = Table(
     Column("user_agent", Text),
     Column("trace_id", Text, nullable=False),
     Column("request_id", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False, server_default=text("''")),
     Column("service", Text, nullable=False),
     Column("created_at", _TIME, nullable=False),
     Column("recorded_at", _TIME, nullable=False, server_default=text("now()")),

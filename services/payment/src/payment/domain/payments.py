@@ -27,6 +27,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     user_agent: str = ""
     request_id: str = ""
     trace_id: str = ""
+    correlation_id: str = ""
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):

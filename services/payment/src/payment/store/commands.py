@@ -9,8 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from common import ids
-from common.database import Row, Tx
+from common import context, ids
+from common.database import Row, Rows, Tx
 from common.idempotency import Key
 from gateways import PaymentAttempt
 from payment.domain.decisions import Decision, Transaction
@@ -111,7 +111,7 @@ async def lock_payments(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, Pay
     if not payment_ids:
         return {}
     rows = await tx.execute(_LOCK, ids=sorted(payment_ids))
-    return {payment.id: payment for payment in map(payment_rows.read, rows)}
+    return {payment.id: payment for payment in _noted(tx, rows)}
 
 
 async def lock_orders(tx: Tx, orders: Collection[OrderKey]) -> dict[OrderKey, Payment]:
@@ -123,7 +123,17 @@ async def lock_orders(tx: Tx, orders: Collection[OrderKey]) -> dict[OrderKey, Pa
         accounts=[order.gateway_account_id for order in orders],
         orders=[order.order_id for order in orders],
     )
-    return {payment.order_key: payment for payment in map(payment_rows.read, rows)}
+    return {payment.order_key: payment for payment in _noted(tx, rows)}
+
+
+def _noted(tx: Tx, rows: Rows) -> list[Payment]:
+    """The payments in *rows*; what *tx* announces about each keeps the ids of the request that made it."""
+    payments = [payment_rows.read(row) for row in rows]
+    tx.contexts |= {ids.encode("pay", payment.id): payment_rows.event_context(payment) for payment in payments}
+    if len(payments) == 1:
+        [payment] = payments
+        context.note(payment_id=ids.encode("pay", payment.id), order_id=payment.order_id, user_id=payment.user_id)
+    return payments
 
 
 async def save_payments(tx: Tx, payments: Sequence[Payment]) -> None:

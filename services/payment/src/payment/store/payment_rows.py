@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from common import context, event_contexts
+from common.context import Context
 from common.database import Row
 from common.money import Money
 from gateways import Customer
@@ -68,6 +70,7 @@ _COLUMNS: tuple[_Column, ...] = (
     _C("user_agent", "text", lambda p: p.origin.user_agent),
     _C("request_id", "text", lambda p: p.origin.request_id),
     _C("trace_id", "text", lambda p: p.origin.trace_id),
+    _C("correlation_id", "text", lambda p: p.origin.correlation_id),
     _C("fraud_score", "integer", lambda p: p.fraud_score, True),
     _C("fraud_review", "text", lambda p: p.fraud_review.value, True),
     _C("review", "text", lambda p: p.review.value, True),
@@ -116,6 +119,20 @@ update payments p set {", ".join(f"{c.name} = row.{c.name}" for c in _CHANGING)}
 from {_unnest((_COLUMNS[0], *_CHANGING))}
 where p.id = row.id
 """
+
+
+def event_context(payment: Payment) -> bytes:
+    """For announcements about *payment*, which one request made and others, webhooks mostly, move on: that one's ids,
+    and the trace of the present work.
+    """
+    origin = payment.origin
+    return event_contexts.serialised(
+        Context(
+            request_id=origin.request_id,
+            correlation_id=origin.correlation_id or origin.request_id,
+            traceparent=context.current().traceparent,
+        )
+    )
 
 
 def inserted(payments: Sequence[Payment]) -> dict[str, list[Any]]:
@@ -170,7 +187,13 @@ def read(row: Row) -> Payment:
         idempotency_key=row["idempotency_key"],
         request_fingerprint=row["request_fingerprint"],
         origin=Origin(
-            row["actor_id"], row["ip"], row["device_id"], row["user_agent"], row["request_id"], row["trace_id"]
+            row["actor_id"],
+            row["ip"],
+            row["device_id"],
+            row["user_agent"],
+            row["request_id"],
+            row["trace_id"],
+            row["correlation_id"],
         ),
         fraud_score=row["fraud_score"],
         fraud_review=_FRAUD_REVIEW[row["fraud_review"]],

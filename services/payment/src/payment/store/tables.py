@@ -136,6 +136,7 @@ payments = Table(
     _text_or_empty("user_agent"),
     _text_or_empty("request_id"),
     _text_or_empty("trace_id"),
+    _text_or_empty("correlation_id"),
     Column("fraud_score", Integer),
     _one_of("fraud_review", "NONE", "FLAGGED", "ALLOWED", "BLOCKED", default="NONE"),
     _one_of("review", "NONE", "FLAGGED", "ALLOWED", "BLOCKED", "QUARANTINED", "DISMISSED", default="NONE"),

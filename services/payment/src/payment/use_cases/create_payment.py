@@ -5,7 +5,7 @@ import time
 import msgspec
 from redis.asyncio import Redis
 
-from common import ids, keys
+from common import context, ids, keys
 from common.clock import Clock
 from common.idempotency import Answered, Key
 from common.redis import BestEffortCache
@@ -101,6 +101,7 @@ class CreatePayment:
         if key and (cached := await self._responses.get(key, fingerprint)):
             return cached
         draft = await self._drafts.draft(purchase, fingerprint)
+        context.note(payment_id=ids.encode("pay", draft.id), order_id=draft.order_id)
         verdict = await self._fraud.verdict(draft)
         inserted = await self._inserts.insert(PendingInsert(_scored(draft, verdict), key, fingerprint, verdict))
         if isinstance(inserted, Answered):

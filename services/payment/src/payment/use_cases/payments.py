@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
+from common import context, ids
 from common.authorization import Authorizer
 from common.database import Database, Tx
 from common.tokens import Caller
@@ -23,6 +24,7 @@ async def find_payment(db: Database, caller: Caller, reference: str) -> Payment:
     async with db.begin() as tx:
         async for payment in _by_reference(tx, caller.merchant_id, reference):
             if may_see(caller, payment.merchant_id, payment.user_id):
+                context.note(payment_id=ids.encode("pay", payment.id), order_id=payment.order_id)
                 return payment
     raise PaymentNotFound("there is no such payment")
 
@@ -33,7 +35,9 @@ async def find_public_payment(db: Database, reference: str) -> Payment:
     payments = await payments_by_id(db, [payment_id]) if payment_id else []
     if not payments:
         raise PaymentNotFound("there is no such payment")
-    return payments[0]
+    [payment] = payments
+    context.note(payment_id=ids.encode("pay", payment.id), order_id=payment.order_id)
+    return payment
 
 
 async def find_payment_to_cancel(db: Database, authorizer: Authorizer, caller: Caller, reference: str) -> Payment:

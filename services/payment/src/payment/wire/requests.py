@@ -189,6 +189,7 @@ def origin(caller: Caller, context: Context, sealer: Sealer, device_id: str = ""
         user_agent=sealer.seal(USER_AGENT, context.user_agent[:USER_AGENT_LENGTH_MAX]),
         request_id=context.request_id,
         trace_id=context.trace_id,
+        correlation_id=context.correlation_id,
     )
 
 

@@ -99,6 +99,7 @@ def _granted_audit(transaction: Transaction) -> AuditRecorded:
         actor_id="service:wallet",
         before={"available": transaction.balance_before, "seq": transaction.seq - 1},
         after={"available": transaction.balance_after, "seq": transaction.seq, "source": transaction.source_id},
+        payment_id=transaction.source_id,
     )
 
 
