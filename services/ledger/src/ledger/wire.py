@@ -79,7 +79,7 @@ def _receipt_event(
         "pay",
         ids.decode("pay", payment.payment_id),
         None,
-        message.time_unix_micros,
+        bounded_micros(message.time_unix_micros),
         payment.gateway,
         message.amount.currency,
         {amount: message.amount.minor},

@@ -4,6 +4,7 @@ import pytest
 
 from common import ids
 from common.ids import IdInvalid
+from common.times import TimeOutOfRange
 from ledger import wire
 
 from ..builders import Events
@@ -43,6 +44,23 @@ def test_a_grant_goes_back_to_its_payment(events: Events) -> None:
     credited = wire.wallet_credited(events.credited(payment_id=paid.payment.payment_id))
     assert credited.payment_id == wire.payment_succeeded(paid).reference
     assert wire.wallet_credited(events.credited()).payment_id is None
+
+
+@pytest.mark.parametrize("micros", [-1, 2**62, 4_102_444_800_000_000])
+def test_a_time_that_no_book_can_hold_is_refused_where_it_is_read(events: Events, micros: int) -> None:
+    """One such event would fail the whole batch at the database."""
+    decoders = {
+        wire.payment_succeeded: events.paid(),
+        wire.payment_received: events.received(),
+        wire.payment_receipt_refunded: events.receipt_refunded(),
+        wire.wallet_credited: events.credited(),
+        wire.wallet_debited: events.debited(),
+        wire.audit_recorded: events.audited(),
+    }
+    for decode, event in decoders.items():
+        event.time_unix_micros = micros
+        with pytest.raises(TimeOutOfRange):
+            decode(event)
 
 
 def test_parts_in_another_currency_are_refused(events: Events) -> None:
