@@ -13,11 +13,12 @@ from fraud.in_flight import InFlightRequests
 from fraud.servicer import FraudServicer
 from fraud.settings import Settings
 from fraud.store.personal_data import PERSONAL_DATA
-from fraud.use_cases import fraud_events, payment_activity
+from fraud.use_cases import fraud_events, payment_activity, subject_lists
 from fraud.use_cases.reviews import Reviews
 from fraud.use_cases.rules import RuleCache
 
 PARTITIONS_SECONDS = 3600
+ORIGINS_SECONDS = 3600
 
 
 @asynccontextmanager
@@ -25,9 +26,12 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
     rule_cache = RuleCache()
     in_flight = InFlightRequests(timedelta(seconds=settings.in_flight_seconds))
     keep_partitions = partial(payment_activity.keep_partitions, resources.db)
-    # Before the first call: without rules everything would be allowed.
+    # Before the first call: without rules and block lists everything would be allowed.
     await keep_partitions()
     await rule_cache.refresh(resources.db)
+    seal_entries = partial(subject_lists.seal_entries, resources.db)
+    await seal_entries()
+    keep_origins = timedelta(days=settings.origin_keep_days)
     servicer = FraudServicer(resources.db, rule_cache, in_flight, resources.clock)
     reviews = Reviews(resources.db, resources.clock, resources.authorizer(settings.identity_address))
     yield Service(
@@ -36,7 +40,9 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         subscriptions=consumers.subscriptions(rule_cache, in_flight, resources.clock, resources.sealer),
         jobs=[
             Job("refresh_rules", settings.rules_refresh_seconds, partial(rule_cache.refresh, resources.db)),
+            Job("seal_list_entries", settings.rules_refresh_seconds, seal_entries),
             Job("velocity_partitions", PARTITIONS_SECONDS, keep_partitions),
+            Job("clear_origins", ORIGINS_SECONDS, partial(fraud_events.clear_origins, resources.db, keep_origins)),
         ],
         timeline=fraud_events.timeline,
         totals=fraud_events.totals,

@@ -78,6 +78,17 @@ def test_weak_signals_add_up(
     assert score.reasons[-1] == scores.SCORE_SUM
 
 
+def test_an_ipv6_address_counts_as_its_network(subject: Callable[..., Subject]) -> None:
+    """Whoever has one address of a network usually has all 2^64 of it."""
+
+    def key(ip: str) -> UUID:
+        return subjects.subject_keys(subject(ip=ip))[Dimension.IP]
+
+    assert key("2001:db8:1:2:3:4:5:6") == key("2001:db8:1:2::1")
+    assert key("2001:db8:1:3::1") != key("2001:db8:1:2::1")
+    assert key("::ffff:192.0.2.1") == key("192.0.2.1") != key("192.0.2.2")
+
+
 def test_lists_go_before_rules_and_blocking_before_allowing(
     rule: Callable[..., Rule], subject: Callable[..., Subject], in_flight: InFlightRequests
 ) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from common.client_addresses import client_network
 from common.keys import digest
 from common.money import Money
 
@@ -48,8 +49,10 @@ class Source(Struct, frozen=True):
 def key_of(dimension: Dimension, merchant_id: str, *values: str) -> UUID:
     """The key that values are counted under: 16 bytes of a digest, so that counters hold no personal data.
 
-    `subject_key` in the database computes the same for one value.
+    Of an IPv6 address its /64 network counts: whoever has one address usually has all of them.
     """
+    if dimension is Dimension.IP:
+        values = tuple(map(client_network, values))
     return UUID(bytes=digest(dimension, merchant_id, *values)[:16])
 
 

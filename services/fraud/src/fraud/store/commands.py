@@ -172,6 +172,12 @@ async def keep_partitions(tx: Tx) -> None:
     await tx.execute("select keep_velocity_partitions()")
 
 
+async def clear_origins(tx: Tx, before: datetime, rows_max: int) -> int:
+    """Clear the blind indexes of address and device in decisions from before *before*; in how many."""
+    rows = await tx.execute("select clear_decision_origins(:before, :rows_max)", before=before, rows_max=rows_max)
+    return int(rows.scalar_one())
+
+
 def _index(sealer: Sealer, kind: str, text: str) -> bytes | None:
     return sealer.blind_index(kind, text) if text else None
 

@@ -1,6 +1,11 @@
-"""What fraud holds of persons: decisions about their payments, which name a user id and no address."""
+"""What fraud holds of persons: decisions about their payments, which name a user id and no address, and list entries.
+
+The blind indexes of a decision's address and device are cleared by `clear_origins` (fraud.store.commands), because the
+table is append-only.
+"""
 
 from common.personal_data import PersonalData, PersonalTable
+from fraud.store.subject_lists import LISTED
 
 FRAUD_EVENTS = PersonalTable(
     name="fraud_events",
@@ -9,4 +14,15 @@ FRAUD_EVENTS = PersonalTable(
     shown=("payment_id", "score", "decision", "reasons", "created_at"),
 )
 
-PERSONAL_DATA = PersonalData(tables=(FRAUD_EVENTS,))
+# Who is erased signs in no more, so that an entry about their user id has nobody to apply to. Entries about an address
+# or a device name no person and stay.
+SUBJECT_LISTS = PersonalTable(
+    name="subject_lists",
+    key="id",
+    sealed={"value": LISTED},
+    of_person="user_id = :user",
+    shown=("verdict", "dimension", "reason", "created_at", "expires_at"),
+    deleted=True,
+)
+
+PERSONAL_DATA = PersonalData(tables=(FRAUD_EVENTS, SUBJECT_LISTS))

@@ -12,6 +12,7 @@ from fraud.domain.rules import Action, Decision, Mode, Rule
 from fraud.domain.scores import Snapshot
 from fraud.domain.subjects import Dimension, Source
 from fraud.domain.velocity import Counts, Metric
+from fraud.store import subject_lists
 
 # Everything that a call needs to know, in one round trip: counters since each key's own minute (the plain lower bound
 # lets Postgres skip partitions), list entries, and whether a source is new to a user who has others.
@@ -22,8 +23,10 @@ from unnest(cast(:keys as uuid[]), cast(:since as integer[])) as subject (key, s
      join velocity_buckets as bucket on bucket.key = subject.key and bucket.minute >= subject.since
 where bucket.minute >= :earliest
 union all
-select 'listed', key, 0, 0, 0, 0, 0, 0, 0, verdict, null from subject_lists
-where key = any(cast(:listable as uuid[])) and (expires_at is null or expires_at > :now)
+select 'listed', listable.key, 0, 0, 0, 0, 0, 0, 0, entry.verdict, null
+from unnest(cast(:listable as uuid[]), cast(:indexes as bytea[])) as listable (key, value_index)
+     join subject_lists as entry on entry.value_index = listable.value_index
+where entry.expires_at is null or entry.expires_at > :now
 union all
 select 'new', source.user_key, 0, 0, 0, 0, 0, 0, 0, source.dimension, source.source_key
 from unnest(cast(:user_keys as uuid[]), cast(:dimensions as text[]), cast(:source_keys as uuid[]))
@@ -74,12 +77,14 @@ async def snapshot(
     tx: Tx, since: Mapping[UUID, int], listable: Collection[UUID], sources: Collection[Source], now: datetime
 ) -> Snapshot:
     """Counters of each key of *since* from its minute on, list entries of *listable*, which *sources* are new."""
+    indexes = subject_lists.indexes(tx.sealer, listable)
     rows = await tx.execute(
         _SNAPSHOT,
         keys=list(since),
         since=list(since.values()),
         earliest=min(since.values(), default=0),
-        listable=list(listable),
+        listable=list(indexes),
+        indexes=list(indexes.values()),
         now=now,
         user_keys=[source.user_key for source in sources],
         dimensions=[source.dimension for source in sources],

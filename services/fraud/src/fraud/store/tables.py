@@ -84,15 +84,25 @@ user_sources = Table(
 subject_lists = Table(
     "subject_lists",
     metadata,
-    Column("key", Uuid, Computed("subject_key(dimension, merchant_id, value)", persisted=True), primary_key=True),
+    # What a process of the version before looked entries up by; of a sealed value it says nothing.
+    Column("key", Uuid, Computed("subject_key(dimension, merchant_id, value)", persisted=True), nullable=False),
     Column("verdict", Text, CheckConstraint("verdict in ('BLOCK', 'ALLOW')"), nullable=False),
     Column("dimension", Text, CheckConstraint("dimension in ('USER', 'IP', 'DEVICE')"), nullable=False),
     Column("merchant_id", Text, nullable=False),
+    # In plain as operators write it, until the service seals it.
     Column("value", Text, CheckConstraint("value <> ''"), nullable=False),
     Column("reason", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     Column("expires_at", DateTime(timezone=True)),
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    # Empty until the entry is sealed, and with it without effect.
+    Column("value_index", LargeBinary, CheckConstraint("octet_length(value_index) = 32")),
+    # Of an entry about a user, once it is sealed.
+    Column("user_id", Text, nullable=False, server_default=text("''")),
+    Index("subject_lists_value", "value_index", postgresql_where=text("value_index is not null")),
+    Index("subject_lists_unsealed", "id", postgresql_where=text("value_index is null")),
+    Index("subject_lists_user", "user_id", postgresql_where=text("user_id <> ''")),
 )
 
 fraud_events = Table(
@@ -118,6 +128,7 @@ fraud_events = Table(
     Column("device_index", LargeBinary, CheckConstraint("octet_length(device_index) = 32")),
     Index("fraud_events_by_user", "user_id"),
     Index("fraud_events_by_ip", "ip_index", postgresql_where=text("ip_index is not null")),
+    Index("fraud_events_with_origin", "id", postgresql_where=text("ip_index is not null or device_index is not null")),
     Index("fraud_events_by_device", "device_index", postgresql_where=text("device_index is not null")),
 )
 

@@ -1,16 +1,18 @@
-"""Show what was decided: lists, timelines, totals."""
+"""Show what was decided: lists, timelines, totals; clear where it came from when that is old."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from common.database import Database, Tx
 from common.delivery import Timeline
 from common.errors import require_at_most
 from fraud.domain.fraud_events import FRAUD_EVENTS_MAX, FraudEvent, FraudEventsFilter
 from fraud.domain.rules import Decision
-from fraud.store import queries
+from fraud.store import commands, queries
 from fraud.wire import requests, views
 
 TIMELINE_EVENTS_MAX = 100
+BATCH_ROWS = 500
 
 
 async def list_fraud_events(db: Database, filter: FraudEventsFilter) -> list[FraudEvent]:
@@ -34,3 +36,11 @@ async def totals(tx: Tx) -> Mapping[str, int]:
         "fraud.reviews.open": await queries.open_review_count(tx),
         "fraud.blocks": counts.get(Decision.BLOCK, 0),
     }
+
+
+async def clear_origins(db: Database, keep: timedelta) -> None:
+    """Clear the blind indexes of address and device in decisions older than *keep*, in batches."""
+    cleared = BATCH_ROWS
+    while cleared == BATCH_ROWS:
+        async with db.begin() as tx:
+            cleared = await commands.clear_origins(tx, db.clock.now() - keep, BATCH_ROWS)
