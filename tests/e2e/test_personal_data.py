@@ -70,7 +70,7 @@ async def sign_up(fleet: FleetClient, who: Plant) -> Member:
     body = {"email": who.email, "name": who.name, "password": password, "confirmPassword": password,
             "mobileNumber": who.mobile, "countryCode": "+91", "type": "USER"}  # fmt: skip
     signed_up = await fleet.edge("POST", "/api/v1/users/signup", body, headers=headers)
-    assert signed_up.status == 201, signed_up.body
+    assert signed_up.status == 202, signed_up.body
     login = {"email": who.email, "password": password}
     data = (await fleet.edge("POST", "/api/v1/users/login", login, headers=headers)).data
     assert (await fleet.edge("GET", "/api/v1/users/profile", token=data["token"])).data["email"] == who.email

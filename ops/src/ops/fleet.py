@@ -141,12 +141,16 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
                 "SENDER_EMAIL": "billing@commdesk.test",
                 "SUPPORT_EMAIL": "support@commdesk.test",
                 "ADMIN_EMAIL": "admin@commdesk.test",
+                "ACCOUNT_PAGE_URL": f"{layout.edge_url}/account",
             }
         case "identity":
             return {
                 "TOKEN_PRIVATE_KEY": credentials.keys["identity-tokens"]["private"],
                 # All local clients share one address.
                 "SIGN_UPS_PER_IP_MAX": "100000",
+                "ACCOUNT_MAILS_PER_IP_MAX": "100000",
+                # Demo and loads log in at once; tests/e2e/test_accounts.py verifies addresses.
+                "EMAIL_VERIFICATION": "optional",
             }
         case _:
             return {}

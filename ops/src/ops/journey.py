@@ -65,7 +65,7 @@ async def sign_up(fleet: FleetClient, name: str = "Asha Rao") -> Member:
                 "type": "USER",
             },
         ),
-        201,
+        202,
     )
     data = _expect(await fleet.edge("POST", "/api/v1/users/login", {"email": email, "password": password}), 200)
     return Member(data["user"]["_id"], email, data["token"])

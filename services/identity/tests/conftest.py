@@ -20,10 +20,20 @@ from common.settings import read
 from common.testing import Served
 from common.tokens import read_jwks
 from identity.__main__ import service
+from identity.domain.account_mails import AccountMailPolicy
 from identity.domain.users import Access, Profile, Status, User
 from identity.issuer import Issuer
 from identity.settings import Settings
 
+# Whoever signs up gets a mail; an hour allows five of a kind.
+MAILS = AccountMailPolicy(
+    "mer_commdesk",
+    verification_life=timedelta(days=1),
+    reset_life=timedelta(minutes=30),
+    per_account=5,
+    per_address=100,
+    window=timedelta(hours=1),
+)
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
 CLIENT_IP = "203.0.113.7"
@@ -86,8 +96,15 @@ def issuer(token_key: str) -> Issuer:
 
 @pytest.fixture
 def settings(service_env: dict[str, str], token_key: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """With the least that Argon2 does: these tests are about who gets in, not about how long guessing takes."""
-    own = {"TOKEN_PRIVATE_KEY": token_key, "HASHING_MEMORY_KIB": "8", "HASHING_PASSES": "1"}
+    """With the least that Argon2 does: these tests are about who gets in, not about how long guessing takes. Most of
+    them log in at once; test_account_mails.py verifies addresses.
+    """
+    own = {
+        "TOKEN_PRIVATE_KEY": token_key,
+        "HASHING_MEMORY_KIB": "8",
+        "HASHING_PASSES": "1",
+        "EMAIL_VERIFICATION": "optional",
+    }
     for name, value in own.items():
         monkeypatch.setenv(name, value)
     return read(Settings)

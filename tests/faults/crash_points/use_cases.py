@@ -334,7 +334,7 @@ async def _(environment: Environment) -> AsyncIterator[None]:
 
         return await retry(ask)
 
-    await post("signup", account, 201, 409)
+    await post("signup", account, 202)
     answer = await post("login", {"email": email, "password": password}, 200)
     environment.expect(answer.data["user"]["email"] == email, "who signed up can sign in")
     yield

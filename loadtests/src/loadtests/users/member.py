@@ -54,7 +54,7 @@ class Member(Journey):
             "countryCode": "+91",
             "type": "USER",
         }
-        self.step("POST", "/api/v1/users/signup", {201}, body=person)
+        self.step("POST", "/api/v1/users/signup", {202}, body=person)
         signed_in = self.step("POST", "/api/v1/users/login", {200}, body={"email": email, "password": password}).data
         return signed_in["user"]["_id"], signed_in["token"]
 

@@ -21,6 +21,7 @@ from common.errors import DomainError
 from common.runtime import Job, Resources, Service
 from common.settings import read
 from identity import routes
+from identity.domain.account_mails import AccountMailPolicy
 from identity.domain.sessions import SessionPolicy
 from identity.issuer import Issuer
 from identity.passwords import Passwords, parameters
@@ -28,15 +29,18 @@ from identity.servicer import IdentityServicer
 from identity.settings import Settings
 from identity.store.personal_data import PERSONAL_DATA
 from identity.use_cases import users
+from identity.use_cases.account_mails import AccountMails
 from identity.use_cases.erasures import end_access
 from identity.use_cases.logins import LoginPolicy, Logins
 from identity.use_cases.password_changes import PasswordChanges
+from identity.use_cases.password_resets import PasswordResets
 from identity.use_cases.profiles import Profiles
 from identity.use_cases.sessions import Sessions, delete_expired
 from identity.use_cases.sign_ups import NewAdministrator, SignUpPolicy, SignUps, create_administrator
 
 DELETE_EXPIRED_SECONDS = 3_600
 SIGN_UP_WINDOW = timedelta(hours=1)
+ACCOUNT_MAIL_WINDOW = timedelta(hours=1)
 PASSWORD_VARIABLE = "IDENTITY_ADMIN_PASSWORD"  # noqa: S105 - a name
 
 
@@ -56,9 +60,10 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             settings.token_audience,
         )
         sessions = Sessions(db, redis, clock, issuer, session_policy(settings))
-        sign_ups = SignUps(db, clock, passwords_of_sign_ups, sessions, sign_up_policy(settings))
+        sign_ups = SignUps(db, clock, passwords_of_sign_ups, sign_up_policy(settings))
         logins = Logins(db, clock, passwords, sessions, login_policy(settings))
         profiles = Profiles(db, redis, clock)
+        account_mails = AccountMails(db, clock, account_mail_policy(settings))
         deletion = partial(delete_expired, db, clock, settings.token_expiry)
         yield Service(
             http=routes.routes(
@@ -69,10 +74,12 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 sessions=sessions,
                 profiles=profiles,
                 password_changes=PasswordChanges(db, clock, passwords, logins),
+                password_resets=PasswordResets(db, clock, passwords, profiles),
+                account_mails=account_mails,
                 key_set=issuer.key_set,
             ),
             grpc=[(add_IdentityServiceServicer_to_server, IdentityServicer(db, clock, settings.token_expiry))],
-            workers=[sessions.workers, sign_ups.workers, logins.workers, profiles.workers],
+            workers=[sessions.workers, sign_ups.workers, logins.workers, profiles.workers, account_mails.workers],
             jobs=[Job("delete_expired", DELETE_EXPIRED_SECONDS, deletion)],
             timeline=users.timeline,
             personal_data=replace(PERSONAL_DATA, before_erasing=partial(end_access, clock)),
@@ -89,6 +96,18 @@ def sign_up_policy(settings: Settings) -> SignUpPolicy:
         test_domains=settings.environment != "production",
         per_address=settings.sign_ups_per_ip_max,
         window=SIGN_UP_WINDOW,
+        mails=account_mail_policy(settings),
+    )
+
+
+def account_mail_policy(settings: Settings) -> AccountMailPolicy:
+    return AccountMailPolicy(
+        merchant_id=settings.default_merchant_id,
+        verification_life=timedelta(seconds=settings.email_verification_seconds),
+        reset_life=timedelta(seconds=settings.password_reset_seconds),
+        per_account=settings.account_mails_max,
+        per_address=settings.account_mails_per_ip_max,
+        window=ACCOUNT_MAIL_WINDOW,
     )
 
 
@@ -104,6 +123,7 @@ def login_policy(settings: Settings) -> LoginPolicy:
         per_account_anywhere=settings.login_attempts_free,
         window=settings.login_window,
         sessions=session_policy(settings),
+        requires_verified_email=settings.email_verification == "required",
     )
 
 

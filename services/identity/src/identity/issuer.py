@@ -49,6 +49,7 @@ class Issuer:
             "merchant_id": user.merchant_id,
             "roles": sorted(user.access.roles),
             "email": user.email,
+            "email_verified": user.is_email_verified,
             "name": user.profile.name,
             "phone": user.profile.phone,
             # Revocations name it: tokens of an older version than the one in which rights were lost are refused.

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
@@ -49,6 +49,17 @@ class Settings(ServiceSettings):
     login_attempts_free: int = Field(10, ge=1)
     # How many sign-ups from one address an hour allows; many people may share an address.
     sign_ups_per_ip_max: int = Field(100, ge=1)
+    # Whether an account can be logged in to before its address is verified. "optional" saves the mail, and lets who
+    # signs up with an address learn, by logging in, whether it was taken.
+    email_verification: Literal["required", "optional"] = "required"
+    # How long the token that verifies an address is valid, in seconds.
+    email_verification_seconds: int = Field(86_400, ge=60, le=604_800)
+    # How long the token that sets a new password is valid, in seconds.
+    password_reset_seconds: int = Field(1_800, ge=60, le=86_400)
+    # How many mails of one kind (verify, reset, repeated sign-up) an address gets in an hour.
+    account_mails_max: int = Field(5, ge=1)
+    # How many mails may be requested from one network address in an hour; many people may share an address.
+    account_mails_per_ip_max: int = Field(100, ge=1)
     # The window in which attempts to log in are counted.
     login_window: timedelta = timedelta(minutes=15)
 

@@ -18,6 +18,7 @@ from identity.domain.users import Access, Status, User
 from identity.use_cases import users
 from identity.use_cases.access import change_access
 from identity.use_cases.sign_ups import SignUp, sign_up_users
+from services.identity.tests.conftest import MAILS
 
 BuildUser = Callable[..., User]
 Enrol = Callable[..., Awaitable[User]]
@@ -30,7 +31,7 @@ def enrol(db: Database, clock: FakeClock, user: BuildUser) -> Enrol:
 
     async def enrol(roles: Iterable[str] = ("USER", "ADMIN"), status: Status = Status.ACTIVE) -> User:
         new = user(user_id=ids.new(), email=f"{ids.new().hex}@example.com", access=Access(status, frozenset(roles)))
-        [result] = await sign_up_users(db, clock, [SignUp(new, None, HERE)])
+        [result] = await sign_up_users(db, clock, MAILS, [SignUp(new, HERE)])
         assert isinstance(result, User)
         return result
 

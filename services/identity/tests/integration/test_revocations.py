@@ -61,7 +61,7 @@ def member(call: Call, form: BuildForm) -> Callable[[], Awaitable[Json]]:
 
     async def member() -> Json:
         entered = form()
-        await call("POST", "/signup", status=201, json=entered)
+        await call("POST", "/signup", status=202, json=entered)
         return await call("POST", "/login", json={"email": entered["email"], "password": PASSWORD})
 
     return member

@@ -16,10 +16,14 @@ BuildForm = Callable[..., dict[str, str]]
 Bearer = Callable[[Json], dict[str, str]]
 
 
+def entered_credentials(form: dict[str, str]) -> dict[str, str]:
+    return {name: form[name] for name in ("email", "password")}
+
+
 @pytest.fixture
 def own_settings(settings_env: dict[str, str], token_key: str) -> dict[str, str]:
     keys_url = f"http://127.0.0.1:{settings_env['HTTP_PORT']}/.well-known/jwks.json"
-    return {"TOKEN_PRIVATE_KEY": token_key, "IDENTITY_JWKS_URL": keys_url}
+    return {"TOKEN_PRIVATE_KEY": token_key, "IDENTITY_JWKS_URL": keys_url, "EMAIL_VERIFICATION": "optional"}
 
 
 @pytest.mark.parametrize("times", [2])
@@ -37,7 +41,9 @@ async def test_a_user_lives_in_a_running_service(
 ) -> None:
     """It verifies its own tokens by its own key set, and what it did is in the queue of the ledger."""
     http = running_service.http
-    session = (await http.post("/api/v1/users/signup", json=form())).json()["data"]
+    entered = form()
+    assert (await http.post("/api/v1/users/signup", json=entered)).status_code == 202
+    session = (await http.post("/api/v1/users/login", json=entered_credentials(entered))).json()["data"]
 
     async def profile() -> Json | None:
         # The service fetches its own key set anew every few seconds while it has none.

@@ -14,6 +14,7 @@ from common.database import Database
 from common.testing import Served
 from identity.domain.users import User
 from identity.use_cases.sign_ups import SignUp, sign_up_users
+from services.identity.tests.conftest import MAILS
 
 GetUsers = Callable[..., Awaitable[list[pb.User]]]
 Enrol = Callable[[], Awaitable[User]]
@@ -35,7 +36,7 @@ def get_users(identity: Served) -> GetUsers:
 def enrol(db: Database, clock: FakeClock, user: Callable[..., User]) -> Enrol:
     async def enrol() -> User:
         new = user(user_id=ids.new(), email=f"{ids.new().hex}@example.com")
-        [result] = await sign_up_users(db, clock, [SignUp(new, None, Context())])
+        [result] = await sign_up_users(db, clock, MAILS, [SignUp(new, Context())])
         assert isinstance(result, User)
         return result
 

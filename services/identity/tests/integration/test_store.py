@@ -25,6 +25,7 @@ from identity.use_cases.password_changes import PasswordChange, change_passwords
 from identity.use_cases.profiles import change_profiles
 from identity.use_cases.sessions import Refresh, delete_expired, log_out_users, refresh_sessions
 from identity.use_cases.sign_ups import SignUp, sign_up_users
+from services.identity.tests.conftest import MAILS
 
 Enrol = Callable[..., Awaitable[tuple[User, Session]]]
 
@@ -48,7 +49,9 @@ def enrol(db: Database, clock: FakeClock, user: Callable[..., User]) -> Enrol:
         own = {"user_id": ids.new(), "email": f"{ids.new().hex}@example.com", "created_at": now, "updated_at": now}
         new = user(**own, **changes)
         session = session_of(new, clock)
-        [result] = await sign_up_users(db, clock, [SignUp(new, session, HERE)])
+        [result] = await sign_up_users(db, clock, MAILS, [SignUp(new, HERE)])
+        async with db.begin() as tx:
+            await commands.insert_sessions(tx, [session])
         assert isinstance(result, User)
         return result, session
 

@@ -35,7 +35,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         sender_email=settings.sender_email, sender_name=settings.sender_name, support_email=settings.support_email
     )
     async with aclosing(smtp):
-        queue = MailQueue(resources.db, smtp, renderer, resources.clock)
+        queue = MailQueue(resources.db, smtp, renderer, resources.clock, settings.account_page_url)
         window = timedelta(seconds=settings.alert_digest_seconds)
         digests = AlertDigests(queue, resources.clock, settings.admin_email, window)
         yield Service(

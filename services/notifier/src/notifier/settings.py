@@ -1,19 +1,19 @@
 """What notifier reads from the environment."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
 from common import contacts
 from common.errors import RequestInvalid
-from common.setting_checks import rule
+from common.setting_checks import HttpsUrl, rule
 from common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
     required_in_production: ClassVar[frozenset[str]] = ServiceSettings.required_in_production | {
-        *("smtp_host", "sender_email", "support_email")
+        *("smtp_host", "sender_email", "support_email", "account_page_url")
     }
 
     # The mail relay's host.
@@ -36,6 +36,8 @@ class Settings(ServiceSettings):
     sender_name: str = "CommDesk"
     # The address that mails name for questions.
     support_email: str = "support@commdesk.example"
+    # Our page where users verify their address and set new passwords; links in mails about accounts begin with it.
+    account_page_url: Annotated[str, HttpsUrl()] = "http://127.0.0.1:18000/account"
     # The operators who get alerts: addresses, comma-separated; empty mails nobody.
     admin_email: tuple[str, ...] = ()
     # After an alert was mailed, others of its cause are gathered into one mail for this long, in seconds.

@@ -2,13 +2,16 @@
 
 from commdesk.common.v1 import common_pb2
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
+from commdesk.identity.v1.events_pb2 import AccountMailRequested
 from commdesk.payment.v1 import events_pb2 as pb
 from common import ids
+from common.errors import RequestInvalid
 from common.events import from_micros
 from common.money import Money
-from common.seals import EMAIL, NAME, Sealer
+from common.seals import ACCOUNT_TOKEN, EMAIL, NAME, Sealer
+from notifier.domain.account_mails import TEMPLATES, AccountMailRequest
 from notifier.domain.alert_digests import Alert, parse_cause
-from notifier.domain.mails import FailedPayment, SucceededPayment
+from notifier.domain.mails import FailedPayment, SucceededPayment, Template
 
 
 def payment_succeeded(sealer: Sealer, message: pb.EmailPaymentSucceeded) -> SucceededPayment:
@@ -41,6 +44,22 @@ def payment_failed(sealer: Sealer, message: pb.EmailPaymentFailed) -> FailedPaym
         amount=_money(message.amount),
         reason=message.reason,
         retry_url=message.retry_url,
+    )
+
+
+def account_mail_requested(sealer: Sealer, message: AccountMailRequested) -> AccountMailRequest:
+    """Raises RequestInvalid for a kind that is not known here."""
+    template = f"account_{message.kind}"
+    if template not in TEMPLATES:
+        raise RequestInvalid("there is no such mail", kind="is none of the kinds of account mails")
+    return AccountMailRequest(
+        event_id=message.event_id,
+        merchant_id=message.merchant_id,
+        template=Template(template),
+        recipient=sealer.open(EMAIL, message.email),
+        name=sealer.open(NAME, message.name),
+        token=sealer.open(ACCOUNT_TOKEN, message.token),
+        expires_at=from_micros(message.expires_unix_micros),
     )
 
 

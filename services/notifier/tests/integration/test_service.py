@@ -8,8 +8,9 @@ import pytest
 from commdesk.common.v1 import delivery_pb2
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
+from commdesk.identity.v1.events_pb2 import AccountMailRequested
 from commdesk.payment.v1.events_pb2 import EmailPaymentFailed, EmailPaymentSucceeded
-from common import grpc_client
+from common import grpc_client, ids
 from common.database import Database
 from common.testing import Announce, public_key, until
 from common.tokens import ServiceTokens
@@ -36,6 +37,9 @@ async def test_from_the_broker_to_the_inbox(
     paid = succeeded()
     await announce([paid, succeeded(email="second@example.com")], times=2)
     await announce([failed()], times=2)
+    verify = AccountMailRequested(event_id=ids.encode("evt", ids.new()), merchant_id="mer_commdesk", kind="verify")
+    verify.email, verify.token = "asha@example.com", "t0ken"
+    await announce([verify], times=2)
     # The queue is worked off in order: once this one's mail has arrived, all copies before it have been handled.
     await announce([AdminAlertRaised(cause="last", service="wallet", summary="after all others")])
 
@@ -48,7 +52,8 @@ async def test_from_the_broker_to_the_inbox(
 
     await until(last_mail_arrived)
     await until(all_sent)
-    assert len(inbox.mails) == 4
+    assert len(inbox.mails) == 5
+    assert [mail["subject"] for mail in inbox.mails].count("Verify your e-mail address") == 1
     public = {name: public_key(key) for name, key in service_keys.items()}
     tokens = ServiceTokens("operator", service_keys["operator"], public)
     channel: grpc.aio.Channel = grpc_client.channel(f"127.0.0.1:{settings_env['GRPC_PORT']}", tokens, "notifier")
@@ -56,7 +61,7 @@ async def test_from_the_broker_to_the_inbox(
     timeline = await stub.Story(delivery_pb2.StoryRequest(reference=paid.payment_id), timeout=5)
     assert [entry.summary for entry in timeline.entries] == ["payment_success queued", "payment_success sent"]
     totals = await stub.Totals(delivery_pb2.TotalsRequest(), timeout=5)
-    assert (totals.totals["mails.sent"], totals.totals["mails.pending"]) == (4, 0)
+    assert (totals.totals["mails.sent"], totals.totals["mails.pending"]) == (5, 0)
     await channel.close(None)
 
 

@@ -23,6 +23,15 @@ async def test_a_stranger_is_not_mailed_about_a_payment_that_failed(world: World
     assert await fail(world, customerEmail="USR_ASHA@EXAMPLE.IN") == []
 
 
+async def test_an_address_that_is_not_verified_is_not_mailed_about_a_payment_that_failed(world: World) -> None:
+    """Anybody signs up with a stranger's address: the token says it, and that it is not verified."""
+    await world.fault(action="error", operation="create_order", status=400, count=1)
+    headers = world.auth(email="stranger@example.in", email_verified=False)
+    response = await world.http.post("/api/v1/payments", json={"packId": "pack_500"}, headers=headers)
+    assert response.status_code == 409
+    assert await world.announced("email.payment.failed") == []
+
+
 async def test_the_customer_of_a_paid_order_is_mailed(world: World) -> None:
     data = await world.created(customerEmail="ravi@example.in", customerName="علی\u200cرضا")
     await world.pay(data["orderId"])

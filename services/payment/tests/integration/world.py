@@ -146,9 +146,10 @@ class World:
     # ── Customers ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def auth(
-        self, user: str = "usr_asha", *roles: str, merchant: str = "mer_commdesk", **claims: str
+        self, user: str = "usr_asha", *roles: str, merchant: str = "mer_commdesk", **claims: object
     ) -> dict[str, str]:
-        profile = {"email": f"{user}@example.in", "name": "Asha", "phone": "9876543210"} | claims
+        account = {"email": f"{user}@example.in", "name": "Asha", "phone": "9876543210", "email_verified": True}
+        profile: dict[str, Any] = account | claims
         return {"authorization": f"Bearer {self._access_token(user, merchant_id=merchant, roles=roles, **profile)}"}
 
     async def create(

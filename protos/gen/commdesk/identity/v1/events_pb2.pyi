@@ -4,6 +4,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class AccountMailRequested(_message.Message):
+    __slots__ = ("event_id", "time_unix_micros", "merchant_id", "user_id", "kind", "email", "name", "token", "expires_unix_micros")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    time_unix_micros: int
+    merchant_id: str
+    user_id: str
+    kind: str
+    email: str
+    name: str
+    token: str
+    expires_unix_micros: int
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., user_id: _Optional[str] = ..., kind: _Optional[str] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., token: _Optional[str] = ..., expires_unix_micros: _Optional[int] = ...) -> None: ...
+
 class AccessRevoked(_message.Message):
     __slots__ = ("event_id", "time_unix_micros", "merchant_id", "user_id", "session_id", "api_key_id", "not_before_unix_micros", "reason", "user_version")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]

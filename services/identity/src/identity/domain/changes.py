@@ -36,6 +36,14 @@ class AccessChange(Struct, frozen=True):
     add_roles: frozenset[str] = frozenset()
 
 
+class ResetForm(Concealed, frozen=True):
+    """What a user enters who has the token of a mail. Passwords are normalised."""
+
+    token: str
+    password: str
+    confirmation: str
+
+
 class PasswordForm(Concealed, frozen=True):
     """What a user enters; *session_id* is the session that goes on. Passwords are normalised."""
 

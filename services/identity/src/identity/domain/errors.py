@@ -1,7 +1,6 @@
 """What identity refuses, by name."""
 
 from common.errors import (
-    Conflict,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -17,12 +16,6 @@ class UserInvalid(InvalidArgument):
     fix = "Correct the fields that are named."
 
 
-class EmailTaken(Conflict):
-    """Another user of this merchant has this e-mail address."""
-
-    fix = "Log in, or sign up with another e-mail address."
-
-
 class RoleNotSelfService(PermissionDenied):
     """This role is granted by an administrator only."""
 
@@ -36,15 +29,27 @@ class RoleUnknown(InvalidArgument):
 
 
 class CredentialsInvalid(Unauthenticated):
-    """E-mail address or password are wrong; which of them is not said."""
+    """E-mail address or password are wrong, or the address is not verified yet; which of them is not said."""
 
-    fix = "Check e-mail address and password."
+    fix = "Check e-mail address and password; if the account is new, open the link in the mail first."
 
 
 class SessionNotFound(NotFound):
     """The caller has no open session of this id."""
 
     fix = "List the sessions for their ids."
+
+
+class AccountTokenInvalid(InvalidArgument):
+    """The token from the mail is unknown, was used, or has expired."""
+
+    fix = "Request another mail and use the newest token."
+
+
+class AccountMailsThrottled(ResourceExhausted):
+    """Too many mails were requested for this e-mail address or from this network address."""
+
+    fix = "Wait for as long as Retry-After says."
 
 
 class SignUpsThrottled(ResourceExhausted):

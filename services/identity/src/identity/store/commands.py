@@ -18,15 +18,16 @@ select 1 from merchants where merchant_id = any(cast(:merchant_ids as text[])) o
 _LOCK_USERS = "select 1 from users u where u.user_id = any(cast(:user_ids as uuid[])) order by u.user_id"
 _INSERT_USERS = """
 insert into users (user_id, merchant_id, email, email_index, name, password_hash, mobile_number, country_code, type,
-                   status, created_at, updated_at)
+                   status, is_email_verified, created_at, updated_at)
 select user_id, merchant_id, email, email_index, name, password_hash, mobile_number, country_code, type, status,
-       created_at, created_at
+       is_email_verified, created_at, created_at
 from unnest(
     cast(:user_ids as uuid[]), cast(:merchant_ids as text[]), cast(:emails as text[]), cast(:email_indexes as bytea[]),
     cast(:email_keys as text[]), cast(:names as text[]), cast(:hashes as text[]), cast(:numbers as text[]),
-    cast(:codes as text[]), cast(:types as text[]), cast(:statuses as text[]), cast(:times as timestamptz[]))
+    cast(:codes as text[]), cast(:types as text[]), cast(:statuses as text[]), cast(:verified as boolean[]),
+    cast(:times as timestamptz[]))
     as c (user_id, merchant_id, email, email_index, email_key, name, password_hash, mobile_number, country_code, type,
-          status, created_at)
+          status, is_email_verified, created_at)
 where not exists (select from users u where u.merchant_id = c.merchant_id and u.email_key = c.email_key)
 on conflict (merchant_id, email_index) do nothing
 returning user_id
@@ -34,14 +35,14 @@ returning user_id
 _SAVE_USERS = """
 update users u
 set name = c.name, password_hash = c.password_hash, mobile_number = c.mobile_number,
-    country_code = c.country_code, status = c.status, is_mobile_number_verified = c.is_mobile_number_verified,
-    version = c.version, updated_at = c.updated_at
+    country_code = c.country_code, status = c.status, is_email_verified = c.is_email_verified,
+    is_mobile_number_verified = c.is_mobile_number_verified, version = c.version, updated_at = c.updated_at
 from unnest(
     cast(:user_ids as uuid[]), cast(:names as text[]), cast(:hashes as text[]), cast(:numbers as text[]),
-    cast(:codes as text[]), cast(:statuses as text[]), cast(:verified as boolean[]), cast(:versions as int[]),
-    cast(:times as timestamptz[]))
-    as c (user_id, name, password_hash, mobile_number, country_code, status, is_mobile_number_verified,
-          version, updated_at)
+    cast(:codes as text[]), cast(:statuses as text[]), cast(:verified as boolean[]),
+    cast(:numbers_verified as boolean[]), cast(:versions as int[]), cast(:times as timestamptz[]))
+    as c (user_id, name, password_hash, mobile_number, country_code, status, is_email_verified,
+          is_mobile_number_verified, version, updated_at)
 where u.user_id = c.user_id
 """
 _TAKE_ROLES = """
@@ -143,6 +144,7 @@ async def insert_users(tx: Tx, users: Collection[User], granted_by: str) -> set[
         codes=[user.profile.country_code for user in ordered],
         types=[user.type for user in ordered],
         statuses=[user.access.status.value for user in ordered],
+        verified=[user.is_email_verified for user in ordered],
         times=[user.created_at for user in ordered],
     )
     inserted = set(inserted_ids.scalars())
@@ -162,7 +164,8 @@ async def save_users(tx: Tx, users: Sequence[User]) -> None:
         numbers=[_sealed_number(tx.sealer, user) for user in users],
         codes=[user.profile.country_code for user in users],
         statuses=[user.access.status.value for user in users],
-        verified=[user.is_mobile_number_verified for user in users],
+        verified=[user.is_email_verified for user in users],
+        numbers_verified=[user.is_mobile_number_verified for user in users],
         versions=[user.version for user in users],
         times=[user.updated_at for user in users],
     )
@@ -287,7 +290,8 @@ async def save_throttles(tx: Tx, throttles: Collection[Throttle]) -> None:
 
 
 async def delete_expired(tx: Tx, now: datetime, *, revocations_before: datetime) -> None:
-    """Delete throttles, sessions and revocations whose time is over."""
+    """Delete throttles, mailed tokens, sessions and revocations whose time is over."""
     await tx.execute("delete from revocations where revoked_at < :before", before=revocations_before)
+    await tx.execute("delete from account_tokens where expires_at < :now", now=now)
     await tx.execute("delete from login_throttles where window_ends_at < :now", now=now)
     await tx.execute("delete from sessions where expires_at < :now", now=now)

@@ -38,6 +38,15 @@ SESSIONS = PersonalTable(
     shown=("created_at", "rotated_at", "expires_at", "revoked_at", "revoked_because"),
     deleted=True,
 )
+ACCOUNT_TOKENS = PersonalTable(
+    name="account_tokens",
+    key="token_hash",
+    key_type="bytea",
+    of_person=_OF_USER,
+    shown=("purpose", "created_at", "expires_at"),
+    deleted=True,
+    is_exported=False,
+)
 ROLES = PersonalTable(name="user_roles", key="role", of_person=_OF_USER, shown=("granted_by", "granted_at"))
 
 
@@ -54,4 +63,6 @@ async def resolve(tx: Tx, person: Person) -> Person:
 
 
 # Users before their sessions, as everybody locks them.
-PERSONAL_DATA = PersonalData(tables=(USERS, SESSIONS, ROLES), cached=("user:{user}", "session:{user}"), resolve=resolve)
+PERSONAL_DATA = PersonalData(
+    tables=(USERS, SESSIONS, ACCOUNT_TOKENS, ROLES), cached=("user:{user}", "session:{user}"), resolve=resolve
+)

@@ -123,6 +123,19 @@ revocations = Table(
     Index("revocations_by_time", "revoked_at"),
 )
 
+# Single-use tokens that were mailed, by their SHA-256.
+account_tokens = Table(
+    "account_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, CheckConstraint("octet_length(token_hash) = 32"), primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.user_id"), nullable=False),
+    Column("purpose", Text, CheckConstraint("purpose in ('verify', 'reset')"), nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("expires_at", _MOMENT, nullable=False),
+    CheckConstraint("expires_at > created_at"),
+    Index("account_tokens_of_user", "user_id"),
+)
+
 # Keys are hashes: nothing in here names a user or an address.
 login_throttles = Table(
     "login_throttles",

@@ -33,6 +33,9 @@ from identity.wire import events
 # One transaction's worth; what comes faster is counted, not written.
 FAILURES_WAITING_MAX = 512
 
+# One answer for every reason.
+_WRONG = "e-mail address or password are wrong, or the address is not verified"
+
 _failures_not_audited = telemetry.counter(
     "identity_login_failures_not_audited_total", "Failed logins that came too fast for the audit log"
 )
@@ -51,6 +54,8 @@ class LoginPolicy(Struct, frozen=True):
     per_account_anywhere: int
     window: timedelta
     sessions: SessionPolicy
+    # Otherwise signing up and then logging in would tell whether an address was taken.
+    requires_verified_email: bool = True
 
 
 class LoginAttempt(Struct, frozen=True):
@@ -102,6 +107,7 @@ class Logins:
         self._passwords = passwords
         self._sessions = sessions
         self._merchant_id = policy.merchant_id
+        self._requires_verified_email = policy.requires_verified_email
         self._attempts: Batcher[LoginAttempt, User | None] = Batcher(
             partial(count_attempts, db, clock, policy), name="login-attempt"
         )
@@ -112,15 +118,17 @@ class Logins:
         self.workers = Workers(batchers=(self._attempts, self._logins, self._failures))
 
     async def log_in(self, email: str, password: str) -> OpenedSession:
-        """Raises UserInvalid, LoginThrottled, CredentialsInvalid (whichever of the two is wrong) or UserInactive."""
+        """Raises UserInvalid, LoginThrottled, CredentialsInvalid (whatever of it is wrong) or UserInactive."""
         attempt = LoginAttempt(self._merchant_id, users.checked_email(email), context.current())
         user = await self.count_attempt(attempt)
         password = users.normalised_password(password)
         # Without a user it takes as long: the time does not tell whether the address is known.
         is_right = await self._passwords.verify(user.password_hash if user is not None else None, password)
-        if user is None or not is_right:
+        # Here, where a wrong password is refused: an address that was signed up with a moment ago takes no longer.
+        is_admitted = is_right and user is not None and (user.is_email_verified or not self._requires_verified_email)
+        if user is None or not is_admitted:
             self.record_failure(attempt, user)
-            raise CredentialsInvalid("e-mail address or password are wrong")
+            raise CredentialsInvalid(_WRONG)
         is_outdated = self._passwords.is_outdated(user.password_hash)
         new_hash = await self._passwords.hash(password) if is_outdated else None
         session = self._sessions.new(user)
@@ -196,7 +204,7 @@ async def open_sessions(
         for login in logins:
             user = current_users.get(login.user.user_id)
             if user is None or (login.user.password_hash != user.password_hash and user.user_id not in rehashed):
-                results.append(CredentialsInvalid())
+                results.append(CredentialsInvalid(_WRONG))
                 continue
             _forgive(stored, login.attempt)
             if not user.is_active:

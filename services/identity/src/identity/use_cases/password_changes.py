@@ -11,12 +11,13 @@ from common.context import Context
 from common.database import Database, retried
 from common.errors import DomainError
 from identity.domain import users
+from identity.domain.account_mails import AccountMail
 from identity.domain.changes import PasswordForm
 from identity.domain.concealed import Concealed
 from identity.domain.errors import PasswordWrong, UserNotFound
 from identity.domain.users import User
 from identity.passwords import Passwords
-from identity.store import commands, queries
+from identity.store import account_tokens, commands, queries
 from identity.use_cases.batches import only
 from identity.use_cases.logins import LoginAttempt, Logins
 from identity.use_cases.revocations import end_sessions
@@ -104,6 +105,7 @@ async def change_passwords(db: Database, clock: Clock, changes: Sequence[Passwor
                 audits.append(events.user_audit("user.password_changed", user, change.origin, now))
                 results.append(user)
         await commands.save_users(tx, list(changed.values()))
+        await account_tokens.delete(tx, changed, [AccountMail.RESET])
         await end_sessions(tx, changed, "password_changed", now, keep=kept)
         await outbox.append(tx, audits)
     return results

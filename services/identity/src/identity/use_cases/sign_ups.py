@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from common import context, ids, outbox
 from common.batching import Batcher
@@ -15,17 +16,17 @@ from common.database import Database, retried
 from common.errors import DomainError
 from common.runtime import Workers
 from identity.domain import throttles, users
+from identity.domain.account_mails import AccountMail, AccountMailPolicy
 from identity.domain.changes import AccessChange
 from identity.domain.concealed import Concealed
-from identity.domain.errors import EmailTaken, SignUpsThrottled
-from identity.domain.sessions import OpenedSession, Session
+from identity.domain.errors import SignUpsThrottled
 from identity.domain.users import ADMIN, Access, Profile, SignUpForm, Status, User
 from identity.passwords import Passwords
 from identity.store import commands, queries
 from identity.use_cases.access import change_access
+from identity.use_cases.account_mails import announce, mails_key
 from identity.use_cases.batches import only
 from identity.use_cases.logins import throttle_key
-from identity.use_cases.sessions import Sessions
 from identity.wire import events
 
 SELF = "self"
@@ -38,15 +39,23 @@ class SignUpPolicy(Struct, frozen=True):
     test_domains: bool
     per_address: int
     window: timedelta
+    mails: AccountMailPolicy
 
 
 class SignUp(Concealed, frozen=True):
-    """A new user; *session* is opened along with it, *granted_by* says who decided on the roles."""
+    """A new user; *granted_by* says who decided on the roles, *is_mailed* whether the address may get a mail."""
 
     user: User
-    session: Session | None
     origin: Context
     granted_by: str = SELF
+    is_mailed: bool = True
+
+
+class SignUpCount(Struct, frozen=True):
+    """A sign-up to be counted: under the client's address, and under the address that is mailed."""
+
+    client_key: bytes
+    mails_key: bytes
 
 
 class NewAdministrator(Concealed, frozen=True):
@@ -61,60 +70,91 @@ class NewAdministrator(Concealed, frozen=True):
 class SignUps:
     """Signs users up: the password is hashed outside the transaction, those who come together share one."""
 
-    def __init__(
-        self, db: Database, clock: Clock, passwords: Passwords, sessions: Sessions, policy: SignUpPolicy
-    ) -> None:
+    def __init__(self, db: Database, clock: Clock, passwords: Passwords, policy: SignUpPolicy) -> None:
         self._clock = clock
         self._passwords = passwords
-        self._sessions = sessions
         self._policy = policy
-        self._attempts: Batcher[bytes, None] = Batcher(partial(count_sign_ups, db, clock, policy), name="sign-up-count")
-        self._batcher: Batcher[SignUp, User] = Batcher(partial(sign_up_users, db, clock), name="sign-up")
-        self.workers = Workers(batchers=(self._attempts, self._batcher))
+        self._counts: Batcher[SignUpCount, bool] = Batcher(
+            partial(count_sign_ups, db, clock, policy), name="sign-up-count"
+        )
+        self._batcher: Batcher[SignUp, User | None] = Batcher(
+            partial(sign_up_users, db, clock, policy.mails), name="sign-up"
+        )
+        self.workers = Workers(batchers=(self._counts, self._batcher))
 
-    async def sign_up(self, form: SignUpForm) -> OpenedSession:
-        """Raises UserInvalid, RoleNotSelfService, SignUpsThrottled or EmailTaken."""
+    async def sign_up(self, form: SignUpForm) -> SignUpForm:
+        """What was entered, as it is stored. Raises UserInvalid, RoleNotSelfService or SignUpsThrottled.
+
+        The address may be another user's: that user is mailed, and whoever signs up gets the same answer after the
+        same work.
+        """
         form = users.checked_form(form, test_domains=self._policy.test_domains)
         # Before anything that takes long: hashing is what a flood would use up.
-        await self._attempts.submit(throttle_key("sign-up", client_network(context.current().ip)))
+        merchant_id = self._policy.merchant_id
+        count = SignUpCount(
+            throttle_key("sign-up", client_network(context.current().ip)),
+            mails_key(AccountMail.EXISTS, merchant_id, form.email),
+        )
+        is_mailed = await self._counts.submit(count)
         await self._passwords.require_strong(form.password, (form.email, form.profile.name))
         password_hash = await self._passwords.hash(form.password)
         roles = frozenset({form.role})
-        user = _new_user(self._policy.merchant_id, form, password_hash, form.role, roles, self._clock)
-        session = self._sessions.new(user)
-        await self._batcher.submit(SignUp(user, session, context.current()))
-        return await self._sessions.issue(user, session)
+        user = _new_user(merchant_id, form, password_hash, form.role, roles, self._clock)
+        await self._batcher.submit(SignUp(user, context.current(), is_mailed=is_mailed))
+        return form
 
 
 @retried
 async def count_sign_ups(
-    db: Database, clock: Clock, policy: SignUpPolicy, keys: Sequence[bytes]
-) -> list[DomainError | None]:
-    """Count each sign-up under its network address; SignUpsThrottled for one too many."""
+    db: Database, clock: Clock, policy: SignUpPolicy, counts: Sequence[SignUpCount]
+) -> list[bool | DomainError]:
+    """Whether each may lead to a mail; SignUpsThrottled for one too many from a network address."""
     now = clock.now()
-    results: list[DomainError | None] = []
+    results: list[bool | DomainError] = []
     async with db.begin() as tx:
+        keys = {key for count in counts for key in (count.client_key, count.mails_key)}
         stored = await commands.lock_throttles(tx, keys, now)
-        for key in keys:
+        for count in counts:
+            key = count.client_key
             stored[key], allowed = throttles.admit(stored[key], policy.per_address, policy.window, now)
-            refusal = SignUpsThrottled("too many sign-ups from this address")
-            refusal.retry_after_seconds = throttles.retry_after_seconds(stored[key], now)
-            results.append(None if allowed else refusal)
+            if not allowed:
+                refusal = SignUpsThrottled("too many sign-ups from this address")
+                refusal.retry_after_seconds = throttles.retry_after_seconds(stored[key], now)
+                results.append(refusal)
+                continue
+            key, mails = count.mails_key, policy.mails
+            stored[key], is_mailed = throttles.admit(stored[key], mails.per_account, mails.window, now)
+            results.append(is_mailed)
         await commands.save_throttles(tx, stored.values())
     return results
 
 
 @retried
-async def sign_up_users(db: Database, clock: Clock, sign_ups: Sequence[SignUp]) -> list[User | DomainError]:
-    """The users who are new; the others' e-mail addresses are taken, also by an earlier one of the same batch."""
+async def sign_up_users(
+    db: Database, clock: Clock, policy: AccountMailPolicy, sign_ups: Sequence[SignUp]
+) -> list[User | None]:
+    """The users who are new; None for those whose e-mail address is taken, also by an earlier one of the same batch.
+
+    A new user is mailed a token that verifies the address; of a taken one the owner is mailed. An operator who makes a
+    user vouches for the address.
+    """
     async with db.begin() as tx:
         inserted = set()
         for granted_by in sorted({sign_up.granted_by for sign_up in sign_ups}):
             group = [sign_up.user for sign_up in sign_ups if sign_up.granted_by == granted_by]
             inserted |= await commands.insert_users(tx, group, granted_by)
         new = [sign_up for sign_up in sign_ups if sign_up.user.user_id in inserted]
-        await commands.insert_sessions(tx, [sign_up.session for sign_up in new if sign_up.session])
         now = clock.now()
+        mailed = [each for each in sign_ups if each.is_mailed and each.granted_by == SELF]
+        # Read in any case: a taken address must not take longer.
+        owners = await queries.users_by_email(tx, {_address(each.user) for each in mailed})
+        mails = [
+            (AccountMail.VERIFY, each.user)
+            if each.user.user_id in inserted
+            else (AccountMail.EXISTS, owners[_address(each.user)])
+            for each in mailed
+        ]
+        await announce(tx, mails, policy, now)
         await outbox.append(
             tx,
             [
@@ -129,10 +169,11 @@ async def sign_up_users(db: Database, clock: Clock, sign_ups: Sequence[SignUp]) 
                 for sign_up in new
             ],
         )
-    return [
-        sign_up.user if sign_up.user.user_id in inserted else EmailTaken("the e-mail address is taken")
-        for sign_up in sign_ups
-    ]
+    return [sign_up.user if sign_up.user.user_id in inserted else None for sign_up in sign_ups]
+
+
+def _address(user: User) -> tuple[str, str]:
+    return user.merchant_id, user.email.lower()
 
 
 async def create_administrator(
@@ -151,24 +192,23 @@ async def create_administrator(
     roles = frozenset({"USER", ADMIN})
     password_hash = await passwords.hash(password)
     user = _new_user(policy.merchant_id, form, password_hash, ADMIN, roles, clock)
-    sign_up = SignUp(user, None, Context(), administrator.actor)
-    try:
-        return only(await sign_up_users(db, clock, [sign_up])), True
-    except EmailTaken:
-        key = (user.merchant_id, user.email.lower())
-        async with db.begin() as tx:
-            existing = (await queries.users_by_email(tx, {key}))[key]
-        change = AccessChange(
-            user_id=existing.user_id,
-            merchant_id=existing.merchant_id,
-            roles=None,
-            status=None,
-            actor_id=None,
-            actor=administrator.actor,
-            origin=Context(),
-            add_roles=frozenset({ADMIN}),
-        )
-        return only(await change_access(db, clock, [change])), False
+    user = replace(user, is_email_verified=True)
+    [new] = await sign_up_users(db, clock, policy.mails, [SignUp(user, Context(), administrator.actor)])
+    if new is not None:
+        return new, True
+    async with db.begin() as tx:
+        existing = (await queries.users_by_email(tx, {_address(user)}))[_address(user)]
+    change = AccessChange(
+        user_id=existing.user_id,
+        merchant_id=existing.merchant_id,
+        roles=None,
+        status=None,
+        actor_id=None,
+        actor=administrator.actor,
+        origin=Context(),
+        add_roles=frozenset({ADMIN}),
+    )
+    return only(await change_access(db, clock, [change])), False
 
 
 def _new_user(

@@ -5,10 +5,12 @@ from datetime import datetime
 from uuid import UUID
 
 from commdesk.common.v1.events_pb2 import AuditRecorded
-from commdesk.identity.v1.events_pb2 import AccessRevoked
+from commdesk.identity.v1.events_pb2 import AccessRevoked, AccountMailRequested
 from common import ids
 from common.context import Context
 from common.events import audit, head, micros
+from common.seals import ACCOUNT_TOKEN, EMAIL, NAME, Sealer
+from identity.domain.account_mails import AccountMail, MailedToken
 from identity.domain.revocations import Revocation
 from identity.domain.users import User
 
@@ -64,6 +66,22 @@ def login_failed(merchant_id: str, user_id: UUID | None, key: bytes, origin: Con
         merchant_id=merchant_id,
         actor_id="unknown",
         origin=origin,
+    )
+
+
+def account_mail(
+    sealer: Sealer, purpose: AccountMail, user: User, mailed: MailedToken | None, now: datetime
+) -> AccountMailRequested:
+    """A mail to *user*; its token leaves sealed."""
+    return AccountMailRequested(
+        **head(now),
+        merchant_id=user.merchant_id,
+        user_id=ids.encode("usr", user.user_id),
+        kind=purpose.value,
+        email=sealer.seal(EMAIL, user.email),
+        name=sealer.seal(NAME, user.profile.name),
+        token=sealer.seal(ACCOUNT_TOKEN, mailed.token) if mailed is not None else "",
+        expires_unix_micros=micros(mailed.stored.expires_at) if mailed is not None else 0,
     )
 
 

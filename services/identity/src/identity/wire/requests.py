@@ -12,7 +12,7 @@ from common.events import from_micros
 from common.http_server import Body, Query
 from common.tokens import Caller
 from identity.domain.access import Act
-from identity.domain.changes import AccessChange, PasswordForm, ProfileChange
+from identity.domain.changes import AccessChange, PasswordForm, ProfileChange, ResetForm
 from identity.domain.errors import UserNotFound
 from identity.domain.sessions import LogOut
 from identity.domain.users import Profile, SignUpForm, Status, normalised_password
@@ -31,6 +31,24 @@ class SignUpBody(Body, frozen=True):
 class LogInBody(Body, frozen=True):
     email: str
     password: str
+
+
+class EmailBody(Body, frozen=True):
+    email: str
+
+
+class TokenBody(Body, frozen=True):
+    """The token from a mail."""
+
+    token: str
+
+
+class ResetBody(Body, frozen=True):
+    """*token* is the one from the mail."""
+
+    token: str
+    password: str
+    confirm_password: str
 
 
 class RefreshBody(Body, frozen=True):
@@ -70,6 +88,10 @@ def sign_up_form(body: SignUpBody) -> SignUpForm:
         confirmation=normalised_password(body.confirm_password),
         role=body.type,
     )
+
+
+def reset_form(body: ResetBody) -> ResetForm:
+    return ResetForm(body.token, normalised_password(body.password), normalised_password(body.confirm_password))
 
 
 def log_out(caller: Caller, query: LogOutQuery, origin: Context) -> LogOut:

@@ -15,7 +15,7 @@ from common.events import micros
 from common.pages import Page
 from identity.domain.revocations import RevocationPage
 from identity.domain.sessions import OpenedSession, Session
-from identity.domain.users import Status, User
+from identity.domain.users import SignUpForm, Status, User
 
 
 class UserView(Struct, frozen=True, rename="camel"):
@@ -34,8 +34,16 @@ class UserView(Struct, frozen=True, rename="camel"):
     updated_at: datetime
 
 
+class SignedUpView(Struct, frozen=True):
+    """What was entered, as it is stored. Whether the address was another user's already is told its owner alone."""
+
+    email: str
+    name: str
+    type: str
+
+
 class SessionUserView(Struct, frozen=True):
-    """The user as sign-up, log-in and refresh answer it; clients rely on these four names."""
+    """The user as log-in and refresh answer it; clients rely on these four names."""
 
     id: str = msgspec.field(name="_id")
     email: str
@@ -133,6 +141,10 @@ def session(opened: OpenedSession) -> SessionView:
         expires_in=int(opened.expires_in.total_seconds()),
         user=SessionUserView(id=user_id(user), email=user.email, name=user.profile.name, type=user.type),
     )
+
+
+def signed_up(form: SignUpForm) -> SignedUpView:
+    return SignedUpView(email=form.email, name=form.profile.name, type=form.role)
 
 
 def sessions_page(sessions: Iterable[Session], current: UUID | None) -> Page[OpenSessionView]:

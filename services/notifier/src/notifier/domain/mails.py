@@ -28,6 +28,9 @@ class Template(StrEnum):
 
     PAYMENT_SUCCESS = "payment_success"
     PAYMENT_FAILED = "payment_failed"
+    ACCOUNT_VERIFY = "account_verify"
+    ACCOUNT_RESET = "account_reset"
+    ACCOUNT_EXISTS = "account_exists"
     ADMIN_ALERT = "admin_alert"
 
 

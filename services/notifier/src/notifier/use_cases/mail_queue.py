@@ -12,6 +12,7 @@ from common.events import alert
 from common.intents import Intent, Intents
 from common.runtime import Workers
 from notifier.domain import mails, recipients
+from notifier.domain.account_mails import AccountMailRequest, account_mail
 from notifier.domain.mails import FailedPayment, Mail, MailRecord, Status, SucceededPayment, Template
 from notifier.domain.smtp_replies import MailRejected, MailSent
 from notifier.gateways import MailGateway
@@ -34,7 +35,10 @@ _mails = telemetry.counter("notifier_mails_total", "Mails by what became of them
 class MailQueue:
     """Mails to be sent: one intent for each."""
 
-    def __init__(self, db: Database, gateway: MailGateway, renderer: Renderer, clock: Clock) -> None:
+    def __init__(
+        self, db: Database, gateway: MailGateway, renderer: Renderer, clock: Clock, account_page_url: str
+    ) -> None:
+        self._account_page_url = account_page_url
         self._sealer = db.sealer
         self._gateway = gateway
         self._renderer = renderer
@@ -51,6 +55,10 @@ class MailQueue:
     async def queue_failures(self, tx: Tx, payments: Sequence[FailedPayment]) -> None:
         """Queue the mail about each payment that failed."""
         await self.queue_mails(tx, [mails.failure_mail(payment, ids.new()) for payment in payments])
+
+    async def queue_account_mails(self, tx: Tx, requests: Sequence[AccountMailRequest]) -> None:
+        """Queue each mail about an account; identity decides whose address gets one."""
+        await self.queue_mails(tx, [account_mail(request, self._account_page_url, ids.new()) for request in requests])
 
     async def queue_mails(self, tx: Tx, batch: Sequence[Mail]) -> None:
         """Queue each mail whose key is new; one that may not be sent is stored with the reason."""

@@ -115,7 +115,8 @@ def _moved(moved: Moved, public_url: str) -> list[Message]:
 
 def _failed(moved: Moved, public_url: str) -> list[Message]:
     payment, at = moved.payment, moved.at
-    # Before money has come, an address from the request may be a stranger's: only the account's own gets a mail.
+    # Before money has come, an address from the request may be a stranger's, and so may an account's that is not
+    # verified: only the account's own, verified one gets a mail.
     is_mailed = payment.is_account_email and bool(payment.customer.email)
     about_failure: list[Message] = [
         events.failed(payment, moved.reason, at),

@@ -160,7 +160,8 @@ def parse_create(
         currency=body.currency,
         order_id=body.order_id or "",
         customer=_sealed(customer, sealer),
-        is_account_email=bool(account.email) and customer.email == account.email,
+        # A token says what was entered at sign-up: until it is verified, it may be a stranger's.
+        is_account_email=caller.is_email_verified and bool(account.email) and customer.email == account.email,
         phone_problem=_phone_problem(body, caller, customer.phone, rules),
         origin=origin(caller, context, sealer, body.device_id or device_id[:DEVICE_LENGTH_MAX]),
         place_of_supply=body.place_of_supply or "",
