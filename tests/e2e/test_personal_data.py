@@ -102,7 +102,7 @@ async def live(fleet: FleetClient, who: Plant) -> Member:
     assert closed.status in (200, 409), closed.body
 
     async def mailed() -> list[Any] | None:
-        return await fleet.mails(to=who.customer_email) or await fleet.mails(to=who.email) or None
+        return await fleet.mails(to=who.customer_email) or None
 
     await journey.until(mailed, "the mail")
     return member

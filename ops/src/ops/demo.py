@@ -161,7 +161,7 @@ async def _state(fleet: FleetClient, member: journey.Member) -> dict[str, Any]:
         "available": held.available,
         "seq": held.seq,
         "accounts": {account.account: (account.debit, account.credit) for account in balance.accounts},
-        "mails": len(await fleet.mails(to=member.email)),
+        "mails": len(await fleet.mails(to=member.email, subject="Payment received")),
     }
 
 
