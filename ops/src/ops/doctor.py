@@ -32,6 +32,7 @@ ENGINE_ERRORS = (
     asyncpg.InterfaceError,
     aiohttp.ClientError,
     aio_pika.exceptions.AMQPError,
+    aio_pika.exceptions.ChannelInvalidStateError,
 )
 
 
@@ -48,19 +49,28 @@ async def examine(fleet: FleetClient, *, fix: bool = False) -> list[Finding]:
     """Everything that can be wrong with a stack, checked in the order in which it is repaired."""
     findings: list[Finding] = []
     description = fleet.description
-    for check in (
-        _postgres(description),
-        _broker(description, fix),
-        _redis(description),
-        _migrations(fleet),
-        _services(fleet),
-        _keys(fleet),
-        _sealing(fleet),
-        _receipts(fleet),
+    for what, check in (
+        ("PostgreSQL", _postgres(description)),
+        ("RabbitMQ", _broker(description, fix)),
+        ("Redis", _redis(description)),
+        ("migrations", _migrations(fleet)),
+        ("services", _services(fleet)),
+        ("keys", _keys(fleet)),
+        ("sealed data", _sealing(fleet)),
+        ("unapplied receipts", _receipts(fleet)),
+        ("clocks", _clocks(description)),
     ):
-        findings += [finding async for finding in check]
-    findings += [finding async for finding in _clocks(description)]
+        findings += [finding async for finding in _as_far_as_possible(what, check)]
     return findings
+
+
+async def _as_far_as_possible(what: str, check: AsyncIterator[Finding]) -> AsyncIterator[Finding]:
+    """What *check* finds before an engine goes away under it, and that it could not look at everything."""
+    try:
+        async for finding in check:
+            yield finding
+    except ENGINE_ERRORS as error:
+        yield _unseen(what, error)
 
 
 async def _postgres(description: Mapping[str, Any]) -> AsyncIterator[Finding]:

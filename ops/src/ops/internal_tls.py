@@ -3,6 +3,7 @@
 The engines keep their plain ports for the tools of this machine; the services are given the encrypted ones alone.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -37,6 +38,11 @@ def folder(layout: Layout) -> Path:
 
 def authority_file(layout: Layout) -> Path:
     return folder(layout) / "authority.pem"
+
+
+def fingerprint(layout: Layout) -> str:
+    """Of the authority, which is there already."""
+    return hashlib.sha256(authority_file(layout).read_bytes()).hexdigest()
 
 
 def files(layout: Layout, name: str) -> Certificate:

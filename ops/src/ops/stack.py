@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import psutil
+from msgspec.structs import replace
 
 from common.services import SCHEMAS, SERVICES
 from ops import edge, fleet, internal_tls, pgbouncer, postgresql, rabbitmq, redis_server, run_directory
@@ -59,7 +60,7 @@ class Stack:
                     issue=issue,
                 )
             ]
-        return [
+        processes = [
             postgresql.prepare(
                 engines=self.engines,
                 port=ports["postgresql"],
@@ -91,16 +92,24 @@ class Stack:
                 ),
             ),
         ]
+        return self._restarted_by_another_authority(processes) if is_secured else processes
 
     def fleet_processes(self) -> list[Process]:
         """What runs on the engines, in the order of the table."""
-        if is_on(os.environ, "INTERNAL_TLS", default=False):
+        is_secured = is_on(os.environ, "INTERNAL_TLS", default=False)
+        if is_secured:
             internal_tls.prepare(self.layout, [*SERVICES, OPERATOR])
-        return [
+        processes = [
             edge.prepare(self.layout),
             fleet.sandbox(self.layout, self.credentials, os.environ),
             *(fleet.service(self.layout, self.credentials, name, os.environ) for name in SERVICES),
         ]
+        return self._restarted_by_another_authority(processes) if is_secured else processes
+
+    def _restarted_by_another_authority(self, processes: list[Process]) -> list[Process]:
+        """Certificates are read at the start alone, and `up` restarts a process whose environment changed."""
+        authority = {"COMMDESK_AUTHORITY": internal_tls.fingerprint(self.layout)}
+        return [replace(process, environment={**process.environment, **authority}) for process in processes]
 
     def ready(self, name: str) -> bool:
         """Whether the process `name` does its work, by its own protocol."""

@@ -1,8 +1,9 @@
 """`commdesk doctor` on a stack of which something is away: what it found besides is still said."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import aio_pika
 import aiohttp
 import asyncpg
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from ops import doctor, invariants, rabbitmq
 from ops.__main__ import app
+from ops.doctor import Finding
 
 # Nobody listens at port 1.
 AWAY: Mapping[str, Any] = {
@@ -51,6 +53,26 @@ async def test_retries_cannot_be_judged_without_the_inboxes(error: Exception, mo
     monkeypatch.setattr("asyncio.sleep", at_once)
     finding = await doctor._retries(AWAY)
     assert (finding.ok, finding.detail) == (False, f"not looked at: {type(error).__name__}")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError(),
+        asyncpg.InterfaceError("the connection is closed"),
+        asyncpg.AdminShutdownError("terminated by an administrator"),
+        aio_pika.exceptions.ChannelInvalidStateError("closed"),
+        aiohttp.ServerDisconnectedError(),
+    ],
+)
+async def test_what_was_found_before_an_engine_went_away_is_said(error: Exception) -> None:
+    async def check() -> AsyncIterator[Finding]:
+        yield Finding("one thing", True)
+        raise error
+
+    first, last = [finding async for finding in doctor._as_far_as_possible("PostgreSQL", check())]
+    assert (first.what, first.ok) == ("one thing", True)
+    assert (last.what, last.ok, last.detail) == ("PostgreSQL", False, f"not looked at: {type(error).__name__}")
 
 
 @pytest.mark.parametrize("arguments", [["payment"], ["--environment-file", "common.env"]])

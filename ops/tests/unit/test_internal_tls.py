@@ -1,14 +1,16 @@
 """Certificates of the stack's own authority: made once, and anew when the authority is another one."""
 
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from ops import edge_certificate, internal_tls
+from ops import edge_certificate, internal_tls, run_directory
 from ops.internal_tls import Certificate
 from ops.ports import Layout
+from ops.stack import Stack
 
 SERVICES = ("payment", "wallet")
 
@@ -70,3 +72,22 @@ def test_half_of_a_certificate_is_none(layout: Layout, home: Path, lost: str) ->
     for each in issued(layout, home):
         (each.key if lost == "key" else each.certificate).unlink()
     assert all(map(is_trusted, issued(layout, home)))
+
+
+def test_every_process_starts_anew_under_another_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`up` restarts those whose environment changed; one that went on would trust the lost authority alone."""
+    monkeypatch.setenv("INTERNAL_TLS", "on")
+    stack = Stack(Layout(tmp_path / "run", 18000))
+
+    def environments() -> dict[str, dict[str, str]]:
+        return {process.name: dict(process.environment) for process in stack.fleet_processes()}
+
+    try:
+        before = environments()
+        assert environments() == before
+        shutil.rmtree(internal_tls.folder(stack.layout))
+        after = environments()
+    finally:
+        run_directory.remove(stack.layout.run_dir)
+    assert before.keys() == after.keys() > set(SERVICES)
+    assert [name for name in before if before[name] == after[name]] == []
