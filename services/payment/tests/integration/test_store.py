@@ -19,8 +19,9 @@ from payment.domain.orders import OrderKey
 from payment.domain.payments import Payment, Transition
 from payment.domain.purchases import initial_transition
 from payment.domain.receipts import Receipt, ReceiptReason
+from payment.domain.review_queue import ReviewFilter
 from payment.domain.states import CaptureStatus, Status
-from payment.store import closed_checks, commands, confirmations, queries, receipts
+from payment.store import closed_checks, commands, confirmations, queries, receipts, review_queue
 from payment.store.closed_checks import DueCheck
 from payment.store.gateway_calls import delete_old_calls
 from payment.store.invoices import invoiced
@@ -246,8 +247,8 @@ async def test_a_plan_made_early_probes_for_each_item(db: Database, build: Build
         await tx.connection.driver.execute("deallocate hot")
     plan = "\n".join(row[0] for row in kept)
     assert not any(each in plan for each in SWEEPING), plan
-    if name in ("lock_orders", "payment_by_order"):
-        # An index that fits in part would read all payments of a merchant or account and throw them away.
+    if name in ("lock_orders", "payment_by_order", "refund_id_taken"):
+        # An index that fits in part would read all rows of a merchant, an account or a gateway and throw them away.
         assert "Filter:" not in plan, plan
 
 
@@ -272,6 +273,15 @@ async def test_a_fresh_database_plans_like_a_full_one(db: Database, build: Build
     if name != "invoiced":  # nothing is in that table here
         assert "Seq Scan on payment" not in plan, plan
         assert "Seq Scan on transactions" not in plan, plan
+
+
+async def test_a_page_of_the_review_queue_reads_no_more_than_a_page_of_each_kind(db: Database) -> None:
+    """The queue may be long: each of the five sources of the page is limited by itself, and the page as well."""
+    filter = ReviewFilter(merchant_id=None, kind=None, before=None, limit=50)
+    sql, parameters = await statement(lambda tx: review_queue.queued_payments(tx, filter))
+    async with db.begin() as tx:
+        plan = "\n".join((await tx.execute(f"explain {sql}", **parameters)).scalars())
+    assert plan.count("Limit") == 6, plan
 
 
 _CALL = """

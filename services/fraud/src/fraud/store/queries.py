@@ -18,7 +18,7 @@ from fraud.store import subject_lists
 # lets Postgres skip partitions), list entries, and whether a source is new to a user who has others.
 _SNAPSHOT = """
 select 'velocity' as what, bucket.key, bucket.minute, bucket.created, bucket.failed, bucket.succeeded, bucket.abandoned,
-       bucket.amount_minor, bucket.attempts_failed, cast(null as text) as word, cast(null as uuid) as source_key
+       bucket.amount_minor, bucket.attempts_failed, cast(null as text) as value, cast(null as uuid) as source_key
 from unnest(cast(:keys as uuid[]), cast(:since as integer[])) as subject (key, since)
      join velocity_buckets as bucket on bucket.key = subject.key and bucket.minute >= subject.since
 where bucket.minute >= :earliest
@@ -99,9 +99,9 @@ async def snapshot(
                 row.created, row.failed, row.attempts_failed, row.succeeded, row.abandoned, row.amount_minor
             )
         elif row.what == "listed":
-            listed[row.word].add(row.key)
+            listed[row.value].add(row.key)
         else:
-            new_sources.add(Source(row.key, Dimension(row.word), row.source_key))
+            new_sources.add(Source(row.key, Dimension(row.value), row.source_key))
     return Snapshot(now, velocity, frozenset(listed["BLOCK"]), frozenset(listed["ALLOW"]), frozenset(new_sources))
 
 

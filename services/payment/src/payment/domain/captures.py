@@ -288,7 +288,7 @@ def _confirm(decision: Decision, paid: Sequence[PaymentAttempt], rules: CaptureR
     if correction.replaces:
         decision.announcements.append(Corrected(decision.payment, claimed_id, now))
     if _differs(payment, attempt):
-        detail = f"granted on a webhook's word; the attempt is over {attempt.amount or attempt.order_amount}"
+        detail = f"granted on a webhook's claim; the attempt is over {attempt.amount or attempt.order_amount}"
         decision.announcements.append(Alerted(decision.payment, "amount_mismatch", detail, now))
     return {claimed_id} if correction.replaces else set()
 

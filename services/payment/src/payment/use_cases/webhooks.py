@@ -35,7 +35,7 @@ class Webhook(msgspec.Struct, frozen=True):
     id: str
     gateway: str
     gateway_account_id: str
-    # The gateway's own word.
+    # What the gateway itself shows.
     type: str
     received_at: datetime
     content: PaymentWebhook | IgnoredWebhook | MalformedWebhook
