@@ -1,0 +1,238 @@
+"""Every route of every service × every kind of token: who is refused, and as what.
+
+The routes are the services' own rows, so a new one is in here by itself. Asked of the services and not of the edge,
+whose rate limits would answer first.
+"""
+
+import asyncio
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from msgspec import Struct
+
+from common.http_server import Route
+from common.route_tables import route_tables
+from ops import credentials as stack_credentials
+from ops import journey
+from ops.credentials import Credentials
+from ops.fleet_client import FleetClient
+from ops.ports import Layout
+
+from . import forged_tokens
+from .forged_tokens import Signer
+
+# At once: no service has to refuse any of them for its load.
+AT_ONCE = 16
+PUBLIC = {
+    "GET /api/v1/payments/{paymentId}/public",
+    "GET /api/v1/packs",
+    "POST /api/v1/webhooks/cashfree",
+    "POST /api/v1/webhooks/{gateway}/{accountId}",
+    "POST /api/v1/users/signup",
+    "POST /api/v1/users/login",
+    "POST /api/v1/users/refresh",
+    "GET /.well-known/jwks.json",
+    "GET /openapi.json",
+    "GET /docs",
+    "GET /docs/swagger-ui.css",
+    "GET /docs/swagger-ui-bundle.js",
+    "GET /docs/start.js",
+}
+TOKEN_CODES = {"token_missing", "token_invalid", "token_expired", "token_revoked"}
+MERCHANT = "mer_commdesk"
+
+
+# For the bodies of what a path names, so that they are read and the thing is looked for.
+FIELDS = {
+    "version": "1",
+    "reason": "checked with the gateway",
+    "receiptId": "rcp_01J0000000000000000000000A",
+    "gatewayRefundId": "r-1",
+    "verdict": "ALLOW",
+    "roles": ["USER"],
+    "status": "ACTIVE",
+}
+
+
+class Answered(Struct, frozen=True):
+    status: int
+    code: str
+    # Whether there is anything in it: a list of nothing is none.
+    is_empty: bool = False
+
+
+# What was asked with, where, and what it was answered.
+Wrong = tuple[str, str, Answered]
+
+
+class Services:
+    """Asks the services themselves."""
+
+    def __init__(self, fleet: FleetClient, http: aiohttp.ClientSession) -> None:
+        self._urls = {name: each["http"] for name, each in fleet.description["services"].items()}
+        self._http = http
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(
+        self, service: str, route: Route[Any], authorization: str, body: Any = None, **values: str
+    ) -> Answered:
+        """*body* is none, or JSON; *values* are those of the path's parameters."""
+        path = re.sub(r"{(\w+)(?::\w+)?}", lambda parameter: values.get(parameter[1], "x-1"), route.path)
+        headers = {"Authorization": authorization} if authorization else {}
+        async with (
+            self._turns,
+            self._http.request(route.method, self._urls[service] + path, headers=headers, json=body) as response,
+        ):
+            answer = json.loads(await response.read())
+            if response.status >= 400:
+                return Answered(response.status, answer["error"]["code"])
+            return Answered(response.status, "", answer.get("data", {}).get("items") == [])
+
+
+def guarded() -> Iterator[tuple[str, Route[Any]]]:
+    """The routes that need a token, each with its service."""
+    for service, rows in route_tables().items():
+        yield from ((service, row) for row in rows if not row.public)
+
+
+def named(route: Route[Any]) -> str:
+    return f"{route.method} {route.path}"
+
+
+@pytest.fixture
+async def services(fleet: FleetClient) -> AsyncIterator[Services]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
+        yield Services(fleet, http)
+
+
+@pytest.fixture
+async def credentials(layout: Layout) -> Credentials:
+    return await asyncio.to_thread(stack_credentials.load_or_generate, layout.run_dir / "secrets.json")
+
+
+@pytest.fixture
+async def signer(fleet: FleetClient, credentials: Credentials) -> Signer:
+    return await forged_tokens.signer_of(fleet, credentials)
+
+
+def test_what_is_public_is_listed_here() -> None:
+    assert {named(row) for rows in route_tables().values() for row in rows if row.public} == PUBLIC
+
+
+async def test_no_route_takes_a_token_that_is_not_good(
+    services: Services, signer: Signer, credentials: Credentials
+) -> None:
+    async def refused(kind: str, service: str, route: Route[Any], authorization: str) -> Wrong | None:
+        answered = await services.ask(service, route, authorization)
+        is_refused = answered.status == 401 and answered.code in TOKEN_CODES
+        return None if is_refused else (kind, named(route), answered)
+
+    asked = [
+        refused(kind, service, route, authorization)
+        for service, route in guarded()
+        for kind, authorization in forged_tokens.forged(signer, credentials, service).items()
+    ]
+    assert len(asked) > 700
+    assert [each for each in await asyncio.gather(*asked) if each is not None] == []
+
+
+async def test_no_route_takes_a_token_whose_session_has_ended(fleet: FleetClient, services: Services) -> None:
+    member = await journey.sign_up(fleet)
+    ended = f"Bearer {member.token}"
+    assert (await fleet.edge("POST", "/api/v1/users/logout", {}, token=member.token)).status == 200
+    # Announced in milliseconds, polled for within five seconds.
+    await asyncio.sleep(5)
+    answers = [await services.ask(service, route, ended) for service, route in guarded()]
+    assert {(each.status, each.code) for each in answers} == {(401, "token_revoked")}
+
+
+async def test_a_route_takes_the_roles_that_it_names_and_no_others(
+    services: Services, signer: Signer, credentials: Credentials
+) -> None:
+    """Also those that nobody has heard of, in either case; and none that the existing issuer claims of staff."""
+
+    async def denied(kind: str, service: str, route: Route[Any], token: str) -> Wrong | None:
+        answered = await services.ask(service, route, f"Bearer {token}")
+        return None if answered == Answered(403, "role_missing") else (kind, named(route), answered)
+
+    async def let_in(kind: str, service: str, route: Route[Any], token: str) -> Wrong | None:
+        answered = await services.ask(service, route, f"Bearer {token}")
+        is_refused = answered.code in TOKEN_CODES | {"role_missing", "route_not_found", "method_not_allowed"}
+        return (kind, named(route), answered) if is_refused else None
+
+    others = {*forged_tokens.ROLES, "PROVIDER", "LAB_ASSISTANT", "ADMINISTRATOR", "OWNER"}
+    asked = []
+    for service, route in guarded():
+        if route.roles:
+            asked += [
+                denied("several", service, route, signer.token(roles=sorted(others - {*route.roles}))),
+                denied("none", service, route, signer.token(roles=[])),
+                denied("HS256", service, route, forged_tokens.hs256(credentials)),
+                *(denied(role, service, route, signer.token(roles=[role])) for role in others - {*route.roles}),
+            ]
+        for role in route.roles or {"USER"}:
+            asked += [let_in(each, service, route, signer.token(roles=[each])) for each in (role, role.lower())]
+        if not route.roles:
+            asked.append(let_in("HS256", service, route, forged_tokens.hs256(credentials, roles=["USER"])))
+    assert [each for each in await asyncio.gather(*asked) if each is not None] == []
+
+
+async def test_what_belongs_to_somebody_else_is_not_there(
+    fleet: FleetClient, services: Services, signer: Signer
+) -> None:
+    """For another member, for a member of another merchant, for its staff."""
+    owner, other = await journey.sign_up(fleet), await journey.sign_up(fleet)
+    created = await journey.create(fleet, owner, pack_id="pack_500", key=secrets.token_hex(12))
+    sessions = await fleet.edge("GET", "/api/v1/users/sessions", token=owner.token)
+    values = {
+        "paymentId": created["paymentId"],
+        "reference": created["orderId"],
+        "userId": owner.user_id,
+        "sessionId": sessions.data["items"][0]["sessionId"],
+    }
+    elsewhere = "mer_01J0000000000000000000000A"
+    strangers = {
+        "another member": other.token,
+        "a member elsewhere": signer.token(sub=other.user_id, merchant_id=elsewhere, roles=["USER"]),
+        "staff elsewhere": signer.token(merchant_id=elsewhere, roles=["ADMIN"]),
+    }
+    seen = []
+    for service, route in guarded():
+        parameters = re.findall(r"{(\w+)", route.path)
+        assert values.keys() >= {*parameters}, f"{named(route)}: put what it names into the values above"
+        if not parameters:
+            continue
+        for who, token in strangers.items():
+            answered = await services.ask(service, route, f"Bearer {token}", body_of(route), **values)
+            if not answered.is_empty and answered.code not in NOT_SHOWN:
+                seen.append((who, named(route), answered))
+    assert not seen, seen
+    # The owner sees it.
+    for path in (f"/api/v1/payments/{values['paymentId']}", f"/api/v1/payments/status/{values['reference']}"):
+        assert (await fleet.edge("GET", path, token=owner.token)).status == 200
+
+
+# Refusals that say nothing of the thing.
+NOT_SHOWN = {
+    "payment_not_found",
+    "review_not_found",
+    "user_not_found",
+    "session_not_found",
+    "role_missing",
+    "rights_outdated",
+}
+
+
+def body_of(route: Route[Any]) -> Any:
+    """A good body of what the route takes; None when it takes none."""
+    if route.body is None:
+        return None
+    fields = msgspec.structs.fields(route.body)
+    assert FIELDS.keys() >= {each.encode_name for each in fields if each.required}, f"{named(route)}: see FIELDS"
+    return {each.encode_name: FIELDS[each.encode_name] for each in fields if each.encode_name in FIELDS}
