@@ -1,8 +1,9 @@
 """Builders: Cashfree's webhooks as its documentation shows them, signed as Cashfree signs."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime
+from typing import Protocol
 
 import pytest
 import pytest_asyncio
@@ -22,6 +23,7 @@ from webhook_ingest.settings import Settings
 
 Body = Callable[..., bytes]
 Headers = Callable[..., dict[str, str]]
+Serve = Callable[[Service], AbstractAsyncContextManager[Served]]
 
 
 @pytest.fixture
@@ -92,3 +94,25 @@ async def ingest(
     """The service in this process."""
     async with service(settings, resources) as value, serve(value) as served:
         yield served
+
+
+class Replica(Protocol):
+    """A replica of the service that has these accounts."""
+
+    async def __call__(self, *accounts: GatewayAccount) -> Served: ...
+
+
+@pytest_asyncio.fixture
+async def replica(settings: Settings, resources: Resources, serve: Serve) -> AsyncIterator[Replica]:
+    async with AsyncExitStack() as stack:
+
+        async def start(*accounts: GatewayAccount) -> Served:
+            class OwnAccounts(Settings):
+                @property
+                def gateway_accounts(self) -> tuple[GatewayAccount, ...]:
+                    return accounts
+
+            value = await stack.enter_async_context(service(read(OwnAccounts), resources))
+            return await stack.enter_async_context(serve(value))
+
+        yield start

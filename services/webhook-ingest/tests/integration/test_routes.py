@@ -4,29 +4,24 @@ import asyncio
 import ipaddress
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import Protocol
 
 import msgspec
 import pytest
-import pytest_asyncio
 
 from common.batching import Batcher, OutcomeUnknown
 from common.clock import FakeClock
 from common.database import Database
 from common.errors import DomainError
 from common.guards import Guards
-from common.runtime import Resources, Service, Workers
-from common.settings import read
+from common.runtime import Service, Workers
 from common.testing import Served, published
 from gateways import GatewayAccount
 from gateways.registry import webhook_sources
 from webhook_ingest import routes, use_cases
-from webhook_ingest.__main__ import service
 from webhook_ingest.domain import BODY_BYTES_MAX, Stored, Webhook
-from webhook_ingest.settings import Settings
 from webhook_ingest.use_cases import Receiver, Refusals
 
 PATH = "/api/v1/webhooks/cashfree"
@@ -34,28 +29,7 @@ PATH = "/api/v1/webhooks/cashfree"
 Body = Callable[..., bytes]
 Headers = Callable[..., dict[str, str]]
 Serve = Callable[[Service], AbstractAsyncContextManager[Served]]
-
-
-class Replica(Protocol):
-    """A replica of the service that has these accounts."""
-
-    async def __call__(self, *accounts: GatewayAccount) -> Served: ...
-
-
-@pytest_asyncio.fixture
-async def replica(settings: Settings, resources: Resources, serve: Serve) -> AsyncIterator[Replica]:
-    async with AsyncExitStack() as stack:
-
-        async def start(*accounts: GatewayAccount) -> Served:
-            class OwnAccounts(Settings):
-                @property
-                def gateway_accounts(self) -> tuple[GatewayAccount, ...]:
-                    return accounts
-
-            value = await stack.enter_async_context(service(read(OwnAccounts), resources))
-            return await stack.enter_async_context(serve(value))
-
-        yield start
+Replica = Callable[..., Awaitable[Served]]
 
 
 def batching_with(batcher: Batcher[Webhook, Stored], account: GatewayAccount, clock: FakeClock) -> Service:
