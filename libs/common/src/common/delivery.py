@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from commdesk.common.v1 import delivery_pb2 as pb
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceServicer
-from common import dead_letters, ids
+from common import checkpoints, dead_letters, ids
 from common.broker import Publisher
-from common.database import Database, Row, Tx
+from common.database import Database, Row, Tx, retried
 from common.errors import RequestInvalid, Unavailable, require_at_most
 from common.events import from_micros, micros
 from common.grpc_server import CallContext
@@ -43,6 +43,8 @@ select (select count(*) from outbox where published_at is null) as outbox_unmark
        (select count(*) from intents where done_at is null) as intents_pending,
        (select count(*) from dead_letters where status = 'OPEN') as dead_letters_open
 """
+# The first entry of the same index: an envelope's id is as old as its announcement.
+_OLDEST = "select envelope_id from outbox where published_at is null order by envelope_id limit 1"
 # These walk everything: only on request.
 _TOTAL = "select (select count(*) from outbox) as outbox_total, (select count(*) from inbox) as inbox_total"
 
@@ -86,11 +88,19 @@ async def no_totals(tx: Tx) -> Mapping[str, int]:
 class DeliveryServicer(DeliveryServiceServicer):
     """See protos/commdesk/common/v1/delivery.proto."""
 
-    def __init__(self, db: Database, publisher: Publisher, read_timeline: ReadTimeline, totals: Totals) -> None:
+    def __init__(
+        self,
+        db: Database,
+        publisher: Publisher,
+        read_timeline: ReadTimeline,
+        totals: Totals,
+        recent_totals: Totals | None = None,
+    ) -> None:
         self._db = db
         self._publisher = publisher
         self._read_timeline = read_timeline
         self._totals = totals
+        self._recent_totals = recent_totals
 
     async def ListPublished(self, request: pb.ListPublishedRequest, context: CallContext) -> pb.ListPublishedResponse:
         after = ids.lower_bound(_moment(request.from_unix_micros))
@@ -134,6 +144,9 @@ class DeliveryServicer(DeliveryServiceServicer):
         return pb.RepublishResponse(republished=len(receipt.confirmed))
 
     async def Totals(self, request: pb.TotalsRequest, context: CallContext) -> pb.TotalsResponse:
+        if request.since_checkpoint and self._recent_totals is not None:
+            totals = await _since_checkpoint(self._db, self._totals, self._recent_totals, request.verify_checkpoint)
+            return pb.TotalsResponse(totals=totals)
         async with self._db.begin() as tx:
             # One snapshot: sums taken by several statements must belong together.
             await tx.execute("set transaction isolation level repeatable read read only")
@@ -190,11 +203,25 @@ class DeliveryServicer(DeliveryServiceServicer):
         )
 
 
+@retried
+async def _since_checkpoint(db: Database, totals: Totals, recent_totals: Totals, verify: bool) -> Mapping[str, int]:
+    async with db.begin() as tx:
+        await tx.execute("set transaction isolation level repeatable read")
+        return await checkpoints.verified(tx, totals, dict(await recent_totals(tx)), now=verify)
+
+
 async def waiting(db: Database) -> pb.BacklogResponse:
     """What this service still has to do; all zero when it is quiet. Cheap, however much it has done."""
     async with db.begin() as tx:
         row = (await tx.execute(_WAITING)).one()
     return pb.BacklogResponse(**dict(row))
+
+
+async def oldest_unmarked(db: Database) -> int | None:
+    """When the oldest envelope that is not confirmed was announced, in microseconds since 1970; None without any."""
+    async with db.autocommit() as tx:
+        oldest = (await tx.execute(_OLDEST)).scalar()
+    return None if oldest is None else micros(ids.timestamp(oldest))
 
 
 async def backlog(db: Database) -> pb.BacklogResponse:

@@ -1,6 +1,13 @@
-"""Metrics of what every service does with its queues, bound once so that counting costs next to nothing."""
+"""Metrics of what every service does with its queues, bound once so that counting costs next to nothing.
+
+A lag is worked out when it is read: it grows while nothing moves, whatever it is that stands still.
+"""
+
+from collections.abc import Iterable
 
 from common import telemetry
+from common.clock import Clock
+from common.events import micros
 
 _EVENTS = telemetry.counter("queue_events_total", "Events by what became of them", ["queue", "outcome"])
 _FORGED = telemetry.counter("queue_forged_total", "Messages that were refused as forged", ["queue"])
@@ -11,12 +18,66 @@ _SECONDS = telemetry.histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 _SIZE = telemetry.histogram("queue_batch_events", "Events of a batch", ["queue"], buckets=(1, 4, 16, 64, 128, 256, 512))
-_LAG = telemetry.gauge("queue_lag_seconds", "Age of the newest handled envelope", ["queue"])
+_LAG = telemetry.gauge("queue_lag_seconds", "Age of the oldest envelope that is not handled yet", ["queue"])
+_MESSAGES = telemetry.gauge("queue_messages", "Messages that wait in the queue at the broker", ["queue"])
 _PAUSES = telemetry.counter("queue_pauses_total", "Batches that waited for infrastructure", ["queue"])
+_OUTBOX_LAG = telemetry.gauge("outbox_lag_seconds", "Age of the oldest envelope that is not confirmed").of()
 OUTBOX_UNMARKED = telemetry.gauge("outbox_unmarked", "Envelopes that are committed and not confirmed").of()
 OUTBOX_REFUSED = telemetry.gauge("outbox_refused", "Envelopes for which the broker closes the channel").of()
 INTENTS_PENDING = telemetry.gauge("intents_pending", "Effects on the outside world that are not executed yet").of()
 DEAD_LETTERS_OPEN = telemetry.gauge("dead_letters_open", "Dead letters that nobody has replayed or discarded").of()
+
+
+class OutboxLag:
+    """Since when the oldest envelope waits. Between two looks at the table, and while it cannot be read, it grows."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._oldest_micros: int | None = None
+        _OUTBOX_LAG.set_function(self.seconds)
+
+    def found(self, oldest_unix_micros: int | None) -> None:
+        """The table was read; None when nothing waits."""
+        self._oldest_micros = oldest_unix_micros
+
+    def seconds(self) -> float:
+        return _age_seconds(self._clock, self._oldest_micros)
+
+
+class QueueLag:
+    """The age of the oldest envelope in hand; while none is in hand and messages wait at the broker, the time since
+    that was first seen without one being handled meanwhile.
+    """
+
+    def __init__(self, queue: str, clock: Clock) -> None:
+        self._clock = clock
+        self._oldest_in_hand_micros: int | None = None
+        self._waiting_since_micros: int | None = None
+        self._messages = _MESSAGES.of(queue)
+        _LAG.of(queue).set_function(self.seconds)
+
+    def took(self, unix_micros: Iterable[int]) -> None:
+        """Envelopes of these times are in hand, until `finished`."""
+        self._oldest_in_hand_micros = min(filter(None, unix_micros), default=None)
+
+    def finished(self) -> None:
+        self._oldest_in_hand_micros = self._waiting_since_micros = None
+
+    def found_waiting(self, messages: int) -> None:
+        """So many messages wait at the broker."""
+        self._messages.set(messages)
+        if not messages:
+            self._waiting_since_micros = None
+        elif self._waiting_since_micros is None:
+            self._waiting_since_micros = micros(self._clock.now())
+
+    def seconds(self) -> float:
+        in_hand, waiting = self._oldest_in_hand_micros, self._waiting_since_micros
+        return _age_seconds(self._clock, waiting if in_hand is None else in_hand)
+
+
+def _age_seconds(clock: Clock, since_unix_micros: int | None) -> float:
+    return 0.0 if since_unix_micros is None else max(0.0, (micros(clock.now()) - since_unix_micros) / 1_000_000)
 
 
 class QueueMetrics:
@@ -29,14 +90,12 @@ class QueueMetrics:
         self._forged = _FORGED.of(queue)
         self._seconds = _SECONDS.of(queue)
         self._size = _SIZE.of(queue)
-        self._lag = _LAG.of(queue)
         self._pauses = _PAUSES.of(queue)
 
-    def handled(self, events: int, seconds: float, lag_seconds: float) -> None:
+    def handled(self, events: int, seconds: float) -> None:
         self._handled.inc(events)
         self._seconds.observe(seconds)
         self._size.observe(events)
-        self._lag.set(max(0.0, lag_seconds))
 
     def refused(self, events: int) -> None:
         if events:

@@ -76,6 +76,8 @@ class Process:
         self._http: http_server.HttpServer | None = None
         self._grpc: grpc_server.GrpcServer | None = None
         self._revocation_feed = self._make_revocation_feed()
+        self._handlers: dict[str, QueueHandler] = {}
+        self._outbox_lag = metrics.OutboxLag(self._db.clock)
         self._consumers = self._make_consumers()
         self._consuming_tasks: list[asyncio.Task[None]] = []
 
@@ -124,7 +126,10 @@ class Process:
         await self._resources.close_channels()
 
     async def _serve(self) -> None:
-        servicer = delivery.DeliveryServicer(self._db, self._publisher, self._service.timeline, self._service.totals)
+        service = self._service
+        servicer = delivery.DeliveryServicer(
+            self._db, self._publisher, service.timeline, service.totals, service.recent_totals
+        )
         persons = PersonalDataServicer(self._db, self._resources.redis, self._service.personal_data)
         self._grpc = await grpc_server.serve_grpc(
             self._settings.grpc_port,
@@ -166,6 +171,7 @@ class Process:
         consumers = []
         for queue, subscriptions in self._service.queues().items():
             handler = QueueHandler(self._db, queue, subscriptions, self._settings.retry_schedule_ms)
+            self._handlers[queue] = handler
             consumers.append(
                 consumer(
                     queue,
@@ -229,6 +235,19 @@ class Process:
             logger.error("{} rows lie in the default partitions", astray)
 
     async def _set_gauges(self) -> None:
+        # Two looks that fail apart: the outbox grows while the broker is away, and the other way round.
+        try:
+            await self._look_at_queues()
+        finally:
+            await self._look_at_tables()
+
+    async def _look_at_queues(self) -> None:
+        for queue, messages in (await self._queue_depths(timeout_seconds=GAUGES_SECONDS)).items():
+            if (handler := self._handlers.get(queue)) is not None:
+                handler.lag.found_waiting(messages)
+
+    async def _look_at_tables(self) -> None:
+        self._outbox_lag.found(await delivery.oldest_unmarked(self._db))
         backlog = await delivery.waiting(self._db)
         metrics.OUTBOX_UNMARKED.set(backlog.outbox_unmarked)
         metrics.OUTBOX_REFUSED.set(backlog.outbox_refused)
@@ -245,18 +264,22 @@ class Process:
             return {}
 
         async def queues() -> dict[str, object]:
-            channel = await self._consuming.channel(confirms=False, timeout_seconds=0.8)
-            try:
-                depths = {}
-                for owned in CONTRACT.queues_of(self._name):
-                    with stuck_is_lost():
-                        queue = await channel.declare_queue(owned.name, passive=True)
-                    depths[owned.name] = queue.declaration_result.message_count or 0
-                return {"depths": depths}
-            finally:
-                await channel.close()
+            return {"depths": await self._queue_depths(timeout_seconds=0.8)}
 
         return {"database": database, "redis": redis, "queues": queues}
+
+    async def _queue_depths(self, *, timeout_seconds: float) -> dict[str, int]:
+        """How many messages wait in each of our queues. Raises BrokerUnavailable, AMQPError."""
+        channel = await self._consuming.channel(confirms=False, timeout_seconds=timeout_seconds)
+        try:
+            depths = {}
+            for owned in CONTRACT.queues_of(self._name):
+                with stuck_is_lost():
+                    queue = await channel.declare_queue(owned.name, passive=True)
+                depths[owned.name] = queue.declaration_result.message_count or 0
+            return depths
+        finally:
+            await channel.close()
 
 
 class Roles:

@@ -30,7 +30,7 @@ from common.envelopes import Delivery
 from common.errors import DomainError, FailedPrecondition, InvalidArgument, Unavailable
 from common.events import micros
 from common.guards import FRESH_HEADERS, INBOX_CLAIM
-from common.metrics import QueueMetrics
+from common.metrics import QueueLag, QueueMetrics
 from common.outbox import HeaderValue, Outgoing
 from common.seals import SealBroken
 from common.subscriptions import OnRetry, Retry, Subscription, is_retried
@@ -89,11 +89,19 @@ class QueueHandler:
         self._by_type = {subscription.type: subscription for subscription in subscriptions}
         self._retry_schedule_ms = tuple(retry_schedule_ms)
         self._metrics = QueueMetrics(queue)
+        self.lag = QueueLag(queue, db.clock)
         self._claims = db.guards.has(INBOX_CLAIM)
         self._has_fresh_headers = db.guards.has(FRESH_HEADERS)
 
     async def work(self, deliveries: Sequence[Delivery]) -> None:
         """Bring every delivery to its end, whatever it takes; when it returns all of them may be acked."""
+        self.lag.took(delivery.time_unix_micros for delivery in deliveries)
+        try:
+            await self._work(deliveries)
+        finally:
+            self.lag.finished()
+
+    async def _work(self, deliveries: Sequence[Delivery]) -> None:
         groups: dict[str, list[Delivery]] = {}
         suspects = []
         # The claim tells envelopes apart that were handled before, not two copies of one in the same batch.
@@ -128,8 +136,7 @@ class QueueHandler:
             await self._raised(group, error)
             return
         seconds = clock.monotonic() - started
-        lag_seconds = (micros(clock.now()) - group[0].time_unix_micros) / 1_000_000
-        self._metrics.handled(handled.events, seconds, lag_seconds)
+        self._metrics.handled(handled.events, seconds)
         self._log(subscription, group, handled, seconds)
         self._trace(group, seconds)
 

@@ -52,6 +52,8 @@ class Service(Struct, frozen=True):
     jobs: Sequence[Job] = ()
     timeline: ReadTimeline = delivery.no_timeline
     totals: Totals = delivery.no_totals
+    # Those that books are compared by, from checkpoints on, in a service whose tables grow (common.checkpoints).
+    recent_totals: Totals | None = None
     personal_data: PersonalData = PersonalData()
 
     def queues(self) -> dict[str, list[Subscription]]:

@@ -38,7 +38,7 @@ from payment.use_cases.receipts import ReceiptAnnouncements
 from payment.use_cases.review_queue import ReviewQueue
 from payment.use_cases.sweep import Sweep
 from payment.use_cases.timelines import timeline
-from payment.use_cases.totals import totals
+from payment.use_cases.totals import recent_totals, totals
 from payment.use_cases.verification import Verification
 from payment.wire.requests import CustomerRules
 
@@ -102,6 +102,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             ],
             timeline=timeline,
             totals=totals,
+            recent_totals=recent_totals,
             personal_data=personal_data(timedelta(days=settings.origin_keep_days)),
         )
 

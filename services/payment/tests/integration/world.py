@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import repeat
 from typing import Any
 
@@ -18,11 +19,12 @@ from commdesk.fraud.v1 import fraud_pb2, fraud_pb2_grpc
 from commdesk.identity.v1 import identity_pb2, identity_pb2_grpc
 from commdesk.wallet.v1 import wallet_pb2, wallet_pb2_grpc
 from commdesk.webhook_ingest.v1.events_pb2 import WebhookReceived
-from common import ids
+from common import checkpoints, ids
 from common.clock import FakeClock
 from common.database import Row
 from common.delivery import Timeline
 from common.testing import Served, delivery, published
+from payment.store import totals as stored_totals
 
 APP_ID, SECRET = "TEST_payment", "cfsk_ma_test_payment"
 ACCOUNT = "gwa_cashfree"
@@ -301,8 +303,16 @@ class World:
             return await self.served.service.timeline(tx, reference)
 
     async def totals(self) -> Mapping[str, int]:
+        """Over every row. Those that the books are compared by must be the same from the checkpoints on."""
+        service = self.served.service
+        assert service.recent_totals is not None
+        await asyncio.sleep(0.01)
         async with self.db.begin() as tx:
-            return await self.served.service.totals(tx)
+            # All that is there becomes final, so that the checkpoint and what comes later both count.
+            await checkpoints.sums(tx, "captures", stored_totals.CAPTURED, timedelta(0))
+            totals, recent = await service.totals(tx), await service.recent_totals(tx)
+        assert recent == {name: totals[name] for name in recent}
+        return totals
 
     def channel(self) -> grpc.aio.Channel:
         return self.served.channel("operator")

@@ -12,8 +12,8 @@ from common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    # The time between two full runs (deliveries and books), in seconds. Comparing books adds up whole
-    # tables in the other services.
+    # The time between two full runs (deliveries and books), in seconds. Comparing books reads the rows since the
+    # other services' checkpoints; once a day it adds up whole tables.
     reconciliation_seconds: float = Field(900, gt=0)
     # The time between two runs that check deliveries only, in seconds.
     delivery_check_seconds: float = Field(60, gt=0)

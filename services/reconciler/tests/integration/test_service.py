@@ -100,7 +100,10 @@ async def test_what_was_purged_is_announced_again_and_counted_once(
     assert [(case.kind, case.status) for case in listed.cases] == [("delivery_lost", "RESOLVED")]
     assert await count(db, "billing_daily where succeeded = 6 and succeeded_minor = 300000") == 1
     alerts: list[tuple[str, Any]] = await published(db, "email.admin.alert")
-    assert [alert.cause for _, alert in alerts] == ["reconciliation_mismatch"], "one alert for one case"
+    assert [(alert.cause, alert.fields["cleared"]) for _, alert in alerts] == [
+        ("reconciliation_mismatch", ""),
+        ("reconciliation_mismatch", "true"),
+    ], "one alert for one case, and one when it is over"
     audited: list[tuple[str, Any]] = await published(db, "audit.recorded")
     assert [(each.actor_id, each.action) for _, each in audited] == [("operator:test", "reconciliation.run")] * 2
 
@@ -169,6 +172,11 @@ async def test_a_mismatch_that_stays_becomes_a_case_until_it_is_repaired(
     assert len((await run(stub)).cases) == 0
     listed = await stub.ListCases(pb.ListCasesRequest(status="RESOLVED"), timeout=TIMEOUT)
     assert [case.kind for case in listed.cases] == ["payment_invoice_mismatch"]
+    for _ in range(2):
+        await run(stub)
+    raised, cleared = (alert for _, alert in await published(db, "email.admin.alert"))
+    assert cleared.fields["cleared"] == "true", "once, when it is over"
+    assert cleared.fields["caseId"] == raised.fields["caseId"]
 
 
 async def test_a_service_that_is_away_leaves_the_rest_checked(

@@ -24,6 +24,7 @@ AGREEING: dict[str, dict[str, int]] = {
         "payments.paid.gst_minor": 7_627,
         "payments.failed.count": 3,
         "invoices.count": 1,
+        "checkpoints.mismatched": 0,
     },
     "wallet": {
         "grants.count": 1,
@@ -32,6 +33,7 @@ AGREEING: dict[str, dict[str, int]] = {
         "wallets.available": 4_950,
         "wallets.locked": 0,
         "wallets.mismatched": 0,
+        "checkpoints.mismatched": 0,
         "lots.remaining.paid": 4_950,
         "lots.remaining.bonus": 0,
         "lots.value_minor": 38_136,
@@ -75,6 +77,8 @@ SHOWS_AS = [
     ("payment", "payments.paid.gst_minor", {"payment_ledger_mismatch"}),
     ("payment", "invoices.count", {"payment_invoice_mismatch"}),
     ("payment", "payments.failed.count", set()),
+    ("payment", "checkpoints.mismatched", {"payment_inconsistent"}),
+    ("wallet", "checkpoints.mismatched", {"wallet_inconsistent"}),
     ("wallet", "grants.credits", {"payment_grant_mismatch"}),
     ("wallet", "consumed.credits", {"wallet_ledger_mismatch"}),
     ("wallet", "wallets.available", {"wallet_inconsistent"}),
@@ -103,6 +107,7 @@ def test_what_no_service_answered_is_not_judged() -> None:
     assert {each.kind for each in books.compare(totals)} == {
         "payment_invoice_mismatch",
         "payment_ledger_mismatch",
+        "payment_inconsistent",
         "ledger_unbalanced",
     }
     assert books.compare({}) == []

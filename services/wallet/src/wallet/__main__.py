@@ -22,6 +22,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         workers=[Workers(batchers=(consume,))],
         timeline=use_cases.timeline,
         totals=use_cases.totals,
+        recent_totals=use_cases.recent_totals,
     )
 
 

@@ -152,3 +152,8 @@ async def timeline(tx: Tx, reference: str) -> Timeline:
 async def totals(tx: Tx) -> Mapping[str, int]:
     """Sums over all wallets, all of one moment: see the README for the names."""
     return await queries.totals(tx)
+
+
+async def recent_totals(tx: Tx) -> Mapping[str, int]:
+    """Those that books are compared by, at a cost that does not grow with the table of transactions."""
+    return await queries.recent_totals(tx)

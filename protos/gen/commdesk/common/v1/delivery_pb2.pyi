@@ -65,8 +65,12 @@ class RepublishResponse(_message.Message):
     def __init__(self, republished: _Optional[int] = ...) -> None: ...
 
 class TotalsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("since_checkpoint", "verify_checkpoint")
+    SINCE_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    since_checkpoint: bool
+    verify_checkpoint: bool
+    def __init__(self, since_checkpoint: _Optional[bool] = ..., verify_checkpoint: _Optional[bool] = ...) -> None: ...
 
 class TotalsResponse(_message.Message):
     __slots__ = ("totals",)

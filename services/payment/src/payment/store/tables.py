@@ -23,7 +23,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from common import checkpoints
+
 metadata = MetaData()
+
+checkpoints.table(metadata)
 
 
 def _text(name: str) -> Column[str]:

@@ -26,6 +26,6 @@ class Peer(Protocol):
         """Announce at most a page of its envelopes once more, to *queue* alone; says how many it still had."""
         ...
 
-    async def totals(self) -> dict[str, int]:
-        """Its named sums, all of one moment."""
+    async def totals(self, *, verify: bool) -> dict[str, int]:
+        """The sums that books are compared by, all of one moment; with *verify* it adds up all its rows for that."""
         ...

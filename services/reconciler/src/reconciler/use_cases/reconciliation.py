@@ -80,7 +80,10 @@ class Reconciliation:
                     self._db, self._peers, self._policy.tolerance, self._policy.overlap, low_priority=actor == SCHEDULE
                 )
                 report = await check.run(run.started_at)
-                totals, silent = await self._totals() if scope is Scope.ALL else ({}, set[str]())
+                # A person who asks gets the answer of every row.
+                totals, silent = (
+                    await self._totals(verify=actor != SCHEDULE) if scope is Scope.ALL else ({}, set[str]())
+                )
                 return await self._finish(run, report, totals, silent | report.unavailable | self._without_address)
         except RunInProgress:
             raise
@@ -142,16 +145,16 @@ class Reconciliation:
         for run in failed:
             self._failed.pop(run.run_id, None)
 
-    async def _totals(self) -> tuple[dict[str, dict[str, int]], set[str]]:
+    async def _totals(self, *, verify: bool) -> tuple[dict[str, dict[str, int]], set[str]]:
         """The sums of the services that keep books, read at the same time, and which did not answer."""
         services = [service for service in books.BOOK_KEEPERS if service in self._peers]
-        answers = await asyncio.gather(*(self._totals_of(service) for service in services))
+        answers = await asyncio.gather(*(self._totals_of(service, verify=verify) for service in services))
         totals = {service: answer for service, answer in zip(services, answers, strict=True) if answer is not None}
         return totals, set(books.BOOK_KEEPERS) - totals.keys()
 
-    async def _totals_of(self, service: str) -> dict[str, int] | None:
+    async def _totals_of(self, service: str, *, verify: bool) -> dict[str, int] | None:
         try:
-            return await self._peers[service].totals()
+            return await self._peers[service].totals(verify=verify)
         except DomainError as error:
             logger.warning("{} did not give its totals: {}", service, error.code)
             return None
@@ -179,7 +182,7 @@ class Reconciliation:
             )
             if not await commands.finish_run(tx, run):
                 raise RunAbandoned("another run took its place")
-            await self._announce(tx, run, opened, now)
+            await self._announce(tx, run, opened, resolved, now)
         for case in opened:
             logger.error("case opened: {} ({}): {}", case.kind, case.reference, case.detail)
         return RunReport(run, open_now)
@@ -190,8 +193,11 @@ class Reconciliation:
         await commands.replace_differences(tx, comparisons, differences)
         return books.findings(books.mismatches(differences, now, self._policy.tolerance))
 
-    async def _announce(self, tx: Tx, run: Run, opened: Sequence[Case], now: datetime) -> None:
+    async def _announce(
+        self, tx: Tx, run: Run, opened: Sequence[Case], resolved: Sequence[Case], now: datetime
+    ) -> None:
         await outbox.append(tx, [events.case_opened(case, ids.new(), now) for case in opened])
+        await outbox.append(tx, [events.case_resolved(case, ids.new(), now) for case in resolved])
         if run.actor != SCHEDULE:
             line = events.run_audited(run, self._policy.platform_merchant_id, ids.new(), now)
             await outbox.append(tx, [line])

@@ -82,6 +82,23 @@ def case_opened(case: Case, event_id: UUID, at: datetime) -> AdminAlertRaised:
     )
 
 
+def case_resolved(case: Case, event_id: UUID, at: datetime) -> AdminAlertRaised:
+    """What the alert of `case_opened` told of is over."""
+    return alert(
+        "reconciliation_mismatch",
+        f"resolved: {case.kind} ({case.reference})",
+        service="reconciler",
+        at=at,
+        fields={
+            "caseId": ids.encode(CASE, case.case_id),
+            "kind": case.kind,
+            "reference": case.reference,
+            "cleared": "true",
+        },
+        event_id=event_id,
+    )
+
+
 def run_audited(run: Run, merchant_id: str, event_id: UUID, at: datetime) -> AuditRecorded:
     """Who had the books compared, and the result."""
     return audit(

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
 
-from common import statements
+from common import checkpoints, statements
 from common.database import Tx
 from wallet.domain.operations import grant_key
 from wallet.domain.wallets import LotSum, Owner, Pack, TimelineSubject, Transaction, TransactionFilter, Wallet
@@ -112,6 +113,58 @@ select count(w.wallet_id) as "wallets.count",
        coalesce(sum(m.consumed_value) filter (where w.currency = 'INR'), 0) as "consumed.value_minor"
 from wallets w full join moved m on m.wallet_id = w.wallet_id left join held h on h.wallet_id = w.wallet_id
 """
+
+
+# The same sums from the transactions alone, which are only ever added: what the lots hold is what went in and out.
+MOVED = """
+select coalesce(sum(credits), 0) as "wallets.available",
+       count(*) as "transactions.count",
+       coalesce(sum(credits_paid), 0) as "lots.remaining.paid",
+       coalesce(sum(credits_bonus), 0) as "lots.remaining.bonus",
+       coalesce(sum(case type when 'GRANT' then value_minor else -value_minor end)
+           filter (where w.currency = 'INR'), 0) as "lots.value_minor",
+       count(*) filter (where type = 'GRANT') as "grants.count",
+       coalesce(sum(credits) filter (where type = 'GRANT'), 0) as "grants.credits",
+       coalesce(-sum(credits) filter (where type = 'CONSUME'), 0) as "consumed.credits"
+from wallet_transactions t
+cross join lateral (select currency from wallets where wallet_id = t.wallet_id offset 0) w
+where t.transaction_id >= :after and t.transaction_id < :before
+"""
+# Of the wallets that moved since: the balance is what the last transaction left, each transaction since begins where
+# the one before ended, and the lots hold what is available or locked. Each look is a probe of an index.
+_MISMATCHED_SINCE = """
+with moved as materialized (
+    select wallet_id, seq, balance_before from wallet_transactions where transaction_id >= :after
+)
+select count(*) from (
+    select wallet_id from moved
+    cross join lateral (
+        select max(balance_after) as balance from wallet_transactions
+        where wallet_id = moved.wallet_id and seq = moved.seq - 1 offset 0
+    ) before
+    where moved.balance_before <> coalesce(before.balance, case when moved.seq = 1 then 0 end, -1)
+    union
+    select w.wallet_id from (select distinct wallet_id from moved) touched
+    cross join lateral (select * from wallets where wallet_id = touched.wallet_id offset 0) w
+    cross join lateral (
+        select seq, balance_after from wallet_transactions
+        where wallet_id = w.wallet_id order by seq desc limit 1
+    ) last
+    cross join lateral (
+        select coalesce(sum(remaining), 0) as remaining from credit_lots
+        where wallet_id = w.wallet_id and is_open offset 0
+    ) lots
+    where w.seq <> last.seq or w.available <> last.balance_after or w.available + w.locked <> lots.remaining
+) mismatched
+"""
+CHECKPOINT: Final = "transactions"
+
+
+async def recent_totals(tx: Tx) -> dict[str, int]:
+    """The totals that books are compared by, read from the checkpoint on."""
+    after = await checkpoints.since(tx, CHECKPOINT)
+    mismatched = (await tx.execute(_MISMATCHED_SINCE, after=after)).scalar_one()
+    return await checkpoints.sums(tx, CHECKPOINT, MOVED) | {"wallets.mismatched": int(mismatched)}
 
 
 async def wallets_of(tx: Tx, owners: Collection[Owner]) -> dict[Owner, Wallet]:

@@ -20,7 +20,11 @@ from sqlalchemy import (
     text,
 )
 
+from common import checkpoints
+
 metadata = MetaData()
+
+checkpoints.table(metadata)
 
 # Ids and keys compare byte by byte: that is what they are, and it is several times faster.
 _ID = Text(collation="C")
