@@ -169,6 +169,16 @@ async def test_bodies_are_bounded_and_odd_ones_are_parked(db: Database, ingest: 
     assert {key for key, _ in await published(db)} == {"email.admin.alert", "analytics.webhook.failure"}
 
 
+async def test_seventy_of_the_largest_at_once_are_stored(
+    db: Database, ingest: Served, payment_body: Body, signed: Headers
+) -> None:
+    bodies = [payment_body(payment_id=f"pay_{number}") for number in range(70)]
+    padded = [body[:-1] + b',"padding":"' + b"x" * (250_000 - len(body)) + b'"}' for body in bodies]
+    answers = await asyncio.gather(*(ingest.http.post(PATH, content=body, headers=signed(body)) for body in padded))
+    assert Counter(answer.status_code for answer in answers) == {200: 70}
+    assert len(await published(db)) == 70
+
+
 async def test_more_than_can_wait_is_shed_before_it_is_taken(
     db: Database, account: GatewayAccount, clock: FakeClock, serve: Serve, payment_body: Body, signed: Headers
 ) -> None:

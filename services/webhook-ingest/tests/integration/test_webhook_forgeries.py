@@ -3,6 +3,7 @@
 A new gateway is in here with a row in SIGNED, which has to hold them all.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -29,6 +30,26 @@ SIGNED: Mapping[str, Callable[..., tuple[bytes, dict[str, str]]]] = {
 }
 # The headers of the signature, by gateway.
 SIGNATURES = {"cashfree": ("x-webhook-signature", "x-webhook-timestamp")}
+
+
+_BODY = cashfree.payment_body()
+SPELLINGS = {
+    "as documented": _BODY,
+    "indented": json.dumps(json.loads(_BODY), indent=2).encode(),
+    "with spaces": json.dumps(json.loads(_BODY)).encode(),
+    "sorted": json.dumps(json.loads(_BODY), sort_keys=True).encode(),
+    "with line breaks of Windows": json.dumps(json.loads(_BODY), indent=1).replace("\n", "\r\n").encode(),
+    "a line break behind": _BODY + b"\n",
+    "spaces around": b"  " + _BODY + b"\t",
+    "170.00": _BODY.replace(b"170.0", b"170.00"),
+    "170": _BODY.replace(b"170.0", b"170"),
+    "1.7e2": _BODY.replace(b"170.0", b"1.7e2"),
+    "escaped slashes": _BODY.replace(b'"ord_1"', b'"ord\\/1"'),
+    "escaped letters": _BODY.replace(b'"ord_1"', b'"\\u006frd_1"'),
+    "UTF-8": _BODY.replace(b'"order_tags":null', '"order_tags":{"note":"ज़ोया ☕"}'.encode()),
+    "escaped surrogates": _BODY.replace(b'"order_tags":null', b'"order_tags":{"note":"\\ud83d\\ude00"}'),
+    "a field twice": _BODY[:-1] + b',"extra":1,"extra":2}',
+}
 
 
 class Forgery(Struct, frozen=True):
@@ -135,6 +156,14 @@ async def test_genuine_ones_are_taken_once_under_each_secret(
                 answer = await _post(ingest, path, body, headers | {"x-webhook-attempt": str(repeated + 1)})
                 assert answer.status_code == 200, (path, answer.text)
     assert await _stored(db) == len(await published(db)) == len(SECRETS)
+
+
+@pytest.mark.parametrize("body", SPELLINGS.values(), ids=SPELLINGS)
+async def test_a_body_is_verified_as_it_is_written(body: bytes, clock: FakeClock, replica: Replica) -> None:
+    """Whoever decodes and encodes it again before the signature is checked refuses some of these."""
+    ingest = await replica(*accounts())
+    answer = await _post(ingest, paths("cashfree")[0], body, cashfree.signed_headers(body, clock.now(), SECRETS[0]))
+    assert answer.status_code == 200, answer.text
 
 
 async def _post(ingest: Served, path: str, body: bytes, headers: Any) -> Any:
