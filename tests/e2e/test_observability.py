@@ -1,14 +1,20 @@
 """What an operator finds of one payment: its ids in the logs of every service that it passed, and in the audit log."""
 
+import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import asyncpg
+
 from commdesk.ledger.v1 import ledger_pb2
+from common.database_urls import database_url
 from ops import journey
 from ops.fleet_client import FleetClient
 from ops.ports import Layout
-from ops.virtual_users import members, pay_order
+from ops.virtual_users import create_with_retries, members, pay_order
 
 SERVICES = {"payment", "fraud", "wallet", "ledger", "notifier", "reconciler", "webhook-ingest"}
 
@@ -65,3 +71,37 @@ async def test_one_payments_ids_are_in_the_logs_of_every_service_that_it_passes(
     entries = (await fleet.ledger().ListAudit(request, timeout=10)).entries
     assert {entry.action for entry in entries} >= {"payment.create", "payment.succeed"}
     assert {entry.correlation_id for entry in entries} == {correlation_id}
+
+
+async def lag_seconds(layout: Layout, service: str, queue: str) -> float:
+    url = f"http://127.0.0.1:{layout.http_port(service)}/metrics"
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        text = await answer.text()
+    [value] = re.findall(rf'^commdesk_queue_lag_seconds{{queue="{re.escape(queue)}"}} (\S+)$', text, re.MULTILINE)
+    return float(value)
+
+
+async def test_the_lag_of_a_queue_grows_while_its_consumer_stands_still(fleet: FleetClient, layout: Layout) -> None:
+    [member] = members(fleet, 1)
+    created = (await create_with_retries(fleet, member, "stuck-1")).data
+    postgresql = fleet.description["postgresql"]
+    connection = await asyncpg.connect(database_url(postgresql["superuser_url"], postgresql["database"]))
+    try:
+        async with connection.transaction():
+            await connection.execute("lock table wallet.credit_lots in exclusive mode")
+            await pay_order(fleet, created["orderId"])
+
+            async def stuck() -> float | None:
+                lag = await lag_seconds(layout, "wallet", "wallet.credit")
+                return lag if lag > 0.5 else None
+
+            before = await journey.until(stuck, "a lag")
+            await asyncio.sleep(2)
+            assert await lag_seconds(layout, "wallet", "wallet.credit") >= before + 1.9
+    finally:
+        await connection.close()
+
+    async def caught_up() -> bool | None:
+        return await lag_seconds(layout, "wallet", "wallet.credit") == 0 or None
+
+    await journey.until(caught_up, "no lag")

@@ -49,7 +49,8 @@ class Echo:
             code=now.request_id,
             message=now.user_agent,
             kind=now.traceparent,
-            fields={"user": now.user_id, "merchant": now.merchant_id, "ip": now.ip, "correlation": now.correlation_id},
+            fields={"user": now.user_id, "merchant": now.merchant_id, "ip": now.ip, "correlation": now.correlation_id}
+            | ({"links": ",".join(now.links)} if now.links else {}),
         )
 
 
@@ -107,6 +108,15 @@ async def test_the_context_travels(channel: grpc.aio.Channel):
     minted = await method(channel)(common_pb2.Error(), timeout=5)
     assert len(minted.code) == 36
     assert context.is_traceparent(minted.kind)
+
+
+async def test_a_call_for_several_requests_links_them(channel: grpc.aio.Channel):
+    batch = context.of_batch([Context(correlation_id=f"cor-{number}") for number in range(2)])
+    with context.bind(batch):
+        answer = await method(channel)(common_pb2.Error(), timeout=5)
+    assert answer.fields["links"] == "cor-0,cor-1"
+    assert answer.kind[3:35] == batch.trace_id
+    assert len(answer.code) == 36, "a request of its own"
 
 
 async def test_a_verdict_keeps_kind_code_message_and_fields(channel: grpc.aio.Channel):

@@ -6,11 +6,14 @@ from uuid import UUID
 
 import prometheus_client
 import pytest
+from google.protobuf.message import Message
 
+from commdesk.payment.v1.events_pb2 import AnalyticsPaymentFailed, AnalyticsPaymentSucceeded
 from gateways import AttemptStatus, OrderStatus
 from payment.domain import state_machine
 from payment.domain.states import Status
 from payment.use_cases import metrics
+from payment.use_cases.announcements import messages_for
 
 from ..builders import Builders
 
@@ -49,12 +52,17 @@ def test_a_payment_has_one_outcome_however_late_its_success(
         build.order(ended),
         *([build.order(OrderStatus.PAID, build.attempt())] if late else []),
     ]
+    announced: list[Message] = []
     for order in orders:
         decision = state_machine.decide(payment, order, build.now, lambda: next(new))
         metrics.moved([decision], build.now)
+        announced += messages_for([decision], "https://pay.example.com")
         payment = decision.payment
     counted = {name: after - before[name] for name, after in outcomes().items()}
     assert counted == dict.fromkeys(counted, 0.0) | {outcome: 1.0}
+    # The same for the merchant's own figures: one failure, and a success that says that it is no second outcome.
+    assert len([each for each in announced if isinstance(each, AnalyticsPaymentFailed)]) == 1
+    assert [each.is_late for each in announced if isinstance(each, AnalyticsPaymentSucceeded)] == [True] * late
 
 
 def test_a_success_is_an_outcome(build: Build) -> None:

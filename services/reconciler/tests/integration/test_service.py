@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import aio_pika
@@ -10,7 +11,7 @@ import pytest_asyncio
 
 from commdesk.reconciler.v1 import reconciler_pb2 as pb
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
-from common import envelopes, grpc_client, outbox, runtime
+from common import envelopes, grpc_client, ids, outbox, runtime
 from common.database import Database
 from common.guards import Guards
 from common.settings import read
@@ -18,7 +19,9 @@ from common.testing import free_port, published, until
 from common.tokens import ServiceTokens
 from common.topology import REQUEUE
 from reconciler.__main__ import service
+from reconciler.domain.billing import BillingEvent, BillingKind
 from reconciler.settings import Settings
+from reconciler.store import commands
 from services.reconciler.tests.conftest import Peer, Successes
 
 TIMEOUT = 15.0
@@ -192,3 +195,22 @@ async def test_a_service_that_is_away_leaves_the_rest_checked(
     assert row.status == "PARTIAL"
     assert "wallet" in row.unasked
     assert "payment" not in row.unasked
+
+
+async def test_late_successes_are_counted_apart(db: Database) -> None:
+    now = datetime.now(UTC)
+    about: dict[str, Any] = {
+        "occurred_at": now,
+        "gateway": "cashfree",
+        "merchant_id": "mer_1",
+        "payment_id": "pay_1",
+        "currency": "INR",
+    }
+    events = [
+        BillingEvent(event_id=ids.new(), kind=BillingKind.PAYMENT_FAILED, **about),
+        BillingEvent(event_id=ids.new(), kind=BillingKind.PAYMENT_SUCCEEDED, is_late=True, **about),
+    ]
+    for _ in range(2):
+        async with db.begin() as tx:
+            await commands.add_billing_events(tx, events)
+    assert await count(db, "billing_daily where succeeded = 1 and failed = 1 and late = 1") == 1

@@ -88,6 +88,19 @@ def test_a_period_is_bounded(first: date, last: date) -> None:
         billing.parse_period(first, last, TODAY)
 
 
+@pytest.mark.parametrize(
+    ("figures", "basis_points"),
+    [
+        (Figures(succeeded=1, failed=1), 5_000),
+        (Figures(succeeded=1, failed=1, late=1), 10_000),
+        (Figures(succeeded=1, failed=0, late=1), 10_000),
+        (Figures(succeeded=2, failed=3, late=1), 5_000),
+    ],
+)
+def test_a_payment_counts_once_in_the_success_rate(figures: Figures, basis_points: int) -> None:
+    assert figures.success_rate_basis_points == basis_points
+
+
 def test_a_summary_adds_up_by_currency_in_whole_numbers() -> None:
     days = [
         BillingDay(date(2026, 1, 1), "INR", Figures(3, 1, 2, 300, 100, 200, 11)),

@@ -196,7 +196,7 @@ class AnalyticsPaymentCreated(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., payment_id: _Optional[str] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., gateway: _Optional[str] = ..., pack_id: _Optional[str] = ...) -> None: ...
 
 class AnalyticsPaymentSucceeded(_message.Message):
-    __slots__ = ("event_id", "time_unix_micros", "merchant_id", "payment_id", "amount", "gateway", "method", "pack_id", "duration_micros")
+    __slots__ = ("event_id", "time_unix_micros", "merchant_id", "payment_id", "amount", "gateway", "method", "pack_id", "duration_micros", "is_late")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +206,7 @@ class AnalyticsPaymentSucceeded(_message.Message):
     METHOD_FIELD_NUMBER: _ClassVar[int]
     PACK_ID_FIELD_NUMBER: _ClassVar[int]
     DURATION_MICROS_FIELD_NUMBER: _ClassVar[int]
+    IS_LATE_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     time_unix_micros: int
     merchant_id: str
@@ -215,7 +216,8 @@ class AnalyticsPaymentSucceeded(_message.Message):
     method: str
     pack_id: str
     duration_micros: int
-    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., payment_id: _Optional[str] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., gateway: _Optional[str] = ..., method: _Optional[str] = ..., pack_id: _Optional[str] = ..., duration_micros: _Optional[int] = ...) -> None: ...
+    is_late: bool
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., payment_id: _Optional[str] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., gateway: _Optional[str] = ..., method: _Optional[str] = ..., pack_id: _Optional[str] = ..., duration_micros: _Optional[int] = ..., is_late: _Optional[bool] = ...) -> None: ...
 
 class AnalyticsPaymentFailed(_message.Message):
     __slots__ = ("event_id", "time_unix_micros", "merchant_id", "payment_id", "amount", "gateway", "reason")

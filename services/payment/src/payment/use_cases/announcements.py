@@ -98,15 +98,23 @@ def _moved(moved: Moved, public_url: str) -> list[Message]:
             assert moved.transaction_id is not None, "a success names its transaction"
             return [
                 events.succeeded(payment, moved.transaction_id, at, moved.receipt_id),
-                events.analytics_succeeded(payment, at),
+                events.analytics_succeeded(payment, before, at),
                 events.audit(payment, "payment.succeed", before, at),
             ]
         case Status.FAILED:
             return _failed(moved, public_url)
         case Status.EXPIRED:
-            return [events.expired(payment, at), events.audit(payment, "payment.expire", before, at)]
+            return [
+                events.expired(payment, at),
+                events.analytics_failed(payment, "expired", at),
+                events.audit(payment, "payment.expire", before, at),
+            ]
         case Status.CANCELLED:
-            return [events.cancelled(payment, at), events.audit(payment, "payment.cancel", before, at)]
+            return [
+                events.cancelled(payment, at),
+                events.analytics_failed(payment, "cancelled", at),
+                events.audit(payment, "payment.cancel", before, at),
+            ]
         case Status.PROCESSING | Status.AUTHORIZING:
             return [events.processing(payment, at)]
         case _:

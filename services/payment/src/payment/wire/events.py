@@ -17,7 +17,7 @@ from payment.domain.payments import Origin, Payment
 from payment.domain.pricing import Tax
 from payment.domain.receipts import Receipt
 from payment.domain.review_queue import Case, ReviewRequest
-from payment.domain.states import Status
+from payment.domain.states import CLOSED_UNPAID, Status
 
 SERVICE = "payment"
 _STATUS: dict[Status, Any] = {
@@ -172,7 +172,7 @@ def analytics_created(payment: Payment, at: datetime) -> pb.AnalyticsPaymentCrea
     )
 
 
-def analytics_succeeded(payment: Payment, at: datetime) -> pb.AnalyticsPaymentSucceeded:
+def analytics_succeeded(payment: Payment, before: Status, at: datetime) -> pb.AnalyticsPaymentSucceeded:
     return pb.AnalyticsPaymentSucceeded(
         **head(at),
         merchant_id=payment.merchant_id,
@@ -183,6 +183,7 @@ def analytics_succeeded(payment: Payment, at: datetime) -> pb.AnalyticsPaymentSu
         pack_id=payment.pack_id,
         # Clocks are set back, and those of two processes differ: no duration is negative.
         duration_micros=max(0, micros(at) - micros(payment.created_at)),
+        is_late=before in CLOSED_UNPAID,
     )
 
 

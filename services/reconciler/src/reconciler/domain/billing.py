@@ -48,6 +48,8 @@ class BillingEvent(Struct, frozen=True, kw_only=True):
     pack_id: str = ""
     reason: str = ""
     duration_micros: int = 0
+    # A success of a payment that was counted as failed before.
+    is_late: bool = False
 
     def __post_init__(self) -> None:
         if self.amount_minor < 0 or self.duration_micros < 0:
@@ -64,11 +66,14 @@ class Figures(Struct, frozen=True):
     succeeded_minor: int = 0
     failed_minor: int = 0
     duration_micros: int = 0
+    # Of the successes, those of payments that had failed before.
+    late: int = 0
 
     @property
     def success_rate_basis_points(self) -> int | None:
-        """Of the payments that came to an end; None when none did."""
-        ended = self.succeeded + self.failed
+        """Of the payments that came to an end, each counted once; None when none did."""
+        # The failure of a late one may lie before the period.
+        ended = max(self.succeeded, self.succeeded + self.failed - self.late)
         return self.succeeded * 10_000 // ended if ended else None
 
     @property

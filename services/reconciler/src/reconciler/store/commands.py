@@ -242,22 +242,23 @@ async def forget_claimed(tx: Tx, before: datetime) -> None:
 _ADD_BILLING = """
 with fresh as (
     insert into billing_events (event_id, kind, merchant_id, payment_id, amount_minor, currency, gateway, method,
-                                pack_id, reason, duration_micros, occurred_at)
+                                pack_id, reason, duration_micros, is_late, occurred_at)
     select event_id, kind, merchant_id, payment_id, amount_minor, currency, gateway, method, pack_id, reason,
-           duration_micros, occurred_at
+           duration_micros, is_late, occurred_at
     from unnest(cast(:event_ids as uuid[]), cast(:kinds as text[]), cast(:merchant_ids as text[]),
                 cast(:payment_ids as text[]), cast(:amounts as bigint[]), cast(:currencies as text[]),
                 cast(:gateways as text[]), cast(:methods as text[]), cast(:pack_ids as text[]),
-                cast(:reasons as text[]), cast(:durations as bigint[]), cast(:times as timestamptz[]))
+                cast(:reasons as text[]), cast(:durations as bigint[]),
+                cast(:lates as boolean[]), cast(:times as timestamptz[]))
          as row (event_id, kind, merchant_id, payment_id, amount_minor, currency, gateway, method, pack_id, reason,
-                 duration_micros, occurred_at)
+                 duration_micros, is_late, occurred_at)
     order by event_id
     on conflict (event_id) do nothing
-    returning kind, merchant_id, currency, amount_minor, duration_micros,
+    returning kind, merchant_id, currency, amount_minor, duration_micros, is_late,
               cast(occurred_at at time zone 'UTC' as date) as day
 )
 insert into billing_daily as counted (merchant_id, day, currency, created, succeeded, failed, created_minor,
-                                    succeeded_minor, failed_minor, duration_micros, webhook_failures)
+                                    succeeded_minor, failed_minor, duration_micros, late, webhook_failures)
 select merchant_id, day, currency,
        count(*) filter (where kind = 'payment.created'),
        count(*) filter (where kind = 'payment.success'),
@@ -266,6 +267,7 @@ select merchant_id, day, currency,
        coalesce(sum(amount_minor) filter (where kind = 'payment.success'), 0),
        coalesce(sum(amount_minor) filter (where kind = 'payment.failed'), 0),
        coalesce(sum(duration_micros) filter (where kind = 'payment.success'), 0),
+       count(*) filter (where kind = 'payment.success' and is_late),
        count(*) filter (where kind = 'webhook.failure')
 from fresh
 group by merchant_id, day, currency
@@ -278,6 +280,7 @@ on conflict (merchant_id, day, currency) do update set
     succeeded_minor = counted.succeeded_minor + excluded.succeeded_minor,
     failed_minor = counted.failed_minor + excluded.failed_minor,
     duration_micros = counted.duration_micros + excluded.duration_micros,
+    late = counted.late + excluded.late,
     webhook_failures = counted.webhook_failures + excluded.webhook_failures
 """
 
@@ -299,5 +302,6 @@ async def add_billing_events(tx: Tx, events: Sequence[BillingEvent]) -> None:
         pack_ids=[event.pack_id for event in events],
         reasons=[event.reason for event in events],
         durations=[event.duration_micros for event in events],
+        lates=[event.is_late for event in events],
         times=[event.occurred_at for event in events],
     )

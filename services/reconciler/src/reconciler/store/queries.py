@@ -32,7 +32,7 @@ _DIFFERENCES = "select kind, reference, left_value, right_value, since from reco
 _OPEN_CASES = "select count(*) from reconciliation_cases where status = 'OPEN'"
 
 _BILLING_DAYS = """
-select day, currency, created, succeeded, failed, created_minor, succeeded_minor, failed_minor, duration_micros
+select day, currency, created, succeeded, failed, created_minor, succeeded_minor, failed_minor, duration_micros, late
 from billing_daily
 where merchant_id = :merchant_id and day between :first and :last and currency <> ''
 order by day, currency

@@ -52,5 +52,6 @@ def billing_day(row: Any) -> BillingDay:
             succeeded_minor=row.succeeded_minor,
             failed_minor=row.failed_minor,
             duration_micros=row.duration_micros,
+            late=row.late,
         ),
     )

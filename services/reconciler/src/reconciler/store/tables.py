@@ -3,6 +3,7 @@
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -128,6 +129,7 @@ billing_events = Table(
     Column("pack_id", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("duration_micros", BigInteger, CheckConstraint("duration_micros >= 0"), nullable=False),
+    Column("is_late", Boolean, nullable=False, server_default=text("false")),
     Column("occurred_at", _time, nullable=False),
     Column("received_at", _time, nullable=False, server_default=text("now()")),
 )
@@ -150,6 +152,7 @@ billing_daily = Table(
             "failed_minor",
             "duration_micros",
             "webhook_failures",
+            "late",
         )
     ),
     postgresql_with={"fillfactor": 50},

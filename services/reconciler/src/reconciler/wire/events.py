@@ -43,6 +43,7 @@ def payment_succeeded(message: AnalyticsPaymentSucceeded) -> BillingEvent:
         method=message.method,
         pack_id=message.pack_id,
         duration_micros=message.duration_micros,
+        is_late=message.is_late,
     )
 
 
