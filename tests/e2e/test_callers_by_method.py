@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import commdesk
 from common import topology
+from common.grpc_certificates import Certificates, target_options
 from common.services import SERVICES
 from common.tokens import ServiceTokens
 from ops import credentials as stack_credentials
+from ops import internal_tls
 from ops.credentials import Credentials
 from ops.fleet_client import FleetClient
 from ops.ports import Layout
@@ -47,14 +49,28 @@ def methods() -> Iterator[tuple[str, str, Any]]:
 class Callees:
     """Calls each service with what a test puts into the header."""
 
-    def __init__(self, fleet: FleetClient) -> None:
-        addresses = {name: each["grpc"] for name, each in fleet.description["services"].items()}
-        self._channels = {name: grpc.aio.insecure_channel(address) for name, address in addresses.items()}
+    def __init__(self, fleet: FleetClient, layout: Layout) -> None:
+        self._addresses = {name: each["grpc"] for name, each in fleet.description["services"].items()}
+        self._layout = layout if fleet.description.get("grpc") else None
+        self._channels: dict[tuple[str, str], grpc.aio.Channel] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def call(self, service: str, name: str, method: Any, authorization: str) -> str:
-        """The name of the status that an empty request is answered with."""
-        call = self._channels[service].unary_unary(
+    def _channel(self, service: str, caller: str) -> grpc.aio.Channel:
+        if (service, caller) not in self._channels:
+            address = self._addresses[service]
+            if self._layout is None:
+                channel = grpc.aio.insecure_channel(address)
+            else:
+                files = internal_tls.certificate_variables(self._layout, caller)
+                own = Certificates(*(files[f"GRPC_{each}_FILE"] for each in ("CERTIFICATE", "KEY", "CA")))
+                options = target_options(service)
+                channel = grpc.aio.secure_channel(address, own.channel_credentials(), options=options)
+            self._channels[service, caller] = channel
+        return self._channels[service, caller]
+
+    async def call(self, caller: str, service: str, name: str, method: Any, authorization: str) -> str:
+        """The name of the status that an empty request is answered with; *caller* is who owns the certificate."""
+        call = self._channel(service, caller).unary_unary(
             name, request_serializer=lambda message: message.SerializeToString(), response_deserializer=bytes
         )
         metadata = (("authorization", authorization),) if authorization else ()
@@ -71,8 +87,8 @@ class Callees:
 
 
 @pytest.fixture
-async def callees(fleet: FleetClient) -> AsyncIterator[Callees]:
-    callees = Callees(fleet)
+async def callees(fleet: FleetClient, layout: Layout) -> AsyncIterator[Callees]:
+    callees = Callees(fleet, layout)
     yield callees
     await callees.close()
 
@@ -93,7 +109,7 @@ async def test_a_method_is_open_to_the_callers_of_the_table_and_to_no_others(
     assert signers.keys() >= {*SERVICES, "operator"}
 
     async def wrong(service: str, name: str, method: Any, caller: str) -> tuple[str, str, str, str] | None:
-        status = await callees.call(service, name, method, f"Bearer {signers[caller].issue(service)}")
+        status = await callees.call(caller, service, name, method, f"Bearer {signers[caller].issue(service)}")
         is_allowed = caller in topology.allowed_callers(name)
         is_right = (
             status not in ("PERMISSION_DENIED", "UNAUTHENTICATED", "UNIMPLEMENTED")
@@ -114,15 +130,17 @@ async def test_no_method_takes_a_credential_that_is_not_good(
     signer = await forged_tokens.signer_of(fleet, credentials)
     person = signer.token()
 
-    async def wrong(kind: str, service: str, name: str, method: Any, authorization: str) -> tuple[str, ...] | None:
-        status = await callees.call(service, name, method, authorization)
+    async def wrong(
+        kind: str, caller: str, service: str, name: str, method: Any, authorization: str
+    ) -> tuple[str, ...] | None:
+        status = await callees.call(caller, service, name, method, authorization)
         return None if status == "UNAUTHENTICATED" else (kind, service, name, status)
 
     asked = []
     for service, name, method in methods():
         caller = min(topology.allowed_callers(name) & credentials.public_keys().keys())
         for kind, authorization in bad(caller, service, credentials, person).items():
-            asked.append(wrong(kind, service, name, method, authorization))
+            asked.append(wrong(kind, caller, service, name, method, authorization))
     assert len(asked) > 1_000
     assert [each for each in await asyncio.gather(*asked) if each is not None] == []
 

@@ -1,6 +1,10 @@
 """The edge passes on what the services serve, and nothing else."""
 
+import asyncio
 import re
+from urllib.parse import urlsplit
+
+import pytest
 
 from common.route_tables import route_tables
 from ops.fleet_client import FleetClient
@@ -40,3 +44,43 @@ async def test_what_no_service_serves_is_not_found(fleet: FleetClient) -> None:
     for path in UNKNOWN:
         answer = await fleet.edge("GET", path, headers={"X-Request-Id": "req-nowhere"})
         assert (answer.status, answer.data["code"], answer.data["requestId"]) == (404, "route_not_found", "req-nowhere")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/v1/payments/../../../metrics",
+        "/api/v1/payments/..%2f..%2f..%2fmetrics",
+        "/api/v1/payments/%2e%2e/%2e%2e/%2e%2e/metrics",
+        "/api/v1/payments/%252e%252e/%252e%252e/%252e%252e/metrics",
+        "/api/v1/payments/..;/..;/..;/metrics",
+        "/api/v1/payments/..\\..\\..\\metrics",
+        "/api/v1/payments/pay_1/public/../../../../../metrics",
+        "/v1/api/payments/../../../metrics",
+        "/health/../metrics",
+        "/health/..%2fmetrics",
+        "/health/ready",
+        "/health%2fready",
+        "/health;/ready",
+        "/./metrics",
+        "//metrics",
+        "/metrics/",
+        "/METRICS",
+        "/metrics%00",
+        "http://127.0.0.1/metrics",
+        "http://payment/metrics",
+    ],
+)
+async def test_no_way_leads_out_of_what_is_routed(fleet: FleetClient, target: str) -> None:
+    """Sent as it is written: clients would tidy it up."""
+    edge = urlsplit(fleet.description["edge_url"])
+    reader, writer = await asyncio.open_connection(edge.hostname, edge.port)
+    try:
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: {edge.netloc}\r\nConnection: close\r\n\r\n".encode())
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+    finally:
+        writer.close()
+    assert int(answer.split()[1]) in (400, 401, 404)
+    assert b"commdesk_" not in answer
+    assert b'"queues"' not in answer
