@@ -151,6 +151,7 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
                 "ACCOUNT_MAILS_PER_IP_MAX": "100000",
                 # Demo and loads log in at once; tests/e2e/test_accounts.py verifies addresses.
                 "EMAIL_VERIFICATION": "optional",
+                "STAFF_SECOND_FACTOR": "optional",
             }
         case _:
             return {}

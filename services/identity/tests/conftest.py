@@ -104,6 +104,7 @@ def settings(service_env: dict[str, str], token_key: str, monkeypatch: pytest.Mo
         "HASHING_MEMORY_KIB": "8",
         "HASHING_PASSES": "1",
         "EMAIL_VERIFICATION": "optional",
+        "STAFF_SECOND_FACTOR": "optional",
     }
     for name, value in own.items():
         monkeypatch.setenv(name, value)

@@ -1,18 +1,26 @@
 """Check at identity, before an act of staff that moves money or rights, that the caller may still do it.
 
-An access token may be older than a change of rights, and revocations take a moment to arrive. The call comes before the
-act's transaction and fails closed: without a response in time nothing is done.
+An access token may be older than a change of rights, and revocations take a moment to arrive. Identity also decides
+whether the session has proved recently, and with a second factor, who its user is. The call comes before the act's
+transaction and fails closed: without a response in time nothing is done.
 """
 
 from collections.abc import Collection
+from typing import Final
 
 from commdesk.identity.v1 import identity_pb2 as pb
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from common import grpc_client
-from common.errors import RightsOutdated
+from common.errors import RightsOutdated, SecondFactorMissing, StepUpRequired
+from common.grpc_client import CalleeUnavailable
 from common.tokens import Caller
 
 TIMEOUT_SECONDS = 1.0
+# What identity answers to an act; routes of such acts list ACT_ERRORS.
+REFUSALS: Final = (RightsOutdated, StepUpRequired, SecondFactorMissing)
+ACT_ERRORS: Final = (*REFUSALS, CalleeUnavailable)
+
+_REFUSALS_BY_CODE: Final = {each.code: each for each in REFUSALS}
 
 
 class Authorizer:
@@ -22,9 +30,9 @@ class Authorizer:
         self._stub = stub
 
     async def require(self, caller: Caller, roles: Collection[str]) -> None:
-        """Return when *caller* is active, their session is open and one of *roles* is theirs, at this moment.
+        """Return when *caller* is active, their session is open and strong enough, and one of *roles* is theirs, now.
 
-        Raises RightsOutdated; CalleeUnavailable when identity does not answer in time.
+        Raises RightsOutdated, StepUpRequired or SecondFactorMissing; CalleeUnavailable without an answer in time.
         """
         act = pb.Act(
             user_id=caller.user_id,
@@ -36,4 +44,5 @@ class Authorizer:
             response = await self._stub.Authorize(pb.AuthorizeRequest(acts=[act]), timeout=TIMEOUT_SECONDS)
         [result] = response.results
         if result.HasField("error"):
-            raise RightsOutdated(result.error.message)
+            # A refusal that is not known here is one all the same.
+            raise _REFUSALS_BY_CODE.get(result.error.code, RightsOutdated)(result.error.message)

@@ -136,6 +136,18 @@ class RightsOutdated(PermissionDenied):
     fix = "Refresh the access token, or ask an administrator."
 
 
+class StepUpRequired(PermissionDenied):
+    """This moves money or rights: the caller has to prove anew who they are, with password and second factor."""
+
+    fix = "`POST /api/v1/users/step-up` with password and code, then send the request again."
+
+
+class SecondFactorMissing(PermissionDenied):
+    """This moves money or rights, for which staff accounts need a second factor, and the caller's has none."""
+
+    fix = "Enrol one: `POST /api/v1/users/second-factor`, confirm it, step up, then send the request again."
+
+
 class LimitExceeded(InvalidArgument):
     """One request asks for more items than one request may; `fields` says which and how many are allowed."""
 

@@ -31,6 +31,7 @@ IP: Final = "ip"
 USER_AGENT: Final = "user_agent"
 DEVICE: Final = "device"
 WEBHOOK_BODY: Final = "webhook.body"
+TOTP_SECRET: Final = "totp_secret"  # noqa: S105 - a name
 ACCOUNT_TOKEN: Final = "account_token"  # noqa: S105 - a name
 
 VERSION: Final = "s1"

@@ -4,9 +4,8 @@ from functools import partial
 from typing import Any
 
 from common import ids
+from common.authorization import ACT_ERRORS
 from common.database import Database
-from common.errors import RightsOutdated
-from common.grpc_client import CalleeUnavailable
 from common.http_server import Call, Route
 from common.pages import CursorInvalid, Page
 from fraud.domain.reviews import ReviewDecided, ReviewNotFound
@@ -17,7 +16,7 @@ from fraud.wire.requests import DecisionBody, ReviewsQuery
 from fraud.wire.views import ReviewView
 
 PREFIX = "/api/v1/fraud/reviews"
-_DECISION_ERRORS = (ids.IdInvalid, ReviewNotFound, ReviewDecided, RightsOutdated, CalleeUnavailable)
+_DECISION_ERRORS = (ids.IdInvalid, ReviewNotFound, ReviewDecided, *ACT_ERRORS)
 
 
 def routes(db: Database, decisions: Reviews) -> list[Route[Any]]:

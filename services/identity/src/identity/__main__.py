@@ -23,6 +23,7 @@ from common.settings import read
 from identity import routes
 from identity.domain.account_mails import AccountMailPolicy
 from identity.domain.sessions import SessionPolicy
+from identity.domain.step_up import StepUpPolicy
 from identity.issuer import Issuer
 from identity.passwords import Passwords, parameters
 from identity.servicer import IdentityServicer
@@ -33,10 +34,13 @@ from identity.use_cases.account_mails import AccountMails
 from identity.use_cases.erasures import end_access
 from identity.use_cases.logins import LoginPolicy, Logins
 from identity.use_cases.password_changes import PasswordChanges
+from identity.use_cases.password_checks import PasswordChecks
 from identity.use_cases.password_resets import PasswordResets
 from identity.use_cases.profiles import Profiles
+from identity.use_cases.second_factors import SecondFactors
 from identity.use_cases.sessions import Sessions, delete_expired
 from identity.use_cases.sign_ups import NewAdministrator, SignUpPolicy, SignUps, create_administrator
+from identity.use_cases.step_ups import StepUps
 
 DELETE_EXPIRED_SECONDS = 3_600
 SIGN_UP_WINDOW = timedelta(hours=1)
@@ -63,8 +67,10 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         sign_ups = SignUps(db, clock, passwords_of_sign_ups, sign_up_policy(settings))
         logins = Logins(db, clock, passwords, sessions, login_policy(settings))
         profiles = Profiles(db, redis, clock)
+        checks = PasswordChecks(db, passwords, logins)
         account_mails = AccountMails(db, clock, account_mail_policy(settings))
         deletion = partial(delete_expired, db, clock, settings.token_expiry)
+        servicer = IdentityServicer(db, clock, settings.token_expiry, step_up_policy(settings))
         yield Service(
             http=routes.routes(
                 db,
@@ -73,12 +79,15 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 logins=logins,
                 sessions=sessions,
                 profiles=profiles,
-                password_changes=PasswordChanges(db, clock, passwords, logins),
+                password_changes=PasswordChanges(db, clock, passwords, checks),
                 password_resets=PasswordResets(db, clock, passwords, profiles),
                 account_mails=account_mails,
+                second_factors=SecondFactors(db, clock, checks),
+                step_ups=StepUps(db, clock, checks, sessions),
+                step_up_policy=step_up_policy(settings),
                 key_set=issuer.key_set,
             ),
-            grpc=[(add_IdentityServiceServicer_to_server, IdentityServicer(db, clock, settings.token_expiry))],
+            grpc=[(add_IdentityServiceServicer_to_server, servicer)],
             workers=[sessions.workers, sign_ups.workers, logins.workers, profiles.workers, account_mails.workers],
             jobs=[Job("delete_expired", DELETE_EXPIRED_SECONDS, deletion)],
             timeline=users.timeline,
@@ -113,6 +122,10 @@ def account_mail_policy(settings: Settings) -> AccountMailPolicy:
 
 def session_policy(settings: Settings) -> SessionPolicy:
     return SessionPolicy(settings.refresh_expiry, settings.session_expiry, settings.sessions_max)
+
+
+def step_up_policy(settings: Settings) -> StepUpPolicy:
+    return StepUpPolicy(timedelta(seconds=settings.step_up_seconds), settings.staff_second_factor == "required")
 
 
 def login_policy(settings: Settings) -> LoginPolicy:

@@ -55,6 +55,8 @@ class Issuer:
             # Revocations name it: tokens of an older version than the one in which rights were lost are refused.
             "user_version": user.version,
             "jti": f"{ids.encode('ses', session.session_id)}.{session.generation}",
+            "auth_time": int(session.authenticated_at.timestamp()),
+            "amr": session.methods,
             "iat": int(now.timestamp()),
             "exp": int((now + self.life).timestamp()),
         }

@@ -4,9 +4,9 @@ from functools import cache, partial
 from importlib import resources
 
 from common import reference_page
+from common.authorization import REFUSALS
 from common.clock import Clock
 from common.database import Database
-from common.errors import RightsOutdated
 from common.http_server import Call, Empty, Encoded, Route, encode
 from common.pages import Page
 from identity.domain.account_mails import AccountMail
@@ -21,14 +21,18 @@ from identity.domain.errors import (
     RefreshTokenReused,
     RoleNotSelfService,
     RoleUnknown,
+    SecondFactorInvalid,
+    SecondFactorRequired,
     SessionNotFound,
     SignUpsThrottled,
     UserInactive,
     UserInvalid,
     UserNotFound,
 )
+from identity.domain.step_up import StepUpPolicy
 from identity.domain.users import ADMIN
 from identity.passwords import HashingOverloaded
+from identity.second_factor_routes import second_factor_routes
 from identity.use_cases.access import change_user_access
 from identity.use_cases.account_mails import AccountMails
 from identity.use_cases.email_verifications import verify_address
@@ -36,8 +40,10 @@ from identity.use_cases.logins import Logins
 from identity.use_cases.password_changes import PasswordChanges
 from identity.use_cases.password_resets import PasswordResets
 from identity.use_cases.profiles import Profiles
+from identity.use_cases.second_factors import SecondFactors
 from identity.use_cases.sessions import Sessions
 from identity.use_cases.sign_ups import SignUps
+from identity.use_cases.step_ups import StepUps
 from identity.wire import requests, views
 from identity.wire.requests import (
     AccessBody,
@@ -51,7 +57,14 @@ from identity.wire.requests import (
     SignUpBody,
     TokenBody,
 )
-from identity.wire.views import KeySetView, LogOutView, OpenSessionView, SessionView, SignedUpView, UserView
+from identity.wire.views import (
+    KeySetView,
+    LogOutView,
+    OpenSessionView,
+    SessionView,
+    SignedUpView,
+    UserView,
+)
 
 # A verifier may keep the keys for as long as a rotation takes.
 _KEY_SET_HEADERS = {"Cache-Control": "public, max-age=300"}
@@ -74,6 +87,9 @@ def routes(
     password_changes: PasswordChanges,
     password_resets: PasswordResets,
     account_mails: AccountMails,
+    second_factors: SecondFactors,
+    step_ups: StepUps,
+    step_up_policy: StepUpPolicy,
     key_set: KeySetView,
 ) -> list[Route]:
     return [
@@ -138,7 +154,15 @@ def routes(
             rate_limit="sign_in",
             body=LogInBody,
             answer=SessionView,
-            errors=[UserInvalid, CredentialsInvalid, UserInactive, LoginThrottled, HashingOverloaded],
+            errors=[
+                UserInvalid,
+                CredentialsInvalid,
+                UserInactive,
+                SecondFactorRequired,
+                SecondFactorInvalid,
+                LoginThrottled,
+                HashingOverloaded,
+            ],
         ),
         Route(
             "POST",
@@ -199,12 +223,13 @@ def routes(
         Route(
             "PUT",
             "/api/v1/users/{userId}/access",
-            partial(change_access, db, clock, profiles),
+            partial(change_access, db, clock, step_up_policy, profiles),
             roles=[ADMIN],
             body=AccessBody,
             answer=UserView,
-            errors=[AdministratorIsLast, RightsOutdated, RoleUnknown, UserNotFound],
+            errors=[AdministratorIsLast, *REFUSALS, RoleUnknown, UserNotFound],
         ),
+        *second_factor_routes(second_factors, step_ups),
         Route(
             "GET",
             "/.well-known/jwks.json",
@@ -247,8 +272,8 @@ async def reset_password(password_resets: PasswordResets, call: Call[ResetBody])
 
 
 async def log_in(logins: Logins, call: Call[LogInBody]) -> SessionView:
-    """Open a session."""
-    return views.session(await logins.log_in(call.body.email, call.body.password))
+    """Open a session. Without the code of an account's second factor the answer is second_factor_required."""
+    return views.session(await logins.log_in(call.body.email, call.body.password, call.body.code))
 
 
 async def refresh(sessions: Sessions, call: Call[RefreshBody]) -> SessionView:
@@ -289,10 +314,12 @@ async def change_password(password_changes: PasswordChanges, call: Call[Password
     return Empty()
 
 
-async def change_access(db: Database, clock: Clock, profiles: Profiles, call: Call[AccessBody]) -> UserView:
+async def change_access(
+    db: Database, clock: Clock, policy: StepUpPolicy, profiles: Profiles, call: Call[AccessBody]
+) -> UserView:
     """Grant and take roles of a user of the caller's merchant, switch the account on or off."""
     change = requests.access_change(call.caller, call.path["userId"], call.body, call.context)
-    return views.user(await change_user_access(db, clock, profiles, change))
+    return views.user(await change_user_access(db, clock, policy, profiles, requests.access_act(call.caller), change))
 
 
 async def read_key_set(key_set: KeySetView, call: Call) -> KeySetView | Encoded:

@@ -7,6 +7,7 @@ from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceServicer
 from common.clock import Clock
 from common.database import Database
 from common.grpc_server import CallContext
+from identity.domain.step_up import StepUpPolicy
 from identity.use_cases import authorizations, revocations, users
 from identity.wire import requests, views
 
@@ -14,10 +15,11 @@ from identity.wire import requests, views
 class IdentityServicer(IdentityServiceServicer):
     """See protos/commdesk/identity/v1/identity.proto."""
 
-    def __init__(self, db: Database, clock: Clock, token_life: timedelta) -> None:
+    def __init__(self, db: Database, clock: Clock, token_life: timedelta, step_up: StepUpPolicy) -> None:
         self._db = db
         self._clock = clock
         self._token_life = token_life
+        self._step_up = step_up
 
     async def GetUsers(self, request: pb.GetUsersRequest, context: CallContext) -> pb.GetUsersResponse:
         listed = await users.list_users(self._db, requests.user_ids(request.user_ids))
@@ -25,7 +27,7 @@ class IdentityServicer(IdentityServiceServicer):
 
     async def Authorize(self, request: pb.AuthorizeRequest, context: CallContext) -> pb.AuthorizeResponse:
         refusals = await authorizations.authorize_acts(
-            self._db, self._clock, [requests.act(message) for message in request.acts]
+            self._db, self._clock, self._step_up, [requests.act(message) for message in request.acts]
         )
         return pb.AuthorizeResponse(results=[views.authorize_result(refusal) for refusal in refusals])
 

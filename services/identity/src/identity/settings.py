@@ -60,6 +60,10 @@ class Settings(ServiceSettings):
     account_mails_max: int = Field(5, ge=1)
     # How many mails may be requested from one network address in an hour; many people may share an address.
     account_mails_per_ip_max: int = Field(100, ge=1)
+    # Whether staff need a second factor for acts that move money or rights. Who has one needs it in any case.
+    staff_second_factor: Literal["required", "optional"] = "required"
+    # How old the authentication of a session may be at such an act, in seconds; after that its user steps up.
+    step_up_seconds: int = Field(900, ge=60, le=86_400)
     # The window in which attempts to log in are counted.
     login_window: timedelta = timedelta(minutes=15)
 

@@ -132,7 +132,7 @@ def test_what_a_session_remembers_is_bounded(user: BuildUser) -> None:
 @given(st.lists(st.integers(0, 100), max_size=30, unique=True), st.integers(1, 12))
 def test_the_oldest_sessions_end(ages: list[int], open_max: int) -> None:
     device, owner = Device("", ""), ids.new()
-    some = [Session(ids.new(), owner, 1, b"1" * 32, device, NOW - age * SECOND, NOW, NOW + LIFE) for age in ages]
+    some = [Session(ids.new(), owner, 1, b"1" * 32, device, NOW - age * SECOND, NOW, NOW + LIFE, NOW) for age in ages]
     ended = sessions.supernumerary(some, open_max)
     assert len(some) - len(ended) == min(len(some), open_max)
     stay = [each for each in some if each not in ended]

@@ -6,10 +6,8 @@ from typing import Any
 import msgspec
 
 from common import ids
-from common.authorization import Authorizer
+from common.authorization import ACT_ERRORS, Authorizer
 from common.database import Database
-from common.errors import RightsOutdated
-from common.grpc_client import CalleeUnavailable
 from common.http_server import Call, Encoded, Route
 from common.ids import IdInvalid
 from common.money import CurrencyUnknown
@@ -58,13 +56,11 @@ _CANCEL_ERRORS = (
     errors.PaymentNotFound,
     errors.PaymentNotCancellable,
     errors.PaymentUnresolved,
-    RightsOutdated,
-    CalleeUnavailable,
+    *ACT_ERRORS,
 )
 _VERIFY_ERRORS = (errors.PaymentNotFound, errors.VerificationLimitExceeded, GatewayUnsupported)
 _DECISION_ERRORS = (
-    RightsOutdated,
-    CalleeUnavailable,
+    *ACT_ERRORS,
     IdInvalid,
     review_queue.ReviewActionInvalid,
     review_queue.ReviewChanged,

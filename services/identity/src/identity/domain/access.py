@@ -8,6 +8,7 @@ from msgspec import Struct
 from common.errors import DomainError, RightsOutdated
 from identity.domain.changes import AccessChange
 from identity.domain.errors import AdministratorIsLast, RoleUnknown, UserNotFound
+from identity.domain.sessions import Session
 from identity.domain.users import ADMIN, Access, Status, User
 
 
@@ -25,11 +26,11 @@ class Act(Struct, frozen=True):
     roles: frozenset[str]
 
 
-def refusal(act: Act, user: User | None, session_owner: UUID | None) -> RightsOutdated | None:
-    """Why *user* may not do it now; *session_owner* is whose the open session is, None when it is not open."""
+def refusal(act: Act, user: User | None, session: Session | None) -> RightsOutdated | None:
+    """Why *user* may not do it now; *session* is None when it is not open."""
     if user is None or user.merchant_id != act.merchant_id or not user.is_active:
         return RightsOutdated("the account is not active")
-    if session_owner != user.user_id:
+    if session is None or session.user_id != user.user_id:
         return RightsOutdated("the session has ended")
     if user.access.roles.isdisjoint(act.roles):
         return RightsOutdated("your roles do not allow this any more")

@@ -44,6 +44,16 @@ class ResetForm(Concealed, frozen=True):
     confirmation: str
 
 
+class StepUpForm(Concealed, frozen=True):
+    """*code* of the second factor; None when the user has none."""
+
+    user_id: UUID
+    merchant_id: str
+    session_id: UUID | None
+    password: str
+    code: str | None
+
+
 class PasswordForm(Concealed, frozen=True):
     """What a user enters; *session_id* is the session that goes on. Passwords are normalised."""
 

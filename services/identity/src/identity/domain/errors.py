@@ -1,6 +1,7 @@
 """What identity refuses, by name."""
 
 from common.errors import (
+    Conflict,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -50,6 +51,30 @@ class AccountMailsThrottled(ResourceExhausted):
     """Too many mails were requested for this e-mail address or from this network address."""
 
     fix = "Wait for as long as Retry-After says."
+
+
+class SecondFactorRequired(Unauthenticated):
+    """E-mail address and password are right; the account has a second factor, and its code was not sent."""
+
+    fix = "Send the same request again with `code`: of the authenticator app, or a recovery code."
+
+
+class SecondFactorInvalid(PermissionDenied):
+    """The code of the second factor is wrong, or was used before."""
+
+    fix = "Wait for the next code of the authenticator app, or use another recovery code."
+
+
+class SecondFactorExists(Conflict):
+    """The account has a second factor already."""
+
+    fix = "Remove it first."
+
+
+class SecondFactorNotFound(NotFound):
+    """The account has no second factor."""
+
+    fix = "Enrol one first."
 
 
 class SignUpsThrottled(ResourceExhausted):

@@ -32,7 +32,10 @@ class Device(Struct, frozen=True):
 
 
 class Session(Concealed, frozen=True):
-    """One login and the refreshes after it. Of its current refresh token only the SHA-256 is kept."""
+    """One login and the refreshes after it. Of its current refresh token only the SHA-256 is kept.
+
+    Its user last proved who they are at *authenticated_at*, by password, with *has_second_factor* by both.
+    """
 
     session_id: UUID
     user_id: UUID
@@ -42,10 +45,20 @@ class Session(Concealed, frozen=True):
     created_at: datetime
     rotated_at: datetime
     expires_at: datetime
+    authenticated_at: datetime
     revoked_at: datetime | None = None
     revoked_because: str | None = None
     # Of the tokens before the newest, oldest first.
     retired_hashes: tuple[bytes, ...] = ()
+    has_second_factor: bool = False
+
+    @property
+    def methods(self) -> list[str]:
+        """As RFC 8176 names them."""
+        return ["otp", "pwd"] if self.has_second_factor else ["pwd"]
+
+    def is_open(self, now: datetime) -> bool:
+        return self.revoked_at is None and now < self.expires_at
 
 
 class SessionPolicy(Struct, frozen=True):
@@ -96,7 +109,7 @@ class Rotation(Concealed, frozen=True):
 def open_session(
     session_id: UUID, user: User, token_hash: bytes, device: Device, now: datetime, policy: SessionPolicy
 ) -> Session:
-    return Session(session_id, user.user_id, 1, token_hash, device, now, now, policy.expiry(now, now))
+    return Session(session_id, user.user_id, 1, token_hash, device, now, now, policy.expiry(now, now), now)
 
 
 def rotate(

@@ -59,11 +59,12 @@ on conflict do nothing
 """
 _INSERT_SESSIONS = """
 insert into sessions (session_id, user_id, generation, token_hash, ip, user_agent, created_at, rotated_at,
-                      expires_at)
+                      expires_at, authenticated_at, has_second_factor)
 select * from unnest(
     cast(:session_ids as uuid[]), cast(:user_ids as uuid[]), cast(:generations as int[]),
     cast(:hashes as bytea[]), cast(:ips as text[]), cast(:agents as text[]), cast(:created as timestamptz[]),
-    cast(:rotated as timestamptz[]), cast(:expiries as timestamptz[]))
+    cast(:rotated as timestamptz[]), cast(:expiries as timestamptz[]), cast(:authenticated as timestamptz[]),
+    cast(:factors as boolean[]))
 """
 _LOCK_SESSIONS = """
 select * from sessions
@@ -74,12 +75,15 @@ order by session_id for no key update
 _SAVE_SESSIONS = """
 update sessions s
 set generation = c.generation, token_hash = c.token_hash, rotated_at = c.rotated_at, expires_at = c.expires_at,
-    revoked_at = c.revoked_at, revoked_because = c.revoked_because, retired_hashes = c.retired_hashes
+    revoked_at = c.revoked_at, revoked_because = c.revoked_because, retired_hashes = c.retired_hashes,
+    authenticated_at = c.authenticated_at, has_second_factor = c.has_second_factor
 from unnest(
     cast(:session_ids as uuid[]), cast(:generations as int[]), cast(:hashes as bytea[]),
     cast(:rotated as timestamptz[]), cast(:expiries as timestamptz[]), cast(:revoked as timestamptz[]),
-    cast(:reasons as text[]), cast(:retired as bytea[]))
-    as c (session_id, generation, token_hash, rotated_at, expires_at, revoked_at, revoked_because, retired_hashes)
+    cast(:reasons as text[]), cast(:retired as bytea[]), cast(:authenticated as timestamptz[]),
+    cast(:factors as boolean[]))
+    as c (session_id, generation, token_hash, rotated_at, expires_at, revoked_at, revoked_because, retired_hashes,
+          authenticated_at, has_second_factor)
 where s.session_id = c.session_id
 """
 _INSERT_REVOCATIONS = """
@@ -221,6 +225,8 @@ async def insert_sessions(tx: Tx, sessions: Collection[Session]) -> None:
         created=[session.created_at for session in ordered],
         rotated=[session.rotated_at for session in ordered],
         expiries=[session.expires_at for session in ordered],
+        authenticated=[session.authenticated_at for session in ordered],
+        factors=[session.has_second_factor for session in ordered],
     )
 
 
@@ -245,6 +251,8 @@ async def save_sessions(tx: Tx, sessions: Sequence[Session]) -> None:
         revoked=[session.revoked_at for session in sessions],
         reasons=[session.revoked_because for session in sessions],
         retired=[b"".join(session.retired_hashes) for session in sessions],
+        authenticated=[session.authenticated_at for session in sessions],
+        factors=[session.has_second_factor for session in sessions],
     )
 
 

@@ -3,7 +3,7 @@
 from common import ids
 from common.database import Tx
 from common.personal_data import BlindIndex, Person, PersonalData, PersonalTable
-from common.seals import EMAIL, IP, NAME, PHONE, USER_AGENT
+from common.seals import EMAIL, IP, NAME, PHONE, TOTP_SECRET, USER_AGENT
 from identity.store import queries
 
 _OF_USER = "user_id = :user_uuid"
@@ -47,6 +47,14 @@ ACCOUNT_TOKENS = PersonalTable(
     deleted=True,
     is_exported=False,
 )
+SECOND_FACTORS = PersonalTable(
+    name="second_factors",
+    key="user_id",
+    sealed={"secret": TOTP_SECRET},
+    of_person=_OF_USER,
+    deleted=True,
+    is_exported=False,
+)
 ROLES = PersonalTable(name="user_roles", key="role", of_person=_OF_USER, shown=("granted_by", "granted_at"))
 
 
@@ -64,5 +72,7 @@ async def resolve(tx: Tx, person: Person) -> Person:
 
 # Users before their sessions, as everybody locks them.
 PERSONAL_DATA = PersonalData(
-    tables=(USERS, SESSIONS, ACCOUNT_TOKENS, ROLES), cached=("user:{user}", "session:{user}"), resolve=resolve
+    tables=(USERS, SESSIONS, ACCOUNT_TOKENS, SECOND_FACTORS, ROLES),
+    cached=("user:{user}", "session:{user}"),
+    resolve=resolve,
 )

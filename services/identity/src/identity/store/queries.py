@@ -41,7 +41,7 @@ _REVOCATIONS = """
 select * from revocations where revoked_at >= :since and revocation_id > :after_id order by revocation_id limit :limit
 """
 _OPEN_SESSIONS = """
-select session_id, user_id from sessions
+select * from sessions
 where session_id = any(cast(:session_ids as uuid[])) and revoked_at is null and expires_at > :now
 """
 _USERS_OF_SESSIONS = "select user_id from sessions where session_id = any(cast(:session_ids as uuid[]))"
@@ -91,10 +91,10 @@ async def revocations(tx: Tx, since: datetime, after_id: UUID | None, limit: int
     return [rows.revocation(row) for row in found]
 
 
-async def open_sessions(tx: Tx, session_ids: Collection[UUID], now: datetime) -> dict[UUID, UUID]:
-    """Whose they are, of those that are neither ended nor expired."""
+async def open_sessions(tx: Tx, session_ids: Collection[UUID], now: datetime) -> dict[UUID, Session]:
+    """Those that are neither ended nor expired."""
     open_rows = await tx.execute(_OPEN_SESSIONS, session_ids=list(session_ids), now=now)
-    return {row.session_id: row.user_id for row in open_rows}
+    return {row.session_id: rows.session(row, tx.sealer) for row in open_rows}
 
 
 async def users_of_sessions(tx: Tx, session_ids: Collection[UUID]) -> set[UUID]:

@@ -47,11 +47,15 @@ def session(row: Row, sealer: Sealer) -> Session:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         revoked_because=row.revoked_because,
-        retired_hashes=_hashes(bytes(row.retired_hashes)),
+        retired_hashes=hashes(bytes(row.retired_hashes)),
+        # Null in rows that a replica of the version before has written.
+        authenticated_at=row.authenticated_at or row.created_at,
+        has_second_factor=row.has_second_factor,
     )
 
 
-def _hashes(joined: bytes) -> tuple[bytes, ...]:
+def hashes(joined: bytes) -> tuple[bytes, ...]:
+    """Of a column that holds SHA-256 hashes one after the other."""
     return tuple(joined[start : start + HASH_BYTES] for start in range(0, len(joined), HASH_BYTES))
 
 

@@ -1,6 +1,7 @@
 """The tables, described once; a test compares them with what the migrations make."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -104,6 +105,8 @@ sessions = Table(
         nullable=False,
         server_default=text("''"),
     ),
+    Column("authenticated_at", _MOMENT),
+    Column("has_second_factor", Boolean, nullable=False, server_default=text("false")),
     Index("sessions_of_user", "user_id"),
     postgresql_with={"fillfactor": 70},
 )
@@ -121,6 +124,25 @@ revocations = Table(
     Column("revoked_at", _MOMENT, nullable=False),
     CheckConstraint("(session_id is null) <> (user_version is null)"),
     Index("revocations_by_time", "revoked_at"),
+)
+
+# A second factor counts once it is confirmed; recovery_hashes are SHA-256, joined.
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.user_id"), primary_key=True),
+    # Sealed.
+    Column("secret", Text, CheckConstraint("secret <> ''"), nullable=False),
+    Column("last_step", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "recovery_hashes",
+        LargeBinary,
+        CheckConstraint("octet_length(recovery_hashes) % 32 = 0"),
+        nullable=False,
+        server_default=text("''"),
+    ),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("confirmed_at", _MOMENT),
 )
 
 # Single-use tokens that were mailed, by their SHA-256.

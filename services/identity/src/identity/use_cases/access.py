@@ -12,18 +12,23 @@ from common.clock import Clock
 from common.database import Database, Tx, retried
 from common.errors import DomainError
 from identity.domain import revocations, users
-from identity.domain.access import changed_access, is_administrator
+from identity.domain.access import Act, changed_access, is_administrator
 from identity.domain.changes import AccessChange
+from identity.domain.step_up import StepUpPolicy
 from identity.domain.users import User
 from identity.store import commands, queries
+from identity.use_cases.authorizations import require_act
 from identity.use_cases.batches import only
 from identity.use_cases.profiles import Profiles
 from identity.use_cases.revocations import announce, end_sessions
 from identity.wire import events
 
 
-async def change_user_access(db: Database, clock: Clock, profiles: Profiles, change: AccessChange) -> User:
-    """Raises RightsOutdated, RoleUnknown, UserNotFound or AdministratorIsLast."""
+async def change_user_access(
+    db: Database, clock: Clock, policy: StepUpPolicy, profiles: Profiles, act: Act, change: AccessChange
+) -> User:
+    """Raises RightsOutdated, StepUpRequired, SecondFactorMissing, RoleUnknown, UserNotFound or AdministratorIsLast."""
+    await require_act(db, clock, policy, act)
     user = only(await change_access(db, clock, [change]))
     await profiles.remember(user)
     return user

@@ -1,29 +1,47 @@
-"""Answer other services whether a user may do now what they are about to do."""
+"""Answer whether a user may do now what they are about to do: an act of staff that moves money or rights."""
 
 from collections.abc import Sequence
 
 from common.clock import Clock
 from common.database import Database
-from common.errors import RightsOutdated, require_at_most
-from identity.domain import access
+from common.errors import DomainError, require_at_most
+from identity.domain import access, step_up
 from identity.domain.access import Act
-from identity.store import queries
+from identity.domain.step_up import StepUpPolicy
+from identity.store import queries, second_factors
 
 ACTS_MAX = 500
 
 
-async def authorize_acts(db: Database, clock: Clock, acts: Sequence[Act]) -> list[RightsOutdated | None]:
-    """For each act, in order, why it may not be done, or None. Raises LimitExceeded."""
+async def authorize_acts(
+    db: Database, clock: Clock, policy: StepUpPolicy, acts: Sequence[Act]
+) -> list[DomainError | None]:
+    """For each act, in order, why it may not be done, or None: RightsOutdated, SecondFactorMissing or StepUpRequired.
+
+    Raises LimitExceeded.
+    """
     require_at_most(ACTS_MAX, acts=len(acts))
+    user_ids = {act.user_id for act in acts if act.user_id is not None}
     async with db.begin() as tx:
-        users = await queries.users_by_id(tx, {act.user_id for act in acts if act.user_id is not None})
+        now = clock.now()
+        users = await queries.users_by_id(tx, user_ids)
         session_ids = {act.session_id for act in acts if act.session_id is not None}
-        owners = await queries.open_sessions(tx, session_ids, clock.now())
-    return [
-        access.refusal(
-            act,
-            users.get(act.user_id) if act.user_id is not None else None,
-            owners.get(act.session_id) if act.session_id is not None else None,
-        )
-        for act in acts
-    ]
+        sessions = await queries.open_sessions(tx, session_ids, now)
+        factors = await second_factors.read(tx, user_ids)
+    has_factor = {user_id for user_id, factor in factors.items() if factor.is_confirmed}
+    refusals: list[DomainError | None] = []
+    for act in acts:
+        user = users.get(act.user_id) if act.user_id is not None else None
+        session = sessions.get(act.session_id) if act.session_id is not None else None
+        refusal: DomainError | None = access.refusal(act, user, session)
+        if refusal is None and session is not None:
+            refusal = step_up.refusal(session, session.user_id in has_factor, policy, now)
+        refusals.append(refusal)
+    return refusals
+
+
+async def require_act(db: Database, clock: Clock, policy: StepUpPolicy, act: Act) -> None:
+    """For acts within identity. Raises RightsOutdated, SecondFactorMissing or StepUpRequired."""
+    [refusal] = await authorize_acts(db, clock, policy, [act])
+    if refusal is not None:
+        raise refusal

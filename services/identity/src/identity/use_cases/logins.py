@@ -18,14 +18,16 @@ from common.database import Database, Tx, retried
 from common.errors import DomainError, Overloaded
 from common.keys import digest
 from common.runtime import Workers
-from identity.domain import sessions, throttles, users
+from identity.domain import second_factors, sessions, throttles, users
 from identity.domain.concealed import Concealed
-from identity.domain.errors import CredentialsInvalid, LoginThrottled, UserInactive
+from identity.domain.errors import CredentialsInvalid, LoginThrottled, SecondFactorInvalid, UserInactive
+from identity.domain.second_factors import SecondFactor
 from identity.domain.sessions import OpenedSession, Session, SessionPolicy
 from identity.domain.throttles import Throttle
 from identity.domain.users import User
 from identity.passwords import Passwords
 from identity.store import commands, queries
+from identity.store import second_factors as factors_store
 from identity.use_cases.revocations import save_ended
 from identity.use_cases.sessions import Sessions
 from identity.wire import events
@@ -83,12 +85,15 @@ class LoginAttempt(Struct, frozen=True):
 
 
 class Login(Concealed, frozen=True):
-    """An attempt whose password was right, of *user* as it was then; *new_hash* replaces an outdated one."""
+    """An attempt whose password was right, of *user* as it was then; *new_hash* replaces an outdated one, *code* is of
+    the second factor.
+    """
 
     attempt: LoginAttempt
     user: User
     session: Session
     new_hash: str | None = None
+    code: str | None = None
 
 
 class FailedLogin(Struct, frozen=True):
@@ -117,8 +122,10 @@ class Logins:
         )
         self.workers = Workers(batchers=(self._attempts, self._logins, self._failures))
 
-    async def log_in(self, email: str, password: str) -> OpenedSession:
-        """Raises UserInvalid, LoginThrottled, CredentialsInvalid (whatever of it is wrong) or UserInactive."""
+    async def log_in(self, email: str, password: str, code: str | None = None) -> OpenedSession:
+        """Raises UserInvalid, LoginThrottled, CredentialsInvalid (whatever of it is wrong), UserInactive,
+        SecondFactorRequired or SecondFactorInvalid.
+        """
         attempt = LoginAttempt(self._merchant_id, users.checked_email(email), context.current())
         user = await self.count_attempt(attempt)
         password = users.normalised_password(password)
@@ -131,8 +138,12 @@ class Logins:
             raise CredentialsInvalid(_WRONG)
         is_outdated = self._passwords.is_outdated(user.password_hash)
         new_hash = await self._passwords.hash(password) if is_outdated else None
-        session = self._sessions.new(user)
-        user = await self._logins.submit(Login(attempt, user, session, new_hash))
+        session = self._sessions.new(user, has_second_factor=code is not None)
+        try:
+            user = await self._logins.submit(Login(attempt, user, session, new_hash, code))
+        except SecondFactorInvalid:
+            self.record_failure(attempt, user)
+            raise
         return await self._sessions.issue(user, session)
 
     def record_failure(self, attempt: LoginAttempt, user: User | None) -> None:
@@ -198,6 +209,8 @@ async def open_sessions(
         stored = await commands.lock_throttles(tx, {key for login in logins for key in login.attempt.keys}, now)
         # No other login opens a session of these users meanwhile, so that their number stays within its bound.
         current_users = await commands.lock_users(tx, {login.user.user_id for login in logins})
+        factors = await factors_store.read(tx, current_users)
+        used: dict[UUID, SecondFactor] = {}
         opened: list[Session] = []
         rehashed: dict[UUID, User] = {}
         audits = []
@@ -206,10 +219,18 @@ async def open_sessions(
             if user is None or (login.user.password_hash != user.password_hash and user.user_id not in rehashed):
                 results.append(CredentialsInvalid(_WRONG))
                 continue
-            _forgive(stored, login.attempt)
             if not user.is_active:
+                forgive(stored, login.attempt)
                 results.append(UserInactive())
                 continue
+            # Before the attempts are forgiven: codes are guessed at no faster than passwords.
+            factor = second_factors.checked(factors.get(user.user_id), login.code, now)
+            if isinstance(factor, DomainError):
+                results.append(factor)
+                continue
+            if factor is not None:
+                factors[user.user_id] = used[user.user_id] = factor
+            forgive(stored, login.attempt)
             if login.new_hash is not None:
                 user = replace(user, password_hash=login.new_hash)
                 current_users[user.user_id] = rehashed[user.user_id] = user
@@ -218,6 +239,7 @@ async def open_sessions(
             results.append(user)
         await commands.save_throttles(tx, stored.values())
         await commands.save_users(tx, list(rehashed.values()))
+        await factors_store.save(tx, list(used.values()))
         await commands.insert_sessions(tx, opened)
         await _end_supernumerary(tx, {session.user_id for session in opened}, current_users, policy.sessions, now)
         await outbox.append(tx, audits)
@@ -260,7 +282,7 @@ async def record_failures(db: Database, clock: Clock, failures: Sequence[FailedL
     return [None] * len(failures)
 
 
-def _forgive(stored: dict[bytes, Throttle], attempt: LoginAttempt) -> None:
+def forgive(stored: dict[bytes, Throttle], attempt: LoginAttempt) -> None:
     """A success resets the account's attempts, and takes itself off the address's."""
     for key in (attempt.account_key, attempt.anywhere_key):
         stored[key] = replace(stored[key], attempts=0, blocked_until=None)

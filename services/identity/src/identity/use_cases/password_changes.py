@@ -17,9 +17,9 @@ from identity.domain.concealed import Concealed
 from identity.domain.errors import PasswordWrong, UserNotFound
 from identity.domain.users import User
 from identity.passwords import Passwords
-from identity.store import account_tokens, commands, queries
+from identity.store import account_tokens, commands
 from identity.use_cases.batches import only
-from identity.use_cases.logins import LoginAttempt, Logins
+from identity.use_cases.password_checks import PasswordChecks
 from identity.use_cases.revocations import end_sessions
 from identity.wire import events
 
@@ -38,29 +38,21 @@ class PasswordChange(Concealed, frozen=True):
 class PasswordChanges:
     """Verifies and hashes outside the transaction."""
 
-    def __init__(self, db: Database, clock: Clock, passwords: Passwords, logins: Logins) -> None:
+    def __init__(self, db: Database, clock: Clock, passwords: Passwords, checks: PasswordChecks) -> None:
         self._db = db
         self._clock = clock
         self._passwords = passwords
-        self._logins = logins
+        self._checks = checks
 
     async def change(self, form: PasswordForm) -> None:
         """End every other session. Raises UserInvalid, PasswordWrong, LoginThrottled or UserNotFound."""
         origin = context.current()
-        user = await self._user(form)
+        user = await self._checks.user(form.user_id, form.merchant_id)
         others = {user.email, user.profile.name, form.current_password}
         # Before the guess is counted: whoever looks for a password that is good enough guesses at nothing.
         users.check_new_password(form.password, form.confirmation, others)
         await self._passwords.require_strong(form.password, others)
-        # Guessing the current password with a stolen token counts as guessing.
-        attempt = LoginAttempt(user.merchant_id, user.email, origin)
-        counted = await self._logins.count_attempt(attempt)
-        if counted is None or counted.user_id != user.user_id:
-            raise UserNotFound
-        user = counted
-        if not await self._passwords.verify(user.password_hash, form.current_password):
-            self._logins.record_failure(attempt, user)
-            raise PasswordWrong("the current password is wrong")
+        user = await self._checks.verify(form.user_id, form.merchant_id, form.current_password)
         change = PasswordChange(
             user_id=form.user_id,
             merchant_id=form.merchant_id,
@@ -70,14 +62,6 @@ class PasswordChanges:
             origin=origin,
         )
         only(await change_passwords(self._db, self._clock, [change]))
-
-    async def _user(self, form: PasswordForm) -> User:
-        """Whose password it is. Raises UserNotFound."""
-        async with self._db.begin() as tx:
-            user = (await queries.users_by_id(tx, {form.user_id})).get(form.user_id)
-        if user is None or user.merchant_id != form.merchant_id:
-            raise UserNotFound
-        return user
 
 
 @retried

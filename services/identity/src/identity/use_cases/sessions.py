@@ -49,12 +49,13 @@ class Sessions:
         )
         self.workers = Workers(batchers=(self._refreshes,))
 
-    def new(self, user: User) -> Session:
+    def new(self, user: User, *, has_second_factor: bool) -> Session:
         """A session of *user* from the device that the current request came from, not stored yet."""
         origin, session_id = context.current(), ids.new()
         token_hash = self._issuer.refresh_hash(session_id, 1)
         device = Device(origin.ip, origin.user_agent)
-        return sessions.open_session(session_id, user, token_hash, device, self._clock.now(), self._policy)
+        opened = sessions.open_session(session_id, user, token_hash, device, self._clock.now(), self._policy)
+        return msgspec.structs.replace(opened, has_second_factor=has_second_factor)
 
     async def list_open(self, user_id: UUID) -> list[Session]:
         """The user's sessions that have not ended, the newest first."""

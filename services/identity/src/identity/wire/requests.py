@@ -12,10 +12,10 @@ from common.events import from_micros
 from common.http_server import Body, Query
 from common.tokens import Caller
 from identity.domain.access import Act
-from identity.domain.changes import AccessChange, PasswordForm, ProfileChange, ResetForm
+from identity.domain.changes import AccessChange, PasswordForm, ProfileChange, ResetForm, StepUpForm
 from identity.domain.errors import UserNotFound
 from identity.domain.sessions import LogOut
-from identity.domain.users import Profile, SignUpForm, Status, normalised_password
+from identity.domain.users import ADMIN, Profile, SignUpForm, Status, normalised_password
 
 
 class SignUpBody(Body, frozen=True):
@@ -29,8 +29,35 @@ class SignUpBody(Body, frozen=True):
 
 
 class LogInBody(Body, frozen=True):
+    """*code* is of the second factor, for accounts that have one."""
+
     email: str
     password: str
+    code: str | None = None
+
+
+class StepUpBody(Body, frozen=True):
+    """*code* is of the second factor, for accounts that have one."""
+
+    password: str
+    code: str | None = None
+
+
+class EnrolBody(Body, frozen=True):
+    password: str
+
+
+class ConfirmBody(Body, frozen=True):
+    """*code* is the authenticator app's."""
+
+    code: str
+
+
+class RemoveFactorBody(Body, frozen=True):
+    """*code* is the authenticator app's, or a recovery code."""
+
+    password: str
+    code: str
 
 
 class EmailBody(Body, frozen=True):
@@ -135,6 +162,16 @@ def access_change(caller: Caller, target_id: str, body: AccessBody, origin: Cont
         actor=caller.user_id,
         origin=origin,
     )
+
+
+def access_act(caller: Caller) -> Act:
+    """Raises UserNotFound for a caller of another issuer."""
+    return Act(user_id(caller), caller.merchant_id, session_id(caller), frozenset({ADMIN}))
+
+
+def step_up_form(caller: Caller, body: StepUpBody) -> StepUpForm:
+    """Raises UserNotFound for a caller of another issuer."""
+    return StepUpForm(user_id(caller), caller.merchant_id, session_id(caller), body.password, body.code)
 
 
 def session_id(caller: Caller) -> UUID | None:

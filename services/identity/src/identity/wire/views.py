@@ -10,7 +10,7 @@ from msgspec import Struct
 from commdesk.identity.v1 import identity_pb2 as pb
 from common import grpc_client, ids
 from common.delivery import Timeline, TimelineEntry
-from common.errors import RightsOutdated
+from common.errors import DomainError
 from common.events import micros
 from common.pages import Page
 from identity.domain.revocations import RevocationPage
@@ -58,6 +58,19 @@ class SessionView(Struct, frozen=True, rename="camel"):
     refresh_token: str
     expires_in: int
     user: SessionUserView
+
+
+class EnrolmentView(Struct, frozen=True):
+    """What an authenticator app takes, shown once: *secret* in base32, *url* the same as an `otpauth:` link."""
+
+    secret: str
+    url: str
+
+
+class RecoveryCodesView(Struct, frozen=True, rename="camel"):
+    """Each is good for once, in place of a code; they are shown once."""
+
+    recovery_codes: list[str]
 
 
 class OpenSessionView(Struct, frozen=True, rename="camel"):
@@ -186,7 +199,7 @@ def user_message(user: User) -> pb.User:
     )
 
 
-def authorize_result(refusal: RightsOutdated | None) -> pb.AuthorizeResult:
+def authorize_result(refusal: DomainError | None) -> pb.AuthorizeResult:
     return pb.AuthorizeResult(error=grpc_client.error_message(refusal) if refusal is not None else None)
 
 

@@ -1,0 +1,39 @@
+"""Verify the password of a user who is signed in; guessing it with a stolen token counts as guessing at a login."""
+
+from uuid import UUID
+
+from common import context
+from common.database import Database
+from identity.domain import users
+from identity.domain.errors import PasswordWrong, UserNotFound
+from identity.domain.users import User
+from identity.passwords import Passwords
+from identity.store import queries
+from identity.use_cases.logins import LoginAttempt, Logins
+
+
+class PasswordChecks:
+    def __init__(self, db: Database, passwords: Passwords, logins: Logins) -> None:
+        self._db = db
+        self._passwords = passwords
+        self._logins = logins
+
+    async def user(self, user_id: UUID, merchant_id: str) -> User:
+        """Raises UserNotFound."""
+        async with self._db.begin() as tx:
+            user = (await queries.users_by_id(tx, {user_id})).get(user_id)
+        if user is None or user.merchant_id != merchant_id:
+            raise UserNotFound
+        return user
+
+    async def verify(self, user_id: UUID, merchant_id: str, password: str) -> User:
+        """The user whose *password* is right. Raises PasswordWrong, LoginThrottled or UserNotFound."""
+        user = await self.user(user_id, merchant_id)
+        attempt = LoginAttempt(user.merchant_id, user.email, context.current())
+        counted = await self._logins.count_attempt(attempt)
+        if counted is None or counted.user_id != user.user_id:
+            raise UserNotFound
+        if not await self._passwords.verify(counted.password_hash, users.normalised_password(password)):
+            self._logins.record_failure(attempt, counted)
+            raise PasswordWrong("the current password is wrong")
+        return counted

@@ -1,0 +1,213 @@
+"""Second factors and stepping up, over the real engines: enrol, confirm, log in, step up, remove."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
+from common.authorization import Authorizer
+from common.clock import FakeClock
+from common.database import Database
+from common.errors import DomainError, SecondFactorMissing, StepUpRequired
+from common.runtime import Resources, Service
+from common.testing import Served
+from common.tokens import read_jwks
+from identity.__main__ import create_admin, service
+from identity.domain.second_factors import code_of, step_at
+from identity.settings import Settings
+from services.identity.tests.integration.test_account_mails import claims_of
+from services.identity.tests.integration.test_routes import actions, call, refresh
+
+Json = dict[str, Any]
+BuildForm = Callable[..., dict[str, str]]
+Bearer = Callable[[Json], dict[str, str]]
+Serve = Callable[[Service], AbstractAsyncContextManager[Served]]
+Post = Callable[..., Awaitable[Json]]
+
+PASSWORD = "an administrator's"
+ROOT = "root@example.com"
+FACTOR = "/second-factor"
+
+
+@pytest.fixture
+def post(http: httpx.AsyncClient, bearer: Bearer) -> Post:
+    async def post(path: str, session: Json | None = None, status: int = 200, **body: Any) -> Json:
+        headers = bearer(session) if session else {}
+        return await call(http, "POST", f"/api/v1/users{path}", status=status, json=body, headers=headers)
+
+    return post
+
+
+@pytest.fixture
+async def root(post: Post, settings: Settings) -> Json:
+    await create_admin(settings, ROOT, "Root", PASSWORD)
+    return await log_in(post)
+
+
+async def log_in(post: Post, status: int = 200, **more: str) -> Json:
+    return await post("/login", None, status, email=ROOT, password=PASSWORD, **more)
+
+
+async def enrol(post: Post, session: Json, clock: FakeClock) -> tuple[bytes, list[str]]:
+    """The confirmed secret, and the recovery codes; the code of this step is used."""
+    enrolment = await post(FACTOR, session, 201, password=PASSWORD)
+    secret = base64.b32decode(enrolment["secret"])
+    assert enrolment["url"].startswith("otpauth://totp/CommDesk:root%40example.com?secret=" + enrolment["secret"])
+    codes = (await post(f"{FACTOR}/confirm", session, code=now_code(secret, clock)))["recoveryCodes"]
+    clock.advance(seconds=30)
+    return secret, codes
+
+
+def now_code(secret: bytes, clock: FakeClock) -> str:
+    return code_of(secret, step_at(clock.now()))
+
+
+async def promote(http: httpx.AsyncClient, headers: dict[str, str], target: str, status: int = 200) -> Json:
+    body = {"roles": ["USER", "SUPPORT"]}
+    return await call(http, "PUT", f"/api/v1/users/{target}/access", status=status, json=body, headers=headers)
+
+
+async def test_from_enrolment_to_removal(post: Post, root: Json, clock: FakeClock, db: Database) -> None:
+    assert claims_of(root["token"])["amr"] == ["pwd"]
+    assert (await post(FACTOR, root, 403, password="a wrong guess"))["code"] == "password_wrong"
+    assert (await post(f"{FACTOR}/confirm", root, 404, code="000000"))["code"] == "second_factor_not_found"
+    enrolment = await post(FACTOR, root, 201, password=PASSWORD)
+    assert (await post(f"{FACTOR}/confirm", root, 403, code="12345"))["code"] == "second_factor_invalid"
+    await log_in(post)  # it does not count before it is confirmed
+    secret, codes = await enrol(post, root, clock)
+    assert base64.b32decode(enrolment["secret"]) != secret
+    assert (len(set(codes)), {len(code) for code in codes}) == (10, {19})
+    assert (await post(FACTOR, root, 409, password=PASSWORD))["code"] == "second_factor_exists"
+
+    assert (await log_in(post, 401))["code"] == "second_factor_required"
+    code = now_code(secret, clock)
+    session = await log_in(post, code=code)
+    claims = claims_of(session["token"])
+    assert (claims["amr"], claims["auth_time"]) == (["otp", "pwd"], int(clock.now().timestamp()))
+    assert (await log_in(post, 403, code=code))["code"] == "second_factor_invalid"
+    await log_in(post, code=codes[0].upper())
+    assert (await log_in(post, 403, code=codes[0]))["code"] == "second_factor_invalid"
+    # A wrong password says nothing of the second factor.
+    wrong = await post("/login", None, 401, email=ROOT, password="a wrong guess", code=codes[1])
+    assert wrong["code"] == "credentials_invalid"
+
+    clock.advance(seconds=900)
+    assert (await post(f"{FACTOR}/remove", root, 403, password=PASSWORD, code=code))["code"] == "second_factor_invalid"
+    await post(f"{FACTOR}/remove", root, password=PASSWORD, code=codes[1])
+    assert (await log_in(post, 403, code=codes[2]))["code"] == "second_factor_invalid"
+    await log_in(post)
+    assert [each for each in await actions(db) if "second_factor" in each] == [
+        "user.second_factor_added",
+        "user.second_factor_removed",
+    ]
+
+
+async def test_one_code_opens_one_session_however_many_try_at_once(
+    post: Post, http: httpx.AsyncClient, root: Json, clock: FakeClock
+) -> None:
+    secret, _ = await enrol(post, root, clock)
+    body = {"email": ROOT, "password": PASSWORD, "code": now_code(secret, clock)}
+    answers = await asyncio.gather(*(http.post("/api/v1/users/login", json=body) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 403, 403, 403]
+
+
+async def test_codes_are_guessed_at_as_slowly_as_passwords(post: Post, root: Json, clock: FakeClock) -> None:
+    secret, _ = await enrol(post, root, clock)
+    wrong = "000000" if now_code(secret, clock) != "000000" else "000001"
+    for _ in range(4):  # the enrolment was the first attempt
+        await log_in(post, 403, code=wrong)
+    assert (await log_in(post, 429, code=now_code(secret, clock)))["code"] == "login_throttled"
+
+
+async def test_secrets_and_recovery_codes_do_not_stand_in_plain(
+    post: Post, root: Json, clock: FakeClock, superuser_url: str
+) -> None:
+    secret, codes = await enrol(post, root, clock)
+    connection = await asyncpg.connect(superuser_url)
+    row = str(await connection.fetchrow("select * from identity.second_factors"))
+    await connection.close()
+    assert "s1.t1." in row
+    assert base64.b32encode(secret).decode() not in row
+    assert not [code for code in codes if code in row or code.replace("-", "") in row]
+
+
+async def test_rights_are_changed_after_stepping_up(
+    post: Post, http: httpx.AsyncClient, root: Json, clock: FakeClock, form: BuildForm, bearer: Bearer, db: Database
+) -> None:
+    """An old authentication, then a session without the second factor that the account has got: both step up."""
+    member = form()
+    await post("/signup", None, 202, **member)
+    target = (await post("/login", None, email=member["email"], password=member["password"]))["user"]["_id"]
+    await promote(http, bearer(root), target)
+    # Refreshing is no authentication. (Tokens of later than now are refused, so that the first one goes on being used.)
+    clock.advance(seconds=901)
+    await refresh(http, root["refreshToken"])
+    assert (await promote(http, bearer(root), target, 403))["code"] == "step_up_required"
+    assert (await post("/step-up", root, 403, password="a wrong guess"))["code"] == "password_wrong"
+    await post("/step-up", root, password=PASSWORD)
+    await promote(http, bearer(root), target)
+
+    secret, _ = await enrol(post, root, clock)
+    assert (await promote(http, bearer(root), target, 403))["code"] == "step_up_required"
+    assert (await post("/step-up", root, 401, password=PASSWORD))["code"] == "second_factor_required"
+    assert (await post("/step-up", root, 403, password=PASSWORD, code="abc"))["code"] == "second_factor_invalid"
+    assert (await promote(http, bearer(root), target, 403))["code"] == "step_up_required"
+    stepped_up = await post("/step-up", root, password=PASSWORD, code=now_code(secret, clock))
+    assert claims_of(stepped_up["token"])["amr"] == ["otp", "pwd"]
+    # The session has, whichever of its tokens is shown.
+    await promote(http, bearer(root), target)
+    await refresh(http, stepped_up["refreshToken"])
+    assert (await actions(db)).count("user.stepped_up") == 2
+
+
+async def test_other_services_acts_demand_it_too(
+    post: Post, root: Json, clock: FakeClock, identity: Served, resources: Resources
+) -> None:
+    authorizer = Authorizer(IdentityServiceStub(identity.channel("payment")))  # type: ignore[no-untyped-call]
+    who = resources.user_tokens.verify(root["token"])
+    await authorizer.require(who, {"ADMIN"})
+    clock.advance(seconds=901)
+    with pytest.raises(StepUpRequired):
+        await authorizer.require(who, {"ADMIN"})
+    await post("/step-up", root, password=PASSWORD)
+    await authorizer.require(who, {"ADMIN"})
+
+
+async def test_staff_without_a_second_factor_may_not_act_where_it_is_required(
+    settings: Settings, resources: Resources, serve: Serve, clock: FakeClock, bearer: Bearer
+) -> None:
+    """As in production. They log in, and enrol."""
+    required = settings.model_copy(update={"staff_second_factor": "required"})
+    await create_admin(settings, ROOT, "Root", PASSWORD)
+    async with service(required, resources) as value, serve(value) as served:
+        key_set = await served.http.get("/.well-known/jwks.json")
+        resources.user_tokens.accept(read_jwks(key_set.content))
+
+        async def post(path: str, session: Json | None = None, status: int = 200, **body: Any) -> Json:
+            headers = bearer(session) if session else {}
+            return await call(served.http, "POST", f"/api/v1/users{path}", status=status, json=body, headers=headers)
+
+        root = await log_in(post)
+        authorizer = Authorizer(IdentityServiceStub(served.channel("payment")))  # type: ignore[no-untyped-call]
+        who = resources.user_tokens.verify(root["token"])
+        refused: list[type[DomainError]] = []
+        for _ in range(2):
+            with pytest.raises(DomainError) as error:
+                await authorizer.require(who, {"ADMIN"})
+            refused.append(error.type)
+            if len(refused) == 1:
+                secret, _ = await enrol(post, root, clock)
+        assert refused == [SecondFactorMissing, StepUpRequired]
+        await post("/step-up", root, password=PASSWORD, code=now_code(secret, clock))
+        await authorizer.require(who, {"ADMIN"})
+
+
+async def test_a_session_that_has_ended_does_not_step_up(post: Post, root: Json) -> None:
+    await post("/logout", root)
+    assert (await post("/step-up", root, 404, password=PASSWORD))["code"] == "session_not_found"
