@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from common.route_tables import route_table
+from common.authorization import REFUSALS
+from common.route_tables import route_table, route_tables
 from common.services import SERVICES as LISTED
+from common.tokens.roles import MEMBER_ROLES
 from common.topology import CONTRACT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +35,8 @@ OWN_NOUNS = {
     "notifier": {"rendering", "templates"},  # mails to bytes, and their texts
 }
 HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fails"]
+# Staff start these, and they move neither money nor rights: a run compares, and republishes what was published before.
+ACTS_WITHOUT_EFFECT = {"/api/v1/reconciliation/runs"}
 # What a domain may not import.
 IMPURE = {"asyncio", "random", "secrets", "time", "sqlalchemy", "asyncpg", "aiohttp", "grpc", "redis", "aio_pika"}
 # Who calls without being a service of ours: the command line, and the product that sells what credits buy.
@@ -110,6 +114,19 @@ def test_every_service_has_the_one_shape(service: Path) -> None:
     assert names >= REQUIRED | stored
     assert not names & ({"store", "migrations"} - stored)
     assert (package(service) / "py.typed").is_file()
+
+
+def test_each_act_of_staff_declares_that_identity_may_refuse_it() -> None:
+    """A route for staff alone that is no read moves money or rights: Authorize decides about rights and step-up."""
+    acts = [
+        row
+        for rows in route_tables().values()
+        for row in rows
+        if row.method != "GET" and row.roles and not row.roles & MEMBER_ROLES and row.path not in ACTS_WITHOUT_EFFECT
+    ]
+    assert len(acts) >= 5
+    for row in acts:
+        assert set(row.errors) >= set(REFUSALS), f"{row.method} {row.path}"
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)

@@ -1,10 +1,23 @@
 """Accounts through the edge: sign up, mail, verify; forget the password, mail, set a new one."""
 
+import asyncio
+import base64
+import os
 import re
 import secrets
+import subprocess
+import sys
+import time
 
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+
+from ops import journey
+from ops.credentials import load_or_generate
+from ops.fleet import service_environment
 from ops.fleet_client import Answer, FleetClient
 from ops.journey import until
+from ops.ports import Layout
 
 USERS = "/api/v1/users"
 
@@ -29,6 +42,56 @@ async def mailed_token(fleet: FleetClient, email: str, subject: str) -> str:
     page, _, token = link.partition("#token=")
     assert page.startswith(f"{fleet.description['edge_url']}/account/")
     return token
+
+
+async def administrator(fleet: FleetClient, layout: Layout) -> tuple[dict[str, str], str]:
+    """What a new administrator logs in with, and an access token."""
+    credentials = {"email": f"root.{secrets.token_hex(6)}@example.com", "password": secrets.token_urlsafe(16)}
+    environment = service_environment(
+        layout, load_or_generate(layout.run_dir / "secrets.json"), "identity", os.environ
+    ) | {"IDENTITY_ADMIN_PASSWORD": credentials["password"]}
+    command = [sys.executable, "-m", "identity", "create-admin", "--email", credentials["email"]]
+    await asyncio.to_thread(subprocess.run, command, env=environment, check=True)
+    return credentials, (await post(fleet, "/login", credentials)).data["token"]
+
+
+async def next_code(secret: bytes, used: str = "") -> str:
+    """A code of the authenticator app that was not used yet."""
+    while (code := TOTP(secret, 6, SHA1(), 30).generate(int(time.time())).decode()) == used:
+        await asyncio.sleep(0.5)
+    return code
+
+
+async def test_staff_with_a_second_factor_step_up_before_they_act(fleet: FleetClient, layout: Layout) -> None:
+    credentials, token = await administrator(fleet, layout)
+    password = {"password": credentials["password"]}
+    secret = base64.b32decode((await post(fleet, "/second-factor", password, token)).data["secret"])
+    code = await next_code(secret)
+    confirmed = await post(fleet, "/second-factor/confirm", {"code": code}, token)
+    assert len(confirmed.data["recoveryCodes"]) == 10
+    # A login has two steps now; the session from before has proved too little for acts of staff.
+    refused = await post(fleet, "/login", credentials)
+    assert (refused.status, refused.data["code"]) == (401, "second_factor_required")
+    assert (await post(fleet, "/login", {**credentials, "code": confirmed.data["recoveryCodes"][0]})).status == 200
+
+    member = await journey.sign_up(fleet)
+    created = await journey.create(fleet, member, pack_id="pack_500")
+    decision = {"reason": "a decision of the test", "version": "0" * 16}
+    acts = [
+        ("POST", f"/api/v1/payments/reviews/{created['paymentId']}/dismiss", decision),
+        ("POST", f"/api/v1/payments/{created['paymentId']}/cancel", {}),
+        ("POST", f"/api/v1/fraud/reviews/{created['paymentId']}/decision", {"verdict": "ALLOW", "reason": "looked at"}),
+        ("PUT", f"{USERS}/{member.user_id}/access", {"roles": ["USER", "SUPPORT"]}),
+    ]
+    for method, path, body in acts:
+        answer = await fleet.edge(method, path, body, token=token)
+        assert (answer.status, answer.data["code"]) == (403, "step_up_required"), path
+    again = await post(fleet, "/step-up", {**password, "code": await next_code(secret, code)}, token)
+    assert again.status == 200, again.body
+    answers = [await fleet.edge(*act, token=again.data["token"]) for act in acts]
+    # What the acts say themselves: neither payment waits for a review, the others are carried out.
+    assert [answer.data.get("code", "") for answer in answers if answer.status == 403] == []
+    assert [answer.status for answer in (answers[1], answers[3])] == [200, 200]
 
 
 async def test_an_address_is_verified_and_a_password_reset_by_mail(fleet: FleetClient) -> None:

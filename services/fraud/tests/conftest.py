@@ -94,12 +94,13 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
 
     def __init__(self) -> None:
         self.dismissed: set[str] = set()
+        self.refusal = "rights_outdated"
         self.away = False
 
     async def Authorize(self, request: identity_pb2.AuthorizeRequest, context: Any) -> identity_pb2.AuthorizeResponse:
         if self.away:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
-        refused = Error(code="rights_outdated", kind="PermissionDenied", message="no more")
+        refused = Error(code=self.refusal, kind="PermissionDenied", message="no more")
         return identity_pb2.AuthorizeResponse(
             results=[
                 identity_pb2.AuthorizeResult(error=refused if act.user_id in self.dismissed else None)

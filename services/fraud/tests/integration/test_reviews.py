@@ -116,11 +116,16 @@ async def test_a_decision_needs_the_role_the_merchant_and_a_review(staff: Staff)
     assert await published(staff.db, "fraud.decided") == []
 
 
-async def test_a_decision_needs_rights_that_hold_now(staff: Staff, identity: Identity) -> None:
+@pytest.mark.parametrize("refusal", ["rights_outdated", "step_up_required", "second_factor_missing", "a later one"])
+async def test_a_decision_needs_rights_that_hold_now(staff: Staff, identity: Identity, refusal: str) -> None:
     payment_id = await staff.flag()
+    identity.refusal = refusal
     identity.dismissed.add("usr_staff")
     refused = await staff.decide(payment_id)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "rights_outdated")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (
+        403,
+        "rights_outdated" if refusal == "a later one" else refusal,
+    )
     identity.away = True
     unknown = await staff.decide(payment_id, user_id="usr_other")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (503, "callee_unavailable")

@@ -259,13 +259,15 @@ async def test_who_may_read_and_who_may_decide(world: World, staff: Staff) -> No
     assert await world.announced("payment.success") == []
 
 
-async def test_a_decision_needs_rights_that_hold_now(world: World, staff: Staff) -> None:
+@pytest.mark.parametrize("refusal", ["rights_outdated", "step_up_required", "second_factor_missing"])
+async def test_a_decision_needs_rights_that_hold_now(world: World, staff: Staff, refusal: str) -> None:
     data = await world.created()
     await quarantine(world, data)
+    world.identity.refusal = refusal
     world.identity.dismissed.add("usr_finance")
     for action in ("fulfil", "dismiss"):
         refused = await staff.decide(data["paymentId"], action)
-        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "rights_outdated")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, refusal)
     await world.neighbours.stop(0)
     unknown = await staff.decide(data["paymentId"], "fulfil", user="usr_other")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (503, "callee_unavailable")
