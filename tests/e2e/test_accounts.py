@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
@@ -18,6 +19,9 @@ from ops.fleet import service_environment
 from ops.fleet_client import Answer, FleetClient
 from ops.journey import until
 from ops.ports import Layout
+
+# The first test waits for the whole fleet, on a machine that others use as well.
+pytestmark = pytest.mark.timeout(600)
 
 USERS = "/api/v1/users"
 
