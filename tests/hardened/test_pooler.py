@@ -91,7 +91,7 @@ async def test_work_is_right_while_sessions_are_shared(pooled: Database, superus
     for start in range(0, 400, AT_ONCE):
         await asyncio.gather(*(mixed(pooled, number) for number in range(start, start + AT_ONCE)))
     async with pooled.begin() as tx:
-        assert (await tx.execute("select count(*), sum(attempts) from intents")).one() == (800, 800)
+        assert tuple((await tx.execute("select count(*), sum(attempts) from intents")).one()) == (800, 800)
     connection = await asyncpg.connect(superuser_url)
     try:
         sessions = await connection.fetchval(

@@ -76,7 +76,8 @@ def test_secrets_and_personal_data_are_masked_in_depth(written):
         raise RuntimeError("cannot reach postgresql://user:Sup3rS3cret@db/x for bob@example.com")
     except RuntimeError:
         logger.exception("failed")
-    text = json.dumps(written())
+    # A time may have a secret's digits by chance.
+    text = json.dumps([line | {"timestamp": ""} for line in written()])
     for secret in ("hunter2", "abcdefghijk", "a@b.example", "98765", "4111", "someone@okbank", "Sup3rS3cret", "bob@"):
         assert secret not in text, secret
     assert "ord_01M7XXSTARE1MBVPGJ5PWDWFVZ" in text
