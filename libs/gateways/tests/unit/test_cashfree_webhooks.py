@@ -168,7 +168,10 @@ def test_a_summary_holds_what_finds_and_identifies_the_event() -> None:
         order_id="order_OFR_2",
         gateway_payment_id="1453002795",
         gateway_status="SUCCESS",
-        identity=digest("PAYMENT_SUCCESS_WEBHOOK", "payment", "1453002795", "SUCCESS").hex(),
+        identity=digest(
+            "PAYMENT_SUCCESS_WEBHOOK",
+            *("payment", "order_OFR_2", "1453002795", "SUCCESS", "17000", "INR", "17000", "INR", "SUCCESS"),
+        ).hex(),
     )
     refund = summarise_webhook(V2)
     assert (refund.order_id, refund.gateway_payment_id, refund.gateway_refund_id) == (
@@ -176,7 +179,10 @@ def test_a_summary_holds_what_finds_and_identifies_the_event() -> None:
         "789727431",
         "11325632",
     )
-    assert refund.identity == digest("REFUND_STATUS_WEBHOOK", "refund", "11325632", "SUCCESS").hex()
+    assert (
+        refund.identity
+        == digest("REFUND_STATUS_WEBHOOK", "refund", "11325632", "sampleorder0413", "789727431", "SUCCESS").hex()
+    )
     assert summarise_webhook(V4).is_test
     assert summarise_webhook(V5).identity == ""
 

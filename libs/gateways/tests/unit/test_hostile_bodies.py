@@ -108,6 +108,55 @@ def test_a_webhook_is_read_or_said_to_be_unreadable(body: bytes) -> None:
         summary.identity.encode()
 
 
+GENUINE = {**WEBHOOK, "data": {"order": WEBHOOK["data"]["order"], "payment": ATTEMPT}}
+
+
+def claim_of(content: object) -> tuple[object, ...]:
+    """What payment acts on; the rest is merely shown."""
+    assert isinstance(content, PaymentWebhook), content
+    attempt = content.attempt
+    return content.order_id, attempt.gateway_payment_id, attempt.status, attempt.order_amount, attempt.amount
+
+
+# Each field that decides: as it was, absent, or another value.
+CLAIMS = st.fixed_dictionaries(
+    {
+        ("order", "order_id"): st.sampled_from(["ord_1", "ord_2", None, "\0"]),
+        ("order", "order_amount"): st.sampled_from([500, 500.0, 1, 0.001, None, "500"]),
+        ("order", "order_currency"): st.sampled_from(["INR", "USD", "XXX", None]),
+        ("payment", "cf_payment_id"): st.sampled_from(["12376123", 12376123, "2", None]),
+        ("payment", "payment_status"): st.sampled_from(["SUCCESS", "PENDING", "odd", None]),
+        ("payment", "payment_amount"): st.sampled_from([500, 500.0, 500.01, None]),
+        ("payment", "payment_currency"): st.sampled_from(["INR", "USD", None]),
+        ("payment", "is_captured"): st.sampled_from([True, False, None]),
+    }
+)
+
+
+def changed(claims: dict[tuple[str, str], object]) -> bytes:
+    data: dict[str, dict[str, object]] = {part: dict(GENUINE["data"][part]) for part in ("order", "payment")}  # type: ignore[index]
+    for (part, field), value in claims.items():
+        data[part][field] = value
+    return hostile.encode({**GENUINE, "data": data})
+
+
+def one_field(claims: dict[tuple[str, str], object]) -> st.SearchStrategy[bytes]:
+    return st.sampled_from(sorted(claims)).map(lambda field: changed({field: claims[field]}))
+
+
+@hostile.pure
+@given(CLAIMS.flatmap(one_field) | CLAIMS.map(changed) | body_of(GENUINE) | body_of(WEBHOOK))
+def test_a_body_makes_no_duplicate_of_one_that_claims_something_else(body: bytes) -> None:
+    """And what is malformed makes none of anything: only its own bytes repeat it."""
+    identity = webhooks.summarise_webhook(body).identity
+    claim = webhooks.parse_webhook(body)
+    if isinstance(claim, MalformedWebhook):
+        assert identity == ""
+    genuine = hostile.encode(GENUINE)
+    if identity == webhooks.summarise_webhook(genuine).identity:
+        assert claim_of(claim) == claim_of(webhooks.parse_webhook(genuine))
+
+
 @hostile.pure
 @given(st.lists(hostile.mutated(ATTEMPT).filter(hostile.is_json), max_size=3), statuses)
 def test_a_list_of_attempts_is_read_entry_by_entry(entries: list[Any], status: int) -> None:

@@ -1,5 +1,6 @@
 """The filter before the database: it saves transactions, and no webhook is ever lost by it."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from common import seals
 from common.clock import FakeClock
 from common.database import Database
 from common.redis import connect
+from common.testing import published
+from gateways.cashfree import testing
 from webhook_ingest import use_cases
 from webhook_ingest.domain import Stored, Webhook
 from webhook_ingest.store.stored_events import StoredEvents
@@ -98,3 +101,38 @@ async def test_without_redis_the_database_decides(
             answer = await use_cases.store_new_webhooks(db, events, [webhook(payment_body("1")) if duplicate else one])
             assert answer == [Stored(one.webhook_id, duplicate)]
         await written(events)
+
+
+def claimed(payment_id: str, order_id: str = "ord_1", *, amount: float = 170.0) -> bytes:
+    """A webhook about an attempt at another order, or over another amount, than Cashfree's own about it."""
+    document = json.loads(testing.payment_body(payment_id, order_id=order_id))
+    document["data"]["order"]["order_amount"] = amount
+    return json.dumps(document).encode()
+
+
+def without_order(payment_id: str) -> bytes:
+    document = json.loads(testing.payment_body(payment_id))
+    del document["data"]["order"]
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [claimed("7", "ord_2"), claimed("7", amount=1.0), claimed("7", amount=1.001), without_order("7")],
+    ids=["another order", "another amount", "no amount at all", "no order"],
+)
+async def test_a_signed_body_makes_no_duplicate_of_one_that_says_something_else(
+    db: Database, events: StoredEvents, webhook: Any, payment_body: Any, other: bytes
+) -> None:
+    """Neither by the filter nor by the unique keys; and a repetition of each remains one."""
+    first, genuine = webhook(other), webhook(payment_body("7"))
+    assert await use_cases.store_new_webhooks(db, events, [first]) == [Stored(first.webhook_id, False)]
+    await written(events)
+    assert await use_cases.store_new_webhooks(db, events, [genuine]) == [Stored(genuine.webhook_id, False)]
+    await written(events)
+    resent = payment_body("7", event_time="2026-01-01T00:00:00+05:30")
+    for filtered in (True, False):
+        again = [webhook(other), webhook(resent)]
+        store = use_cases.store_new_webhooks(db, events, again) if filtered else use_cases.store_webhooks(db, again)
+        assert await store == [Stored(first.webhook_id, True), Stored(genuine.webhook_id, True)]
+    assert (await stored(db), len(await published(db, "webhook.cashfree.received"))) == (2, 2)

@@ -128,8 +128,11 @@ def _listed_attempt(order_id: str, entry: bytes) -> PaymentAttempt | None:
     return PaymentAttempt(order_id, payment_id, AttemptStatus.UNKNOWN)
 
 
-def attempt_of(order_id: str, payment: Payment, error: object) -> PaymentAttempt:
-    """The attempt in our words. Raises ValueError when it names no payment, no status, or no exact amount."""
+def claimed(payment: Payment) -> tuple[str, AttemptStatus, Money | None, Money | None]:
+    """What decides: the attempt's id, its status, the order's amount and the paid one.
+
+    Raises ValueError when the attempt names no payment, no status, or no exact amount.
+    """
     payment_id = printable(payment.cf_payment_id, ID_CHARACTERS_MAX)
     if not payment_id or payment.payment_status is None:
         raise ValueError("a payment without its id or its status")
@@ -137,6 +140,13 @@ def attempt_of(order_id: str, payment: Payment, error: object) -> PaymentAttempt
     if status is AttemptStatus.SUCCESS and payment.is_captured is False:
         # Authorised only: the money is not ours before the capture.
         status = AttemptStatus.PENDING
+    order_amount = _money(payment.order_amount, payment.order_currency)
+    return payment_id, status, order_amount, _money(payment.payment_amount, payment.payment_currency)
+
+
+def attempt_of(order_id: str, payment: Payment, error: object) -> PaymentAttempt:
+    """The attempt in our words. Raises ValueError as `claimed` does."""
+    payment_id, status, order_amount, amount = claimed(payment)
     reason = ""
     if status is AttemptStatus.DROPPED:
         reason = "dropped_by_customer"
@@ -147,8 +157,8 @@ def attempt_of(order_id: str, payment: Payment, error: object) -> PaymentAttempt
         order_id,
         payment_id,
         status,
-        _money(payment.order_amount, payment.order_currency),
-        _money(payment.payment_amount, payment.payment_currency),
+        order_amount,
+        amount,
         _method(payment.payment_method),
         printable(payment.payment_group, _GROUP_CHARACTERS_MAX),
         "" if bank in _NOTHING else bank,

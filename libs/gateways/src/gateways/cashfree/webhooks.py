@@ -24,7 +24,7 @@ from gateways import (
     WebhookSignature,
     WebhookSummary,
 )
-from gateways.cashfree.attempts import Payment, attempt_of
+from gateways.cashfree.attempts import Payment, attempt_of, claimed
 from gateways.cashfree.orders import ID_CHARACTERS_MAX
 from gateways.json_repair import UNREADABLE, repairing
 from gateways.verification import WebhookTimestampInvalid
@@ -147,17 +147,21 @@ def parse_webhook(body: bytes) -> WebhookContent:
         envelope = _decode_envelope(body)
         if envelope.type not in _PAYMENT_TYPES:
             return IgnoredWebhook("unsupported_type" if envelope.type else "no_type")
-        data = _decode_data(bytes(envelope.data))
-        if data is None or data.order is None or data.order.order_id is None or data.payment is None:
-            return MalformedWebhook("incomplete")
-        order, payment = data.order, data.payment
-        payment.order_amount, payment.order_currency = order.order_amount, order.order_currency
-        order_id = _bounded(order.order_id)
-        if order_id is None:
+        data = _decode_data(bytes(envelope.data)) or _Data()
+        order_id, payment = _paid_order(data)
+        if order_id is None or payment is None:
             return MalformedWebhook("incomplete")
         return PaymentWebhook(order_id, attempt_of(order_id, payment, data.error_details))
     except UNREADABLE:
         return MalformedWebhook("unreadable")
+
+
+def _paid_order(data: _Data) -> tuple[str | None, Payment | None]:
+    """The order that a payment webhook is about, and its attempt, completed by the fields that stand at the order."""
+    order, payment = data.order or _Order(), data.payment
+    if payment is not None:
+        payment.order_amount, payment.order_currency = order.order_amount, order.order_currency
+    return _bounded(order.order_id), payment
 
 
 def _summary(type_: str, event_time: datetime | None, data: _Data) -> WebhookSummary:
@@ -165,7 +169,7 @@ def _summary(type_: str, event_time: datetime | None, data: _Data) -> WebhookSum
     payment = data.payment or Payment()
     order = data.order or data.order_details or _Order()
     payment_id = _id(payment.cf_payment_id) or _id(refund.cf_payment_id) or _id(order.cf_payment_id)
-    subject, status = _subject(data)
+    subject, status = _claimed(data) if type_ in _PAYMENT_TYPES else _subject(data)
     return WebhookSummary(
         type=type_,
         event_time=event_time,
@@ -178,26 +182,48 @@ def _summary(type_: str, event_time: datetime | None, data: _Data) -> WebhookSum
     )
 
 
-def _subject(data: _Data) -> tuple[tuple[str, ...], str | None]:
-    """The thing that the event is about and its status: together with the type they name one event.
+def _claimed(data: _Data) -> tuple[tuple[str, ...], str | None]:
+    """All of a payment webhook's claim that payment acts on, and its status: together with the type one event.
 
-    Payment ids and statuses separate what is really new: another attempt has another cf_payment_id, and PENDING before
-    SUCCESS another status. A dispute may say the same status twice (a comment, a changed type), hence its time.
-    Subscriptions and links come back to a status that they had, so their bodies alone identify them.
+    Bodies that claim different things are different events, so no body makes a duplicate of one that says something
+    else, and none that is malformed makes a duplicate of one that can be read.
     """
+    order_id, payment = _paid_order(data)
+    if payment is None:
+        return (), None
+    status = _bounded(payment.payment_status)
+    try:
+        payment_id, attempt_status, *amounts = claimed(payment)
+    except UNREADABLE:
+        return (), status
+    if order_id is None:
+        return (), status
+    parts = [part for money in amounts for part in (("", "") if money is None else (str(money.minor), money.currency))]
+    return ("payment", order_id, payment_id, attempt_status, *parts), status
+
+
+def _subject(data: _Data) -> tuple[tuple[str, ...], str | None]:
+    """The thing that the event is about, with what it belongs to, and its status: with the type they name one event.
+
+    A dispute may say the same status twice (a comment, a changed type), hence its time. Subscriptions and links come
+    back to a status that they had, so their bodies alone identify them.
+    """
+    order = data.order or data.order_details or _Order()
+    order_id = _bounded(order.order_id) or ""
     if data.refund or data.auto_refund:
         refund = data.refund or data.auto_refund or _Refund()
         refund_id = _id(refund.cf_refund_id) or _bounded(refund.refund_id)
-        return (("refund", refund_id) if refund_id else (), _bounded(refund.refund_status))
+        owner = (_bounded(refund.order_id) or order_id, _id(refund.cf_payment_id) or "")
+        return (("refund", refund_id, *owner) if refund_id else (), _bounded(refund.refund_status))
     if data.payment:
         payment_id = _id(data.payment.cf_payment_id)
-        return (("payment", payment_id) if payment_id else (), _bounded(data.payment.payment_status))
+        return (("payment", payment_id, order_id) if payment_id else (), _bounded(data.payment.payment_status))
     if data.settlement:
         settlement_id = _id(data.settlement.settlement_id)
         return (("settlement", settlement_id) if settlement_id else (), _bounded(data.settlement.status))
     if data.dispute and (dispute_id := _id(data.dispute.dispute_id)) and data.dispute.updated_at:
         return (
-            ("dispute", dispute_id, str(data.dispute.updated_at), str(data.dispute.dispute_update)),
+            ("dispute", dispute_id, order_id, str(data.dispute.updated_at), str(data.dispute.dispute_update)),
             _bounded(data.dispute.dispute_status),
         )
     return (), None
