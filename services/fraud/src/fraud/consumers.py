@@ -1,4 +1,4 @@
-"""The queue consumers: what becomes of payments feeds the counters."""
+"""The queue consumers: what becomes of payments feeds the counters; what people decide about them closes reviews."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,11 +9,13 @@ from google.protobuf.message import Message
 from commdesk.payment.v1 import events_pb2 as pb
 from common.clock import Clock
 from common.database import Tx
+from common.errors import DomainError
 from common.seals import Sealer
 from common.subscriptions import Subscription
+from fraud.domain.reviews import QueueDecision
 from fraud.domain.velocity import PaymentActivity
 from fraud.in_flight import InFlightRequests
-from fraud.use_cases import payment_activity
+from fraud.use_cases import payment_activity, reviews
 from fraud.use_cases.rules import RuleCache
 from fraud.wire import requests
 
@@ -38,13 +40,29 @@ async def on_payment_activities(
     await payment_activity.count_activities(tx, activities, rule_cache.rules, in_flight, clock)
 
 
+async def on_reviews_decided(tx: Tx, decisions: Sequence[QueueDecision], *, clock: Clock) -> list[DomainError | None]:
+    """Close the reviews of payments that people decided about in payment's review queue."""
+    return await reviews.follow_queue_decisions(tx, decisions, clock)
+
+
 def subscriptions(
     rule_cache: RuleCache, in_flight: InFlightRequests, clock: Clock, sealer: Sealer
 ) -> list[Subscription]:
     handle = partial(on_payment_activities, rule_cache=rule_cache, in_flight=in_flight, clock=clock)
+    decided = Subscription(
+        QUEUE,
+        pb.PaymentReviewDecided,
+        decode=requests.queue_decision,
+        handle=partial(on_reviews_decided, clock=clock),
+        low_priority=True,
+        events_max=EVENTS_MAX,
+    )
     return [
-        Subscription(
-            QUEUE, message, decode=partial(decode, sealer), handle=handle, low_priority=True, events_max=EVENTS_MAX
-        )
-        for message, decode in _DECODERS.items()
+        decided,
+        *(
+            Subscription(
+                QUEUE, message, decode=partial(decode, sealer), handle=handle, low_priority=True, events_max=EVENTS_MAX
+            )
+            for message, decode in _DECODERS.items()
+        ),
     ]

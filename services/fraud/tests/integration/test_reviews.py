@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -166,3 +167,61 @@ async def test_the_database_keeps_verdicts_whole(staff: Staff) -> None:
         with pytest.raises(PostgresError, match="check constraint"):
             async with staff.db.begin() as tx:
                 await tx.execute(f"update reviews set {change} where payment_id = :id", id=payment_id)
+
+
+class QueueDecision:
+    """A person decides about a flagged payment in payment's review queue."""
+
+    def __init__(self, staff: Staff, payment_id: str) -> None:
+        self.staff, self.payment_id = staff, payment_id
+
+    async def take(self, action: str, *, seconds: int, actor_id: str = "usr_finance") -> None:
+        now = self.staff.fraud.resources.clock.now()
+        event = pb.PaymentReviewDecided(
+            payment=Payment(payment_id=self.payment_id, merchant_id="mer_1"),
+            time_unix_micros=micros(now + timedelta(seconds=seconds)),
+            action=action,
+            actor_id=actor_id,
+        )
+        await self.staff.fraud.handle(consumers.QUEUE, [event, event])
+
+
+@pytest.mark.parametrize(("action", "verdict", "other"), [("FULFIL", "ALLOW", "BLOCK"), ("REFUNDED", "BLOCK", "ALLOW")])
+async def test_a_decision_in_payments_queue_closes_the_review(
+    staff: Staff, action: str, verdict: str, other: str
+) -> None:
+    payment_id = await staff.flag()
+    await QueueDecision(staff, payment_id).take(action, seconds=0)
+    assert (await staff.list()).json()["data"]["items"] == []
+    [item] = (await staff.list(status="DECIDED")).json()["data"]["items"]
+    assert (item["verdict"], item["decidedBy"], item["reason"]) == (
+        verdict,
+        "usr_finance",
+        f"{action} in payment's review queue",
+    )
+    refused = await staff.decide(payment_id, other)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "review_decided")
+    assert await published(staff.db, "fraud.decided") == [], "payment has carried it out"
+    [(_, audit)] = await published(staff.db, "audit.recorded")
+    assert (audit.action, audit.actor_id) == ("fraud.review.follow", "usr_finance")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(60, "ALLOW"), (-60, "BLOCK")])
+async def test_of_a_verdict_and_a_decision_in_payments_queue_the_later_one_stands(
+    staff: Staff, seconds: int, verdict: str
+) -> None:
+    """Whichever event is handled first."""
+    payment_id = await staff.flag()
+    assert (await staff.decide(payment_id, "BLOCK")).status_code == 200
+    await QueueDecision(staff, payment_id).take("FULFIL", seconds=seconds)
+    [item] = (await staff.list(status="DECIDED")).json()["data"]["items"]
+    assert item["verdict"] == verdict
+
+
+async def test_a_decision_that_is_none_or_about_no_review_closes_nothing(staff: Staff) -> None:
+    payment_id = await staff.flag()
+    await QueueDecision(staff, payment_id).take("MAYBE", seconds=0)
+    await QueueDecision(staff, payment_id).take("FULFIL", seconds=0, actor_id="")
+    await QueueDecision(staff, ids.encode("pay", ids.new())).take("FULFIL", seconds=0)
+    [item] = (await staff.list()).json()["data"]["items"]
+    assert item["paymentId"] == payment_id

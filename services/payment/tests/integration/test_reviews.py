@@ -378,10 +378,38 @@ async def test_finance_may_fulfil_what_is_held(world: World, staff: Staff) -> No
     data = await held(world)
     assert (await staff.decide(data["paymentId"], "dismiss")).json()["error"]["code"] == "review_action_invalid"
     assert (await staff.decide(data["paymentId"], "fulfil")).status_code == 200
+    [decided] = await world.announced("payment.review.decided")
+    assert (decided.payment.payment_id, decided.action, decided.actor_id) == (
+        data["paymentId"],
+        "FULFIL",
+        "usr_finance",
+    )
     late = FraudDecided(payment_id=data["paymentId"], decision="BLOCK", actor_id="usr_support")
     await world.handle("payment.processing", [late])
     [row] = await world.rows("select status, review, fraud_review from payments")
     assert tuple(row) == ("SUCCESS", "ALLOWED", "ALLOWED")
+    assert await alerts_about(world, data) == ["fraud_refused_late"]
+
+
+@pytest.mark.usefixtures("hold")
+async def test_a_refund_refuses_the_payment_and_a_contrary_verdict_is_alerted(world: World, staff: Staff) -> None:
+    data = await held(world)
+    [item] = await staff.listed()
+    refund = {"receiptId": item["receipts"][0]["receiptId"], "gatewayRefundId": "cf_refund_9"}
+    assert (await staff.decide(data["paymentId"], "refunded", **refund)).status_code == 200
+    [decided] = await world.announced("payment.review.decided")
+    assert (decided.action, decided.payment.payment_id) == ("REFUNDED", data["paymentId"])
+    for verdict in ("BLOCK", "ALLOW"):
+        late = FraudDecided(payment_id=data["paymentId"], decision=verdict, actor_id="usr_support")
+        await world.handle("payment.processing", [late])
+    [row] = await world.rows("select status, fraud_review from payments")
+    assert tuple(row) == ("FAILED", "BLOCKED")
+    assert await alerts_about(world, data) == ["fraud_verdict_ignored"]
+
+
+async def alerts_about(world: World, data: dict[str, Any]) -> list[str]:
+    alerts = await world.announced("email.admin.alert")
+    return [each.cause for each in alerts if each.fields["paymentId"] == data["paymentId"]]
 
 
 @pytest.mark.parametrize("decision", ["", "REVIEW", "allow"])

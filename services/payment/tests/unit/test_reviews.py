@@ -194,7 +194,10 @@ RACES: Mapping[str, tuple[HoldPolicy, list[Step], Status, Review, list[ReviewKin
     "allowed after paid": (HoldPolicy.REVIEW, [FLAG, PAY, ALLOW], Status.SUCCESS, Review.ALLOWED, [], 0, []),
     "allowed twice": (HoldPolicy.REVIEW, [FLAG, PAY, ALLOW, ALLOW, PAY], Status.SUCCESS, Review.ALLOWED, [], 0, []),
     "allowed, then blocked": (
-        HoldPolicy.REVIEW, [FLAG, PAY, ALLOW, BLOCK], Status.SUCCESS, Review.ALLOWED, [], 0, []
+        HoldPolicy.REVIEW, [FLAG, PAY, ALLOW, BLOCK], Status.SUCCESS, Review.ALLOWED, [], 0, ["fraud_refused_late"]
+    ),
+    "allowed, then blocked before paid": (
+        HoldPolicy.REVIEW, [FLAG, ALLOW, BLOCK, PAY], Status.SUCCESS, Review.ALLOWED, [], 0, ["fraud_verdict_ignored"]
     ),
     "blocked before paid": (
         HoldPolicy.REVIEW, [FLAG, BLOCK, PAY], Status.PENDING, Review.BLOCKED, [ReviewKind.FLAGGED], 50_000,
@@ -206,7 +209,7 @@ RACES: Mapping[str, tuple[HoldPolicy, list[Step], Status, Review, list[ReviewKin
     ),
     "blocked, then allowed": (
         HoldPolicy.REVIEW, [FLAG, PAY, BLOCK, ALLOW], Status.PENDING, Review.BLOCKED, [ReviewKind.FLAGGED], 50_000,
-        ["receipt_refund_due"],
+        ["receipt_refund_due", "fraud_verdict_ignored"],
     ),
     "blocked, then refunded": (
         HoldPolicy.REVIEW, [FLAG, PAY, BLOCK, REFUND, PAY], Status.FAILED, Review.BLOCKED, [], 0,
@@ -217,8 +220,17 @@ RACES: Mapping[str, tuple[HoldPolicy, list[Step], Status, Review, list[ReviewKin
         ["receipt_refund_due"],
     ),
     "refunded undecided": (HoldPolicy.REVIEW, [FLAG, PAY, REFUND], Status.FAILED, Review.BLOCKED, [], 0, []),
+    "refunded undecided, allowed late": (
+        HoldPolicy.REVIEW, [FLAG, PAY, REFUND, ALLOW], Status.FAILED, Review.BLOCKED, [], 0, ["fraud_verdict_ignored"]
+    ),
+    "refunded undecided, blocked late": (
+        HoldPolicy.REVIEW, [FLAG, PAY, REFUND, BLOCK], Status.FAILED, Review.BLOCKED, [], 0, []
+    ),
     "fulfilled undecided, blocked late": (
-        HoldPolicy.REVIEW, [FLAG, PAY, FULFIL, BLOCK], Status.SUCCESS, Review.ALLOWED, [], 0, []
+        HoldPolicy.REVIEW, [FLAG, PAY, FULFIL, BLOCK], Status.SUCCESS, Review.ALLOWED, [], 0, ["fraud_refused_late"]
+    ),
+    "fulfilled undecided, allowed late": (
+        HoldPolicy.REVIEW, [FLAG, PAY, FULFIL, ALLOW], Status.SUCCESS, Review.ALLOWED, [], 0, []
     ),
     "flagged after the success": (
         HoldPolicy.REVIEW, [PAY, FLAG, PAY], Status.SUCCESS, Review.FLAGGED, [ReviewKind.FLAGGED], 0, []

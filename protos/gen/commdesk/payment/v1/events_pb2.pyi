@@ -109,6 +109,20 @@ class PaymentReleased(_message.Message):
     outcome: str
     def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ..., outcome: _Optional[str] = ...) -> None: ...
 
+class PaymentReviewDecided(_message.Message):
+    __slots__ = ("event_id", "time_unix_micros", "payment", "action", "actor_id")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    time_unix_micros: int
+    payment: _payment_pb2.Payment
+    action: str
+    actor_id: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ..., action: _Optional[str] = ..., actor_id: _Optional[str] = ...) -> None: ...
+
 class PaymentAttemptFailed(_message.Message):
     __slots__ = ("event_id", "time_unix_micros", "payment", "gateway_payment_id", "reason", "ip", "device_id")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]

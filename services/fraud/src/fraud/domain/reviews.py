@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common.errors import Conflict, NotFound
+from common.errors import Conflict, InvalidArgument, NotFound
 
 
 class Verdict(StrEnum):
@@ -17,10 +17,26 @@ class Verdict(StrEnum):
     BLOCK = "BLOCK"
 
 
+class QueueDecision(Struct, frozen=True):
+    """What a person decided about a flagged payment in payment's review queue; *reason* names the decision."""
+
+    payment_id: UUID
+    verdict: Verdict
+    actor_id: str
+    reason: str
+    at: datetime
+
+
 class ReviewNotFound(NotFound):
     """No payment of this merchant with this id is or was to be reviewed."""
 
     fix = "Check the payment id; the list of reviews shows what is open. A flag comes a moment after its payment."
+
+
+class QueueDecisionUnknown(InvalidArgument):
+    """Payment announced a decision of its review queue that is none."""
+
+    fix = "Correct the announcing service; then discard the dead letter and decide at fraud's reviews."
 
 
 class ReviewDecided(Conflict):
@@ -60,3 +76,19 @@ def decided(review: Review, verdict: Verdict, actor_id: str, reason: str, now: d
     if review.verdict is not None:
         raise ReviewDecided(f"it was decided before: {review.verdict}")
     return replace(review, verdict=verdict, decided_at=now, actor_id=actor_id, reason=reason)
+
+
+def followed(review: Review, decision: QueueDecision) -> Review:
+    """The review with what payment's review queue decided, or as it is when it says so or was decided later.
+
+    Whoever decides there sees the money and may overrule the verdict; the later decision stands.
+    """
+    if review.verdict is decision.verdict or (review.decided_at is not None and review.decided_at >= decision.at):
+        return review
+    return replace(
+        review,
+        verdict=decision.verdict,
+        decided_at=decision.at,
+        actor_id=decision.actor_id,
+        reason=decision.reason,
+    )

@@ -1,6 +1,6 @@
 """Writes: counters, sources, decisions, partitions. Rows are taken in sorted order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -60,14 +60,14 @@ where payment_id = any(cast(:ids as uuid[])) order by payment_id
 on conflict (payment_id) do nothing
 returning payment_id
 """
-_MAKE_REVIEW = """
+_MAKE_REVIEWS = """
 insert into reviews (payment_id, merchant_id, user_id, score, reasons, opened_at)
 select payment_id, merchant_id, user_id, score, reasons, created_at from fraud_events
-where payment_id = :payment_id and merchant_id = :merchant_id and decision = 'REVIEW'
+where payment_id = any(cast(:ids as uuid[])) and decision = 'REVIEW' order by payment_id
 on conflict (payment_id) do nothing
 """
-_LOCK_REVIEW = """
-select * from reviews where payment_id = :payment_id and merchant_id = :merchant_id for no key update
+_LOCK_REVIEWS = """
+select * from reviews where payment_id = any(cast(:ids as uuid[])) order by payment_id for no key update
 """
 _SAVE_REVIEW = """
 update reviews set verdict = :verdict, decided_at = :decided_at, actor_id = :actor_id, reason = :reason
@@ -149,11 +149,11 @@ async def open_reviews(tx: Tx, events: Sequence[FraudEvent], now: datetime) -> l
     return [event for event in ordered if event.payment_id in opened]
 
 
-async def lock_review(tx: Tx, merchant_id: str, payment_id: UUID) -> Review | None:
-    """The review of a payment, made if it was flagged before reviews were kept; None when it is none to review."""
-    await tx.execute(_MAKE_REVIEW, merchant_id=merchant_id, payment_id=payment_id)
-    row = (await tx.execute(_LOCK_REVIEW, merchant_id=merchant_id, payment_id=payment_id)).first()
-    return queries.review(row) if row else None
+async def lock_reviews(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, Review]:
+    """The reviews of payments, made if they were flagged before reviews were kept; without those of none to review."""
+    ordered = sorted(payment_ids)
+    await tx.execute(_MAKE_REVIEWS, ids=ordered)
+    return {row.payment_id: queries.review(row) for row in await tx.execute(_LOCK_REVIEWS, ids=ordered)}
 
 
 async def save_review(tx: Tx, review: Review) -> None:

@@ -1,13 +1,15 @@
 """People review flagged payments: list them, decide about each once."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from common import outbox
 from common.authorization import Authorizer
 from common.clock import Clock
-from common.database import Database, retried
+from common.database import Database, Tx, retried
+from common.errors import DomainError
 from common.tokens import Caller
-from fraud.domain.reviews import Review, ReviewNotFound, ReviewsFilter, Verdict, decided
+from fraud.domain.reviews import QueueDecision, Review, ReviewNotFound, ReviewsFilter, Verdict, decided, followed
 from fraud.store import commands, queries
 from fraud.wire import events
 
@@ -45,11 +47,26 @@ async def _decide_review(
 ) -> Review:
     now = clock.now()
     async with db.begin() as tx:
-        review = await commands.lock_review(tx, caller.merchant_id, payment_id)
-        if review is None:
+        review = (await commands.lock_reviews(tx, [payment_id])).get(payment_id)
+        if review is None or review.merchant_id != caller.merchant_id:
             raise ReviewNotFound("there is no such review")
         after = decided(review, verdict, caller.user_id, reason, now)
         if after is not review:
             await commands.save_review(tx, after)
             await outbox.append(tx, events.decided(after, now))
     return after
+
+
+async def follow_queue_decisions(tx: Tx, decisions: Sequence[QueueDecision], clock: Clock) -> list[DomainError | None]:
+    """Close the reviews of payments that payment's review queue decided about; what is about none is refused."""
+    before = await commands.lock_reviews(tx, {decision.payment_id for decision in decisions})
+    reviews = dict(before)
+    for decision in sorted(decisions, key=lambda each: each.at):
+        if decision.payment_id in reviews:
+            reviews[decision.payment_id] = followed(reviews[decision.payment_id], decision)
+    changed = [review for payment_id, review in reviews.items() if review is not before[payment_id]]
+    for review in changed:
+        await commands.save_review(tx, review)
+    await outbox.append(tx, [events.followed(before[review.payment_id], review, clock.now()) for review in changed])
+    missing = ReviewNotFound("there is no such review")
+    return [None if decision.payment_id in reviews else missing for decision in decisions]

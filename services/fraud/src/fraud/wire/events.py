@@ -10,7 +10,7 @@ from commdesk.fraud.v1.events_pb2 import FraudDecided, FraudFlagged
 from common import ids
 from common.events import alert, audit, head
 from fraud.domain.fraud_events import FraudEvent
-from fraud.domain.reviews import Review
+from fraud.domain.reviews import Review, Verdict
 from fraud.domain.rules import Decision
 from fraud.domain.scores import Score
 
@@ -43,17 +43,26 @@ def decided(review: Review, now: datetime) -> list[Message]:
             decision=review.verdict or "",
             actor_id=review.actor_id,
         ),
-        audit(
-            "fraud.review.decide",
-            ("payment", payment_id),
-            service=SERVICE,
-            at=now,
-            merchant_id=review.merchant_id,
-            actor_id=review.actor_id,
-            before={"verdict": None, "score": review.score, "reasons": review.reasons},
-            after={"verdict": review.verdict, "reason": review.reason},
-        ),
+        _audit("fraud.review.decide", None, review, now),
     ]
+
+
+def followed(before: Review, review: Review, now: datetime) -> Message:
+    """The line in the audit log of a verdict that payment's review queue brought; payment has carried it out."""
+    return _audit("fraud.review.follow", before.verdict, review, now)
+
+
+def _audit(action: str, before: Verdict | None, review: Review, now: datetime) -> Message:
+    return audit(
+        action,
+        ("payment", ids.encode("pay", review.payment_id)),
+        service=SERVICE,
+        at=now,
+        merchant_id=review.merchant_id,
+        actor_id=review.actor_id,
+        before={"verdict": before, "score": review.score, "reasons": review.reasons},
+        after={"verdict": review.verdict, "reason": review.reason},
+    )
 
 
 def fraud_anomalies(scores: Sequence[Score], now: datetime) -> list[AdminAlertRaised]:

@@ -1,6 +1,6 @@
 """What comes in: calls, and payment's events."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from msgspec import Meta
@@ -16,7 +16,7 @@ from common.pages import PageQuery, decode_cursor
 from common.seals import DEVICE, IP, Sealer
 from common.texts import Reason
 from fraud.domain.fraud_events import FRAUD_EVENTS_MAX, FraudEventsFilter
-from fraud.domain.reviews import ReviewsFilter, Verdict
+from fraud.domain.reviews import QueueDecision, QueueDecisionUnknown, ReviewsFilter, Verdict
 from fraud.domain.subjects import Subject
 from fraud.domain.velocity import Metric, PaymentActivity
 
@@ -101,6 +101,24 @@ def payment_cancelled(sealer: Sealer, message: payment_events.PaymentCancelled) 
 
 def payment_expired(sealer: Sealer, message: payment_events.PaymentExpired) -> PaymentActivity:
     return _activity(Metric.ABANDONED, message.payment, message.time_unix_micros)
+
+
+# What a person decided about a flagged payment's money, as a verdict.
+_QUEUE_VERDICTS: Final = {"FULFIL": Verdict.ALLOW, "REFUNDED": Verdict.BLOCK}
+
+
+def queue_decision(message: payment_events.PaymentReviewDecided) -> QueueDecision:
+    """Raises QueueDecisionUnknown, and IdInvalid for a payment id that is none."""
+    verdict = _QUEUE_VERDICTS.get(message.action)
+    if verdict is None or not message.actor_id:
+        raise QueueDecisionUnknown("an action that is not known, or nobody's")
+    return QueueDecision(
+        payment_id=ids.decode("pay", message.payment.payment_id),
+        verdict=verdict,
+        actor_id=message.actor_id,
+        reason=f"{message.action} in payment's review queue",
+        at=from_micros(message.time_unix_micros),
+    )
 
 
 def _source(

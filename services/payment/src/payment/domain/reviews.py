@@ -1,7 +1,7 @@
 """What fraud and people say about a payment, and what follows for it and its receipts.
 
 Fraud's verdict is kept beside the review, so that a quarantine neither hides nor loses it. A person's verdict stands:
-whatever fraud says later changes nothing.
+whatever fraud says later changes nothing, and a later verdict that contradicts it is alerted.
 """
 
 from datetime import datetime
@@ -41,19 +41,21 @@ def flagged(payment: Payment, reasons: str, score: int | None, now: datetime) ->
 def decided(case: Case, verdict: FraudReview, actor_id: str, now: datetime, new_id: UUID) -> Decision:
     """A person allowed or blocked the payment: what was held is released, or left to be refunded.
 
-    The first verdict stands. One that comes after the success changes nothing but the record, and is alerted.
+    The first verdict stands, also when it was made in the review queue: one that contradicts it changes nothing, and is
+    alerted. So is one that comes after the success; it changes nothing but the record.
     """
     payment = case.payment
     decision = Decision(payment, listed=True, actor=actor_id)
     if payment.fraud_review in (FraudReview.ALLOWED, FraudReview.BLOCKED):
+        if payment.fraud_review is not verdict:
+            decision.announcements.append(_contradicted(payment, verdict, now))
         return decision
     decision.payment = payment = _with_verdict(payment, verdict, "decided", None, now)
     left = open_receipts(case.receipts)
     held = [each for each in left if each.reason is ReceiptReason.FLAGGED]
     if payment.status in PAID:
         if verdict is FraudReview.BLOCKED:
-            detail = "refused after its credits were granted; decide about its refund"
-            decision.announcements.append(Alerted(payment, "fraud_refused_late", detail, now))
+            decision.announcements.append(_refused_late(payment, now))
     elif held and verdict is FraudReview.ALLOWED:
         _succeed(decision, held[0], now, new_id)
     elif held:
@@ -61,6 +63,19 @@ def decided(case: Case, verdict: FraudReview, actor_id: str, now: datetime, new_
         detail = f"refused by a person; refund {', '.join(each.gateway_payment_id for each in held)}"
         decision.announcements.append(Alerted(payment, "receipt_refund_due", detail, now))
     return decision
+
+
+def _contradicted(payment: Payment, verdict: FraudReview, now: datetime) -> Alerted:
+    if verdict is FraudReview.BLOCKED and payment.status in PAID:
+        return _refused_late(payment, now)
+    detail = f"a person said {verdict} after it was {payment.fraud_review}; the payment is {payment.status}"
+    return Alerted(payment, "fraud_verdict_ignored", detail, now)
+
+
+def _refused_late(payment: Payment, now: datetime) -> Alerted:
+    return Alerted(
+        payment, "fraud_refused_late", "refused after its credits were granted; decide about its refund", now
+    )
 
 
 def _with_verdict(payment: Payment, verdict: FraudReview, reason: str, score: int | None, now: datetime) -> Payment:

@@ -106,7 +106,10 @@ async def decide_review(db: Database, clock: Clock, request: ReviewRequest, sett
         await review_queue.add_decision(tx, recorded)
         after = case.after(decision, recorded)
         audit = events.audit_review(case, after, request, receipt, now)
-        await outbox.append(tx, [*messages_for([decision], settings.public_url), audit])
+        messages = [*messages_for([decision], settings.public_url), audit]
+        if after.payment.fraud_review is not payment.fraud_review:
+            messages.append(events.review_decided(after.payment, request, now))
+        await outbox.append(tx, messages)
         metrics.moved([decision], now)
     return after
 

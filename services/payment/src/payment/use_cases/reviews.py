@@ -52,12 +52,12 @@ async def record_reviews(
             decision = Decision(flagged, actor=statement.actor_id)
         else:
             decision = reviews.decided(case, statement.review, statement.actor_id, now, ids.new())
+        messages += messages_for([decision], settings.public_url)
         if decision.payment is case.payment:
             continue
         decisions.append(decision)
         cases[statement.payment_id] = case.after(decision)
         messages.append(_audit(case.payment, decision, statement))
-        messages += messages_for([decision], settings.public_url)
     await save_decisions(tx, decisions, locked, now, settings)
     metrics.moved(decisions, now)
     await outbox.append(tx, messages)

@@ -122,6 +122,12 @@ def released(payment: Payment, at: datetime, *, granted: bool) -> pb.PaymentRele
     )
 
 
+def review_decided(payment: Payment, request: ReviewRequest, at: datetime) -> pb.PaymentReviewDecided:
+    return pb.PaymentReviewDecided(
+        **head(at), payment=payment_message(payment), action=request.action, actor_id=request.actor_id
+    )
+
+
 def attempt_failed(payment: Payment, gateway_payment_id: str, reason: str, at: datetime) -> pb.PaymentAttemptFailed:
     return pb.PaymentAttemptFailed(
         **head(at),
