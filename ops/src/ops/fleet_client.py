@@ -45,6 +45,12 @@ class Answer(Struct, frozen=True):
         return self.body
 
 
+def operator_certificates(description: Mapping[str, Any]) -> Certificates | None:
+    """The operator's for calls to the services of a stack; None where gRPC is not encrypted."""
+    files = description.get("grpc")
+    return Certificates(*(files[f"GRPC_{each}_FILE"] for each in ("CERTIFICATE", "KEY", "CA"))) if files else None
+
+
 class FleetClient:
     """A running stack, by its stack.json."""
 
@@ -52,10 +58,7 @@ class FleetClient:
         self.description = description
         self._http = http
         self._tokens = tokens
-        files = description.get("grpc")
-        self._certificates = (
-            Certificates(*(files[f"GRPC_{each}_FILE"] for each in ("CERTIFICATE", "KEY", "CA"))) if files else None
-        )
+        self._certificates = operator_certificates(description)
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     @property

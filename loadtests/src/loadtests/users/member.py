@@ -8,9 +8,11 @@ from locust import task
 
 from commdesk.wallet.v1 import wallet_pb2
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
+from common.grpc_certificates import target_options
 from common.metadata import AUTHORIZATION
 from common.tokens import ServiceTokens
 from loadtests.users.journey import CREATE, DESCRIPTION, PACK_CREDITS, PACK_ID, Journey, StepFailed
+from ops.fleet_client import operator_certificates
 
 MERCHANT = "mer_commdesk"
 SPENT = 550
@@ -64,7 +66,13 @@ def _platform() -> tuple[WalletServiceStub, ServiceTokens]:
     """CommDesk's own services spend credits over gRPC; the operator's key stands for them here."""
     operator = DESCRIPTION["operator"]
     public = {name: key["public"] for name, key in DESCRIPTION["service_keys"].items()}
-    channel = grpc.insecure_channel(DESCRIPTION["services"]["wallet"]["grpc"])
+    address = DESCRIPTION["services"]["wallet"]["grpc"]
+    certificates = operator_certificates(DESCRIPTION)
+    channel = (
+        grpc.secure_channel(address, certificates.channel_credentials(), options=target_options("wallet"))
+        if certificates
+        else grpc.insecure_channel(address)
+    )
     return WalletServiceStub(channel), ServiceTokens(operator["name"], operator["private"], public)  # type: ignore[no-untyped-call]
 
 
