@@ -105,6 +105,7 @@ class Edge(msgspec.Struct, frozen=True):
 
     layout: Layout
     log: Path
+    pid: int
 
     @property
     def url(self) -> str:
@@ -126,7 +127,7 @@ def running(folder: Path, environ: Mapping[str, str], *, tls: bool = False) -> I
             traefik = subprocess.Popen(process.command, env={**process.environment}, stdout=output, stderr=output)
         try:
             _wait(lambda: traefik.poll() is None and edge.answers(layout) and _routed(layout), log)
-            yield Edge(layout, log)
+            yield Edge(layout, log, traefik.pid)
         finally:
             traefik.terminate()
             traefik.wait(20)

@@ -5,6 +5,7 @@ import time
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 
 from ops.tests.integration.conftest import Edge
@@ -13,6 +14,7 @@ from ops.tests.integration.conftest import Edge
 READ_SECONDS = 15
 ENDED_SECONDS = READ_SECONDS + 45
 SLOW_OF_EACH_KIND = 500
+LARGE, BYTES_EACH = 600, 200_000
 
 
 async def hold(port: int, path: str, body: bytes) -> float:
@@ -75,3 +77,23 @@ async def test_a_client_without_a_request_ends_too(plain: Edge) -> None:
             await reader.read()
         writer.close()
     assert time.monotonic() - started < 2 * ENDED_SECONDS
+
+
+@pytest.mark.timeout(180)
+async def test_the_largest_bodies_do_not_fill_the_memory(plain: Edge) -> None:
+    """They are nearly here and never all here: what the edge keeps of each in memory is bounded."""
+    port = urlsplit(plain.url).port or 0
+    process = psutil.Process(plain.pid)
+    before = process.memory_info().rss
+    held = []
+    for _ in range(LARGE):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /api/v1/webhooks/cashfree HTTP/1.1\r\nHost: x\r\nContent-Length: 262144\r\n\r\n")
+        writer.write(b"x" * 262_128)
+        await writer.drain()
+        held.append(writer)
+    await asyncio.sleep(1)
+    grown = process.memory_info().rss - before
+    for writer in held:
+        writer.close()
+    assert grown < LARGE * BYTES_EACH
