@@ -85,3 +85,13 @@ def test_values_are_not_shown(folder: Path, credentials: Credentials) -> None:
 @pytest.mark.parametrize("arguments", [["nobody"], ["--environment-file", "/nonexistent.env"]])
 def test_what_is_not_there_is_said(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, ["doctor", "--config", *arguments]).exit_code == 2
+
+
+def test_limits_of_an_amount_leave_one_possible(folder: Path) -> None:
+    with (folder / "payment.env").open("a") as file:
+        file.write("AMOUNT_MIN_MINOR=200\nAMOUNT_MAX_MINOR=100\nSWEEP_SECONDS=inf\n")
+    code, rows = check("--environment-file", str(folder))
+    assert code == 1
+    assert [row["services"] for row in rows] == [["payment"]] * 2
+    assert any("AMOUNT_MIN_MINOR is above AMOUNT_MAX_MINOR" in str(row["problem"]) for row in rows)
+    assert any(row["variable"] == "SWEEP_SECONDS" for row in rows)

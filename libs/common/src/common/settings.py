@@ -70,6 +70,8 @@ class ServiceSettings(BaseSettings):
         populate_by_name=True,
         hide_input_in_errors=True,
         enable_decoding=False,
+        # A wait of inf seconds is a job that never runs.
+        allow_inf_nan=False,
     )
 
     # Fields without which no service starts, and those that only production insists on. A service adds its own.

@@ -104,6 +104,13 @@ def test_nothing_starts_without_the_keys_that_seal_personal_data(env: pytest.Mon
     assert read(ServiceSettings)
 
 
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_no_time_is_endless(env: pytest.MonkeyPatch, value: str):
+    env.setenv("SHUTDOWN_GRACE_SECONDS", value)
+    with pytest.raises(SystemExit, match="SHUTDOWN_GRACE_SECONDS"):
+        read(ServiceSettings)
+
+
 def test_settings_are_frozen_and_do_not_show_secrets(env: pytest.MonkeyPatch):
     env.setenv("JWT_SECRET", "Zk3vQ9xw7TpLHq8mN2rb5YcDb7Rt1Lw4")
     settings = read(ServiceSettings)

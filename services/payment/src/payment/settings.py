@@ -1,11 +1,13 @@
 """What payment reads from its environment, beside what every service and its gateways do."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, field_validator
 
+from common.setting_checks import rule
 from gateways.registry import GatewaySettings
 from payment.domain.check_schedule import CheckSchedule, ClosedCheckSchedule
 from payment.domain.gst_states import is_state
@@ -49,7 +51,7 @@ class Settings(GatewaySettings):
     amount_min_minor: int = Field(100, ge=1, validation_alias=AliasChoices("AMOUNT_MIN_MINOR", "PAYMENT_AMOUNT_MIN"))
     # The largest amount of a payment, in minor units (paise).
     amount_max_minor: int = Field(
-        50_000_000, ge=1, validation_alias=AliasChoices("AMOUNT_MAX_MINOR", "PAYMENT_AMOUNT_MAX")
+        50_000_000, ge=1, le=10**12, validation_alias=AliasChoices("AMOUNT_MAX_MINOR", "PAYMENT_AMOUNT_MAX")
     )
     # How long an order may be paid, in minutes; Cashfree takes 15 minutes to 30 days.
     order_expiry_minutes: int = Field(30, ge=16, le=43_200)
@@ -98,6 +100,11 @@ class Settings(GatewaySettings):
     verify_interval_seconds: float = Field(2.0, ge=0)
     # The most look-ups that one user may cause in a minute by verify, in each process.
     verifications_per_minute: int = Field(30, ge=1)
+
+    @rule("amount_min_minor", "amount_max_minor")
+    def _some_amount_is_possible(self) -> Iterator[str]:
+        if self.amount_min_minor > self.amount_max_minor:
+            yield "AMOUNT_MIN_MINOR is above AMOUNT_MAX_MINOR: no payment could be made"
 
     @field_validator("closed_check_seconds", mode="before")
     @classmethod
