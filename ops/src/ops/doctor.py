@@ -333,7 +333,10 @@ async def _receipts(fleet: FleetClient) -> AsyncIterator[Finding]:
     account = "ledger.INR.liability:unapplied_receipts"
     left = payment["receipts.unapplied.minor"]
     booked = ledger[f"{account}.credit"] - ledger[f"{account}.debit"]
-    detail = f"{left} paise wait for a decision (`commdesk review list`)" if left else ""
+    waiting = [f"{left} paise"] if left else []
+    if unbooked := payment["receipts.unbooked.count"]:
+        waiting.append(f"{unbooked} receipt(s) in currencies that the books do not have")
+    detail = f"{' and '.join(waiting)} wait for a decision (`commdesk review list`)" if waiting else ""
     if left != booked:
         detail = f"payment says {left}, the books {booked}"
     yield Finding(

@@ -131,6 +131,28 @@ async def test_old_second_captures_are_announced_once(world: World) -> None:
     assert received.amount.minor == 50_000
 
 
+async def test_money_in_another_currency_waits_outside_the_books(world: World, staff: Staff) -> None:
+    """It is in the queue until its refund is recorded, and the ledger hears of none of it."""
+    data = await world.created()
+    await world.pay(data["orderId"], outcome="currency_mismatch")
+    await world.deliver(world.hooks[-1])
+    [item] = await staff.listed()
+    [receipt] = item["receipts"]
+    assert (item["kinds"], receipt["currency"]) == (["QUARANTINED"], "USD")
+    totals = await world.totals()
+    assert (totals["receipts.unbooked.count"], totals["receipts.unapplied.minor"]) == (1, 0)
+    # A receipt of the time before there were receipts.
+    async with world.db.begin() as tx:
+        await tx.execute("update receipts set announced_at = null")
+    assert await world.run_job("announce_receipts") == 1
+    refund = {"receiptId": receipt["receiptId"], "gatewayRefundId": "cf_refund_1"}
+    assert (await staff.decide(data["paymentId"], "refunded", **refund)).status_code == 200
+    assert (await world.totals())["receipts.unbooked.count"] == 0
+    assert {"receipt_not_booked", "amount_mismatch"} == set(await alerts_about(world, data))
+    for key in ("payment.received", "payment.receipt.refunded"):
+        assert await world.announced(key) == []
+
+
 async def test_the_database_takes_money_once_and_gives_it_back_once(world: World) -> None:
     await duplicated(world)
     for change in (

@@ -360,6 +360,23 @@ def test_a_quarantined_capture_is_received_with_what_the_gateway_took(
     assert (books.gateway, books.unapplied, books.alerts()) == (amount, amount, ["amount_mismatch"])
 
 
+def test_money_in_another_currency_is_alerted_and_never_announced_to_the_books(build: Build) -> None:
+    """The ledger has accounts for INR alone: it could only refuse, however often it is replayed."""
+    books = Books(build.payment())
+    for _ in range(2):
+        books.paid(amount=Money(50_000, "USD"))
+    assert (books.alerts(), books.case.kinds) == (["receipt_not_booked", "amount_mismatch"], [ReviewKind.QUARANTINED])
+    books.decide(ReviewAction.REFUNDED)
+    assert (books.payment.status, books.case.kinds) == (Status.FAILED, [])
+    assert not [each for each in books.announcements if isinstance(each, Received | ReceiptRefunded)]
+    second = Books(build.payment())
+    second.observe(
+        OrderStatus.PAID, build.attempt(), build.attempt(gateway_payment_id="cf_2", amount=Money(50_000, "USD"))
+    )
+    assert second.alerts() == ["duplicate_capture", "receipt_not_booked"]
+    assert (second.case.kinds, second.gateway, second.unapplied) == ([ReviewKind.DUPLICATE], 50_000, 0)
+
+
 def test_the_gateway_itself_releases_what_it_had_contradicted(build: Build) -> None:
     books = Books(build.payment())
     books.observe(OrderStatus.PAID, build.attempt(), amount=Money(100))

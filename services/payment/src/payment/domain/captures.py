@@ -237,7 +237,7 @@ def _hold(decision: Decision, attempt: PaymentAttempt, rules: CaptureRules) -> N
 
 
 def _receive(decision: Decision, attempt: PaymentAttempt, reason: ReceiptReason, rules: CaptureRules) -> Receipt | None:
-    """The money is in the books from now on; None when the gateway took nothing."""
+    """The money is in the review queue, and in the books when they have its currency; None when nothing was taken."""
     payment = decision.payment
     if attempt.order_amount is None:
         attempt = msgspec.structs.replace(attempt, order_amount=rules.order_amount)
@@ -258,8 +258,16 @@ def _receive(decision: Decision, attempt: PaymentAttempt, reason: ReceiptReason,
         received_at=attempt.at or rules.now,
     )
     decision.receipts.append(receipt)
-    decision.announcements.append(Received(payment, receipt, rules.now))
+    decision.announcements.append(announced(payment, receipt, rules.now))
     return receipt
+
+
+def announced(payment: Payment, receipt: Receipt, now: datetime) -> Received | Alerted:
+    """What tells of *receipt*: the books, or people where the books do not have its currency."""
+    if receipt.is_booked:
+        return Received(payment, receipt, now)
+    detail = f"{receipt.amount} taken as {receipt.gateway_payment_id}: no currency of the books; refund it"
+    return Alerted(payment, "receipt_not_booked", detail, now)
 
 
 def _confirm(decision: Decision, paid: Sequence[PaymentAttempt], rules: CaptureRules) -> set[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID, uuid5
 
 import msgspec
@@ -10,6 +11,9 @@ import msgspec
 from common.errors import Conflict, FailedPrecondition
 from common.money import Money
 from gateways import PaymentAttempt
+
+# The one currency of the ledger's accounts for money.
+BOOKS_CURRENCY: Final = "INR"
 
 
 class ReceiptReason(StrEnum):
@@ -71,6 +75,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_open(self) -> bool:
         return self.open_minor > 0
+
+    @property
+    def is_booked(self) -> bool:
+        """The ledger has accounts for it, so it is announced. Other money is seen in the review queue only."""
+        return self.amount.currency == BOOKS_CURRENCY
 
     @property
     def refund_event_id(self) -> UUID:

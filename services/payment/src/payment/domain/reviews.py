@@ -136,7 +136,8 @@ def _succeed(decision: Decision, receipt: Receipt, now: datetime, transaction_id
 def _give_back(decision: Decision, case: Case, receipt: Receipt, gateway_refund_id: str, now: datetime) -> None:
     after = receipt_rules.refunded(receipt, gateway_refund_id)
     decision.changed_receipts.append(after)
-    decision.announcements.append(ReceiptRefunded(decision.payment, receipt, gateway_refund_id, now))
+    if receipt.is_booked:
+        decision.announcements.append(ReceiptRefunded(decision.payment, receipt, gateway_refund_id, now))
     left = [each for each in open_receipts(case.receipts) if each.id != receipt.id]
     if left or case.payment.status in PAID:
         return

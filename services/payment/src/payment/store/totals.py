@@ -16,9 +16,11 @@ select (select count(*) from invoices) as invoices, (select coalesce(sum(amount_
        (select count(*) from transactions where status = 'DUPLICATE') as duplicates,
        (select count(*) from payments where review = 'QUARANTINED') as quarantined
 """
-# In the one currency of the books.
+# In the one currency of the books; beside them, how many in others wait for their refund.
 _RECEIPTS = """
-select count(*) as number, coalesce(sum(amount_minor), 0) as received, coalesce(sum(applied_minor), 0) as applied,
+select (select count(*) from receipts
+        where currency <> 'INR' and amount_minor > applied_minor + refunded_minor) as unbooked,
+       count(*) as number, coalesce(sum(amount_minor), 0) as received, coalesce(sum(applied_minor), 0) as applied,
        coalesce(sum(refunded_minor), 0) as refunded
 from receipts where currency = 'INR'
 """
@@ -85,6 +87,7 @@ async def recent_totals(tx: Tx) -> dict[str, int]:
 async def _receipts(tx: Tx) -> dict[str, int]:
     receipts = (await tx.execute(_RECEIPTS)).one()
     return {
+        "receipts.unbooked.count": receipts.unbooked,
         "receipts.received.count": receipts.number,
         "receipts.received.minor": int(receipts.received),
         "receipts.applied.minor": int(receipts.applied),

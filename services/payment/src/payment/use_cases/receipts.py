@@ -5,7 +5,7 @@ import msgspec
 from common import outbox
 from common.clock import Clock
 from common.database import Database, retried
-from payment.domain.decisions import Received
+from payment.domain.captures import announced
 from payment.store import queries, receipts
 from payment.use_cases.announcements import messages
 
@@ -40,6 +40,6 @@ async def announce_receipts(db: Database, clock: Clock, public_url: str) -> int:
             payment.id: payment
             for payment in await queries.payments_by_id(tx, {receipt.payment_id for receipt in unannounced})
         }
-        received = [Received(payments[receipt.payment_id], receipt, now) for receipt in unannounced]
-        await outbox.append(tx, [message for each in received for message in messages(each, public_url)])
+        announcements = [announced(payments[receipt.payment_id], receipt, now) for receipt in unannounced]
+        await outbox.append(tx, [message for each in announcements for message in messages(each, public_url)])
     return len(unannounced)
