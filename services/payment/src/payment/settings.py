@@ -92,9 +92,9 @@ class Settings(GatewaySettings):
     late_payment_days: int = Field(30, ge=0, le=365)
     # The most closed payments that one process looks up in a minute.
     closed_checks_per_minute: int = Field(60, ge=1)
-    # How long after a capture that a webhook named the gateway's own list is read, in hours.
+    # How long after a capture the gateway's own list is read once more, in hours.
     confirm_after_hours: int = Field(24, ge=0)
-    # The most captures that one process confirms in a minute; the gateway's quota for lists is small.
+    # The most captures for which one process reads the list in a minute; the gateway's quota for lists is small.
     confirmations_per_minute: int = Field(20, ge=1)
     # The shortest time between two look-ups of one payment's order at the wish of its owner, in seconds.
     verify_interval_seconds: float = Field(2.0, ge=0)

@@ -132,7 +132,35 @@ async def calls(world: World) -> list[str]:
     return [row.operation for row in rows]
 
 
-async def test_a_paid_payment_is_not_looked_up(world: World) -> None:
+@pytest.mark.parametrize("first", ["announced", "listed"])
+@pytest.mark.parametrize("second", ["verify", "daily look"])
+async def test_a_second_capture_without_a_webhook_is_found(world: World, first: str, second: str) -> None:
+    data = await world.created()
+    if first == "announced":
+        await world.pay(data["orderId"])
+        await world.deliver(*world.hooks)
+    await world.fault(action="drop", operation="webhook", order_id=data["orderId"])
+    if first == "listed":
+        await pay_late(world, data)
+        await world.verify(paymentId=data["paymentId"])
+    assert await world.status(data) == "SUCCESS"
+    await pay_late(world, data)
+    if second == "verify":
+        world.clock.advance(61)
+        assert (await world.verify(paymentId=data["paymentId"])).json()["data"]["payment"]["status"] == "SUCCESS"
+    else:
+        world.clock.advance(86_401)
+        assert await world.run_job("confirmations") == 1
+    assert len(await world.announced("payment.received")) == 1
+    assert len(await world.announced("payment.success")) == 1
+    world.clock.advance(86_401)
+    await world.run_job("confirmations")
+    # One look at each capture is all: lists are the gateway's scarcest quota.
+    world.clock.advance(86_401)
+    assert await world.run_job("confirmations") == 0
+
+
+async def test_what_has_just_been_paid_is_not_looked_up(world: World) -> None:
     data = await world.created()
     await world.pay(data["orderId"])
     await world.deliver(*world.hooks)

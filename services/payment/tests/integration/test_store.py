@@ -213,7 +213,7 @@ HOT: dict[str, Use] = PLANS | {
     "replace": lambda tx: confirmations.correct(tx, [REPLACED], Builders.now, Builders.now),
     "refund_id_taken": lambda tx: receipts.refund_id_taken(tx, "cashfree", "refund_1"),
     "refund_transaction": lambda tx: receipts.refund_transaction(tx, RECEIPT),
-    "end_second_looks": lambda tx: confirmations.end_second_looks(tx, [ids.new()], Builders.now),
+    "end_looks": lambda tx: confirmations.end_looks(tx, [ids.new()], Builders.now),
     "save_payments": lambda tx: commands.save_payments(tx, [Builders.payment()]),
     "payments_by_key": lambda tx: queries.payments_by_key(tx, [KEY]),
     "adopted keys": lambda tx: idempotency.adopt(tx, {KEY: ids.new()}),

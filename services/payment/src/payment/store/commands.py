@@ -64,13 +64,13 @@ _TRANSACTIONS = """
 insert into transactions (id, payment_id, merchant_id, gateway, provider_transaction_id, bank_reference,
     gateway_response, amount_minor, currency, status, created_at, confirmed_at, confirmation_due_at)
 select id, payment_id, merchant_id, gateway, provider_id, bank, cast(response as jsonb), amount, currency, status, at,
-       confirmed_at, due_at
+       confirmed_at, cast(:due_at as timestamptz)
 from unnest(cast(:ids as uuid[]), cast(:payment_ids as uuid[]), cast(:merchants as text[]), cast(:gateways as text[]),
             cast(:provider_ids as text[]), cast(:banks as text[]), cast(:responses as text[]),
             cast(:amounts as bigint[]), cast(:currencies as text[]), cast(:statuses as text[]),
-            cast(:ats as timestamptz[]), cast(:confirmed_ats as timestamptz[]), cast(:due_ats as timestamptz[]))
+            cast(:ats as timestamptz[]), cast(:confirmed_ats as timestamptz[]))
      as row (id, payment_id, merchant_id, gateway, provider_id, bank, response, amount, currency, status, at,
-             confirmed_at, due_at)
+             confirmed_at)
 """
 _CAPTURES = """
 select payment_id, gateway_payment_id, bool_and(confirmed) as confirmed
@@ -219,7 +219,9 @@ async def recorded_captures(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID,
 async def add_transactions(
     tx: Tx, transactions: Sequence[tuple[Payment, Transaction]], now: datetime, confirmation_due_at: datetime
 ) -> None:
-    """Record captures; those that the gateway has not listed yet are due to be confirmed at *confirmation_due_at*."""
+    """Record captures. The gateway's list is read at *confirmation_due_at*, whether it has shown them yet or not: a
+    second capture whose webhook was lost is seen then.
+    """
     if not transactions:
         return
     ordered = sorted(transactions, key=lambda pair: (pair[0].gateway, pair[1].attempt.gateway_payment_id))
@@ -239,7 +241,7 @@ async def add_transactions(
         statuses=[transaction.status.value for _, transaction in ordered],
         ats=[transaction.created_at for _, transaction in ordered],
         confirmed_ats=[now if transaction.confirmed else None for _, transaction in ordered],
-        due_ats=[None if transaction.confirmed else confirmation_due_at for _, transaction in ordered],
+        due_at=confirmation_due_at,
     )
 
 

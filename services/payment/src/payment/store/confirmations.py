@@ -1,4 +1,4 @@
-"""Captures whose attempt a webhook named: what is due to be confirmed, and what the gateway's list says of it."""
+"""Captures: what is due to be compared with the gateway's list, and what that says of it."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -24,7 +24,8 @@ update transactions t
 set provider_transaction_id = row.provider_id, bank_reference = row.bank,
     gateway_response = cast(row.response as jsonb), amount_minor = row.amount,
     currency = row.currency, created_at = row.at, confirmed_at = :now,
-    confirmation_due_at = case when row.provider_id = row.claimed_id then null else cast(:again as timestamptz) end
+    confirmation_due_at = case when row.provider_id = row.claimed_id then t.confirmation_due_at
+                               else cast(:again as timestamptz) end
 from (select row.*, claimed.id
       from unnest(cast(:payment_ids as uuid[]), cast(:claimed_ids as text[]), cast(:provider_ids as text[]),
                   cast(:banks as text[]), cast(:responses as text[]), cast(:amounts as bigint[]),
@@ -35,9 +36,9 @@ from (select row.*, claimed.id
                             and c.status = 'CAPTURED' and c.confirmed_at is null limit 1) as claimed) as row
 where t.id = row.id
 """
-_LOOKED_AGAIN = """
+_LOOKED_AT = """
 update transactions set confirmation_due_at = null
-where payment_id = any(cast(:ids as uuid[])) and confirmed_at < :before and confirmation_due_at is not null
+where payment_id = any(cast(:ids as uuid[])) and confirmed_at is not null and confirmation_due_at = :leased
 """
 _FORGET_ATTEMPTS = """
 delete from payment_attempts a
@@ -52,10 +53,12 @@ async def lease_due(tx: Tx, now: datetime, due_again_at: datetime, oldest: datet
     return list(rows.scalars())
 
 
-async def end_second_looks(tx: Tx, payment_ids: Collection[UUID], before: datetime) -> None:
-    """What was put in another's place before *before* has been looked at once more: nothing of it is due any more."""
+async def end_looks(tx: Tx, payment_ids: Collection[UUID], leased_until: datetime) -> None:
+    """The gateway's list was read: what it confirms is not due any more. What it put in another's place has a later
+    time than the lease, and stays due.
+    """
     if payment_ids:
-        await tx.execute(_LOOKED_AGAIN, ids=sorted(payment_ids), before=before)
+        await tx.execute(_LOOKED_AT, ids=sorted(payment_ids), leased=leased_until)
 
 
 async def correct(

@@ -1,4 +1,7 @@
-"""Captures whose attempt a webhook named are confirmed with the gateway: late, a few at a time, safe to do twice."""
+"""Each payment's captures are compared with the gateway's list a day later: a few at a time, safe to do twice.
+
+It confirms the attempts that webhooks named, and shows a second capture whose webhook was lost.
+"""
 
 from datetime import timedelta
 
@@ -31,11 +34,12 @@ class Confirmations(msgspec.Struct, frozen=True):
         now = self.clock.now()
         limit = max(1, self.per_minute * CONFIRM_SECONDS // 60)
         async with self.db.begin() as tx:
-            payment_ids = await confirmations.lease_due(tx, now, now + AGAIN, now - GIVE_UP, limit)
+            leased_until = now + AGAIN
+            payment_ids = await confirmations.lease_due(tx, now, leased_until, now - GIVE_UP, limit)
             payments = await queries.payments_by_id(tx, payment_ids) if payment_ids else []
         if payments:
             results = await self.lookups.look_up([lookup_of(payment, read_attempts=True) for payment in payments])
             applied = await sync_payments(self.db, payment_ids, results, self.clock, self.settings)
             async with self.db.begin() as tx:
-                await confirmations.end_second_looks(tx, applied.decisions.keys(), now)
+                await confirmations.end_looks(tx, applied.decisions.keys(), leased_until)
         return len(payments)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable
+from datetime import timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from payment.wire import events
 # So many payments and users are remembered; those that were seen longest ago are forgotten first.
 REMEMBERED_MAX = 10_000
 MINUTE_SECONDS = 60.0
+# Checkouts verify as soon as the customer returns: what has just been paid is not asked about again.
+PAID_REST = timedelta(seconds=60)
 
 K = TypeVar("K", bound=Hashable)
 
@@ -78,10 +81,11 @@ class Verification:
     async def verify(self, payment: Payment, caller: Caller) -> Payment:
         """The payment as the gateway's answer leaves it; unchanged when the gateway does not answer now.
 
-        Closed is not final at the gateway, paid is: only a paid payment is not looked up. A call during a look-up
-        shares it; a call soon after one gets the stored payment. Raises VerificationLimitExceeded.
+        Neither closed nor paid is final at the gateway: an order may be paid twice. Only what was paid a moment ago is
+        not looked up. A call during a look-up shares it; a call soon after one gets the stored payment. Raises
+        VerificationLimitExceeded.
         """
-        if payment.status in PAID:
+        if payment.paid_at is not None and self._clock.now() - payment.paid_at < PAID_REST:
             return payment
         running = self._running.get(payment.id)
         if running is None:
@@ -103,8 +107,10 @@ class Verification:
         lock = f"lock:payment:{ids.encode('pay', payment.id)}"
         if milliseconds and not await best_effort(self._redis.set(lock, b"1", nx=True, px=milliseconds), True):
             return payment
-        # The attempts of an open order, so that the customer sees it move; of a closed one only once it is paid.
-        results = await self._lookups.look_up([lookup_of(payment, read_attempts=payment.unresolved)])
+        # The attempts of an open order, so that the customer sees it move, and of a paid one, which may have a second
+        # capture; of a closed one only once it is paid.
+        read_attempts = payment.unresolved or payment.status in PAID
+        results = await self._lookups.look_up([lookup_of(payment, read_attempts=read_attempts)])
         applied = await sync_payments(self._db, [payment.id], results, self._clock, self._settings.decisions)
         unanswered = payment.id in applied.unknown or not isinstance(results[payment.order_key], ObservedOrder)
         if unanswered and payment.unresolved:
