@@ -2,7 +2,8 @@
 
 An intent is a row that a leased worker executes between two short transactions. Where somebody waits for it, the
 request that recorded it executes it at once (`leased=True`, then `execute`), and the worker is the guarantee.
-An effect may be executed more than once (the process may die after it), so it is idempotent at its target.
+An effect may be executed more than once (the process may die after it), so it is idempotent at its target. What it
+needed, personal data among it, is forgotten once its outcome is recorded: a done intent has no payload.
 """
 
 import asyncio
@@ -65,7 +66,7 @@ returning intent_id, payload, attempts
 _DONE = Statement(
     "intents.done",
     """
-update intents set done_at = now(), leased_until = null, last_error = null
+update intents set done_at = now(), leased_until = null, last_error = null, payload = ''
 where intent_id in (
     select intent_id from intents
     where intent_id = any(cast(:ids as uuid[])) and done_at is null order by intent_id for update

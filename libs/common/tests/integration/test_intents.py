@@ -47,6 +47,22 @@ async def none_pending(db: Database) -> bool:
     return await pending(db) == 0
 
 
+async def test_an_intent_that_is_done_has_no_payload(db: Database) -> None:
+    outside = Outside()
+    outside.failures = [ConnectionError()]
+    intents = Intents(db, "test", outside.execute, outside.record_outcome)
+    async with db.begin() as tx:
+        [intent] = await intents.record(tx, {ids.new(): b"for asha@example.in"}, leased=True)
+    with pytest.raises(ConnectionError):
+        await intents.execute(intent)
+    for left in (b"for asha@example.in", b""):
+        async with db.begin() as tx:
+            assert (await tx.execute("select payload from intents")).scalar_one() == left
+        if left:
+            await intents.execute(intent)
+    assert outside.recorded == [(b"for asha@example.in", "attempt 1")]
+
+
 async def test_the_worker_executes_what_was_committed_and_nothing_else(db: Database) -> None:
     outside = Outside()
     intents = Intents(db, "test", outside.execute, outside.record_outcome)

@@ -12,6 +12,14 @@ _OF_USER = "user_id = :user"
 _ORIGIN = {"ip": IP, "device_id": DEVICE, "user_agent": USER_AGENT}
 _CUSTOMER = {"customer_email": EMAIL, "customer_phone": PHONE, "customer_name": NAME}
 _ERASED = dict.fromkeys((*_CUSTOMER, *_ORIGIN), "''")
+# What callers wrote, which may be about the customer; the fingerprint is a hash over it.
+_ERASED_TEXTS = {
+    "description": "''",
+    "metadata": "'{}'",
+    "return_url": "''",
+    "idempotency_key": "''",
+    "request_fingerprint": "''",
+}
 
 
 async def resolve(tx: Tx, person: Person) -> Person:
@@ -38,10 +46,9 @@ def personal_data(origin_keep: timedelta) -> PersonalData:
         of_person=_OF_USER,
         shown=(
             "order_id", "status", "amount_minor", "currency", "place_of_supply", "description", "metadata",
-            "payment_method", "created_at", "paid_at",
+            "return_url", "idempotency_key", "payment_method", "created_at", "paid_at",
         ),
-        # The fingerprint is a hash over the request, customer included.
-        erased=_ERASED | {"description": "''", "metadata": "'{}'", "request_fingerprint": "''"},
+        erased=_ERASED | _ERASED_TEXTS,
         retention=Retention(origin_keep, dict.fromkeys(_ORIGIN, "''")),
     )  # fmt: skip
     invoices = PersonalTable(
@@ -50,4 +57,6 @@ def personal_data(origin_keep: timedelta) -> PersonalData:
         of_person=_OF_USER,
         shown=("invoice_number", "amount_minor", "currency", "place_of_supply", "issued_at"),
     )
-    return PersonalData(tables=(payments, invoices), resolve=resolve)
+    # With the stored answers; by the payment that a key is about, which is one of the person's.
+    keys = PersonalTable(name="idempotency_keys", key="subject", of_person=_OF_USER, deleted=True, is_exported=False)
+    return PersonalData(tables=(payments, invoices, keys), resolve=resolve)
