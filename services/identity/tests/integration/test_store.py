@@ -7,12 +7,14 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from common import ids
 from common.clock import FakeClock
 from common.context import Context
 from common.database import Database
 from common.testing import published, until
+from identity.domain.account_mails import AccountMail
 from identity.domain.changes import AccessChange, ProfileChange
 from identity.domain.errors import CredentialsInvalid, LoginThrottled, RefreshTokenInvalid, UserInvalid
 from identity.domain.sessions import Device, LogOut, Rotation, Session, SessionPolicy, open_session
@@ -20,11 +22,12 @@ from identity.domain.users import Access, Status, User
 from identity.store import commands, queries
 from identity.use_cases import users
 from identity.use_cases.access import change_access
-from identity.use_cases.logins import Login, LoginAttempt, LoginPolicy, count_attempts, open_sessions
+from identity.use_cases.account_mails import MailRequest, count_requests
+from identity.use_cases.logins import Login, LoginAttempt, LoginPolicy, count_attempts, lock_attempts, open_sessions
 from identity.use_cases.password_changes import PasswordChange, change_passwords
 from identity.use_cases.profiles import change_profiles
 from identity.use_cases.sessions import Refresh, delete_expired, log_out_users, refresh_sessions
-from identity.use_cases.sign_ups import SignUp, sign_up_users
+from identity.use_cases.sign_ups import SignUp, SignUpCount, SignUpPolicy, count_sign_ups, sign_up_users
 from services.identity.tests.conftest import MAILS
 
 Enrol = Callable[..., Awaitable[tuple[User, Session]]]
@@ -167,7 +170,7 @@ async def test_attempts_are_counted_though_an_old_count_is_deleted_meanwhile(
     db: Database, clock: FakeClock, somebody_waits: Callable[[], Awaitable[bool]]
 ) -> None:
     attempt = LoginAttempt("mer_commdesk", "asha@example.com", HERE)
-    first, *_, last = sorted(attempt.keys)
+    first, last = sorted(attempt.account_keys)
     await count_attempts(db, clock, POLICY, [attempt])
     async with db.begin() as tx:
         await tx.execute("delete from login_throttles where key <> :first", first=first)
@@ -179,8 +182,29 @@ async def test_attempts_are_counted_though_an_old_count_is_deleted_meanwhile(
         await tx.execute("delete from login_throttles where key = :first", first=first)
     assert await counting == [None]
     async with db.begin() as tx:
-        counted = await commands.lock_throttles(tx, attempt.keys, clock.now())
+        counted = await lock_attempts(tx, [attempt], clock.now())
     assert {throttle.attempts for throttle in counted.values()} == {1}
+
+
+@pytest.mark.parametrize("batch", [1, 40])
+async def test_what_an_address_is_refused_writes_no_rows_of_accounts(
+    db: Database, clock: FakeClock, batch: int
+) -> None:
+    """However many accounts it names, one at a time or at once: logins, sign-ups, requests for mails."""
+    policy, limit = replace(POLICY, per_address=3), 3
+    mails = replace(MAILS, per_address=limit)
+    names = [f"a{number}@example.com" for number in range(40)]
+    for start in range(0, len(names), batch):
+        part = names[start : start + batch]
+        await count_attempts(db, clock, policy, [LoginAttempt("mer_commdesk", name, HERE) for name in part])
+        counts = [SignUpCount(b"c" * 32, name.encode().ljust(32)) for name in part]
+        await count_sign_ups(db, clock, SignUpPolicy("mer_commdesk", True, limit, timedelta(hours=1), mails), counts)
+        requests = [MailRequest(AccountMail.RESET, "mer_commdesk", name, HERE) for name in part]
+        await count_requests(db, clock, mails, requests)
+    async with db.begin() as tx:
+        rows = (await tx.execute("select count(*) from login_throttles")).scalar()
+    # One of the address for each kind; for what it admits, two of each account that logs in and one of each mail.
+    assert rows == 3 + limit * (2 + 1 + 1)
 
 
 async def test_several_changes_of_one_user_in_a_batch(db: Database, clock: FakeClock, enrol: Enrol) -> None:

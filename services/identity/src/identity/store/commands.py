@@ -1,4 +1,4 @@
-"""Locks and writes, in sorted order: throttles, then merchants, users, their sessions."""
+"""Locks and writes, in sorted order: throttles (of addresses, of accounts), then merchants, users, their sessions."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -273,10 +273,13 @@ async def insert_revocations(tx: Tx, revocations: Sequence[Revocation]) -> None:
 
 
 async def lock_throttles(tx: Tx, keys: Collection[bytes], now: datetime) -> dict[bytes, Throttle]:
-    """One for every key, made when it is missing; nobody else changes them until *tx* ends.
+    """One for every key, made when it is missing; nobody else changes them until *tx* ends. Those of network addresses
+    are locked first, then, for what they admit, those of accounts.
 
     Raises LostRace when one that was there has expired and was deleted before it was locked.
     """
+    if not keys:
+        return {}
     ordered = sorted(set(keys))
     await tx.execute(_INSERT_THROTTLES, keys=ordered, now=now)
     throttles = {row.key: rows.throttle(row) for row in await tx.execute(_LOCK_THROTTLES, keys=ordered)}

@@ -75,16 +75,19 @@ async def count_requests(
     now = clock.now()
     results: list[DomainError | None] = []
     async with db.begin() as tx:
-        keys = {key for request in requests for key in (request.account_key, request.address_key)}
-        stored = await commands.lock_throttles(tx, keys, now)
-        for request in requests:
-            waits = []
-            for key, limit in ((request.address_key, policy.per_address), (request.account_key, policy.per_account)):
-                stored[key], allowed = throttles.admit(stored[key], limit, policy.window, now)
-                if not allowed:
-                    waits.append(throttles.retry_after_seconds(stored[key], now))
-                    break  # what is refused from one client must not use up the mails of an account
-            results.append(_throttled(max(waits)) if waits else None)
+        stored = await commands.lock_throttles(tx, {request.address_key for request in requests}, now)
+
+        def seconds_to_wait(key: bytes, limit: int) -> int:
+            stored[key], allowed = throttles.admit(stored[key], limit, policy.window, now)
+            return 0 if allowed else throttles.retry_after_seconds(stored[key], now)
+
+        waits = [seconds_to_wait(request.address_key, policy.per_address) for request in requests]
+        # What is refused from one client writes no further row and must not use up the mails of an account.
+        admitted = {request.account_key for request, wait in zip(requests, waits, strict=True) if not wait}
+        stored |= await commands.lock_throttles(tx, admitted, now)
+        for request, wait_of_client in zip(requests, waits, strict=True):
+            wait = wait_of_client or seconds_to_wait(request.account_key, policy.per_account)
+            results.append(_throttled(wait) if wait else None)
         await commands.save_throttles(tx, stored.values())
     return results
 

@@ -80,8 +80,8 @@ class LoginAttempt(Struct, frozen=True):
         return throttle_key("account", self.merchant_id, self.email.lower())
 
     @property
-    def keys(self) -> tuple[bytes, bytes, bytes]:
-        return self.account_key, self.address_key, self.anywhere_key
+    def account_keys(self) -> tuple[bytes, bytes]:
+        return self.account_key, self.anywhere_key
 
 
 class Login(Concealed, frozen=True):
@@ -168,26 +168,32 @@ async def count_attempts(
     """
     now = clock.now()
     async with db.begin() as tx:
-        stored = await commands.lock_throttles(tx, {key for attempt in attempts for key in attempt.keys}, now)
-        refusals, audits = [], []
-        for attempt in attempts:
-            waits = []
-            for key, limit in ((attempt.account_key, policy.per_account), (attempt.address_key, policy.per_address)):
-                before = stored[key]
-                stored[key], allowed = throttles.admit(before, limit, policy.window, now)
-                if not allowed:
-                    waits.append(throttles.retry_after_seconds(stored[key], now))
-                    if before.attempts == limit:
-                        audits.append(_throttled_audit(attempt, key, now))
+        audits: list[AuditRecorded] = []
+        stored = await commands.lock_throttles(tx, {attempt.address_key for attempt in attempts}, now)
+
+        def seconds_to_wait(attempt: LoginAttempt, key: bytes, limit: int) -> int:
+            before = stored[key]
+            stored[key], allowed = throttles.admit(before, limit, policy.window, now)
+            if not allowed and before.attempts == limit:
+                audits.append(_throttled_audit(attempt, key, now))
+            return 0 if allowed else throttles.retry_after_seconds(stored[key], now)
+
+        waits = [seconds_to_wait(attempt, attempt.address_key, policy.per_address) for attempt in attempts]
+        # Only of what their address is allowed: what it is refused writes no rows, however many accounts it names.
+        admitted = [attempt for attempt, wait in zip(attempts, waits, strict=True) if not wait]
+        stored |= await commands.lock_throttles(tx, {key for each in admitted for key in each.account_keys}, now)
+        refusals = []
+        for attempt, wait_of_address in zip(attempts, waits, strict=True):
+            wait = wait_of_address or seconds_to_wait(attempt, attempt.account_key, policy.per_account)
             # What is refused already is no guess, and must not make the account's owner wait.
-            if not waits:
+            if not wait:
                 key, free = attempt.anywhere_key, policy.per_account_anywhere
                 stored[key], allowed = throttles.admit_account(stored[key], free, now)
                 if not allowed:
-                    waits.append(throttles.retry_after_seconds(stored[key], now))
+                    wait = throttles.retry_after_seconds(stored[key], now)
                 elif stored[key].attempts == free + 1:
                     audits.append(_throttled_audit(attempt, key, now))
-            refusals.append(_throttled(max(waits)) if waits else None)
+            refusals.append(_throttled(wait) if wait else None)
         await commands.save_throttles(tx, stored.values())
         emails = {(attempt.merchant_id, attempt.email.lower()) for attempt in attempts}
         users_by_email = await queries.users_by_email(tx, emails)
@@ -206,7 +212,7 @@ async def open_sessions(
     now = clock.now()
     results: list[User | DomainError] = []
     async with db.begin() as tx:
-        stored = await commands.lock_throttles(tx, {key for login in logins for key in login.attempt.keys}, now)
+        stored = await lock_attempts(tx, [login.attempt for login in logins], now)
         # No other login opens a session of these users meanwhile, so that their number stays within its bound.
         current_users = await commands.lock_users(tx, {login.user.user_id for login in logins})
         factors = await factors_store.read(tx, current_users)
@@ -244,6 +250,13 @@ async def open_sessions(
         await _end_supernumerary(tx, {session.user_id for session in opened}, current_users, policy.sessions, now)
         await outbox.append(tx, audits)
     return results
+
+
+async def lock_attempts(tx: Tx, attempts: Sequence[LoginAttempt], now: datetime) -> dict[bytes, Throttle]:
+    """The throttles of admitted attempts, by their keys, in the order in which `count_attempts` locks them."""
+    of_addresses = await commands.lock_throttles(tx, {attempt.address_key for attempt in attempts}, now)
+    of_accounts = {key for attempt in attempts for key in attempt.account_keys}
+    return of_addresses | await commands.lock_throttles(tx, of_accounts, now)
 
 
 async def _end_supernumerary(

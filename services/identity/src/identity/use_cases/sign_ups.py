@@ -112,19 +112,23 @@ async def count_sign_ups(
     now = clock.now()
     results: list[bool | DomainError] = []
     async with db.begin() as tx:
-        keys = {key for count in counts for key in (count.client_key, count.mails_key)}
-        stored = await commands.lock_throttles(tx, keys, now)
-        for count in counts:
-            key = count.client_key
-            stored[key], allowed = throttles.admit(stored[key], policy.per_address, policy.window, now)
-            if not allowed:
-                refusal = SignUpsThrottled("too many sign-ups from this address")
-                refusal.retry_after_seconds = throttles.retry_after_seconds(stored[key], now)
-                results.append(refusal)
+        stored = await commands.lock_throttles(tx, {count.client_key for count in counts}, now)
+
+        def is_admitted(key: bytes, limit: int, window: timedelta) -> bool:
+            stored[key], allowed = throttles.admit(stored[key], limit, window, now)
+            return allowed
+
+        admitted = [is_admitted(count.client_key, policy.per_address, policy.window) for count in counts]
+        # What is refused from one client writes no further row, however many addresses it names.
+        mails_keys = {count.mails_key for count, allowed in zip(counts, admitted, strict=True) if allowed}
+        stored |= await commands.lock_throttles(tx, mails_keys, now)
+        for count, allowed in zip(counts, admitted, strict=True):
+            if allowed:
+                results.append(is_admitted(count.mails_key, policy.mails.per_account, policy.mails.window))
                 continue
-            key, mails = count.mails_key, policy.mails
-            stored[key], is_mailed = throttles.admit(stored[key], mails.per_account, mails.window, now)
-            results.append(is_mailed)
+            refusal = SignUpsThrottled("too many sign-ups from this address")
+            refusal.retry_after_seconds = throttles.retry_after_seconds(stored[count.client_key], now)
+            results.append(refusal)
         await commands.save_throttles(tx, stored.values())
     return results
 

@@ -20,7 +20,7 @@ from identity.domain.users import User
 from identity.store import commands
 from identity.store import second_factors as store
 from identity.use_cases.batches import only
-from identity.use_cases.logins import LoginAttempt, forgive
+from identity.use_cases.logins import LoginAttempt, forgive, lock_attempts
 from identity.use_cases.password_checks import PasswordChecks
 from identity.use_cases.sessions import Sessions
 from identity.wire import events
@@ -61,8 +61,7 @@ async def step_up_sessions(
     results: list[tuple[User, Session] | DomainError] = []
     async with db.begin() as tx:
         attempts = [LoginAttempt(each.user.merchant_id, each.user.email, each.origin) for each in step_ups]
-        keys = {key for attempt in attempts for key in attempt.keys}
-        throttles = await commands.lock_throttles(tx, keys, clock.now())
+        throttles = await lock_attempts(tx, attempts, clock.now())
         users = await commands.lock_users(tx, {each.user.user_id for each in step_ups})
         factors = await store.read(tx, users)
         sessions = await commands.lock_sessions(tx, {each.session_id for each in step_ups if each.session_id})
