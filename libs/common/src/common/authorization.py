@@ -1,8 +1,8 @@
 """Check at identity, before an act of staff that moves money or rights, that the caller may still do it.
 
 An access token may be older than a change of rights, and revocations take a moment to arrive. Identity also decides
-whether the session has proved recently, and with a second factor, who its user is. The call comes before the act's
-transaction and fails closed: without a response in time nothing is done.
+whether the session and the token say that their user has proved recently, and with a second factor, who they are. The
+call comes before the act's transaction and fails closed: without a response in time nothing is done.
 """
 
 from collections.abc import Collection
@@ -30,7 +30,7 @@ class Authorizer:
         self._stub = stub
 
     async def require(self, caller: Caller, roles: Collection[str]) -> None:
-        """Return when *caller* is active, their session is open and strong enough, and one of *roles* is theirs, now.
+        """Return when *caller* is active, their session is open, it and the token suffice, and one of *roles* is theirs.
 
         Raises RightsOutdated, StepUpRequired or SecondFactorMissing; CalleeUnavailable without an answer in time.
         """
@@ -39,6 +39,8 @@ class Authorizer:
             merchant_id=caller.merchant_id,
             session_id=caller.session_id,
             roles=sorted(roles),
+            authenticated_unix_seconds=caller.authenticated_at_seconds,
+            methods=sorted(caller.methods),
         )
         with grpc_client.verdicts():
             response = await self._stub.Authorize(pb.AuthorizeRequest(acts=[act]), timeout=TIMEOUT_SECONDS)

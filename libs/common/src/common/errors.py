@@ -139,7 +139,7 @@ class RightsOutdated(PermissionDenied):
 class StepUpRequired(PermissionDenied):
     """This moves money or rights: the caller has to prove anew who they are, with password and second factor."""
 
-    fix = "`POST /api/v1/users/step-up` with password and code, then send the request again."
+    fix = "`POST /api/v1/users/step-up` with password and code, then send the request again with the new access token."
 
 
 class SecondFactorMissing(PermissionDenied):

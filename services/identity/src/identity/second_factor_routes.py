@@ -86,5 +86,7 @@ async def remove_second_factor(second_factors: SecondFactors, call: Call[RemoveF
 
 
 async def step_up(step_ups: StepUps, call: Call[StepUpBody]) -> SessionView:
-    """Prove anew who one is, before acts that move money or rights. The session stays the same one."""
+    """Prove anew who one is, before acts that move money or rights, which need the new access token. The session stays
+    the same one; its refresh token from before is not valid any more.
+    """
     return views.session(await step_ups.step_up(requests.step_up_form(call.caller, call.body)))

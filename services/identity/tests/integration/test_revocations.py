@@ -263,7 +263,12 @@ async def test_staff_are_asked_about_at_the_moment_they_act(
 async def test_acts_are_answered_one_by_one(call: Call, admin: Json, identity: Served, resources: Resources) -> None:
     root = resources.user_tokens.verify(admin["token"])
     good = pb.Act(
-        user_id=root.user_id, merchant_id="mer_commdesk", session_id=root.session_id, roles=["ADMIN", "FINANCE"]
+        user_id=root.user_id,
+        merchant_id="mer_commdesk",
+        session_id=root.session_id,
+        roles=["ADMIN", "FINANCE"],
+        authenticated_unix_seconds=root.authenticated_at_seconds,
+        methods=["pwd"],
     )
 
     def but(**changes: object) -> pb.Act:
@@ -285,9 +290,11 @@ async def test_acts_are_answered_one_by_one(call: Call, admin: Json, identity: S
         but(roles=[]),
     ]
     stub = IdentityServiceStub(identity.channel("payment"))  # type: ignore[no-untyped-call]
-    response = await stub.Authorize(pb.AuthorizeRequest(acts=[good, *wrong, good]), timeout=2)
+    # A token that does not say when its user proved who they are, or says so of the far past, proves nothing.
+    old = [but(authenticated_unix_seconds=seconds) for seconds in (0, -(2**63), root.authenticated_at_seconds - 901)]
+    response = await stub.Authorize(pb.AuthorizeRequest(acts=[good, *wrong, *old, good]), timeout=2)
     refused = [result.error.code if result.HasField("error") else "" for result in response.results]
-    assert refused == ["", *["rights_outdated"] * len(wrong), ""]
+    assert refused == ["", *["rights_outdated"] * len(wrong), *["step_up_required"] * len(old), ""]
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.Authorize(pb.AuthorizeRequest(acts=[good] * 501), timeout=2)
     assert grpc_client.errors_from(caught.value).code == "limit_exceeded"

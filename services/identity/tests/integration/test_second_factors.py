@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -33,6 +34,18 @@ Post = Callable[..., Awaitable[Json]]
 PASSWORD = "an administrator's"
 ROOT = "root@example.com"
 FACTOR = "/second-factor"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Tokens are verified against the machine's clock: with this one behind, those of some minutes later are valid."""
+    return FakeClock(datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10))
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """An authentication suffices for a minute, a token is valid for fifteen."""
+    return settings.model_copy(update={"step_up_seconds": 60})
 
 
 @pytest.fixture
@@ -140,30 +153,45 @@ async def test_secrets_and_recovery_codes_do_not_stand_in_plain(
 async def test_rights_are_changed_after_stepping_up(
     post: Post, http: httpx.AsyncClient, root: Json, clock: FakeClock, form: BuildForm, bearer: Bearer, db: Database
 ) -> None:
-    """An old authentication, then a session without the second factor that the account has got: both step up."""
+    """An old authentication, then a session without the second factor that the account has got: both step up.
+
+    What a token may do was proved for that token: one from before, which may have been stolen, is lifted by nothing.
+    """
     member = form()
     await post("/signup", None, 202, **member)
     target = (await post("/login", None, email=member["email"], password=member["password"]))["user"]["_id"]
     await promote(http, bearer(root), target)
-    # Refreshing is no authentication. (Tokens of later than now are refused, so that the first one goes on being used.)
-    clock.advance(seconds=901)
-    await refresh(http, root["refreshToken"])
-    assert (await promote(http, bearer(root), target, 403))["code"] == "step_up_required"
-    assert (await post("/step-up", root, 403, password="a wrong guess"))["code"] == "password_wrong"
-    await post("/step-up", root, password=PASSWORD)
-    await promote(http, bearer(root), target)
+    clock.advance(seconds=61)
+    refreshed = await refresh(http, root["refreshToken"])  # which is no authentication
+    assert (await promote(http, bearer(refreshed), target, 403))["code"] == "step_up_required"
+    assert (await post("/step-up", refreshed, 403, password="a wrong guess"))["code"] == "password_wrong"
+    once = await post("/step-up", refreshed, password=PASSWORD)
+    for before in (root, refreshed):
+        assert (await promote(http, bearer(before), target, 403))["code"] == "step_up_required"
+    await promote(http, bearer(once), target)
 
-    secret, _ = await enrol(post, root, clock)
-    assert (await promote(http, bearer(root), target, 403))["code"] == "step_up_required"
-    assert (await post("/step-up", root, 401, password=PASSWORD))["code"] == "second_factor_required"
-    assert (await post("/step-up", root, 403, password=PASSWORD, code="abc"))["code"] == "second_factor_invalid"
-    assert (await promote(http, bearer(root), target, 403))["code"] == "step_up_required"
-    stepped_up = await post("/step-up", root, password=PASSWORD, code=now_code(secret, clock))
-    assert claims_of(stepped_up["token"])["amr"] == ["otp", "pwd"]
-    # The session has, whichever of its tokens is shown.
-    await promote(http, bearer(root), target)
-    await refresh(http, stepped_up["refreshToken"])
+    secret, _ = await enrol(post, once, clock)
+    assert (await promote(http, bearer(once), target, 403))["code"] == "step_up_required"
+    assert (await post("/step-up", once, 401, password=PASSWORD))["code"] == "second_factor_required"
+    assert (await post("/step-up", once, 403, password=PASSWORD, code="abc"))["code"] == "second_factor_invalid"
+    assert (await promote(http, bearer(once), target, 403))["code"] == "step_up_required"
+    twice = await post("/step-up", once, password=PASSWORD, code=now_code(secret, clock))
+    assert claims_of(twice["token"])["amr"] == ["otp", "pwd"]
+    assert (await promote(http, bearer(once), target, 403))["code"] == "step_up_required"
+    await promote(http, bearer(twice), target)
+    following = await refresh(http, twice["refreshToken"])
+    await promote(http, bearer(following), target)
     assert (await actions(db)).count("user.stepped_up") == 2
+
+
+async def test_a_refresh_token_from_before_a_step_up_ends_the_session(
+    post: Post, http: httpx.AsyncClient, root: Json, db: Database
+) -> None:
+    """At once: it gets no token that says what the user has proved."""
+    stepped_up = await post("/step-up", root, password=PASSWORD)
+    assert (await refresh(http, root["refreshToken"], status=401))["code"] == "refresh_token_reused"
+    await refresh(http, stepped_up["refreshToken"], status=401)
+    assert (await actions(db))[-1] == "user.refresh_token_reused"
 
 
 async def test_other_services_acts_demand_it_too(
@@ -172,11 +200,13 @@ async def test_other_services_acts_demand_it_too(
     authorizer = Authorizer(IdentityServiceStub(identity.channel("payment")))  # type: ignore[no-untyped-call]
     who = resources.user_tokens.verify(root["token"])
     await authorizer.require(who, {"ADMIN"})
-    clock.advance(seconds=901)
-    with pytest.raises(StepUpRequired):
-        await authorizer.require(who, {"ADMIN"})
-    await post("/step-up", root, password=PASSWORD)
-    await authorizer.require(who, {"ADMIN"})
+    clock.advance(seconds=61)
+    stepped_up = None
+    for _ in range(2):
+        with pytest.raises(StepUpRequired):
+            await authorizer.require(who, {"ADMIN"})
+        stepped_up = stepped_up or await post("/step-up", root, password=PASSWORD)
+    await authorizer.require(resources.user_tokens.verify(stepped_up["token"]), {"ADMIN"})
 
 
 async def test_staff_without_a_second_factor_may_not_act_where_it_is_required(
@@ -204,8 +234,8 @@ async def test_staff_without_a_second_factor_may_not_act_where_it_is_required(
             if len(refused) == 1:
                 secret, _ = await enrol(post, root, clock)
         assert refused == [SecondFactorMissing, StepUpRequired]
-        await post("/step-up", root, password=PASSWORD, code=now_code(secret, clock))
-        await authorizer.require(who, {"ADMIN"})
+        stepped_up = await post("/step-up", root, password=PASSWORD, code=now_code(secret, clock))
+        await authorizer.require(resources.user_tokens.verify(stepped_up["token"]), {"ADMIN"})
 
 
 async def test_a_session_that_has_ended_does_not_step_up(post: Post, root: Json) -> None:

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from common import ids
 from common.errors import SecondFactorMissing, StepUpRequired
-from identity.domain import step_up
-from identity.domain.errors import SecondFactorInvalid, SecondFactorRequired
+from identity.domain import sessions, step_up
+from identity.domain.access import Act
+from identity.domain.errors import RefreshTokenReused, SecondFactorInvalid, SecondFactorRequired
 from identity.domain.second_factors import SecondFactor, checked, code_of, recovery_hash, step_at, used
-from identity.domain.sessions import Device, Session
+from identity.domain.sessions import Device, Rotation, Session, SessionPolicy
 from identity.domain.step_up import StepUpPolicy
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -20,7 +21,8 @@ SECRET = b"12345678901234567890"
 USER = ids.new()
 FACTOR = SecondFactor(USER, SECRET, 0, (recovery_hash("abcd-efgh-ijkl-mnop"),), NOW, NOW)
 SESSION = Session(ids.new(), USER, 1, b"1" * 32, Device("", ""), NOW, NOW, NOW + timedelta(days=1), NOW)
-POLICY = StepUpPolicy(timedelta(minutes=15), second_factor_required=False)
+SESSION_POLICY = SessionPolicy(timedelta(days=30), timedelta(days=90), 10)
+ACT = Act(USER, "mer_commdesk", SESSION.session_id, frozenset({"ADMIN"}), int(NOW.timestamp()), frozenset({"pwd"}))
 
 
 @pytest.mark.parametrize(
@@ -83,14 +85,40 @@ def test_what_an_account_needs() -> None:
 @pytest.mark.parametrize("is_required", [True, False])
 @pytest.mark.parametrize("account_has", [True, False])
 @pytest.mark.parametrize("session_has", [True, False])
+@pytest.mark.parametrize("token_has", [True, False])
+@pytest.mark.parametrize("token_seconds", [0, 900, 901])
 @pytest.mark.parametrize("seconds", [0, 900, 901])
-def test_when_a_session_has_to_step_up(is_required: bool, account_has: bool, session_has: bool, seconds: int) -> None:
+def test_when_a_session_has_to_step_up(
+    is_required: bool, account_has: bool, session_has: bool, token_has: bool, token_seconds: int, seconds: int
+) -> None:
+    """The session and the token of the act: a token from before a step-up is not lifted by it."""
     policy = StepUpPolicy(timedelta(seconds=900), is_required)
-    session = replace(SESSION, has_second_factor=session_has)
-    refusal = step_up.refusal(session, account_has, policy, NOW + timedelta(seconds=seconds))
+    session = replace(SESSION, has_second_factor=session_has, authenticated_at=NOW - timedelta(seconds=seconds))
+    act = replace(
+        ACT,
+        authenticated_at_seconds=int(NOW.timestamp()) - token_seconds,
+        methods=frozenset({"otp", "pwd"} if token_has else {"pwd"}),
+    )
+    refusal = step_up.refusal(act, session, account_has, policy, NOW)
     expected: type | None = None
     if is_required and not account_has:
         expected = SecondFactorMissing
-    elif (account_has and not session_has) or seconds > 900:
+    elif (account_has and not (session_has and token_has)) or max(seconds, token_seconds) > 900:
         expected = StepUpRequired
     assert (None if refusal is None else type(refusal)) is expected
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 60])
+def test_a_refresh_token_from_before_a_step_up_ends_its_session(seconds: int) -> None:
+    """Also within the seconds in which the last refresh may be repeated: it would get what the step-up has proved."""
+    after = sessions.step_up(SESSION, b"3" * 32, has_second_factor=True, now=NOW, policy=SESSION_POLICY)
+    assert (after.authenticated_at, after.has_second_factor) == (NOW, True)
+    now = NOW + timedelta(seconds=seconds)
+    before = Rotation(SESSION.session_id, 1, SESSION.token_hash, b"2" * 32, is_genuine=True)
+    ended, refusal = sessions.rotate(after, before, now, SESSION_POLICY)
+    assert isinstance(refusal, RefreshTokenReused)
+    assert ended.revoked_because == "reused"
+    following = Rotation(SESSION.session_id, sessions.next_of_step_up(SESSION), b"3" * 32, b"4" * 32, is_genuine=True)
+    refreshed, refusal = sessions.rotate(after, following, now, SESSION_POLICY)
+    assert refusal is None
+    assert refreshed.token_hash == b"4" * 32

@@ -14,16 +14,20 @@ class AuthorizeRequest(_message.Message):
     def __init__(self, acts: _Optional[_Iterable[_Union[Act, _Mapping]]] = ...) -> None: ...
 
 class Act(_message.Message):
-    __slots__ = ("user_id", "merchant_id", "session_id", "roles")
+    __slots__ = ("user_id", "merchant_id", "session_id", "roles", "authenticated_unix_seconds", "methods")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     ROLES_FIELD_NUMBER: _ClassVar[int]
+    AUTHENTICATED_UNIX_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    METHODS_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     merchant_id: str
     session_id: str
     roles: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, user_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., session_id: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ...) -> None: ...
+    authenticated_unix_seconds: int
+    methods: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., session_id: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., authenticated_unix_seconds: _Optional[int] = ..., methods: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AuthorizeResponse(_message.Message):
     __slots__ = ("results",)

@@ -18,12 +18,17 @@ def is_administrator(user: User | None, merchant_id: str) -> bool:
 
 
 class Act(Struct, frozen=True):
-    """What a user is about to do elsewhere; any one of *roles* suffices. Ids that are none of ours are None."""
+    """What a user is about to do elsewhere; any one of *roles* suffices. Ids that are none of ours are None.
+
+    By the access token, the user last proved who they are at *authenticated_at_seconds*, by *methods* (RFC 8176).
+    """
 
     user_id: UUID | None
     merchant_id: str
     session_id: UUID | None
     roles: frozenset[str]
+    authenticated_at_seconds: int
+    methods: frozenset[str]
 
 
 def refusal(act: Act, user: User | None, session: Session | None) -> RightsOutdated | None:

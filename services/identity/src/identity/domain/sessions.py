@@ -22,6 +22,8 @@ REFRESH_REPEAT_GRACE = timedelta(seconds=10)
 # Of how many tokens before the newest a session knows that they were its own: 16 hours of a client that refreshes
 # every quarter of an hour. The signature identifies older ones, for as long as its key is in use.
 RETIRED_MAX = 64
+# As RFC 8176 names a one-time password.
+SECOND_FACTOR = "otp"
 
 
 class Device(Struct, frozen=True):
@@ -55,7 +57,7 @@ class Session(Concealed, frozen=True):
     @property
     def methods(self) -> list[str]:
         """As RFC 8176 names them."""
-        return ["otp", "pwd"] if self.has_second_factor else ["pwd"]
+        return [SECOND_FACTOR, "pwd"] if self.has_second_factor else ["pwd"]
 
     def is_open(self, now: datetime) -> bool:
         return self.revoked_at is None and now < self.expires_at
@@ -137,6 +139,31 @@ def rotate(
         # The same token again; if the key was rotated in between, another one takes its place.
         return replace(session, token_hash=rotation.next_hash), None
     return revoke(session, "reused", now), RefreshTokenReused()
+
+
+def next_of_step_up(session: Session) -> int:
+    """The generation of the refresh token that a session gets when its user has proved anew who they are.
+
+    It leaves one out: the token from before is not the last one then, so that whoever has it cannot repeat its refresh
+    and get a token that says what the user has proved.
+    """
+    return session.generation + 2
+
+
+def step_up(
+    session: Session, token_hash: bytes, *, has_second_factor: bool, now: datetime, policy: SessionPolicy
+) -> Session:
+    """The session after its user has proved anew who they are; *token_hash* is of the `next_of_step_up`."""
+    return replace(
+        session,
+        generation=next_of_step_up(session),
+        token_hash=token_hash,
+        retired_hashes=(*session.retired_hashes, session.token_hash)[-RETIRED_MAX:],
+        rotated_at=now,
+        expires_at=policy.expiry(session.created_at, now),
+        authenticated_at=now,
+        has_second_factor=has_second_factor,
+    )
 
 
 def supernumerary(open_sessions: Collection[Session], open_max: int) -> list[Session]:

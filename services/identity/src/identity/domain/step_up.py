@@ -1,11 +1,15 @@
-"""What a session must have proved before an act of staff that moves money or rights."""
+"""What a session and the access token must have proved before an act of staff that moves money or rights.
+
+Both: the session's row alone would lift every token of the session, also one that was stolen before.
+"""
 
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 
 from common.errors import SecondFactorMissing, StepUpRequired
-from identity.domain.sessions import Session
+from identity.domain.access import Act
+from identity.domain.sessions import SECOND_FACTOR, Session
 
 
 class StepUpPolicy(Struct, frozen=True):
@@ -16,13 +20,14 @@ class StepUpPolicy(Struct, frozen=True):
 
 
 def refusal(
-    session: Session, has_second_factor: bool, policy: StepUpPolicy, now: datetime
+    act: Act, session: Session, has_second_factor: bool, policy: StepUpPolicy, now: datetime
 ) -> StepUpRequired | SecondFactorMissing | None:
-    """Why *session* does not suffice, or None. *has_second_factor*: whether the account has one."""
+    """Why *session* or the token of *act* is not enough, or None. *has_second_factor*: whether the account has one."""
     if policy.second_factor_required and not has_second_factor:
         return SecondFactorMissing("your account has no second factor")
-    if has_second_factor and not session.has_second_factor:
+    if has_second_factor and not (session.has_second_factor and SECOND_FACTOR in act.methods):
         return StepUpRequired("this needs your second factor")
-    if now - session.authenticated_at > policy.age_max:
+    authenticated_at_seconds = min(act.authenticated_at_seconds, session.authenticated_at.timestamp())
+    if now.timestamp() - authenticated_at_seconds > policy.age_max.total_seconds():
         return StepUpRequired("this needs your password again")
     return None

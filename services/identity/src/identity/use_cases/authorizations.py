@@ -35,7 +35,7 @@ async def authorize_acts(
         session = sessions.get(act.session_id) if act.session_id is not None else None
         refusal: DomainError | None = access.refusal(act, user, session)
         if refusal is None and session is not None:
-            refusal = step_up.refusal(session, session.user_id in has_factor, policy, now)
+            refusal = step_up.refusal(act, session, session.user_id in has_factor, policy, now)
         refusals.append(refusal)
     return refusals
 

@@ -57,6 +57,12 @@ class Sessions:
         opened = sessions.open_session(session_id, user, token_hash, device, self._clock.now(), self._policy)
         return msgspec.structs.replace(opened, has_second_factor=has_second_factor)
 
+    def stepped_up(self, session: Session, *, has_second_factor: bool) -> Session:
+        """*session*, with another refresh token, after its user has proved anew who they are; not stored yet."""
+        token_hash = self._issuer.refresh_hash(session.session_id, sessions.next_of_step_up(session))
+        now, policy = self._clock.now(), self._policy
+        return sessions.step_up(session, token_hash, has_second_factor=has_second_factor, now=now, policy=policy)
+
     async def list_open(self, user_id: UUID) -> list[Session]:
         """The user's sessions that have not ended, the newest first."""
         async with self._db.begin() as tx:

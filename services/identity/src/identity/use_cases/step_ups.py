@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from msgspec.structs import replace
-
 from common import context, outbox
 from common.clock import Clock
 from common.context import Context
@@ -43,19 +41,20 @@ class StepUps:
         self._sessions = sessions
 
     async def step_up(self, form: StepUpForm) -> OpenedSession:
-        """The same session, with tokens that say when and how its user has proved who they are.
+        """The same session, with tokens that say when and how its user has proved who they are; those from before do
+        not, and its refresh token from before is not valid any more.
 
         Raises PasswordWrong, LoginThrottled, UserNotFound, SecondFactorRequired, SecondFactorInvalid, SessionNotFound.
         """
         user = await self._checks.verify(form.user_id, form.merchant_id, form.password)
         step_up = StepUp(user, form.session_id, form.code, context.current())
-        user, session = only(await step_up_sessions(self._db, self._clock, [step_up]))
+        user, session = only(await step_up_sessions(self._db, self._clock, self._sessions, [step_up]))
         return await self._sessions.issue(user, session)
 
 
 @retried
 async def step_up_sessions(
-    db: Database, clock: Clock, step_ups: Sequence[StepUp]
+    db: Database, clock: Clock, open_sessions: Sessions, step_ups: Sequence[StepUp]
 ) -> list[tuple[User, Session] | DomainError]:
     """Mark each session as authenticated now."""
     results: list[tuple[User, Session] | DomainError] = []
@@ -84,7 +83,7 @@ async def step_up_sessions(
                 continue
             if factor is not None:
                 factors[user.user_id] = used[user.user_id] = factor
-            session = replace(session, authenticated_at=now, has_second_factor=factor is not None)
+            session = open_sessions.stepped_up(session, has_second_factor=factor is not None)
             sessions[session.session_id] = changed[session.session_id] = session
             forgive(throttles, attempt)
             audits.append(events.user_audit("user.stepped_up", user, each.origin, now))

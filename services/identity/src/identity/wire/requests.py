@@ -166,7 +166,14 @@ def access_change(caller: Caller, target_id: str, body: AccessBody, origin: Cont
 
 def access_act(caller: Caller) -> Act:
     """Raises UserNotFound for a caller of another issuer."""
-    return Act(user_id(caller), caller.merchant_id, session_id(caller), frozenset({ADMIN}))
+    return Act(
+        user_id=user_id(caller),
+        merchant_id=caller.merchant_id,
+        session_id=session_id(caller),
+        roles=frozenset({ADMIN}),
+        authenticated_at_seconds=caller.authenticated_at_seconds,
+        methods=caller.methods,
+    )
 
 
 def step_up_form(caller: Caller, body: StepUpBody) -> StepUpForm:
@@ -193,6 +200,8 @@ def act(message: pb.Act) -> Act:
         merchant_id=message.merchant_id,
         session_id=_decoded("ses", message.session_id),
         roles=frozenset(message.roles),
+        authenticated_at_seconds=message.authenticated_unix_seconds,
+        methods=frozenset(message.methods),
     )
 
 
