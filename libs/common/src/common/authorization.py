@@ -30,7 +30,7 @@ class Authorizer:
         self._stub = stub
 
     async def require(self, caller: Caller, roles: Collection[str]) -> None:
-        """Return when *caller* is active, their session is open, it and the token suffice, and one of *roles* is theirs.
+        """Return when *caller* is active, their session is open, it and the token suffice, one of *roles* is theirs.
 
         Raises RightsOutdated, StepUpRequired or SecondFactorMissing; CalleeUnavailable without an answer in time.
         """

@@ -41,7 +41,7 @@ def second_factor_routes(second_factors: SecondFactors, step_ups: StepUps) -> li
             rate_limit="sign_in",
             body=ConfirmBody,
             answer=RecoveryCodesView,
-            errors=[UserNotFound, SecondFactorExists, SecondFactorInvalid, SecondFactorNotFound],
+            errors=[LoginThrottled, UserNotFound, SecondFactorExists, SecondFactorInvalid, SecondFactorNotFound],
         ),
         Route(
             "POST",
@@ -65,7 +65,7 @@ def second_factor_routes(second_factors: SecondFactors, step_ups: StepUps) -> li
 
 
 async def enrol_second_factor(second_factors: SecondFactors, call: Call[EnrolBody]) -> EnrolmentView:
-    """A secret for an authenticator app. It counts after one of its codes was confirmed."""
+    """A secret for an authenticator app. It counts after one of its codes was confirmed, within ten minutes."""
     caller = call.caller
     enrolment = await second_factors.enrol(requests.user_id(caller), caller.merchant_id, call.body.password)
     return EnrolmentView(enrolment.secret, enrolment.url)

@@ -22,7 +22,8 @@ from common.tokens import read_jwks
 from identity.__main__ import create_admin, service
 from identity.domain.second_factors import code_of, step_at
 from identity.settings import Settings
-from services.identity.tests.integration.test_account_mails import claims_of
+from identity.use_cases.sessions import delete_expired
+from services.identity.tests.integration.test_account_mails import claims_of, token
 from services.identity.tests.integration.test_routes import actions, call, refresh
 
 Json = dict[str, Any]
@@ -133,9 +134,66 @@ async def test_one_code_opens_one_session_however_many_try_at_once(
 async def test_codes_are_guessed_at_as_slowly_as_passwords(post: Post, root: Json, clock: FakeClock) -> None:
     secret, _ = await enrol(post, root, clock)
     wrong = "000000" if now_code(secret, clock) != "000000" else "000001"
-    for _ in range(4):  # the enrolment was the first attempt
+    for _ in range(3):  # the enrolment and its confirmation were the first attempts
         await log_in(post, 403, code=wrong)
     assert (await log_in(post, 429, code=now_code(secret, clock)))["code"] == "login_throttled"
+
+
+async def test_the_code_of_an_enrolment_is_guessed_at_as_slowly(post: Post, root: Json, clock: FakeClock) -> None:
+    """By whoever has the access token: the right code would get the recovery codes as well."""
+    secret = base64.b32decode((await post(FACTOR, root, 201, password=PASSWORD))["secret"])
+    code = now_code(secret, clock)
+    for _ in range(4):  # the enrolment was the first attempt
+        assert (await post(f"{FACTOR}/confirm", root, 403, code="12345"))["code"] == "second_factor_invalid"
+    assert (await post(f"{FACTOR}/confirm", root, 429, code=code))["code"] == "login_throttled"
+
+
+async def test_an_enrolment_is_confirmed_within_ten_minutes(
+    post: Post, root: Json, clock: FakeClock, db: Database
+) -> None:
+    for seconds, status in ((599, 200), (600, 404)):
+        secret = base64.b32decode((await post(FACTOR, root, 201, password=PASSWORD))["secret"])
+        clock.advance(seconds=seconds)
+        await delete_expired(db, clock, timedelta(minutes=15))
+        answer = await post(f"{FACTOR}/confirm", root, status, code=now_code(secret, clock))
+        if status == 200:
+            body = {"password": PASSWORD, "code": answer["recoveryCodes"][0]}
+            clock.advance(seconds=86_400)
+            await delete_expired(db, clock, timedelta(minutes=15))
+            await post(f"{FACTOR}/remove", root, **body)
+        else:
+            assert answer["code"] == "second_factor_not_found"
+    clock.advance(seconds=1)
+    await delete_expired(db, clock, timedelta(minutes=15))
+    async with db.begin() as tx:
+        assert (await tx.execute("select count(*) from second_factors")).scalar() == 0
+
+
+async def test_whose_address_it_is_takes_it_back_from_a_stranger_with_a_second_factor(
+    post: Post, clock: FakeClock, form: BuildForm, db: Database
+) -> None:
+    """Who signed up with it and enrolled keeps nothing. Of an address that is verified the factor stays."""
+    await post("/signup", None, 202, **form(email=ROOT, password=PASSWORD))
+    stranger = await log_in(post)
+    await enrol(post, stranger, clock)
+    new = "monsoon ferry 91"
+    for number in (1, 2):
+        await post("/password/forgot", None, 202, email=ROOT)
+        reset = {"token": await token(db, "reset", number), "password": new, "confirmPassword": new}
+        await post("/password/reset", None, 200, **reset)
+        owner = await post("/login", None, 200 if number == 1 else 401, email=ROOT, password=new)
+        if number == 1:
+            enrolment = await post(FACTOR, owner, 201, password=new)
+            code = now_code(base64.b32decode(enrolment["secret"]), clock)
+            await post(f"{FACTOR}/confirm", owner, code=code)
+    assert owner["code"] == "second_factor_required"
+    assert [each for each in await actions(db) if "factor" in each or each == "user.password_reset"] == [
+        "user.second_factor_added",
+        "user.password_reset",
+        "user.second_factor_removed",
+        "user.second_factor_added",
+        "user.password_reset",
+    ]
 
 
 async def test_secrets_and_recovery_codes_do_not_stand_in_plain(

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -22,6 +22,8 @@ SECRET_BYTES = 20
 RECOVERY_CODES = 10
 # 80 bits: no list of guesses reaches a hash of them.
 RECOVERY_CODE_BYTES = 10
+# To scan a picture and type a code. Later the secret is made anew: it does not lie about for somebody to guess at.
+ENROLMENT_LIFE = timedelta(minutes=10)
 
 
 class SecondFactor(Concealed, frozen=True):
@@ -39,6 +41,10 @@ class SecondFactor(Concealed, frozen=True):
     @property
     def is_confirmed(self) -> bool:
         return self.confirmed_at is not None
+
+    def is_enrolling(self, now: datetime) -> bool:
+        """Whether it may be confirmed at *now*."""
+        return not self.is_confirmed and now < self.created_at + ENROLMENT_LIFE
 
 
 def code_of(secret: bytes, step: int) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID
 from common.database import LostRace, Tx
 from common.seals import EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
 from identity.domain.revocations import Revocation
+from identity.domain.second_factors import ENROLMENT_LIFE
 from identity.domain.sessions import Session
 from identity.domain.throttles import Throttle
 from identity.domain.users import User
@@ -301,8 +302,11 @@ async def save_throttles(tx: Tx, throttles: Collection[Throttle]) -> None:
 
 
 async def delete_expired(tx: Tx, now: datetime, *, revocations_before: datetime) -> None:
-    """Delete throttles, mailed tokens, sessions and revocations whose time is over."""
+    """Delete throttles, mailed tokens, enrolments, sessions and revocations whose time is over."""
     await tx.execute("delete from revocations where revoked_at < :before", before=revocations_before)
     await tx.execute("delete from account_tokens where expires_at < :now", now=now)
+    await tx.execute(
+        "delete from second_factors where confirmed_at is null and created_at < :before", before=now - ENROLMENT_LIFE
+    )
     await tx.execute("delete from login_throttles where window_ends_at < :now", now=now)
     await tx.execute("delete from sessions where expires_at < :now", now=now)

@@ -1,4 +1,4 @@
-"""Verify the password of a user who is signed in; guessing it with a stolen token counts as guessing at a login."""
+"""Verify the password of a user who is signed in; guessing with a stolen token counts as guessing at a login."""
 
 from uuid import UUID
 
@@ -26,14 +26,23 @@ class PasswordChecks:
             raise UserNotFound
         return user
 
+    async def count_attempt(self, user_id: UUID, merchant_id: str) -> User:
+        """Count a guess at the password or at a code of the user. Raises LoginThrottled or UserNotFound."""
+        _, user = await self._counted(user_id, merchant_id)
+        return user
+
     async def verify(self, user_id: UUID, merchant_id: str, password: str) -> User:
         """The user whose *password* is right. Raises PasswordWrong, LoginThrottled or UserNotFound."""
+        attempt, counted = await self._counted(user_id, merchant_id)
+        if not await self._passwords.verify(counted.password_hash, users.normalised_password(password)):
+            self._logins.record_failure(attempt, counted)
+            raise PasswordWrong("the current password is wrong")
+        return counted
+
+    async def _counted(self, user_id: UUID, merchant_id: str) -> tuple[LoginAttempt, User]:
         user = await self.user(user_id, merchant_id)
         attempt = LoginAttempt(user.merchant_id, user.email, context.current())
         counted = await self._logins.count_attempt(attempt)
         if counted is None or counted.user_id != user.user_id:
             raise UserNotFound
-        if not await self._passwords.verify(counted.password_hash, users.normalised_password(password)):
-            self._logins.record_failure(attempt, counted)
-            raise PasswordWrong("the current password is wrong")
-        return counted
+        return attempt, counted

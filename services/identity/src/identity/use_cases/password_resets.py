@@ -17,7 +17,7 @@ from identity.domain.concealed import Concealed
 from identity.domain.errors import AccountTokenInvalid
 from identity.domain.users import User
 from identity.passwords import Passwords
-from identity.store import account_tokens, commands, queries
+from identity.store import account_tokens, commands, queries, second_factors
 from identity.use_cases.account_mails import token_hash
 from identity.use_cases.batches import only
 from identity.use_cases.profiles import Profiles
@@ -65,7 +65,9 @@ async def find_owner(db: Database, clock: Clock, hashed: bytes) -> User:
 async def reset_passwords(db: Database, clock: Clock, resets: Sequence[PasswordReset]) -> list[User | DomainError]:
     """Set the new password of each, end all sessions of the user, delete all tokens that were mailed to them.
 
-    Whoever holds the token reads the mails of the address, so it is verified by this as well.
+    Whoever holds the token reads the mails of the address, so it is verified by this as well. When it was not before,
+    a second factor may be of somebody else, who signed up with the address: it is removed. Of a verified address it
+    stays, or reading the mails would be enough to get in.
     """
     results: list[User | DomainError] = []
     async with db.begin() as tx:
@@ -76,6 +78,7 @@ async def reset_passwords(db: Database, clock: Clock, resets: Sequence[PasswordR
         # Again, now that nobody else uses them.
         tokens = await account_tokens.read(tx, hashes)
         changed: dict[UUID, User] = {}
+        newly_verified: dict[UUID, Context] = {}
         audits = []
         for reset in resets:
             token = tokens.get(reset.token_hash)
@@ -84,10 +87,19 @@ async def reset_passwords(db: Database, clock: Clock, resets: Sequence[PasswordR
             if user is None or is_used or not account_mails.is_valid(token, AccountMail.RESET, user, now):
                 results.append(AccountTokenInvalid("the token is not valid"))
                 continue
+            if not user.is_email_verified:
+                newly_verified[user.user_id] = reset.origin
             user = replace(users.touched(user, now), password_hash=reset.password_hash, is_email_verified=True)
             current_users[user.user_id] = changed[user.user_id] = user
             audits.append(events.user_audit("user.password_reset", user, reset.origin, now))
             results.append(user)
+        removed = await second_factors.read(tx, newly_verified)
+        audits += [
+            events.user_audit("user.second_factor_removed", changed[user_id], newly_verified[user_id], now)
+            for user_id, factor in removed.items()
+            if factor.is_confirmed
+        ]
+        await second_factors.delete(tx, removed)
         await commands.save_users(tx, list(changed.values()))
         await account_tokens.delete(tx, changed, [AccountMail.VERIFY, AccountMail.RESET])
         await end_sessions(tx, changed, "password_reset", now)

@@ -56,10 +56,10 @@ class SecondFactors:
         return Enrolment(text, f"otpauth://totp/{ISSUER}:{quote(user.email)}?{parameters}")
 
     async def confirm(self, user_id: UUID, merchant_id: str, code: str) -> list[str]:
-        """The recovery codes, shown once. Raises UserNotFound, SecondFactorNotFound, SecondFactorExists or
-        SecondFactorInvalid.
+        """The recovery codes, shown once. A guess counts as one at a login. Raises LoginThrottled, UserNotFound,
+        SecondFactorNotFound, SecondFactorExists or SecondFactorInvalid.
         """
-        user = await self._checks.user(user_id, merchant_id)
+        user = await self._checks.count_attempt(user_id, merchant_id)
         codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
         await change_factor(
             self._db,
@@ -122,10 +122,10 @@ def _enrolled(user: User, factor: SecondFactor | None, secret: bytes, now: datet
 
 
 def _confirmed(factor: SecondFactor | None, code: str, recovery_codes: list[str], now: datetime) -> SecondFactor:
-    if factor is None:
-        raise SecondFactorNotFound("no second factor was enrolled")
-    if factor.is_confirmed:
+    if factor is not None and factor.is_confirmed:
         raise SecondFactorExists("the account has a second factor")
+    if factor is None or not factor.is_enrolling(now):
+        raise SecondFactorNotFound("no second factor was enrolled, or too long ago")
     used = second_factors.used(factor, code, now)
     if used is None:
         raise SecondFactorInvalid("the code is wrong")
