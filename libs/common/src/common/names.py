@@ -1,12 +1,14 @@
 """People's names: one rule for the fleet, so that a name is shown everywhere as it was written, and nothing else is.
 
-Refused are control and bidirectional characters, mark-up and what a mail reader would make a link of. Joiners (U+200C,
+Refused are control and bidirectional characters, mark-up, phone numbers and what a mail reader would make a link of, in
+whatever characters it is written (NFKC, and the dots that IDNA knows: UTS 46, section 4). Joiners (U+200C,
 U+200D) are letters where a script needs them, as RFC 5892, Appendix A.1 and A.2, says, and hold an emoji together.
 """
 
 import re
 import unicodedata
 from functools import cache
+from itertools import pairwise
 from typing import Final
 
 import idna
@@ -23,8 +25,10 @@ _EMOJI_MODIFIERS: Final = frozenset("\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f
 _NOT_IN_NAMES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _MARK_UP: Final = frozenset("<>{}\\|`")
 _LINK: Final = re.compile(r"://|\bwww\.|@", re.IGNORECASE)
-# Two labels joined by a dot; initials ("A.P.J.") have one letter each.
-_DOMAIN: Final = re.compile(r"[^\W_][\w-]+\.([^\W\d_][\w-]+)")
+# The one that NFKC does not turn into a full stop.
+_IDEOGRAPHIC_DOT: Final = "\u3002"
+# So many digits, however they are set apart: the shortest numbers that are dialled from elsewhere have them.
+_PHONE: Final = re.compile(r"\d(?:[\W_]*\d){6}")
 
 
 def person_name(text: str, *, field: str = "name") -> str:
@@ -48,8 +52,11 @@ def name_problem(text: str) -> str:
         return "has a character that no name has"
     if _MARK_UP.intersection(text):
         return "has a character that no name has"
-    if _LINK.search(text) or any(_is_suffix(match[1].lower()) for match in _DOMAIN.finditer(text)):
+    compared = unicodedata.normalize("NFKC", text).replace(_IDEOGRAPHIC_DOT, ".")
+    if _LINK.search(compared) or _holds_domain(compared):
         return "holds a link"
+    if _PHONE.search(compared):
+        return "holds a phone number"
     return ""
 
 
@@ -86,6 +93,23 @@ def _is_symbol(character: str) -> bool:
     return unicodedata.category(character) == "So"
 
 
+def _holds_domain(text: str) -> bool:
+    """Whether two labels are joined by a dot, the second one a domain of the top level; initials ("A.P.J.") have one
+    letter each.
+    """
+    words = "".join(character if _is_in_domains(character) else " " for character in text).split()
+    return any(
+        sum(map(str.isalnum, left)) > 1 and _is_suffix(right.strip("-_").lower())
+        for word in words
+        for left, right in pairwise(word.split("."))
+    )
+
+
+def _is_in_domains(character: str) -> bool:
+    is_mark = unicodedata.category(character).startswith("M")
+    return character.isalnum() or character in ".-_" or is_mark or character in _JOINERS
+
+
 @cache
 def _suffixes() -> PublicSuffixList:
     """Read when the first name holds a dot between words."""
@@ -93,4 +117,4 @@ def _suffixes() -> PublicSuffixList:
 
 
 def _is_suffix(label: str) -> bool:
-    return _suffixes().publicsuffix(label) is not None
+    return bool(label) and _suffixes().publicsuffix(label) is not None

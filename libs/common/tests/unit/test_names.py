@@ -26,6 +26,10 @@ from common.names import person_name, shown_name
         "👩🏽\u200d⚕️ Asha",
         "Zoë",
         "X Æ A-12",
+        "Zoe 24/7",
+        "डॉ.भारत",
+        "श्री.राम",
+        "李。小龍",
     ],
 )
 def test_a_name_is_taken_as_it_is_written(name: str) -> None:
@@ -58,9 +62,27 @@ def test_a_name_is_taken_as_it_is_written(name: str) -> None:
         "Verify At EVIL.CO.IN now",
         "WWW.evil",
         "asha@evil.com",
+        "evil。example.com is where to log in",
+        "evil。com",
+        "evil．com",
+        "evil｡com",
+        "evil․com",
+        "ｅｖｉｌ.ｃｏｍ",
+        "“evil.com”",
+        "evil.com_",
+        "आशा.com",
+        "ශ්\u200dරී.com",
+        "asha＠evil",
+        "http：／／evil",
+        "Your account is blocked - call +91 98765 43210 today",
+        "call 1800-123-4567",
+        "98765.43210",
+        "९८७६५४३२१०",
+        "９８７６５４３２１０",
+        "9_8_7_6_5_4_3",
     ],
 )
-def test_what_no_name_is_or_what_holds_a_link_is_refused(name: str) -> None:
+def test_what_no_name_is_or_what_holds_a_link_or_a_number_is_refused(name: str) -> None:
     with pytest.raises(RequestInvalid) as refused:
         person_name(name, field="customerName")
     assert list(refused.value.fields) == ["customerName"]

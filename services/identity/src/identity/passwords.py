@@ -3,7 +3,7 @@
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
@@ -27,6 +27,17 @@ GUESSES_MIN = 10**8
 EXAMINED_LENGTH = 16
 # What an attacker tries first here.
 OUR_WORDS = ("commdesk", "commdesk pay", "credits", "wallet")
+# Here people choose them more often than zxcvbn's lists, which are American, say.
+LOCAL_WORDS = (
+    *("india", "bharat", "cricket", "bollywood", "mumbai", "delhi", "kolkata", "chennai", "bangalore", "bengaluru"),
+    *("hyderabad", "pune", "ahmedabad", "jaipur", "lucknow", "kerala", "ganesh", "krishna", "lakshmi", "shivaji"),
+)
+# How many guesses such a word, its place and its spelling add to what is left of a password without it.
+WORD_GUESSES = 100
+# Shorter ones are in many passwords by chance.
+WORD_LENGTH_MIN = 3
+# What zxcvbn, too, reads as the letters that they look like.
+_LOOK_ALIKES = str.maketrans("@4301!$5", "aaeoiiss")
 
 # zxcvbn keeps the user's own words in a dictionary of its module: a second thread would judge by the first one's.
 _zxcvbn_lock = threading.Lock()
@@ -42,12 +53,31 @@ class HashingOverloaded(Unavailable):
 
 def is_easily_guessed(password: str, others: Collection[str]) -> bool:
     """Whether lists of leaked passwords, words, names, keyboards and dates lead to *password* within GUESSES_MIN."""
-    known = [*OUR_WORDS, *others, *(part for other in others for part in re.split(r"[\W_]+", other) if part)]
-    if not password:
-        return True  # zxcvbn raises IndexError
-    ends = {password[:EXAMINED_LENGTH], password[-EXAMINED_LENGTH:]}
+    texts = (*OUR_WORDS, *LOCAL_WORDS, *others)
+    known = list(dict.fromkeys([*texts, *(part for text in texts for part in re.split(r"[\W_]+", text) if part)]))
     with _zxcvbn_lock:
-        return all(zxcvbn(end, user_inputs=known)["guesses"] < GUESSES_MIN for end in ends)
+        return _guesses(password, known) < GUESSES_MIN or any(
+            WORD_GUESSES * _guesses(rest, known) < GUESSES_MIN for rest in _without_words(password, known)
+        )
+
+
+def _guesses(text: str, known: Sequence[str]) -> int:
+    ends = {text[:EXAMINED_LENGTH], text[-EXAMINED_LENGTH:]} - {""}  # for which zxcvbn raises IndexError
+    return max((int(zxcvbn(end, user_inputs=known)["guesses"]) for end in ends), default=0)
+
+
+def _without_words(password: str, known: Sequence[str]) -> Iterator[str]:
+    """What is left of *password*, if the known words are in it. zxcvbn takes a separator and a year after such a word
+    for something that nobody expects.
+    """
+    folded = password.casefold()
+    for spelling in {folded, folded.translate(_LOOK_ALIKES)}:
+        rest = spelling
+        for word in sorted(known, key=len, reverse=True):
+            if len(word) >= WORD_LENGTH_MIN:
+                rest = rest.replace(word.casefold(), "")
+        if rest != spelling:
+            yield re.sub(r"^[\W_]+|[\W_]+$", "", rest)
 
 
 def parameters(memory_kib: int = MEMORY_KIB_MIN, passes: int = PASSES_MIN) -> Parameters:

@@ -67,7 +67,7 @@ async def test_an_address_is_verified_by_the_mailed_token_once(
 ) -> None:
     session = await sign_up(http, form, email="asha@example.com")
     [mail] = await mails(db, "verify")
-    assert all(value.startswith("s1.") for value in (mail.email, mail.name, mail.token))
+    assert all(value.startswith("s1.") for value in (mail.email, mail.token))
     assert db.sealer.open("email", mail.email) == "asha@example.com"
     mailed = await token(db, "verify")
     for wrong in ("", "x", mailed[:-1], mailed + "A", "\u0416", "x" * 10_000):
@@ -80,6 +80,22 @@ async def test_an_address_is_verified_by_the_mailed_token_once(
     profile = await call(http, "GET", "/api/v1/users/profile", headers=bearer(following))
     assert profile["isEmailVerified"] is True
     assert (await actions(db)).count("user.email_verified") == 1
+
+
+async def test_no_mail_carries_a_name_to_an_address_that_is_not_verified(
+    http: httpx.AsyncClient, form: BuildForm, db: Database
+) -> None:
+    """Of whatever kind: a stranger has written it. The owner of a verified address is greeted by name."""
+    person = form(email="asha@example.com", name="URGENT: pay Rs 500 to the UPI id help at okbank")
+    for number, names in ((1, ["", "", ""]), (2, ["", person["name"], person["name"]])):
+        if number == 2:
+            await post(http, "/email/verify", token=await token(db, "verify"))
+        for _ in range(2):
+            await call(http, "POST", "/api/v1/users/signup", status=202, json=person)
+        await post(http, "/password/forgot", 202, email="asha@example.com")
+        await token(db, "reset", number)
+        newest = [(await mails(db, kind))[-1] for kind in ("verify", "exists", "reset")]
+        assert [db.sealer.open("name", mail.name) for mail in newest] == names
 
 
 async def test_the_same_token_at_once_is_good_for_once(http: httpx.AsyncClient, form: BuildForm, db: Database) -> None:

@@ -88,6 +88,8 @@ async def test_a_caller_that_goes_away_leaves_the_queue(quick: Parameters) -> No
     [
         *("qwerty12", "abcd1234", "P@ssw0rd", "summer2024", "iloveyou2", "commdesk1", "Password123", "aaaabbbb"),
         *("12345678", "zaq12wsx", "Trustno1!", "mumbai123", "dragon1234", "CommDesk2026!", "Winter2026!", "9876543210"),
+        *("asha.rao.1", "Asha_Rao_1990!", "@sh4.R40.12", "rao@asha.15081947", "Asha#Rao#7x", "Cricket@2026"),
+        *("Mumbai@123", "asha.asha.asha", "Rao.asha@example"),
         *("asha.rao1", "Asha Rao 1987", "rao19870412", "x" * 128, "password" * 16, "abcabcabcabc", ""),
     ],
 )
@@ -104,6 +106,8 @@ def test_what_lists_of_leaked_passwords_lead_to_is_refused(password: str) -> Non
         "Caf\u00e9 au lait",
         "パスワード合言葉",
         "tJ8sKq4wz",
+        "asha k9$wq2z",
+        "correct rao battery horse",
         "an administrator's",
     ],
 )

@@ -72,14 +72,18 @@ def login_failed(merchant_id: str, user_id: UUID | None, key: bytes, origin: Con
 def account_mail(
     sealer: Sealer, purpose: AccountMail, user: User, mailed: MailedToken | None, now: datetime
 ) -> AccountMailRequested:
-    """A mail to *user*; its token leaves sealed."""
+    """A mail to *user*; its token leaves sealed.
+
+    It names the user when the address is verified. Before that, whoever signed up with the address has written the
+    name, and our mail would carry a stranger's text to the owner.
+    """
     return AccountMailRequested(
         **head(now),
         merchant_id=user.merchant_id,
         user_id=ids.encode("usr", user.user_id),
         kind=purpose.value,
         email=sealer.seal(EMAIL, user.email),
-        name=sealer.seal(NAME, user.profile.name),
+        name=sealer.seal(NAME, user.profile.name if user.is_email_verified else ""),
         token=sealer.seal(ACCOUNT_TOKEN, mailed.token) if mailed is not None else "",
         expires_unix_micros=micros(mailed.stored.expires_at) if mailed is not None else 0,
     )
