@@ -92,6 +92,9 @@ async def test_staff_with_a_second_factor_step_up_before_they_act(fleet: FleetCl
         assert (answer.status, answer.data["code"]) == (403, "step_up_required"), path
     again = await post(fleet, "/step-up", {**password, "code": await next_code(secret, code)}, token)
     assert again.status == 200, again.body
+    # The token from before, which somebody may have stolen, is lifted by nothing.
+    method, path, body = acts[-1]
+    assert (await fleet.edge(method, path, body, token=token)).data["code"] == "step_up_required"
     answers = [await fleet.edge(*act, token=again.data["token"]) for act in acts]
     # What the acts say themselves: neither payment waits for a review, the others are carried out.
     assert [answer.data.get("code", "") for answer in answers if answer.status == 403] == []
