@@ -27,14 +27,15 @@ ALIASED = "/(?:api/v1|v1/api)/"
 # By rate limit: the priority of its routers, and the middlewares from the client to the service. {service} is that
 # service; its error pages come from another one.
 PRIORITIES = {"webhook": 300, "sign_in": 200, "page": 150, "api": 100}
-_CORS = '{{ if env "CORS_ORIGINS" }}cors, {{ end }}'
+# `cors`, where there are origins that it is for.
+CORS = '{{ if env "CORS_ORIGINS" }}cors, {{ end }}'
 MIDDLEWARES = {
     # Webhooks are signed, come from servers and in floods: no browser asks for them.
     "webhook": "security-headers, webhook-rate, webhook-in-flight, errors-{service}, webhook-body, alias",
-    "sign_in": f"security-headers, {_CORS}auth-rate, auth-in-flight, gzip, errors-{{service}}, body, alias",
+    "sign_in": f"security-headers, {CORS}auth-rate, auth-in-flight, gzip, errors-{{service}}, body, alias",
     "page": "page-headers, rate, in-flight, errors-{service}",
-    "api": f"security-headers, {_CORS}rate, in-flight, gzip, errors-{{service}}, body, alias",
-    "nowhere": f"security-headers, {_CORS}rate, in-flight, errors-{{service}}, nowhere",
+    "api": f"security-headers, {CORS}rate, in-flight, gzip, errors-{{service}}, body, alias",
+    "nowhere": f"security-headers, {CORS}rate, in-flight, errors-{{service}}, nowhere",
 }
 # What the edge answers by itself once a request is routed. On other statuses the middleware would replace what services
 # say, Retry-After included: the limiters' 429 stays Traefik's own.
@@ -72,6 +73,13 @@ class Router(Struct, frozen=True):
             return rule
         methods = " || ".join(f"Method(`{method}`)" for method in self.methods)
         return f"({methods}) && ({rule})"
+
+
+class ErrorPage(Struct, frozen=True):
+    """Where the edge fetches the body of an error."""
+
+    service: str
+    query: str = edge_errors.PREFIX + "/{status}"
 
 
 def pattern(path: str) -> str:
@@ -146,29 +154,37 @@ def render(made: Sequence[Router]) -> str:
             f"      service: {router.service}",
             f"      middlewares: [{router.middlewares}]",
         ]
-    names = {router.service for router in made}
-    services = [row for name, row in SERVICES.items() if name in names]
+    pages = error_pages(made)
     lines.append(
         "\n  # Where Traefik itself refuses, or has no answer of the service, another service words the error."
     )
     lines.append("  middlewares:")
-    for service in services:
-        other = next(row for row in reversed(services) if row != service)
+    for service, page in pages.items():
         lines += [
-            f"    errors-{service.name}:",
+            f"    errors-{service}:",
             "      errors:",
             f"        status: [{', '.join(STATUSES)}]",
-            f"        service: {other.name}",
-            f'        query: "{edge_errors.PREFIX}/{{status}}"',
+            f"        service: {page.service}",
+            f'        query: "{page.query}"',
         ]
     lines.append("\n  services:")
-    for service in services:
+    for service in pages:
         lines += [
-            f"    {service.name}:",
+            f"    {service}:",
             "      loadBalancer:",
-            f"        servers: [{{ url: {_address(service)} }}]",
+            f"        servers: [{{ url: {_address(SERVICES[service])} }}]",
         ]
     return "\n".join(lines) + "\n"
+
+
+def error_pages(made: Iterable[Router]) -> dict[str, ErrorPage]:
+    """By the name of each service that has a router, in the order of the list: who words the edge's errors for it."""
+    names = {router.service for router in made}
+    services = [name for name in SERVICES if name in names]
+    return {
+        service: ErrorPage(next(other for other in reversed(services) if other != service))
+        for service in services
+    }
 
 
 def _address(service: ListedService) -> str:

@@ -1,0 +1,124 @@
+"""A service starts in production with what the chart and its Secrets give it; so does each migration."""
+
+import base64
+import importlib
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from common import runtime, settings
+from common.secret_strength import is_weak
+from common.services import SERVICES
+from ops import chart_tables, configuration_check
+from tests.chart.rendering import WORKLOADS, Object, containers, objects_of, templates
+
+KEYS = {name: Ed25519PrivateKey.generate() for name in SERVICES}
+STRONG = "q7Zt0vXc2Rk9mWbY5eLs8uHd"
+
+
+def private(key: Ed25519PrivateKey) -> str:
+    return base64.b64encode(key.private_bytes_raw()).decode()
+
+
+def secret(service: str, variable: str) -> str:
+    """A value that production takes, as a Secret would hold it."""
+    role = SERVICES[service].package
+    sealing = base64.b64encode(bytes(range(7, 7 + 32))).decode()
+    public = {name: base64.b64encode(key.public_key().public_bytes_raw()).decode() for name, key in KEYS.items()}
+    values = {
+        "DATABASE_URL": f"postgresql://{role}:{STRONG}@postgresql.example.com/commdesk?sslmode=verify-full",
+        "DATABASE_MIGRATION_URL": f"postgresql://{role}_owner:{STRONG}@postgresql.example.com/commdesk?sslmode=verify-full",
+        "RABBITMQ_URL": f"amqps://{service}:{STRONG}@rabbitmq.example.com/commdesk",
+        "RABBITMQ_MIGRATION_URL": f"amqps://migrator:{STRONG}@rabbitmq.example.com/commdesk",
+        "REDIS_URL": f"rediss://{service}:{STRONG}@redis.example.com:6379/0",
+        "SERVICE_PRIVATE_KEY": private(KEYS[service]),
+        "SERVICE_PUBLIC_KEYS": settings.json.dumps(public),
+        "ENCRYPTION_KEYS": f"k1:{sealing}",
+        "BLIND_INDEX_KEY": sealing,
+        "TOKEN_PRIVATE_KEY": private(KEYS["identity"]),
+    }
+    return values.get(variable, STRONG * 2)
+
+
+def environment(template: Object, service: str, folder: Path, *, optional: bool = True) -> dict[str, str]:
+    """What the process would read: plain values, and a strong secret for each reference; files below *folder*."""
+    [container] = containers(template)
+    found = {}
+    for entry in container["env"]:
+        assert entry["name"] not in found, f"{entry['name']} is given twice"
+        if "value" in entry:
+            found[entry["name"]] = entry["value"].replace("/run/grpc", str(folder))
+        elif optional or not entry["valueFrom"]["secretKeyRef"]["optional"]:
+            found[entry["name"]] = secret(service, entry["name"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a certificate as cert-manager's Secret mounts them."""
+    folder = tmp_path_factory.mktemp("grpc")
+    authority = trustme.CA()
+    leaf = authority.issue_cert("wallet")
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    leaf.private_key_pem.write_to_path(folder / "tls.key")
+    for pem in leaf.cert_chain_pems:
+        pem.write_to_path(folder / "tls.crt", append=True)
+    return folder
+
+
+def test_the_secrets_of_these_tests_are_strong() -> None:
+    assert not is_weak(STRONG, 16)
+
+
+@pytest.mark.parametrize("optional", [True, False], ids=["with optional secrets", "without"])
+@pytest.mark.parametrize("profile", WORKLOADS)
+def test_every_service_starts_and_has_no_owners_credentials(profile: str, optional: bool, folder: Path) -> None:
+    pods = templates(objects_of(profile))
+    release = next(iter(pods)).rpartition("commdesk-blue")[1] or "commdesk"
+    environments = {
+        name: environment(pods[f"{release}-{name}"], name, folder, optional=optional) for name in SERVICES
+    }
+    assert configuration_check.problems(environments) == []
+    for name, environ in environments.items():
+        module = importlib.import_module(f"{SERVICES[name].package}.settings")
+        assert runtime.foreign_credentials(settings.read(module.Settings, environ), name) == []
+
+
+@pytest.mark.parametrize("profile", WORKLOADS)
+def test_every_migration_starts(profile: str, tmp_path: Path) -> None:
+    pods = {name: pod for name, pod in templates(objects_of(profile)).items() if name.endswith("-migration")}
+    environments = {}
+    for name, pod in pods.items():
+        service = name.removesuffix("-migration").removeprefix("commdesk-").removeprefix("blue-")
+        environments[service] = environment(pod, service, tmp_path)
+        assert environments[service]["DATABASE_MIGRATION_URL"]
+    assert configuration_check.problems(environments) == []
+    assert [name for name, environ in environments.items() if "RABBITMQ_MIGRATION_URL" in environ] == [
+        next(name for name, row in SERVICES.items() if row.database)
+    ]
+
+
+def test_callees_are_reached_by_the_name_of_all_replicas() -> None:
+    pods = templates(objects_of("blue"))
+    environ = environment(pods["commdesk-blue-payment"], "payment", Path("/"))
+    assert environ["WALLET_ADDRESS"] == "commdesk-blue-wallet-grpc.pay.svc.cluster.local:9000"
+    assert "LEDGER_ADDRESS" not in environ  # it does not call ledger
+
+
+def test_edge_and_services_count_the_same_proxies() -> None:
+    pods = templates(objects_of("in-cluster"))
+    counted = {environment(pods[f"commdesk-{name}"], name, Path("/"))["TRUSTED_PROXY_HOPS"] for name in SERVICES}
+    assert counted == {"1"}
+
+
+def test_a_secret_is_told_from_a_setting() -> None:
+    rows = chart_tables.services()["services"]
+    assert {name for name, row in rows.items() if "TOKEN_PRIVATE_KEY" in row["secrets"]} == {"identity"}
+    assert rows["payment"]["secrets"]["CASHFREE_SECRET_KEY"] is True
+    assert rows["notifier"]["secrets"]["SMTP_PASSWORD"] is False
+    assert "SMTP_HOST" in rows["notifier"]["settings"]
+    for row in rows.values():
+        assert not {"DATABASE_MIGRATION_URL", "RABBITMQ_MIGRATION_URL"} & {*row["secrets"], *row["settings"]}
+        assert row["secrets"]["DATABASE_URL"] is row["sharedSecrets"]["ENCRYPTION_KEYS"] is True
