@@ -77,6 +77,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["protos/generate.sh"],
         [sys.executable, "-m", "ops.service_table"],
         [sys.executable, "-m", "ops.edge_routes"],
+        [sys.executable, "-m", "ops.chart_tables"],
         ["git", "init", "-q"],
         ["git", "add", "."],
     ):
@@ -113,3 +114,17 @@ def test_stack_bootstrap_and_edge_derive_from_it(copy: Path) -> None:
         [sys.executable, "-c", DERIVED], cwd=copy, env=environment(copy), capture_output=True, text=True, check=False
     )
     assert derived.returncode == 0, derived.stderr[-2000:]
+
+
+def test_the_chart_deploys_it(copy: Path) -> None:
+    tests = ("tests/chart/test_policy.py", "tests/chart/test_settings.py", "ops/tests/unit/test_chart_tables.py")
+    suite = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, "-k", "in-cluster or generated"],
+        cwd=copy,
+        env=environment(copy),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert suite.returncode == 0, suite.stdout[-4000:] + suite.stderr[-2000:]
+    assert "price-list: { resources:" in (copy / "helm/values.yaml").read_text()

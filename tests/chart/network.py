@@ -39,8 +39,7 @@ def _has_port(rule: Object, port: int) -> bool:
 def _has_peer(peers: list[Any] | None, other: Labels) -> bool:
     # An address block may hold pods, whatever plug-in of the cluster: it counts. Another namespace is not this one.
     return peers is None or any(
-        "ipBlock" in peer or ("namespaceSelector" not in peer and selects(peer["podSelector"], other))
-        for peer in peers
+        "ipBlock" in peer or ("namespaceSelector" not in peer and selects(peer["podSelector"], other)) for peer in peers
     )
 
 

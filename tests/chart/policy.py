@@ -158,7 +158,11 @@ def replicas_survive_a_drained_node(objects: list[Object]) -> Iterator[str]:
     for deployment in of_kind(objects, "Deployment"):
         name, template = deployment["metadata"]["name"], deployment["spec"]["template"]
         labels = template["metadata"]["labels"]
-        budgets = [each["spec"] for each in of_kind(objects, "PodDisruptionBudget") if selects(each["spec"]["selector"], labels)]
+        budgets = [
+            each["spec"]
+            for each in of_kind(objects, "PodDisruptionBudget")
+            if selects(each["spec"]["selector"], labels)
+        ]
         if len(budgets) != 1 or budgets[0].get("maxUnavailable") != 1:
             yield f"{name} has no disruption budget"
         if scalers.get(name, (0, 0))[0] < 2:
@@ -207,7 +211,9 @@ def services_lead_to_their_pods(objects: list[Object]) -> Iterator[str]:
             yield f"{name} has ports {ports}"
         for service, port in ((name, "http"), (f"{name}-grpc", "grpc")):
             specs = [each["spec"] for each in of_kind(objects, "Service") if each["metadata"]["name"] == service]
-            is_right = len(specs) == 1 and selects({"matchLabels": specs[0]["selector"]}, template["metadata"]["labels"])
+            is_right = len(specs) == 1 and selects(
+                {"matchLabels": specs[0]["selector"]}, template["metadata"]["labels"]
+            )
             if not is_right or [each["targetPort"] for each in specs[0]["ports"]] != [port]:
                 yield f"{service} does not lead to {name}"
             elif (port == "grpc") != (specs[0].get("clusterIP") == "None"):
@@ -223,7 +229,10 @@ def pods_are_confined(objects: list[Object]) -> Iterator[str]:
 
 @rule
 def calls_are_those_of_the_contract(objects: list[Object]) -> Iterator[str]:
-    pods = {template["metadata"]["labels"][COMPONENT]: template["metadata"]["labels"] for template in templates(objects).values()}
+    pods = {
+        template["metadata"]["labels"][COMPONENT]: template["metadata"]["labels"]
+        for template in templates(objects).values()
+    }
     outside = {"operator", "community-api"}
     pods |= {name: {"app.kubernetes.io/part-of": "commdesk", COMPONENT: name} for name in (*outside, "stranger")}
     for caller, callee in product(pods, SERVICES):

@@ -81,17 +81,13 @@ def render(deployment: Deployment, kubernetes: str = NEWEST, chart: Path = CHART
             "helm_render", loaded._raw(), json.dumps(values_of(deployment, chart)), json.dumps(options)
         )
     manifests = {path: text for path, text in json.loads(rendered).items() if path.endswith(".yaml")}
-    return [each for text in manifests.values() for each in yaml.safe_load_all(text) if each]
+    return [each for text in manifests.values() for each in yaml.load_all(text, yaml.CSafeLoader) if each]
 
 
 @cache
-def _rendered(profile: str) -> list[Object]:
-    return render(PROFILES[profile])
-
-
 def objects_of(profile: str) -> list[Object]:
-    """The objects of a profile, free to be changed."""
-    return deepcopy(_rendered(profile))
+    """The objects of a profile, shared by the tests: whoever changes them copies them before."""
+    return render(PROFILES[profile])
 
 
 def of_kind(objects: list[Object], *kinds: str) -> list[Object]:

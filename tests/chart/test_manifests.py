@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema
 import kubernetes_validate
+import kubernetes_validate.utils
 import pytest
 import yaml
 from helm_python import HelmError, lint
@@ -19,6 +20,8 @@ from ops.chart_tables import CHART
 from tests.chart.rendering import NEWEST, OLDEST, PROFILES, Deployment, Object, objects_of, of_kind, render, values_of
 
 CUSTOM = {path.stem: path for path in (Path(__file__).parent / "crds").glob("*.json")}
+# It reads its megabytes of schemas again for each object.
+kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)
 
 
 @cache
@@ -28,6 +31,12 @@ def custom_schema(kind: str) -> Any:
 
 def problems(each: Object, kubernetes: str) -> list[str]:
     """What a strict server of that release would say of the object."""
+    return _problems(json.dumps(each), kubernetes)
+
+
+@cache  # profiles have most objects in common
+def _problems(text: str, kubernetes: str) -> list[str]:
+    each = json.loads(text)
     name = f"{each['kind']} {each['metadata'].get('name')}"
     if each["kind"] in CUSTOM:
         errors = jsonschema.Draft7Validator(custom_schema(each["kind"])).iter_errors(each)
@@ -65,7 +74,12 @@ def test_names_are_unique_and_every_name_of_an_object_is_one(profile: str) -> No
 
 def test_every_kind_of_the_chart_is_rendered_by_some_profile() -> None:
     kinds = {each["kind"] for profile in PROFILES for each in objects_of(profile)}
-    written = {line.split()[-1] for path in (CHART / "templates").glob("*.yaml") for line in path.read_text().splitlines() if line.startswith("kind: ")}
+    written = {
+        line.split()[-1]
+        for path in (CHART / "templates").glob("*.yaml")
+        for line in path.read_text().splitlines()
+        if line.startswith("kind: ")
+    }
     # Rules and dashboards come with their files: test_monitoring.py.
     assert kinds | {"PrometheusRule", "ConfigMap"} == written
     assert CUSTOM.keys() <= written
@@ -87,7 +101,7 @@ def test_every_kind_of_the_chart_is_rendered_by_some_profile() -> None:
     ],
 )
 def test_a_misspelt_key_or_a_removed_version_is_seen(kind: str, change: Mapping[str, Any]) -> None:
-    each, *_ = of_kind(objects_of("all-operators"), kind)
+    each, *_ = deepcopy(of_kind(objects_of("all-operators"), kind))
     assert problems(each, NEWEST) == []
     for key, value in change.items():
         each[key] = {**each[key], **value} if isinstance(value, dict) else value

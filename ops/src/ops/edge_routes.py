@@ -181,10 +181,7 @@ def error_pages(made: Iterable[Router]) -> dict[str, ErrorPage]:
     """By the name of each service that has a router, in the order of the list: who words the edge's errors for it."""
     names = {router.service for router in made}
     services = [name for name in SERVICES if name in names]
-    return {
-        service: ErrorPage(next(other for other in reversed(services) if other != service))
-        for service in services
-    }
+    return {service: ErrorPage(next(other for other in reversed(services) if other != service)) for service in services}
 
 
 def _address(service: ListedService) -> str:

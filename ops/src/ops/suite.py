@@ -19,6 +19,7 @@ LANES = (
         "sandbox",
         "loadtests",
         "tests/test_architecture.py",
+        "tests/chart",
         "tests/simulation",
         "tests/faults",
         "ops",

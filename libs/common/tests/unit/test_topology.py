@@ -3,6 +3,7 @@
 import pytest
 
 from common import topology
+from common.services import SERVICES
 from common.topology import CONTRACT, load, matches, retry_queues
 from common.topology.retry_tiers import delay_ms
 
@@ -50,6 +51,8 @@ def test_a_method_that_the_table_does_not_name_is_nobodys() -> None:
     assert topology.allowed_callers("/commdesk.unknown.v1.Service/Method") == frozenset()
     assert "operator" in topology.allowed_callers("/commdesk.common.v1.DeliveryService/Backlog")
     assert topology.allowed_callers("/commdesk.fraud.v1.FraudService/Score") == {"payment"}
+    # `*` among callers: a new service too asks whose access was revoked.
+    assert topology.allowed_callers("/commdesk.identity.v1.IdentityService/ListRevocations") == {"operator", *SERVICES}
 
 
 def test_a_retry_tier_has_its_delay_and_no_other_exchange_has_one() -> None:

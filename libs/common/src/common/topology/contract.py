@@ -17,7 +17,7 @@ from common.services import SERVICES
 DEAD_LETTERS = ".dlq"
 # Every queue is bound to it by its own name: what goes to one queue alone goes this way.
 REQUEUE = "requeue.exchange"
-# Among producers and owners: every service, and no user outside of them.
+# Among producers, owners and callers: every service, and no user outside of them.
 EVERY_SERVICE = "*"
 
 
@@ -153,8 +153,13 @@ def load(text: str) -> Contract:
                 for bound, pattern in queue.bindings
             ),
         )
-    calls = {row["method"]: frozenset(row["callers"]) for row in table["calls"]}
+    calls = {row["method"]: _callers(row) for row in table["calls"]}
     return Contract(exchanges, events, queues, transients, calls)
+
+
+def _callers(row: dict[str, Any]) -> frozenset[str]:
+    callers = frozenset(row["callers"])
+    return (callers - {EVERY_SERVICE}) | SERVICES.keys() if EVERY_SERVICE in callers else callers
 
 
 def _bindings(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
