@@ -64,7 +64,7 @@ lint: install ## Style, types, and the contract's rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(wildcard libs/*/src services/*/src sandbox/src ops/src loadtests/src)
-	MYPYPATH=ops/src:sandbox/src:loadtests/src $(BIN)/mypy --explicit-package-bases --follow-imports=silent tests/faults tests/e2e tests/hardened
+	MYPYPATH=ops/src:sandbox/src:loadtests/src $(BIN)/mypy --explicit-package-bases --follow-imports=silent tests/chart tests/faults tests/e2e tests/hardened
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against '../.git#ref=$(BASE),subdir=protos'
 	$(BIN)/commdesk openapi --against $(BASE)
 

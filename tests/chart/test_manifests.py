@@ -169,7 +169,7 @@ def test_a_digest_goes_before_the_tag() -> None:
 
 def test_migrations_come_first_and_one_after_the_other() -> None:
     objects = objects_of("hosted")
-    hooks = {}
+    hooks: dict[int, set[str]] = {}
     for each in objects:
         annotations = each["metadata"].get("annotations", {})
         if "helm.sh/hook" in annotations:

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sysconfig
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ def deployment_of(command: str) -> Deployment:
     words = shlex.split(command)
     release = next(word for word in words[2:] if not word.startswith("-"))
     values: dict[str, Any] = {}
-    files = [Path(after).stem for word, after in zip(words, words[1:], strict=False) if word == "-f"]
-    for assignments in [after for word, after in zip(words, words[1:], strict=False) if word == "--set"]:
+    options = list(pairwise(words))
+    files = [Path(after).stem for word, after in options if word == "-f"]
+    for assignments in [after for word, after in options if word == "--set"]:
         for assignment in assignments.split(","):
             path, _, text = assignment.partition("=")
             *parents, key = path.split(".")

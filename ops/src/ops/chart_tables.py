@@ -199,7 +199,7 @@ def traefik() -> str:
     # Each of them is the cluster's: where to listen, who stands in front, an object that sends to https.
     entry_point["http"] = {key: value for key, value in entry_point["http"].items() if key != "redirections"}
     configuration = {
-        "entryPoints": {name: entry_point for name in ("web", "websecure")},
+        "entryPoints": dict.fromkeys(("web", "websecure"), entry_point),
         **{key: static[key] for key in ("accessLog", "global")},
     }
     arguments = {"additionalArguments": [f"--{name}={value}" for name, value in _flat(configuration)]}
