@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
-from common import bootstrap
+from common import database_roles
 from common.services import SERVICES
 from common.topology import CONTRACT
 from ops.chart_tables import COMMON
@@ -177,7 +177,7 @@ def replicas_survive_a_drained_node(objects: list[Object]) -> Iterator[str]:
 
 @rule
 def pods_end_after_their_work(objects: list[Object]) -> Iterator[str]:
-    statement_seconds = int(bootstrap._SETTINGS["statement_timeout"].removesuffix("s"))
+    statement_seconds = int(database_roles._SETTINGS["statement_timeout"].removesuffix("s"))
     for deployment in of_kind(objects, "Deployment"):
         name, spec = deployment["metadata"]["name"], deployment["spec"]["template"]["spec"]
         for container in containers(deployment["spec"]["template"]):
@@ -198,7 +198,7 @@ def connections_fit_the_roles(objects: list[Object]) -> Iterator[str]:
         name = deployment["metadata"]["name"]
         most = scalers[name][1]
         for container in containers(deployment["spec"]["template"]):
-            if (most + 1) * int(environment(container)["POOL_SIZE"]) > bootstrap.CONNECTIONS_MAX:
+            if (most + 1) * int(environment(container)["POOL_SIZE"]) > database_roles.CONNECTIONS_MAX:
                 yield f"{name}: its role has not so many connections"
 
 

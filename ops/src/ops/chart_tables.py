@@ -15,7 +15,7 @@ import yaml
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from common import bootstrap
+from common import database_roles
 from common.route_tables import route_tables
 from common.services import SERVICES, ListedService
 from common.setting_checks import LoginUrl
@@ -80,7 +80,7 @@ def services() -> dict[str, Any]:
     # Declaring the topology is safe to repeat; one migration does it, so that one holds the credential.
     topology = next(name for name, row in SERVICES.items() if row.database)
     return {
-        "connectionsMax": bootstrap.CONNECTIONS_MAX,
+        "connectionsMax": database_roles.CONNECTIONS_MAX,
         "outsideCallers": sorted({caller for names in callers.values() for caller in names} - set(SERVICES)),
         "fixedSettings": sorted(FIXED),
         "commonSettings": sorted(_plain(ServiceSettings) - FIXED),
