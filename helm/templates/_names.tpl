@@ -1,6 +1,6 @@
 {{/* The name of a service's objects: <release>-<service>. Takes root and name. */}}
 {{- define "commdesk.name" -}}
-{{ .root.Release.Name | trunc 40 | trimSuffix "-" }}-{{ .name }}
+{{ .root.Release.Name }}-{{ .name }}
 {{- end }}
 
 {{/* What selects one service's pods of this release. Takes root and name. */}}
@@ -30,5 +30,5 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 
 {{/* The public host. */}}
 {{- define "commdesk.host" -}}
-{{ get (urlParse .Values.publicUrl) "host" }}
+{{ get (urlParse .Values.publicUrl) "hostname" }}
 {{- end }}

@@ -3,14 +3,13 @@
 import re
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Any
 
 from common import database_roles
 from common.services import SERVICES
 from common.topology import CONTRACT
 from ops.chart_tables import COMMON
 from tests.chart.network import allows, is_confined, selects
-from tests.chart.rendering import Object, containers, of_kind, templates
+from tests.chart.rendering import Object, containers, environment, of_kind, scalers_of, secrets_of, strings, templates
 
 Rule = Callable[[list[Object]], Iterator[str]]
 RULES: dict[str, Rule] = {}
@@ -261,51 +260,3 @@ def callers_of(service: str) -> set[str]:
         if any(method.startswith(prefix) for prefix in package)
         for caller in callers
     }
-
-
-def environment(container: Object) -> dict[str, str]:
-    """The variables that are given in plain."""
-    return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
-
-
-def secrets_of(template: Object) -> set[str]:
-    """The Secrets that a pod is given, as variables and as files."""
-    volumes = template["spec"].get("volumes", [])
-    return {each["name"] for each in references(template, "secretKeyRef")} | {
-        each["secret"]["secretName"] for each in volumes if "secret" in each
-    }
-
-
-def scalers_of(objects: list[Object]) -> dict[str, tuple[int, int]]:
-    """By the Deployment's name, the least and the most replicas."""
-    specs = [each["spec"] for each in of_kind(objects, "HorizontalPodAutoscaler", "ScaledObject")]
-    return {
-        spec["scaleTargetRef"]["name"]: (
-            spec.get("minReplicas") or spec.get("minReplicaCount", 0),
-            spec.get("maxReplicas") or spec.get("maxReplicaCount", 0),
-        )
-        for spec in specs
-    }
-
-
-def references(value: Any, key: str) -> Iterator[Object]:
-    """Every mapping that stands under *key*, however deep."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            if name == key:
-                yield part
-            yield from references(part, key)
-    elif isinstance(value, list):
-        for part in value:
-            yield from references(part, key)
-
-
-def strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from strings(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from strings(part)

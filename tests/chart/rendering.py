@@ -1,7 +1,7 @@
 """The chart rendered as each kind of deployment, by Helm itself, without a cluster."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -59,9 +59,10 @@ PROFILES = {
         {"parts": {"shared": False, "services": False, "edge": True}, "edge": {"release": "commdesk-blue"}},
         "commdesk-edge",
     ),
+    "trial": Deployment(("trial",)),
 }
-# Those that run the services.
-WORKLOADS = [name for name in PROFILES if name not in ("shared", "edge")]
+# Those that run the services; a trial is let off some rules.
+WORKLOADS = [name for name in PROFILES if name not in ("shared", "edge", "trial")]
 
 
 def values_of(deployment: Deployment, chart: Path = CHART) -> dict[str, Any]:
@@ -102,6 +103,54 @@ def templates(objects: list[Object]) -> dict[str, Object]:
 def containers(template: Object) -> list[Object]:
     spec = template["spec"]
     return [*spec.get("initContainers", []), *spec["containers"], *spec.get("ephemeralContainers", [])]
+
+
+def environment(container: Object) -> dict[str, str]:
+    """The variables that are given in plain."""
+    return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+
+
+def secrets_of(template: Object) -> set[str]:
+    """The Secrets that a pod is given, as variables and as files."""
+    volumes = template["spec"].get("volumes", [])
+    return {each["name"] for each in references(template, "secretKeyRef")} | {
+        each["secret"]["secretName"] for each in volumes if "secret" in each
+    }
+
+
+def scalers_of(objects: list[Object]) -> dict[str, tuple[int, int]]:
+    """By the Deployment's name, the least and the most replicas."""
+    specs = [each["spec"] for each in of_kind(objects, "HorizontalPodAutoscaler", "ScaledObject")]
+    return {
+        spec["scaleTargetRef"]["name"]: (
+            spec.get("minReplicas") or spec.get("minReplicaCount", 0),
+            spec.get("maxReplicas") or spec.get("maxReplicaCount", 0),
+        )
+        for spec in specs
+    }
+
+
+def references(value: Any, key: str) -> Iterator[Object]:
+    """Every mapping that stands under *key*, however deep."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            if name == key:
+                yield part
+            yield from references(part, key)
+    elif isinstance(value, list):
+        for part in value:
+            yield from references(part, key)
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from strings(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from strings(part)
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Certificates for gRPC name their owner and nothing else; with a mesh there are none."""
 
 from common.services import SERVICES
-from tests.chart.policy import secrets_of
-from tests.chart.rendering import Object, objects_of, of_kind, templates
+from tests.chart.rendering import Object, objects_of, of_kind, secrets_of, templates
 
 OUTSIDE = {"operator", "community-api"}
 

@@ -144,6 +144,19 @@ def test_values_that_cannot_be_meant_are_refused(values: Mapping[str, Any]) -> N
         render(Deployment(values=values))
 
 
+def test_a_release_whose_objects_would_have_no_names_is_refused() -> None:
+    longest = "c" * 36
+    assert all(len(each["metadata"]["name"]) <= 63 for each in render(Deployment(release=longest)))
+    with pytest.raises(HelmError, match="36 characters"):
+        render(Deployment(release=longest + "c"))
+
+
+def test_the_public_port_is_no_part_of_the_host() -> None:
+    objects = render(Deployment(values={"publicUrl": "https://pay.example.com:8443"}))
+    matches = [route["match"] for each in of_kind(objects, "IngressRoute") for route in each["spec"]["routes"]]
+    assert all("Host(`pay.example.com`)" in match for match in matches)
+
+
 def test_the_defaults_alone_deploy_nothing() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert values["publicUrl"] == ""

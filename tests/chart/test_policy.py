@@ -11,6 +11,9 @@ from tests.chart import policy
 from tests.chart.policy import RULES
 from tests.chart.rendering import PROFILES, WORKLOADS, Object, containers, objects_of, of_kind, templates
 
+# Rules about NetworkPolicies, which a trial has none of.
+LET_OFF = {"pods_are_confined", "calls_are_those_of_the_contract", "a_release_is_apart_from_another"}
+
 Violation = Callable[[list[Object]], None]
 
 
@@ -20,7 +23,12 @@ def test_every_workload_keeps_the_rules(profile: str, rule: str) -> None:
     assert list(RULES[rule](objects_of(profile))) == []
 
 
-@pytest.mark.parametrize("profile", WORKLOADS)
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule not in LET_OFF])
+def test_a_trial_keeps_what_does_not_depend_on_the_network(rule: str) -> None:
+    assert list(RULES[rule](objects_of("trial"))) == []
+
+
+@pytest.mark.parametrize("profile", [*WORKLOADS, "trial"])
 def test_every_service_is_deployed_and_migrated(profile: str) -> None:
     names = {name.removeprefix(f"{PROFILES[profile].release}-") for name in templates(objects_of(profile))}
     assert names - {"bootstrap"} == {

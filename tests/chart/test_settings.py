@@ -79,7 +79,7 @@ def test_the_secrets_of_these_tests_are_strong() -> None:
 
 
 @pytest.mark.parametrize("without", [frozenset(), OPTIONAL], ids=["with optional secrets", "without"])
-@pytest.mark.parametrize("profile", WORKLOADS)
+@pytest.mark.parametrize("profile", [*WORKLOADS, "trial"])
 def test_every_service_starts_and_has_no_owners_credentials(
     profile: str, without: frozenset[str], folder: Path
 ) -> None:
@@ -92,7 +92,7 @@ def test_every_service_starts_and_has_no_owners_credentials(
         assert runtime.foreign_credentials(settings.read(module.Settings, environ), name) == []
 
 
-@pytest.mark.parametrize("profile", WORKLOADS)
+@pytest.mark.parametrize("profile", [*WORKLOADS, "trial"])
 def test_every_migration_starts(profile: str, tmp_path: Path) -> None:
     pods = {name: pod for name, pod in templates(objects_of(profile)).items() if name.endswith("-migration")}
     environments = {}

@@ -56,6 +56,8 @@ FIXED = frozenset(
     {"HTTP_PORT", "GRPC_PORT", "GRPC_TLS", "GRPC_CERTIFICATE_FILE", "GRPC_KEY_FILE", "GRPC_CA_FILE"}
     | {"ENVIRONMENT", "POOL_SIZE", "SHUTDOWN_GRACE_SECONDS", "TRUSTED_PROXY_HOPS"}
 )
+# A middleware that a router has by a variable of the edge's.
+CONDITIONAL = re.compile(r'{{ if env "[A-Z_]+" }}([^{}]*){{ end }}')
 # A request of processor time: much for what callers wait for, little for what works queues off (ADR 0013).
 CPU_MOST, CPU_LEAST, CPU_OF_NICE = 500, 100, 40
 
@@ -172,7 +174,8 @@ def edge() -> dict[str, Any]:
                 "rule": router.rule,
                 "priority": router.priority,
                 "service": router.service,
-                "middlewares": router.middlewares.replace(edge_routes.CORS, "cors, ").split(", "),
+                # All that it may have: the chart leaves out what dynamic.yml defines for some deployments only.
+                "middlewares": CONDITIONAL.sub(r"\1", router.middlewares).split(", "),
             }
             for router in made
         ],
@@ -242,7 +245,7 @@ def secret_rows() -> str:
     lines.append(f"| {migrated} | `{MIGRATION}` of the schema's owner |")
     lines.append(f"| `commdesk-topology` | `{TOPOLOGY}` |")
     lines.append(
-        "| `commdesk-bootstrap`, with `migration.bootstrap` | `DATABASE_ADMIN_URL`, `BROKER_ADMIN_URL`, `secrets.json` |"
+        "| `commdesk-bootstrap` (`migration.bootstrap`) | `DATABASE_ADMIN_URL`, `BROKER_ADMIN_URL`, `secrets.json` |"
     )
     return "\n".join(lines) + "\n"
 
