@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 
 import asyncpg
 
+from common import metrics
 from common.clock import SYSTEM_CLOCK, Clock
 from common.database_urls import connect_arguments
 from common.errors import Unavailable
@@ -323,6 +324,7 @@ async def connect(
         max_cached_statement_lifetime=0,
         server_settings={"application_name": service},
     )
+    metrics.watch_pool(pool.get_size, pool.get_idle_size, pool_size)
     try:
         yield Database(Engine(pool), service, sealer=sealer, clock=clock, random=random, guards=guards)
     finally:

@@ -9,12 +9,15 @@ from typing import Any
 
 import aio_pika
 from loguru import logger
+from msgspec import Struct
+from redis.exceptions import RedisError
 
 from commdesk.common.v1.delivery_pb2_grpc import add_DeliveryServiceServicer_to_server
 from commdesk.common.v1.personal_data_pb2_grpc import add_PersonalDataServiceServicer_to_server
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from common import (
     admission,
+    database_server,
     dead_letters,
     delivery,
     grpc_server,
@@ -48,6 +51,13 @@ INBOX_KEEP = timedelta(days=14)
 INTENTS_KEEP = timedelta(days=1)
 
 
+class QueueState(Struct, frozen=True):
+    """Messages that wait in a queue, and its consumers in all processes."""
+
+    messages: int
+    consumers: int
+
+
 class Process:
     """A service value at work in this process."""
 
@@ -78,6 +88,7 @@ class Process:
         self._revocation_feed = self._make_revocation_feed()
         self._handlers: dict[str, QueueHandler] = {}
         self._outbox_lag = metrics.OutboxLag(self._db.clock)
+        self._engines = {name: metrics.EngineState(name) for name in ("database", "broker", "redis")}
         self._consumers = self._make_consumers()
         self._consuming_tasks: list[asyncio.Task[None]] = []
 
@@ -235,16 +246,27 @@ class Process:
             logger.error("{} rows lie in the default partitions", astray)
 
     async def _set_gauges(self) -> None:
-        # Two looks that fail apart: the outbox grows while the broker is away, and the other way round.
-        try:
-            await self._look_at_queues()
-        finally:
-            await self._look_at_tables()
+        # Looks that fail apart: the outbox grows while the broker is away, and the other way round.
+        looks = {"broker": self._look_at_queues, "database": self._look_at_tables, "redis": self._look_at_redis}
+        for engine, look in looks.items():
+            try:
+                await look()
+            except Exception as error:  # noqa: BLE001 - the others are looked at all the same
+                self._engines[engine].failed()
+                if is_transient(error) or isinstance(error, (BrokerUnavailable, RedisError)):
+                    logger.warning("the {} gives no figures: {}", engine, type(error).__name__)
+                else:
+                    logger.opt(exception=error).error("the {} gives no figures", engine)
+            else:
+                self._engines[engine].answered()
+
+    async def _look_at_redis(self) -> None:
+        await self._resources.redis.ping()
 
     async def _look_at_queues(self) -> None:
-        for queue, messages in (await self._queue_depths(timeout_seconds=GAUGES_SECONDS)).items():
+        for queue, state in (await self._queue_states(timeout_seconds=GAUGES_SECONDS)).items():
             if (handler := self._handlers.get(queue)) is not None:
-                handler.lag.found_waiting(messages)
+                handler.lag.found_waiting(state.messages, state.consumers)
 
     async def _look_at_tables(self) -> None:
         self._outbox_lag.found(await delivery.oldest_unmarked(self._db))
@@ -253,6 +275,7 @@ class Process:
         metrics.OUTBOX_REFUSED.set(backlog.outbox_refused)
         metrics.INTENTS_PENDING.set(backlog.intents_pending)
         metrics.DEAD_LETTERS_OPEN.set(backlog.dead_letters_open)
+        metrics.server_found(await database_server.figures(self._db))
 
     def _checks(self) -> dict[str, http_server.Check]:
         async def database() -> dict[str, object]:
@@ -264,20 +287,22 @@ class Process:
             return {}
 
         async def queues() -> dict[str, object]:
-            return {"depths": await self._queue_depths(timeout_seconds=0.8)}
+            states = await self._queue_states(timeout_seconds=0.8)
+            return {"depths": {name: state.messages for name, state in states.items()}}
 
         return {"database": database, "redis": redis, "queues": queues}
 
-    async def _queue_depths(self, *, timeout_seconds: float) -> dict[str, int]:
-        """How many messages wait in each of our queues. Raises BrokerUnavailable, AMQPError."""
+    async def _queue_states(self, *, timeout_seconds: float) -> dict[str, QueueState]:
+        """How many messages and consumers each of our queues has. Raises BrokerUnavailable, AMQPError."""
         channel = await self._consuming.channel(confirms=False, timeout_seconds=timeout_seconds)
         try:
-            depths = {}
+            states = {}
             for owned in CONTRACT.queues_of(self._name):
                 with stuck_is_lost():
                     queue = await channel.declare_queue(owned.name, passive=True)
-                depths[owned.name] = queue.declaration_result.message_count or 0
-            return depths
+                declared = queue.declaration_result
+                states[owned.name] = QueueState(declared.message_count or 0, declared.consumer_count or 0)
+            return states
         finally:
             await channel.close()
 

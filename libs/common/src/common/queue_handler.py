@@ -234,6 +234,7 @@ class QueueHandler:
         events = [event for delivery in group if delivery.envelope_id in claimed for _, event in delivery.events]
         outcomes = await subscription.handle(tx, events, *snapshots) if events else None
         rows: list[Outgoing] = []
+        dead_count = 0
         retries: list[Retry[Any]] = []
         if outcomes is not None:
             sources = (
@@ -247,14 +248,17 @@ class QueueHandler:
                     dead = not is_retried(error) or delivery.attempt >= len(self._retry_schedule_ms)
                     rows.append(self._redelivery(delivery, body, error.code, type(error).__name__, dead))
                     retries.append(Retry(event, error, delivery.attempt + 1, dead))
+                    dead_count += dead
         for delivery, body, reason in undecodable:
             if delivery.envelope_id in claimed:
                 dead = not is_retried(reason) or delivery.attempt >= len(self._retry_schedule_ms)
                 rows.append(self._redelivery(delivery, body, reason.code, type(reason).__name__, dead))
+                dead_count += dead
         if retries and subscription.on_retry is not None:
             await subscription.on_retry(tx, retries)
         await outbox.append_rows(tx, rows)
-        self._metrics.refused(len(rows))
+        self._metrics.dead(dead_count)
+        self._metrics.retried(len(rows) - dead_count)
         payment_ids = (key for key in tx.contexts if key.startswith(_PAYMENT))
         return Handled(len(events), tuple(islice(payment_ids, context.LINKS_MAX)))
 
@@ -284,13 +288,13 @@ class QueueHandler:
             lambda each, body: self._redelivery(each, body, HandlerFailed.code, error_class, dead),
             partial(announce, retries=retries) if announce is not None else None,
         )
-        self._metrics.refused(1)
+        (self._metrics.dead if dead else self._metrics.retried)(1)
 
     async def _dead_letter(self, group: Sequence[Delivery]) -> None:
         """What nobody here can read goes to the dead letters as it is."""
         code, error_class = EnvelopeUnreadable.code, EnvelopeUnreadable.__name__
         await self._replace(group, lambda each, body: self._redelivery(each, body, code, error_class, dead=True))
-        self._metrics.refused(len(group))
+        self._metrics.dead(len(group))
 
     async def _replace(
         self,

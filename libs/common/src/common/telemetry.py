@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import prometheus_client
+from msgspec import Struct
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -32,6 +33,27 @@ HAND_OVER_SECONDS = 2.0
 PREFIX = "commdesk_"
 
 
+class Definition(Struct, frozen=True):
+    """A metric as the code registers it. *kind* is counter, histogram or gauge; only a histogram has buckets."""
+
+    name: str
+    kind: str
+    documentation: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+
+
+# By exported name, those of all modules that are imported: the reference of metrics is written from it.
+DEFINITIONS: dict[str, Definition] = {}
+
+
+def _define(kind: str, name: str, documentation: str, labels: Sequence[str], buckets: Sequence[float] = ()) -> str:
+    """Note a metric; returns the name as it is exported."""
+    exported = _exported(name)
+    DEFINITIONS[exported] = Definition(exported, kind, documentation, tuple(labels), tuple(map(float, buckets)))
+    return exported
+
+
 def _exported(name: str) -> str:
     """*name* as it is exported. Raises ValueError for one that already has the prefix."""
     if name.startswith(PREFIX):
@@ -43,7 +65,7 @@ class Counter:
     """A counter by labels; `of(…)` gives the child of these label values, made once and remembered."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
-        counter = prometheus_client.Counter(_exported(name), documentation, labels)
+        counter = prometheus_client.Counter(_define("counter", name, documentation, labels), documentation, labels)
 
         @lru_cache(maxsize=_LABEL_SETS_MAX)
         def of(*values: str) -> prometheus_client.Counter:
@@ -58,7 +80,8 @@ class Histogram:
     def __init__(
         self, name: str, documentation: str, labels: Sequence[str] = (), buckets: Sequence[float] = SECONDS_BUCKETS
     ) -> None:
-        histogram = prometheus_client.Histogram(_exported(name), documentation, labels, buckets=buckets)
+        exported = _define("histogram", name, documentation, labels, buckets)
+        histogram = prometheus_client.Histogram(exported, documentation, labels, buckets=buckets)
 
         @lru_cache(maxsize=_LABEL_SETS_MAX)
         def of(*values: str) -> prometheus_client.Histogram:
@@ -71,7 +94,7 @@ class Gauge:
     """A gauge by labels; `of(…)` as in Counter."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
-        gauge = prometheus_client.Gauge(_exported(name), documentation, labels)
+        gauge = prometheus_client.Gauge(_define("gauge", name, documentation, labels), documentation, labels)
 
         @lru_cache(maxsize=_LABEL_SETS_MAX)
         def of(*values: str) -> prometheus_client.Gauge:

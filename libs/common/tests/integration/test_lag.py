@@ -42,14 +42,14 @@ async def test_the_lag_of_a_queue_grows_while_its_handler_is_blocked(db: Databas
 
 async def test_the_lag_of_a_queue_grows_while_nothing_is_taken_from_it(db: Database) -> None:
     handler = QueueHandler(db, QUEUE, [], RETRY_SCHEDULE_MS)
-    handler.lag.found_waiting(0)
+    handler.lag.found_waiting(0, consumers=1)
     assert lag_seconds() == 0
-    handler.lag.found_waiting(7)
+    handler.lag.found_waiting(7, consumers=1)
     await asyncio.sleep(0.2)
-    handler.lag.found_waiting(9)
+    handler.lag.found_waiting(9, consumers=1)
     assert lag_seconds() >= 0.2
     assert REGISTRY.get_sample_value("commdesk_queue_messages", {"queue": QUEUE}) == 9
-    handler.lag.found_waiting(0)
+    handler.lag.found_waiting(0, consumers=1)
     assert lag_seconds() == 0
 
 

@@ -23,13 +23,13 @@ GATEWAY = "counted"
 
 
 def outcomes() -> dict[str, float]:
-    names = ("success", "failed", "expired", "cancelled")
+    names = {"success": "upi", "failed": "none", "expired": "none", "cancelled": "none"}
     return {
         name: prometheus_client.REGISTRY.get_sample_value(
-            "commdesk_payment_outcomes_total", {"outcome": name, "gateway": GATEWAY}
+            "commdesk_payment_outcomes_total", {"outcome": name, "gateway": GATEWAY, "method": method}
         )
         or 0.0
-        for name in names
+        for name, method in names.items()
     }
 
 

@@ -14,9 +14,13 @@ from reconciler.gateways.delivery import DeliveryPeer
 from reconciler.servicer import ReconcilerServicer
 from reconciler.settings import Settings
 from reconciler.use_cases.billing import BillingReports
+from reconciler.use_cases.figures import ReconciliationFigures
 from reconciler.use_cases.listings import Listings
 from reconciler.use_cases.reconciliation import Policy, Reconciliation
 from reconciler.use_cases.totals import totals
+
+
+FIGURES_SECONDS = 15.0
 
 
 @asynccontextmanager
@@ -38,7 +42,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         jobs=[
             Job(f"reconcile:{scope}", seconds, partial(reconciliation.run_scheduled, scope, seconds))
             for scope, seconds in periods.items()
-        ],
+        ]
+        + [Job("figures", FIGURES_SECONDS, ReconciliationFigures(db).export)],
         totals=totals,
     )
 

@@ -6,14 +6,15 @@ from datetime import datetime
 from common import telemetry
 from gateways import GatewayCall
 from payment.domain.decisions import Decision
-from payment.domain.payments import Transition
+from payment.domain.payments import Payment, Transition
 from payment.domain.states import CLOSED_UNPAID, UNRESOLVED, Status
 
 _moves = telemetry.counter("payment_moves_total", "Payments by the status that they reached", ["status", "gateway"])
 _outcomes = telemetry.counter(
     "payment_outcomes_total",
-    "Payments by their first outcome, each counted once: the success rate is success over all of them",
-    ["outcome", "gateway"],
+    "Payments by their first outcome, each counted once: the success rate is success over all of them; "
+    "the method is none where nobody chose one",
+    ["outcome", "gateway", "method"],
 )
 _late = telemetry.counter("payment_late_successes_total", "Successes after another outcome was counted", ["gateway"])
 _create = telemetry.histogram("payment_create_seconds", "From the create request to its answer", ["outcome"])
@@ -42,18 +43,18 @@ def moved(decisions: Iterable[Decision], now: datetime) -> None:
         payment = decision.payment
         for transition in decision.transitions:
             _moves.of(transition.to_status.value, payment.gateway).inc()
-            _count_outcome(transition, payment.gateway)
+            _count_outcome(transition, payment)
             if transition.to_status is Status.SUCCESS:
                 _success.of(payment.gateway).observe((now - payment.created_at).total_seconds())
 
 
-def _count_outcome(transition: Transition, gateway: str) -> None:
+def _count_outcome(transition: Transition, payment: Payment) -> None:
     """A payment has one outcome, the one by which it stops being unresolved; a late success does not add another."""
     before, after = transition.from_status, transition.to_status
     if before in UNRESOLVED and after not in UNRESOLVED:
-        _outcomes.of(after.value.lower(), gateway).inc()
+        _outcomes.of(after.value.lower(), payment.gateway, payment.method.lower() or "none").inc()
     elif before in CLOSED_UNPAID and after is Status.SUCCESS:
-        _late.of(gateway).inc()
+        _late.of(payment.gateway).inc()
 
 
 def create_answered(seconds: float, outcome: str) -> None:

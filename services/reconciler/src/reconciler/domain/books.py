@@ -80,6 +80,7 @@ CHECKS: tuple[Check, ...] = (
         (Term("wallet", "lots.remaining.paid"), Term("wallet", "lots.remaining.bonus")),
     ),
     Check("wallet_inconsistent", "wallets", (Term("wallet", "wallets.mismatched"),), _NOTHING),
+    Check("wallet_inconsistent", "negative", (Term("wallet", "wallets.negative"),), _NOTHING),
     # Totals whose sum over every row is another than the checkpoint says: a row behind it was changed.
     Check("wallet_inconsistent", "checkpoints", (Term("wallet", "checkpoints.mismatched"),), _NOTHING),
     Check("payment_inconsistent", "checkpoints", (Term("payment", "checkpoints.mismatched"),), _NOTHING),
@@ -170,6 +171,30 @@ def _names(terms: tuple[Term, ...]) -> str:
         return "what it must be"
     names = [f"{'-' if term.sign < 0 else ''}{qualified(term.service, term.name)}" for term in terms]
     return names[0] if len(names) == 1 else f"the sum of {', '.join(names)}"
+
+
+class AccountBalance(Struct, frozen=True):
+    """An account's balance on the side on which it grows: minor units, or credits of the asset CREDIT."""
+
+    asset: str
+    account: str
+    balance: int
+
+
+# Accounts that grow by debits; `issued` is what the wallets and revenue of credits hold together.
+_DEBIT_ACCOUNTS = ("asset:", "expense:", "issued")
+
+
+def account_balances(totals: Mapping[str, int]) -> list[AccountBalance]:
+    """The balances in a run's totals, whose names are `ledger.<asset>.<account>.<side>`."""
+    balances = []
+    for name, debit in totals.items():
+        if name.startswith("ledger.") and name.endswith(".debit"):
+            _, asset, account, _ = name.split(".")
+            credit = totals.get(f"ledger.{asset}.{account}.credit", 0)
+            balance = debit - credit if account.startswith(_DEBIT_ACCOUNTS) else credit - debit
+            balances.append(AccountBalance(asset, account, balance))
+    return balances
 
 
 def qualified(service: str, name: str) -> str:

@@ -82,6 +82,13 @@ class Run(Struct, frozen=True):
     unavailable: Sequence[str] = ()
 
 
+class FinishedRun(Struct, frozen=True):
+    """When a run came to its end, and the sums that it compared."""
+
+    finished_at: datetime
+    totals: Mapping[str, int]
+
+
 class RunReport(Struct, frozen=True):
     """A finished run, and the cases that are open because of what it found."""
 

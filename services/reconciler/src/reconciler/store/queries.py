@@ -10,7 +10,7 @@ from common.database import Tx
 from reconciler.domain.billing import BillingDay
 from reconciler.domain.books import Comparison, Difference
 from reconciler.domain.deliveries import MissingDelivery, Unclaimed
-from reconciler.domain.runs import Case, CaseStatus, Position, Run
+from reconciler.domain.runs import Case, CaseStatus, FinishedRun, Position, Run, Scope
 from reconciler.store import rows, tables
 
 MISSING_MAX = 20_000
@@ -30,6 +30,14 @@ from missing_deliveries group by producer, queue
 _DIFFERENCES = "select kind, reference, left_value, right_value, since from reconciliation_differences"
 
 _OPEN_CASES = "select count(*) from reconciliation_cases where status = 'OPEN'"
+
+_OPEN_KINDS = "select kind, count(*) as number from reconciliation_cases where status = 'OPEN' group by kind"
+
+# The newest rows of an index; a run that compares everything is among the last few hundred.
+_LAST_FINISHED = """
+select finished_at, totals from reconciliation_runs
+where scope = :scope and status in ('SUCCEEDED', 'PARTIAL') order by started_at desc limit 1
+"""
 
 _BILLING_DAYS = """
 select day, currency, created, succeeded, failed, created_minor, succeeded_minor, failed_minor, duration_micros, late
@@ -74,6 +82,16 @@ def _page(statement: Select[Any], table: Table, time: str, key: str, limit: int,
 
 async def open_cases_count(tx: Tx) -> int:
     return int((await tx.execute(_OPEN_CASES)).scalar_one())
+
+
+async def open_cases_by_kind(tx: Tx) -> dict[str, int]:
+    return {row.kind: row.number for row in await tx.execute(_OPEN_KINDS)}
+
+
+async def last_finished(tx: Tx, scope: Scope) -> FinishedRun | None:
+    """The newest run of *scope* that came to its end."""
+    row = (await tx.execute(_LAST_FINISHED, scope=scope)).first()
+    return FinishedRun(row.finished_at, row.totals) if row is not None else None
 
 
 async def differences(tx: Tx) -> list[Difference]:

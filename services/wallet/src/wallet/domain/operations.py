@@ -23,13 +23,16 @@ GRANT_KEY = "grant:"
 
 
 class Grant(Struct, frozen=True, gc=False):
-    """Credits that a payment bought; `value` is its net price."""
+    """Credits that a payment bought; `value` is its net price. *paid_micros*: when the success was announced, in
+    microseconds since 1970; 0 where nobody measures.
+    """
 
     owner: Owner
     payment_id: UUID
     credits_paid: int
     credits_bonus: int
     value: Money
+    paid_micros: int = 0
 
     @property
     def source_id(self) -> str:

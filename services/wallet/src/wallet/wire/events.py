@@ -31,6 +31,7 @@ def payment_succeeded(event: payment_events.PaymentSucceeded) -> Grant:
         payment.credits_paid,
         payment.credits_bonus,
         Money(net.minor, net.currency) if bought else Money(0),
+        event.time_unix_micros,
     )
 
 

@@ -1,0 +1,29 @@
+"""What the database server says about its connections and its archive."""
+
+from common.database import Database
+from common.metrics import ServerFigures
+
+# Views that every role may read. A role without a limit of its own may take all that the server has.
+_FIGURES = """
+select count(*) filter (where activity.usename = current_user) as role_connections,
+       count(*) as connections,
+       cast(current_setting('max_connections') as integer) as connections_max,
+       (select nullif(rolconnlimit, -1) from pg_roles where rolname = current_user) as role_connections_max,
+       coalesce((select extract(epoch from last_archived_time) from pg_stat_archiver
+                 where current_setting('archive_mode') <> 'off'), 0) as archived_at
+from pg_stat_activity activity
+where activity.backend_type = 'client backend' or activity.usename = current_user
+"""
+
+
+async def figures(db: Database) -> ServerFigures:
+    """One look at the server."""
+    async with db.autocommit() as tx:
+        row = (await tx.execute(_FIGURES)).one()
+    return ServerFigures(
+        role_connections=row.role_connections,
+        role_connections_max=row.role_connections_max or row.connections_max,
+        connections=row.connections,
+        connections_max=row.connections_max,
+        archived_at=float(row.archived_at),
+    )
