@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from common import api_reference, openapi, openapi_changes
-from ops import contract_reference
+from ops import contract_reference, metrics_reference
 from ops.ports import ROOT
 
 # Packaged with the service that serves it; docs/reference/openapi.json is a link to it.
@@ -17,13 +17,17 @@ OPENAPI = "services/identity/src/identity/openapi.json"
 
 def pages() -> Mapping[str, bytes]:
     """The generated files by their path in the repository."""
+    from ops import dashboards  # its library is for development alone
+
     document = api_reference.document()
     return {
         OPENAPI: openapi.encoded(document),
         "docs/reference/api.md": api_reference.api_page(document).encode(),
         "docs/reference/errors.md": api_reference.errors_page(api_reference.errors()).encode(),
         "docs/reference/events.md": contract_reference.events_page().encode(),
+        "docs/reference/metrics.md": metrics_reference.metrics_page().encode(),
         "docs/reference/settings.md": contract_reference.settings_page().encode(),
+        **{f"monitoring/dashboards/{name}": content for name, content in dashboards.files().items()},
     }
 
 
