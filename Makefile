@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points lint reference proto audit lock install
+.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points monitoring-check lint reference proto audit lock install
 
 BIN := .venv/bin
 # What the wire is compared with: it may only be added to.
@@ -29,6 +29,7 @@ logs: ## Follow the logs of all processes (one: .venv/bin/commdesk logs -f payme
 	@$(BIN)/commdesk logs --follow
 
 test: install ## All tests, on engines of their own
+	@ops/install.sh --monitoring
 	@$(BIN)/commdesk test
 
 test-pooler: install ## The end-to-end suite through a real PgBouncer in transaction mode, with TLS inside (INTERNAL_TLS=off without)
@@ -60,6 +61,10 @@ faults-controls: install ## Take out one guard at a time: the checks must go red
 crash-points: install ## Kill each service after each effect that leaves it, and check (ONLY='settle consume:wallet', MINUTES=, PAIRS=20 SEED=7)
 	@$(BIN)/python -m tests.faults crash-points $(foreach name,$(ONLY),--only '$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED))
 
+monitoring-check: install ## Scrape the running stack with a real Prometheus under payments; every panel has data (SECONDS=90, CLIENTS=4)
+	@ops/install.sh --monitoring
+	@$(BIN)/python -m ops.monitoring_check $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CLIENTS),--clients $(CLIENTS))
+
 lint: install ## Style, types, and the contract's rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -68,7 +73,7 @@ lint: install ## Style, types, and the contract's rules
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against '../.git#ref=$(BASE),subdir=protos'
 	$(BIN)/commdesk openapi --against $(BASE)
 
-reference: install ## Write docs/reference (API, OpenAPI, errors, events, settings) anew from the code
+reference: install ## Write docs/reference (API, OpenAPI, errors, events, metrics, settings) and monitoring/dashboards anew from the code
 	$(BIN)/commdesk openapi
 
 proto: install ## Regenerate what is derived: protos/gen, the README's table of services, traefik/routes.yml, helm/files

@@ -156,6 +156,18 @@ if [ "${1:-}" = --clocks ]; then
     exit
 fi
 
+# What checks and runs the alerts: promtool and amtool for `make test`, both servers for `make monitoring-check`.
+if [ "${1:-}" = --monitoring ]; then
+    missing=()
+    command -v promtool >/dev/null || missing+=(prometheus)
+    command -v amtool >/dev/null || missing+=(prometheus-alertmanager)
+    if [ ${#missing[@]} -gt 0 ]; then
+        install_as_root "${missing[@]}"
+        say "installed ${missing[*]}"
+    fi
+    exit
+fi
+
 mapfile -t missing < <(missing_packages)
 if [ ${#missing[@]} -gt 0 ]; then
     say "installing ${missing[*]}"

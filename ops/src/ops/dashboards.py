@@ -1,7 +1,7 @@
 """Grafana's dashboards as code; `make reference` writes them to monitoring/dashboards.
 
-One panel is a row of PANELS: a title that says what is drawn, a unit, and expressions with their legends. Every replica of
-a service reports the same depths and backlogs, so that the largest counts; what each counts itself is added up.
+One panel is a row of PANELS: a title that says what is drawn, a unit, and expressions with their legends. Every replica
+of a service reports the same depths and backlogs, so that the largest counts; what each counts itself is added up.
 """
 
 from collections.abc import Mapping, Sequence

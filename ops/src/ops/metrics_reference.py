@@ -10,8 +10,8 @@ from ops.contract_reference import GENERATED
 from ops.ports import ROOT
 
 COMMON = "common"
-# Every label that a metric may have, and the closed set that its values are from. A test compares: a label that is not here
-# is not bounded by anything that somebody has thought about.
+# Every label that a metric may have, and the closed set that its values are from. A test compares: of a label that is
+# not here nobody has said what bounds it.
 LABELS: Mapping[str, str] = {
     "account": "accounts of the ledger's chart",
     "asset": "INR, CREDIT",
@@ -63,9 +63,9 @@ def metrics_page() -> str:
     groups = services_definitions()
     lines = ["# Metrics", "", GENERATED, ""]
     lines += [
-        "What `/metrics` of each service exports. Prometheus adds `job`, `instance` and `service`. A histogram `x` is stored as",
-        "`x_bucket{le}`, `x_count` and `x_sum`. [Logs, traces and metrics](../operating/observability.md) says which to watch,",
-        "[the recipe](../recipes/add-a-metric.md) how to add one. The process's own (`process_…`, `python_…`) come besides.",
+        "What `/metrics` of each service exports. Prometheus adds `job`, `instance` and `service`. A histogram `x` is",
+        "stored as `x_bucket{le}`, `x_count` and `x_sum`. [Observability](../operating/observability.md) says which to",
+        "watch, [the recipe](../recipes/add-a-metric.md) how to add one. The process's own (`process_…`) come besides.",
         "",
         "## Every service",
         "",

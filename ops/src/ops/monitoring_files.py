@@ -20,6 +20,8 @@ ALERTMANAGER = FOLDER / "alertmanager.yml"
 # What Prometheus adds to every series of a service, and what makes a bucket.
 TARGET_LABELS = frozenset({"job", "instance", "service"})
 BUCKET = "le"
+# Grafana's, for four scrapes.
+RATE_INTERVAL = "$__rate_interval"
 # Exported by others: Prometheus itself, RabbitMQ (its plugin rabbitmq_prometheus), Traefik, and the client library.
 OTHERS: Mapping[str, frozenset[str]] = {
     "up": frozenset(),
@@ -101,14 +103,17 @@ def panels() -> list[Panel]:
 
 
 def selectors(expression: str) -> list[Selector]:
-    """Every series that *expression* selects. Raises ValueError when it is no PromQL."""
-    return [*_selectors(promql_parser.parse(expression))]
+    """Every series that *expression* selects. Raises ValueError when it is no PromQL.
+
+    Grafana puts a range in the place of its variable.
+    """
+    return [*_selectors(promql_parser.parse(expression.replace(RATE_INTERVAL, "5m")))]
 
 
 def _selectors(node: Any) -> Iterator[Selector]:
     match node:
         case promql_parser.VectorSelector():
-            yield Selector(node.name, frozenset(matcher.name for matcher in node.matchers.matchers))
+            yield Selector(node.name or "", frozenset(matcher.name for matcher in node.matchers.matchers))
         case promql_parser.MatrixSelector():
             yield from _selectors(node.vector_selector)
         case promql_parser.BinaryExpr():

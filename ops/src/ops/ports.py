@@ -35,6 +35,9 @@ PORT_OFFSETS = {
     "pgbouncer": 14,
     "rabbitmq-tls": 15,
     "redis-tls": 16,
+    # With `make monitoring-check`.
+    "prometheus": 17,
+    "alertmanager": 18,
 }
 
 

@@ -19,7 +19,6 @@ from reconciler.use_cases.listings import Listings
 from reconciler.use_cases.reconciliation import Policy, Reconciliation
 from reconciler.use_cases.totals import totals
 
-
 FIGURES_SECONDS = 15.0
 
 

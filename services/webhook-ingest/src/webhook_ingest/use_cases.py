@@ -27,7 +27,9 @@ from webhook_ingest.wire.requests import Delivery
 # So many refusals between two announcements: somebody forges, or a secret is wrong, and a person should look.
 REFUSALS_ALARMING = 20
 
-_received = telemetry.counter("webhooks_received_total", "Webhooks with a good signature", ["gateway", "outcome"])
+_received = telemetry.counter(
+    "webhooks_received_total", "Webhooks with a good signature: announced, parked, duplicate", ["gateway", "outcome"]
+)
 _refused = telemetry.counter("webhooks_refused_total", "Webhooks that were refused", ["gateway", "reason"])
 
 

@@ -29,7 +29,9 @@ _MAIL = "mail"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Mail).decode
-_mails = telemetry.counter("notifier_mails_total", "Mails by what became of them", ["template", "outcome"])
+_mails = telemetry.counter(
+    "notifier_mails_total", "Mails by what became of them: sent, failed", ["template", "outcome"]
+)
 
 
 class MailQueue:

@@ -17,7 +17,9 @@ _outcomes = telemetry.counter(
     ["outcome", "gateway", "method"],
 )
 _late = telemetry.counter("payment_late_successes_total", "Successes after another outcome was counted", ["gateway"])
-_create = telemetry.histogram("payment_create_seconds", "From the create request to its answer", ["outcome"])
+_create = telemetry.histogram(
+    "payment_create_seconds", "From the create request to its answer: created, refused, unresolved", ["outcome"]
+)
 _success = telemetry.histogram(
     "payment_success_seconds",
     "From the create request to the verified success",
@@ -30,7 +32,11 @@ _webhook = telemetry.histogram(
     ["gateway"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30, 120),
 )
-_calls = telemetry.histogram("payment_gateway_call_seconds", "Gateway calls", ["operation", "outcome"])
+_calls = telemetry.histogram(
+    "payment_gateway_call_seconds",
+    "Gateway calls: 2xx, 4xx, 5xx when they were answered, otherwise why they were not",
+    ["operation", "outcome"],
+)
 _swept = telemetry.counter(
     "payment_swept_total",
     "Payments that moved by the sweep, not by a webhook: webhooks are being missed",
