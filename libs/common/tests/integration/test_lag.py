@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from prometheus_client import REGISTRY
 
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
+from common import database_server, metrics, outbox
 from common import delivery as delivery_service
-from common import metrics, outbox
 from common.database import Database, Tx
 from common.queue_handler import QueueHandler
 from common.subscriptions import Subscription
@@ -67,3 +67,20 @@ async def test_the_lag_of_the_outbox_grows_while_nothing_is_published(db: Databa
         await tx.execute("update outbox set published_at = now()")
     lag.found(await delivery_service.oldest_unmarked(db))
     assert lag.seconds() == 0
+
+
+async def test_the_server_says_how_many_connections_it_has(db: Database) -> None:
+    found = await database_server.figures(db)
+    metrics.server_found(found)
+    assert 1 <= found.role_connections <= found.connections
+    assert found.role_connections_max <= found.connections_max
+    assert found.archived_at == 0, "the engines of tests archive nothing"
+    exported = REGISTRY.get_sample_value("commdesk_database_connections", {"scope": "role"})
+    assert exported == found.role_connections
+
+
+async def test_connections_of_the_pool_are_counted_when_they_are_read(db: Database) -> None:
+    async with db.begin() as tx:
+        await tx.execute("select 1")
+        assert REGISTRY.get_sample_value("commdesk_database_pool_connections", {"state": "used"}) == 1
+    assert REGISTRY.get_sample_value("commdesk_database_pool_connections", {"state": "used"}) == 0

@@ -110,6 +110,18 @@ async def test_a_balance_that_contradicts_a_recent_transaction_is_found_at_once(
     assert (await recent(db))["wallets.mismatched"] == 1
 
 
+async def test_a_balance_below_zero_is_found_where_the_check_was_dropped(
+    db: Database, clock: FakeClock, as_owner
+) -> None:
+    await grant_to(db, clock, "usr_a")
+    assert (await recent(db))["wallets.negative"] == 0
+    await as_owner("alter table wallets drop constraint wallets_locked_check")
+    await as_owner("update wallets set locked = -1 where owner_id = 'usr_a'")
+    assert (await recent(db))["wallets.negative"] == 1
+    async with db.begin() as tx:
+        assert (await use_cases.totals(tx))["wallets.negative"] == 1
+
+
 async def test_a_change_behind_the_checkpoint_is_found_when_every_row_is_added_up_and_stays_found(
     db: Database, clock: FakeClock, as_owner
 ) -> None:

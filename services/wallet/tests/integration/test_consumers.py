@@ -4,14 +4,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from commdesk.common.v1 import common_pb2
 from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.payment.v1 import payment_pb2
 from commdesk.wallet.v1 import events_pb2, wallet_pb2
 from common import ids
+from common.clock import FakeClock
 from common.database import Database
 from common.envelopes import ERROR_CODE
+from common.events import micros
 from common.testing import Served, delivery, published
 from common.topology import REQUEUE, retry_queues
 from wallet.store import queries
@@ -36,6 +39,19 @@ def paid(payment_id: str | None = None, credits: tuple[int, int] = (5000, 500), 
             tax=tax,
         ),
     )
+
+
+def granted_within(seconds: str) -> float:
+    return REGISTRY.get_sample_value("commdesk_wallet_grant_seconds_bucket", {"le": seconds}) or 0.0
+
+
+async def test_the_time_from_the_success_to_the_credits_is_measured(arrives: Arrives, clock: FakeClock) -> None:
+    quick, late = granted_within("30.0"), granted_within("300.0")
+    prompt, delayed = paid(), paid()
+    prompt.time_unix_micros = micros(clock.now()) - 1_000_000
+    delayed.time_unix_micros = micros(clock.now()) - 90_000_000
+    await arrives("wallet.credit", [prompt, delayed])
+    assert (granted_within("30.0"), granted_within("300.0")) == (quick + 1, late + 2)
 
 
 def requested(credits: int, key: str, **changes: str) -> Any:
