@@ -61,9 +61,9 @@ faults-controls: install ## Take out one guard at a time: the checks must go red
 crash-points: install ## Kill each service after each effect that leaves it, and check (ONLY='settle consume:wallet', MINUTES=, PAIRS=20 SEED=7)
 	@$(BIN)/python -m tests.faults crash-points $(foreach name,$(ONLY),--only '$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED))
 
-monitoring-check: install ## Scrape the running stack with a real Prometheus under payments; every panel has data (SECONDS=90, CLIENTS=4)
+monitoring-check: install ## Scrape the running stack with a real Prometheus under payments; every panel has data (SECONDS=90, CLIENTS=4; ALERTS=1 breaks the stack, sees the alerts, repairs it)
 	@ops/install.sh --monitoring
-	@$(BIN)/python -m ops.monitoring_check $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CLIENTS),--clients $(CLIENTS))
+	@$(BIN)/python -m ops.monitoring_check $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(ALERTS),--alerts)
 
 lint: install ## Style, types, and the contract's rules
 	$(BIN)/ruff check .

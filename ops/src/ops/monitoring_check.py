@@ -18,6 +18,7 @@ from ops import fleet_client, journey, monitoring_files, monitoring_servers
 from ops.fleet_client import FleetClient
 from ops.monitoring_files import RATE_INTERVAL, Panel
 from ops.monitoring_servers import Servers
+from ops.monitoring_trial import ACTOR, Seen, Trial
 from ops.ports import Layout
 from ops.progress import Progress
 
@@ -40,6 +41,7 @@ class PanelResult(Struct, frozen=True):
 def check(
     seconds: float = typer.Option(90.0, help="How long payments are made before the panels are read."),
     clients: int = typer.Option(4, help="Customers who pay at the same time."),
+    alerts: bool = typer.Option(False, help="Then break the stack, a disposable one, and see its alerts come and go."),
 ) -> None:
     """Scrape the running stack with a real Prometheus, make payments, read every panel and every rule."""
     layout, progress = Layout.from_environment(), Progress()
@@ -56,6 +58,12 @@ def check(
         ]
         for rule in monitoring_files.rules():
             servers.query(rule.expression)
+        if alerts:
+            for seen in asyncio.run(_break(layout, servers)):
+                progress.done(
+                    f"{seen.alert} at Alertmanager after {seen.fired_seconds:.0f} s, mailed after "
+                    f"{seen.mailed_seconds:.0f} s, over {seen.over_seconds:.0f} s after the repair"
+                )
         firing = sorted({labels["alertname"] for labels in servers.firing()})
         progress.note(
             f"{len(results)} panels, {len(monitoring_files.rules())} rules; firing: {', '.join(firing) or 'none'}"
@@ -84,8 +92,13 @@ async def _make_payments(layout: Layout, seconds: float, clients: int) -> None:
     async with fleet_client.connect(layout) as fleet:
         await asyncio.gather(*(_customer(fleet, end) for _ in range(clients)))
         # Now the dashboard of the money has something to show; the reconciler's own period is a quarter of an hour.
-        await fleet.reconciler().Run(reconciler_pb2.RunRequest(actor="operator:monitoring-check"), timeout=60)
+        await fleet.reconciler().Run(reconciler_pb2.RunRequest(actor=ACTOR), timeout=60)
     await asyncio.sleep(FIGURES_SECONDS + 2 * SCRAPE_SECONDS)
+
+
+async def _break(layout: Layout, servers: Servers) -> list[Seen]:
+    async with fleet_client.connect(layout) as fleet:
+        return await Trial(layout, fleet, servers).run()
 
 
 async def _customer(fleet: FleetClient, end: float) -> None:

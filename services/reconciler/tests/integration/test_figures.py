@@ -25,9 +25,7 @@ async def test_what_was_never_found_is_exported_as_zero(db: Database) -> None:
     assert {value("difference", kind=each.kind, reference=each.reference) for each in books.CHECKS} == {0}
 
 
-async def test_cases_differences_balances_and_times_of_the_last_run_are_exported(
-    db: Database, clock: FakeClock
-) -> None:
+async def test_what_the_last_run_found_is_exported(db: Database, clock: FakeClock) -> None:
     started = clock.now()
     run = Run(ids.new(), Scope.ALL, RunStatus.RUNNING, "usr_finance", started)
     finished = Run(

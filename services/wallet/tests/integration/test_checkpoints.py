@@ -110,9 +110,7 @@ async def test_a_balance_that_contradicts_a_recent_transaction_is_found_at_once(
     assert (await recent(db))["wallets.mismatched"] == 1
 
 
-async def test_a_balance_below_zero_is_found_where_the_check_was_dropped(
-    db: Database, clock: FakeClock, as_owner
-) -> None:
+async def test_a_balance_below_zero_is_found_without_the_check(db: Database, clock: FakeClock, as_owner) -> None:
     await grant_to(db, clock, "usr_a")
     assert (await recent(db))["wallets.negative"] == 0
     await as_owner("alter table wallets drop constraint wallets_locked_check")
