@@ -90,11 +90,12 @@ class Trial:
         """Break, wait for the alert and its mail, repair, wait until it is over; *meanwhile* is done at each look."""
         if alert in self._firing():
             raise AlertMissing(f"{alert} fires before anything is broken")
+        mails_before = len(await self._mails(alert))
         started = time.monotonic()
         await break_it()
         try:
             fired = await self._until(lambda: alert in self._firing(), f"{alert} did not fire", SEEN_SECONDS, meanwhile)
-            mailed = await self._until_mailed(alert)
+            mailed = await self._until_mailed(alert, mails_before)
         finally:
             await repair()
         repaired = time.monotonic()
@@ -106,9 +107,12 @@ class Trial:
     def _firing(self) -> set[str]:
         return {labels["alertname"] for labels in self._servers.firing()}
 
-    async def _until_mailed(self, alert: str) -> float:
+    async def _mails(self, alert: str) -> list[dict[str, Any]]:
+        return await self._fleet.mails(contains=alert, limit="100")
+
+    async def _until_mailed(self, alert: str, mails_before: int) -> float:
         ends = time.monotonic() + SEEN_SECONDS
-        while not await self._fleet.mails(contains=alert, limit="1"):
+        while len(await self._mails(alert)) <= mails_before:
             if time.monotonic() > ends:
                 raise AlertMissing(f"no mail about {alert}")
             await asyncio.sleep(1)

@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from common.services import SERVICES
-from ops import metrics_reference, monitoring_files
+from ops import metrics_reference, monitoring_files, monitoring_servers
 from ops.monitoring_files import ALERTMANAGER, RULE_TESTS, RULES, Rule
 from ops.ports import ROOT
 
@@ -146,6 +147,28 @@ def test_alertmanager_sends_each_severity_where_it_belongs() -> None:
             program("amtool"), "config", "routes", "test", "--config.file", str(ALERTMANAGER), f"severity={severity}"
         )
         assert routed == receiver
+
+
+def test_the_servers_of_a_local_stack_read_what_is_written_for_them(tmp_path: Path) -> None:
+    description = {
+        "services": {name: {"http": "http://127.0.0.1:18020"} for name in SERVICES},
+        "rabbitmq": {"metrics_url": "http://127.0.0.1:18011/metrics"},
+        "edge_metrics_url": "http://127.0.0.1:18001/metrics",
+        "smtp": {"host": "127.0.0.1", "port": 18008},
+    }
+    prometheus, alertmanager = tmp_path / "prometheus.yml", tmp_path / "alertmanager.yml"
+    configuration = monitoring_servers.prometheus_configuration(description, "127.0.0.1:18018", 2)
+    prometheus.write_text(yaml.safe_dump(configuration))
+    alertmanager.write_text(yaml.safe_dump(monitoring_servers.alertmanager_configuration(description)))
+    run(program("promtool"), "check", "config", str(prometheus))
+    run(program("amtool"), "check-config", str(alertmanager))
+    scraped = {
+        target["labels"]["service"]
+        for job in configuration["scrape_configs"]
+        if job["job_name"] == "commdesk"
+        for target in job["static_configs"]
+    }
+    assert scraped == set(SERVICES)
 
 
 def test_what_alertmanager_leaves_out_is_an_alert() -> None:
