@@ -72,9 +72,9 @@ def static_configuration(layout: Layout, environ: Mapping[str, str]) -> str:
 def static_values(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
     trusted, announcing = (_networks(environ.get(name, "")) for name in ("TRUSTED_PROXIES", "PROXY_PROTOCOL_FROM"))
     return {
-        "EDGE_ADDRESS": f"127.0.0.1:{layout.port('edge')}",
-        "EDGE_TLS_ADDRESS": f"127.0.0.1:{layout.port('edge-tls')}",
-        "EDGE_METRICS_ADDRESS": f"127.0.0.1:{layout.port('edge-metrics')}",
+        "EDGE_ADDRESS": f"{layout.listening_host}:{layout.port('edge')}",
+        "EDGE_TLS_ADDRESS": f"{layout.listening_host}:{layout.port('edge-tls')}",
+        "EDGE_METRICS_ADDRESS": f"{layout.listening_host}:{layout.port('edge-metrics')}",
         "EDGE_DYNAMIC_DIRECTORY": str(layout.run_dir / DYNAMIC),
         "EDGE_LOG_LEVEL": environ.get("EDGE_LOG_LEVEL", "WARN"),
         "EDGE_TRUSTED_PROXIES": json.dumps(trusted),
@@ -90,7 +90,7 @@ def _networks(text: str) -> list[str]:
 
 def environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
     """What the templates ask for, and two settings of Traefik's own runtime."""
-    services = {row.url_variable: f"http://127.0.0.1:{layout.http_port(name)}" for name, row in SERVICES.items()}
+    services = {row.url_variable: layout.http_url(name) for name, row in SERVICES.items()}
     limits = {name: environ.get(name, value) for name, value in LOCAL_LIMITS.items()}
     return {
         **services,

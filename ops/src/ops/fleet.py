@@ -48,21 +48,21 @@ SANDBOX_DEFAULTS = {
 def database_url(
     layout: Layout, role: str, password: str, database: str = DATABASE, *, port: str = "postgresql"
 ) -> str:
-    return f"postgresql://{role}:{password}@127.0.0.1:{layout.port(port)}/{database}"
+    return f"postgresql://{role}:{password}@{layout.address(port)}/{database}"
 
 
 def broker_url(layout: Layout, user: str, password: str) -> str:
-    return f"amqp://{user}:{password}@127.0.0.1:{layout.port('rabbitmq')}/{VHOST}"
+    return f"amqp://{user}:{password}@{layout.address('rabbitmq')}/{VHOST}"
 
 
 def management_url(layout: Layout, credentials: Credentials) -> str:
     """RabbitMQ's management API, with the administrator's login in it."""
     login = f"{ADMINISTRATOR}:{credentials.words['rabbitmq_administrator']}"
-    return f"http://{login}@127.0.0.1:{layout.port('rabbitmq-management')}"
+    return f"http://{login}@{layout.address('rabbitmq-management')}"
 
 
 def redis_url(layout: Layout, user: str, password: str) -> str:
-    return f"redis://{user}:{password}@127.0.0.1:{layout.port('redis')}/0"
+    return f"redis://{user}:{password}@{layout.address('redis')}/0"
 
 
 def service_environment(
@@ -75,18 +75,18 @@ def service_environment(
         "LOG_LEVEL": "INFO",
         "HTTP_PORT": str(layout.http_port(name)),
         "GRPC_PORT": str(layout.grpc_port(name)),
-        "PUBLIC_URL": layout.edge_url,
+        "PUBLIC_URL": layout.public_edge_url,
         "REDIS_URL": redis_url(layout, name, credentials.redis[name]),
         "RABBITMQ_URL": broker_url(layout, name, credentials.broker[name]),
         "SERVICE_PRIVATE_KEY": credentials.keys[name]["private"],
         "SERVICE_PUBLIC_KEYS": json.dumps(credentials.public_keys(), sort_keys=True),
-        "IDENTITY_JWKS_URL": f"http://127.0.0.1:{layout.http_port('identity')}/.well-known/jwks.json",
+        "IDENTITY_JWKS_URL": f"{layout.http_url('identity')}/.well-known/jwks.json",
         # The load runs' virtual members come with tokens of an existing issuer.
         "JWT_SECRET": credentials.words["jwt_secret"],
         "JWT_HS256_ENABLED": "true",
         "ENCRYPTION_KEYS": f"k1:{credentials.words['encryption_key']}",
         "BLIND_INDEX_KEY": credentials.words["blind_index_key"],
-        **{row.address_variable: f"127.0.0.1:{layout.grpc_port(callee)}" for callee, row in SERVICES.items()},
+        **{row.address_variable: layout.grpc_address(callee) for callee, row in SERVICES.items()},
         # PostgreSQL, the broker and every small allocation share two cores: freed arenas go back, threads stay few.
         "MALLOC_ARENA_MAX": "2",
         "PYTHONUNBUFFERED": "1",
@@ -136,7 +136,7 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
             return {"CASHFREE_SECRET_KEY": cashfree_secret, "CASHFREE_WEBHOOK_SECRET": cashfree_secret}
         case "notifier":
             return {
-                "SMTP_HOST": "127.0.0.1",
+                "SMTP_HOST": layout.host("smtp"),
                 "SMTP_PORT": str(layout.port("smtp")),
                 "SENDER_EMAIL": "billing@commdesk.test",
                 "SUPPORT_EMAIL": "support@commdesk.test",
@@ -177,7 +177,7 @@ def sandbox(layout: Layout, credentials: Credentials, environ: Mapping[str, str]
             **SANDBOX_DEFAULTS,
             **passed_on,
             "SANDBOX_PORT": str(layout.port("sandbox")),
-            "SANDBOX_PUBLIC_URL": layout.sandbox_url,
+            "SANDBOX_PUBLIC_URL": layout.public_sandbox_url,
             "CASHFREE_APP_ID": credentials.words["cashfree_app_id"],
             "CASHFREE_SECRET_KEY": credentials.words["cashfree_secret_key"],
             "PYTHONUNBUFFERED": "1",
@@ -207,12 +207,12 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
         "port_base": layout.port_base,
         "edge_url": layout.edge_url,
         "edge_ca": str(edge_certificate.files(layout).authority) if layout.tls else "",
-        "edge_metrics_url": f"http://127.0.0.1:{layout.port('edge-metrics')}/metrics",
+        "edge_metrics_url": f"http://{layout.address('edge-metrics')}/metrics",
         "sandbox_url": layout.sandbox_url,
         "mail_url": layout.mail_url,
-        "smtp": {"host": "127.0.0.1", "port": layout.port("smtp")},
+        "smtp": {"host": layout.host("smtp"), "port": layout.port("smtp")},
         "postgresql": {
-            "host": "127.0.0.1",
+            "host": layout.host("postgresql"),
             "port": layout.port("postgresql"),
             "user": "postgres",
             "password": credentials.words["postgresql_superuser"],
@@ -220,7 +220,7 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
             "superuser_url": database_url(layout, "postgres", credentials.words["postgresql_superuser"], "postgres"),
         },
         "rabbitmq": {
-            "host": "127.0.0.1",
+            "host": layout.host("rabbitmq"),
             "port": layout.port("rabbitmq"),
             "vhost": VHOST,
             "user": ADMINISTRATOR,
@@ -230,14 +230,14 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
             # Of each user of the contract: for tests and benches that speak in its name.
             "urls": {user: broker_url(layout, user, credentials.broker[user]) for user in users()},
             "user_ids": is_on(environ, "AMQP_USER_ID", default=True),
-            "metrics_url": f"http://127.0.0.1:{layout.port('rabbitmq-prometheus')}/metrics",
+            "metrics_url": f"http://{layout.address('rabbitmq-prometheus')}/metrics",
         },
         "retry_schedule_ms": retry_schedule_ms(environ),
         "redis": {"url": redis_url(layout, redis_server.ADMINISTRATOR, credentials.words["redis"])},
         "services": {
             name: {
-                "http": f"http://127.0.0.1:{layout.http_port(name)}",
-                "grpc": f"127.0.0.1:{layout.grpc_port(name)}",
+                "http": layout.http_url(name),
+                "grpc": layout.grpc_address(name),
             }
             for name in SERVICES
         },

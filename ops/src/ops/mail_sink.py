@@ -169,15 +169,15 @@ def pages(inbox: Inbox) -> Starlette:
     )
 
 
-async def serve(smtp_port: int, http_port: int) -> None:
+async def serve(host: str, smtp_port: int, http_port: int) -> None:
     """Take mail and show it until stopped."""
     inbox = Inbox()
     smtp = await asyncio.get_running_loop().create_server(
-        lambda: Conversation(inbox.add, mail_bytes_max=MAIL_BYTES_MAX), "127.0.0.1", smtp_port
+        lambda: Conversation(inbox.add, mail_bytes_max=MAIL_BYTES_MAX), host, smtp_port
     )
     config = uvicorn.Config(
         pages(inbox),
-        host="127.0.0.1",
+        host=host,
         port=http_port,
         access_log=False,
         log_level="warning",
@@ -189,10 +189,11 @@ async def serve(smtp_port: int, http_port: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
     parser.add_argument("--smtp-port", type=int, required=True)
     parser.add_argument("--http-port", type=int, required=True)
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.smtp_port, arguments.http_port))
+    uvloop.run(serve(arguments.host, arguments.smtp_port, arguments.http_port))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from common.services import SERVICES
 ROOT = Path(__file__).resolve().parents[3]
 
 DEFAULT_PORT_BASE = 18000
+LOCAL_HOST = "127.0.0.1"
 
 # Offset of every port from PORT_BASE. 20 to 59 belong to the services, by protos/services.toml.
 PORT_OFFSETS = {
@@ -86,6 +87,13 @@ class Layout(Struct, frozen=True):
     def port(self, name: str) -> int:
         return self.port_base + PORT_OFFSETS[name]
 
+    def host(self, name: str) -> str:
+        """Where the processes of this stack reach the port, or the service, of this name."""
+        return LOCAL_HOST
+
+    def address(self, name: str) -> str:
+        return f"{self.host(name)}:{self.port(name)}"
+
     def for_services(self) -> "Layout":
         """The same stack as its services see it."""
         return _Detoured(**msgspec.structs.asdict(self)) if self.detours else self
@@ -96,17 +104,38 @@ class Layout(Struct, frozen=True):
     def grpc_port(self, service: str) -> int:
         return self.http_port(service) + 1
 
+    def http_url(self, service: str) -> str:
+        return f"http://{self.host(service)}:{self.http_port(service)}"
+
+    def grpc_address(self, service: str) -> str:
+        return f"{self.host(service)}:{self.grpc_port(service)}"
+
+    @property
+    def listening_host(self) -> str:
+        """The address at which the processes of this stack listen."""
+        return LOCAL_HOST
+
     @property
     def edge_url(self) -> str:
-        return f"https://127.0.0.1:{self.port('edge-tls')}" if self.tls else f"http://127.0.0.1:{self.port('edge')}"
+        return f"https://{self.address('edge-tls')}" if self.tls else f"http://{self.address('edge')}"
 
     @property
     def sandbox_url(self) -> str:
-        return f"http://127.0.0.1:{self.port('sandbox')}"
+        return f"http://{self.address('sandbox')}"
+
+    @property
+    def public_edge_url(self) -> str:
+        """Where browsers find the edge."""
+        return self.edge_url
+
+    @property
+    def public_sandbox_url(self) -> str:
+        """Where browsers find the sandbox's pages."""
+        return self.sandbox_url
 
     @property
     def mail_url(self) -> str:
-        return f"http://127.0.0.1:{self.port('mail')}"
+        return f"http://{self.address('mail')}"
 
     @property
     def logs(self) -> Path:

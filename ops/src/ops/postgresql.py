@@ -35,7 +35,13 @@ def binaries() -> Path:
 
 
 def settings(
-    *, port: int, socket_folder: Path, memory_bytes: int, disposable: bool = False, tls: Certificate | None = None
+    *,
+    port: int,
+    socket_folder: Path,
+    memory_bytes: int,
+    disposable: bool = False,
+    tls: Certificate | None = None,
+    host: str = "127.0.0.1",
 ) -> dict[str, tuple[str, str]]:
     """Every setting that differs from PostgreSQL's default or that money rests on: value and reason.
 
@@ -44,7 +50,7 @@ def settings(
     shared_gib = memory_bytes / 8 / GIB
     shared_mib = max(128, min(1024, int(shared_gib * 1024)))
     table = {
-        "listen_addresses": ("'127.0.0.1'", "this machine only"),
+        "listen_addresses": (f"'{host}'", "locally, this machine only"),
         "port": (str(port), "never the machine's own instance"),
         "unix_socket_directories": (f"'{socket_folder}'", "for tools; the path has to stay short"),
         "max_connections": ("120", "a fleet-wide budget: small pools without overflow, tests and tools beside them"),

@@ -40,12 +40,19 @@ ADVANCED_CONFIG = """\
 """
 
 
-def broker_config(ports: Mapping[str, int], *, password: str, memory_bytes: int, tls: Certificate | None = None) -> str:
+def broker_config(
+    ports: Mapping[str, int],
+    *,
+    password: str,
+    memory_bytes: int,
+    tls: Certificate | None = None,
+    host: str = "127.0.0.1",
+) -> str:
     """rabbitmq.conf, the same keys for 3.10 and 4.x. `ports` by the names of the layout."""
     lines = ""
     if tls is not None:
         lines = f"""
-listeners.ssl.local = 127.0.0.1:{ports["rabbitmq-tls"]}
+listeners.ssl.local = {host}:{ports["rabbitmq-tls"]}
 ssl_options.certfile = {tls.certificate}
 ssl_options.keyfile = {tls.key}
 ssl_options.cacertfile = {tls.authority}
@@ -55,11 +62,11 @@ ssl_options.fail_if_no_peer_cert = false
 """
     memory_mib = max(256, min(2048, memory_bytes // MIB // 4))
     return f"""\
-# This machine only.
-listeners.tcp.local = 127.0.0.1:{ports["rabbitmq"]}
-management.tcp.ip = 127.0.0.1
+# Locally, this machine only.
+listeners.tcp.local = {host}:{ports["rabbitmq"]}
+management.tcp.ip = {host}
 management.tcp.port = {ports["rabbitmq-management"]}
-prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.ip = {host}
 prometheus.tcp.port = {ports["rabbitmq-prometheus"]}
 
 # The node's first user; `guest` never exists.

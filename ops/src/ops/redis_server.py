@@ -24,6 +24,7 @@ def config(
     passwords: Mapping[str, str],
     tls_port: int = 0,
     tls: Certificate | None = None,
+    host: str = "127.0.0.1",
 ) -> str:
     """*password* is the administrator's, *passwords* those of the services."""
     users = "\n".join(acl_rule(SERVICES[name], each) for name, each in passwords.items())
@@ -37,8 +38,8 @@ tls-ca-cert-file {tls.authority}
 tls-auth-clients no
 """
     return f"""\
-# This machine only, and only its known users: each service touches its own keys.
-bind 127.0.0.1
+# Locally, this machine only. Only its known users: each service touches its own keys.
+bind {host}
 port {port}
 unixsocket {home}/redis.sock
 unixsocketperm 777
