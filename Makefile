@@ -76,11 +76,12 @@ lint: install ## Style, types, and the contract's rules
 reference: install ## Write docs/reference (API, OpenAPI, errors, events, metrics, settings) and monitoring/dashboards anew from the code
 	$(BIN)/commdesk openapi
 
-proto: install ## Regenerate what is derived: protos/gen, the README's table of services, traefik/routes.yml, helm/files
+proto: install ## Regenerate what is derived: protos/gen, the README's table of services, traefik/routes.yml, helm/files, compose.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" protos/generate.sh
 	$(BIN)/python -m ops.service_table
 	$(BIN)/python -m ops.edge_routes
 	$(BIN)/python -m ops.chart_tables
+	$(BIN)/python -m ops.compose_file
 
 audit: install ## Ask a public feed for known weaknesses of the locked libraries (OSV_URL= a mirror); says so when none can be reached
 	@$(BIN)/python -m ops.audit

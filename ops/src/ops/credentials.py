@@ -3,9 +3,9 @@
 import base64
 import json
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -55,7 +55,13 @@ class Credentials(Struct, frozen=True):
 
 def load_or_generate(path: Path) -> Credentials:
     """The credentials in `path`; whatever is missing is generated and saved, so that a new service finds its own."""
-    saved = json.loads(path.read_text()) if path.is_file() else {}
+    credentials = complete(json.loads(path.read_text()) if path.is_file() else {})
+    write_private(path, json.dumps(msgspec.structs.asdict(credentials), indent=2) + "\n")
+    return credentials
+
+
+def complete(saved: Mapping[str, Any]) -> Credentials:
+    """The credentials that were saved, and new ones for whatever has none."""
     credentials = Credentials(
         **{name: dict(saved.get(name, {})) for name in ("database", "broker", "redis", "keys", "words")}
     )
@@ -66,7 +72,6 @@ def load_or_generate(path: Path) -> Credentials:
     _fill(credentials.words, WORDS, _password)
     _fill(credentials.words, ["encryption_key", "blind_index_key"], _symmetric_key)
     _fill(credentials.words, ["cashfree_app_id"], lambda: f"TEST{secrets.token_hex(8)}")
-    write_private(path, json.dumps(msgspec.structs.asdict(credentials), indent=2) + "\n")
     return credentials
 
 

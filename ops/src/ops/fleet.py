@@ -120,6 +120,18 @@ def migration_environment(
     return {**service_environment(layout, credentials, name, environ), **owners}
 
 
+def bootstrap_arguments(layout: Layout, credentials: Credentials, environ: Mapping[str, str]) -> list[str]:
+    """The arguments of Python that make the database, the roles and the broker's users of a stack."""
+    return [
+        *("-m", "common.bootstrap"),
+        *("--database-url", database_url(layout, "postgres", credentials.words["postgresql_superuser"], "postgres")),
+        *("--management-url", management_url(layout, credentials)),
+        *("--vhost", VHOST),
+        *("--retry-schedule-ms", ",".join(str(ttl_ms) for ttl_ms in retry_schedule_ms(environ))),
+        *("--secrets", str(layout.run_dir / "secrets.json")),
+    ]
+
+
 def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
     """What one service has beyond the common settings."""
     cashfree_secret = credentials.words["cashfree_secret_key"]

@@ -43,7 +43,7 @@ bind {host}
 port {port}
 unixsocket {home}/redis.sock
 unixsocketperm 777
-user default off
+user default off resetpass
 user {ADMINISTRATOR} on #{hashlib.sha256(password.encode()).hexdigest()} ~* &* +@all
 {users}
 protected-mode yes

@@ -310,17 +310,7 @@ def _bootstrap(stack: Stack, progress: Progress) -> None:
     layout, secrets = stack.layout, stack.credentials
     _run(
         "bootstrap",
-        [
-            *("-m", "common.bootstrap"),
-            *(
-                "--database-url",
-                fleet.database_url(layout, "postgres", secrets.words["postgresql_superuser"], "postgres"),
-            ),
-            *("--management-url", fleet.management_url(layout, secrets)),
-            *("--vhost", rabbitmq.VHOST),
-            *("--retry-schedule-ms", ",".join(str(ttl_ms) for ttl_ms in fleet.retry_schedule_ms(os.environ))),
-            *("--secrets", str(layout.run_dir / "secrets.json")),
-        ],
+        fleet.bootstrap_arguments(layout, secrets, os.environ),
         environment={},
         logs=layout.logs,
     )

@@ -1,6 +1,7 @@
 """python -m sandbox: build the simulator and serve it until SIGTERM."""
 
 import gc
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -98,7 +99,7 @@ async def _bad_request(_: Request, problem: Exception) -> Response:
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
-    settings = Settings()
+    settings = Settings(_secrets_dir=os.environ.get("SANDBOX_SECRETS_DIRECTORY"))
     app = application(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises the signal
     gc.freeze()
