@@ -2,9 +2,11 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points monitoring-check lint reference proto audit lock install
+.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check upgrade-check reference proto audit lock install
 
 BIN := .venv/bin
+# What runs compose.yaml.
+COMPOSE ?= docker compose
 # What the wire is compared with: it may only be added to.
 BASE ?= HEAD
 
@@ -13,8 +15,13 @@ help: ## This list
 	@echo
 	@echo "  Several stacks side by side: RUN_DIR=/tmp/two PORT_BASE=22000 make up"
 
-demo: up ## Start everything, take one real payment, show each step with its proof
+ifeq ($(STACK),compose)
+demo: ## Start everything, take one real payment, show each step with its proof (STACK=compose: through compose.yaml, which is up)
+	@$(COMPOSE) run --rm commdesk demo
+else
+demo: up
 	@$(BIN)/commdesk demo
+endif
 
 up: install ## Start the local stack and wait until it works
 	@$(BIN)/commdesk up
@@ -72,6 +79,23 @@ lint: install ## Style, types, and the contract's rules
 	MYPYPATH=ops/src:sandbox/src:loadtests/src $(BIN)/mypy --explicit-package-bases --follow-imports=silent tests/chart tests/faults tests/e2e tests/hardened
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against '../.git#ref=$(BASE),subdir=protos'
 	$(BIN)/commdesk openapi --against $(BASE)
+	$(BIN)/python -m pytest -q tests/test_pipelines.py
+
+secrets: install ## Look for credentials in the checkout (HISTORY=full: in every commit as well)
+	@mkdir -p .run/cache
+	@XDG_CACHE_HOME=.run/cache $(BIN)/kingfisher scan . --quiet --redact --no-validate --no-update-check \
+	    --exclude .venv --exclude .run $(if $(filter full,$(HISTORY)),--git-history full --confidence high,--git-history none)
+
+image-check: install ## Lint and build every image, run payment's confined on real engines, without a registry (SERVICES='payment wallet')
+	@ops/install.sh --containers
+	@$(BIN)/python -m tests.images check $(SERVICES)
+
+compose-check: install ## Take the demo's payment through compose.yaml on the container runtime of this machine
+	@ops/install.sh --containers
+	@$(BIN)/python -m tests.images compose
+
+upgrade-check: install ## Start a released version, pay, start this one on its data, pay again, check (FROM=v1.0.0)
+	@$(BIN)/python -m tests.upgrades $(FROM)
 
 reference: install ## Write docs/reference (API, OpenAPI, errors, events, metrics, settings) and monitoring/dashboards anew from the code
 	$(BIN)/commdesk openapi

@@ -5,9 +5,10 @@ cd "$(dirname "$0")"
 python="${PYTHON:-../.venv/bin/python}"
 rm -rf gen/commdesk
 mkdir -p gen
-"$python" -m grpc_tools.protoc -I. --python_out=gen --pyi_out=gen --grpc_python_out=gen $(find commdesk -name '*.proto' | sort)
+mapfile -t sources < <(find commdesk -name '*.proto' | sort)
+"$python" -m grpc_tools.protoc -I. --python_out=gen --pyi_out=gen --grpc_python_out=gen "${sources[@]}"
 # A file without a service needs no stub module.
-for stub in $(find gen -name '*_pb2_grpc.py'); do grep -q '^class .*Stub' "$stub" || rm "$stub"; done
+find gen -name '*_pb2_grpc.py' ! -exec grep -q '^class .*Stub' {} \; -delete
 find gen/commdesk -type d -exec touch {}/__init__.py \;
 touch gen/commdesk/py.typed
 cp bindings.toml services.toml gen/commdesk/

@@ -1,7 +1,7 @@
 """Makes what only an administrator may make: database, roles, schemas; vhost, broker users and their rights.
 
-    python -m common.bootstrap --database-url postgresql://postgres:…@host/postgres --database commdesk \\
-        --management-url http://admin:…@host:15672 --vhost commdesk --secrets secrets.json
+    python -m common.bootstrap --database-url "$DATABASE_ADMINISTRATOR_URL" --database commdesk \\
+        --management-url "$BROKER_ADMINISTRATOR_URL" --vhost commdesk --secrets secrets.json
 
 Which services there are is read from protos/services.toml, what a broker user may do from the contract. It may be run
 again at any time: it adds what is missing, sets passwords, settings and rights to what they should be, and deletes no
