@@ -11,7 +11,6 @@ ARG PYTHON_IMAGE=python:3.11.15-slim-bookworm@sha256:d29f48a31a8b408ed19272ca1e7
 # ── What is installed: the service and its closure, every file of it by a hash ──────────────────────────────────────
 
 FROM ${PYTHON_IMAGE} AS builder
-ARG SERVICE
 # For a build without a network: --no-index --find-links=/wheels
 ARG INDEX_OPTIONS=""
 ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -32,6 +31,7 @@ COPY libs libs
 COPY services services
 COPY sandbox sandbox
 COPY ops ops
+ARG SERVICE
 # hadolint ignore=SC2086
 RUN folder=services/${SERVICE}; [ -d "${folder}" ] || folder=${SERVICE}; \
     for source in protos libs/* "${folder}"; do \

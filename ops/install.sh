@@ -168,6 +168,19 @@ if [ "${1:-}" = --monitoring ]; then
     exit
 fi
 
+# What builds and runs containers, and what makes a base for them without a registry: `make image-check`.
+if [ "${1:-}" = --containers ]; then
+    missing=()
+    for package in buildah podman runc netavark aardvark-dns catatonit iptables mmdebstrap; do
+        dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+    done
+    if [ ${#missing[@]} -gt 0 ]; then
+        install_as_root "${missing[@]}"
+        say "installed ${missing[*]}"
+    fi
+    exit
+fi
+
 mapfile -t missing < <(missing_packages)
 if [ ${#missing[@]} -gt 0 ]; then
     say "installing ${missing[*]}"
