@@ -39,6 +39,9 @@ assert "wallet" in SERVICES and environment["WALLET_ADDRESS"] == "127.0.0.1:1802
 assert "service: price-list" in edge_routes.configuration()
 assert "api/v1|v1/api)/(?:prices)" in edge_routes.configuration()
 assert "[price-list](services/price-list/README.md)" in service_table.table(ROOT)
+composed = (ROOT / "compose.yaml").read_text()
+assert "PRICE_LIST_ADDRESS: \"price-list:9000\"" in composed
+assert "\n  price-list-migrate:\n" in composed and "\n  price-list:\n" in composed
 """
 
 
@@ -78,6 +81,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, "-m", "ops.service_table"],
         [sys.executable, "-m", "ops.edge_routes"],
         [sys.executable, "-m", "ops.chart_tables"],
+        [sys.executable, "-m", "ops.compose_file"],
         ["git", "init", "-q"],
         ["git", "add", "."],
     ):

@@ -42,7 +42,8 @@ def spans_of(document: Path) -> Iterator[str]:
 @cache
 def code() -> str:
     """All code and configuration as one text."""
-    files = [ROOT / "Makefile", ROOT / "pyproject.toml"]
+    files = [ROOT / name for name in ("Makefile", "pyproject.toml", "Dockerfile", "compose.yaml")]
+    files += (ROOT / ".github/workflows").glob("*.yml")
     files += [path for folder in CODE for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
     files = [path for path in files if path != Path(__file__) and ".venv" not in path.parts]
     return "\n".join(path.read_text() for path in files)
@@ -112,6 +113,7 @@ def test_paths_exist(document: Path) -> None:
         *ROOT.glob("*/*/src"),
         *ROOT.glob("services/*"),
         *document.parent.glob("src/*"),
+        ROOT / ".github/workflows",
     ]
     for span in spans_of(document):
         path = re.split(r"[<{*…]", span)[0].rstrip("/")
