@@ -29,7 +29,7 @@ from sandbox.cashfree.refunds import Refunds
 from sandbox.cashfree.simulator import Simulator
 from sandbox.delivery import Sender
 from sandbox.faults import Faults
-from sandbox.settings import Settings
+from sandbox.settings import Settings, read
 from sandbox.timers import Timers
 
 _KEEP_ALIVE_SECONDS = 120  # longer than a client keeps an idle connection, so that it never writes into a closed one
@@ -99,7 +99,7 @@ async def _bad_request(_: Request, problem: Exception) -> Response:
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
-    settings = Settings(_secrets_dir=os.environ.get("SANDBOX_SECRETS_DIRECTORY"))
+    settings = read(os.environ)
     app = application(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises the signal
     gc.freeze()

@@ -1,6 +1,8 @@
 """What the sandbox reads from its environment, once, at start."""
 
+from collections.abc import Mapping
 from random import Random
+from typing import Any
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -70,3 +72,10 @@ class Settings(BaseSettings):
     def random(self) -> Random:
         """The one source of randomness; the same seed draws the same outcomes."""
         return Random(self.seed)  # noqa: S311  (it decides outcomes, and guards nothing)
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """The settings of this process; those that are files of SANDBOX_SECRETS_DIRECTORY besides."""
+    # An argument that pydantic-settings gives every class, and that type checkers do not see.
+    arguments: dict[str, Any] = {"_secrets_dir": environ.get("SANDBOX_SECRETS_DIRECTORY")}
+    return Settings(**arguments)
