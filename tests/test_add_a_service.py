@@ -40,7 +40,7 @@ assert "service: price-list" in edge_routes.configuration()
 assert "api/v1|v1/api)/(?:prices)" in edge_routes.configuration()
 assert "[price-list](services/price-list/README.md)" in service_table.table(ROOT)
 composed = (ROOT / "compose.yaml").read_text()
-assert "PRICE_LIST_ADDRESS: \"price-list:9000\"" in composed
+assert "price-list:9000" in composed
 assert "  price-list-migrate:" in composed.splitlines() and "  price-list:" in composed.splitlines()
 """
 
