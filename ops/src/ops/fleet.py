@@ -153,7 +153,7 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
                 "SENDER_EMAIL": "billing@commdesk.test",
                 "SUPPORT_EMAIL": "support@commdesk.test",
                 "ADMIN_EMAIL": "admin@commdesk.test",
-                "ACCOUNT_PAGE_URL": f"{layout.edge_url}/account",
+                "ACCOUNT_PAGE_URL": f"{layout.public_edge_url}/account",
             }
         case "identity":
             return {
