@@ -5,6 +5,7 @@ podman-compose starts what is named; the order is this module's, because podman 
 
 import json
 import os
+import shlex
 import subprocess
 import sysconfig
 import time
@@ -21,6 +22,11 @@ from tests.images.runtime import CommandFailed
 
 COMPOSE = Path(sysconfig.get_path("scripts")) / "podman-compose"
 PROJECT = "commdesk"
+# It takes no profile from the service that is run, and puts containers into a pod unless told otherwise.
+OPTIONS = (
+    *(str(COMPOSE), "--project-name", PROJECT, "--in-pod", "false", "--profile", "operator"),
+    *("--file", str(ROOT / "compose.yaml")),
+)
 HEALTHY_SECONDS = 180
 DEMO_SECONDS = 240
 
@@ -87,7 +93,7 @@ def _check_isolation(progress: Progress) -> None:
 
 
 def _demo() -> None:
-    command = ["make", "--no-print-directory", "demo", "STACK=compose", f"COMPOSE={COMPOSE} --project-name {PROJECT}"]
+    command = ["make", "--no-print-directory", "demo", "STACK=compose", f"COMPOSE={shlex.join(OPTIONS)}"]
     environment = {**runtime.environment(), "PATH": os.environ["PATH"]}
     if subprocess.run(command, cwd=ROOT, env=environment, timeout=DEMO_SECONDS, check=False).returncode != 0:
         raise FleetFailed("the demo failed")
@@ -132,4 +138,4 @@ def _container(name: str) -> str:
 
 
 def _compose(*arguments: str) -> None:
-    runtime.run(str(COMPOSE), "--project-name", PROJECT, "--file", str(ROOT / "compose.yaml"), *arguments)
+    runtime.run(*OPTIONS, *arguments)

@@ -50,7 +50,20 @@ def enter(arguments: Sequence[str]) -> int:
         sys.exit("containers need root here: sudo make image-check")
     namespaces = ("unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc")
     prepare = 'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"'
-    command = [*namespaces, "sh", "-c", prepare, "sh", sys.executable, "-m", "tests.images", *arguments]
+    # The first process of the namespace adopts those whose parents ended: catatonit reaps them.
+    command = [
+        *namespaces,
+        "catatonit",
+        "--",
+        "sh",
+        "-c",
+        prepare,
+        "sh",
+        sys.executable,
+        "-m",
+        "tests.images",
+        *arguments,
+    ]
     return subprocess.call(command, cwd=ROOT, env={**os.environ, MARK: "1"})
 
 
