@@ -36,7 +36,7 @@ ARG SERVICE
 RUN folder=services/${SERVICE}; [ -d "${folder}" ] || folder=${SERVICE}; \
     for source in protos libs/* "${folder}"; do \
         /opt/tools/bin/uv build --quiet --no-cache --wheel --out-dir wheels ${INDEX_OPTIONS} \
-            --build-constraint requirements-dev.lock --require-hashes "${source}"; \
+            --build-constraint requirements.lock --build-constraint requirements-dev.lock --require-hashes "${source}"; \
     done; \
     for wheel in wheels/*.whl; do \
         name=$(basename "${wheel}" | cut -d- -f1 | tr _ -); \
