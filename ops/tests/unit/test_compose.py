@@ -93,6 +93,12 @@ def test_no_credential_stands_in_the_file(prepared: Path) -> None:
     assert not [secret for secret in secrets if secret in text]
 
 
+def test_what_is_mounted_from_the_checkout_is_there() -> None:
+    sources = {source for name in CONTAINERS for source in mounts(name).values() if source.startswith("./")}
+    assert {"./monitoring/rules", "./monitoring/alertmanager.yml", "./monitoring/dashboards"} <= sources
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
 def test_images_are_pinned() -> None:
     for name, container in CONTAINERS.items():
         image = container["image"]
