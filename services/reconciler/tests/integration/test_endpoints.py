@@ -137,8 +137,8 @@ async def test_one_run_at_a_time(reconciler: Served) -> None:
     assert {grpc_client.errors_from(each).code for each in refused} <= {"run_in_progress"}
 
 
-async def test_its_jobs_are_the_two_schedules(reconciler: Served, finance: Reader) -> None:
-    assert [job.name for job in reconciler.service.jobs] == ["reconcile:ALL", "reconcile:DELIVERIES"]
+async def test_its_jobs_are_the_two_schedules_and_the_figures(reconciler: Served, finance: Reader) -> None:
+    assert [job.name for job in reconciler.service.jobs] == ["reconcile:ALL", "reconcile:DELIVERIES", "figures"]
     for job in reconciler.service.jobs:
         await reconciler.run_job(job.name)
     runs = (await finance.get("/api/v1/reconciliation/runs")).json()["data"]["items"]

@@ -285,6 +285,7 @@ async def test_the_totals_add_up(db: Database, clock: FakeClock) -> None:
         "wallets.available": 6400,
         "wallets.locked": 0,
         "wallets.mismatched": 0,
+        "wallets.negative": 0,
         "lots.remaining.paid": 6400,
         "lots.remaining.bonus": 0,
         "lots.value_minor": 42_373 + 12_712 - released,
