@@ -56,7 +56,7 @@ def die_before_ack() -> None:
 
 def die_before_mark() -> None:
     """After the broker confirmed something that is not marked yet."""
-    from common.broker import Publisher
+    from common.broker import Publisher, Receipt
     from common.relay import Relay
 
     publisher: Any = Publisher
@@ -64,10 +64,10 @@ def die_before_mark() -> None:
     die, real_publish, real_mark = Death("die-before-mark"), publisher.publish, relay.mark
     unmarked: list[Any] = []
 
-    async def publish(self: Publisher, rows: Sequence[Any]) -> Any:
-        confirmed = await real_publish(self, rows)
-        unmarked.extend(confirmed)
-        return confirmed
+    async def publish(self: Publisher, rows: Sequence[Any]) -> Receipt:
+        receipt: Receipt = await real_publish(self, rows)
+        unmarked.extend(receipt.confirmed)
+        return receipt
 
     async def mark(self: Relay) -> Any:
         if unmarked:
