@@ -86,6 +86,8 @@ class Environment:
     """Services that run under another command line than their own."""
     variables: dict[str, dict[str, str]] = field(default_factory=dict)
     """What processes were given beyond their own environment."""
+    refusals: set[int] = field(default_factory=set)
+    """HTTP statuses that are right for as long as the fault lasts: the load asks again."""
     orders_of_others: int = 0
     """Made at the gateway by scenarios, without us."""
     baseline: dict[str, Holding] = field(default_factory=dict)

@@ -5,7 +5,7 @@ import itertools
 import random
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +32,8 @@ class Load:
     history: History
     spenders: list[Member]
     per_second: float
+    refusals: Collection[int] = ()
+    """As `Environment.refusals`, which changes while the load runs."""
     pay: bool = True
     _stopping: bool = False
     _running: set[asyncio.Task[None]] = field(default_factory=set)
@@ -68,7 +70,7 @@ class Load:
         asked_at = datetime.now(UTC)
         try:
             answer = await virtual_users.create_with_retries(
-                self.fleet, member, key, retry_seconds_max=RETRY_SECONDS_MAX
+                self.fleet, member, key, retry_seconds_max=RETRY_SECONDS_MAX, refusals=self.refusals
             )
             if answer.status != 201:
                 self.history.unknown.append(f"{key} was answered {answer.status} {answer.raw[:200]!r}")

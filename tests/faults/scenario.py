@@ -139,7 +139,7 @@ async def _forget_dead_letters(environment: Environment) -> None:
 
 
 async def _run(environment: Environment, chosen: Scenario, outcome: Outcome) -> None:
-    load = Load(environment.fleet, environment.history, environment.spenders, chosen.per_second)
+    load = Load(environment.fleet, environment.history, environment.spenders, chosen.per_second, environment.refusals)
     loading = asyncio.create_task(load.run())
     async with watched(environment) as seen:
         try:

@@ -5,7 +5,7 @@ import itertools
 import random
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import aiohttp
@@ -47,9 +47,18 @@ def members(fleet: FleetClient, count: int) -> list[Member]:
 
 
 async def create_with_retries(
-    fleet: FleetClient, member: Member, key: str, *, retry_seconds_max: float = RETRY_SECONDS_MAX, **body: Any
+    fleet: FleetClient,
+    member: Member,
+    key: str,
+    *,
+    retry_seconds_max: float = RETRY_SECONDS_MAX,
+    refusals: Collection[int] = (),
+    **body: Any,
 ) -> Answer:
-    """Create a payment as a careful client does: the same key again until the answer is final. Raises StepFailed."""
+    """Create a payment as a careful client does: the same key again until the answer is final. Raises StepFailed.
+
+    *refusals* are statuses that are not final for this client; the set may change meanwhile.
+    """
     ends = time.monotonic() + retry_seconds_max
     for attempt in itertools.count():
         growth = min(1.5**attempt, PAUSE_GROWTH_MAX)
@@ -63,7 +72,7 @@ async def create_with_retries(
                 headers={"Idempotency-Key": key},
             )
             # Words that are not the product's come from in front of it: an edge that has not read its routes yet.
-            if answer.status not in NOT_FINAL and isinstance(answer.body, dict):
+            if answer.status not in NOT_FINAL and answer.status not in refusals and isinstance(answer.body, dict):
                 return answer
             pause_seconds += float(answer.headers.get("Retry-After", 0))
         except (OSError, TimeoutError, aiohttp.ClientError):

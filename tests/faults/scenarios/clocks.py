@@ -12,11 +12,14 @@ WRONG_SECONDS = 8.0
 
 def skewed(service: str, seconds: int) -> Act:
     async def act(environment: Environment) -> None:
+        # To a clock that is behind, a token of this minute is from the future.
+        environment.refusals.add(401)
         await environment.command(service, variables=clocks.skewed(seconds))
         try:
             await asyncio.sleep(WRONG_SECONDS)
         finally:
             await environment.command(service)
+            environment.refusals.discard(401)
 
     return act
 
