@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check upgrade-check reference proto audit lock install
+.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check upgrade-check reference proto audit lock environment install
 
 BIN := .venv/bin
 # What runs compose.yaml.
@@ -23,7 +23,7 @@ demo: up
 	@$(BIN)/commdesk demo
 endif
 
-up: install ## Start the local stack and wait until it works
+up: environment ## Start the local stack and wait until it works
 	@$(BIN)/commdesk up
 
 down: ## Stop the local stack: no process and no open port is left
@@ -39,36 +39,36 @@ test: install ## All tests, on engines of their own
 	@ops/install.sh --monitoring
 	@$(BIN)/commdesk test
 
-test-pooler: install ## The end-to-end suite through a real PgBouncer in transaction mode, with TLS inside (INTERNAL_TLS=off without)
+test-pooler: environment ## The end-to-end suite through a real PgBouncer in transaction mode, with TLS inside (INTERNAL_TLS=off without)
 	@POOLER=on INTERNAL_TLS=$(or $(INTERNAL_TLS),on) $(BIN)/commdesk test tests/e2e
 
-simulate: install ## Thousands of simulated schedules, no engines (SEEDS=20000 FIRST=0; REPLAY=seed prints one)
+simulate: environment ## Thousands of simulated schedules, no engines (SEEDS=20000 FIRST=0; REPLAY=seed prints one)
 	@$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(REPLAY),--replay $(REPLAY))
 
-bench: install ## Load the running stack, show what it carries and costs (PAYMENTS=, RATE=, ROUNDS=)
+bench: environment ## Load the running stack, show what it carries and costs (PAYMENTS=, RATE=, ROUNDS=)
 	@$(BIN)/python -m loadtests
 
-bench-wallet: install ## Millions of wallet transactions through the running stack (N=10000000, HOT=, KEEP=1)
+bench-wallet: environment ## Millions of wallet transactions through the running stack (N=10000000, HOT=, KEEP=1)
 	@$(BIN)/python -m loadtests.wallets
 
-bench-webhooks: install ## A storm of webhooks: what is accepted, what is turned away, and that nothing is lost (SECONDS=, RATE=)
+bench-webhooks: environment ## A storm of webhooks: what is accepted, what is turned away, and that nothing is lost (SECONDS=, RATE=)
 	@$(BIN)/python -m loadtests.webhooks $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
 
-load: install ## Locust journeys against the running stack, headless (USERS=10 SECONDS=30, HOST= another edge)
+load: environment ## Locust journeys against the running stack, headless (USERS=10 SECONDS=30, HOST= another edge)
 	@$(BIN)/locust -f loadtests/locustfile.py --headless --only-summary --stop-timeout 40s \
 	    --users $(or $(USERS),10) --spawn-rate $(or $(USERS),10) --run-time $(or $(SECONDS),30)s $(if $(HOST),--host $(HOST))
 
-faults: install ## Break a fleet of its own in every way, check that nothing is lost (NAMES='C* R68-*', or MINUTES=10 SEED=7; LANES=3 fleets at once)
+faults: environment ## Break a fleet of its own in every way, check that nothing is lost (NAMES='C* R68-*', or MINUTES=10 SEED=7; LANES=3 fleets at once)
 	@ops/install.sh --clocks
 	@$(BIN)/python -m tests.faults run $(foreach name,$(NAMES),'$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES))
 
-faults-controls: install ## Take out one guard at a time: the checks must go red
+faults-controls: environment ## Take out one guard at a time: the checks must go red
 	@$(BIN)/python -m tests.faults controls $(foreach name,$(NAMES),'$(name)')
 
-crash-points: install ## Kill each service after each effect that leaves it, and check (ONLY='settle consume:wallet', MINUTES=, PAIRS=20 SEED=7)
+crash-points: environment ## Kill each service after each effect that leaves it, and check (ONLY='settle consume:wallet', MINUTES=, PAIRS=20 SEED=7)
 	@$(BIN)/python -m tests.faults crash-points $(foreach name,$(ONLY),--only '$(name)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED))
 
-monitoring-check: install ## Scrape the running stack with a real Prometheus under payments; every panel has data (SECONDS=90, CLIENTS=4; ALERTS=1 breaks the stack, sees the alerts, repairs it)
+monitoring-check: environment ## Scrape the running stack with a real Prometheus under payments; every panel has data (SECONDS=90, CLIENTS=4; ALERTS=1 breaks the stack, sees the alerts, repairs it)
 	@ops/install.sh --monitoring
 	@$(BIN)/python -m ops.monitoring_check $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(ALERTS),--alerts)
 
@@ -94,24 +94,27 @@ compose-check: install ## Take the demo's payment through compose.yaml on the co
 	@ops/install.sh --containers
 	@$(BIN)/python -m tests.images compose
 
-upgrade-check: install ## Start a released version, pay, start this one on its data, pay again, check (FROM=v1.0.0)
+upgrade-check: environment ## Start a released version, pay, start this one on its data, pay again, check (FROM=v1.0.0)
 	@$(BIN)/python -m tests.upgrades $(FROM)
 
-reference: install ## Write docs/reference (API, OpenAPI, errors, events, metrics, settings) and monitoring/dashboards anew from the code
+reference: environment ## Write docs/reference (API, OpenAPI, errors, events, metrics, settings) and monitoring/dashboards anew from the code
 	$(BIN)/commdesk openapi
 
-proto: install ## Regenerate what is derived: protos/gen, the README's table of services, traefik/routes.yml, helm/files, compose.yaml
+proto: environment ## Regenerate what is derived: protos/gen, the README's table of services, traefik/routes.yml, helm/files, compose.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" protos/generate.sh
 	$(BIN)/python -m ops.service_table
 	$(BIN)/python -m ops.edge_routes
 	$(BIN)/python -m ops.chart_tables
 	$(BIN)/python -m ops.compose_file
 
-audit: install ## Ask a public feed for known weaknesses of the locked libraries (OSV_URL= a mirror); says so when none can be reached
+audit: environment ## Ask a public feed for known weaknesses of the locked libraries (OSV_URL= a mirror); says so when none can be reached
 	@$(BIN)/python -m ops.audit
 
-lock: ## Compile requirements.lock and requirements-dev.lock from the manifests
+lock: ## Compile the three locks from the manifests
 	$(BIN)/python -m ops.compile_lock
 
-install: ## Install what is missing: system packages, then .venv
+environment: ## Install what the local stack needs and lacks: system packages, then .venv
 	@ops/install.sh
+
+install: environment ## Install what all targets need: besides that, the checks of chart, image and pipelines
+	@ops/install.sh --checks

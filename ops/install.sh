@@ -99,6 +99,9 @@ manifests() {
     find protos libs services sandbox ops loadtests -maxdepth 2 -name pyproject.toml 2>/dev/null | sort
 }
 
+# Installed by --checks alone: half a gigabyte that the local stack runs without.
+CHECKS=requirements-checks.lock
+
 # Where the environment stands, and what it is made of.
 fingerprint() {
     pwd -P
@@ -164,6 +167,18 @@ if [ "${1:-}" = --monitoring ]; then
     if [ ${#missing[@]} -gt 0 ]; then
         install_as_root "${missing[@]}"
         say "installed ${missing[*]}"
+    fi
+    exit
+fi
+
+# What checks chart, image, compose file and pipelines: `make install`, and with it `make lint` and `make test`.
+if [ "${1:-}" = --checks ]; then
+    exec 8<requirements.lock
+    flock 8
+    if ! cmp -s $CHECKS .venv/.checks; then
+        as_pip_is_told install -q --require-hashes --no-deps -r $CHECKS
+        say "libraries of $CHECKS are there"
+        cp $CHECKS .venv/.checks
     fi
     exit
 fi

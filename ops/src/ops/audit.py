@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from ops.compile_lock import DEVELOPMENT_LOCK, RUNTIME_LOCK
+from ops.compile_lock import HEADERS
 from ops.ports import ROOT
 
 # The database of open source vulnerabilities (osv.dev); OSV_URL names a mirror.
@@ -48,7 +48,7 @@ def main() -> None:
         )
         return
     # All of it, so that one finding does not hide others.
-    passed = [audit(feed_url, ROOT / lock) for lock in (RUNTIME_LOCK, DEVELOPMENT_LOCK)]
+    passed = [audit(feed_url, ROOT / lock) for lock in HEADERS]
     sys.exit(0 if all(passed) else 1)
 
 

@@ -1,7 +1,8 @@
-"""Compile the two locks from all manifests: what services run on, and what tests, tools and builds need besides.
+"""Compile the three locks from all manifests.
 
-One resolution makes both, so that tests run on the very versions that services run on. The local packages are left
-out: they come from this checkout, and no index may answer for their names.
+They hold what services run on, what tests, tools and builds need besides, and what checks of chart, image and pipelines
+need besides that. One resolution makes all, so that tests run on the very versions that services run on. The local
+packages are left out: they come from this checkout, and no index may answer for their names.
 """
 
 import subprocess
@@ -17,6 +18,9 @@ from ops.ports import ROOT
 LOCAL = "commdesk"
 RUNTIME_LOCK = "requirements.lock"
 DEVELOPMENT_LOCK = "requirements-dev.lock"
+CHECKS_LOCK = "requirements-checks.lock"
+# The group of the root's manifest that CHECKS_LOCK is for.
+CHECKS_GROUP = "checks"
 # The workspace's members that a service is made of; the others are tools.
 RUNTIME_MEMBERS = ("protos", "libs", "services")
 HEADERS = {
@@ -24,8 +28,12 @@ HEADERS = {
 # What services run on, and nothing else: compiled by `make lock` from the manifests. Every file is pinned by its hash.
 """,
     DEVELOPMENT_LOCK: """\
-# What `make install` installs besides requirements.lock, for tests, tools and builds: compiled by `make lock` from the
+# What `make up` installs besides requirements.lock, for tests, tools and builds: compiled by `make lock` from the
 # manifests. Every file is pinned by its hash.
+""",
+    CHECKS_LOCK: """\
+# What `make install` installs besides both, 500 MB for the checks of chart, image, compose file and pipelines: compiled
+# by `make lock` from the manifests. Every file is pinned by its hash.
 """,
 }
 
@@ -37,15 +45,16 @@ def manifests(root: Path) -> list[Path]:
     return [root / "pyproject.toml", *members_manifests]
 
 
-def requirements(root: Path) -> list[str]:
-    """Everything that some manifest names, without the local packages."""
+def requirements(root: Path, *, without: Collection[str] = ()) -> list[str]:
+    """Everything that some manifest names, without the local packages and without the groups of that name."""
     names: set[str] = set()
     for path in manifests(root):
         manifest = tomllib.loads(path.read_text())
         names.update(manifest["project"].get("dependencies", []))
         names.update(manifest.get("build-system", {}).get("requires", []))
-        for group in manifest.get("dependency-groups", {}).values():
-            names.update(group)
+        for name, group in manifest.get("dependency-groups", {}).items():
+            if name not in without:
+                names.update(group)
     return _foreign(names)
 
 
@@ -98,12 +107,15 @@ def _compile(names: Sequence[str], output: Path, *options: str) -> dict[str, str
 def main() -> None:
     locks = [ROOT / name for name in HEADERS]
     with tempfile.TemporaryDirectory() as folder:
-        together, runtime_only = Path(folder) / "together.txt", Path(folder) / "runtime.txt"
+        together = Path(folder) / "together.txt"
         together.write_text("".join(lock.read_text() for lock in locks if lock.exists()))
         everything = _compile(requirements(ROOT), together)
-        runtime = _compile(runtime_requirements(ROOT), runtime_only, "--constraint", str(together))
-    development = {name: block for name, block in everything.items() if name not in runtime}
-    for name, blocks in ((RUNTIME_LOCK, runtime), (DEVELOPMENT_LOCK, development)):
+        constraint = ("--constraint", str(together))
+        unchecked = _compile(requirements(ROOT, without=[CHECKS_GROUP]), Path(folder) / "unchecked.txt", *constraint)
+        runtime = _compile(runtime_requirements(ROOT), Path(folder) / "runtime.txt", *constraint)
+    development = {name: block for name, block in unchecked.items() if name not in runtime}
+    checks = {name: block for name, block in everything.items() if name not in unchecked}
+    for name, blocks in ((RUNTIME_LOCK, runtime), (DEVELOPMENT_LOCK, development), (CHECKS_LOCK, checks)):
         (ROOT / name).write_text(HEADERS[name] + "".join(blocks.values()))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ops import audit
+from ops.compile_lock import CHECKS_LOCK, DEVELOPMENT_LOCK, RUNTIME_LOCK
 
 SOUND = f"idna==3.20 \\\n    --hash=sha256:{'0' * 64}\n"
 WEAK = f"urllib3==2.0.7 \\\n    --hash=sha256:{'1' * 64}\n"
@@ -57,15 +58,16 @@ def feed_url() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with two locks, and no proxy between it and the feed."""
+    """A checkout with its locks, and no proxy between it and the feed."""
     monkeypatch.setattr(audit, "ROOT", tmp_path)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    (tmp_path / audit.RUNTIME_LOCK).write_text(SOUND)
-    (tmp_path / audit.DEVELOPMENT_LOCK).write_text(SOUND + WEAK)
+    for lock in (RUNTIME_LOCK, DEVELOPMENT_LOCK):
+        (tmp_path / lock).write_text(SOUND)
+    (tmp_path / CHECKS_LOCK).write_text(SOUND + WEAK)
     return tmp_path
 
 
-def test_a_known_weakness_of_either_lock_is_named(
+def test_a_known_weakness_of_any_lock_is_named(
     feed_url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OSV_URL", feed_url)
@@ -77,7 +79,7 @@ def test_a_known_weakness_of_either_lock_is_named(
 
 def test_locks_of_which_nothing_is_known_pass(feed_url: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSV_URL", feed_url)
-    (root / audit.DEVELOPMENT_LOCK).write_text(SOUND)
+    (root / CHECKS_LOCK).write_text(SOUND)
     with pytest.raises(SystemExit) as ended:
         audit.main()
     assert ended.value.code == 0
