@@ -78,13 +78,14 @@ def forged(signer: Signer, credentials: Credentials, service: str) -> Mapping[st
         "alg none, signed": f"{_signed({'alg': 'none'})}{signature}",
         "HS256 with the public key as PEM": _signed({"alg": "HS256", "kid": signer.key_id}, spki),
         "HS256 with the public key": _signed({"alg": "HS256", "kid": signer.key_id}, public.public_bytes_raw()),
-        "HS256 with an empty secret": _signed({"alg": "HS256"}, b""),
-        "HS256 with another secret": _signed({"alg": "HS256"}, secret[::-1]),
+        "HS256 with an empty secret": _signed({"alg": "HS256"}, b"", sub="member_1"),
+        "HS256 with another secret": _signed({"alg": "HS256"}, secret[::-1], sub="member_1"),
         "HS512 with the secret": _signed({"alg": "HS512"}, secret, "sha512"),
-        "HS256 for ten years": _signed({"alg": "HS256"}, secret, exp=now + TEN_YEARS_SECONDS),
-        "HS256 of another issuer": _signed({"alg": "HS256"}, secret, iss="somebody"),
-        "HS256 for another audience": _signed({"alg": "HS256"}, secret, aud="somebody"),
-        "HS256, expired": _signed({"alg": "HS256"}, secret, iat=now - 900, exp=now - 60),
+        "HS256 for ten years": _signed({"alg": "HS256"}, secret, sub="member_1", exp=now + TEN_YEARS_SECONDS),
+        "HS256 of another issuer": _signed({"alg": "HS256"}, secret, sub="member_1", iss="somebody"),
+        "HS256 for another audience": _signed({"alg": "HS256"}, secret, sub="member_1", aud="somebody"),
+        "HS256, expired": _signed({"alg": "HS256"}, secret, sub="member_1", iat=now - 900, exp=now - 60),
+        "HS256 that names an account": _signed({"alg": "HS256"}, secret, roles=["USER"]),
         "another algorithm": _signed({"alg": "RS256", "kid": signer.key_id}, secret),
         "a list of algorithms": _signed({"alg": ["EdDSA"], "kid": signer.key_id}, secret),
         "another's key under identity's id": Signer(Ed25519PrivateKey.generate(), signer.key_id).token(),
@@ -115,8 +116,9 @@ def forged(signer: Signer, credentials: Credentials, service: str) -> Mapping[st
 
 
 def hs256(credentials: Credentials, **changes: Any) -> str:
-    """A token as the existing issuer signs it, which the stack accepts."""
-    return _signed({"alg": "HS256"}, credentials.words["jwt_secret"].encode(), **changes)
+    """A token as the existing issuer signs it for one of its own users, which the stack accepts."""
+    secret = credentials.words["jwt_secret"].encode()
+    return _signed({"alg": "HS256"}, secret, **({"sub": "member_1"} | changes))
 
 
 def _signed(header: Mapping[str, object], secret: bytes | None = None, digest: str = "sha256", **changes: Any) -> str:

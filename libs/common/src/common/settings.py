@@ -151,7 +151,8 @@ class ServiceSettings(BaseSettings):
     identity_address: str = "127.0.0.1:18035"
     # Verifies the HS256 access tokens of an older issuer, where JWT_HS256_ENABLED says so.
     jwt_secret: Annotated[SecretStr | None, Secret(length_min=32)] = None
-    # Whether HS256 access tokens signed with JWT_SECRET are accepted: of members only, for a day at most.
+    # Whether HS256 access tokens signed with JWT_SECRET are accepted: of members only, of none of identity's
+    # accounts, for a day at most.
     jwt_hs256_enabled: bool = False
     # The issuer that access tokens must name.
     token_issuer: str = "commdesk-identity"  # noqa: S105 - a name

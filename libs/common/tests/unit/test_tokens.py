@@ -11,6 +11,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from common import ids
 from common.tokens import ServiceTokenInvalid, ServiceTokens, TokenExpired, TokenInvalid, UserTokens, read_jwks
 from common.tokens.jwts import Verified
 from common.tokens.roles import MEMBER_ROLES, privileged
@@ -216,6 +217,15 @@ async def test_hs256_names_members_only(roles: object):
     caller = UserTokens("", SECRET).verify(hs256(roles=roles))
     assert caller.roles <= MEMBER_ROLES
     assert not privileged(caller.roles)
+
+
+def test_hs256_names_no_account_of_identity():
+    """Whoever reads one environment can sign with the secret: it must not open the accounts that identity holds."""
+    users = UserTokens("", SECRET)
+    for user_id in ("usr_1", "member_1", f"USR_{ids.encode('usr', ids.new())[4:]}"):
+        assert users.verify(hs256(sub=user_id)).user_id == user_id
+    with pytest.raises(TokenInvalid):
+        users.verify(hs256(sub=ids.encode("usr", ids.new())))
 
 
 def test_every_role_that_nobody_listed_is_privileged():

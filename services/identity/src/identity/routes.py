@@ -288,7 +288,7 @@ async def log_out(sessions: Sessions, call: Call[None, LogOutQuery]) -> LogOutVi
 
 async def list_sessions(sessions: Sessions, call: Call) -> Page[OpenSessionView]:
     """The caller's open sessions, the newest first: where they are logged in."""
-    open_sessions = await sessions.list_open(requests.user_id(call.caller))
+    open_sessions = await sessions.list_open(requests.user_id(call.caller), call.caller.merchant_id)
     return views.sessions_page(open_sessions, requests.session_id(call.caller))
 
 

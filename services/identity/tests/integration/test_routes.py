@@ -14,6 +14,7 @@ import httpx
 import jwt
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from redis.asyncio import Redis
 
 from commdesk.common.v1.events_pb2 import AuditRecorded
@@ -389,13 +390,16 @@ async def test_a_dismissed_administrators_token_opens_nothing(
 async def test_an_administrator_by_hs256_is_a_member(
     http: httpx.AsyncClient, form: BuildForm, service_env: dict[str, str]
 ) -> None:
-    """Every service has that secret: reading one environment must not suffice to make administrators."""
+    """Every service has that secret: reading one environment must suffice neither to make administrators nor to use
+    an account.
+    """
     target = (await sign_up(http, form))["user"]["_id"]
     now = int(time.time())
-    claims = {"iss": "commdesk-identity", "aud": "commdesk", "sub": target, "iat": now, "exp": now + 60}
-    token = jwt.encode(claims | {"roles": ["ADMIN"]}, service_env["JWT_SECRET"], "HS256")
-    error = await access(http, {"Authorization": f"Bearer {token}"}, target, {"roles": ["ADMIN"]}, status=403)
-    assert error["code"] == "role_missing"
+    claims = {"iss": "commdesk-identity", "aud": "commdesk", "iat": now, "exp": now + 60, "roles": ["ADMIN"]}
+    for subject, status, code in (("member_1", 403, "role_missing"), (target, 401, "token_invalid")):
+        token = jwt.encode(claims | {"sub": subject}, service_env["JWT_SECRET"], "HS256")
+        headers = {"Authorization": f"Bearer {token}"}
+        assert (await access(http, headers, target, {"roles": ["ADMIN"]}, status=status))["code"] == code
 
 
 def _payload(token: str) -> bytes:
@@ -482,6 +486,38 @@ async def test_one_sees_ones_sessions_and_ends_one(http: httpx.AsyncClient, form
     await refresh(http, here["refreshToken"])
     await call(http, "DELETE", path, status=404, headers=bearer(here))
     await call(http, "DELETE", "/api/v1/users/sessions/nonsense", status=400, headers=bearer(here))
+
+
+async def test_a_token_of_another_merchant_opens_no_account(
+    http: httpx.AsyncClient, form: BuildForm, bearer: Bearer, token_key: str
+) -> None:
+    """Whatever the account's owner may do with it: each route compares the merchant."""
+    account = await sign_up(http, form)
+    claims = jwt.decode(account["token"], options={"verify_signature": False}) | {"merchant_id": "mer_other"}
+    headers = jwt.get_unverified_header(account["token"])
+    key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(token_key))
+    elsewhere = bearer({"token": jwt.encode(claims, key, "EdDSA", headers)})
+    session_id = claims["jti"].partition(".")[0]
+    password = {"password": "correct horse battery"}
+    requests: list[tuple[str, str, Json]] = [
+        ("GET", "profile", {}),
+        ("PUT", "update", {"json": {"name": "Nobody"}}),
+        ("PUT", "password", {"json": {"currentPassword": "x", "password": "y", "confirmPassword": "y"}}),
+        ("GET", "sessions", {}),
+        ("DELETE", f"sessions/{session_id}", {}),
+        ("POST", "logout", {}),
+        ("POST", "logout?everywhere=true", {}),
+        ("POST", "second-factor", {"json": password}),
+        ("POST", "second-factor/confirm", {"json": {"code": "000000"}}),
+        ("POST", "second-factor/remove", {"json": password | {"code": "000000"}}),
+        ("POST", "step-up", {"json": password}),
+    ]
+    answers = {}
+    for method, path, options in requests:
+        response = await http.request(method, f"/api/v1/users/{path}", headers=elsewhere, **options)
+        answers[method, path] = (response.status_code, (response.json().get("error") or {}).get("code"))
+    assert answers == {(method, path): (404, "user_not_found") for method, path, _ in requests}
+    assert len((await call(http, "GET", "/api/v1/users/sessions", headers=bearer(account)))["items"]) == 1
 
 
 async def test_a_new_password_that_is_refused_is_no_guess(

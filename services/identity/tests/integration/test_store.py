@@ -152,7 +152,7 @@ async def test_a_refresh_of_an_unknown_session_is_refused(db: Database, clock: F
 
 async def test_a_session_of_another_user_is_not_logged_out(db: Database, clock: FakeClock, enrol: Enrol) -> None:
     (one, _), (_, theirs) = await enrol(), await enrol()
-    request = LogOut(one.user_id, theirs.session_id, False, HERE)
+    request = LogOut(one.user_id, one.merchant_id, theirs.session_id, False, HERE)
     assert await log_out_users(db, clock, [request]) == [0]
 
 
@@ -238,7 +238,7 @@ async def test_a_timeline_shows_what_happened_and_nothing_personal(
 ) -> None:
     user, session = await enrol()
     clock.advance(seconds=60)
-    await log_out_users(db, clock, [LogOut(user.user_id, session.session_id, False, HERE)])
+    await log_out_users(db, clock, [LogOut(user.user_id, user.merchant_id, session.session_id, False, HERE)])
     async with db.begin() as tx:
         timeline = await users.timeline(tx, ids.encode("usr", user.user_id))
         assert await users.timeline(tx, ids.encode("usr", ids.new())) == await users.timeline(tx, "pay_x")

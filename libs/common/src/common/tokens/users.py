@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from loguru import logger
 
+from common import ids
 from common.texts import printable, storable
 from common.tokens.callers import Caller
 from common.tokens.jwts import LEEWAY_SECONDS, TokenInvalid, Verified, claims_of, header_of
@@ -52,7 +53,7 @@ class UserTokens:
     """Verifies access tokens: EdDSA by the issuer's published keys, HS256 only when a secret is given.
 
     Every service holds that secret, so whoever reads one environment can sign with it: HS256 tokens name members only
-    (other roles are dropped) and live a day at most.
+    (other roles are dropped), no account of identity's (TokenInvalid), and live a day at most.
 
     As a context manager it fetches the keys and keeps them fresh; while the issuer is away, the last known ones stay.
     """
@@ -143,6 +144,8 @@ class UserTokens:
         elif algorithm == "HS256" and self._hs_secret is not None:
             claims = self._claims(token, self._hs_secret, algorithm, HS256_TOKEN_SECONDS_MAX)
             caller = _caller(claims, merchant_id=FIRST_MERCHANT_ID)
+            if _is_account(caller.user_id):
+                raise TokenInvalid("only identity's own tokens name its accounts")
             caller = msgspec.structs.replace(caller, roles=caller.roles & MEMBER_ROLES)
         else:
             raise TokenInvalid("the token's algorithm is not accepted")
@@ -235,6 +238,15 @@ def _caller(claims: Mapping[str, Any], *, merchant_id: str) -> Caller:
         else frozenset(),
         is_email_verified=claims.get("email_verified") is True,
     )
+
+
+def _is_account(user_id: str) -> bool:
+    """Whether *user_id* is an id as identity gives them."""
+    try:
+        ids.decode("usr", user_id)
+    except ids.IdInvalid:
+        return False
+    return True
 
 
 def _count(claims: Mapping[str, Any], name: str) -> int:

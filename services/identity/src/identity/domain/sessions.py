@@ -90,6 +90,7 @@ class LogOut(Struct, frozen=True):
     """End *session_id*, or every session of the user."""
 
     user_id: UUID
+    merchant_id: str
     session_id: UUID | None
     everywhere: bool
     origin: Context

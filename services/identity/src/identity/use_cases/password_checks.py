@@ -8,8 +8,8 @@ from identity.domain import users
 from identity.domain.errors import PasswordWrong, UserNotFound
 from identity.domain.users import User
 from identity.passwords import Passwords
-from identity.store import queries
 from identity.use_cases.logins import LoginAttempt, Logins
+from identity.use_cases.users import user_of_merchant
 
 
 class PasswordChecks:
@@ -21,10 +21,7 @@ class PasswordChecks:
     async def user(self, user_id: UUID, merchant_id: str) -> User:
         """Raises UserNotFound."""
         async with self._db.begin() as tx:
-            user = (await queries.users_by_id(tx, {user_id})).get(user_id)
-        if user is None or user.merchant_id != merchant_id:
-            raise UserNotFound
-        return user
+            return await user_of_merchant(tx, user_id, merchant_id)
 
     async def count_attempt(self, user_id: UUID, merchant_id: str) -> User:
         """Count a guess at the password or at a code of the user. Raises LoginThrottled or UserNotFound."""

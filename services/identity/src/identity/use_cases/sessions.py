@@ -18,12 +18,14 @@ from common.errors import DomainError
 from common.redis import best_effort
 from common.runtime import Workers
 from identity.domain import sessions
-from identity.domain.errors import RefreshTokenInvalid, RefreshTokenReused, SessionNotFound
+from identity.domain.errors import RefreshTokenInvalid, RefreshTokenReused, SessionNotFound, UserNotFound
 from identity.domain.sessions import Device, LogOut, OpenedSession, Rotation, Session, SessionPolicy
 from identity.domain.users import User
 from identity.issuer import Issuer
 from identity.store import commands, queries
+from identity.use_cases.batches import only
 from identity.use_cases.revocations import LEEWAY, save_ended
+from identity.use_cases.users import user_of_merchant
 from identity.wire import events, views
 
 # Best-effort cache in Redis, for support: where a user's latest login came from. Nothing depends on it.
@@ -63,13 +65,14 @@ class Sessions:
         now, policy = self._clock.now(), self._policy
         return sessions.step_up(session, token_hash, has_second_factor=has_second_factor, now=now, policy=policy)
 
-    async def list_open(self, user_id: UUID) -> list[Session]:
-        """The user's sessions that have not ended, the newest first."""
+    async def list_open(self, user_id: UUID, merchant_id: str) -> list[Session]:
+        """The user's sessions that have not ended, the newest first. Raises UserNotFound."""
         async with self._db.begin() as tx:
+            await user_of_merchant(tx, user_id, merchant_id)
             return await queries.sessions_of_user(tx, user_id, self._clock.now())
 
     async def end(self, request: LogOut) -> None:
-        """End one session of the user's own. Raises SessionNotFound."""
+        """End one session of the user's own. Raises SessionNotFound or UserNotFound."""
         if await self.log_out(request) == 0:
             raise SessionNotFound("there is no open session of this id")
 
@@ -93,8 +96,8 @@ class Sessions:
         return await self.issue(user, session)
 
     async def log_out(self, request: LogOut) -> int:
-        """How many sessions were ended."""
-        [ended] = await log_out_users(self._db, self._clock, [request])
+        """How many sessions were ended. Raises UserNotFound."""
+        ended = only(await log_out_users(self._db, self._clock, [request]))
         await best_effort(self._redis.delete(_cache_key(request.user_id)), None)
         return ended
 
@@ -134,10 +137,10 @@ async def refresh_sessions(
 
 
 @retried
-async def log_out_users(db: Database, clock: Clock, requests: Sequence[LogOut]) -> list[int]:
+async def log_out_users(db: Database, clock: Clock, requests: Sequence[LogOut]) -> list[int | DomainError]:
     """How many sessions each request ended. One that has ended already, or is another user's, is none."""
     now = clock.now()
-    counts: list[int] = []
+    counts: list[int | DomainError] = []
     changed: dict[UUID, Session] = {}
     audits = []
     async with db.begin() as tx:
@@ -148,6 +151,10 @@ async def log_out_users(db: Database, clock: Clock, requests: Sequence[LogOut]) 
             of_users={request.user_id for request in requests if request.everywhere},
         )
         for request in requests:
+            user = users.get(request.user_id)
+            if user is None or user.merchant_id != request.merchant_id:
+                counts.append(UserNotFound())
+                continue
             ended = [
                 sessions.revoke(session, "logged_out", now)
                 for session in stored.values()
@@ -159,7 +166,6 @@ async def log_out_users(db: Database, clock: Clock, requests: Sequence[LogOut]) 
                 stored[session.session_id] = changed[session.session_id] = session
             counts.append(len(ended))
             if ended:
-                user = users[request.user_id]
                 after = {"sessions": len(ended)}
                 audits.append(events.user_audit("user.logout", user, request.origin, now, after=after))
         await save_ended(tx, changed.values(), users, now)

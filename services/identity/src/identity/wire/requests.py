@@ -122,12 +122,17 @@ def reset_form(body: ResetBody) -> ResetForm:
 
 
 def log_out(caller: Caller, query: LogOutQuery, origin: Context) -> LogOut:
-    return LogOut(user_id=user_id(caller), session_id=session_id(caller), everywhere=query.everywhere, origin=origin)
+    """Raises UserNotFound for a caller of another issuer."""
+    return _log_out(caller, session_id(caller), everywhere=query.everywhere, origin=origin)
 
 
 def session_end(caller: Caller, text: str, origin: Context) -> LogOut:
-    """Raises IdInvalid."""
-    return LogOut(user_id=user_id(caller), session_id=ids.decode("ses", text), everywhere=False, origin=origin)
+    """Raises IdInvalid, or UserNotFound for a caller of another issuer."""
+    return _log_out(caller, ids.decode("ses", text), everywhere=False, origin=origin)
+
+
+def _log_out(caller: Caller, session: UUID | None, *, everywhere: bool, origin: Context) -> LogOut:
+    return LogOut(user_id(caller), caller.merchant_id, session, everywhere, origin)
 
 
 def profile_change(caller: Caller, body: ProfileBody) -> ProfileChange:
