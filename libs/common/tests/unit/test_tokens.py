@@ -220,7 +220,7 @@ async def test_hs256_names_members_only(roles: object):
 
 
 def test_hs256_names_no_account_of_identity():
-    """Whoever reads one environment can sign with the secret: it must not open the accounts that identity holds."""
+    """A reader of one service's environment can sign with the secret: that must not open identity's accounts."""
     users = UserTokens("", SECRET)
     for user_id in ("usr_1", "member_1", f"USR_{ids.encode('usr', ids.new())[4:]}"):
         assert users.verify(hs256(sub=user_id)).user_id == user_id

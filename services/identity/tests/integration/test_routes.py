@@ -491,7 +491,7 @@ async def test_one_sees_ones_sessions_and_ends_one(http: httpx.AsyncClient, form
 async def test_a_token_of_another_merchant_opens_no_account(
     http: httpx.AsyncClient, form: BuildForm, bearer: Bearer, token_key: str
 ) -> None:
-    """Whatever the account's owner may do with it: each route compares the merchant."""
+    """Each route for an account's owner compares the merchant."""
     account = await sign_up(http, form)
     claims = jwt.decode(account["token"], options={"verify_signature": False}) | {"merchant_id": "mer_other"}
     headers = jwt.get_unverified_header(account["token"])

@@ -52,8 +52,8 @@ _UnknownKey.code = TokenInvalid.code
 class UserTokens:
     """Verifies access tokens: EdDSA by the issuer's published keys, HS256 only when a secret is given.
 
-    Every service holds that secret, so whoever reads one environment can sign with it: HS256 tokens name members only
-    (other roles are dropped), no account of identity's (TokenInvalid), and live a day at most.
+    Every service holds that secret, so a reader of one service's environment can sign with it: HS256 tokens name
+    members only (other roles are dropped), no account of identity's (TokenInvalid), and live a day at most.
 
     As a context manager it fetches the keys and keeps them fresh; while the issuer is away, the last known ones stay.
     """
