@@ -37,6 +37,7 @@ logs: ## Follow the logs of all processes (one: .venv/bin/commdesk logs -f payme
 
 test: install ## All tests, on engines of their own
 	@ops/install.sh --monitoring
+	@ops/install.sh --backup
 	@$(BIN)/commdesk test
 
 test-pooler: environment ## The end-to-end suite through a real PgBouncer in transaction mode, with TLS inside (INTERNAL_TLS=off without)

@@ -183,6 +183,15 @@ if [ "${1:-}" = --checks ]; then
     exit
 fi
 
+# What makes and restores backups: `make test`, `make restore-drill`, a stack with BACKUP=on.
+if [ "${1:-}" = --backup ]; then
+    if ! command -v pgbackrest >/dev/null; then
+        install_as_root pgbackrest
+        say "installed pgbackrest"
+    fi
+    exit
+fi
+
 # What builds and runs containers, and what makes a base for them without a registry: `make image-check`.
 if [ "${1:-}" = --containers ]; then
     missing=()

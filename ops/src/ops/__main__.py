@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import commands, personal_data, reviews, stack
+from ops import backup_commands, commands, personal_data, reviews, stack
 from ops.commands import AsJson
+from ops.pgbackrest import BackupFailed
 from ops.ports import Layout, SwitchUnreadable
 from ops.progress import Progress
 from ops.supervision import Supervisor
@@ -31,7 +32,7 @@ def up(
     where = Layout.from_environment()
     try:
         described = stack.up(where, engines_only=engines_only, progress=progress)
-    except (stack.StackFailed, FileNotFoundError, TimeoutError, RuntimeError) as error:
+    except (stack.StackFailed, BackupFailed, FileNotFoundError, TimeoutError, RuntimeError) as error:
         progress.failed(str(error))
         raise typer.Exit(1) from None
     if as_json:
@@ -138,6 +139,7 @@ def _supervisor() -> Supervisor:
 
 commands.register(app)
 personal_data.register(app)
+backup_commands.register(app)
 app.add_typer(reviews.review, name="review")
 
 

@@ -26,6 +26,7 @@ WORDS = (
     "erlang_cookie",
     "jwt_secret",
     "cashfree_secret_key",
+    "backup_passphrase",
 )
 
 # The Ed25519 key pairs are base64 of the raw 32 bytes, as every service reads them.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from ops import pgbackrest
 from ops.internal_tls import Certificate, Issue
 from ops.private_files import give, private_folder, write_private
 from ops.processes import Process
@@ -42,6 +43,7 @@ def settings(
     disposable: bool = False,
     tls: Certificate | None = None,
     host: str = "127.0.0.1",
+    archived: bool = False,
 ) -> dict[str, tuple[str, str]]:
     """Every setting that differs from PostgreSQL's default or that money rests on: value and reason.
 
@@ -97,6 +99,8 @@ def settings(
         table["ssl"] = ("on", "who asks for it gets it, on the same port")
         table["ssl_cert_file"] = (f"'{tls.certificate}'", "of the stack's own authority")
         table["ssl_key_file"] = (f"'{tls.key}'", "its key")
+    if archived:
+        table |= pgbackrest.archive_settings()
     if disposable:
         table["fsync"] = ("off", "tests make hundreds of databases; no crash is survived here, nor tested here")
         table["full_page_writes"] = ("off", "the same")
@@ -108,9 +112,18 @@ def render(table: dict[str, tuple[str, str]]) -> str:
 
 
 def prepare(
-    *, engines: Path, port: int, password: str, disposable: bool = False, issue: Issue | None = None
+    *,
+    engines: Path,
+    port: int,
+    password: str,
+    disposable: bool = False,
+    issue: Issue | None = None,
+    archive: Path | None = None,
 ) -> Process:
-    """Make the cluster if it is not there yet, write its settings, and say how to run it."""
+    """Make the cluster if it is not there yet, write its settings, and say how to run it.
+
+    *archive* is pgBackRest's configuration where the WAL is archived.
+    """
     user = account("postgres")
     home = private_folder(engines / "postgresql", user, mode=0o711)  # others pass through to the socket
     data = home / "data"
@@ -118,13 +131,25 @@ def prepare(
         _initialise(data, password=password, user=user)
     programs = _programs_for(data)
     memory_bytes, tls = psutil.virtual_memory().total, issue(home, user) if issue else None
-    table = settings(port=port, socket_folder=home, memory_bytes=memory_bytes, disposable=disposable, tls=tls)
-    write_private(data / "postgresql.auto.conf", "", user)  # ALTER SYSTEM would silently win over the table
+    table = settings(
+        port=port,
+        socket_folder=home,
+        memory_bytes=memory_bytes,
+        disposable=disposable,
+        tls=tls,
+        archived=archive is not None,
+    )
+    if not (data / "recovery.signal").is_file():  # a restore's own settings stand in it until it has ended
+        write_private(data / "postgresql.auto.conf", "", user)  # ALTER SYSTEM would silently win over the table
     write_private(data / "postgresql.conf", render(table), user)
     return Process(
         name="postgresql",
         command=(str(programs / "postgres"), "-D", str(data)),
-        environment={"LANG": "C.UTF-8", "HOME": str(home)},
+        environment={
+            "LANG": "C.UTF-8",
+            "HOME": str(home),
+            **({"PGBACKREST_CONFIG": str(archive)} if archive else {}),
+        },
         user=user,
         directory=home,
         stop_signal="INT",  # "fast": end the sessions, write a checkpoint, leave
@@ -133,15 +158,18 @@ def prepare(
 
 
 def answers(*, port: int, password: str) -> bool:
-    """Whether a query comes back over the port that services use."""
+    """Whether it takes writes over the port that services use: a cluster that is being restored does not yet."""
     query = subprocess.run(
-        [binaries() / "psql", "-XAtc", "select 1", "-h", "127.0.0.1", "-p", str(port), "-U", SUPERUSER, "postgres"],
+        [
+            *(binaries() / "psql", "-XAtc", "select pg_is_in_recovery()"),
+            *("-h", "127.0.0.1", "-p", str(port), "-U", SUPERUSER, "postgres"),
+        ],
         env={"PGPASSWORD": password, "PGCONNECT_TIMEOUT": "5", "PATH": os.defpath},
         capture_output=True,
         text=True,
         check=False,
     )
-    return query.stdout.strip() == "1"
+    return query.stdout.strip() == "f"
 
 
 def _programs_for(data: Path) -> Path:

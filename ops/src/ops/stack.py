@@ -16,7 +16,7 @@ import psutil
 from msgspec.structs import replace
 
 from common.services import SCHEMAS, SERVICES
-from ops import edge, fleet, internal_tls, pgbouncer, postgresql, rabbitmq, redis_server, run_directory
+from ops import edge, fleet, internal_tls, pgbackrest, pgbouncer, postgresql, rabbitmq, redis_server, run_directory
 from ops.credentials import OPERATOR, Credentials, load_or_generate
 from ops.ports import PORT_OFFSETS, Layout, is_on
 from ops.private_files import write_private
@@ -67,6 +67,7 @@ class Stack:
                 password=secrets.words["postgresql_superuser"],
                 disposable=disposable,
                 issue=issue,
+                archive=self.archive(),
             ),
             *pooler,
             *rabbitmq.prepare(
@@ -93,6 +94,17 @@ class Stack:
             ),
         ]
         return self._restarted_by_another_authority(processes) if is_secured else processes
+
+    def archive(self) -> Path | None:
+        """Write pgBackRest's configuration, with BACKUP=on; None without. Raises BackupFailed."""
+        if not is_on(os.environ, "BACKUP", default=False):
+            return None
+        return pgbackrest.prepare(
+            engines=self.engines,
+            repository=Path(os.environ.get("BACKUP_DIR") or self.engines / "backups"),
+            passphrase=self.credentials.words["backup_passphrase"],
+            port=self.layout.port("postgresql"),
+        )
 
     def fleet_processes(self) -> list[Process]:
         """What runs on the engines, in the order of the table."""
@@ -182,6 +194,9 @@ def up(layout: Layout, *, engines_only: bool, progress: Progress, disposable: bo
         services = [name for name in names if name in SERVICES]
         others = [name for name in names if name not in services]
         _start(stack, others, progress)
+        if archive := stack.archive():
+            pgbackrest.create_stanza(archive, stack.credentials.words["postgresql_superuser"])
+            progress.done("the backup repository is ready")
         if services:
             _bootstrap(stack, progress)
             _migrate(stack, services, progress)

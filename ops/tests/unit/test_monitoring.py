@@ -36,6 +36,7 @@ REQUIRED = {
     "Redis outage": "RedisDown",
     "RabbitMQ failure": "BrokerDown",
     "backup age": "BackupTooOld",
+    "base backup age": "BaseBackupTooOld",
     "create within a second": "CreateObjectiveBurnsFast",
     "webhook to credits within a minute": "CreditsObjectiveBurnsFast",
 }

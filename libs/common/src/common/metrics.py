@@ -49,6 +49,10 @@ _WAL_ARCHIVED = telemetry.gauge(
     "database_wal_archived_timestamp_seconds",
     "When the server last archived a WAL segment, in seconds since 1970; 0 where it archives none",
 ).of()
+_BACKED_UP = telemetry.gauge(
+    "database_backup_timestamp_seconds",
+    "When the last base backup ended, in seconds since 1970; 0 where none is recorded, or no WAL is archived",
+).of()
 
 
 class EngineState:
@@ -72,13 +76,14 @@ def watch_pool(size: Callable[[], int], idle: Callable[[], int], size_max: int) 
 
 
 class ServerFigures(Struct, frozen=True):
-    """What the database server says of itself. *archived_at* is in seconds since 1970, 0 where it archives none."""
+    """What the database server says of itself. Times are in seconds since 1970, 0 where there is none."""
 
     role_connections: int
     role_connections_max: int
     connections: int
     connections_max: int
     archived_at: float
+    backed_up_at: float
 
 
 def server_found(figures: ServerFigures) -> None:
@@ -88,6 +93,7 @@ def server_found(figures: ServerFigures) -> None:
     _CONNECTIONS.of("server").set(figures.connections)
     _CONNECTIONS_MAX.of("server").set(figures.connections_max)
     _WAL_ARCHIVED.set(figures.archived_at)
+    _BACKED_UP.set(figures.backed_up_at)
 
 
 class OutboxLag:

@@ -75,6 +75,7 @@ async def test_the_server_says_how_many_connections_it_has(db: Database) -> None
     assert 1 <= found.role_connections <= found.connections
     assert found.role_connections_max <= found.connections_max
     assert found.archived_at == 0, "the engines of tests archive nothing"
+    assert found.backed_up_at == 0
     exported = REGISTRY.get_sample_value("commdesk_database_connections", {"scope": "role"})
     assert exported == found.role_connections
 
