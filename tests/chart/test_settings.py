@@ -1,6 +1,7 @@
 """A service starts in production with what the chart and its Secrets give it; so does each migration."""
 
 import base64
+import hashlib
 import importlib
 import json
 from collections.abc import Collection
@@ -10,13 +11,14 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from common import runtime, settings
+from common import settings
 from common.secret_strength import is_weak
 from common.services import SERVICES
 from ops import chart_tables, configuration_check
 from tests.chart.rendering import PROFILES, WORKLOADS, Object, containers, objects_of, templates
 
 KEYS = {name: Ed25519PrivateKey.generate() for name in SERVICES}
+TOKENS, SEALING, INDEX = (Ed25519PrivateKey.generate() for _ in range(3))
 STRONG = "q7Zt0vXc2Rk9mWbY5eLs8uHdP3jNf6Ag"
 # What works without: an older issuer's tokens, a mail relay that asks for no login …
 OPTIONAL = frozenset({"JWT_SECRET", "REDIS_PASSWORD", "SMTP_PASSWORD", "CASHFREE_WEBHOOK_SECRET"})
@@ -29,7 +31,6 @@ def private(key: Ed25519PrivateKey) -> str:
 def secret(service: str, variable: str) -> str:
     """A value that production takes, as a Secret would hold it."""
     role = SERVICES[service].package
-    sealing = base64.b64encode(bytes(range(7, 7 + 32))).decode()
     public = {name: base64.b64encode(key.public_key().public_bytes_raw()).decode() for name, key in KEYS.items()}
     values = {
         "DATABASE_URL": f"postgresql://{role}:{STRONG}@postgresql.example.com/commdesk?sslmode=verify-full",
@@ -39,11 +40,12 @@ def secret(service: str, variable: str) -> str:
         "REDIS_URL": f"rediss://{service}:{STRONG}@redis.example.com:6379/0",
         "SERVICE_PRIVATE_KEY": private(KEYS[service]),
         "SERVICE_PUBLIC_KEYS": json.dumps(public),
-        "ENCRYPTION_KEYS": f"k1:{sealing}",
-        "BLIND_INDEX_KEY": sealing,
-        "TOKEN_PRIVATE_KEY": private(KEYS["identity"]),
+        "ENCRYPTION_KEYS": f"k1:{private(SEALING)}",
+        "BLIND_INDEX_KEY": private(INDEX),
+        "TOKEN_PRIVATE_KEY": private(TOKENS),
     }
-    return values.get(variable, STRONG)
+    # Each has one of its own.
+    return values.get(variable, base64.b64encode(hashlib.sha256(f"{variable} {STRONG}".encode()).digest()).decode())
 
 
 def environment(template: Object, service: str, folder: Path, without: Collection[str] = ()) -> dict[str, str]:
@@ -87,9 +89,34 @@ def test_every_service_starts_and_has_no_owners_credentials(
     release = PROFILES[profile].release
     environments = {name: environment(pods[f"{release}-{name}"], name, folder, without) for name in SERVICES}
     assert configuration_check.problems(environments) == []
-    for name, environ in environments.items():
-        module = importlib.import_module(f"{SERVICES[name].package}.settings")
-        assert runtime.foreign_credentials(settings.read(module.Settings, environ), name) == []
+
+
+TLS = "sslmode=verify-full"
+
+
+@pytest.mark.parametrize(
+    ("service", "variable", "value"),
+    [
+        ("wallet", "DATABASE_URL", f"postgresql://wallet_owner:{STRONG}@postgresql.example.com/commdesk?{TLS}"),
+        ("wallet", "DATABASE_URL", f"postgresql://ledger:{STRONG}@postgresql.example.com/commdesk?{TLS}"),
+        ("webhook-ingest", "DATABASE_URL", f"postgresql://neondb_owner:{STRONG}@postgresql.example.com/commdesk?{TLS}"),
+        ("ledger", "DATABASE_URL", f"postgresql://administrator:{STRONG}@postgresql.example.com/commdesk?{TLS}"),
+        ("payment", "RABBITMQ_URL", f"amqps://wallet:{STRONG}@rabbitmq.example.com/commdesk"),
+        ("payment", "RABBITMQ_URL", f"amqps://administrator:{STRONG}@rabbitmq.example.com/commdesk"),
+        ("webhook-ingest", "RABBITMQ_URL", f"amqps://webhook_ingest:{STRONG}@rabbitmq.example.com/commdesk"),
+        ("payment", "RABBITMQ_MIGRATION_URL", f"amqps://migrator:{STRONG}@rabbitmq.example.com/commdesk"),
+        ("fraud", "AMQP_USER_ID", "off"),
+        ("payment", "BLIND_INDEX_KEY", private(SEALING)),
+        ("identity", "TOKEN_PRIVATE_KEY", private(KEYS["identity"])),
+        ("payment", "ENABLED_CURRENCIES", "INR,USD"),
+        ("payment", "ENABLED_CURRENCIES", ","),
+    ],
+)
+def test_production_refuses(service: str, variable: str, value: str, folder: Path) -> None:
+    good = environment(templates(objects_of("in-cluster"))[f"commdesk-{service}"], service, folder)
+    [problem] = configuration_check.problems({service: {**good, variable: value}})
+    assert problem.variable == variable
+    assert value not in problem.problem
 
 
 @pytest.mark.parametrize("profile", [*WORKLOADS, "trial"])
@@ -100,7 +127,8 @@ def test_every_migration_starts(profile: str, tmp_path: Path) -> None:
         service = name.removesuffix("-migration").removeprefix(f"{PROFILES[profile].release}-")
         environments[service] = environment(pod, service, tmp_path)
         assert environments[service]["DATABASE_MIGRATION_URL"]
-    assert configuration_check.problems(environments) == []
+        settings_type = importlib.import_module(f"{SERVICES[service].package}.settings").Settings
+        assert settings.problems(settings_type, environments[service]) == []
     assert [name for name, environ in environments.items() if "RABBITMQ_MIGRATION_URL" in environ] == [
         next(name for name, row in SERVICES.items() if row.database)
     ]

@@ -1,4 +1,4 @@
-"""Whether services would start with a configuration: every problem of every service at once, with nothing started."""
+"""Whether services would serve with a configuration: every problem of every service at once, with nothing started."""
 
 import base64
 import importlib
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from dotenv import dotenv_values
 from msgspec import Struct
 
-from common import settings
+from common import runtime, settings
 from common.services import SERVICES
 from common.settings import ServiceSettings
 
@@ -57,6 +57,7 @@ def _problems_of(name: str, environ: Mapping[str, str]) -> Iterator[tuple[str, s
     yield from problems
     if not problems:
         value = settings.read(settings_type, environ)
+        yield from runtime.foreign_credentials(value, name)
         if not _is_key_pair(value.service_private_key.get_secret_value(), value.service_public_keys.get(name, "")):
             yield "SERVICE_PUBLIC_KEYS", f"its key of {name} is not the public half of {name}'s SERVICE_PRIVATE_KEY"
 

@@ -7,10 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from common.services import SERVICES
+from ledger.domain.chart import CHART, CREDIT
 from ops import configuration_check, fleet
 from ops.__main__ import app
 from ops.credentials import Credentials, load_or_generate
 from ops.ports import Layout
+from payment.domain.receipts import BOOKS_CURRENCY
 
 LAYOUT = Layout(Path("/srv/stack"), 18000)
 
@@ -85,6 +87,14 @@ def test_values_are_not_shown(folder: Path, credentials: Credentials) -> None:
 @pytest.mark.parametrize("arguments", [["nobody"], ["--environment-file", "/nonexistent.env"]])
 def test_what_is_not_there_is_said(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, ["doctor", "--config", *arguments]).exit_code == 2
+
+
+def test_payments_are_made_in_the_currency_of_the_books(folder: Path) -> None:
+    assert {account.asset for account in CHART} == {BOOKS_CURRENCY, CREDIT}
+    with (folder / "payment.env").open("a") as file:
+        file.write("ENABLED_CURRENCIES=INR,USD\n")
+    code, [row] = check("--environment-file", str(folder))
+    assert (code, row["variable"], row["services"]) == (1, "ENABLED_CURRENCIES", ["payment"])
 
 
 def test_limits_of_an_amount_leave_one_possible(folder: Path) -> None:

@@ -17,11 +17,11 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import uvloop
 from loguru import logger
@@ -36,7 +36,7 @@ from common.guards import Guards
 from common.migrations import migrate
 from common.process import Process
 from common.service import Build, Job, Resources, Service, Workers
-from common.services import OWNER
+from common.services import OWNER, SCHEMAS
 from common.settings import ServiceSettings
 from common.tokens import ServiceTokens, UserTokens
 from common.topology import MIGRATOR
@@ -116,26 +116,29 @@ async def _try_database(db: Database) -> None:
         logger.warning("the database is away: {}", type(error).__name__)
 
 
-def foreign_credentials(settings: ServiceSettings, name: str) -> list[str]:
-    """Credentials in the environment of a serving process that it must not have; empty when there are none.
+def foreign_credentials(settings: ServiceSettings, name: str) -> Iterator[tuple[str, str]]:
+    """Credentials in the environment of a serving process that it must not have: the variable and what is wrong.
 
-    Least rights hold only while the schema's owner and the topology's migrator are other processes.
+    Least rights hold only while the schema's owner, the topology's migrator, the administrators and the other services
+    are other processes. Outside production any role that is no service's will do.
     """
-    problems = [
-        f"{variable.upper()}: is for `{name} migrate` alone; a process that serves must not have it"
-        for variable in ("database_migration_url", "rabbitmq_migration_url")
-        if getattr(settings, variable)
-    ]
-    if (urlsplit(settings.database_url).username or "").endswith(OWNER):
-        problems.append(f"DATABASE_URL: logs in as a schema's owner; `{name}` serves as its own role")
-    user = user_of(settings.rabbitmq_url)
+    for field in ("database_migration_url", "rabbitmq_migration_url"):
+        if getattr(settings, field):
+            yield field.upper(), f"is for `{name} migrate` alone; a process that serves must not have it"
+    role, own = unquote(urlsplit(settings.database_url).username or ""), name.replace("-", "_")
+    if role.endswith(OWNER):
+        yield "DATABASE_URL", f"logs in as a schema's owner; `{name}` serves as its own role, {own}"
+    elif role != own and (role in SCHEMAS or settings.environment == "production"):
+        yield "DATABASE_URL", f"logs in as {role}; `{name}` serves as its own role, {own}"
+    try:
+        user = user_of(settings.rabbitmq_url)
+    except ValueError as error:
+        yield "RABBITMQ_URL", str(error)
+        return
     if user == MIGRATOR:
-        problems.append(f"RABBITMQ_URL: logs in as {MIGRATOR}; `{name}` serves as its own user")
+        yield "RABBITMQ_URL", f"logs in as {MIGRATOR}; `{name}` serves as its own user"
     elif settings.amqp_user_id and user != name:
-        problems.append(
-            f"RABBITMQ_URL: logs in as {user}; with AMQP_USER_ID on it must be {name}, whom consumers accept"
-        )
-    return problems
+        yield "RABBITMQ_URL", f"logs in as {user}; with AMQP_USER_ID on it must be {name}, whom consumers accept"
 
 
 async def migrate_service(settings: ServiceSettings, package: str) -> None:
@@ -168,9 +171,9 @@ def main(
     if command == "migrate":
         work = migrate_service(settings, name.replace("-", "_"))
     else:
-        problems = foreign_credentials(settings, name)
+        problems = [f"  {variable}: {problem}" for variable, problem in foreign_credentials(settings, name)]
         if problems:
-            sys.exit("cannot start, the environment is not right:\n" + "\n".join(f"  {each}" for each in problems))
+            sys.exit("\n".join(["cannot start, the environment is not right:", *problems]))
         work = serve(name, settings, build, guards or Guards.all())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

@@ -73,14 +73,15 @@ OWN = {
 }
 
 
-def foreign(**given: Any) -> list[str]:
-    return foreign_credentials(ServiceSettings.model_construct(**OWN | given), "wallet")
+def foreign(**given: Any) -> list[tuple[str, str]]:
+    return list(foreign_credentials(ServiceSettings.model_construct(**OWN | given), "wallet"))
 
 
 def test_a_process_serves_with_its_own_credentials() -> None:
     assert foreign() == []
     assert foreign(rabbitmq_url="amqp://wallet:x@a/v,amqp://wallet:x@b/v") == []
     assert foreign(rabbitmq_url="amqp://one-for-all:x@a/v", amqp_user_id=False) == []
+    assert foreign(environment="development", database_url="postgresql://postgres:x@127.0.0.1/commdesk") == []
 
 
 @pytest.mark.parametrize(
@@ -92,9 +93,15 @@ def test_a_process_serves_with_its_own_credentials() -> None:
         ({"rabbitmq_url": "amqp://migrator:x@127.0.0.1/commdesk"}, "RABBITMQ_URL"),
         ({"rabbitmq_url": "amqp://migrator:x@127.0.0.1/commdesk", "amqp_user_id": False}, "RABBITMQ_URL"),
         ({"rabbitmq_url": "amqp://payment:x@127.0.0.1/commdesk"}, "RABBITMQ_URL"),
+        ({"rabbitmq_url": "amqp://administrator:x@127.0.0.1/commdesk"}, "RABBITMQ_URL"),
+        ({"rabbitmq_url": "amqp://wallet:x@a/commdesk,amqp://payment:x@b/commdesk"}, "RABBITMQ_URL"),
+        ({"database_url": "postgresql://wallet%5Fowner:x@127.0.0.1/commdesk"}, "DATABASE_URL"),
+        ({"database_url": "postgresql://webhook_ingest:x@127.0.0.1/commdesk"}, "DATABASE_URL"),
+        ({"database_url": "postgresql://ledger:x@127.0.0.1/commdesk", "environment": "test"}, "DATABASE_URL"),
+        ({"database_url": "postgresql://neondb_admin:x@127.0.0.1/commdesk"}, "DATABASE_URL"),
     ],
 )
 def test_it_does_not_serve_with_those_of_others(given: dict[str, Any], named: str) -> None:
-    [problem] = foreign(**given)
-    assert problem.startswith(f"{named}: ")
+    [(variable, problem)] = foreign(**given)
+    assert variable == named
     assert ":x@" not in problem
