@@ -14,6 +14,7 @@ from payment.domain.gst_states import is_state
 from payment.domain.invoices import IST, PREFIX_PATTERN
 from payment.domain.pricing import TaxRule
 from payment.domain.purchases import PaymentLimits
+from payment.domain.receipts import BOOKS_CURRENCY
 from payment.domain.return_urls import ReturnUrlPolicy, is_host
 from payment.domain.states import HoldPolicy, LateSuccessPolicy
 from payment.use_cases.decisions import DecisionSettings
@@ -45,7 +46,7 @@ class Settings(GatewaySettings):
         32, ge=1, le=64, validation_alias=AliasChoices("GATEWAY_LOOKUP_CONCURRENCY", "GATEWAY_ASK_CONCURRENCY")
     )
 
-    # Currencies in which payments are made, comma-separated ISO 4217 codes.
+    # Currencies in which payments are made, comma-separated ISO 4217 codes: those that the ledger has accounts in, INR.
     enabled_currencies: frozenset[str] = frozenset({"INR"})
     # The smallest amount of a payment, in minor units (paise).
     amount_min_minor: int = Field(100, ge=1, validation_alias=AliasChoices("AMOUNT_MIN_MINOR", "PAYMENT_AMOUNT_MIN"))
@@ -122,6 +123,13 @@ class Settings(GatewaySettings):
     @classmethod
     def _currencies_by_comma(cls, value: object) -> object:
         return frozenset(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("enabled_currencies")
+    @classmethod
+    def _can_be_booked(cls, value: frozenset[str]) -> frozenset[str]:
+        if value != {BOOKS_CURRENCY}:
+            raise ValueError(f"payments are made in {BOOKS_CURRENCY} only: the ledger books no other currency")
+        return value
 
     @field_validator("seller_state")
     @classmethod
