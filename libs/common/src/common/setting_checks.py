@@ -49,39 +49,48 @@ def host_of(url: str) -> str:
         return ""
 
 
-class Kind(Struct, frozen=True):
-    """A kind of setting."""
-
-    def demand(self) -> str:
-        """What production demands, in a few words."""
-        raise NotImplementedError
-
-    def problems(self, text: str) -> Iterator[str]:
-        """What production finds wrong with *text*, one sentence each, without the value."""
-        raise NotImplementedError
-
-
-class Secret(Kind, frozen=True):
+class Secret(Struct, frozen=True):
     """A secret of at least *length_min* characters. With a *separator* several, and each of them is one; what the
-    issuer writes before every secret (*prefix*, a pattern) proves nothing and does not count.
+    issuer writes before every secret (*prefix*, a pattern) proves nothing and does not count. No two secrets of a
+    service are equal, except that this one may be that of the field *same_as*.
     """
 
     length_min: int = SECRET_LENGTH_MIN
     separator: str = ""
     prefix: str = ""
+    same_as: str = ""
 
     def demand(self) -> str:
         return f"{'each ' if self.separator else ''}at least {self.length_min} characters, no default or pattern"
 
     def problems(self, text: str) -> Iterator[str]:
-        parts = [part.strip() for part in text.split(self.separator)] if self.separator else [text]
-        for part in filter(None, parts):
-            if is_weak(re.sub(f"^(?:{self.prefix})", "", part), self.length_min):
+        parts = self.parts(text)
+        for part in parts:
+            if is_weak(part, self.length_min):
                 which = "one of its parts" if len(parts) > 1 else "the secret"
                 yield f"{which} is a default, a pattern or shorter than {self.length_min} characters"
 
+    def parts(self, text: str) -> list[str]:
+        """The secrets in *text*, each without what stands before every one."""
+        parts = text.split(self.separator) if self.separator else [text]
+        return [re.sub(f"^(?:{self.prefix})", "", part.strip()) for part in parts if part.strip()]
 
-class OneOf(Kind, frozen=True):
+
+class On(Struct, frozen=True):
+    """A switch that stays on."""
+
+    # The words for false that pydantic knows.
+    off: ClassVar[frozenset[str]] = frozenset({"0", "f", "false", "n", "no", "off"})
+
+    def demand(self) -> str:
+        return "`true`"
+
+    def problems(self, text: str) -> Iterator[str]:
+        if text.strip().lower() in self.off:
+            yield "production needs it on"
+
+
+class OneOf(Struct, frozen=True):
     """One of the *values* that are safe, of several that exist."""
 
     values: tuple[str, ...]
@@ -94,7 +103,7 @@ class OneOf(Kind, frozen=True):
             yield f"production takes {' or '.join(self.values)}"
 
 
-class Url(Kind, frozen=True):
+class Url(Struct, frozen=True):
     """An address of one of *schemes*."""
 
     schemes: ClassVar[tuple[str, ...]] = ()
@@ -202,3 +211,8 @@ class RedisUrl(LoginUrl, frozen=True):
     schemes = ("rediss",)
     demands = "`rediss`, user and strong password"
     parameters = frozenset({"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "db", "protocol"})
+
+
+# A kind of setting: `demand()` is what production demands, in a few words; `problems(text)` what production finds wrong
+# with a value, one sentence each, without the value.
+Kind = Secret | On | OneOf | Url

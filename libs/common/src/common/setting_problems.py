@@ -1,5 +1,6 @@
 """Finds everything that is wrong with settings at once: fields, production's demands of them, rules between them."""
 
+import base64
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -105,6 +106,7 @@ def _demands(settings_type: "type[ServiceSettings]", given: Given) -> Iterator[t
             yield field, "is required"
     if not is_production:
         return
+    yield from _equal_secrets(settings_type, given)
     for field, info in settings_type.model_fields.items():
         text = given.text(field)
         if not given.has(field):
@@ -114,6 +116,26 @@ def _demands(settings_type: "type[ServiceSettings]", given: Given) -> Iterator[t
             for kind in kinds_of(info):
                 for problem in kind.problems(text):
                     yield field, problem
+
+
+def _equal_secrets(settings_type: "type[ServiceSettings]", given: Given) -> Iterator[tuple[str, str]]:
+    """Secrets that are equal: each is for one purpose, and a leak of one would be a leak of the other."""
+    fields_of: dict[bytes, str] = {}
+    for field, info in settings_type.model_fields.items():
+        text = given.text(field) or ""
+        for kind in (each for each in kinds_of(info) if isinstance(each, Secret)):
+            for part in kind.parts(text):
+                other = fields_of.setdefault(_decoded(part), field)
+                if other not in (field, kind.same_as):
+                    yield field, f"is the same as {given.variable(other)}: each secret is for one purpose"
+
+
+def _decoded(secret: str) -> bytes:
+    """The bytes of a secret, which base64 writes in more than one way."""
+    try:
+        return base64.b64decode(secret, validate=True)
+    except ValueError:
+        return secret.encode()
 
 
 def kinds_of(field: FieldInfo) -> list[Kind]:

@@ -29,7 +29,7 @@ from common import seals
 from common.database_urls import is_pooler, plain_url
 from common.grpc_certificates import Certificates
 from common.seals import Sealer
-from common.setting_checks import AmqpUrl, HttpsUrl, OneOf, PostgresqlUrl, RedisUrl, Secret, rule
+from common.setting_checks import AmqpUrl, HttpsUrl, On, OneOf, PostgresqlUrl, RedisUrl, Secret, rule
 from common.setting_problems import LENIENT, collected, problems_of
 from common.setting_sources import Variables, environment_of
 
@@ -119,8 +119,9 @@ class ServiceSettings(BaseSettings):
     # RabbitMQ as the user who may declare exchanges and queues, for `migrate` alone: `serve` refuses to start with it.
     rabbitmq_migration_url: Annotated[str, AmqpUrl()] = Field("", repr=False)
     # Whether each message carries its publisher's name, which the broker checks and consumers compare with the
-    # contract. Off only where the broker's plan has one user for all services: then any of them can forge any event.
-    amqp_user_id: bool = True
+    # contract. Off only where one user stands for all services, which production does not take: any of them could
+    # forge any event.
+    amqp_user_id: Annotated[bool, On()] = True
     # Redis: caches, limits and locks that are best effort.
     redis_url: Annotated[str, RedisUrl()] = Field("redis://127.0.0.1:6379/0", repr=False)
     # How long a command of Redis may take, in milliseconds; what has no answer by then is done without it.

@@ -47,7 +47,7 @@ def found(**changes: str) -> list[str]:
 
 def test_production_starts_on_what_is_right() -> None:
     assert found() == []
-    assert found(JWT_SECRET=STRONG, SMTP_PASSWORD=STRONG) == []
+    assert found(JWT_SECRET=STRONG, SMTP_PASSWORD=STRONG[::-1], AMQP_USER_ID="on") == []
     assert read(Settings, GOOD).environment == "production"
 
 
@@ -105,6 +105,8 @@ def test_what_is_missing_is_named(name: str) -> None:
         ("IDENTITY_JWKS_URL", "https://127.0.0.1/jwks", "this machine"),
         ("PUBLIC_URL", "http://pay.commdesk.in", "https://"),
         ("PUBLIC_URL", "https://u:p@pay.commdesk.in", "login"),
+        ("AMQP_USER_ID", "off", "needs it on"),
+        ("AMQP_USER_ID", "False", "needs it on"),
         ("GRPC_TLS", "off", "mutual or mesh"),
         ("JWT_SECRET", "my-default-secret-change-me-please-0123456789", "a default"),
         ("JWT_SECRET", STRONG[:31], "shorter than 32"),
@@ -118,6 +120,18 @@ def test_production_refuses(name: str, value: str, problem: str) -> None:
     lines = found(**{name: value})
     assert any(each.startswith(name) and problem in each for each in lines), lines
     assert not any(value in each for each in lines)
+
+
+def test_secrets_of_two_purposes_differ() -> None:
+    sealing = GOOD["ENCRYPTION_KEYS"].split("k1:")[1]
+    [line] = found(BLIND_INDEX_KEY=sealing)
+    assert line.startswith("BLIND_INDEX_KEY: is the same as ENCRYPTION_KEYS")
+    assert sealing not in line
+    [line] = found(BLIND_INDEX_KEY=GOOD["SERVICE_PRIVATE_KEY"])
+    assert line.startswith("BLIND_INDEX_KEY: is the same as SERVICE_PRIVATE_KEY")
+    [line] = found(JWT_SECRET=STRONG, SMTP_PASSWORD=STRONG)
+    assert line.startswith("SMTP_PASSWORD: is the same as JWT_SECRET")
+    assert found(ENVIRONMENT="development", BLIND_INDEX_KEY=sealing) == []
 
 
 def test_redis_in_parts_is_encrypted_and_has_a_strong_password() -> None:

@@ -47,7 +47,9 @@ class CashfreeSettings(ServiceSettings):
     # customers who have none. Empty asks those customers for one.
     cashfree_contact_phone: str = ""
     # What webhooks are signed with where it is not the client secret; two, comma-separated, while one replaces another.
-    cashfree_webhook_secret: Annotated[SecretStr, Secret(separator=",", prefix=ISSUED)] = SecretStr("")
+    cashfree_webhook_secret: Annotated[
+        SecretStr, Secret(separator=",", prefix=ISSUED, same_as="cashfree_secret_key")
+    ] = SecretStr("")
     # Addresses or networks, comma-separated; empty admits everybody with a good signature.
     cashfree_webhook_ips: tuple[Network, ...] = ()
 
