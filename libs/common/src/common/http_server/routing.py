@@ -97,10 +97,12 @@ class Empty(msgspec.Struct, frozen=True):
 
 
 async def _unread(scope: Scope, receive: Receive, headers: Headers) -> Call[Any, Any]:
+    """Stands in Route.read until the row has been checked, and is never called: so that the field has no None."""
     raise NotImplementedError
 
 
 async def _unanswered(call: Call[Any, Any]) -> Response:
+    """The same in Route.respond."""
     raise NotImplementedError
 
 
