@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check upgrade-check reference proto audit lock environment install
+.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check upgrade-check reference proto audit lock environment install
 
 BIN := .venv/bin
 # What runs compose.yaml.
@@ -54,6 +54,9 @@ bench-wallet: environment ## Millions of wallet transactions through the running
 
 bench-webhooks: environment ## A storm of webhooks: what is accepted, what is turned away, and that nothing is lost (SECONDS=, RATE=)
 	@$(BIN)/python -m loadtests.webhooks $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
+
+rolling-restart: environment ## Restart every replica of a REPLICAS=2 stack in turn under payments: none may fail (RATE=100)
+	@$(BIN)/python -m loadtests.restarts
 
 load: environment ## Locust journeys against the running stack, headless (USERS=10 SECONDS=30, HOST= another edge)
 	@$(BIN)/locust -f loadtests/locustfile.py --headless --only-summary --stop-timeout 40s \

@@ -64,6 +64,8 @@ securityContext:
 {{- $_ := set $settings "GRPC_PORT" "9000" }}
 {{- $_ := set $settings "POOL_SIZE" (toString $row.poolSize) }}
 {{- $_ := set $settings "SHUTDOWN_GRACE_SECONDS" (toString $root.Values.shutdown.graceSeconds) }}
+{{- /* By then no Service leads here; callers of gRPC, who keep their connections, are told now. */}}
+{{- $_ := set $settings "SHUTDOWN_DRAIN_SECONDS" "2" }}
 {{- $_ := set $settings "TRUSTED_PROXY_HOPS" (toString $root.Values.edge.trustedProxyHops) }}
 {{- toYaml $settings }}
 {{- end }}

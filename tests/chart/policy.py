@@ -186,7 +186,8 @@ def pods_end_after_their_work(objects: list[Object]) -> Iterator[str]:
                 yield f"{name} stops while it is still sent requests"
             if grace <= statement_seconds:
                 yield f"{name}: a statement may take {statement_seconds} s, its end only {grace}"
-            if spec.get("terminationGracePeriodSeconds", 30) <= drain + grace:
+            ending = drain + float(environment(container)["SHUTDOWN_DRAIN_SECONDS"]) + grace
+            if spec.get("terminationGracePeriodSeconds", 30) <= ending:
                 yield f"{name} is killed before it has finished"
 
 

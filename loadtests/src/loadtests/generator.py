@@ -109,6 +109,7 @@ class Generator:
         self._requests = itertools.cycle([tuple(request.split(key.encode())) for request in requests])
         self._keys = (f"bench-{run}-{number}".encode() for number in itertools.count())
         self._sandbox_url = sandbox_url
+        self._stopped = False
         self.outcome = Outcome()
 
     async def run(self, payments: int, *, clients: int, rate: float, pay: bool = True) -> Outcome:
@@ -128,6 +129,10 @@ class Generator:
         finally:
             payer.close()
         return outcome
+
+    def stop(self) -> None:
+        """Create no more, if the model is an open one: `run` finishes what it has begun."""
+        self._stopped = True
 
     async def _closed(self, payments: int, clients: int, payer: Payer) -> None:
         numbers = iter(range(payments))
@@ -155,6 +160,8 @@ class Generator:
 
         async with asyncio.TaskGroup() as group:
             for _ in range(payments):
+                if self._stopped:
+                    break
                 due += gaps.expovariate(rate)
                 if (early := due - time.time()) > 0:
                     await asyncio.sleep(early)

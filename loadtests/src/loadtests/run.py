@@ -47,10 +47,11 @@ class Watched:
 
     async def counted(self) -> Counted:
         samples: metrics.Samples = {}
-        for name, addresses in self.description["services"].items():
-            text = await fetch(f"{addresses['http']}/metrics")
-            for (metric, labels), value in metrics.parse(text.decode()).items():
-                samples[metric, labels | {("service", name)}] = value
+        for service, described in self.description["services"].items():
+            for replica, addresses in described["replicas"].items():
+                text = await fetch(f"{addresses['http']}/metrics")
+                for (metric, labels), value in metrics.parse(text.decode()).items():
+                    samples[metric, labels | {("service", service), ("replica", replica)}] = value
         webhooks = json.loads(await fetch(f"{self.description['sandbox_url']}/control/stats"))["webhooks"]
         async with database.connect(self.description) as db:
             written = await database.written(db)

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import backup_commands, commands, personal_data, reviews, stack
+from common.services import SERVICES
+from ops import backup_commands, commands, personal_data, reviews, rolling_restart, stack
 from ops.commands import AsJson
 from ops.pgbackrest import BackupFailed
 from ops.ports import Layout, SwitchUnreadable
@@ -119,6 +120,22 @@ def restart(names: Names) -> None:
     """Stop processes of a running stack and start them again."""
     stop(names)
     start(names)
+
+
+@app.command("rolling-restart")
+def restart_in_turn(
+    services: Annotated[list[str] | None, typer.Argument(help="Services; without any, all of them.")] = None,
+) -> None:
+    """Restart services one replica at a time: the others answer meanwhile."""
+    where, progress = Layout.from_environment(), Progress()
+    if unknown := set(services or ()) - set(SERVICES):
+        progress.failed(f"there is no service {', '.join(sorted(unknown))}")
+        raise typer.Exit(2)
+    try:
+        rolling_restart.restart(where, progress, services or ())
+    except (rolling_restart.NotReplicated, stack.StackFailed, TimeoutError) as error:
+        progress.failed(str(error))
+        raise typer.Exit(1) from None
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

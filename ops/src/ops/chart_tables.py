@@ -54,7 +54,7 @@ MIGRATION, TOPOLOGY = "DATABASE_MIGRATION_URL", "RABBITMQ_MIGRATION_URL"
 # What the chart sets by itself, since its other objects have to agree with it.
 FIXED = frozenset(
     {"HTTP_PORT", "GRPC_PORT", "GRPC_TLS", "GRPC_CERTIFICATE_FILE", "GRPC_KEY_FILE", "GRPC_CA_FILE"}
-    | {"ENVIRONMENT", "POOL_SIZE", "SHUTDOWN_GRACE_SECONDS", "TRUSTED_PROXY_HOPS"}
+    | {"ENVIRONMENT", "POOL_SIZE", "SHUTDOWN_GRACE_SECONDS", "SHUTDOWN_DRAIN_SECONDS", "TRUSTED_PROXY_HOPS"}
 )
 # A middleware that a router has by a variable of the edge's.
 CONDITIONAL = re.compile(r'{{ if env "[A-Z_]+" }}([^{}]*){{ end }}')

@@ -66,10 +66,10 @@ class ContainerLayout(Layout, frozen=True):
     def host(self, name: str) -> str:
         return HOSTS.get(name, name)
 
-    def http_port(self, service: str) -> int:
+    def http_port(self, service: str, number: int = 1) -> int:
         return HTTP_PORT
 
-    def grpc_port(self, service: str) -> int:
+    def grpc_port(self, service: str, number: int = 1) -> int:
         return GRPC_PORT
 
     @property

@@ -261,14 +261,14 @@ async def _migrations(fleet: FleetClient) -> AsyncIterator[Finding]:
 async def _services(fleet: FleetClient) -> AsyncIterator[Finding]:
     timeout = aiohttp.ClientTimeout(total=3)
     async with aiohttp.ClientSession(timeout=timeout) as http:
-        for service in fleet.services:
-            url = fleet.description["services"][service]["http"] + "/health/ready"
+        for name, addresses in fleet.replicas().items():
+            url = addresses["http"] + "/health/ready"
             try:
                 async with http.get(url) as response:
                     ok, detail = response.status == 200, "" if response.status == 200 else (await response.text())[:200]
             except (aiohttp.ClientError, TimeoutError) as error:
                 ok, detail = False, type(error).__name__
-            yield Finding(service, ok, detail, f"read `commdesk logs {service}`, then `commdesk restart {service}`")
+            yield Finding(name, ok, detail, f"read `commdesk logs {name}`, then `commdesk restart {name}`")
 
 
 async def _keys(fleet: FleetClient) -> AsyncIterator[Finding]:

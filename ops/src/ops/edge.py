@@ -90,7 +90,7 @@ def _networks(text: str) -> list[str]:
 
 def environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
     """What the templates ask for, and two settings of Traefik's own runtime."""
-    services = {row.url_variable: layout.http_url(name) for name, row in SERVICES.items()}
+    services = {row.url_variable: layout.http_urls(name) for name, row in SERVICES.items()}
     limits = {name: environ.get(name, value) for name, value in LOCAL_LIMITS.items()}
     return {
         **services,

@@ -9,12 +9,16 @@ from common.settings import RETRY_SCHEDULE_MS
 from common.topology import MIGRATOR, users
 from ops import edge_certificate, internal_tls, redis_server
 from ops.credentials import OPERATOR, Credentials
-from ops.ports import Layout, is_on
+from ops.ports import Layout, Replica, is_on
 from ops.processes import Process
 from ops.rabbitmq import ADMINISTRATOR, VHOST
 
 DATABASE = "commdesk"
 CASHFREE_API_VERSION = "2025-01-01"
+
+# With replicas, one that stops answers for so long while the edge, which asks each twice a second, and its callers turn
+# to the others.
+DRAIN_SECONDS = 2
 
 # The nice values of protos/services.toml are at most this: accepting goes before working off (ADR 0013).
 NICE_WORKING_OFF = 10
@@ -66,32 +70,34 @@ def redis_url(layout: Layout, user: str, password: str) -> str:
 
 
 def service_environment(
-    layout: Layout, credentials: Credentials, name: str, environ: Mapping[str, str]
+    layout: Layout, credentials: Credentials, name: str, environ: Mapping[str, str], number: int = 1
 ) -> dict[str, str]:
-    """The whole environment of one service; `environ` is that of the `commdesk up` that starts the stack."""
+    """The whole environment of one replica; `environ` is that of the `commdesk up` that starts the stack."""
     layout = layout.for_services()
     common = {
         "ENVIRONMENT": "development",
         "LOG_LEVEL": "INFO",
-        "HTTP_PORT": str(layout.http_port(name)),
-        "GRPC_PORT": str(layout.grpc_port(name)),
+        "HTTP_PORT": str(layout.http_port(name, number)),
+        "GRPC_PORT": str(layout.grpc_port(name, number)),
         "PUBLIC_URL": layout.public_edge_url,
         "REDIS_URL": redis_url(layout, name, credentials.redis[name]),
         "RABBITMQ_URL": broker_url(layout, name, credentials.broker[name]),
         "SERVICE_PRIVATE_KEY": credentials.keys[name]["private"],
         "SERVICE_PUBLIC_KEYS": json.dumps(credentials.public_keys(), sort_keys=True),
-        "IDENTITY_JWKS_URL": f"{layout.http_url('identity')}/.well-known/jwks.json",
+        "IDENTITY_JWKS_URL": f"{layout.http_url('identity', number)}/.well-known/jwks.json",
         # The load runs' virtual members come with tokens of an existing issuer.
         "JWT_SECRET": credentials.words["jwt_secret"],
         "JWT_HS256_ENABLED": "true",
         "ENCRYPTION_KEYS": f"k1:{credentials.words['encryption_key']}",
         "BLIND_INDEX_KEY": credentials.words["blind_index_key"],
-        **{row.address_variable: layout.grpc_address(callee) for callee, row in SERVICES.items()},
+        **{row.address_variable: layout.grpc_addresses(callee) for callee, row in SERVICES.items()},
         # PostgreSQL, the broker and every small allocation share two cores: freed arenas go back, threads stay few.
         "MALLOC_ARENA_MAX": "2",
         "PYTHONUNBUFFERED": "1",
     }
     role = SERVICES[name].package
+    if layout.replicas > 1:
+        common["SHUTDOWN_DRAIN_SECONDS"] = str(DRAIN_SECONDS)
     if SERVICES[name].database:
         common["DATABASE_URL"] = database_url(layout, role, credentials.database[role])
     passed_on = {variable: environ[variable] for variable in PASSED_ON if variable in environ}
@@ -169,13 +175,14 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
             return {}
 
 
-def service(layout: Layout, credentials: Credentials, name: str, environ: Mapping[str, str]) -> Process:
+def service(layout: Layout, credentials: Credentials, replica: Replica, environ: Mapping[str, str]) -> Process:
+    row = SERVICES[replica.service]
     return Process(
-        name=name,
-        command=(sys.executable, "-m", SERVICES[name].package, "serve"),
-        environment=service_environment(layout, credentials, name, environ),
-        stop_wait_seconds=30,  # above the services' own grace period
-        nice=min(SERVICES[name].nice, _nice_working_off(environ)),
+        name=replica.name,
+        command=(sys.executable, "-m", row.package, "serve"),
+        environment=service_environment(layout, credentials, row.name, environ, replica.number),
+        stop_wait_seconds=30,  # above the services' own drain and grace period
+        nice=min(row.nice, _nice_working_off(environ)),
     )
 
 
@@ -217,6 +224,7 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
     return {
         "run_dir": str(layout.run_dir),
         "port_base": layout.port_base,
+        "replicas": layout.replicas,
         "edge_url": layout.edge_url,
         "edge_ca": str(edge_certificate.files(layout).authority) if layout.tls else "",
         "edge_metrics_url": f"http://{layout.address('edge-metrics')}/metrics",
@@ -250,6 +258,14 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
             name: {
                 "http": layout.http_url(name),
                 "grpc": layout.grpc_address(name),
+                # All its processes, those two addresses being the first one's.
+                "replicas": {
+                    replica.name: {
+                        "http": layout.http_url(name, replica.number),
+                        "grpc": layout.grpc_address(name, replica.number),
+                    }
+                    for replica in layout.replicas_of(name)
+                },
             }
             for name in SERVICES
         },

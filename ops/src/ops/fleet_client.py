@@ -66,6 +66,14 @@ class FleetClient:
         """The services of this stack."""
         return list(self.description["services"])
 
+    def replicas(self) -> dict[str, Mapping[str, str]]:
+        """Where each process of the services listens (`http`, `grpc`), by its name."""
+        return {
+            name: addresses
+            for service in self.description["services"].values()
+            for name, addresses in service["replicas"].items()
+        }
+
     # Generated stubs are not typed.
     def delivery(self, service: str) -> DeliveryServiceStub:
         return DeliveryServiceStub(self.channel(service))  # type: ignore[no-untyped-call]
@@ -127,7 +135,8 @@ class FleetClient:
     def channel(self, service: str) -> grpc.aio.Channel:
         """The channel to a service's gRPC endpoint, with our token on every call."""
         if service not in self._channels:
-            address = self.description["services"][service]["grpc"]
+            replicas = self.description["services"][service]["replicas"].values()
+            address = ",".join(replica["grpc"] for replica in replicas)
             self._channels[service] = grpc_client.channel(address, self._tokens, service, self._certificates)
         return self._channels[service]
 

@@ -71,7 +71,9 @@ def prometheus_configuration(description: Mapping[str, Any], alertmanager: str, 
             {
                 "job_name": "commdesk",
                 "static_configs": [
-                    target(service["http"], service=name) for name, service in description["services"].items()
+                    target(replica["http"], service=name)
+                    for name, service in description["services"].items()
+                    for replica in service["replicas"].values()
                 ],
             },
             {"job_name": "rabbitmq", "static_configs": [target(description["rabbitmq"]["metrics_url"])]},

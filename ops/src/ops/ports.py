@@ -42,6 +42,10 @@ PORT_OFFSETS = {
 }
 
 
+# Ports of a second replica are so far from those of the first, those of a third from the second's.
+REPLICA_STEP = 100
+REPLICAS_MAX = 8
+
 # The words that the services' own settings know.
 _WORDS = {
     **dict.fromkeys(("1", "on", "true", "yes", "t", "y"), True),
@@ -50,7 +54,7 @@ _WORDS = {
 
 
 class SwitchUnreadable(ValueError):
-    """A switch is neither on nor off."""
+    """A switch is neither on nor off, or a number is none or out of its bounds."""
 
 
 def is_on(environ: Mapping[str, str], name: str, default: bool) -> bool:
@@ -59,6 +63,28 @@ def is_on(environ: Mapping[str, str], name: str, default: bool) -> bool:
     if word and word not in _WORDS:
         raise SwitchUnreadable(f"{name} is on or off, not {word!r}")
     return _WORDS.get(word, default)
+
+
+def number(environ: Mapping[str, str], name: str, default: int, most: int) -> int:
+    """The number *name*, from 1 to *most*; *default* when it is absent or empty. Raises SwitchUnreadable."""
+    word = environ.get(name, "")
+    if not word:
+        return default
+    if not word.isascii() or not word.isdigit() or not 1 <= int(word) <= most:
+        raise SwitchUnreadable(f"{name} is a number from 1 to {most}, not {word!r}")
+    return int(word)
+
+
+class Replica(Struct, frozen=True):
+    """One process of a service."""
+
+    service: str
+    number: int = 1
+
+    @property
+    def name(self) -> str:
+        """Of its process, log and start script: the service's own for the first, `payment-2` for the second."""
+        return self.service if self.number == 1 else f"{self.service}-{self.number}"
 
 
 class Layout(Struct, frozen=True):
@@ -71,18 +97,27 @@ class Layout(Struct, frozen=True):
     """Other ports at which the services, and they alone, reach an engine or the sandbox: those of a fault proxy."""
     tls: bool = False
     """Whether the edge speaks TLS, and HTTP only to send clients there."""
+    replicas: int = 1
+    """How many processes of each service run."""
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The stack that RUN_DIR and PORT_BASE name; a stack that was started before keeps its own port base."""
+        """The stack that RUN_DIR and PORT_BASE name, with REPLICAS of each service.
+
+        A stack that runs keeps its port base and its replicas unless the environment says otherwise. Raises
+        SwitchUnreadable.
+        """
         run_dir = Path(os.environ.get("RUN_DIR") or ROOT / ".run").expanduser().absolute()
-        tls = is_on(os.environ, "TLS", default=False)
-        if os.environ.get("PORT_BASE"):
-            return cls(run_dir, int(os.environ["PORT_BASE"]), tls=tls)
         try:
-            return cls(run_dir, int(json.loads((run_dir / "stack.json").read_text())["port_base"]), tls=tls)
-        except (OSError, ValueError, KeyError):
-            return cls(run_dir, DEFAULT_PORT_BASE, tls=tls)
+            running = json.loads((run_dir / "stack.json").read_text())
+        except (OSError, ValueError):
+            running = {}
+        return cls(
+            run_dir,
+            int(os.environ.get("PORT_BASE") or running.get("port_base", DEFAULT_PORT_BASE)),
+            tls=is_on(os.environ, "TLS", default=False),
+            replicas=number(os.environ, "REPLICAS", running.get("replicas", 1), REPLICAS_MAX),
+        )
 
     def port(self, name: str) -> int:
         return self.port_base + PORT_OFFSETS[name]
@@ -98,17 +133,34 @@ class Layout(Struct, frozen=True):
         """The same stack as its services see it."""
         return _Detoured(**msgspec.structs.asdict(self)) if self.detours else self
 
-    def http_port(self, service: str) -> int:
-        return self.port_base + SERVICES[service].ports
+    def replicas_of(self, service: str) -> tuple[Replica, ...]:
+        """The processes of a service, in the order of their numbers."""
+        return tuple(Replica(service, each + 1) for each in range(self.replicas))
 
-    def grpc_port(self, service: str) -> int:
-        return self.http_port(service) + 1
+    def all_replicas(self) -> dict[str, Replica]:
+        """Every process of every service, by its name."""
+        return {replica.name: replica for service in SERVICES for replica in self.replicas_of(service)}
 
-    def http_url(self, service: str) -> str:
-        return f"http://{self.host(service)}:{self.http_port(service)}"
+    def http_port(self, service: str, number: int = 1) -> int:
+        """Of the replica with that number."""
+        return self.port_base + SERVICES[service].ports + REPLICA_STEP * (number - 1)
 
-    def grpc_address(self, service: str) -> str:
-        return f"{self.host(service)}:{self.grpc_port(service)}"
+    def grpc_port(self, service: str, number: int = 1) -> int:
+        return self.http_port(service, number) + 1
+
+    def http_url(self, service: str, number: int = 1) -> str:
+        return f"http://{self.host(service)}:{self.http_port(service, number)}"
+
+    def grpc_address(self, service: str, number: int = 1) -> str:
+        return f"{self.host(service)}:{self.grpc_port(service, number)}"
+
+    def grpc_addresses(self, service: str) -> str:
+        """Where all replicas of a service listen, as their callers read it."""
+        return ",".join(self.grpc_address(service, each.number) for each in self.replicas_of(service))
+
+    def http_urls(self, service: str) -> str:
+        """Where all replicas of a service listen, as the edge reads it."""
+        return ",".join(self.http_url(service, each.number) for each in self.replicas_of(service))
 
     @property
     def listening_host(self) -> str:
@@ -149,9 +201,9 @@ class Layout(Struct, frozen=True):
     def all_ports(self) -> dict[int, str]:
         """Every port that this stack may open, with the name of what opens it."""
         ports = {self.port(name): name for name in PORT_OFFSETS}
-        for service in SERVICES:
-            ports[self.http_port(service)] = f"{service} HTTP"
-            ports[self.grpc_port(service)] = f"{service} gRPC"
+        for name, replica in self.all_replicas().items():
+            ports[self.http_port(replica.service, replica.number)] = f"{name} HTTP"
+            ports[self.grpc_port(replica.service, replica.number)] = f"{name} gRPC"
         return ports
 
 

@@ -111,10 +111,11 @@ class Stack:
         is_secured = is_on(os.environ, "INTERNAL_TLS", default=False)
         if is_secured:
             internal_tls.prepare(self.layout, [*SERVICES, OPERATOR])
+        replicas = self.layout.all_replicas().values()
         processes = [
             edge.prepare(self.layout),
             fleet.sandbox(self.layout, self.credentials, os.environ),
-            *(fleet.service(self.layout, self.credentials, name, os.environ) for name in SERVICES),
+            *(fleet.service(self.layout, self.credentials, each, os.environ) for each in replicas),
         ]
         return self._restarted_by_another_authority(processes) if is_secured else processes
 
@@ -160,7 +161,8 @@ class Stack:
             case "postgresql" | "pgbouncer" | "redis" | "epmd":
                 return ""
             case _:
-                return f"http://127.0.0.1:{layout.http_port(name)}/health/ready"
+                replica = layout.all_replicas()[name]
+                return f"{layout.http_url(replica.service, replica.number)}/health/ready"
 
     def describe(self, engines_only: bool) -> dict[str, object]:
         """Write stack.json, and return it."""
@@ -191,16 +193,16 @@ def up(layout: Layout, *, engines_only: bool, progress: Progress, disposable: bo
         progress.done("prepared folders, credentials and configurations")
         _supervise(stack, processes)
         names = [process.name for process in processes]
-        services = [name for name in names if name in SERVICES]
-        others = [name for name in names if name not in services]
+        replicas = [name for name in names if name in layout.all_replicas()]
+        others = [name for name in names if name not in replicas]
         _start(stack, others, progress)
         if archive := stack.archive():
             pgbackrest.create_stanza(archive, stack.credentials.words["postgresql_superuser"])
             progress.done("the backup repository is ready")
-        if services:
+        if replicas:
             _bootstrap(stack, progress)
-            _migrate(stack, services, progress)
-            _start(stack, services, progress)
+            _migrate(stack, SERVICES, progress)
+            _start(stack, replicas, progress)
         return stack.describe(engines_only)
 
 
@@ -241,10 +243,10 @@ def existing_supervisor(layout: Layout) -> Supervisor | None:
     return supervisor if supervisor.alive() else None
 
 
-def free_port_base(lowest: int) -> int:
-    """`lowest`, or the next port base above it that has all its ports free."""
+def free_port_base(lowest: int, replicas: int = 1) -> int:
+    """`lowest`, or the next port base above it that has all ports of a stack with *replicas* free."""
     for base in range(lowest, lowest + 5000, 100):
-        if not _taken(Layout(Path("/nonexistent"), base)):
+        if not _taken(Layout(Path("/nonexistent"), base, replicas=replicas)):
             return base
     raise StackFailed(f"no free block of ports above {lowest}")
 

@@ -25,6 +25,7 @@ LANES = (
         "ops",
         "tests/contract",
         "tests/hardened",
+        "tests/replicas",
         "tests/e2e",
     ),
 )

@@ -108,9 +108,12 @@ class Supervisor:
         _wait(self.alive, timeout_seconds=15, what="supervisord")
 
     def reload(self) -> None:
-        """Take in a changed configuration: new processes are added, changed ones stopped and added again."""
-        [[added, changed, _removed]] = self._rpc.reloadConfig()
-        for name in changed:
+        """Take in a changed configuration: new processes are added, changed ones stopped and added again.
+
+        Those that it no longer has are stopped and removed.
+        """
+        [[added, changed, removed]] = self._rpc.reloadConfig()
+        for name in (*changed, *removed):
             self.stop(name)
             self._rpc.removeProcessGroup(name)
         for name in (*added, *changed):

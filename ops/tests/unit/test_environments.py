@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from common import grpc_client
 from common.services import SERVICES
+from common.settings import ServiceSettings
 from ops import edge, edge_routes, fleet
 from ops.credentials import Credentials, load_or_generate
-from ops.ports import ROOT, Layout
+from ops.ports import ROOT, Layout, Replica
 
 LAYOUT = Layout(Path("/srv/stack"), 18000)
 
@@ -72,11 +74,11 @@ def test_who_starts_the_stack_may_change_what_is_meant_to_be_changed(credentials
 
 
 def test_who_takes_webhooks_in_goes_before_who_works_them_off(credentials: Credentials) -> None:
-    nice = {name: fleet.service(LAYOUT, credentials, name, {}).nice for name in SERVICES}
+    nice = {name: fleet.service(LAYOUT, credentials, Replica(name), {}).nice for name in SERVICES}
     assert nice["webhook-ingest"] == nice["fraud"] == nice["wallet"] == 0 < nice["payment"] < fleet.NICE_WORKING_OFF
     others = set(nice) - {"webhook-ingest", "fraud", "wallet", "payment"}
     assert {nice[name] for name in others} == {fleet.NICE_WORKING_OFF}
-    assert fleet.service(LAYOUT, credentials, "payment", {"NICE_WORKING_OFF": "0"}).nice == 0
+    assert fleet.service(LAYOUT, credentials, Replica("payment"), {"NICE_WORKING_OFF": "0"}).nice == 0
 
 
 def test_the_edge_is_given_every_variable_that_its_configuration_asks_for() -> None:
@@ -104,3 +106,22 @@ def test_edge_and_services_count_the_same_proxies(credentials: Credentials) -> N
     assert edge.environment(LAYOUT, given)["TRUSTED_PROXY_HOPS"] == "2"
     for name in SERVICES:
         assert fleet.service_environment(LAYOUT, credentials, name, given)["TRUSTED_PROXY_HOPS"] == "2"
+
+
+def test_replicas_differ_in_their_ports_alone_and_everybody_knows_all_of_them(credentials: Credentials) -> None:
+    two = Layout(Path("/srv/stack"), 18000, replicas=2)
+    first, second = (fleet.service_environment(two, credentials, "payment", {}, number) for number in (1, 2))
+    assert first["WALLET_ADDRESS"] == "127.0.0.1:18023,127.0.0.1:18123"
+    assert grpc_client.target(first["WALLET_ADDRESS"]) == "ipv4:127.0.0.1:18023,127.0.0.1:18123"
+    assert (second["HTTP_PORT"], second["GRPC_PORT"]) == ("18120", "18121")
+    own = {"HTTP_PORT", "GRPC_PORT", "IDENTITY_JWKS_URL"}
+    assert {name for name in first if first[name] != second[name]} == own
+    assert edge.environment(two, {})["PAYMENT_URL"] == "http://127.0.0.1:18020,http://127.0.0.1:18120"
+
+
+def test_a_single_replica_has_nobody_to_hand_over_to(credentials: Credentials) -> None:
+    assert "SHUTDOWN_DRAIN_SECONDS" not in fleet.service_environment(LAYOUT, credentials, "payment", {})
+    process = fleet.service(Layout(Path("/srv/stack"), 18000, replicas=2), credentials, Replica("payment", 2), {})
+    grace_seconds = ServiceSettings.model_fields["shutdown_grace_seconds"].default
+    assert process.name == "payment-2"
+    assert process.stop_wait_seconds > float(process.environment["SHUTDOWN_DRAIN_SECONDS"]) + grace_seconds

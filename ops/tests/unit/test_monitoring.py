@@ -152,7 +152,12 @@ def test_alertmanager_sends_each_severity_where_it_belongs() -> None:
 
 def test_the_servers_of_a_local_stack_read_what_is_written_for_them(tmp_path: Path) -> None:
     description = {
-        "services": {name: {"http": "http://127.0.0.1:18020"} for name in SERVICES},
+        "services": {
+            name: {
+                "replicas": {each: {"http": f"http://127.0.0.1:{port}"} for each, port in ((name, 1), ("second", 2))}
+            }
+            for name in SERVICES
+        },
         "rabbitmq": {"metrics_url": "http://127.0.0.1:18011/metrics"},
         "edge_metrics_url": "http://127.0.0.1:18001/metrics",
         "smtp": {"host": "127.0.0.1", "port": 18008},
@@ -163,13 +168,13 @@ def test_the_servers_of_a_local_stack_read_what_is_written_for_them(tmp_path: Pa
     alertmanager.write_text(yaml.safe_dump(monitoring_servers.alertmanager_configuration(description)))
     run(program("promtool"), "check", "config", str(prometheus))
     run(program("amtool"), "check-config", str(alertmanager))
-    scraped = {
+    scraped = [
         target["labels"]["service"]
         for job in configuration["scrape_configs"]
         if job["job_name"] == "commdesk"
         for target in job["static_configs"]
-    }
-    assert scraped == set(SERVICES)
+    ]
+    assert sorted(scraped) == sorted([*SERVICES] * 2), "every replica is scraped"
 
 
 def test_what_alertmanager_leaves_out_is_an_alert() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from common.services import SERVICES
-from ops.ports import DEFAULT_PORT_BASE, PORT_OFFSETS, Layout, SwitchUnreadable, is_on
+from ops.ports import DEFAULT_PORT_BASE, PORT_OFFSETS, Layout, Replica, SwitchUnreadable, is_on
 
 
 def test_no_port_is_given_twice() -> None:
@@ -29,6 +29,29 @@ def test_a_stack_keeps_its_port_base_and_the_environment_wins(tmp_path: Path, mo
     assert Layout.from_environment().port_base == 22000
     monkeypatch.setenv("PORT_BASE", "23000")
     assert Layout.from_environment().port_base == 23000
+
+
+def test_a_stack_keeps_its_replicas_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN_DIR", str(tmp_path))
+    monkeypatch.delenv("REPLICAS", raising=False)
+    assert Layout.from_environment().replicas == 1
+    (tmp_path / "stack.json").write_text(json.dumps({"port_base": 22000, "replicas": 2}))
+    assert Layout.from_environment().replicas == 2
+    monkeypatch.setenv("REPLICAS", "3")
+    assert Layout.from_environment().replicas == 3
+    for wrong in ("0", "-1", "two", "1000"):
+        monkeypatch.setenv("REPLICAS", wrong)
+        with pytest.raises(SwitchUnreadable, match="REPLICAS"):
+            Layout.from_environment()
+
+
+@pytest.mark.parametrize("replicas", [2, 8])
+def test_replicas_have_ports_and_names_of_their_own(replicas: int) -> None:
+    layout = Layout(Path("/srv/stack"), 18000, replicas=replicas)
+    assert len(layout.all_ports()) == len(PORT_OFFSETS) + 2 * replicas * len(SERVICES)
+    assert len(layout.all_replicas()) == replicas * len(SERVICES)
+    assert layout.all_replicas()["webhook-ingest-2"] == Replica("webhook-ingest", 2)
+    assert layout.all_ports()[18126] == "webhook-ingest-2 HTTP"
 
 
 @pytest.mark.parametrize(

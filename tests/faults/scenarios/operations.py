@@ -16,6 +16,7 @@ from commdesk.payment.v1.events_pb2 import PaymentSucceeded
 from commdesk.reconciler.v1 import reconciler_pb2
 from common import envelopes
 from ops import fleet, virtual_users
+from ops.ports import Replica
 from tests.faults.dead_letters import discard
 from tests.faults.environment import Environment
 from tests.faults.messages import send
@@ -152,7 +153,7 @@ async def _second(environment: Environment, services: Sequence[str]) -> AsyncIte
 
 
 def _start(environment: Environment, name: str, port: int) -> subprocess.Popen[bytes]:
-    process = fleet.service(environment.layout, environment.stack.credentials, name, os.environ)
+    process = fleet.service(environment.layout, environment.stack.credentials, Replica(name), os.environ)
     variables = {**process.environment, "HTTP_PORT": str(port), "GRPC_PORT": str(port + 1)}
     with (environment.layout.logs / f"{name}-second.log").open("wb") as log:
         return subprocess.Popen(process.command, env=variables, stdout=log, stderr=log, cwd="/")

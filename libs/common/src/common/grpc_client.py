@@ -1,11 +1,17 @@
 """Calling another service: every call says how long it may take, who is calling and what it is for.
 
+Calls are spread over all replicas of the callee: those of a list of addresses, or of a name that has several (a
+headless service). One that is about to stop says so by the health protocol and gets no more of them.
+
 The channel below wraps the calls of generated stubs directly: grpc.aio's interceptors would make a task per call.
 """
 
+import ipaddress
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self, cast
+from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
@@ -41,7 +47,11 @@ from common.metadata import (
 )
 from common.tokens import ServiceTokenInvalid, ServiceTokens
 
+_SPREAD = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
 OPTIONS = (
+    ("grpc.service_config", json.dumps(_SPREAD)),
+    # A replica that has gone is looked up anew; the default waits for half a minute after the look-up before.
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.keepalive_time_ms", 30_000),
@@ -71,16 +81,31 @@ class CalleeUnavailable(Unavailable):
 def channel(
     address: str, service_tokens: ServiceTokens, audience: str, certificates: Certificates | None = None
 ) -> grpc.aio.Channel:
-    """A channel to *audience* at *address* ("host:port") for generated stubs. Every call must pass `timeout=`.
+    """A channel to *audience* at *address* (as `target` reads it) for generated stubs. Every call must pass `timeout=`.
 
-    With *certificates* it speaks mutual TLS, and only with an owner of a certificate of *audience*.
+    With *certificates* it speaks mutual TLS, and only with an owner of a certificate of *audience*. Raises ValueError.
     """
+    address = target(address)
     if certificates is None:
         inner = grpc.aio.insecure_channel(address, options=(*OPTIONS, *PLAIN_CONNECT))
     else:
         options = (*OPTIONS, *TLS_CONNECT, *target_options(audience))
         inner = grpc.aio.secure_channel(address, certificates.channel_credentials(), options=options)
     return _Channel(inner, service_tokens, audience)
+
+
+def target(address: str) -> str:
+    """What gRPC calls one or several replicas at *address*: `host:port`, or several, comma-separated, each by its IP.
+
+    Raises ValueError for several that are not IP addresses: gRPC looks up one name alone.
+    """
+    replicas = [each.strip() for each in address.split(",")]
+    if len(replicas) == 1:
+        return address
+    versions = {ipaddress.ip_address(urlsplit(f"//{each}").hostname or "").version for each in replicas}
+    if len(versions) > 1:
+        raise ValueError("replicas are called by IPv4 or by IPv6 addresses, not by both")
+    return f"ipv{versions.pop()}:{','.join(replicas)}"
 
 
 # What the status alone says, from a callee that sent no code (a proxy, or gRPC itself).

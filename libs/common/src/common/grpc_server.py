@@ -70,6 +70,8 @@ OPTIONS: Sequence[tuple[str, int]] = (
     # Clients ping every 30 s; the default would take that for abuse and hang up.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.so_reuseport", 0),
+    # Clients find out about new replicas when they connect: none keeps a connection for longer (calls are finished).
+    ("grpc.max_connection_age_ms", 300_000),
 )
 
 STATUS: dict[type[DomainError], grpc.StatusCode] = {
@@ -109,9 +111,13 @@ class GrpcServer:
         self._health = health_servicer
         self.port = port
 
+    async def drain(self) -> None:
+        """Tell clients that this server is about to stop: they turn to other replicas. It answers on."""
+        await self._health.enter_graceful_shutdown()
+
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Say so to health watchers, take no new calls, finish those in hand within *grace_seconds*."""
-        await self._health.enter_graceful_shutdown()
+        await self.drain()
         await self._server.stop(grace_seconds)
 
     async def wait(self) -> None:

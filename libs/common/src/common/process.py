@@ -81,6 +81,7 @@ class Process:
         self._publisher = Publisher(publishing, user_id=user_id, guards=resources.guards)
         self._relay = Relay(self._db, self._publisher)
         self._db.on_commit = self._relay.announce
+        self._stopping = stopping
         self._roles = Roles(stopping)
         self._in_flight = http_server.InFlight()
         self._http: http_server.HttpServer | None = None
@@ -113,6 +114,13 @@ class Process:
         assert self._grpc is not None
         logger.info("{} is up: http {} grpc {}", self._name, self._http.port, self._grpc.port)
         await self._roles.until_stopped()
+
+    async def drain(self, seconds: float) -> None:
+        """Serve on for *seconds* while health says that this process stops: others are asked in its place."""
+        self._roles.stop()
+        if seconds > 0 and self._grpc is not None:
+            await self._grpc.drain()
+            await asyncio.sleep(seconds)
 
     async def close(self) -> None:
         """Stop intake, flush, finish, mark; then everything may be closed."""
@@ -161,6 +169,7 @@ class Process:
             in_flight_max=self._settings.in_flight_max,
             trusted_proxy_hops=self._settings.trusted_proxy_hops,
             in_flight=self._in_flight,
+            is_stopping=self._stopping.is_set,
         )
         self._http = await http_server.serve_http(
             http_server.app(self._service.http, config), self._settings.http_port, host=self._settings.bind_host

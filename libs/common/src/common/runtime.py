@@ -9,8 +9,9 @@ A service is a value. Its `__main__` has one function that builds it of what com
     def main() -> None:
         runtime.main("wallet", Settings, service)
 
-What is not in the value does not run; tests build the same one (common.testing.in_process). Shutdown: stop intake,
-flush batchers, finish the batch in hand, ack, mark, close; bounded by the grace period.
+What is not in the value does not run; tests build the same one (common.testing.in_process). Shutdown: send clients to
+other replicas (the drain), stop intake, flush batchers, finish the batch in hand, ack, mark, close; bounded by the
+grace period.
 """
 
 import argparse
@@ -18,13 +19,14 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import uvloop
 from loguru import logger
+from redis.exceptions import RedisError
 
 from common import logs, telemetry, topology
 from common import redis as redis_client
@@ -73,7 +75,9 @@ async def opened(
         try:
             yield Resources(db, redis, user_tokens, service_tokens, clock, random, guards, settings.grpc_certificates())
         finally:
-            await redis.aclose()
+            # A best-effort cache must not fail an orderly stop.
+            with suppress(RedisError, OSError):
+                await redis.aclose()
 
 
 async def serve(name: str, settings: S, build: Build[S], guards: Guards) -> None:
@@ -95,6 +99,7 @@ async def serve(name: str, settings: S, build: Build[S], guards: Guards) -> None
             try:
                 await process.until_stopped()
             finally:
+                await process.drain(settings.shutdown_drain_seconds)
                 try:
                     async with asyncio.timeout(settings.shutdown_grace_seconds):
                         await process.close()

@@ -103,6 +103,9 @@ class ServiceSettings(BaseSettings):
     public_url: Annotated[str, HttpsUrl()] = "http://127.0.0.1:18000"
     # How long running requests and deliveries may take to finish at a stop, in seconds.
     shutdown_grace_seconds: float = Field(25.0, gt=0)
+    # How long a process that is to stop goes on taking requests and calls, in seconds, while its health says that it
+    # stops, so that the edge and its callers turn to other replicas first. 0 where there are none.
+    shutdown_drain_seconds: float = Field(0.0, ge=0, le=60)
 
     # PostgreSQL, as the service's own role.
     database_url: Annotated[str, PostgresqlUrl()] = Field("", repr=False)
@@ -148,7 +151,8 @@ class ServiceSettings(BaseSettings):
     grpc_ca_file: str = ""
     # Where identity publishes the keys of access tokens; empty accepts no such token.
     identity_jwks_url: Annotated[str, HttpsUrl()] = ""
-    # host:port of identity's gRPC endpoint: whose access was revoked is asked there.
+    # host:port of identity's gRPC endpoint, or several, comma-separated IP addresses: whose access was revoked is asked
+    # there.
     identity_address: str = "127.0.0.1:18035"
     # Verifies the HS256 access tokens of an older issuer, where JWT_HS256_ENABLED says so.
     jwt_secret: Annotated[SecretStr | None, Secret(length_min=32)] = None

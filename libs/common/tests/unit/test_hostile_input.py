@@ -20,7 +20,8 @@ from common import contacts, envelopes, ids, messages, names, pages, times
 from common.errors import DomainError, RequestInvalid
 from common.events import from_micros
 from common.http_server import Body
-from common.http_server.requests import json_reader, query_reader
+from common.http_server.error_responses import BodyTooLarge
+from common.http_server.requests import BODY_BYTES_MAX, json_reader, query_reader
 from common.messages import MessageUnreadable
 from common.pages import CursorInvalid, PageQuery
 from common.testing import hostile
@@ -137,6 +138,9 @@ def test_a_body_is_read_or_refused(raw: bytes) -> None:
         body = body_of(raw)
     except DomainError as error:
         refused = error
+    if len(raw) > BODY_BYTES_MAX:
+        assert isinstance(refused, BodyTooLarge)
+        return
     if refused is not None:
         # Whatever is wrong inside a document of the right shape is named.
         assert refused.fields or "nested" in refused.message or not is_object(raw), (raw, refused)

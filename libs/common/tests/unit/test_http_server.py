@@ -532,6 +532,17 @@ async def test_health_pages_tell_what_the_checks_say():
     assert (await client().get("/health/queues")).json()["data"]["status"] == "absent"
 
 
+async def test_a_process_that_is_about_to_stop_says_so_and_answers_on():
+    stopping = asyncio.Event()
+    config = ServerConfig("wallet", Auth(), {}, is_stopping=stopping.is_set)
+    async with client(config) as http:
+        assert (await http.get("/health")).status_code == (await http.get("/health/ready")).status_code == 200
+        stopping.set()
+        for page in ("/health", "/health/ready"):
+            await refusal(await http.get(page), 503, "stopping")
+        assert (await http.get("/orders/7", headers=USER)).status_code == 200
+
+
 async def test_metrics_name_the_template_and_never_the_path():
     async with client() as http:
         await http.get("/orders/a-very-special-id", headers=USER)

@@ -8,6 +8,7 @@ from locust import task
 
 from commdesk.wallet.v1 import wallet_pb2
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
+from common import grpc_client
 from common.grpc_certificates import target_options
 from common.metadata import AUTHORIZATION
 from common.tokens import ServiceTokens
@@ -66,12 +67,16 @@ def _platform() -> tuple[WalletServiceStub, ServiceTokens]:
     """CommDesk's own services spend credits over gRPC; the operator's key stands for them here."""
     operator = DESCRIPTION["operator"]
     public = {name: key["public"] for name, key in DESCRIPTION["service_keys"].items()}
-    address = DESCRIPTION["services"]["wallet"]["grpc"]
+    address = grpc_client.target(
+        ",".join(replica["grpc"] for replica in DESCRIPTION["services"]["wallet"]["replicas"].values())
+    )
     certificates = operator_certificates(DESCRIPTION)
     channel = (
-        grpc.secure_channel(address, certificates.channel_credentials(), options=target_options("wallet"))
+        grpc.secure_channel(
+            address, certificates.channel_credentials(), options=(*grpc_client.OPTIONS, *target_options("wallet"))
+        )
         if certificates
-        else grpc.insecure_channel(address)
+        else grpc.insecure_channel(address, options=grpc_client.OPTIONS)
     )
     return WalletServiceStub(channel), ServiceTokens(operator["name"], operator["private"], public)  # type: ignore[no-untyped-call]
 

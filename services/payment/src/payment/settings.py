@@ -27,9 +27,9 @@ class Settings(GatewaySettings):
         *("wallet_address", "fraud_address"),
     }
 
-    # host:port of the wallet's gRPC endpoint.
+    # host:port of the wallet's gRPC endpoint, or several, comma-separated IP addresses.
     wallet_address: str = "127.0.0.1:18023"
-    # host:port of fraud's gRPC endpoint.
+    # host:port of fraud's gRPC endpoint, or several, comma-separated IP addresses.
     fraud_address: str = "127.0.0.1:18033"
 
     # How long the gateway may take to make or close an order, in seconds.

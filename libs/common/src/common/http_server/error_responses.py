@@ -54,7 +54,7 @@ class RoleMissing(PermissionDenied):
 
 
 class Stopping(Unavailable):
-    """The process ends before the request did; what it had started may have happened."""
+    """The process ends before the request did, and what it had started may have happened; or its health was asked."""
 
     fix = "Send the same request again after Retry-After, with the same idempotency key."
 

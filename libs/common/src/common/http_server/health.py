@@ -10,6 +10,7 @@ from loguru import logger
 from common import telemetry
 from common.errors import Unavailable
 from common.http_server.configuration import Check, ServerConfig
+from common.http_server.error_responses import Stopping
 from common.http_server.routing import Call, Encoded, Route
 
 CHECK_SECONDS_MAX = 1.0
@@ -36,14 +37,23 @@ class ReadyView(msgspec.Struct, frozen=True):
 
 
 def operational_routes(config: ServerConfig) -> list[Route[Any]]:
-    """/health (alive), /health/ready (all parts), /health/{database,redis,queues} (one part each), /metrics."""
+    """/health (alive), /health/ready (all parts), /health/{database,redis,queues} (one part each), /metrics.
+
+    Of a process that is about to stop the first two say so, while everything else is answered as ever.
+    """
+
+    def check_stays() -> None:
+        if config.is_stopping():
+            raise Stopping("about to stop")
 
     async def read_health(call: Call) -> AliveView:
         """Whether the process is alive."""
+        check_stays()
         return AliveView("up")
 
     async def read_readiness(call: Call) -> ReadyView:
         """Whether all parts work that the service cannot do without."""
+        check_stays()
         names = list(config.checks)
         results = await asyncio.gather(*(_run(name, config.checks[name]) for name in names))
         described = dict(zip(names, results, strict=True))
