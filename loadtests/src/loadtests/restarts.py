@@ -17,7 +17,7 @@ from loadtests import config, database, members, metrics, session
 from loadtests.generator import Generator
 from loadtests.percentiles import summary_ms
 from loadtests.run import fetch
-from ops import invariants, rolling_restart
+from ops import invariants, rolling_restart, stack
 from ops.ports import Layout
 from ops.private_files import write_private
 from ops.progress import Progress
@@ -116,7 +116,7 @@ def main(
         found = uvloop.run(run(layout, session.stack_at(layout), rate, progress))
     except (
         *(ValueError, RuntimeError, TimeoutError, OSError, asyncpg.PostgresError),
-        *(rolling_restart.NotReplicated, rolling_restart.StackFailed),
+        *(rolling_restart.NotReplicated, stack.StackFailed),
     ) as error:
         progress.failed(str(error) or type(error).__name__)
         raise typer.Exit(1) from None
