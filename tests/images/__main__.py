@@ -64,4 +64,7 @@ def _prepared() -> Progress:
 
 
 if __name__ == "__main__":
-    app()
+    try:
+        app()
+    except (runtime.CommandFailed, inspection.ImageWrong, trial.TrialFailed, fleet.FleetFailed) as problem:
+        sys.exit(str(problem))

@@ -24,7 +24,7 @@ print(json.dumps({
 }))
 """
 CONFINED = ("--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--security-opt", "no-new-privileges")
-MIB = 1024**2
+MEGABYTE = 10**6
 
 
 class Size(Struct, frozen=True):
@@ -34,7 +34,7 @@ class Size(Struct, frozen=True):
     own: int
 
     def __str__(self) -> str:
-        return f"{self.image / MIB:.0f} MB, {self.own / MIB:.0f} MB of it beside the base"
+        return f"{self.image / MEGABYTE:.0f} MB, {self.own / MEGABYTE:.0f} MB of it beside the base"
 
 
 class ImageWrong(Exception):

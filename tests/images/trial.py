@@ -86,18 +86,19 @@ def _confined(container: str) -> str:
     facts = dict(re.findall(r"^(\w+):\t(.*)$", status, flags=re.MULTILINE))
     uids, gids = facts["Uid"].split(), facts["Gid"].split()
     capabilities = {facts[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
-    changed = runtime.run("podman", "diff", container).split()
+    mounts = [line.split() for line in Path(f"/proc/{described['State']['Pid']}/mountinfo").read_text().splitlines()]
+    [root_options] = [mount[5] for mount in mounts if mount[4] == "/"]
     is_confined = (
         set(uids) == set(gids) == {"10001"}
         and capabilities == {NO_CAPABILITIES}
         and facts["NoNewPrivs"] == "1"
-        and described["HostConfig"]["ReadonlyRootfs"]
+        and "ro" in root_options.split(",")
     )
     if not is_confined:
-        raise TrialFailed(f"uid {uids}, gid {gids}, capabilities {capabilities}, NoNewPrivs {facts['NoNewPrivs']}")
-    return (
-        f"uid {uids[0]}, no capabilities, read-only root, {len(changed) // 2} files changed, {facts['VmRSS'].strip()}"
-    )
+        raise TrialFailed(
+            f"uid {uids}, gid {gids}, capabilities {capabilities}, NoNewPrivs {facts['NoNewPrivs']}, root {root_options}"
+        )
+    return f"uid {uids[0]}, no capabilities, read-only root, {int(facts['VmRSS'].split()[0]) // 1024} MB of memory"
 
 
 def _stop(container: str) -> None:
