@@ -96,7 +96,8 @@ def _confined(container: str) -> str:
     )
     if not is_confined:
         raise TrialFailed(
-            f"uid {uids}, gid {gids}, capabilities {capabilities}, NoNewPrivs {facts['NoNewPrivs']}, root {root_options}"
+            f"uid {uids}, gid {gids}, capabilities {capabilities}, NoNewPrivs {facts['NoNewPrivs']}, "
+            f"root {root_options}"
         )
     return f"uid {uids[0]}, no capabilities, read-only root, {int(facts['VmRSS'].split()[0]) // 1024} MB of memory"
 
