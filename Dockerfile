@@ -79,7 +79,8 @@ ENV PATH=/opt/commdesk/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     MALLOC_ARENA_MAX=2 \
     BIND_HOST=0.0.0.0 \
-    SANDBOX_HOST=0.0.0.0
+    SANDBOX_HOST=0.0.0.0 \
+    SANDBOX_PORT=8000
 
 # A number, so that Kubernetes can see that it is not root. Nothing is written: the root may be read-only.
 USER 10001:10001

@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check upgrade-check reference proto audit lock environment install
+.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check chart-check upgrade-check reference proto audit lock environment install
 
 BIN := .venv/bin
 # What runs compose.yaml.
@@ -80,7 +80,7 @@ lint: install ## Style, types, and the contract's rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(wildcard libs/*/src services/*/src sandbox/src ops/src loadtests/src)
-	MYPYPATH=ops/src:sandbox/src:loadtests/src $(BIN)/mypy --explicit-package-bases --follow-imports=silent tests/chart tests/faults tests/e2e tests/hardened
+	MYPYPATH=ops/src:sandbox/src:loadtests/src $(BIN)/mypy --explicit-package-bases --follow-imports=silent tests/chart tests/images tests/faults tests/e2e tests/hardened
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against '../.git#ref=$(BASE),subdir=protos'
 	$(BIN)/commdesk openapi --against $(BASE)
 	$(BIN)/python -m pytest -q tests/test_pipelines.py
@@ -93,6 +93,10 @@ secrets: install ## Look for credentials in the checkout (HISTORY=full: in every
 image-check: install ## Lint and build every image, run payment's confined on real engines, without a registry (SERVICES='payment wallet')
 	@ops/install.sh --containers
 	@$(BIN)/python -m tests.images check $(SERVICES)
+
+chart-check: install ## Play the chart's manifests on the container runtime of this machine, with the demo's payment
+	@ops/install.sh --containers
+	@$(BIN)/python -m tests.images chart
 
 compose-check: install ## Take the demo's payment through compose.yaml on the container runtime of this machine
 	@ops/install.sh --containers

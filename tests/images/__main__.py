@@ -1,4 +1,4 @@
-"""`python -m tests.images check` and `compose`: what `make image-check` and `make compose-check` run."""
+"""`python -m tests.images check`, `compose`, `chart`: what `make image-check`, `compose-check`, `chart-check` run."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ops.progress import Progress
-from tests.images import base, builds, fleet, inspection, runtime, trial
+from tests.images import base, builds, fleet, inspection, played, runtime, trial
 
 Deployables = Annotated[list[str] | None, typer.Argument(help="Some of them; without any, all.")]
 
@@ -39,13 +39,17 @@ def compose() -> None:
         _fetch()
         base.fetch("engines", base.ENGINE_PACKAGES)
         raise typer.Exit(runtime.enter(["compose"]))
-    progress = _prepared()
-    for deployable in builds.DEPLOYABLES:
-        builds.build(deployable)
-    progress.done(f"{len(builds.DEPLOYABLES)} images are built")
-    base.make_engines(base.fetch("engines", base.ENGINE_PACKAGES))
-    progress.done("engines' images are there")
-    fleet.run(progress)
+    fleet.run(_built())
+
+
+@app.command()
+def chart() -> None:
+    """Play the chart's manifests: migrations, services, the demo's payment."""
+    if not runtime.is_within():
+        _fetch()
+        base.fetch("engines", base.ENGINE_PACKAGES)
+        raise typer.Exit(runtime.enter(["chart"]))
+    played.run(_built())
 
 
 def _fetch() -> None:
@@ -53,6 +57,16 @@ def _fetch() -> None:
     runtime.configure()
     base.fetch("python", base.PYTHON_PACKAGES)
     builds.fetch_wheels()
+
+
+def _built() -> Progress:
+    progress = _prepared()
+    for deployable in builds.DEPLOYABLES:
+        builds.build(deployable)
+    progress.done(f"{len(builds.DEPLOYABLES)} images are built")
+    base.make_engines(base.fetch("engines", base.ENGINE_PACKAGES))
+    progress.done("engines' images are there")
+    return progress
 
 
 def _prepared() -> Progress:

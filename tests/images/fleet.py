@@ -9,6 +9,8 @@ import shlex
 import subprocess
 import sysconfig
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +19,30 @@ import yaml
 from common.services import SERVICES
 from ops.ports import ROOT
 from ops.progress import Progress
-from tests.images import runtime
+from tests.images import confinement, runtime
 from tests.images.runtime import CommandFailed
 
 COMPOSE = Path(sysconfig.get_path("scripts")) / "podman-compose"
 PROJECT = "commdesk"
+NETWORK = f"{PROJECT}_default"
 # It takes no profile from the service that is run, and puts containers into a pod unless told otherwise.
 OPTIONS = (
     *(str(COMPOSE), "--project-name", PROJECT, "--in-pod", "false", "--profile", "operator"),
     *("--file", str(ROOT / "compose.yaml")),
 )
 HEALTHY_SECONDS = 180
+# A job: bootstrap waits for the broker by itself.
+ENDED_SECONDS = 240
 DEMO_SECONDS = 240
+
+# What an operator asks of a fleet that works.
+COMMANDS = (
+    ("status",),
+    ("doctor",),
+    ("dlq", "list"),
+    ("ledger", "trial-balance"),
+    ("keys", "list"),
+)
 
 
 class FleetFailed(Exception):
@@ -36,67 +50,91 @@ class FleetFailed(Exception):
 
 
 def run(progress: Progress) -> None:
-    """Bring the fleet of compose.yaml up, run `STACK=compose make demo` against it, take it down."""
-    try:
-        _bring_up(progress)
+    """Bring the fleet of compose.yaml up, pay through it, ask the operator's command line, take it down."""
+    with engines(progress):
+        for name, row in SERVICES.items():
+            if row.database:
+                _once(f"{name}-migrate")
+        progress.done("migrations ended well")
+        _start(*SERVICES)
+        for name in SERVICES:
+            _until_healthy(name)
+        progress.done(f"{len(SERVICES)} services are healthy")
         _check_isolation(progress)
-        _demo()
+        demo()
         progress.done("STACK=compose make demo")
+        paid = json.loads((folder("commdesk") / "demo.json").read_text())["order_created"]["payment_id"]
+        for command in (*COMMANDS, ("show", paid)):
+            print(f"$ docker compose run --rm commdesk {shlex.join(command)}", flush=True)
+            _commdesk(*command)
+        progress.done("the operator's command line")
+
+
+@contextmanager
+def engines(progress: Progress) -> Iterator[None]:
+    """All of compose.yaml that services need: credentials, engines, edge, inbox, sandbox; database, roles, users.
+
+    What raises FleetFailed or CommandFailed shows what the containers said last; everything is taken down.
+    """
+    names = ("postgres", "rabbitmq", "redis", "mail", "sandbox", "edge")
+    try:
+        _once("prepare")
+        progress.done("credentials and configurations are prepared")
+        _start(*names)
+        for name in names:
+            _until_healthy(name)
+        progress.done("engines, edge, mail inbox and sandbox are healthy")
+        _once("bootstrap")
+        progress.done("database, roles and broker users are there")
+        yield
     except (CommandFailed, FleetFailed):
-        for name in (*SERVICES, "edge", "rabbitmq", "postgres"):
-            logs = subprocess.run(
-                ["podman", "logs", "--tail", "8", _container(name)],
-                env=runtime.environment(),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            print(f"── {name}\n{logs.stdout}{logs.stderr}")
+        for name in runtime.run("podman", "ps", "--all", "--format", "{{.Names}}").split():
+            print(f"── {name}\n{logs(name, lines=8)}")
         raise
     finally:
         runtime.remove_containers()
 
 
-def _bring_up(progress: Progress) -> None:
-    _once("prepare")
-    progress.done("credentials and configurations are prepared")
-    _start("postgres", "rabbitmq", "redis", "mail", "sandbox", "edge")
-    for name in ("postgres", "rabbitmq", "redis", "mail", "sandbox", "edge"):
-        _until_healthy(name)
-    progress.done("engines, edge, mail inbox and sandbox are healthy")
-    _once("bootstrap")
-    for name, row in SERVICES.items():
-        if row.database:
-            _once(f"{name}-migrate")
-    progress.done("bootstrap and migrations ended well")
-    _start(*SERVICES)
-    for name in SERVICES:
-        _until_healthy(name)
-    progress.done(f"{len(SERVICES)} services are healthy")
-
-
 def _check_isolation(progress: Progress) -> None:
     """No container is root but the two that may, none has a capability, ours have a root that cannot be written."""
     fleet: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    names = [name for name in fleet if _exists(name)]
-    for name in names:
-        [described] = json.loads(runtime.run("podman", "inspect", _container(name)))
-        pid = described["State"]["Pid"]
-        if not pid:
+    for name in filter(_exists, fleet):
+        found = confinement.of(_container(name))
+        if found is None:
             continue
-        status = Path(f"/proc/{pid}/status").read_text()
-        if "Uid:\t0" in status or "CapEff:\t0000000000000000" not in status:
-            raise FleetFailed(f"{name} is root or has capabilities")
-        if fleet[name].get("read_only") and not described["HostConfig"]["ReadonlyRootfs"]:
+        if 0 in found.ids or found.capabilities != {confinement.NO_CAPABILITIES} or found.may_gain_privileges:
+            raise FleetFailed(f"{name} is root, or has capabilities or may gain them")
+        if fleet[name].get("read_only") and not found.root_is_read_only:
             raise FleetFailed(f"{name} can write its root")
     progress.done("no running container is root or has a capability")
 
 
-def _demo() -> None:
+def demo() -> None:
+    """`make demo STACK=compose`, as a user has it. Raises FleetFailed."""
     command = ["make", "--no-print-directory", "demo", "STACK=compose", f"COMPOSE={shlex.join(OPTIONS)}"]
     environment = {**runtime.environment(), "PATH": os.environ["PATH"]}
     if subprocess.run(command, cwd=ROOT, env=environment, timeout=DEMO_SECONDS, check=False).returncode != 0:
         raise FleetFailed("the demo failed")
+
+
+def _commdesk(*arguments: str) -> None:
+    """The operator's command line in its container. Raises FleetFailed."""
+    command = [*OPTIONS, "run", "--rm", "commdesk", *arguments]
+    if subprocess.run(command, env=runtime.environment(), timeout=DEMO_SECONDS, check=False).returncode != 0:
+        raise FleetFailed(f"commdesk {shlex.join(arguments)} failed")
+
+
+def logs(container: str, lines: int = 30) -> str:
+    """The last lines that *container* said, to both outputs."""
+    command = ["podman", "logs", "--tail", str(lines), container]
+    said = subprocess.run(command, env=runtime.environment(), capture_output=True, text=True, check=False)
+    return said.stdout + said.stderr
+
+
+def folder(volume: str) -> Path:
+    """Where a volume of compose.yaml lies."""
+    mounted = runtime.run("podman", "volume", "inspect", "--format", "{{.Mountpoint}}", f"{PROJECT}_{volume}")
+    return Path(mounted.strip())
 
 
 def _start(*names: str) -> None:
@@ -106,11 +144,9 @@ def _start(*names: str) -> None:
 def _once(name: str) -> None:
     """Run a container to its end."""
     _start(name)
-    code = runtime.run("podman", "wait", _container(name), timeout=HEALTHY_SECONDS).strip()
+    code = runtime.run("podman", "wait", _container(name), timeout=ENDED_SECONDS).strip()
     if code != "0":
-        raise FleetFailed(
-            f"{name} ended with {code}:\n" + runtime.run("podman", "logs", "--tail", "30", _container(name))
-        )
+        raise FleetFailed(f"{name} ended with {code}:\n{logs(_container(name))}")
 
 
 def _until_healthy(name: str) -> None:

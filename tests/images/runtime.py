@@ -113,6 +113,8 @@ def remove_containers() -> None:
     """Remove every container, with its volumes and networks; what is below STATE otherwise stays for the next run."""
     for command in (
         ("rm", "--all", "--force", "--time", "5"),
+        ("pod", "rm", "--all", "--force"),
+        ("secret", "rm", "--all"),
         ("volume", "prune", "--force"),
         ("network", "prune", "--force"),
     ):

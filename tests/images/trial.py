@@ -2,26 +2,22 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from ops import fleet, stack
 from ops.credentials import load_or_generate
 from ops.ports import Layout
 from ops.progress import Progress
-from tests.images import builds, runtime
+from tests.images import builds, confinement, runtime
 from tests.images.inspection import CONFINED
 from tests.images.runtime import STATE, CommandFailed
 
 PORT_BASE = 21000
 HEALTHY_SECONDS = 60
-# What a process of an ordinary user in a container without capabilities has.
-NO_CAPABILITIES = "0000000000000000"
 
 
 class TrialFailed(Exception):
@@ -80,26 +76,11 @@ def _until_healthy(container: str) -> float:
 
 
 def _confined(container: str) -> str:
-    """Who the process is, as the kernel sees it. Raises TrialFailed when it is more than an ordinary user."""
-    [described] = json.loads(runtime.run("podman", "inspect", container))
-    status = Path(f"/proc/{described['State']['Pid']}/status").read_text()
-    facts = dict(re.findall(r"^(\w+):\t(.*)$", status, flags=re.MULTILINE))
-    uids, gids = facts["Uid"].split(), facts["Gid"].split()
-    capabilities = {facts[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
-    mounts = [line.split() for line in Path(f"/proc/{described['State']['Pid']}/mountinfo").read_text().splitlines()]
-    [root_options] = [mount[5] for mount in mounts if mount[4] == "/"]
-    is_confined = (
-        set(uids) == set(gids) == {"10001"}
-        and capabilities == {NO_CAPABILITIES}
-        and facts["NoNewPrivs"] == "1"
-        and "ro" in root_options.split(",")
-    )
-    if not is_confined:
-        raise TrialFailed(
-            f"uid {uids}, gid {gids}, capabilities {capabilities}, NoNewPrivs {facts['NoNewPrivs']}, "
-            f"root {root_options}"
-        )
-    return f"uid {uids[0]}, no capabilities, read-only root, {int(facts['VmRSS'].split()[0]) // 1024} MB of memory"
+    """Raises TrialFailed when its process is more than an ordinary user."""
+    found = confinement.of(container)
+    if found is None or (problems := found.problems()):
+        raise TrialFailed("it does not run" if found is None else "; ".join(problems))
+    return f"uid 10001, no capabilities, read-only root, {found.memory_bytes // 10**6} MB of memory"
 
 
 def _stop(container: str) -> None:

@@ -2,11 +2,15 @@
 
 import os
 import pwd
+import stat
 from pathlib import Path
 
 
 def write_private(path: Path, text: str, owner: str | None = None, mode: int = 0o600) -> bool:
-    """Replace `path` by `text`, readable by `owner` (or us) alone; true if the content changed."""
+    """Replace `path` by `text`, readable by `owner` (or us) alone; true if the content changed.
+
+    What is as it should be is not touched: it may lie where this process only reads.
+    """
     unchanged = path.is_file() and path.read_text() == text
     if not unchanged:
         # A neighbour first, then a rename: a reader sees the old file or the new one, and never a wider mode.
@@ -15,7 +19,8 @@ def write_private(path: Path, text: str, owner: str | None = None, mode: int = 0
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(text)
         draft.replace(path)
-    path.chmod(mode)
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
     give(path, owner)
     return not unchanged
 
@@ -31,5 +36,6 @@ def private_folder(path: Path, owner: str | None = None, mode: int = 0o700) -> P
 def give(path: Path, owner: str | None) -> None:
     """Hand `path` over to the account `owner`; None leaves it ours."""
     if owner is not None:
-        account = pwd.getpwnam(owner)
-        os.chown(path, account.pw_uid, account.pw_gid)
+        account, now = pwd.getpwnam(owner), path.stat()
+        if (now.st_uid, now.st_gid) != (account.pw_uid, account.pw_gid):
+            os.chown(path, account.pw_uid, account.pw_gid)

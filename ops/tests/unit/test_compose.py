@@ -9,6 +9,7 @@ import yaml
 
 from common.services import SERVICES
 from ops import compose, compose_file, configuration_check
+from ops.credentials import load_or_generate
 from ops.ports import ROOT
 
 FLEET: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -68,6 +69,25 @@ def test_a_service_serves_without_what_its_migration_has(name: str, prepared: Pa
     migrating = CONTAINERS[f"{name}-migrate"]["environment"]
     assert {variable: migrating[variable] for variable in files} == files
     assert not set(files) & set(CONTAINERS[name]["environment"])
+
+
+def test_whoever_reads_the_credentials_writes_nothing(prepared: Path) -> None:
+    """`bootstrap` has their volume read-only."""
+    file = prepared / "run" / "secrets.json"
+    before = file.stat()
+    load_or_generate(file)
+    after = file.stat()
+    assert (after.st_ino, after.st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_what_a_user_chooses_is_not_what_a_container_is_given(name: str) -> None:
+    """podman-compose replaces `${X}` by the container's own X before the user's."""
+    given: dict[str, str] = CONTAINERS[name].get("environment", {})
+    chosen_by_itself = {variable for variable, value in given.items() if f"${{{variable}:" in str(value)}
+    own_text = {key: value for key, value in CONTAINERS[name].items() if key != "environment"}
+    read = set(re.findall(r"\$\{(\w+)", str([own_text, *given.values()])))
+    assert not (read & set(given)) - chosen_by_itself
 
 
 def test_every_folder_is_mounted_in_its_own_container_alone(prepared: Path) -> None:
