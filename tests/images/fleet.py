@@ -52,9 +52,7 @@ class FleetFailed(Exception):
 def run(progress: Progress) -> None:
     """Bring the fleet of compose.yaml up, pay through it, ask the operator's command line, take it down."""
     with engines(progress):
-        for name, row in SERVICES.items():
-            if row.database:
-                _once(f"{name}-migrate")
+        _once(*(f"{name}-migrate" for name, row in SERVICES.items() if row.database))
         progress.done("migrations ended well")
         _start(*SERVICES)
         for name in SERVICES:
@@ -141,12 +139,13 @@ def _start(*names: str) -> None:
     _compose("up", "--detach", "--no-deps", "--no-build", *names)
 
 
-def _once(name: str) -> None:
-    """Run a container to its end."""
-    _start(name)
-    code = runtime.run("podman", "wait", _container(name), timeout=ENDED_SECONDS).strip()
-    if code != "0":
-        raise FleetFailed(f"{name} ended with {code}:\n{logs(_container(name))}")
+def _once(*names: str) -> None:
+    """Run containers to their ends. Raises FleetFailed when one does not end well."""
+    _start(*names)
+    for name in names:
+        code = runtime.run("podman", "wait", _container(name), timeout=ENDED_SECONDS).strip()
+        if code != "0":
+            raise FleetFailed(f"{name} ended with {code}:\n{logs(_container(name))}")
 
 
 def _until_healthy(name: str) -> None:

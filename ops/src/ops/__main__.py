@@ -6,12 +6,13 @@ import subprocess
 import sys
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from common.services import SERVICES
-from ops import backup_commands, commands, personal_data, reviews, rolling_restart, stack
+from ops import backup_commands, commands, fleet_status, personal_data, reviews, rolling_restart, stack
 from ops.commands import AsJson
 from ops.pgbackrest import BackupFailed
 from ops.ports import Layout, SwitchUnreadable
@@ -57,32 +58,18 @@ def down(
 def status(as_json: AsJson = False) -> None:
     """What runs, where, and whether it is ready. Exit code 1 when something is not."""
     where = Layout.from_environment()
-    states = stack.states(where)
-    if not states:
-        print("[]" if as_json else f"nothing runs in {where.run_dir}")
-        raise typer.Exit(1)
-    stack_here = stack.Stack(where)
-    rows = [
-        {
-            "name": state.name,
-            "state": state.state,
-            "ready": bool(state.pid) and stack_here.ready(state.name),
-            "pid": state.pid,
-            "up_seconds": state.up_seconds,
-            "url": stack_here.health_url(state.name),
-        }
-        for state in states
-    ]
+    rows = fleet_status.rows(where)
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps([msgspec.structs.asdict(row) for row in rows], indent=2))
+    elif not rows:
+        print(f"nothing runs in {where.run_dir}")
     else:
         table = Table("process", "state", "ready", "pid", "up", "health", box=None)
         for row in rows:
-            up_for = f"{row['up_seconds']} s" if row["pid"] else ""
-            ready = "yes" if row["ready"] else "no"
-            table.add_row(str(row["name"]), str(row["state"]), ready, str(row["pid"] or ""), up_for, str(row["url"]))
+            up_for = f"{row.up_seconds} s" if row.pid else ""
+            table.add_row(row.name, row.state, "yes" if row.ready else "no", str(row.pid or ""), up_for, row.url)
         Console().print(table)
-    raise typer.Exit(0 if all(row["ready"] for row in rows) else 1)
+    raise typer.Exit(0 if rows and all(row.ready for row in rows) else 1)
 
 
 @app.command()
