@@ -18,7 +18,7 @@ from ops import fleet_client, journey, monitoring_files, monitoring_servers
 from ops.fleet_client import FleetClient
 from ops.monitoring_files import RATE_INTERVAL, Panel
 from ops.monitoring_servers import Servers
-from ops.monitoring_trial import ACTOR, Seen, Trial
+from ops.monitoring_trial import ACTOR, Trial
 from ops.ports import Layout
 from ops.progress import Progress
 
@@ -61,11 +61,7 @@ def check(
         for rule in monitoring_files.rules():
             servers.query(rule.expression)
         if alerts:
-            for seen in asyncio.run(_break(layout, servers)):
-                progress.done(
-                    f"{seen.alert} at Alertmanager after {seen.fired_seconds:.0f} s, mailed after "
-                    f"{seen.mailed_seconds:.0f} s, over {seen.over_seconds:.0f} s after the repair"
-                )
+            asyncio.run(_break(layout, servers, progress))
         firing = sorted({labels["alertname"] for labels in servers.firing()})
         progress.note(
             f"{len(results)} panels, {len(monitoring_files.rules())} rules; firing: {', '.join(firing) or 'none'}"
@@ -98,9 +94,13 @@ async def _make_payments(layout: Layout, seconds: float, clients: int) -> None:
     await asyncio.sleep(FIGURES_SECONDS + 2 * SCRAPE_SECONDS)
 
 
-async def _break(layout: Layout, servers: Servers) -> list[Seen]:
+async def _break(layout: Layout, servers: Servers, progress: Progress) -> None:
     async with fleet_client.connect(layout) as fleet:
-        return await Trial(layout, fleet, servers).run()
+        async for seen in Trial(layout, fleet, servers).run():
+            progress.done(
+                f"{seen.alert} at Alertmanager after {seen.fired_seconds:.0f} s, mailed after "
+                f"{seen.mailed_seconds:.0f} s, over {seen.over_seconds:.0f} s after the repair"
+            )
 
 
 async def _customer(fleet: FleetClient, end: float) -> None:

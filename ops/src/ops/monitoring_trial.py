@@ -8,7 +8,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import aio_pika
@@ -55,13 +55,11 @@ class Trial:
         self._fleet = fleet
         self._servers = servers
 
-    async def run(self) -> list[Seen]:
-        """All three. Raises AlertMissing."""
-        return [
-            await self._stopped_broker(),
-            await self._dead_letters(),
-            await self._broken_books(),
-        ]
+    async def run(self) -> AsyncIterator[Seen]:
+        """All three, one after the other. Raises AlertMissing."""
+        yield await self._stopped_broker()
+        yield await self._dead_letters()
+        yield await self._broken_books()
 
     async def _stopped_broker(self) -> Seen:
         supervisor = stack.existing_supervisor(self._layout)
