@@ -2,11 +2,13 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test test-pooler simulate bench bench-wallet bench-webhooks rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check chart-check upgrade-check reference proto audit lock environment install
+.PHONY: help demo up down status logs test coverage test-pooler simulate bench bench-wallet bench-webhooks rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check chart-check restore-drill upgrade-check reference proto audit lock environment install
 
 BIN := .venv/bin
 # What runs compose.yaml.
 COMPOSE ?= docker compose
+# What `coverage` measures, and runs the tests of.
+MEASURED := libs services sandbox ops loadtests
 # What the wire is compared with: it may only be added to.
 BASE ?= HEAD
 
@@ -38,7 +40,16 @@ logs: ## Follow the logs of all processes (one: .venv/bin/commdesk logs -f payme
 test: install ## All tests, on engines of their own
 	@ops/install.sh --monitoring
 	@ops/install.sh --backup
+	@ops/install.sh --documents
 	@$(BIN)/commdesk test
+
+coverage: install ## Measure which lines the unit and integration tests run (PATHS='libs services' for some of them)
+	@ops/install.sh --backup
+	@rm -rf .run/coverage && mkdir -p .run/coverage
+	@COVERAGE=on $(BIN)/commdesk test $(or $(PATHS),$(MEASURED)) -q
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --skip-covered --sort=cover
+	@for member in $(MEASURED); do printf '%-10s %s %%\n' $$member "$$($(BIN)/coverage report --include="$$member/*" --format=total)"; done
 
 test-pooler: environment ## The end-to-end suite through a real PgBouncer in transaction mode, with TLS inside (INTERNAL_TLS=off without)
 	@POOLER=on INTERNAL_TLS=$(or $(INTERNAL_TLS),on) $(BIN)/commdesk test tests/e2e
@@ -101,6 +112,10 @@ chart-check: install ## Play the chart's manifests on the container runtime of t
 compose-check: install ## Take the demo's payment through compose.yaml on the container runtime of this machine
 	@ops/install.sh --containers
 	@$(BIN)/python -m tests.images compose
+
+restore-drill: environment ## Lose a stack of its own under load, restore it from its backup into another, check (SECONDS_AFTER=80: from the backup to the loss)
+	@ops/install.sh --backup
+	@$(BIN)/commdesk restore-drill $(if $(SECONDS_AFTER),--seconds-after $(SECONDS_AFTER))
 
 upgrade-check: environment ## Start a released version, pay, start this one on its data, pay again, check (FROM=v1.0.0)
 	@$(BIN)/python -m tests.upgrades $(FROM)

@@ -192,6 +192,17 @@ if [ "${1:-}" = --backup ]; then
     exit
 fi
 
+# What commands in the documents are written with: `make test` runs them.
+if [ "${1:-}" = --documents ]; then
+    missing=()
+    for package in curl jq openssl; do command -v "$package" >/dev/null || missing+=("$package"); done
+    if [ ${#missing[@]} -gt 0 ]; then
+        install_as_root "${missing[@]}"
+        say "installed ${missing[*]}"
+    fi
+    exit
+fi
+
 # What builds and runs containers, and what makes a base for them without a registry: `make image-check`.
 if [ "${1:-}" = --containers ]; then
     missing=()

@@ -1,6 +1,14 @@
-"""What the README and the documents name exists: commands and their options, paths, links, API paths, settings."""
+"""What the README and the documents name exists: commands and options, paths, links, API paths, settings, metrics.
 
+What they tell to run is run here where it needs no fleet.
+"""
+
+import os
 import re
+import shlex
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -11,6 +19,9 @@ import pytest
 import typer
 
 from common.route_tables import route_tables
+from gateways.cashfree.webhooks import read_signature, sign
+from ops import monitoring_files
+from tests import documented
 
 ROOT = Path(__file__).resolve().parents[1]
 # Decisions, notebooks and the changelog tell the past, with the names of their day.
@@ -143,3 +154,40 @@ def test_settings_exist(document: Path) -> None:
     for span in spans_of(document):
         for name in re.findall(r"(?<![\w.])([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?![\w])", span):
             assert name in words() or name.lower() in words(), span
+
+
+@pytest.mark.parametrize(("expression", "page"), sorted(documented.expressions()))
+def test_queries_of_the_runbooks_are_of_metrics_that_exist(expression: str, page: str) -> None:
+    exported = monitoring_files.exported_labels()
+    for selector in monitoring_files.selectors(expression):
+        assert selector.name in exported, f"{page}: {selector.name}"
+        assert not selector.labels - exported[selector.name], f"{page}: {selector.labels}"
+
+
+def test_the_signature_that_troubleshooting_computes_is_the_gateways() -> None:
+    """The command is run as it stands, over a body that a careless reader or writer would change."""
+    [command] = documented.blocks(ROOT / "docs/operating/troubleshooting/signature-mismatch.md")
+    body, timestamp, secret = (
+        b'{"order":  {"amount": 500.00, "name": "\xe0\xae\xae"}}',
+        "1764300000000",
+        "cfsk_ma_test_secret",
+    )
+    given = read_signature({"x-webhook-timestamp": timestamp, "x-webhook-signature": "of the webhook"})
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "body.json").write_bytes(body)
+        environment = {"PATH": os.environ["PATH"], "TIMESTAMP": timestamp, "SECRET": secret}
+        completed = subprocess.run(
+            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, check=True
+        )
+    assert completed.stdout.decode().strip() == sign(secret.encode(), given, body)
+
+
+def test_the_users_of_redis_are_printed_as_documented() -> None:
+    [command] = [block for block in documented.blocks(ROOT / "docs/operating/redis.md") if "redis_users" in block]
+    command = command.replace("…", "a-password-of-a-test").replace("python", shlex.quote(sys.executable))
+    printed = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {line.split()[1] for line in printed.splitlines() if line.startswith("user ")} == {
+        "payment",
+        "webhook-ingest",
+        "identity",
+    }

@@ -1,5 +1,6 @@
 """commdesk backup, restore and restore-drill."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,9 @@ from typing import Annotated
 import typer
 
 from ops import backup, pgbackrest, stack
+from ops import restore_drill as drill
 from ops.commands import AsJson
+from ops.journey import StepFailed
 from ops.pgbackrest import BackupFailed
 from ops.ports import Layout
 from ops.progress import Progress
@@ -22,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the operator's command line."""
     app.command("backup")(back_up)
     app.command()(restore)
+    app.command("restore-drill")(restore_drill)
 
 
 def back_up(
@@ -54,11 +58,29 @@ def restore(
         backup.restore(Layout.from_environment(), repository.absolute(), Progress(), at=moment)
 
 
+def restore_drill(
+    seconds: Annotated[float, typer.Option(min=5, help="Customers buy for so long before the backup.")] = 20,
+    seconds_after: Annotated[float, typer.Option(min=5, help="And for so long from the backup to the loss.")] = 80,
+    as_json: AsJson = False,
+) -> None:
+    """Lose a stack of its own while customers buy, restore it into another from its backup, check what came back."""
+    where = Layout.from_environment()
+    with _failures():
+        folder, port_base = where.run_dir / "restore-drill", stack.free_port_base(where.port_base)
+        work = drill.drill(folder, port_base, Progress(), before=seconds, after=seconds_after)
+        result = asyncio.run(work)
+    if as_json:
+        typer.echo(json.dumps(drill.summary(result), indent=2))
+        return
+    for name, value in drill.summary(result).items():
+        typer.echo(f"  {name.replace('_', ' '):20} {value:>14,}")
+
+
 @contextmanager
 def _failures() -> Iterator[None]:
     """What goes wrong is one line and exit code 1."""
     try:
         yield
-    except (BackupFailed, stack.StackFailed, OSError) as error:
+    except (BackupFailed, stack.StackFailed, drill.DrillFailed, StepFailed, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None

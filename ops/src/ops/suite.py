@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ops import stack
-from ops.ports import ROOT, Layout
+from ops.ports import ROOT, Layout, is_on
 from ops.progress import Progress
 
 # Run at the same time, each on engines of its own: most tests wait for an engine or for a time limit.
@@ -84,8 +84,9 @@ def _run_paths(arguments: Sequence[str], progress: Progress) -> int:
     stack.down(layout, wipe=False, progress=progress)
     try:
         stack.up(layout, engines_only=True, progress=progress, disposable=True)
+        measured = ["-m", "coverage", "run"] if is_on(os.environ, "COVERAGE", default=False) else []
         return subprocess.call(
-            [sys.executable, "-m", "pytest", *arguments],
+            [sys.executable, *measured, "-m", "pytest", *arguments],
             cwd=ROOT,
             env={**os.environ, "COMMDESK_TEST_STACK": str(layout.description)},
         )
