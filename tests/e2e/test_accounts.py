@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -19,6 +20,8 @@ from ops.fleet import service_environment
 from ops.fleet_client import Answer, FleetClient
 from ops.journey import until
 from ops.ports import Layout
+
+from .test_journey import run_command
 
 # The first test waits for the whole fleet, on a machine that others use as well.
 pytestmark = pytest.mark.timeout(600)
@@ -101,6 +104,23 @@ async def test_staff_with_a_second_factor_step_up_before_they_act(fleet: FleetCl
     assert [answer.status for answer in (answers[1], answers[3])] == [200, 200]
 
 
+async def test_an_operator_removes_a_lost_second_factor(
+    fleet: FleetClient, layout: Layout, commdesk: Sequence[str]
+) -> None:
+    credentials, token = await administrator(fleet, layout)
+    secret = base64.b32decode(
+        (await post(fleet, "/second-factor", {"password": credentials["password"]}, token)).data["secret"]
+    )
+    await post(fleet, "/second-factor/confirm", {"code": await next_code(secret)}, token)
+    assert (await post(fleet, "/login", credentials)).data["code"] == "second_factor_required"
+    command = ("person", "remove-second-factor", credentials["email"], "--yes", "--reason", "a lost phone")
+    for expected, shown in ((0, "has no second factor now"), (1, "there is no second factor")):
+        code, output = await run_command(commdesk, *command)
+        assert code == expected, output
+        assert shown in output
+    assert (await post(fleet, "/login", credentials)).status == 200
+
+
 async def test_an_address_is_verified_and_a_password_reset_by_mail(fleet: FleetClient) -> None:
     email, password, new = (f"mira.{secrets.token_hex(6)}@example.com", *(secrets.token_urlsafe(12) for _ in "ab"))
     person = {"email": email, "name": "Mira Rao", "password": password, "confirmPassword": password}
@@ -109,8 +129,11 @@ async def test_an_address_is_verified_and_a_password_reset_by_mail(fleet: FleetC
         (202, {"email": email, "name": "Mira Rao", "type": "USER"})
     ] * 2
     token = await mailed_token(fleet, email, "Verify your e-mail address")
-    assert (await post(fleet, "/email/verify", {"token": token})).status == 200
-    assert (await post(fleet, "/email/verify", {"token": token})).data["code"] == "account_token_invalid"
+    proof = {"token": token, "password": password}
+    # The link alone hands the account to nobody: a stranger may have signed up with the address.
+    assert (await post(fleet, "/email/verify", proof | {"password": new})).data["code"] == "password_wrong"
+    assert (await post(fleet, "/email/verify", proof)).status == 200
+    assert (await post(fleet, "/email/verify", proof)).data["code"] == "account_token_invalid"
     # The second sign-up told the owner and nobody else.
     assert "token" not in await mailed_link(fleet, email, "You already have an account")
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
 from commdesk.common.v1.personal_data_pb2_grpc import PersonalDataServiceStub
+from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from commdesk.payment.v1.payment_pb2_grpc import ReviewServiceStub
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
@@ -80,6 +81,9 @@ class FleetClient:
 
     def personal_data(self, service: str) -> PersonalDataServiceStub:
         return PersonalDataServiceStub(self.channel(service))  # type: ignore[no-untyped-call]
+
+    def identity(self) -> IdentityServiceStub:
+        return IdentityServiceStub(self.channel("identity"))  # type: ignore[no-untyped-call]
 
     def wallet(self) -> WalletServiceStub:
         return WalletServiceStub(self.channel("wallet"))  # type: ignore[no-untyped-call]

@@ -1,4 +1,6 @@
-"""Keys and persons: seal everything with the current key, say which keys are needed, show and erase a person."""
+"""Keys and persons: seal everything with the current key, say which keys are needed; show and erase a person, remove
+their lost second factor.
+"""
 
 import getpass
 import json
@@ -10,8 +12,9 @@ import typer
 from rich.table import Table
 
 from commdesk.common.v1 import personal_data_pb2 as pb
+from commdesk.identity.v1.identity_pb2 import RemoveSecondFactorsRequest
 from common.errors import Unavailable
-from common.grpc_client import errors_from
+from common.grpc_client import error_from, errors_from
 from ops.commands import AsJson, print_table, with_fleet
 from ops.fleet_client import COUNT_SECONDS, FleetClient
 
@@ -123,6 +126,31 @@ def erase(
         for table, count in rows.items():
             typer.echo(f"{service:16} {table:20} {count}")
     typer.echo("backups made before now still hold it, until they are deleted")
+
+
+@person.command("remove-second-factor")
+def remove_second_factor(
+    reference: Reference,
+    reason: Annotated[str, typer.Option(help="Why, and how you know who asks; it stays in the audit log.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove the second factor of a person who has lost device and recovery codes, and end their sessions."""
+    if not yes:
+        typer.confirm(f"Remove the second factor of {reference}? Their password alone logs in then.", abort=True)
+    actor = f"operator:{getpass.getuser()}"
+    user_id = with_fleet(lambda fleet: factor_removed(fleet, reference, actor, reason))
+    typer.echo(f"{user_id} has no second factor now, and is logged out everywhere")
+
+
+async def factor_removed(fleet: FleetClient, reference: str, actor: str, reason: str) -> str:
+    """The id of the user whose factor was removed. Raises DomainError."""
+    user_id = (await resolved(fleet, reference)).user_id
+    request = RemoveSecondFactorsRequest(user_ids=[user_id], actor=actor, reason=reason)
+    answer = await fleet.identity().RemoveSecondFactors(request, timeout=PERSON_SECONDS)
+    [result] = answer.results
+    if result.HasField("error"):
+        raise error_from(result.error)
+    return user_id
 
 
 async def resolved(fleet: FleetClient, reference: str) -> pb.Person:

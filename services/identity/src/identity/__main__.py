@@ -31,6 +31,7 @@ from identity.settings import Settings
 from identity.store.personal_data import PERSONAL_DATA
 from identity.use_cases import users
 from identity.use_cases.account_mails import AccountMails
+from identity.use_cases.email_verifications import EmailVerifications
 from identity.use_cases.erasures import end_access
 from identity.use_cases.logins import LoginPolicy, Logins
 from identity.use_cases.password_changes import PasswordChanges
@@ -79,6 +80,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 logins=logins,
                 sessions=sessions,
                 profiles=profiles,
+                email_verifications=EmailVerifications(db, clock, checks, profiles),
                 password_changes=PasswordChanges(db, clock, passwords, checks),
                 password_resets=PasswordResets(db, clock, passwords, profiles),
                 account_mails=account_mails,

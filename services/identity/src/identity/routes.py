@@ -9,14 +9,11 @@ from common.clock import Clock
 from common.database import Database
 from common.http_server import Call, Empty, Encoded, Route, encode
 from common.pages import Page
-from identity.domain.account_mails import AccountMail
+from identity.account_mail_routes import account_mail_routes
 from identity.domain.errors import (
-    AccountMailsThrottled,
-    AccountTokenInvalid,
     AdministratorIsLast,
     CredentialsInvalid,
     LoginThrottled,
-    PasswordWrong,
     RefreshTokenInvalid,
     RefreshTokenReused,
     RoleNotSelfService,
@@ -35,9 +32,10 @@ from identity.passwords import HashingOverloaded
 from identity.second_factor_routes import second_factor_routes
 from identity.use_cases.access import change_user_access
 from identity.use_cases.account_mails import AccountMails
-from identity.use_cases.email_verifications import verify_address
+from identity.use_cases.email_verifications import EmailVerifications
 from identity.use_cases.logins import Logins
 from identity.use_cases.password_changes import PasswordChanges
+from identity.use_cases.password_checks import PASSWORD_ERRORS
 from identity.use_cases.password_resets import PasswordResets
 from identity.use_cases.profiles import Profiles
 from identity.use_cases.second_factors import SecondFactors
@@ -47,15 +45,12 @@ from identity.use_cases.step_ups import StepUps
 from identity.wire import requests, views
 from identity.wire.requests import (
     AccessBody,
-    EmailBody,
     LogInBody,
     LogOutQuery,
     PasswordBody,
     ProfileBody,
     RefreshBody,
-    ResetBody,
     SignUpBody,
-    TokenBody,
 )
 from identity.wire.views import (
     KeySetView,
@@ -84,6 +79,7 @@ def routes(
     logins: Logins,
     sessions: Sessions,
     profiles: Profiles,
+    email_verifications: EmailVerifications,
     password_changes: PasswordChanges,
     password_resets: PasswordResets,
     account_mails: AccountMails,
@@ -104,48 +100,7 @@ def routes(
             status=202,
             errors=[UserInvalid, RoleNotSelfService, SignUpsThrottled, HashingOverloaded],
         ),
-        Route(
-            "POST",
-            "/api/v1/users/email/verify",
-            partial(verify_email, db, clock, profiles),
-            public=True,
-            rate_limit="sign_in",
-            body=TokenBody,
-            answer=Empty,
-            errors=[AccountTokenInvalid],
-        ),
-        Route(
-            "POST",
-            "/api/v1/users/email/resend",
-            partial(resend_verification, account_mails),
-            public=True,
-            rate_limit="sign_in",
-            body=EmailBody,
-            answer=Empty,
-            status=202,
-            errors=[UserInvalid, AccountMailsThrottled],
-        ),
-        Route(
-            "POST",
-            "/api/v1/users/password/forgot",
-            partial(forgot_password, account_mails),
-            public=True,
-            rate_limit="sign_in",
-            body=EmailBody,
-            answer=Empty,
-            status=202,
-            errors=[UserInvalid, AccountMailsThrottled],
-        ),
-        Route(
-            "POST",
-            "/api/v1/users/password/reset",
-            partial(reset_password, password_resets),
-            public=True,
-            rate_limit="sign_in",
-            body=ResetBody,
-            answer=Empty,
-            errors=[UserInvalid, AccountTokenInvalid, HashingOverloaded],
-        ),
+        *account_mail_routes(account_mails, email_verifications, password_resets),
         Route(
             "POST",
             "/api/v1/users/login",
@@ -218,7 +173,7 @@ def routes(
             rate_limit="sign_in",
             body=PasswordBody,
             answer=Empty,
-            errors=[UserInvalid, PasswordWrong, LoginThrottled, UserNotFound, HashingOverloaded],
+            errors=[UserInvalid, *PASSWORD_ERRORS],
         ),
         Route(
             "PUT",
@@ -245,30 +200,6 @@ def routes(
 async def sign_up(sign_ups: SignUps, call: Call[SignUpBody]) -> SignedUpView:
     """Sign up: a mail brings the token that verifies the address. The answer is the same when there is such a user."""
     return views.signed_up(await sign_ups.sign_up(requests.sign_up_form(call.body)))
-
-
-async def verify_email(db: Database, clock: Clock, profiles: Profiles, call: Call[TokenBody]) -> Empty:
-    """Verify the e-mail address that the token was mailed to. Tokens issued from then on say that it is."""
-    await verify_address(db, clock, profiles, call.body.token)
-    return Empty()
-
-
-async def resend_verification(account_mails: AccountMails, call: Call[EmailBody]) -> Empty:
-    """Mail another token to an address that is not verified yet. The answer is the same for every address."""
-    await account_mails.request(AccountMail.VERIFY, call.body.email)
-    return Empty()
-
-
-async def forgot_password(account_mails: AccountMails, call: Call[EmailBody]) -> Empty:
-    """Mail a token that sets a new password. The answer is the same for every address."""
-    await account_mails.request(AccountMail.RESET, call.body.email)
-    return Empty()
-
-
-async def reset_password(password_resets: PasswordResets, call: Call[ResetBody]) -> Empty:
-    """Set a new password with the token from the mail, and end all the user's sessions."""
-    await password_resets.reset(requests.reset_form(call.body))
-    return Empty()
 
 
 async def log_in(logins: Logins, call: Call[LogInBody]) -> SessionView:

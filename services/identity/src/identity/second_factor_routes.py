@@ -5,7 +5,6 @@ from functools import partial
 from common.http_server import Call, Empty, Route
 from identity.domain.errors import (
     LoginThrottled,
-    PasswordWrong,
     SecondFactorExists,
     SecondFactorInvalid,
     SecondFactorNotFound,
@@ -13,7 +12,7 @@ from identity.domain.errors import (
     SessionNotFound,
     UserNotFound,
 )
-from identity.passwords import HashingOverloaded
+from identity.use_cases.password_checks import PASSWORD_ERRORS
 from identity.use_cases.second_factors import SecondFactors
 from identity.use_cases.step_ups import StepUps
 from identity.wire import requests, views
@@ -22,7 +21,6 @@ from identity.wire.views import EnrolmentView, RecoveryCodesView, SessionView
 
 
 def second_factor_routes(second_factors: SecondFactors, step_ups: StepUps) -> list[Route]:
-    password_errors = [PasswordWrong, LoginThrottled, UserNotFound, HashingOverloaded]
     return [
         Route(
             "POST",
@@ -32,7 +30,7 @@ def second_factor_routes(second_factors: SecondFactors, step_ups: StepUps) -> li
             body=EnrolBody,
             answer=EnrolmentView,
             status=201,
-            errors=[*password_errors, SecondFactorExists],
+            errors=[*PASSWORD_ERRORS, SecondFactorExists],
         ),
         Route(
             "POST",
@@ -50,7 +48,7 @@ def second_factor_routes(second_factors: SecondFactors, step_ups: StepUps) -> li
             rate_limit="sign_in",
             body=RemoveFactorBody,
             answer=Empty,
-            errors=[*password_errors, SecondFactorInvalid, SecondFactorNotFound],
+            errors=[*PASSWORD_ERRORS, SecondFactorInvalid, SecondFactorNotFound],
         ),
         Route(
             "POST",
@@ -59,7 +57,7 @@ def second_factor_routes(second_factors: SecondFactors, step_ups: StepUps) -> li
             rate_limit="sign_in",
             body=StepUpBody,
             answer=SessionView,
-            errors=[*password_errors, SecondFactorRequired, SecondFactorInvalid, SessionNotFound],
+            errors=[*PASSWORD_ERRORS, SecondFactorRequired, SecondFactorInvalid, SessionNotFound],
         ),
     ]
 

@@ -8,7 +8,7 @@ from common.clock import Clock
 from common.database import Database
 from common.grpc_server import CallContext
 from identity.domain.step_up import StepUpPolicy
-from identity.use_cases import authorizations, revocations, users
+from identity.use_cases import authorizations, lost_factors, revocations, users
 from identity.wire import requests, views
 
 
@@ -30,6 +30,12 @@ class IdentityServicer(IdentityServiceServicer):
             self._db, self._clock, self._step_up, [requests.act(message) for message in request.acts]
         )
         return pb.AuthorizeResponse(results=[views.authorize_result(refusal) for refusal in refusals])
+
+    async def RemoveSecondFactors(
+        self, request: pb.RemoveSecondFactorsRequest, context: CallContext
+    ) -> pb.RemoveSecondFactorsResponse:
+        results = await lost_factors.remove_lost_factors(self._db, self._clock, requests.lost_factors(request))
+        return pb.RemoveSecondFactorsResponse(results=[views.removal_result(result) for result in results])
 
     async def ListRevocations(
         self, request: pb.ListRevocationsRequest, context: CallContext

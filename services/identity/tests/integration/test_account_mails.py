@@ -14,11 +14,16 @@ import pytest
 
 from commdesk.identity.v1.events_pb2 import AccountMailRequested
 from common.clock import FakeClock
+from common.context import Context
 from common.database import Database
 from common.runtime import Resources, Service
 from common.testing import Served, published, until
 from identity.__main__ import service
+from identity.domain.errors import PasswordWrong
 from identity.settings import Settings
+from identity.store import queries
+from identity.use_cases.account_mails import token_hash
+from identity.use_cases.email_verifications import Verification, verify_addresses
 from identity.use_cases.sessions import delete_expired
 from services.identity.tests.integration.test_routes import actions, call, log_in, refresh, sign_up
 
@@ -27,6 +32,8 @@ BuildForm = Callable[..., dict[str, str]]
 Bearer = Callable[[Json], dict[str, str]]
 Serve = Callable[[Service], AbstractAsyncContextManager[Served]]
 
+# The password of those who sign up here, and another.
+OWN = {"password": "correct horse battery"}
 NEW = {"password": "monsoon ferry 91", "confirmPassword": "monsoon ferry 91"}
 RESEND, FORGOT = "/api/v1/users/email/resend", "/api/v1/users/password/forgot"
 
@@ -54,6 +61,12 @@ async def post(http: httpx.AsyncClient, path: str, status: int = 200, **body: st
     return await call(http, "POST", f"/api/v1/users{path}", status=status, json=body)
 
 
+async def verify(
+    http: httpx.AsyncClient, mailed: str, status: int = 200, password: str = "correct horse battery"
+) -> Json:
+    return await post(http, "/email/verify", status, token=mailed, password=password)
+
+
 @asynccontextmanager
 async def strict(settings: Settings, resources: Resources, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
     """As in production: an account is logged in to after its address is verified."""
@@ -71,10 +84,10 @@ async def test_an_address_is_verified_by_the_mailed_token_once(
     assert db.sealer.open("email", mail.email) == "asha@example.com"
     mailed = await token(db, "verify")
     for wrong in ("", "x", mailed[:-1], mailed + "A", "\u0416", "x" * 10_000):
-        assert (await post(http, "/email/verify", 400, token=wrong))["code"] == "account_token_invalid"
+        assert (await verify(http, wrong, 400))["code"] == "account_token_invalid"
     assert not claims_of(session["token"])["email_verified"]
-    await post(http, "/email/verify", token=mailed)
-    assert (await post(http, "/email/verify", 400, token=mailed))["code"] == "account_token_invalid"
+    await verify(http, mailed)
+    assert (await verify(http, mailed, 400))["code"] == "account_token_invalid"
     following = await refresh(http, session["refreshToken"])
     assert claims_of(following["token"])["email_verified"] is True
     profile = await call(http, "GET", "/api/v1/users/profile", headers=bearer(following))
@@ -89,7 +102,7 @@ async def test_no_mail_carries_a_name_to_an_address_that_is_not_verified(
     person = form(email="asha@example.com", name="URGENT: pay Rs 500 to the UPI id help at okbank")
     for number, names in ((1, ["", "", ""]), (2, ["", person["name"], person["name"]])):
         if number == 2:
-            await post(http, "/email/verify", token=await token(db, "verify"))
+            await verify(http, await token(db, "verify"))
         for _ in range(2):
             await call(http, "POST", "/api/v1/users/signup", status=202, json=person)
         await post(http, "/password/forgot", 202, email="asha@example.com")
@@ -100,9 +113,46 @@ async def test_no_mail_carries_a_name_to_an_address_that_is_not_verified(
 
 async def test_the_same_token_at_once_is_good_for_once(http: httpx.AsyncClient, form: BuildForm, db: Database) -> None:
     await sign_up(http, form)
-    body = {"token": await token(db, "verify")}
-    answers = await asyncio.gather(*(http.post("/api/v1/users/email/verify", json=body) for _ in range(8)))
-    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
+    body = {"token": await token(db, "verify")} | OWN
+    answers = await asyncio.gather(*(http.post("/api/v1/users/email/verify", json=body) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 4
+
+
+async def test_the_token_without_the_password_verifies_nothing(
+    http: httpx.AsyncClient, form: BuildForm, db: Database
+) -> None:
+    """The owner of the address follows the link of a mail that a stranger's sign-up caused, and knows no password."""
+    await sign_up(http, form, email="asha@example.com")
+    mailed = await token(db, "verify")
+    assert (await post(http, "/email/verify", 400, token=mailed))["code"] == "request_invalid"
+    for _ in range(4):
+        assert (await verify(http, mailed, 403, "the owner's own"))["code"] == "password_wrong"
+    await verify(http, mailed)
+    # Its success is no further guess, as that of a login.
+    for _ in range(5):
+        await log_in(http, "asha@example.com", "the owner's own", status=401)
+
+
+async def test_passwords_are_guessed_at_as_slowly_with_the_token(
+    http: httpx.AsyncClient, form: BuildForm, db: Database
+) -> None:
+    await sign_up(http, form, email="asha@example.com")
+    mailed = await token(db, "verify")
+    for _ in range(5):
+        await verify(http, mailed, 403, "a wrong guess")
+    assert (await verify(http, mailed, 429))["code"] == "login_throttled"
+
+
+async def test_a_password_that_changes_meanwhile_verifies_nothing(
+    http: httpx.AsyncClient, form: BuildForm, bearer: Bearer, db: Database, clock: FakeClock
+) -> None:
+    session = await sign_up(http, form, email="asha@example.com")
+    async with db.begin() as tx:
+        [user] = (await queries.users_by_email(tx, {("mer_commdesk", "asha@example.com")})).values()
+    body = {"currentPassword": OWN["password"]} | NEW
+    await call(http, "PUT", "/api/v1/users/password", json=body, headers=bearer(session))
+    verification = Verification(token_hash(await token(db, "verify")), user, Context())
+    assert [type(each) for each in await verify_addresses(db, clock, [verification])] == [PasswordWrong]
 
 
 async def test_no_answer_tells_whether_an_address_has_an_account(
@@ -162,7 +212,7 @@ async def test_who_has_not_verified_the_address_does_not_log_in_in_production(
         body = form(email="asha@example.com")
         await call(http, "POST", "/api/v1/users/signup", status=202, json=body)
         await log_in(http, "asha@example.com", status=401)
-        await post(http, "/email/verify", token=await token(db, "verify"))
+        await verify(http, await token(db, "verify"))
         await log_in(http, "asha@example.com")
 
 
@@ -175,7 +225,7 @@ async def test_a_password_is_reset_once_and_ends_every_session(
     weak = {"password": "asha rao", "confirmPassword": "asha rao"}
     assert (await post(http, "/password/reset", 400, token=mailed, **weak))["code"] == "user_invalid"
     assert (await post(http, "/password/reset", 400, token=mailed[::-1], **NEW))["code"] == "account_token_invalid"
-    assert (await post(http, "/email/verify", 400, token=mailed))["code"] == "account_token_invalid"
+    assert (await verify(http, mailed, 400))["code"] == "account_token_invalid"
     await post(http, "/password/reset", token=mailed, **NEW)
     assert (await post(http, "/password/reset", 400, token=mailed, **NEW))["code"] == "account_token_invalid"
     await refresh(http, session["refreshToken"], status=401)
@@ -183,7 +233,7 @@ async def test_a_password_is_reset_once_and_ends_every_session(
     again = await log_in(http, "asha@example.com", NEW["password"])
     # Whoever had the token reads the address's mails.
     assert claims_of(again["token"])["email_verified"] is True
-    assert (await post(http, "/email/verify", 400, token=await token(db, "verify")))["code"]
+    assert (await verify(http, await token(db, "verify"), 400))["code"]
     assert "user.password_reset" in await actions(db)
     assert len(await published(db, "identity.access.revoked")) == 1
 
@@ -219,7 +269,7 @@ async def test_a_token_is_valid_for_so_long(
     await post(http, "/password/forgot", 202, email="asha@example.com")
     mailed = await token(db, kind)
     clock.advance(seconds=seconds)
-    path, more = ("/email/verify", {}) if kind == "verify" else ("/password/reset", NEW)
+    path, more = ("/email/verify", OWN) if kind == "verify" else ("/password/reset", NEW)
     assert (await post(http, path, 400, token=mailed, **more))["code"] == "account_token_invalid"
     clock.advance(seconds=86_400)
     await delete_expired(db, clock, timedelta(minutes=15))
@@ -276,7 +326,7 @@ async def test_one_client_cannot_request_mails_without_end(
 async def test_a_verified_address_gets_no_further_token(http: httpx.AsyncClient, form: BuildForm, db: Database) -> None:
     await sign_up(http, form, email="asha@example.com")
     await post(http, "/email/resend", 202, email="asha@example.com")
-    await post(http, "/email/verify", token=await token(db, "verify", 2))
+    await verify(http, await token(db, "verify", 2))
     # Both tokens are used up, and a further request leads to nothing.
     async with db.begin() as tx:
         assert (await tx.execute("select count(*) from account_tokens")).scalar() == 0

@@ -2,16 +2,20 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import grpc
 import httpx
 import pytest
 
+from commdesk.identity.v1 import identity_pb2 as pb
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
+from common import grpc_client, ids
 from common.authorization import Authorizer
 from common.clock import FakeClock
 from common.database import Database
@@ -24,7 +28,7 @@ from identity.domain.second_factors import code_of, step_at
 from identity.settings import Settings
 from identity.use_cases.sessions import delete_expired
 from services.identity.tests.integration.test_account_mails import claims_of, token
-from services.identity.tests.integration.test_routes import actions, call, refresh
+from services.identity.tests.integration.test_routes import actions, audits, call, refresh
 
 Json = dict[str, Any]
 BuildForm = Callable[..., dict[str, str]]
@@ -194,6 +198,60 @@ async def test_whose_address_it_is_takes_it_back_from_a_stranger_with_a_second_f
         "user.second_factor_added",
         "user.password_reset",
     ]
+
+
+async def test_a_stranger_who_signed_up_with_the_address_gets_no_verified_account(
+    settings: Settings,
+    resources: Resources,
+    serve: Serve,
+    clock: FakeClock,
+    form: BuildForm,
+    bearer: Bearer,
+    db: Database,
+) -> None:
+    """The owner follows the link that the stranger's sign-up caused. Were it to verify, the stranger would enrol, and
+    the factor of a verified address stays.
+    """
+    required = settings.model_copy(update={"email_verification": "required"})
+    async with service(required, resources) as value, serve(value) as served:
+
+        async def post(path: str, status: int = 200, **body: str) -> Json:
+            return await call(served.http, "POST", f"/api/v1/users{path}", status=status, json=body)
+
+        await post("/signup", 202, **form(email=ROOT, password=PASSWORD))
+        new = "monsoon ferry 91"
+        clicked = await post("/email/verify", 403, token=await token(db, "verify"), password=new)
+        assert clicked["code"] == "password_wrong"
+        assert (await post("/login", 401, email=ROOT, password=PASSWORD))["code"] == "credentials_invalid"
+        await post("/password/forgot", 202, email=ROOT)
+        await post("/password/reset", token=await token(db, "reset"), password=new, confirmPassword=new)
+        await post("/login", email=ROOT, password=new)
+
+
+async def test_an_operator_removes_a_lost_factor(
+    post: Post, http: httpx.AsyncClient, root: Json, clock: FakeClock, identity: Served, db: Database
+) -> None:
+    await enrol(post, root, clock)
+    stub = IdentityServiceStub(identity.channel("operator"))  # type: ignore[no-untyped-call]
+    request = pb.RemoveSecondFactorsRequest(
+        user_ids=[root["user"]["_id"], ids.encode("usr", ids.new()), "nonsense"],
+        actor="operator:mira",
+        reason="phone stolen, known by face",
+    )
+    for incomplete in ({"actor": " "}, {"reason": ""}):
+        wrong = pb.RemoveSecondFactorsRequest(user_ids=request.user_ids, **({"actor": "a", "reason": "r"} | incomplete))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.RemoveSecondFactors(wrong, timeout=2)
+        assert grpc_client.errors_from(refused.value).code == "request_invalid"
+    for code in ("", "second_factor_not_found"):
+        results = (await stub.RemoveSecondFactors(request, timeout=2)).results
+        assert [result.error.code for result in results] == [code, "user_not_found", "user_not_found"]
+    # Who found the device may have logged in.
+    await refresh(http, root["refreshToken"], status=401)
+    await log_in(post)
+    [removed] = [audit for audit in await audits(db) if audit.action == "user.second_factor_removed"]
+    assert (removed.actor_id, removed.resource_id) == ("operator:mira", root["user"]["_id"])
+    assert json.loads(removed.after_json) == {"reason": "phone stolen, known by face"}
 
 
 async def test_secrets_and_recovery_codes_do_not_stand_in_plain(

@@ -25,33 +25,39 @@ _sym_db = _symbol_database.Default()
 from commdesk.common.v1 import common_pb2 as commdesk_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#commdesk/identity/v1/identity.proto\x12\x14\x63ommdesk.identity.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\";\n\x10\x41uthorizeRequest\x12\'\n\x04\x61\x63ts\x18\x01 \x03(\x0b\x32\x19.commdesk.identity.v1.Act\"\x83\x01\n\x03\x41\x63t\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\"\n\x1a\x61uthenticated_unix_seconds\x18\x05 \x01(\x03\x12\x0f\n\x07methods\x18\x06 \x03(\t\"K\n\x11\x41uthorizeResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.commdesk.identity.v1.AuthorizeResult\";\n\x0f\x41uthorizeResult\x12(\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x19.commdesk.common.v1.Error\"T\n\x16ListRevocationsRequest\x12\x19\n\x11since_unix_micros\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x66ter_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"\x85\x01\n\x17ListRevocationsResponse\x12\x35\n\x0brevocations\x18\x01 \x03(\x0b\x32 .commdesk.identity.v1.Revocation\x12\x17\n\x0fnow_unix_micros\x18\x02 \x01(\x03\x12\x1a\n\x12token_life_seconds\x18\x03 \x01(\x05\"{\n\nRevocation\x12\x15\n\rrevocation_id\x18\x01 \x01(\t\x12\x1b\n\x13revoked_unix_micros\x18\x02 \x01(\x03\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x14\n\x0cuser_version\x18\x05 \x01(\x05\"#\n\x0fGetUsersRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\t\"=\n\x10GetUsersResponse\x12)\n\x05users\x18\x01 \x03(\x0b\x32\x1a.commdesk.identity.v1.User\"w\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\r\n\x05phone\x18\x05 \x01(\t\x12\r\n\x05roles\x18\x06 \x03(\t\x12\x0e\n\x06status\x18\x07 \x01(\t2\xba\x02\n\x0fIdentityService\x12Y\n\x08GetUsers\x12%.commdesk.identity.v1.GetUsersRequest\x1a&.commdesk.identity.v1.GetUsersResponse\x12\\\n\tAuthorize\x12&.commdesk.identity.v1.AuthorizeRequest\x1a\'.commdesk.identity.v1.AuthorizeResponse\x12n\n\x0fListRevocations\x12,.commdesk.identity.v1.ListRevocationsRequest\x1a-.commdesk.identity.v1.ListRevocationsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#commdesk/identity/v1/identity.proto\x12\x14\x63ommdesk.identity.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\"M\n\x1aRemoveSecondFactorsRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"^\n\x1bRemoveSecondFactorsResponse\x12?\n\x07results\x18\x01 \x03(\x0b\x32..commdesk.identity.v1.RemoveSecondFactorResult\"D\n\x18RemoveSecondFactorResult\x12(\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x19.commdesk.common.v1.Error\";\n\x10\x41uthorizeRequest\x12\'\n\x04\x61\x63ts\x18\x01 \x03(\x0b\x32\x19.commdesk.identity.v1.Act\"\x83\x01\n\x03\x41\x63t\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\"\n\x1a\x61uthenticated_unix_seconds\x18\x05 \x01(\x03\x12\x0f\n\x07methods\x18\x06 \x03(\t\"K\n\x11\x41uthorizeResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.commdesk.identity.v1.AuthorizeResult\";\n\x0f\x41uthorizeResult\x12(\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x19.commdesk.common.v1.Error\"T\n\x16ListRevocationsRequest\x12\x19\n\x11since_unix_micros\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x66ter_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"\x85\x01\n\x17ListRevocationsResponse\x12\x35\n\x0brevocations\x18\x01 \x03(\x0b\x32 .commdesk.identity.v1.Revocation\x12\x17\n\x0fnow_unix_micros\x18\x02 \x01(\x03\x12\x1a\n\x12token_life_seconds\x18\x03 \x01(\x05\"{\n\nRevocation\x12\x15\n\rrevocation_id\x18\x01 \x01(\t\x12\x1b\n\x13revoked_unix_micros\x18\x02 \x01(\x03\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x14\n\x0cuser_version\x18\x05 \x01(\x05\"#\n\x0fGetUsersRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\t\"=\n\x10GetUsersResponse\x12)\n\x05users\x18\x01 \x03(\x0b\x32\x1a.commdesk.identity.v1.User\"w\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\r\n\x05phone\x18\x05 \x01(\t\x12\r\n\x05roles\x18\x06 \x03(\t\x12\x0e\n\x06status\x18\x07 \x01(\t2\xb6\x03\n\x0fIdentityService\x12Y\n\x08GetUsers\x12%.commdesk.identity.v1.GetUsersRequest\x1a&.commdesk.identity.v1.GetUsersResponse\x12\\\n\tAuthorize\x12&.commdesk.identity.v1.AuthorizeRequest\x1a\'.commdesk.identity.v1.AuthorizeResponse\x12n\n\x0fListRevocations\x12,.commdesk.identity.v1.ListRevocationsRequest\x1a-.commdesk.identity.v1.ListRevocationsResponse\x12z\n\x13RemoveSecondFactors\x12\x30.commdesk.identity.v1.RemoveSecondFactorsRequest\x1a\x31.commdesk.identity.v1.RemoveSecondFactorsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'commdesk.identity.v1.identity_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUTHORIZEREQUEST']._serialized_start=94
-  _globals['_AUTHORIZEREQUEST']._serialized_end=153
-  _globals['_ACT']._serialized_start=156
-  _globals['_ACT']._serialized_end=287
-  _globals['_AUTHORIZERESPONSE']._serialized_start=289
-  _globals['_AUTHORIZERESPONSE']._serialized_end=364
-  _globals['_AUTHORIZERESULT']._serialized_start=366
-  _globals['_AUTHORIZERESULT']._serialized_end=425
-  _globals['_LISTREVOCATIONSREQUEST']._serialized_start=427
-  _globals['_LISTREVOCATIONSREQUEST']._serialized_end=511
-  _globals['_LISTREVOCATIONSRESPONSE']._serialized_start=514
-  _globals['_LISTREVOCATIONSRESPONSE']._serialized_end=647
-  _globals['_REVOCATION']._serialized_start=649
-  _globals['_REVOCATION']._serialized_end=772
-  _globals['_GETUSERSREQUEST']._serialized_start=774
-  _globals['_GETUSERSREQUEST']._serialized_end=809
-  _globals['_GETUSERSRESPONSE']._serialized_start=811
-  _globals['_GETUSERSRESPONSE']._serialized_end=872
-  _globals['_USER']._serialized_start=874
-  _globals['_USER']._serialized_end=993
-  _globals['_IDENTITYSERVICE']._serialized_start=996
-  _globals['_IDENTITYSERVICE']._serialized_end=1310
+  _globals['_REMOVESECONDFACTORSREQUEST']._serialized_start=94
+  _globals['_REMOVESECONDFACTORSREQUEST']._serialized_end=171
+  _globals['_REMOVESECONDFACTORSRESPONSE']._serialized_start=173
+  _globals['_REMOVESECONDFACTORSRESPONSE']._serialized_end=267
+  _globals['_REMOVESECONDFACTORRESULT']._serialized_start=269
+  _globals['_REMOVESECONDFACTORRESULT']._serialized_end=337
+  _globals['_AUTHORIZEREQUEST']._serialized_start=339
+  _globals['_AUTHORIZEREQUEST']._serialized_end=398
+  _globals['_ACT']._serialized_start=401
+  _globals['_ACT']._serialized_end=532
+  _globals['_AUTHORIZERESPONSE']._serialized_start=534
+  _globals['_AUTHORIZERESPONSE']._serialized_end=609
+  _globals['_AUTHORIZERESULT']._serialized_start=611
+  _globals['_AUTHORIZERESULT']._serialized_end=670
+  _globals['_LISTREVOCATIONSREQUEST']._serialized_start=672
+  _globals['_LISTREVOCATIONSREQUEST']._serialized_end=756
+  _globals['_LISTREVOCATIONSRESPONSE']._serialized_start=759
+  _globals['_LISTREVOCATIONSRESPONSE']._serialized_end=892
+  _globals['_REVOCATION']._serialized_start=894
+  _globals['_REVOCATION']._serialized_end=1017
+  _globals['_GETUSERSREQUEST']._serialized_start=1019
+  _globals['_GETUSERSREQUEST']._serialized_end=1054
+  _globals['_GETUSERSRESPONSE']._serialized_start=1056
+  _globals['_GETUSERSRESPONSE']._serialized_end=1117
+  _globals['_USER']._serialized_start=1119
+  _globals['_USER']._serialized_end=1238
+  _globals['_IDENTITYSERVICE']._serialized_start=1241
+  _globals['_IDENTITYSERVICE']._serialized_end=1679
 # @@protoc_insertion_point(module_scope)

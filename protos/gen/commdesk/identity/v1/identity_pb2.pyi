@@ -7,6 +7,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class RemoveSecondFactorsRequest(_message.Message):
+    __slots__ = ("user_ids", "actor", "reason")
+    USER_IDS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    user_ids: _containers.RepeatedScalarFieldContainer[str]
+    actor: str
+    reason: str
+    def __init__(self, user_ids: _Optional[_Iterable[str]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RemoveSecondFactorsResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[RemoveSecondFactorResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[RemoveSecondFactorResult, _Mapping]]] = ...) -> None: ...
+
+class RemoveSecondFactorResult(_message.Message):
+    __slots__ = ("error",)
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    error: _common_pb2.Error
+    def __init__(self, error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
+
 class AuthorizeRequest(_message.Message):
     __slots__ = ("acts",)
     ACTS_FIELD_NUMBER: _ClassVar[int]

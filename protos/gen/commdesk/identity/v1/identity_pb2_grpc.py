@@ -49,6 +49,11 @@ class IdentityServiceStub:
                 request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsRequest.SerializeToString,
                 response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsResponse.FromString,
                 _registered_method=True)
+        self.RemoveSecondFactors = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/RemoveSecondFactors',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -75,6 +80,13 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RemoveSecondFactors(self, request, context):
+        """Removes second factors whose device and recovery codes are lost, and ends the sessions of their users.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +104,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListRevocations,
                     request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsRequest.FromString,
                     response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsResponse.SerializeToString,
+            ),
+            'RemoveSecondFactors': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveSecondFactors,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +192,33 @@ class IdentityService:
             '/commdesk.identity.v1.IdentityService/ListRevocations',
             commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsRequest.SerializeToString,
             commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveSecondFactors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/RemoveSecondFactors',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

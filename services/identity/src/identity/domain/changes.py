@@ -36,6 +36,17 @@ class AccessChange(Struct, frozen=True):
     add_roles: frozenset[str] = frozenset()
 
 
+class LostFactor(Struct, frozen=True):
+    """A second factor that *actor* (operator:<name>) removes. *user_id* is None when no id of ours was sent; *reason*
+    stays in the audit log.
+    """
+
+    user_id: UUID | None
+    actor: str
+    reason: str
+    origin: Context
+
+
 class ResetForm(Concealed, frozen=True):
     """What a user enters who has the token of a mail. Passwords are normalised."""
 

@@ -18,7 +18,7 @@ from common.errors import DomainError
 from common.runtime import Workers
 from identity.domain import account_mails, throttles, users
 from identity.domain.account_mails import AccountMail, AccountMailPolicy, AccountToken, MailedToken
-from identity.domain.errors import AccountMailsThrottled
+from identity.domain.errors import AccountMailsThrottled, AccountTokenInvalid
 from identity.domain.users import User
 from identity.store import account_tokens, commands, queries
 from identity.use_cases.logins import throttle_key
@@ -135,6 +135,16 @@ async def announce(
 def new_token(purpose: AccountMail, user: User, policy: AccountMailPolicy, now: datetime) -> MailedToken:
     token = secrets.token_urlsafe(TOKEN_BYTES)
     return MailedToken(token, AccountToken(token_hash(token), user.user_id, purpose, now, policy.expiry(purpose, now)))
+
+
+async def owner_of_token(db: Database, clock: Clock, hashed: bytes, purpose: AccountMail) -> User:
+    """To whose address the token was mailed for *purpose*. Raises AccountTokenInvalid."""
+    async with db.begin() as tx:
+        token = (await account_tokens.read(tx, {hashed})).get(hashed)
+        user = (await queries.users_by_id(tx, {token.user_id})).get(token.user_id) if token is not None else None
+    if user is None or not account_mails.is_valid(token, purpose, user, clock.now()):
+        raise AccountTokenInvalid("the token is not valid")
+    return user
 
 
 def token_hash(token: str) -> bytes:

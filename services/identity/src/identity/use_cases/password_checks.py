@@ -1,15 +1,20 @@
 """Verify the password of a user who is signed in; guessing with a stolen token counts as guessing at a login."""
 
+from typing import Final
 from uuid import UUID
 
 from common import context
 from common.database import Database
+from common.errors import DomainError
 from identity.domain import users
-from identity.domain.errors import PasswordWrong, UserNotFound
+from identity.domain.errors import LoginThrottled, PasswordWrong, UserNotFound
 from identity.domain.users import User
-from identity.passwords import Passwords
+from identity.passwords import HashingOverloaded, Passwords
 from identity.use_cases.logins import LoginAttempt, Logins
 from identity.use_cases.users import user_of_merchant
+
+# What a use case raises that verifies the caller's password.
+PASSWORD_ERRORS: Final[tuple[type[DomainError], ...]] = (PasswordWrong, LoginThrottled, UserNotFound, HashingOverloaded)
 
 
 class PasswordChecks:

@@ -17,8 +17,8 @@ from identity.domain.concealed import Concealed
 from identity.domain.errors import AccountTokenInvalid
 from identity.domain.users import User
 from identity.passwords import Passwords
-from identity.store import account_tokens, commands, queries, second_factors
-from identity.use_cases.account_mails import token_hash
+from identity.store import account_tokens, commands, second_factors
+from identity.use_cases.account_mails import owner_of_token, token_hash
 from identity.use_cases.batches import only
 from identity.use_cases.profiles import Profiles
 from identity.use_cases.revocations import end_sessions
@@ -43,22 +43,12 @@ class PasswordResets:
     async def reset(self, form: ResetForm) -> None:
         """End every session of the user. Raises AccountTokenInvalid, or UserInvalid, which leaves the token valid."""
         hashed = token_hash(form.token)
-        user = await find_owner(self._db, self._clock, hashed)
+        user = await owner_of_token(self._db, self._clock, hashed, AccountMail.RESET)
         others = {user.email, user.profile.name}
         users.check_new_password(form.password, form.confirmation, others)
         await self._passwords.require_strong(form.password, others)
         reset = PasswordReset(hashed, await self._passwords.hash(form.password), context.current())
         await self._profiles.remember(only(await reset_passwords(self._db, self._clock, [reset])))
-
-
-async def find_owner(db: Database, clock: Clock, hashed: bytes) -> User:
-    """Whose password the token may reset. Raises AccountTokenInvalid."""
-    async with db.begin() as tx:
-        token = (await account_tokens.read(tx, {hashed})).get(hashed)
-        user = (await queries.users_by_id(tx, {token.user_id})).get(token.user_id) if token is not None else None
-    if user is None or not account_mails.is_valid(token, AccountMail.RESET, user, clock.now()):
-        raise AccountTokenInvalid("the token is not valid")
-    return user
 
 
 @retried

@@ -5,17 +5,20 @@ from datetime import datetime
 from uuid import UUID
 
 from commdesk.identity.v1 import identity_pb2 as pb
-from common import ids
+from common import context, ids
 from common.context import Context
 from common.errors import RequestInvalid
 from common.events import from_micros
 from common.http_server import Body, Query
 from common.tokens import Caller
 from identity.domain.access import Act
-from identity.domain.changes import AccessChange, PasswordForm, ProfileChange, ResetForm, StepUpForm
+from identity.domain.changes import AccessChange, LostFactor, PasswordForm, ProfileChange, ResetForm, StepUpForm
 from identity.domain.errors import UserNotFound
 from identity.domain.sessions import LogOut
 from identity.domain.users import ADMIN, Profile, SignUpForm, Status, normalised_password
+
+# What the audit log keeps of a reason.
+REASON_LENGTH_MAX = 1_000
 
 
 class SignUpBody(Body, frozen=True):
@@ -64,10 +67,11 @@ class EmailBody(Body, frozen=True):
     email: str
 
 
-class TokenBody(Body, frozen=True):
-    """The token from a mail."""
+class VerifyBody(Body, frozen=True):
+    """*token* is the one from the mail, *password* that of the sign-up."""
 
     token: str
+    password: str
 
 
 class ResetBody(Body, frozen=True):
@@ -208,6 +212,16 @@ def act(message: pb.Act) -> Act:
         authenticated_at_seconds=message.authenticated_unix_seconds,
         methods=frozenset(message.methods),
     )
+
+
+def lost_factors(request: pb.RemoveSecondFactorsRequest) -> list[LostFactor]:
+    """Raises RequestInvalid without actor or reason."""
+    actor, reason = request.actor.strip(), request.reason.strip()[:REASON_LENGTH_MAX]
+    missing = {name: "is required" for name, text in (("actor", actor), ("reason", reason)) if not text}
+    if missing:
+        raise RequestInvalid("a removal needs an actor and a reason", **missing)
+    origin = context.current()
+    return [LostFactor(_decoded("usr", text), actor, reason, origin) for text in request.user_ids]
 
 
 def since(request: pb.ListRevocationsRequest) -> datetime:

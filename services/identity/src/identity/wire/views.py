@@ -203,6 +203,10 @@ def authorize_result(refusal: DomainError | None) -> pb.AuthorizeResult:
     return pb.AuthorizeResult(error=grpc_client.error_message(refusal) if refusal is not None else None)
 
 
+def removal_result(refusal: DomainError | None) -> pb.RemoveSecondFactorResult:
+    return pb.RemoveSecondFactorResult(error=grpc_client.error_message(refusal) if refusal is not None else None)
+
+
 def revocations_page(page: RevocationPage) -> pb.ListRevocationsResponse:
     return pb.ListRevocationsResponse(
         revocations=[
