@@ -33,6 +33,9 @@ LOCAL_LIMITS = {
     "IN_FLIGHT": "10000",
     "IN_FLIGHT_AUTH": "10000",
     "IN_FLIGHT_WEBHOOK": "10000",
+    "IN_FLIGHT_TOTAL": "10000",
+    "IN_FLIGHT_AUTH_TOTAL": "10000",
+    "IN_FLIGHT_WEBHOOK_TOTAL": "10000",
 }
 # Passed on from the environment of `commdesk up`: proxies in front, browsers; empty values are Traefik's defaults.
 PASSED_ON = ("RATE_PERIOD", "TRUSTED_PROXY_HOPS", "CORS_ORIGINS", "EDGE_FORCE_HSTS")

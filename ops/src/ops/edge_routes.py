@@ -31,11 +31,13 @@ PRIORITIES = {"webhook": 300, "sign_in": 200, "page": 150, "api": 100}
 _CORS = '{{ if env "CORS_ORIGINS" }}cors, {{ end }}'
 MIDDLEWARES = {
     # Webhooks are signed, come from servers and in floods: no browser asks for them.
-    "webhook": "security-headers, webhook-rate, webhook-in-flight, errors-{service}, webhook-body, alias",
-    "sign_in": f"security-headers, {_CORS}auth-rate, auth-in-flight, gzip, errors-{{service}}, body, alias",
-    "page": "page-headers, rate, in-flight, errors-{service}",
-    "api": f"security-headers, {_CORS}rate, in-flight, gzip, errors-{{service}}, body, alias",
-    "nowhere": f"security-headers, {_CORS}rate, in-flight, errors-{{service}}, nowhere",
+    "webhook": "security-headers, webhook-rate, webhook-in-flight, webhook-total-in-flight, errors-{service},"
+    " webhook-body, alias",
+    "sign_in": f"security-headers, {_CORS}auth-rate, auth-in-flight, auth-total-in-flight, gzip, errors-{{service}},"
+    " body, alias",
+    "page": "page-headers, rate, in-flight, total-in-flight, errors-{service}",
+    "api": f"security-headers, {_CORS}rate, in-flight, total-in-flight, gzip, errors-{{service}}, body, alias",
+    "nowhere": f"security-headers, {_CORS}rate, in-flight, total-in-flight, errors-{{service}}, nowhere",
 }
 # What the edge answers by itself once a request is routed. On other statuses the middleware would replace what services
 # say, Retry-After included: the limiters' 429 stays Traefik's own.
