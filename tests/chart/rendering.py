@@ -87,7 +87,7 @@ def render(deployment: Deployment, kubernetes: str = NEWEST, chart: Path = CHART
 
 @cache
 def objects_of(profile: str) -> list[Object]:
-    """The objects of a profile, shared by the tests: whoever changes them copies them before."""
+    """The objects of a profile, shared by the tests: one that changes them copies them before."""
     return render(PROFILES[profile])
 
 

@@ -77,7 +77,7 @@ def keys(known: Stack) -> dict[str, Any]:
 
 
 def fingerprint(name: str, key: bytes) -> str:
-    """The same for the same key, and no help to whoever has the backup alone."""
+    """The same for the same key; the key cannot be derived from it."""
     return hashlib.scrypt(key, salt=f"commdesk backup {name}".encode(), **SCRYPT).hex()
 
 

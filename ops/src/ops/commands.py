@@ -163,7 +163,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Name what is wrong and the fix: engine down, migration or binding missing, wrong key, clock skew; or with
-    --config whatever keeps services from starting with an environment.
+    --config everything that keeps services from serving with an environment.
     """
     if config:
         _check_configuration(service, environment_file, as_json=as_json)

@@ -67,7 +67,7 @@ def prepare_engine(layout: Layout, home: Path, user: str | None) -> Certificate:
 def ensure(layout: Layout, own: Certificate, names: Iterable[str], user: str | None = None) -> None:
     """Issue a certificate of *names*, readable by *user* alone, unless one of the stack's authority is there.
 
-    Whoever deletes the folder of the stack has another authority afterwards, and engines keep their files elsewhere.
+    After the folder of the stack was deleted there is another authority, and engines keep their files elsewhere.
     """
     issuer = authority(layout)
     if own.key.exists() and _is_issued_by(issuer, own.certificate):

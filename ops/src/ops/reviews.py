@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 10
 review = typer.Typer(no_args_is_help=True, help="Payments that somebody has to decide about.")
 
 PaymentId = Annotated[str, typer.Argument(help="pay_…, as `review list` shows it.")]
-Why = Annotated[str, typer.Option("--reason", help="Why; it is kept for good in the audit log: no personal data.")]
+Why = Annotated[str, typer.Option("--reason", help="Why; it is kept permanently in the audit log: no personal data.")]
 Version = Annotated[str, typer.Option(help="Of the review that was looked at; as it is now unless given.")]
 ReceiptId = Annotated[str, typer.Option("--receipt", help="rcp_…; needed when several receipts are open.")]
 

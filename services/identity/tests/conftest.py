@@ -25,7 +25,7 @@ from identity.domain.users import Access, Profile, Status, User
 from identity.issuer import Issuer
 from identity.settings import Settings
 
-# Whoever signs up gets a mail; an hour allows five of a kind.
+# Each sign-up sends a mail; an hour allows five of a kind.
 MAILS = AccountMailPolicy(
     "mer_commdesk",
     verification_life=timedelta(days=1),

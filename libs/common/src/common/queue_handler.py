@@ -412,7 +412,7 @@ def _is_infrastructure(error: Exception) -> bool:
     """Not the event's fault: the same work may succeed later."""
     if isinstance(error, grpc.aio.AioRpcError):
         return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-    # A key may come back, but what was sealed with none of ours never opens, and whoever may publish an event can write
+    # A key may come back, but what was sealed with none of ours never opens, and every publisher of the event can write
     # such a value: it must not hold up its queue. By the code, because a service that we call may have met it.
     if isinstance(error, DomainError) and error.code == SealBroken.code:
         return False

@@ -150,7 +150,7 @@ class HttpsUrl(Url, frozen=True):
         if "@" in parts.netloc:
             yield "must not hold a login"
         if host_of(parts.geturl()) in ("localhost", "127.0.0.1", "::1"):
-            yield "names this machine, which is somewhere else for whoever follows it"
+            yield "names this machine, which is another one for those who follow it"
 
 
 class LoginUrl(Url, frozen=True):

@@ -126,7 +126,7 @@ class TransientSubscription(Struct, Generic[M, E], frozen=True):
     """One message type on a queue that every replica has for itself and that goes with its connection.
 
     For what only this process's memory needs: `handle(events)` has no transaction and no inbox, and may meet an event
-    twice. What is announced while the replica is not connected never arrives: whoever needs it polls for it as well.
+    twice. What is announced while the replica is not connected never arrives: who needs it polls for it as well.
     """
 
     # A row of [[transients]] in bindings.toml.

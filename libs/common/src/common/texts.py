@@ -11,7 +11,7 @@ Reason = Annotated[
         min_length=3,
         max_length=500,
         pattern=r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*\Z",
-        description="Why. It is kept for good in the audit log, so it holds no personal data.",
+        description="Why. It is kept permanently in the audit log, so it holds no personal data.",
         examples=["checked with the gateway"],
     ),
 ]

@@ -233,7 +233,7 @@ async def test_what_is_sealed_with_a_key_that_comes_back_is_handled_by_a_retry(
 async def test_what_never_opens_is_kept_as_a_dead_letter_and_its_neighbours_are_handled(
     db: Database, broker_url: str, where: str, error_code: str
 ) -> None:
-    """As whoever may publish to a queue can have it: it must not stop the queue."""
+    """A publisher of the queue may cause it: it must not stop the queue."""
 
     def decode(message: PaymentSyncRequested) -> PaymentSyncRequested:
         if where == "decode" and message.payment_id == "pay_13":

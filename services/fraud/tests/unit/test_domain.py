@@ -79,7 +79,7 @@ def test_weak_signals_add_up(
 
 
 def test_an_ipv6_address_counts_as_its_network(subject: Callable[..., Subject]) -> None:
-    """Whoever has one address of a network usually has all 2^64 of it."""
+    """A customer usually has all 2^64 addresses of a network."""
 
     def key(ip: str) -> UUID:
         return subjects.subject_keys(subject(ip=ip))[Dimension.IP]

@@ -231,7 +231,7 @@ async def test_a_password_is_reset_once_and_ends_every_session(
     await refresh(http, session["refreshToken"], status=401)
     await log_in(http, "asha@example.com", status=401)
     again = await log_in(http, "asha@example.com", NEW["password"])
-    # Whoever had the token reads the address's mails.
+    # The token's holder reads the address's mails.
     assert claims_of(again["token"])["email_verified"] is True
     assert (await verify(http, await token(db, "verify"), 400))["code"]
     assert "user.password_reset" in await actions(db)

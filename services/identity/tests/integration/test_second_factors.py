@@ -144,7 +144,7 @@ async def test_codes_are_guessed_at_as_slowly_as_passwords(post: Post, root: Jso
 
 
 async def test_the_code_of_an_enrolment_is_guessed_at_as_slowly(post: Post, root: Json, clock: FakeClock) -> None:
-    """By whoever has the access token: the right code would get the recovery codes as well."""
+    """With a stolen access token: the right code would get the recovery codes as well."""
     secret = base64.b32decode((await post(FACTOR, root, 201, password=PASSWORD))["secret"])
     code = now_code(secret, clock)
     for _ in range(4):  # the enrolment was the first attempt

@@ -131,7 +131,7 @@ async def test_the_service_cannot_change_a_snapshot(
             for statement in statements:
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.execute(statement)
-            # The newest one stays, whoever asks.
+            # The newest one stays for every caller.
             await connection.execute("select delete_replaced_snapshots()")
         finally:
             await connection.close()

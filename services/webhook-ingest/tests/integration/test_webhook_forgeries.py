@@ -160,7 +160,7 @@ async def test_genuine_ones_are_taken_once_under_each_secret(
 
 @pytest.mark.parametrize("body", SPELLINGS.values(), ids=SPELLINGS)
 async def test_a_body_is_verified_as_it_is_written(body: bytes, clock: FakeClock, replica: Replica) -> None:
-    """Whoever decodes and encodes it again before the signature is checked refuses some of these."""
+    """A reader that decodes and encodes them before it checks the signature refuses some of these."""
     ingest = await replica(*accounts())
     answer = await _post(ingest, paths("cashfree")[0], body, cashfree.signed_headers(body, clock.now(), SECRETS[0]))
     assert answer.status_code == 200, answer.text

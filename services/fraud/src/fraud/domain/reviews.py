@@ -81,7 +81,7 @@ def decided(review: Review, verdict: Verdict, actor_id: str, reason: str, now: d
 def followed(review: Review, decision: QueueDecision) -> Review:
     """The review with what payment's review queue decided, or as it is when it says so or was decided later.
 
-    Whoever decides there sees the money and may overrule the verdict; the later decision stands.
+    Its reviewers see the money and may overrule the verdict; the later decision stands.
     """
     if review.verdict is decision.verdict or (review.decided_at is not None and review.decided_at >= decision.at):
         return review

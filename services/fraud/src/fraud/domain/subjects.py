@@ -49,7 +49,7 @@ class Source(Struct, frozen=True):
 def key_of(dimension: Dimension, merchant_id: str, *values: str) -> UUID:
     """The key that values are counted under: 16 bytes of a digest, so that counters hold no personal data.
 
-    Of an IPv6 address its /64 network counts: whoever has one address usually has all of them.
+    Of an IPv6 address its /64 network counts: a customer usually has all of it.
     """
     if dimension is Dimension.IP:
         values = tuple(map(client_network, values))

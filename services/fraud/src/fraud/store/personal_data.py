@@ -14,7 +14,7 @@ FRAUD_EVENTS = PersonalTable(
     shown=("payment_id", "score", "decision", "reasons", "created_at"),
 )
 
-# Who is erased signs in no more, so that an entry about their user id has nobody to apply to. Entries about an address
+# An erased person cannot sign in, so an entry about their user id applies to nobody. Entries about an address
 # or a device name no person and stay.
 SUBJECT_LISTS = PersonalTable(
     name="subject_lists",

@@ -145,7 +145,7 @@ def rotate(
 def next_of_step_up(session: Session) -> int:
     """The generation of the refresh token that a session gets when its user has proved anew who they are.
 
-    It leaves one out: the token from before is not the last one then, so that whoever has it cannot repeat its refresh
+    It leaves one out: the token from before is not the last one then, so that its holder cannot repeat its refresh
     and get a token that says what the user has proved.
     """
     return session.generation + 2

@@ -23,7 +23,7 @@ class Throttle(Struct, frozen=True):
 ACCOUNT_WINDOW = timedelta(days=1)
 DELAY_FIRST = timedelta(seconds=1)
 # Continuous guessing gets 96 guesses a day, from however many addresses. The account's owner may wait several times as
-# long: after each wait one attempt is allowed, whoever makes it; see `admit_account`.
+# long: after each wait one attempt is allowed, from any address; see `admit_account`.
 DELAY_MAX = timedelta(minutes=15)
 
 

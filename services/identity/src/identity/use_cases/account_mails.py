@@ -26,7 +26,7 @@ from identity.wire import events
 
 # Of a token: 43 characters of base64.
 TOKEN_BYTES = 32
-# What comes faster is refused, whoever's address it is.
+# What comes faster is refused, for every address alike.
 REQUESTS_WAITING_MAX = 512
 
 

@@ -47,7 +47,7 @@ class LoginPolicy(Struct, frozen=True):
     """Whose users log in, and how many attempts a window allows: per account and address, and per address.
 
     After *per_account_anywhere* attempts at one account from any addresses, each makes the next wait longer. Of an IPv6
-    address its /64 network counts: whoever has one address there has all of them.
+    address its /64 network counts: a customer has all of it.
     """
 
     merchant_id: str

@@ -49,7 +49,7 @@ class PasswordChanges:
         origin = context.current()
         user = await self._checks.user(form.user_id, form.merchant_id)
         others = {user.email, user.profile.name, form.current_password}
-        # Before the guess is counted: whoever looks for a password that is good enough guesses at nothing.
+        # Before the guess is counted: a new password that is refused is no guess at the current one.
         users.check_new_password(form.password, form.confirmation, others)
         await self._passwords.require_strong(form.password, others)
         user = await self._checks.verify(form.user_id, form.merchant_id, form.current_password)

@@ -55,7 +55,7 @@ class PasswordResets:
 async def reset_passwords(db: Database, clock: Clock, resets: Sequence[PasswordReset]) -> list[User | DomainError]:
     """Set the new password of each, end all sessions of the user, delete all tokens that were mailed to them.
 
-    Whoever holds the token reads the mails of the address, so it is verified by this as well. When it was not before,
+    The token's holder reads the mails of the address, so it is verified by this as well. When it was not before,
     a second factor may be of somebody else, who signed up with the address: it is removed. Of a verified address it
     stays, or reading the mails would be enough to get in.
     """

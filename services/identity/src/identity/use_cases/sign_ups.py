@@ -85,8 +85,8 @@ class SignUps:
     async def sign_up(self, form: SignUpForm) -> SignUpForm:
         """What was entered, as it is stored. Raises UserInvalid, RoleNotSelfService or SignUpsThrottled.
 
-        The address may be another user's: that user is mailed, and whoever signs up gets the same answer after the
-        same work.
+        The address may be another user's: that user is mailed, and the answer is the same, after the same
+        work.
         """
         form = users.checked_form(form, test_domains=self._policy.test_domains)
         # Before anything that takes long: hashing is what a flood would use up.

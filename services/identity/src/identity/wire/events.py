@@ -74,8 +74,8 @@ def account_mail(
 ) -> AccountMailRequested:
     """A mail to *user*; its token leaves sealed.
 
-    It names the user when the address is verified. Before that, whoever signed up with the address has written the
-    name, and our mail would carry a stranger's text to the owner.
+    It names the user when the address is verified. Before that, a stranger may have signed up with the address and
+    written the name, and our mail would carry a stranger's text to the owner.
     """
     return AccountMailRequested(
         **head(now),

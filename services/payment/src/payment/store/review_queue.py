@@ -8,8 +8,8 @@ import msgspec
 from common.database import Row, Tx
 from payment.domain.review_queue import RecordedDecision, ReviewAction, ReviewFilter, ReviewKind
 
-# Each kind reads its own partial index, and no more of it than a page. Whatever a receipt still holds puts its payment
-# into the queue.
+# Each kind reads its own partial index, and at most a page of it. A receipt that is not settled keeps its payment in
+# the queue.
 _QUARANTINED = """
 (select id from payments where review = 'QUARANTINED' {of_payment} order by 1 desc limit :limit)
 union

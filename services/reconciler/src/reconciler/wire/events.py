@@ -84,7 +84,7 @@ def case_opened(case: Case, event_id: UUID, at: datetime) -> AdminAlertRaised:
 
 
 def case_resolved(case: Case, event_id: UUID, at: datetime) -> AdminAlertRaised:
-    """What the alert of `case_opened` told of is over."""
+    """The cause of the alert of `case_opened` is over."""
     return alert(
         "reconciliation_mismatch",
         f"resolved: {case.kind} ({case.reference})",
