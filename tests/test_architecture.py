@@ -31,7 +31,7 @@ REQUIRED = {"__init__", "__main__", "settings", "domain", "use_cases"}
 # A service may add a module for a noun of its own that is none of those; each has its reason.
 OWN_NOUNS = {
     "fraud": {"in_flight"},  # requests that are scored and not announced yet: memory, not a store
-    "identity": {"issuer", "passwords", "second_factor_routes"},  # what signs tokens and what hashes, beside the domain
+    "identity": {"issuer", "passwords", "account_mail_routes", "second_factor_routes"},  # signs tokens, hashes; routes
     "notifier": {"rendering", "templates"},  # mails to bytes, and their texts
 }
 HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fails"]
