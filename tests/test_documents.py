@@ -156,6 +156,14 @@ def test_settings_exist(document: Path) -> None:
             assert name in words() or name.lower() in words(), span
 
 
+def test_metrics_exist(document: Path) -> None:
+    exported = (ROOT / "docs/reference/metrics.md").read_text()
+    named = {name for span in spans_of(document) for name in re.findall(r"\bcommdesk_[a-z_]+[a-z]\b", span)}
+    # A histogram is three series.
+    missing = {name for name in named if f"`{re.sub('_(count|sum|bucket)$', '', name)}`" not in exported}
+    assert missing == set()
+
+
 @pytest.mark.parametrize(("expression", "page"), sorted(documented.expressions()))
 def test_queries_of_the_runbooks_are_of_metrics_that_exist(expression: str, page: str) -> None:
     exported = monitoring_files.exported_labels()
