@@ -36,6 +36,9 @@ STEPS: dict[str, str] = {
         where payment_id = any($1) and status = 'SENT' and key like 'payment-success:%' group by 1""",
 }
 
+# Bytes of all WAL that an instance ever wrote.
+WAL_LSN = "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
+
 _ROWS = """
     select s.schemaname as schema, coalesce(parent.relname, s.relname) as table,
            sum(s.n_tup_ins + s.n_tup_upd + s.n_tup_del)::bigint as written
@@ -83,14 +86,19 @@ async def connect(description: Mapping[str, Any]) -> AsyncIterator[asyncpg.Conne
         await connection.close()
 
 
-async def written(db: asyncpg.Connection) -> Written:
-    """The counters now. PostgreSQL adds a backend's rows to them within a second of its last work."""
-    rows = await db.fetch(_ROWS)
-    return Written(
-        await db.fetchval("select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"),
-        await db.fetchval("select pg_database_size(current_database())"),
-        {f"{row['schema']}.{row['table']}": row["written"] for row in rows},
-    )
+async def written(description: Mapping[str, Any]) -> Written:
+    """The counters now, of all instances. PostgreSQL adds a backend's rows within a second of its last work."""
+    wal_lsn, disk_bytes = 0, 0
+    rows: dict[str, int] = {}
+    for url in sorted(set(description["postgresql"]["schema_urls"].values())):
+        db = await asyncpg.connect(url, timeout=5, command_timeout=120)
+        try:
+            wal_lsn += await db.fetchval(WAL_LSN)
+            disk_bytes += await db.fetchval("select pg_database_size(current_database())")
+            rows |= {f"{row['schema']}.{row['table']}": row["written"] for row in await db.fetch(_ROWS)}
+        finally:
+            await db.close()
+    return Written(wal_lsn, disk_bytes, rows)
 
 
 async def reached(db: asyncpg.Connection, payment_ids: Sequence[str], since: float) -> dict[str, dict[UUID, float]]:

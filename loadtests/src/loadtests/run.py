@@ -53,8 +53,7 @@ class Watched:
                 for (metric, labels), value in metrics.parse(text.decode()).items():
                     samples[metric, labels | {("service", service), ("replica", replica)}] = value
         webhooks = json.loads(await fetch(f"{self.description['sandbox_url']}/control/stats"))["webhooks"]
-        async with database.connect(self.description) as db:
-            written = await database.written(db)
+        written = await database.written(self.description)
         answered_in = webhooks["answered_in"]
         return Counted(
             written,

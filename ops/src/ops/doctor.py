@@ -17,9 +17,9 @@ from msgspec import Struct
 
 from commdesk.common.v1 import delivery_pb2
 from commdesk.common.v1 import personal_data_pb2 as pb
-from common import bootstrap, database_roles, migrations, redis_users, topology
+from common import bootstrap, broker_urls, database_roles, migrations, redis_users, topology
 from common.grpc_client import errors_from
-from common.services import OWNER, SCHEMAS, SERVICES
+from common.services import OWNER, SERVICES
 from common.topology import CONTRACT, REQUEUE
 from ops import invariants, rabbitmq
 from ops.fleet_client import COUNT_SECONDS, FleetClient
@@ -88,17 +88,31 @@ async def _postgres(description: Mapping[str, Any]) -> AsyncIterator[Finding]:
         )
         skew = abs(time.time() - float(await connection.fetchval("select extract(epoch from clock_timestamp())")))
         yield _clock("clock of PostgreSQL", skew)
-        roles = [role for schema in SCHEMAS for role in (schema, schema + OWNER)]
-        wrong = await database_roles.role_problems(connection, description["postgresql"]["database"], roles)
-        cure = "`python -m common.bootstrap` sets them, or `make up`; of other databases: revoke it from public"
-        yield Finding("rights at the database", not wrong, "; ".join(wrong[:20]), cure)
     finally:
         await connection.close()
+    wrong = [problem async for problem in _role_problems(description["postgresql"])]
+    cure = "`python -m common.bootstrap` sets them, or `make up`; of other databases: revoke it from public"
+    yield Finding("rights at the database", not wrong, "; ".join(wrong[:20]), cure)
+
+
+async def _role_problems(postgresql: Mapping[str, Any]) -> AsyncIterator[str]:
+    """Of every instance, for the schemas that it holds."""
+    schemas: dict[str, list[str]] = {}
+    for schema, url in postgresql["schema_urls"].items():
+        schemas.setdefault(url, []).append(schema)
+    for url, held in schemas.items():
+        connection = await asyncpg.connect(url, timeout=3)
+        try:
+            roles = [role for schema in held for role in (schema, schema + OWNER)]
+            for problem in await database_roles.role_problems(connection, postgresql["database"], roles):
+                yield problem
+        finally:
+            await connection.close()
 
 
 async def _broker(description: Mapping[str, Any], fix: bool) -> AsyncIterator[Finding]:
     try:
-        connection = await aio_pika.connect(description["rabbitmq"]["url"], timeout=3)
+        connection = await broker_urls.connect(description["rabbitmq"]["url"], timeout_seconds=3)
     except (OSError, TimeoutError, aio_pika.exceptions.AMQPError) as error:
         yield Finding("RabbitMQ", False, type(error).__name__, "start it: `commdesk start rabbitmq`, or `make up`")
         return
@@ -249,7 +263,7 @@ async def _migrations(fleet: FleetClient) -> AsyncIterator[Finding]:
         if not row.database or importlib.util.find_spec(row.package) is None:
             continue
         schema = row.package
-        url = fleet.description["postgresql"]["superuser_url"].rpartition("/")[0] + "/commdesk"
+        url = fleet.description["postgresql"]["schema_urls"][schema]
         try:
             missing = await migrations.pending(schema, url, schema)
         except (OSError, TimeoutError, asyncpg.PostgresError) as error:

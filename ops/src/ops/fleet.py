@@ -2,14 +2,14 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from common.services import OWNER, SERVICES
+from common.services import OWNER, SCHEMAS, SERVICES
 from common.settings import RETRY_SCHEDULE_MS
 from common.topology import MIGRATOR, users
 from ops import edge_certificate, internal_tls, redis_server
 from ops.credentials import OPERATOR, Credentials
-from ops.ports import Layout, Replica, is_on
+from ops.ports import APART, TOGETHER, Layout, Replica, is_on
 from ops.processes import Process
 from ops.rabbitmq import ADMINISTRATOR, VHOST
 
@@ -55,8 +55,16 @@ def database_url(
     return f"postgresql://{role}:{password}@{layout.address(port)}/{database}"
 
 
+def schema_url(layout: Layout, schema: str, role: str, password: str, database: str = DATABASE) -> str:
+    """The database that holds *schema*."""
+    address = f"{layout.host('postgresql')}:{layout.database_port(schema)}"
+    return f"postgresql://{role}:{password}@{address}/{database}"
+
+
 def broker_url(layout: Layout, user: str, password: str) -> str:
-    return f"amqp://{user}:{password}@{layout.address('rabbitmq')}/{VHOST}"
+    """All nodes of the broker, separated by commas."""
+    ports = [layout.broker_ports(node)["rabbitmq"] for node in layout.broker_names().values()]
+    return ",".join(f"amqp://{user}:{password}@{layout.host('rabbitmq')}:{port}/{VHOST}" for port in ports)
 
 
 def management_url(layout: Layout, credentials: Credentials) -> str:
@@ -99,7 +107,7 @@ def service_environment(
     if layout.replicas > 1:
         common["SHUTDOWN_DRAIN_SECONDS"] = str(DRAIN_SECONDS)
     if SERVICES[name].database:
-        common["DATABASE_URL"] = database_url(layout, role, credentials.database[role])
+        common["DATABASE_URL"] = schema_url(layout, role, role, credentials.database[role])
     passed_on = {variable: environ[variable] for variable in PASSED_ON if variable in environ}
     environment = {**common, **_own(layout, credentials, name), **passed_on}
     if is_on(environ, "POOLER", default=False) and "DATABASE_URL" in environment:
@@ -116,9 +124,10 @@ def migration_environment(
 ) -> dict[str, str]:
     """The environment of `<service> migrate`: what the service has, and what it must not have while it serves."""
     own = layout.for_services()
-    owner = SERVICES[name].package + OWNER
+    schema = SERVICES[name].package
+    owner = schema + OWNER
     owners = {
-        "DATABASE_MIGRATION_URL": database_url(own, owner, credentials.database[owner]),
+        "DATABASE_MIGRATION_URL": schema_url(own, schema, owner, credentials.database[owner]),
         "RABBITMQ_MIGRATION_URL": broker_url(own, MIGRATOR, credentials.broker[MIGRATOR]),
     }
     if is_on(environ, "INTERNAL_TLS", default=False):
@@ -126,11 +135,15 @@ def migration_environment(
     return {**service_environment(layout, credentials, name, environ), **owners}
 
 
-def bootstrap_arguments(layout: Layout, credentials: Credentials, environ: Mapping[str, str]) -> list[str]:
-    """The arguments of Python that make the database, the roles and the broker's users of a stack."""
+def bootstrap_arguments(
+    layout: Layout, credentials: Credentials, environ: Mapping[str, str], schemas: Sequence[str] = SCHEMAS
+) -> list[str]:
+    """The arguments of Python that make the database of *schemas*, its roles, and the broker's users of a stack."""
+    superuser = credentials.words["postgresql_superuser"]
     return [
         *("-m", "common.bootstrap"),
-        *("--database-url", database_url(layout, "postgres", credentials.words["postgresql_superuser"], "postgres")),
+        *("--database-url", schema_url(layout, schemas[0], "postgres", superuser, "postgres")),
+        *("--schemas", ",".join(schemas)),
         *("--management-url", management_url(layout, credentials)),
         *("--vhost", VHOST),
         *("--retry-schedule-ms", ",".join(str(ttl_ms) for ttl_ms in retry_schedule_ms(environ))),
@@ -225,6 +238,8 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
         "run_dir": str(layout.run_dir),
         "port_base": layout.port_base,
         "replicas": layout.replicas,
+        "databases": APART if layout.databases_apart else TOGETHER,
+        "broker_nodes": layout.broker_nodes,
         "edge_url": layout.edge_url,
         "edge_ca": str(edge_certificate.files(layout).authority) if layout.tls else "",
         "edge_metrics_url": f"http://{layout.address('edge-metrics')}/metrics",
@@ -238,6 +253,11 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
             "password": credentials.words["postgresql_superuser"],
             "database": DATABASE,
             "superuser_url": database_url(layout, "postgres", credentials.words["postgresql_superuser"], "postgres"),
+            # The database of each schema, as the superuser of its instance.
+            "schema_urls": {
+                schema: schema_url(layout, schema, "postgres", credentials.words["postgresql_superuser"])
+                for schema in SCHEMAS
+            },
         },
         "rabbitmq": {
             "host": layout.host("rabbitmq"),

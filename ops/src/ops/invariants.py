@@ -14,6 +14,7 @@ import aiohttp
 import asyncpg
 from msgspec import Struct
 
+from common import broker_urls
 from common.services import SCHEMAS, SERVICES
 from common.topology import CONTRACT, matches, retry_queues
 from ops import rabbitmq
@@ -236,7 +237,7 @@ async def waiting_for(description: Mapping[str, Any]) -> dict[str, int]:
             )
     finally:
         await db.close()
-    connection = await aio_pika.connect(description["rabbitmq"]["url"], timeout=5)
+    connection = await broker_urls.connect(description["rabbitmq"]["url"], timeout_seconds=5)
     async with connection:
         channel = await connection.channel()
         for name in _queues(description):

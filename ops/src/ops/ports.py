@@ -9,7 +9,7 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
-from common.services import SERVICES
+from common.services import SCHEMAS, SERVICES
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -45,6 +45,9 @@ PORT_OFFSETS = {
 # Ports of a second replica are so far from those of the first, those of a third from the second's.
 REPLICA_STEP = 100
 REPLICAS_MAX = 8
+# With DATABASES=apart a service's own PostgreSQL is so far from its HTTP port.
+DATABASE_STEP = 40
+BROKER_NODES_MAX = 5
 
 # The words that the services' own settings know.
 _WORDS = {
@@ -75,6 +78,16 @@ def number(environ: Mapping[str, str], name: str, default: int, most: int) -> in
     return int(word)
 
 
+TOGETHER, APART = "together", "apart"
+
+
+def _are_apart(environ: Mapping[str, str], default: str) -> bool:
+    word = environ.get("DATABASES") or default
+    if word not in (TOGETHER, APART):
+        raise SwitchUnreadable(f"DATABASES is {TOGETHER} or {APART}, not {word!r}")
+    return word == APART
+
+
 class Replica(Struct, frozen=True):
     """One process of a service."""
 
@@ -99,6 +112,10 @@ class Layout(Struct, frozen=True):
     """Whether the edge speaks TLS, and HTTP only to send clients there."""
     replicas: int = 1
     """How many processes of each service run."""
+    databases_apart: bool = False
+    """Whether each context has a PostgreSQL instance of its own; the one that all share otherwise is their observer."""
+    broker_nodes: int = 1
+    """How many nodes RabbitMQ's cluster has."""
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -117,6 +134,8 @@ class Layout(Struct, frozen=True):
             int(os.environ.get("PORT_BASE") or running.get("port_base", DEFAULT_PORT_BASE)),
             tls=is_on(os.environ, "TLS", default=False),
             replicas=number(os.environ, "REPLICAS", running.get("replicas", 1), REPLICAS_MAX),
+            databases_apart=_are_apart(os.environ, running.get("databases", TOGETHER)),
+            broker_nodes=number(os.environ, "BROKER_NODES", running.get("broker_nodes", 1), BROKER_NODES_MAX),
         )
 
     def port(self, name: str) -> int:
@@ -128,6 +147,27 @@ class Layout(Struct, frozen=True):
 
     def address(self, name: str) -> str:
         return f"{self.host(name)}:{self.port(name)}"
+
+    def database_port(self, schema: str) -> int:
+        """Of the PostgreSQL instance that holds the schema."""
+        if not self.databases_apart:
+            return self.port("postgresql")
+        return next(self.http_port(row.name) for row in SERVICES.values() if row.package == schema) + DATABASE_STEP
+
+    def databases(self) -> dict[str, tuple[str, ...]]:
+        """The PostgreSQL instances that hold schemas, by the name of their process, with those that each holds."""
+        if not self.databases_apart:
+            return {"postgresql": SCHEMAS}
+        return {f"postgresql-{row.name}": (row.package,) for row in SERVICES.values() if row.database}
+
+    def broker_ports(self, node: int) -> dict[str, int]:
+        """The ports of the table as the broker's node of that number, from 1, uses them. They share one epmd."""
+        moved = {"rabbitmq", "rabbitmq-distribution", "rabbitmq-management", "rabbitmq-prometheus", "rabbitmq-tls"}
+        return {name: self.port(name) + (REPLICA_STEP * (node - 1) if name in moved else 0) for name in PORT_OFFSETS}
+
+    def broker_names(self) -> dict[str, int]:
+        """The broker's nodes by the name of their process."""
+        return {"rabbitmq" if node == 1 else f"rabbitmq-{node}": node for node in range(1, self.broker_nodes + 1)}
 
     def for_services(self) -> "Layout":
         """The same stack as its services see it."""
@@ -204,6 +244,11 @@ class Layout(Struct, frozen=True):
         for name, replica in self.all_replicas().items():
             ports[self.http_port(replica.service, replica.number)] = f"{name} HTTP"
             ports[self.grpc_port(replica.service, replica.number)] = f"{name} gRPC"
+        for name, schemas in self.databases().items():
+            ports[self.database_port(schemas[0])] = name
+        for name, node in self.broker_names().items():
+            first, own = self.broker_ports(1), self.broker_ports(node)
+            ports |= {own[each]: f"{name} ({each})" for each in own if own[each] != first[each]}
         return ports
 
 

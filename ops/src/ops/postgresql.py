@@ -18,6 +18,8 @@ OLDEST_VERSION = 14
 SUPERUSER = "postgres"
 
 GIB = 1024**3
+# With one replica of each service; each further one adds its pools.
+CONNECTIONS, CONNECTIONS_OF_REPLICA = 120, 40
 
 
 def binaries() -> Path:
@@ -44,6 +46,7 @@ def settings(
     tls: Certificate | None = None,
     host: str = "127.0.0.1",
     archived: bool = False,
+    connections: int = CONNECTIONS,
 ) -> dict[str, tuple[str, str]]:
     """Every setting that differs from PostgreSQL's default or that money rests on: value and reason.
 
@@ -55,7 +58,10 @@ def settings(
         "listen_addresses": (f"'{host}'", "locally, this machine only"),
         "port": (str(port), "never the machine's own instance"),
         "unix_socket_directories": (f"'{socket_folder}'", "for tools; the path has to stay short"),
-        "max_connections": ("120", "a fleet-wide budget: small pools without overflow, tests and tools beside them"),
+        "max_connections": (
+            str(connections),
+            "a fleet-wide budget: small pools without overflow, tests and tools beside them",
+        ),
         "password_encryption": ("'scram-sha-256'", "no md5"),
         "fsync": ("on", "an answered request is on the disk"),
         "synchronous_commit": ("on", "the same; single transactions that can be redone turn it off themselves"),
@@ -116,21 +122,25 @@ def prepare(
     engines: Path,
     port: int,
     password: str,
+    name: str = "postgresql",
+    memory_share: float = 1.0,
+    connections: int = CONNECTIONS,
     disposable: bool = False,
     issue: Issue | None = None,
     archive: Path | None = None,
 ) -> Process:
     """Make the cluster if it is not there yet, write its settings, and say how to run it.
 
-    *archive* is pgBackRest's configuration where the WAL is archived.
+    *name* is of its process and folder; it takes *memory_share* of what a single instance would. *archive* is
+    pgBackRest's configuration where the WAL is archived.
     """
     user = account("postgres")
-    home = private_folder(engines / "postgresql", user, mode=0o711)  # others pass through to the socket
+    home = private_folder(engines / name, user, mode=0o711)  # others pass through to the socket
     data = home / "data"
     if not (data / "PG_VERSION").is_file():
         _initialise(data, password=password, user=user)
     programs = _programs_for(data)
-    memory_bytes, tls = psutil.virtual_memory().total, issue(home, user) if issue else None
+    memory_bytes, tls = int(psutil.virtual_memory().total * memory_share), issue(home, user) if issue else None
     table = settings(
         port=port,
         socket_folder=home,
@@ -138,12 +148,13 @@ def prepare(
         disposable=disposable,
         tls=tls,
         archived=archive is not None,
+        connections=connections,
     )
     if not (data / "recovery.signal").is_file():  # a restore's own settings stand in it until it has ended
         write_private(data / "postgresql.auto.conf", "", user)  # ALTER SYSTEM would silently win over the table
     write_private(data / "postgresql.conf", render(table), user)
     return Process(
-        name="postgresql",
+        name=name,
         command=(str(programs / "postgres"), "-D", str(data)),
         environment={
             "LANG": "C.UTF-8",

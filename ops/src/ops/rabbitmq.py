@@ -1,11 +1,13 @@
 """A private RabbitMQ node with its own epmd, cookie and folders; it shares nothing with the machine's own."""
 
 import base64
+import http.client
+import json
 import re
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -47,11 +49,18 @@ def broker_config(
     memory_bytes: int,
     tls: Certificate | None = None,
     host: str = "127.0.0.1",
+    cluster: Sequence[str] = (),
 ) -> str:
-    """rabbitmq.conf, the same keys for 3.10 and 4.x. `ports` by the names of the layout."""
-    lines = ""
+    """rabbitmq.conf, the same keys for 3.10 and 4.x. `ports` by the names of the layout, *cluster* names all nodes."""
+    lines = "".join(
+        f"cluster_formation.classic_config.nodes.{number} = {node}\n" for number, node in enumerate(cluster, 1)
+    )
+    if cluster:
+        # A minority stops, and a queue's leaders lie on all nodes.
+        lines += "cluster_formation.peer_discovery_backend = classic_config\n"
+        lines += "cluster_partition_handling = pause_minority\nqueue_leader_locator = balanced\n"
     if tls is not None:
-        lines = f"""
+        lines += f"""
 listeners.ssl.local = {host}:{ports["rabbitmq-tls"]}
 ssl_options.certfile = {tls.certificate}
 ssl_options.keyfile = {tls.key}
@@ -100,12 +109,16 @@ log.file = false
 {lines}"""
 
 
+def node_name(ports: Mapping[str, int]) -> str:
+    return f"commdesk-{ports['rabbitmq']}@localhost"
+
+
 def environment(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
     """Everything that rabbitmq-server would otherwise look up in the machine's own places."""
     return {
         "HOME": str(home),  # where Erlang looks for the cookie
         "LANG": "C.UTF-8",
-        "RABBITMQ_NODENAME": f"commdesk-{ports['rabbitmq']}@localhost",
+        "RABBITMQ_NODENAME": node_name(ports),
         "RABBITMQ_CONF_ENV_FILE": str(home / "environment.conf"),
         "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
         "RABBITMQ_CONFIG_FILES": str(home / "conf.d"),
@@ -134,39 +147,62 @@ def environment(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
 
 
 def prepare(
-    *, engines: Path, ports: Mapping[str, int], password: str, cookie: str, issue: Issue | None = None
+    *,
+    engines: Path,
+    ports: Mapping[str, Mapping[str, int]],
+    password: str,
+    cookie: str,
+    issue: Issue | None = None,
 ) -> list[Process]:
-    """Write the node's configuration; epmd and the broker, in the order in which they start."""
+    """Write the configuration of each node, whose process *ports* names; epmd and the nodes, in their order."""
+    cluster = [node_name(own) for own in ports.values()] if len(ports) > 1 else []
+    nodes = [
+        _node(engines, name, own, password=password, cookie=cookie, issue=issue, cluster=cluster)
+        for name, own in ports.items()
+    ]
+    first = next(iter(ports.values()))
+    epmd = Process(
+        name="epmd",
+        command=("epmd", "-port", str(first["epmd"]), "-address", "127.0.0.1"),
+        environment={"HOME": str(nodes[0].directory)},
+        user=nodes[0].user,
+        directory=nodes[0].directory,
+        stop_signal="KILL",  # it holds nothing, and takes its time over TERM
+    )
+    return [epmd, *nodes]
+
+
+def _node(
+    engines: Path,
+    name: str,
+    ports: Mapping[str, int],
+    *,
+    password: str,
+    cookie: str,
+    issue: Issue | None,
+    cluster: Sequence[str],
+) -> Process:
     if not SERVER.is_file():
         raise FileNotFoundError(f"{SERVER} is missing: run `make install`")
     user = account("rabbitmq")
-    home = private_folder(engines / "rabbitmq", user)
+    home = private_folder(engines / name, user)
     for folder in ("data", "log", "conf.d", "schema", "generated"):
         private_folder(home / folder, user)
     memory, tls = psutil.virtual_memory().total, issue(home, user) if issue else None
-    write_private(home / "rabbitmq.conf", broker_config(ports, password=password, memory_bytes=memory, tls=tls), user)
+    config = broker_config(ports, password=password, memory_bytes=memory, tls=tls, cluster=cluster)
+    write_private(home / "rabbitmq.conf", config, user)
     write_private(home / "advanced.config", ADVANCED_CONFIG, user)
     write_private(home / "enabled_plugins", "[rabbitmq_management,rabbitmq_prometheus].\n", user)
     write_private(home / "environment.conf", "", user)
     write_private(home / ".erlang.cookie", cookie, user, mode=0o400)
-    variables = environment(home, ports)
-    epmd = Process(
-        name="epmd",
-        command=("epmd", "-port", str(ports["epmd"]), "-address", "127.0.0.1"),
-        environment={"HOME": str(home)},
-        user=user,
-        directory=home,
-        stop_signal="KILL",  # it holds nothing, and takes its time over TERM
-    )
-    broker = Process(
-        name="rabbitmq",
+    return Process(
+        name=name,
         command=(str(SERVER),),
-        environment=variables,
+        environment=environment(home, ports),
         user=user,
         directory=home,
         stop_wait_seconds=60,
     )
-    return [epmd, broker]
 
 
 # Counters of what left a queue by itself and of what has arrived since, of queues that do so at least once.
@@ -195,9 +231,19 @@ async def dead_letters_in_flight(metrics_url: str) -> int:
     return max(0, int(left - arrived))
 
 
-def answers(ports: Mapping[str, int], *, password: str) -> bool:
-    """Whether the broker speaks AMQP and its management API finds no alarm."""
-    return _speaks_amqp(ports["rabbitmq"]) and _has_no_alarm(ports["rabbitmq-management"], password)
+def answers(ports: Mapping[str, int], *, password: str, nodes: int = 1) -> bool:
+    """Whether the node speaks AMQP, its management API finds no alarm, and the cluster has all its *nodes*."""
+    management = ports["rabbitmq-management"]
+    return (
+        _speaks_amqp(ports["rabbitmq"])
+        and _get(management, "health/checks/alarms", password) is not None
+        and (nodes == 1 or _running_nodes(management, password) == nodes)
+    )
+
+
+def _running_nodes(port: int, password: str) -> int:
+    found = _get(port, "nodes?columns=name,running", password)
+    return sum(bool(each.get("running")) for each in json.loads(found)) if found else 0
 
 
 def _speaks_amqp(port: int) -> bool:
@@ -209,12 +255,14 @@ def _speaks_amqp(port: int) -> bool:
         return False
 
 
-def _has_no_alarm(port: int, password: str) -> bool:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/health/checks/alarms")
+def _get(port: int, path: str, password: str) -> bytes | None:
+    """What the management API answers with 200, else None."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/{path}")
     login = base64.b64encode(f"{ADMINISTRATOR}:{password}".encode()).decode()
     request.add_header("Authorization", f"Basic {login}")
     try:
         with urllib.request.urlopen(request, timeout=5) as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+            body: bytes = reply.read()
+            return body if reply.status == 200 else None
+    except (urllib.error.URLError, http.client.HTTPException, OSError):
+        return None

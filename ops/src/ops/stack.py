@@ -16,7 +16,18 @@ import psutil
 from msgspec.structs import replace
 
 from common.services import SCHEMAS, SERVICES
-from ops import edge, fleet, internal_tls, pgbackrest, pgbouncer, postgresql, rabbitmq, redis_server, run_directory
+from ops import (
+    database_observer,
+    edge,
+    fleet,
+    internal_tls,
+    pgbackrest,
+    pgbouncer,
+    postgresql,
+    rabbitmq,
+    redis_server,
+    run_directory,
+)
 from ops.credentials import OPERATOR, Credentials, load_or_generate
 from ops.ports import PORT_OFFSETS, Layout, is_on
 from ops.private_files import write_private
@@ -24,6 +35,7 @@ from ops.processes import Process
 from ops.progress import Progress
 from ops.supervision import State, Supervisor, end_orphans
 
+# What the names of the engines' processes begin with.
 ENGINES = ("postgresql", "pgbouncer", "epmd", "rabbitmq", "redis", "mail")
 READY_TIMEOUT_SECONDS = 90
 # Python start-ups take all of a core each: more at once only take turns.
@@ -60,19 +72,27 @@ class Stack:
                     issue=issue,
                 )
             ]
+        database_ports = {name: layout.database_port(schemas[0]) for name, schemas in layout.databases().items()}
+        database_ports.setdefault("postgresql", ports["postgresql"])
         processes = [
-            postgresql.prepare(
-                engines=self.engines,
-                port=ports["postgresql"],
-                password=secrets.words["postgresql_superuser"],
-                disposable=disposable,
-                issue=issue,
-                archive=self.archive(),
+            *(
+                postgresql.prepare(
+                    engines=self.engines,
+                    port=port,
+                    password=secrets.words["postgresql_superuser"],
+                    name=name,
+                    memory_share=1 / len(database_ports),
+                    connections=postgresql.CONNECTIONS + postgresql.CONNECTIONS_OF_REPLICA * (layout.replicas - 1),
+                    disposable=disposable,
+                    issue=issue,
+                    archive=self.archive(),
+                )
+                for name, port in database_ports.items()
             ),
             *pooler,
             *rabbitmq.prepare(
                 engines=self.engines,
-                ports=ports,
+                ports={name: layout.broker_ports(node) for name, node in layout.broker_names().items()},
                 password=secrets.words["rabbitmq_administrator"],
                 cookie=secrets.words["erlang_cookie"],
                 issue=issue,
@@ -133,8 +153,7 @@ class Stack:
                     port=layout.port("postgresql"), password=secrets.words["postgresql_superuser"]
                 )
             case "rabbitmq":
-                ports = {port: layout.port(port) for port in PORT_OFFSETS}
-                return rabbitmq.answers(ports, password=secrets.words["rabbitmq_administrator"])
+                return self._broker_answers("rabbitmq")
             case "redis":
                 return redis_server.answers(port=layout.port("redis"), password=secrets.words["redis"])
             case "pgbouncer":
@@ -143,8 +162,22 @@ class Stack:
                 return True  # the broker is not ready without it
             case "edge":
                 return edge.answers(layout)
+            case _ if name in layout.broker_names():
+                return self._broker_answers(name)
+            case _ if name in (databases := layout.databases()):
+                return postgresql.answers(
+                    port=layout.database_port(databases[name][0]),
+                    password=secrets.words["postgresql_superuser"],
+                )
             case _:
                 return edge.responds(self.health_url(name))
+
+    def _broker_answers(self, name: str) -> bool:
+        return rabbitmq.answers(
+            self.layout.broker_ports(self.layout.broker_names()[name]),
+            password=self.credentials.words["rabbitmq_administrator"],
+            nodes=self.layout.broker_nodes,
+        )
 
     def health_url(self, name: str) -> str:
         """Where a process says how it is; empty for what speaks no HTTP."""
@@ -159,6 +192,10 @@ class Stack:
             case "sandbox":
                 return f"{layout.sandbox_url}/health"
             case "postgresql" | "pgbouncer" | "redis" | "epmd":
+                return ""
+            case _ if name in layout.broker_names():
+                return f"http://127.0.0.1:{layout.broker_ports(layout.broker_names()[name])['rabbitmq-management']}"
+            case _ if name in layout.databases():
                 return ""
             case _:
                 replica = layout.all_replicas()[name]
@@ -187,6 +224,7 @@ def up(layout: Layout, *, engines_only: bool, progress: Progress, disposable: bo
     with _alone(layout.run_dir):
         stack = Stack(layout)
         _restart_or_refuse(stack, progress)
+        _refuse_other_engines(stack)
         processes = stack.engine_processes(disposable=disposable)
         if not engines_only:
             processes += stack.fleet_processes()
@@ -202,6 +240,9 @@ def up(layout: Layout, *, engines_only: bool, progress: Progress, disposable: bo
         if replicas:
             _bootstrap(stack, progress)
             _migrate(stack, SERVICES, progress)
+            if layout.databases_apart:
+                database_observer.prepare(layout, stack.credentials)
+                progress.done("the observer sees all databases")
             _start(stack, replicas, progress)
         return stack.describe(engines_only)
 
@@ -215,9 +256,11 @@ def down(layout: Layout, *, wipe: bool, progress: Progress) -> None:
         if supervisor.alive():
             running = [state.name for state in supervisor.states() if state.pid]
             # Services first, together: they still need the engines to finish what is in hand. The edge before them.
-            _stop(supervisor, [name for name in running if name in ("edge", "sandbox")], progress)
-            _stop(supervisor, [name for name in running if name not in (*ENGINES, "edge", "sandbox")], progress)
-            _stop(supervisor, [name for name in running if name in ENGINES], progress)
+            in_front = [name for name in running if name in ("edge", "sandbox")]
+            engines = [name for name in running if name.startswith(ENGINES)]
+            _stop(supervisor, in_front, progress)
+            _stop(supervisor, [name for name in running if name not in (*in_front, *engines)], progress)
+            _stop(supervisor, engines, progress)
             supervisor.shutdown()
         orphans = end_orphans(layout.run_dir)
         if orphans:
@@ -266,6 +309,27 @@ def _restart_or_refuse(stack: Stack, progress: Progress) -> None:
     in_use = _taken(layout)
     if in_use:
         raise StackFailed(f"ports in use by others: {', '.join(in_use)}. Choose another PORT_BASE.")
+
+
+def _refuse_other_engines(stack: Stack) -> None:
+    """Data lies where it lies: a stack is not taken apart, nor a cluster made of one node, by a switch. StackFailed."""
+    layout = stack.layout
+    if layout.databases_apart and is_on(os.environ, "POOLER", default=False):
+        raise StackFailed("POOLER=on leads to one PostgreSQL instance: it does not go with DATABASES=apart")
+    if layout.databases_apart and is_on(os.environ, "BACKUP", default=False):
+        raise StackFailed("BACKUP=on knows one PostgreSQL instance: it does not go with DATABASES=apart")
+    if layout.broker_nodes > 1 and is_on(os.environ, "INTERNAL_TLS", default=False):
+        raise StackFailed("INTERNAL_TLS=on knows one RabbitMQ node: it does not go with BROKER_NODES")
+    for engine, wanted in (
+        ("postgresql", {"postgresql", *layout.databases()}),
+        ("rabbitmq", layout.broker_names().keys()),
+    ):
+        made = {path.name for path in stack.engines.glob(f"{engine}*")}
+        if made and made != wanted:
+            raise StackFailed(
+                f"this stack was made with other instances of {engine}: start it with the same DATABASES and"
+                " BROKER_NODES again, or delete its data first (`commdesk down --wipe`)"
+            )
 
 
 def _taken(layout: Layout) -> list[str]:
@@ -325,12 +389,13 @@ def _stop(supervisor: Supervisor, names: list[str], progress: Progress) -> None:
 def _bootstrap(stack: Stack, progress: Progress) -> None:
     """Databases, roles, schemas, broker users: once per stack, and again without effect."""
     layout, secrets = stack.layout, stack.credentials
-    _run(
-        "bootstrap",
-        fleet.bootstrap_arguments(layout, secrets, os.environ),
-        environment={},
-        logs=layout.logs,
-    )
+    for schemas in layout.databases().values():
+        _run(
+            "bootstrap",
+            fleet.bootstrap_arguments(layout, secrets, os.environ, schemas),
+            environment={},
+            logs=layout.logs,
+        )
     progress.done("database, roles and broker users are in place")
 
 

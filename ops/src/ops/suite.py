@@ -25,7 +25,7 @@ LANES = (
         "ops",
         "tests/contract",
         "tests/hardened",
-        "tests/replicas",
+        "tests/scale_out",
         "tests/e2e",
     ),
 )

@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common import grpc_client
+from common.broker_urls import urls_of
 from common.services import SERVICES
 from common.settings import ServiceSettings
 from ops import edge, edge_routes, fleet
@@ -125,3 +126,13 @@ def test_a_single_replica_has_nobody_to_hand_over_to(credentials: Credentials) -
     grace_seconds = ServiceSettings.model_fields["shutdown_grace_seconds"].default
     assert process.name == "payment-2"
     assert process.stop_wait_seconds > float(process.environment["SHUTDOWN_DRAIN_SECONDS"]) + grace_seconds
+
+
+def test_services_are_told_their_own_database_and_every_node(credentials: Credentials) -> None:
+    layout = Layout(Path("/srv/stack"), 18000, databases_apart=True, broker_nodes=3)
+    own = fleet.migration_environment(layout, credentials, "wallet", {})
+    assert urlsplit(own["DATABASE_URL"]).port == urlsplit(own["DATABASE_MIGRATION_URL"]).port == 18062
+    assert [urlsplit(url).port for url in urls_of(own["RABBITMQ_URL"])] == [18003, 18103, 18203]
+    arguments = fleet.bootstrap_arguments(layout, credentials, {}, ("wallet",))
+    assert arguments[arguments.index("--schemas") + 1] == "wallet"
+    assert urlsplit(arguments[arguments.index("--database-url") + 1]).port == 18062

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from common.services import SERVICES
+from common.services import SCHEMAS, SERVICES
 from ops.ports import DEFAULT_PORT_BASE, PORT_OFFSETS, Layout, Replica, SwitchUnreadable, is_on
 
 
@@ -71,3 +71,30 @@ def test_a_switch_that_nobody_set_is_as_it_was(default: bool) -> None:
     assert is_on({}, "POOLER", default) is is_on({"POOLER": ""}, "POOLER", default) is default
     with pytest.raises(SwitchUnreadable, match="POOLER"):
         is_on({"POOLER": "onn"}, "POOLER", default)
+
+
+def test_databases_and_nodes_have_ports_of_their_own() -> None:
+    layout = Layout(Path("/srv/stack"), 18000, replicas=2, databases_apart=True, broker_nodes=3)
+    ports = layout.all_ports()
+    databases, replicas = len(layout.databases()), 2 * len(SERVICES)
+    assert databases == len(SCHEMAS)
+    # Each further node has a port of its own for all but epmd, and for none of the other engines.
+    assert len(ports) == len(PORT_OFFSETS) + 2 * replicas + databases + 2 * 5
+    assert (layout.database_port("payment"), ports[18060]) == (18060, "postgresql-payment")
+    assert layout.broker_ports(3)["rabbitmq"] == 18203
+    assert len({each["epmd"] for each in map(layout.broker_ports, (1, 2, 3))}) == 1
+
+
+def test_one_database_and_one_node_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN_DIR", str(tmp_path))
+    for name in ("DATABASES", "BROKER_NODES"):
+        monkeypatch.delenv(name, raising=False)
+    layout = Layout.from_environment()
+    assert layout.databases() == {"postgresql": SCHEMAS}
+    assert layout.broker_names() == {"rabbitmq": 1}
+    (tmp_path / "stack.json").write_text(json.dumps({"databases": "apart", "broker_nodes": 3}))
+    layout = Layout.from_environment()
+    assert (layout.databases_apart, layout.broker_nodes) == (True, 3)
+    monkeypatch.setenv("DATABASES", "elsewhere")
+    with pytest.raises(SwitchUnreadable, match="DATABASES"):
+        Layout.from_environment()

@@ -134,7 +134,7 @@ def management(url: str) -> aiohttp.ClientSession:
 
 async def _run(arguments: argparse.Namespace, secrets: Secrets) -> None:
     if arguments.database_url:
-        roles = [role for schema in SCHEMAS for role in (schema, schema + OWNER)]
+        roles = [role for schema in arguments.schemas or SCHEMAS for role in (schema, schema + OWNER)]
         await database(arguments.database_url, arguments.database, _listed(secrets.database, roles))
     if arguments.management_url:
         passwords = _listed(secrets.broker, [MIGRATOR, *users()])
@@ -149,10 +149,23 @@ def _listed(passwords: Mapping[str, str], names: Sequence[str]) -> dict[str, str
     return {name: passwords[name] for name in names}
 
 
+def _known(schemas: Sequence[str]) -> Sequence[str]:
+    """*schemas*, which are all the contract's. Raises ArgumentTypeError."""
+    if unknown := sorted(set(schemas) - set(SCHEMAS)):
+        raise argparse.ArgumentTypeError(f"there is no schema {', '.join(unknown)}")
+    return schemas
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m common.bootstrap", description=__doc__)
     parser.add_argument("--database-url", help="of an administrator, any database of the server")
     parser.add_argument("--database", default="commdesk")
+    parser.add_argument(
+        "--schemas",
+        default=(),
+        type=lambda text: _known(text.split(",")),
+        help="comma-separated: those that lie on this server, of a fleet with several; without it, all",
+    )
     parser.add_argument("--management-url", help="of RabbitMQ, with an administrator's name and password")
     parser.add_argument("--vhost", default="commdesk")
     parser.add_argument(

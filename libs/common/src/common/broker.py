@@ -12,7 +12,6 @@ from itertools import count
 from random import Random
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import aio_pika
@@ -29,6 +28,7 @@ from loguru import logger
 from msgspec import Struct
 from pamqp.commands import Basic
 
+from common.broker_urls import urls_of
 from common.errors import Unavailable
 from common.guards import CONNECTION_LOSS, MANDATORY, MARK_CONFIRMED_ONLY, Guards
 from common.outbox import Outgoing
@@ -67,19 +67,6 @@ def stuck_is_lost() -> Iterator[None]:
 def failing_when_lost(guards: Guards) -> Callable[[], AbstractContextManager[None]]:
     """`stuck_is_lost`, or nothing without its guard."""
     return stuck_is_lost if guards.has(CONNECTION_LOSS) else nullcontext
-
-
-def urls_of(setting: str) -> tuple[str, ...]:
-    """The nodes of a cluster, as a setting lists them: AMQP URLs separated by commas."""
-    return tuple(url.strip() for url in setting.split(",") if url.strip())
-
-
-def user_of(setting: str) -> str:
-    """The broker user that the URLs of a setting log in as. Raises ValueError when they are not one user's."""
-    users = {unquote(urlsplit(url).username or "guest") for url in urls_of(setting)}
-    if len(users) != 1:
-        raise ValueError("the nodes of one cluster are addressed as one user")
-    return users.pop()
 
 
 class BrokerConnection:

@@ -28,7 +28,8 @@ from common import (
     table_passes,
     topology,
 )
-from common.broker import BrokerConnection, BrokerUnavailable, Publisher, stuck_is_lost, user_of
+from common.broker import BrokerConnection, BrokerUnavailable, Publisher, stuck_is_lost
+from common.broker_urls import user_of
 from common.consuming import Consumer, Work
 from common.database import is_transient
 from common.personal_data_service import PersonalDataServicer

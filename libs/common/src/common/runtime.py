@@ -31,7 +31,8 @@ from redis.exceptions import RedisError
 from common import logs, telemetry, topology
 from common import redis as redis_client
 from common import settings as service_settings
-from common.broker import BrokerConnection, user_of
+from common.broker import BrokerConnection
+from common.broker_urls import user_of
 from common.clock import SYSTEM_CLOCK, Clock
 from common.database import Database, connect, is_transient
 from common.guards import Guards

@@ -119,7 +119,8 @@ class ServiceSettings(BaseSettings):
     pool_size: int = Field(4, ge=1, le=64)
     # RabbitMQ, as the service's own user; the nodes of a cluster separated by commas.
     rabbitmq_url: Annotated[str, AmqpUrl()] = Field("", repr=False)
-    # RabbitMQ as the user who may declare exchanges and queues, for `migrate` alone: `serve` refuses to start with it.
+    # RabbitMQ as the user who may declare exchanges and queues, nodes as above, for `migrate` alone: `serve` refuses to
+    # start with it.
     rabbitmq_migration_url: Annotated[str, AmqpUrl()] = Field("", repr=False)
     # Whether each message carries its publisher's name, which the broker checks and consumers compare with the
     # contract. Off only where one user stands for all services, which production does not take: any of them could

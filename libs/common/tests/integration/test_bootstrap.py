@@ -255,3 +255,12 @@ async def test_a_statement_planned_on_empty_tables_probes_the_index_when_they_ar
     assert "unnest($1)" in plan, f"planned anew: {plan}"
     assert "Index Scan using intents_pkey" in plan, plan
     assert "Seq Scan" not in plan, plan
+
+
+@pytest.mark.parametrize("schemas", ["payment,nope", "", "payment,"])
+def test_only_schemas_of_the_contract_are_chosen(schemas, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["bootstrap", "--secrets", "-", "--schemas", schemas])
+    with pytest.raises(SystemExit) as ended:
+        bootstrap.main()
+    assert ended.value.code == 2
+    assert "there is no schema" in capsys.readouterr().err

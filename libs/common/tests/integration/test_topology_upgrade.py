@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import aio_pika
@@ -182,3 +183,11 @@ async def test_a_queue_that_is_consumed_is_not_replaced(old_broker: str, monkeyp
 
 async def _hold(message: aio_pika.abc.AbstractIncomingMessage) -> None:
     await asyncio.sleep(0)
+
+
+async def test_the_next_node_of_a_cluster_is_asked_when_one_is_away(old_broker: str) -> None:
+    address = urlsplit(old_broker).netloc.rpartition("@")[2]
+    away = old_broker.replace(address, "127.0.0.1:1")
+    await upgrade(f"{away},{old_broker}", SCHEDULE_MS)
+    async with await aio_pika.connect(old_broker) as connection, connection.channel() as channel:
+        await topology.check(channel, "wallet", SCHEDULE_MS)

@@ -129,7 +129,7 @@ async def sizes(db: asyncpg.Connection) -> dict[str, int]:
     """Bytes of the wallet's and the ledger's tables and indexes, and of all WAL ever written."""
     row = await db.fetchrow(_SIZES)
     assert row is not None
-    wal = (await database.written(db)).wal_lsn
+    wal = await db.fetchval(database.WAL_LSN)
     return {"tables": row["tables"], "indexes": row["indexes"], "wal": wal}
 
 

@@ -9,13 +9,13 @@ requeue exchange. A message may arrive twice; the inbox claims it once.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from urllib.parse import unquote, urlsplit
 
-from aio_pika import DeliveryMode, Message, connect
+from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aiormq.exceptions import ChannelLockedResource, ChannelNotFoundEntity, ChannelPreconditionFailed
 from loguru import logger
 
+from common.broker_urls import connect, user_of
 from common.topology.contract import CONTRACT, REQUEUE, Queue
 from common.topology.declarations import declare, declare_exchanges, declare_queue, declare_tier, queue_arguments
 from common.topology.retry_tiers import retry_queues
@@ -36,10 +36,10 @@ class QueueInUse(RuntimeError):
 async def upgrade(url: str, retry_schedule_ms: Sequence[int]) -> None:
     """Declare the whole contract, and first replace what cannot become it. Raises QueueInUse.
 
-    *url* is the migrator's. Safe to run several times and several at once.
+    *url* is the migrator's, or several of it to the nodes of a cluster. Safe to run several times and several at once.
     """
-    connection = await connect(url, timeout=10)
-    user = unquote(urlsplit(url).username or "")
+    connection = await connect(url, timeout_seconds=10)
+    user = user_of(url)
     async with connection, _turn(connection):
         async with connection.channel() as channel:
             await declare_exchanges(channel)

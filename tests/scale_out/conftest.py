@@ -1,4 +1,4 @@
-"""A fleet of its own with two replicas of every service; started once, taken down at the end."""
+"""Fleets of their own that are spread: over replicas, over databases, over the nodes of a broker."""
 
 import os
 import subprocess
@@ -12,30 +12,40 @@ from ops import fleet_client, invariants, stack
 from ops.fleet_client import FleetClient
 from ops.ports import ROOT, Layout
 
-PORT_BASE = int(os.environ.get("COMMDESK_REPLICAS_PORT_BASE", "21000"))
-REPLICAS = 2
+PORT_BASE = int(os.environ.get("COMMDESK_SCALE_OUT_PORT_BASE", "21000"))
+# Ports up to this many hundreds above the base are used.
+BLOCKS = 3
 QUIET_SECONDS = 120.0
 
 
-@pytest.fixture(scope="session")
-def environment() -> Mapping[str, str]:
+@pytest.fixture(scope="module")
+def switches() -> Mapping[str, str]:
+    """What the stack of a module is started with."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def environment(switches: Mapping[str, str]) -> Mapping[str, str]:
     """What `commdesk` is called with."""
-    run_dir = Path(os.environ.get("COMMDESK_REPLICAS_RUN_DIR") or ROOT / ".run" / "replicas")
+    run_dir = Path(os.environ.get("COMMDESK_SCALE_OUT_RUN_DIR") or ROOT / ".run" / "scale")
     return os.environ | {
         "RUN_DIR": str(run_dir),
-        "PORT_BASE": str(stack.free_port_base(PORT_BASE, REPLICAS)),
-        "REPLICAS": str(REPLICAS),
+        "PORT_BASE": str(stack.free_port_base(PORT_BASE, BLOCKS)),
         "TEST_PROCESSING_DELAY": "50",
+        **switches,
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def layout(environment: Mapping[str, str]) -> Iterator[Layout]:
-    layout = Layout(Path(environment["RUN_DIR"]), int(environment["PORT_BASE"]), replicas=REPLICAS)
     commdesk = [sys.executable, "-m", "ops"]
     subprocess.run([*commdesk, "down", "--wipe"], env=environment, check=True)
     try:
         subprocess.run([*commdesk, "up"], env=environment, check=True)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("RUN_DIR", "PORT_BASE", *environment.keys() & {"REPLICAS", "DATABASES", "BROKER_NODES"}):
+                patch.setenv(name, environment[name])
+            layout = Layout.from_environment()
         yield layout
     finally:
         subprocess.run([*commdesk, "down", "--wipe"], env=environment, check=True)

@@ -26,6 +26,11 @@ IN_FRONT = ("payment", "webhook-ingest")
 CALLED = ("fraud", "identity")
 
 
+@pytest.fixture(scope="module")
+def switches() -> Mapping[str, str]:
+    return {"REPLICAS": "2"}
+
+
 async def until_granted(fleet: FleetClient, created: list[dict[str, str]]) -> None:
     orders = [each["orderId"] for each in created]
     async with asyncio.timeout(RECOVERY_SECONDS):
