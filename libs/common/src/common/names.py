@@ -97,6 +97,8 @@ def _holds_domain(text: str) -> bool:
     """Whether two labels are joined by a dot, the second one a domain of the top level; initials ("A.P.J.") have one
     letter each.
     """
+    if "." not in text:
+        return False
     words = "".join(character if _is_in_domains(character) else " " for character in text).split()
     return any(
         sum(map(str.isalnum, left)) > 1 and _is_suffix(right.strip("-_").lower())

@@ -42,7 +42,7 @@ from common.topology import CONTRACT
 from common.transient_queues import TransientHandler
 
 HOUSEKEEPING_SECONDS = 600.0
-GAUGES_SECONDS = 5.0
+GAUGES_SECONDS = 10.0
 # Rows from before sealing, or before another key came first, are sealed this soon after the start.
 RESEAL_SECONDS = 15.0
 RETENTION_SECONDS = 3_600.0

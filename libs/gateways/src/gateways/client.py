@@ -3,18 +3,22 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 import msgspec
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import RequestError
+from pyreqwest.response import Response
 
 from gateways import GatewayAccount, GatewayCall, Unknown
 from gateways.limiter import Limiter, QuotaExhaustedError, Turns
 
 CONNECTIONS_MAX = 64
 ANSWER_BYTES_MAX = 1 << 20
-KEEP_ALIVE_SECONDS = 30
+KEEP_ALIVE = timedelta(seconds=30)
+USER_AGENT = "commdesk-pay"
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
@@ -53,21 +57,30 @@ class GatewayClient:
         self._limiters: dict[str, Limiter] = {}
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=CONNECTIONS_MAX, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=60
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self._headers,
-            # The whole call is timed below, the wait for a connection included.
-            timeout=aiohttp.ClientTimeout(total=None),
+        # What the environment says about proxies is not asked: calls go where the account says and nowhere else. The
+        # whole call is timed below, the wait for a connection included. Answers are small and their size is bounded as
+        # they come, so they are not to be compressed.
+        self._http = (
+            ClientBuilder()
+            .default_headers(self._headers)
+            .user_agent(USER_AGENT)
+            .follow_redirects(False)
+            .no_proxy()
+            .max_connections(CONNECTIONS_MAX)
+            .pool_max_idle_per_host(CONNECTIONS_MAX)
+            .pool_idle_timeout(KEEP_ALIVE)
+            .gzip(False)
+            .brotli(False)
+            .deflate(False)
+            .zstd(False)
+            .build()
         )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        await self._http.close()
 
     async def send(self, request: HttpRequest, order_id: str, timeout_seconds: float) -> HttpAnswer | Unknown:
         """The answer, or why there is none. Never raises for what the network does."""
@@ -77,26 +90,20 @@ class GatewayClient:
         try:
             async with asyncio.timeout(timeout_seconds):
                 await limiter.turn(timeout_seconds)
-                headers = request.headers
+                call = self._http.request(request.method, self._base_url + request.path).headers(request.headers)
                 if request.body:
-                    headers = {**headers, "content-type": "application/json"}
-                async with self._session.request(
-                    request.method,
-                    self._base_url + request.path,
-                    data=request.body or None,
-                    headers=headers,
-                    allow_redirects=False,
-                ) as response:
-                    status = response.status
-                    limiter.learn(status, response.headers)
-                    body = await _bounded(response)
+                    call = call.header("content-type", "application/json").body_bytes(request.body)
+                response = await call.build().send()
+                status = response.status
+                limiter.learn(status, response.headers)
+                body = await _bounded(response)
         except QuotaExhaustedError as error:
             outcome = "quota"
             return Unknown("rate_limited", error.retry_after_seconds)
         except TimeoutError:
             outcome = "timeout"
             return Unknown("timeout")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (RequestError, OSError, ValueError) as error:
             outcome = "no_answer"
             return Unknown(type(error).__name__)
         finally:
@@ -112,15 +119,13 @@ class GatewayClient:
         return limiter
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(response: Response) -> bytes:
     """The body, up to the cap. Raises ValueError beyond it."""
-    body = await response.content.read(ANSWER_BYTES_MAX + 1)
-    chunks = [body]
-    size = len(body)
-    while body:
-        if size > ANSWER_BYTES_MAX:
+    chunks: list[bytes] = []
+    left = ANSWER_BYTES_MAX
+    while (chunk := await response.body_reader.read_chunk()) is not None:
+        left -= len(chunk)
+        if left < 0:
             raise ValueError("the answer is too large")
-        body = await response.content.read(ANSWER_BYTES_MAX + 1 - size)
-        chunks.append(body)
-        size += len(body)
+        chunks.append(bytes(chunk))
     return b"".join(chunks)

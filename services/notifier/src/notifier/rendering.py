@@ -6,6 +6,7 @@ payment's. Quoted-printable because every server passes on short lines of 7 bits
 """
 
 import binascii
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr
@@ -33,8 +34,8 @@ class Renderer:
             auto_reload=False,
         )
         environment.globals |= {"support_email": support_email, "sender_name": sender_name}
-        self._text = {each: environment.get_template(f"{each}.txt.j2").render for each in Template}
-        self._html = {each: environment.get_template(f"{each}.html.j2").render for each in Template}
+        self._text = {each: _render(environment, f"{each}.txt.j2") for each in Template}
+        self._html = {each: _render(environment, f"{each}.html.j2") for each in Template}
         # `formataddr` quotes what needs it, but would make one encoded word of a name of any length.
         plain = formataddr((_one_line(sender_name), sender_email)) if sender_name.isascii() else ""
         self._from = f"From: {plain or f'{encode_header(sender_name)} <{sender_email}>'}\r\n"
@@ -56,6 +57,13 @@ class Renderer:
             (headers.encode("ascii"), _part(boundary, "plain", text), _part(boundary, "html", html),
              f"\r\n--{boundary}--\r\n".encode("ascii"))
         )  # fmt: skip
+
+
+def _render(environment: Environment, name: str) -> Callable[[Mapping[str, object]], str]:
+    template = environment.get_template(name)
+    # A chain of mappings otherwise, which each rendering walks in Python: a third of its time.
+    template.globals = dict(template.globals)
+    return template.render
 
 
 def _part(boundary: str, subtype: str, text: str) -> bytes:

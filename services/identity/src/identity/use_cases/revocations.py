@@ -50,7 +50,7 @@ async def list_revocations(
     """Those of *since* and later of whose tokens any may still be valid, by id. Raises LimitExceeded."""
     require_at_most(PAGE_MAX, limit=limit)
     now = clock.now()
-    async with db.begin() as tx:
+    async with db.autocommit() as tx:
         since = max(since, now - token_life - LEEWAY)
         revoked = await queries.revocations(tx, since, after_id, limit or PAGE_MAX)
     return RevocationPage(revoked, now, token_life)
