@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 from uuid import UUID
 
 from msgspec import Struct
@@ -56,21 +57,23 @@ def key_of(dimension: Dimension, merchant_id: str, *values: str) -> UUID:
     return UUID(bytes=digest(dimension, merchant_id, *values)[:16])
 
 
-def keys_of(merchant_id: str, user_id: str, ip: str, device_id: str, amount: Money | None) -> dict[Dimension, UUID]:
+# A payment is scored, counted in flight and counted by each of its events within seconds.
+@lru_cache(maxsize=4_096)
+def keys_of(merchant_id: str, user_id: str, ip: str, device_id: str, amount: Money | None) -> Mapping[Dimension, UUID]:
     """The keys under which a payment is counted; what is not known has none."""
     values = {Dimension.USER: user_id, Dimension.IP: ip, Dimension.DEVICE: device_id}
     counted = {dimension: key_of(dimension, merchant_id, value) for dimension, value in values.items() if value}
     if user_id and amount is not None:
         of_amount = (user_id, str(amount.minor), amount.currency)
         counted[Dimension.USER_AMOUNT] = key_of(Dimension.USER_AMOUNT, merchant_id, *of_amount)
-    return counted
+    return MappingProxyType(counted)
 
 
-def subject_keys(subject: Subject) -> dict[Dimension, UUID]:
+def subject_keys(subject: Subject) -> Mapping[Dimension, UUID]:
     return keys_of(subject.merchant_id, subject.user_id, subject.ip, subject.device_id, subject.amount)
 
 
-def attempt_keys(subject: Subject) -> dict[Dimension, UUID]:
+def attempt_keys(subject: Subject) -> Mapping[Dimension, UUID]:
     """The keys under which a failed attempt of a payment is counted: a payment has one order."""
     keys = keys_of(subject.merchant_id, subject.user_id, subject.ip, subject.device_id, None)
     return {**keys, Dimension.ORDER: key_of(Dimension.ORDER, subject.merchant_id, str(subject.payment_id))}

@@ -1,7 +1,7 @@
 """Velocity: how much happened to a key within a window, counted by the minute."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -84,7 +84,8 @@ def minute_of(moment: datetime) -> int:
 
 
 def seconds_of(moment: datetime) -> int:
-    return (moment - EPOCH) // timedelta(seconds=1)
+    since = moment - EPOCH
+    return since.days * 86_400 + since.seconds
 
 
 def window_counts(buckets: Mapping[int, Counts], now: datetime, window_seconds: int) -> Counts:
@@ -129,13 +130,13 @@ def tally(activities: Iterable[PaymentActivity], now: datetime) -> dict[tuple[UU
         minute = min(minute_of(activity.at), latest)
         if minute < oldest:
             continue
+        change = _counts(activity)
         for key in _keys(activity).values():
-            counts = total.setdefault((key, minute), Counts())
-            counts.add(_counts(activity))
+            total.setdefault((key, minute), Counts()).add(change)
     return total
 
 
-def _keys(activity: PaymentActivity) -> dict[Dimension, UUID]:
+def _keys(activity: PaymentActivity) -> Mapping[Dimension, UUID]:
     if activity.metric is Metric.ATTEMPT_FAILED:
         return attempt_keys(subject_of(activity))
     amount = activity.amount if activity.metric is Metric.CREATED else None
