@@ -11,7 +11,7 @@ What happens to an event that is not handled:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice, repeat
 from typing import Any, TypeVar
@@ -102,14 +102,14 @@ class QueueHandler:
             self.lag.finished()
 
     async def _work(self, deliveries: Sequence[Delivery]) -> None:
-        groups: dict[str, list[Delivery]] = {}
+        groups: dict[Hashable, list[Delivery]] = {}
         suspects = []
         # The claim tells envelopes apart that were handled before, not two copies of one in the same batch.
         for delivery in {delivery.envelope_id: delivery for delivery in deliveries}.values():
             if delivery.redeliveries >= REDELIVERIES_MAX:
                 suspects.append(delivery)
             else:
-                groups.setdefault(delivery.type, []).append(delivery)
+                groups.setdefault(self._handled_with(delivery), []).append(delivery)
         for group in groups.values():
             await self._work_group(group)
         # Last, one by one: the others are committed by then, should one of these take the process down again.
@@ -118,6 +118,13 @@ class QueueHandler:
                 await self._until_available(partial(self._split, delivery))
             else:
                 await self._work_group([delivery])
+
+    def _handled_with(self, delivery: Delivery) -> Hashable:
+        """What deliveries of one transaction have in common: who handles them. Types of one handler share it."""
+        subscription = self._by_type.get(delivery.type)
+        if subscription is None or delivery.unreadable:
+            return None
+        return subscription.handle, subscription.fetch, subscription.on_retry
 
     async def _work_group(self, group: Sequence[Delivery]) -> None:
         with context.bind(_context_of(group)):
@@ -137,16 +144,16 @@ class QueueHandler:
             return
         seconds = clock.monotonic() - started
         self._metrics.handled(handled.events, seconds)
-        self._log(subscription, group, handled, seconds)
+        self._log(group, handled, seconds)
         self._trace(group, seconds)
 
-    def _log(self, subscription: Subscription, group: Sequence[Delivery], handled: Handled, seconds: float) -> None:
+    def _log(self, group: Sequence[Delivery], handled: Handled, seconds: float) -> None:
         """One line for the batch. Its context says whose it is: the one request's ids, or links to those of many."""
         if not logs.enabled(logs.INFO):
             return
         fields = {
             "queue": self._queue,
-            "type": subscription.type,
+            "type": " ".join(dict.fromkeys(delivery.type for delivery in group)),
             "envelopes": len(group),
             "events": handled.events,
             "ms": round(seconds * 1000, 1),
@@ -193,7 +200,7 @@ class QueueHandler:
     async def _handle(self, subscription: Subscription, group: Sequence[Delivery]) -> Handled:
         undecodable: list[Undecodable] = []
         for delivery in group:
-            undecodable += self._decode(subscription, delivery)
+            undecodable += self._decode(delivery)
             # Nobody waits for this batch yet, but others may hold locks and wait for their turn of the loop.
             await asyncio.sleep(0)
         events = [event for delivery in group for _, event in delivery.events]
@@ -202,8 +209,9 @@ class QueueHandler:
         snapshots = [await subscription.fetch(events)] if subscription.fetch is not None and events else []
         return await _in_transaction(self._db, partial(self._transact, subscription, group, undecodable, snapshots))
 
-    def _decode(self, subscription: Subscription, delivery: Delivery) -> list[Undecodable]:
+    def _decode(self, delivery: Delivery) -> list[Undecodable]:
         """Fill `delivery.events`; returns what cannot be decoded."""
+        subscription = self._by_type[delivery.type]
         delivery.events, delivery.parsed = [], []
         undecodable: list[Undecodable] = []
         for body, origin in zip(delivery.bodies, delivery.contexts or repeat(b""), strict=False):

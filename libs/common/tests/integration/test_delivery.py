@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from aio_pika import DeliveryMode, Message
 
 from commdesk.common.v1.common_pb2 import Envelope
+from commdesk.fraud.v1.events_pb2 import FraudDecided, FraudFlagged
 from commdesk.payment.v1.events_pb2 import PaymentSyncRequested
 from common import admission, broker, dead_letters, outbox
 from common.broker import BrokerConnection, Publisher
@@ -185,6 +187,34 @@ async def test_two_copies_of_an_envelope_in_one_batch_take_effect_once(db: Datab
     subscription = Subscription(QUEUE, PaymentSyncRequested, lambda message: message, apply)
     await QueueHandler(db, QUEUE, [subscription], RETRY_SCHEDULE_MS).work(copies)
     assert await counts(db) == {"pay_1": 1, "pay_2": 1}
+
+
+async def test_types_of_one_handler_share_a_transaction_and_keep_their_types(db: Database) -> None:
+    transactions: list[list[str]] = []
+
+    async def one_for_two(tx: Tx, events: Sequence[Any]) -> list[DomainError | None]:
+        transactions.append([type(event).__name__ for event in events])
+        return [NotYet() if isinstance(event, FraudFlagged) else None for event in events]
+
+    async def another(tx: Tx, events: Sequence[Any]) -> None:
+        transactions.append([type(event).__name__ for event in events])
+
+    def as_it_is(message: Any) -> Any:
+        return message
+
+    handlers = {PaymentSyncRequested: one_for_two, FraudFlagged: one_for_two, FraudDecided: another}
+    subscriptions = [Subscription(QUEUE, message, as_it_is, handle) for message, handle in handlers.items()]
+    messages: list[Any] = [PaymentSyncRequested(), FraudDecided(), FraudFlagged(), PaymentSyncRequested()]
+    deliveries = [
+        Delivery(uuid4(), each.DESCRIPTOR.full_name, "payment", "", 0, [each.SerializeToString()], 0, 0, "", "",
+                 redeliveries=0)
+        for each in messages
+    ]  # fmt: skip
+    await QueueHandler(db, QUEUE, subscriptions, RETRY_SCHEDULE_MS).work(deliveries)
+    assert transactions == [["PaymentSyncRequested", "FraudFlagged", "PaymentSyncRequested"], ["FraudDecided"]]
+    async with db.begin() as tx:
+        again = await tx.execute("select type from outbox")
+    assert [row.type for row in again] == [FraudFlagged.DESCRIPTOR.full_name]
 
 
 async def test_infrastructure_that_fails_makes_the_same_messages_wait_and_uses_up_no_retry(
