@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 # A client with one IPv6 address usually has all 2^64 of its network, so that limits count the network.
 IPV6_PREFIX_LENGTH = 64
@@ -11,6 +12,8 @@ _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _plain_ipv4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII).fullmatch
 
 
+# A gateway and a member's phone send from one address again and again.
+@lru_cache(maxsize=4_096)
 def client_address(peer: str, forwarded_for: str, proxy_hops: int) -> str:
     """The client's address, when *proxy_hops* proxies of ours stand in front and each appends the peer that it saw.
 
