@@ -201,21 +201,13 @@ def watch_broker(counter: Counter) -> None:
 
 def watch_calls(counter: Counter) -> None:
     """What the process asks of others: HTTP, gRPC, Redis."""
-    import aiohttp
     import grpc.aio
     from redis.asyncio.client import Pipeline, Redis
 
-    session: Any = aiohttp.ClientSession
+    from gateways.client import GatewayClient
+
     channels: Any = grpc.aio
-    real_init, real_channel = session.__init__, channels.insecure_channel
-
-    async def answered(_: Any, __: Any, request: aiohttp.TraceRequestEndParams) -> None:
-        counter.happened(f"asked {request.method} {_ID.sub('…', request.url.path)}")
-
-    def traced(self: Any, *args: Any, trace_configs: Any = (), **kwargs: Any) -> None:
-        config = aiohttp.TraceConfig()
-        config.on_request_end.append(answered)
-        real_init(self, *args, trace_configs=[*(trace_configs or ()), config], **kwargs)
+    real_channel = channels.insecure_channel
 
     class Counting(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
         async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
@@ -227,8 +219,13 @@ def watch_calls(counter: Counter) -> None:
     def channel(address: str, **kwargs: Any) -> Any:
         return real_channel(address, **kwargs, interceptors=[Counting()])
 
-    session.__init__ = traced
     channels.insecure_channel = channel
+    _after(
+        GatewayClient,
+        "send",
+        counter.happened,
+        lambda _, request, *__, **___: f"asked {request.method} {_ID.sub('…', request.path)}",
+    )
     _after(
         Redis,
         "execute_command",
