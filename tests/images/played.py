@@ -10,7 +10,6 @@ import json
 import re
 import time
 import urllib.request
-from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -44,14 +43,14 @@ def run(progress: Progress) -> None:
         credentials = load_or_generate(folder / "secrets.json")
         objects = render(deployment(credentials))
         make_secrets(credentials)
-        certificates = make_certificates(folder)
+        make_certificates(folder)
         progress.done(f"{len(objects)} objects are rendered; their secrets and certificates are there")
         for job in of_kind(objects, "Job"):
             migrate(job)
             progress.done(f"{job['metadata']['name']} ended well, as a pod")
         deployments = of_kind(objects, "Deployment")
         for each in deployments:
-            play([*certificates[service_of(each)], playable(each)], aliases(service_of(each)))
+            play(playable(each), aliases(service_of(each)))
         for each in deployments:
             progress.done(f"{each['metadata']['name']}: {probed(each)}; {confined(each)}")
         fleet.demo()
@@ -91,14 +90,12 @@ def make_secrets(credentials: Credentials) -> None:
         secrets[f"commdesk-{name}-migration"] = {"DATABASE_MIGRATION_URL": owners["DATABASE_MIGRATION_URL"]}
         secrets["commdesk-topology"] = {"RABBITMQ_MIGRATION_URL": owners["RABBITMQ_MIGRATION_URL"]}
     for name, keys in secrets.items():
-        file = STATE / "scratch" / f"{name}.json"
-        write_private(file, json.dumps(_encoded(keys)))
-        runtime.run("podman", "secret", "create", name, str(file))
-        file.unlink()
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in keys.items()}
+        _make_secret(name, json.dumps(encoded))
 
 
-def make_certificates(folder: Path) -> dict[str, list[Object]]:
-    """What cert-manager makes of the chart's Certificates: by service, the Secret that its pod mounts.
+def make_certificates(folder: Path) -> None:
+    """What cert-manager makes of the chart's Certificates, as podman reads it for files: the text, not its base64.
 
     The operator's are put into *folder*, from which its command line reads.
     """
@@ -107,21 +104,34 @@ def make_certificates(folder: Path) -> dict[str, list[Object]]:
     description = json.loads(layout.description.read_text())
     description["grpc"] = internal_tls.certificate_variables(compose.LAYOUT, OPERATOR)
     write_private(layout.description, json.dumps(description))
-    found = {}
     for name in SERVICES:
         own = internal_tls.files(layout, name)
         files = {"tls.crt": own.certificate, "tls.key": own.key, "ca.crt": own.authority}
-        data = _encoded({key: path.read_text() for key, path in files.items()})
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"commdesk-{name}-grpc"}, "data": data}
-        found[name] = [secret]
-    return found
+        data = {key: path.read_text() for key, path in files.items()}
+        _make_secret(f"commdesk-{name}-grpc", yaml.safe_dump({"data": data}))
+
+
+def _make_secret(name: str, text: str) -> None:
+    file = STATE / "scratch" / f"{name}.secret"
+    write_private(file, text)
+    try:
+        runtime.run("podman", "secret", "create", name, str(file))
+    finally:
+        file.unlink()
 
 
 def playable(manifest: Object) -> Object:
-    """*manifest* with what podman 4.3 fails without: a mounted Secret has to say whether it may be absent."""
+    """*manifest* as podman 4.3 plays it.
+
+    A mounted Secret has to say whether it may be absent, or podman crashes; a port of a container would be published at
+    the machine, where all services have the same.
+    """
     changed = deepcopy(manifest)
     for secret in references(changed, "secret"):
         secret.setdefault("optional", False)
+    for containers in references(changed, "containers"):
+        for container in containers:
+            container.pop("ports", None)
     return changed
 
 
@@ -131,22 +141,19 @@ def aliases(service: str) -> tuple[str, ...]:
     return (service, release, f"{release}-grpc.{NAMESPACE}.svc.cluster.local")
 
 
-def play(objects: list[Object], names: tuple[str, ...] = ()) -> None:
-    """Start the pods of *objects*, known by *names*."""
-    write_private(FILE, yaml.safe_dump_all(objects))
+def play(manifest: Object, names: tuple[str, ...] = ()) -> None:
+    """Start the pod of *manifest*, known by *names*."""
+    FILE.write_text(yaml.safe_dump(manifest))
     options = ",".join(f"alias={name}" for name in names)
     network = f"{fleet.NETWORK}:{options}" if options else fleet.NETWORK
-    try:
-        runtime.run("podman", "kube", "play", "--network", network, str(FILE))
-    finally:
-        FILE.unlink()
+    runtime.run("podman", "kube", "play", "--network", network, str(FILE))
 
 
 def migrate(job: Object) -> None:
     """Run the pod of *job* to its end. Raises FleetFailed when it does not end well."""
     name, template = job["metadata"]["name"], job["spec"]["template"]
     metadata = {**template["metadata"], "name": name}
-    play([playable({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})])
+    play(playable({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}))
     container = f"{name}-{template['spec']['containers'][0]['name']}"
     code = runtime.run("podman", "wait", container, timeout=MIGRATION_SECONDS).strip()
     if code != "0":
@@ -203,11 +210,16 @@ def service_of(manifest: Object) -> str:
 
 
 def _container(manifest: Object) -> str:
-    return f"{manifest['metadata']['name']}-pod-{service_of(manifest)}"
+    return f"{_pod(manifest)}-{service_of(manifest)}"
+
+
+def _pod(manifest: Object) -> str:
+    """The name of the first replica, the only one that podman starts."""
+    return f"{manifest['metadata']['name']}-pod-0"
 
 
 def _address(manifest: Object) -> str:
-    pod = json.loads(runtime.run("podman", "pod", "inspect", f"{manifest['metadata']['name']}-pod"))
+    pod = json.loads(runtime.run("podman", "pod", "inspect", _pod(manifest)))
     [infra] = json.loads(runtime.run("podman", "inspect", pod["InfraContainerID"]))
     address: str = infra["NetworkSettings"]["Networks"][fleet.NETWORK]["IPAddress"]
     return address
@@ -223,10 +235,6 @@ def _answers(url: str, timeout_seconds: float) -> bool:
 
 def _bytes(quantity: str) -> int:
     return int(quantity[:-2]) * UNITS[quantity[-2:]]
-
-
-def _encoded(values: Mapping[str, str]) -> dict[str, str]:
-    return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
 
 
 def _interpolated(text: str) -> str:

@@ -112,8 +112,8 @@ def run(*command: str, timeout: float = COMMAND_SECONDS, extra: Mapping[str, str
 def remove_containers() -> None:
     """Remove every container, with its volumes and networks; what is below STATE otherwise stays for the next run."""
     for command in (
+        ("pod", "rm", "--all", "--force", "--time", "5"),
         ("rm", "--all", "--force", "--time", "5"),
-        ("pod", "rm", "--all", "--force"),
         ("secret", "rm", "--all"),
         ("volume", "prune", "--force"),
         ("network", "prune", "--force"),
