@@ -129,8 +129,8 @@ def playable(manifest: Object) -> Object:
     changed = deepcopy(manifest)
     for secret in references(changed, "secret"):
         secret.setdefault("optional", False)
-    for containers in references(changed, "containers"):
-        for container in containers:
+    for spec in references(changed, "spec"):
+        for container in spec.get("containers", ()):
             container.pop("ports", None)
     return changed
 
