@@ -1,6 +1,6 @@
 """What the README and the documents name exists: commands and options, paths, links, API paths, settings, metrics.
 
-What they tell to run is run here where it needs no fleet.
+What they tell to run is run here where it needs no fleet, and by tests/e2e/test_documented_commands.py.
 """
 
 import os
