@@ -78,6 +78,7 @@ ENV PATH=/opt/commdesk/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MALLOC_ARENA_MAX=2 \
+    SENTRY_RELEASE=${VERSION} \
     BIND_HOST=0.0.0.0 \
     SANDBOX_HOST=0.0.0.0 \
     SANDBOX_PORT=8000

@@ -22,7 +22,7 @@ KEYS = {name: Ed25519PrivateKey.generate() for name in SERVICES}
 TOKENS, SEALING, INDEX = (Ed25519PrivateKey.generate() for _ in range(3))
 STRONG = "q7Zt0vXc2Rk9mWbY5eLs8uHdP3jNf6Ag"
 # What works without: an older issuer's tokens, a mail relay that asks for no login …
-OPTIONAL = frozenset({"JWT_SECRET", "REDIS_PASSWORD", "SMTP_PASSWORD", "CASHFREE_WEBHOOK_SECRET"})
+OPTIONAL = frozenset({"JWT_SECRET", "SENTRY_DSN", "REDIS_PASSWORD", "SMTP_PASSWORD", "CASHFREE_WEBHOOK_SECRET"})
 
 
 def private(key: Ed25519PrivateKey) -> str:
@@ -44,6 +44,7 @@ def secret(service: str, variable: str) -> str:
         "ENCRYPTION_KEYS": f"k1:{private(SEALING)}",
         "BLIND_INDEX_KEY": private(INDEX),
         "TOKEN_PRIVATE_KEY": private(TOKENS),
+        "SENTRY_DSN": "https://a1b2c3@sentry.example.com/1",
     }
     # Each has one of its own.
     return values.get(variable, base64.b64encode(hashlib.sha256(f"{variable} {STRONG}".encode()).digest()).decode())

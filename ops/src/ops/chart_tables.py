@@ -48,7 +48,7 @@ podDisruptionBudget: { enabled: true, maxUnavailable: 1 }
 # The package of the services that every service has: delivery, personal data.
 COMMON = "common"
 # The same in every service: one Secret holds them. The others are each service's own.
-SHARED = frozenset({"ENCRYPTION_KEYS", "BLIND_INDEX_KEY", "SERVICE_PUBLIC_KEYS", "JWT_SECRET"})
+SHARED = frozenset({"ENCRYPTION_KEYS", "BLIND_INDEX_KEY", "SERVICE_PUBLIC_KEYS", "JWT_SECRET", "SENTRY_DSN"})
 # For `migrate` alone: a process that serves must not have them (ADR 0024).
 MIGRATION, TOPOLOGY = "DATABASE_MIGRATION_URL", "RABBITMQ_MIGRATION_URL"
 # What the chart sets by itself, since its other objects have to agree with it.

@@ -28,7 +28,7 @@ import uvloop
 from loguru import logger
 from redis.exceptions import RedisError
 
-from common import logs, telemetry, topology
+from common import error_reports, logs, telemetry, topology
 from common import redis as redis_client
 from common import settings as service_settings
 from common.broker import BrokerConnection
@@ -84,6 +84,12 @@ async def opened(
 async def serve(name: str, settings: S, build: Build[S], guards: Guards) -> None:
     """Run the service that *build* makes until SIGTERM, SIGINT or the failure of a role."""
     logs.setup(name, settings.environment, settings.log_level, pretty=settings.log_format == "pretty")
+    error_reports.setup(
+        settings.sentry_dsn.get_secret_value(),
+        name,
+        environment=settings.environment,
+        release=settings.sentry_release,
+    )
     telemetry.setup_tracing(settings.otel_exporter_otlp_endpoint or None, name, settings.trace_sample_ratio)
     stopping = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -188,3 +194,5 @@ def main(
             logger.opt(exception=error).critical("{} ends", name)
             logs.flush()
             sys.exit(1)
+        finally:
+            error_reports.shutdown()

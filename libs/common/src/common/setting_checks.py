@@ -153,6 +153,13 @@ class HttpsUrl(Url, frozen=True):
             yield "names this machine, which is another one for those who follow it"
 
 
+class SentryDsn(Url, frozen=True):
+    """Where Sentry takes reports, over TLS; the key in it only lets its owner send some."""
+
+    schemes = ("https",)
+    demands = "`https`"
+
+
 class LoginUrl(Url, frozen=True):
     """An address with a user and a strong password in their place."""
 

@@ -29,7 +29,7 @@ from common import seals
 from common.database_urls import is_pooler, plain_url
 from common.grpc_certificates import Certificates
 from common.seals import Sealer
-from common.setting_checks import AmqpUrl, HttpsUrl, On, OneOf, PostgresqlUrl, RedisUrl, Secret, rule
+from common.setting_checks import AmqpUrl, HttpsUrl, On, OneOf, PostgresqlUrl, RedisUrl, Secret, SentryDsn, rule
 from common.setting_problems import LENIENT, collected, problems_of
 from common.setting_sources import Variables, environment_of
 
@@ -39,6 +39,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 RETRY_SCHEDULE_MS = (30_000, 120_000, 600_000, 1_800_000)
 
 _UNIT_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "": 1}
+_DSN = re.compile(r"https?://[0-9A-Za-z]+(:[0-9A-Za-z]+)?@[^/@\s]+(/[^?#\s]*)?/[0-9]+")
 _DURATION = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[smhd]?)")
 
 
@@ -188,6 +189,11 @@ class ServiceSettings(BaseSettings):
     otel_exporter_otlp_endpoint: str = ""
     # The share of requests that are traced, 0 to 1.
     trace_sample_ratio: float = Field(0.01, ge=0, le=1)
+    # The project of Sentry to which unexpected exceptions are reported, without messages and values; empty reports
+    # none.
+    sentry_dsn: Annotated[SecretStr, SentryDsn()] = SecretStr("")
+    # The version that such reports name; images set it.
+    sentry_release: str = ""
 
     @field_validator("environment", "log_level", mode="before")
     @classmethod
@@ -236,6 +242,13 @@ class ServiceSettings(BaseSettings):
     def _is_postgresql(cls, value: str) -> str:
         if value:
             plain_url(value)
+        return value
+
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _is_a_dsn(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and _DSN.fullmatch(value.get_secret_value()) is None:
+            raise ValueError("must be as Sentry shows it: https://<key>@<host>/<number of the project>")
         return value
 
     @rule("jwt_hs256_enabled", "jwt_secret")
