@@ -112,7 +112,9 @@ class Batcher(Generic[T, R]):
 
         Raises the item's DomainError; Overloaded when too much waits; DeadlinePassed; OutcomeUnknown.
         """
-        return await asyncio.shield(self.offer(item, key=key, deadline=deadline))
+        future = self.offer(item, key=key, deadline=deadline)
+        # Only a future with a key may have other callers, whom this one's cancellation must not reach.
+        return await (future if key is None else asyncio.shield(future))
 
     def offer(self, item: T, *, key: Hashable = None, deadline: float | None = None) -> asyncio.Future[R]:
         """As `submit`, for who does not wait: the result to come. Raises Overloaded when too much waits."""
@@ -172,7 +174,8 @@ class Batcher(Generic[T, R]):
         kept = []
         for waiting in batch:
             if waiting.deadline is not None and waiting.deadline <= now:
-                waiting.future.set_exception(DeadlinePassed())
+                if not waiting.future.done():
+                    waiting.future.set_exception(DeadlinePassed())
             else:
                 kept.append(waiting)
         return kept

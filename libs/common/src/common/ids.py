@@ -1,7 +1,7 @@
 """Identifiers: UUIDv7 inside, outside a prefix and the same 128 bits in 26 characters of Crockford's base 32.
 
 An id has exactly one spelling (upper case, no look-alikes), so that texts compare as the ids do. Both directions
-are on the hot path: a table of two-character chunks one way, `str.translate` and `int(…, 32)` the other.
+are on the hot path: a table of two-character chunks one way, `bytes.translate` and `int(…, 32)` the other.
 """
 
 import hashlib
@@ -12,17 +12,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from uuid import UUID, SafeUUID
+from uuid import UUID
+
+from asyncpg.pgproto import pgproto
 
 from common.errors import InvalidArgument
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 26
 
-_PYTHON_DIGITS = "0123456789abcdefghijklmnopqrstuv"
+_PYTHON_DIGITS = b"0123456789abcdefghijklmnopqrstuv"
 _CHUNKS = tuple(high + low for high in ALPHABET for low in ALPHABET)
-# Every other ASCII character becomes one that int() refuses; int() alone would take "_", "+", " " and lower case.
-_TO_PYTHON = str.maketrans({chr(code): "!" for code in range(128)} | dict(zip(ALPHABET, _PYTHON_DIGITS, strict=True)))
+# Every other byte becomes one that int() refuses; int() alone would take "_", "+", " " and lower case.
+_TO_PYTHON = bytes(dict(zip(ALPHABET.encode(), _PYTHON_DIGITS, strict=True)).get(byte, ord("!")) for byte in range(256))
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
 _NOISE = (1 << 62) - 1
@@ -94,7 +96,7 @@ def decode(prefix: str, text: str) -> UUID:
     # The first character holds 3 bits only; str.isascii keeps out the other scripts' digits that int() would take.
     if len(digits) == LENGTH and text[:-LENGTH] == prefix + "_" and digits.isascii() and digits[0] < "8":
         try:
-            return _uuid(int(digits.translate(_TO_PYTHON), 32))
+            return _uuid(int(digits.encode().translate(_TO_PYTHON), 32))
         except ValueError:
             pass
     raise IdInvalid(f"expected an id that looks like {prefix}_ and {LENGTH} characters of Crockford's base 32")
@@ -105,15 +107,11 @@ def timestamp(uuid: UUID) -> datetime:
     return datetime.fromtimestamp((uuid.int >> 80) / 1000, UTC)
 
 
-_new_object, _set, _UNKNOWN = object.__new__, object.__setattr__, SafeUUID.unknown
-
-
 def _uuid(n: int) -> UUID:
-    """`UUID(int=n)` without its argument checks, which cost more than everything else here."""
-    uuid = _new_object(UUID)
-    _set(uuid, "int", n)
-    _set(uuid, "is_safe", _UNKNOWN)
-    return uuid
+    """`UUID(int=n)` as the database driver's subclass, written in C: made at a third of the cost, written to a query
+    as it is, and what a query answers with.
+    """
+    return pgproto.UUID(n.to_bytes(16, "big"))
 
 
 def lower_bound(moment: datetime) -> UUID:

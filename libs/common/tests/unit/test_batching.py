@@ -159,6 +159,35 @@ async def test_a_caller_that_goes_away_neither_cancels_the_flush_nor_breaks_it()
     assert recorder.batches == [[1, 2]]
 
 
+async def test_a_caller_that_went_away_before_its_deadline_passed_breaks_no_flush() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    batcher = Batcher(recorder.flush, name="test")
+    first = asyncio.create_task(batcher.submit(1))
+    await asyncio.sleep(0.01)
+    gone = asyncio.create_task(batcher.submit(2, deadline=time.monotonic()))
+    stays = asyncio.create_task(batcher.submit(3))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    assert await asyncio.gather(first, stays) == [2, 6]
+    assert recorder.batches == [[1], [3]]
+
+
+async def test_one_of_two_callers_of_a_key_may_go_away() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    batcher = Batcher(recorder.flush, name="test")
+    gone, stays = (asyncio.create_task(batcher.submit(1, key="one")) for _ in range(2))
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    assert await stays == 2
+    assert gone.cancelled()
+
+
 async def test_an_item_past_its_deadline_is_dropped_before_the_flush() -> None:
     recorder = Recorder()
     recorder.gate.clear()
