@@ -126,7 +126,7 @@ def body_of(raw: bytes) -> Everything:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": raw}
 
-    return asyncio.run(read_body(receive, {b"content-type": b"application/json"}))  # type: ignore[arg-type]
+    return asyncio.run(read_body({}, receive, {b"content-type": b"application/json"}))  # type: ignore[arg-type]
 
 
 @hostile.pure

@@ -14,6 +14,7 @@ from common import ids, logs, telemetry
 from common.context import is_request_id
 from common.errors import DomainError, Overloaded
 from common.http_server.error_responses import BodyTooSlow, RequestMalformed, error_response
+from common.http_server.requests import BODY_ARRIVED
 
 # From the connection's or the request's first byte to the request's last. A body alone is given less, BODY_SECONDS_MAX,
 # so that the endpoint's own answer comes first.
@@ -99,6 +100,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._incoming = False
         super().on_message_complete()
+        self.scope["extensions"] = {BODY_ARRIVED: {}}
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -176,7 +176,7 @@ def _read(route: Route[Any]) -> Read:
         read_query = requests.query_reader(route.query)
     elif route.rate_limit in _STRICT and not route.operational:
         read_query = requests.no_query
-    read_body: Callable[[Receive, Headers], Awaitable[Any]] | None = None
+    read_body: Callable[[Scope, Receive, Headers], Awaitable[Any]] | None = None
     if route.body is bytes:
         read_body = requests.bytes_reader(route.body_bytes_max)
     elif route.body is not None:
@@ -184,7 +184,7 @@ def _read(route: Route[Any]) -> Read:
 
     async def read(scope: Scope, receive: Receive, headers: Headers) -> Call[Any, Any]:
         query = read_query(scope["query_string"]) if read_query is not None else None
-        body = await read_body(receive, headers) if read_body is not None else None
+        body = await read_body(scope, receive, headers) if read_body is not None else None
         return Call(body, query, scope["path_params"], headers, scope)
 
     return read
