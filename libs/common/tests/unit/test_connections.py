@@ -104,6 +104,18 @@ async def test_a_request_has_its_time_however_it_drips(sent: bytes):
         dripping.cancel()
 
 
+async def test_a_body_that_has_not_arrived_has_its_own_time_also_after_one_that_has(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("common.http_server.requests.BODY_SECONDS_MAX", 0.2)
+    async with serving() as port:
+        for rest in (b"", b"x" * 99):
+            reader, writer = await opened(port, HEAD + b"x" * 100)
+            assert json.loads(await answer_of(reader))["data"] == 100
+            writer.write(HEAD + rest)
+            async with asyncio.timeout(5):
+                assert b" 408 " in await reader.readline()
+            writer.close()
+
+
 async def test_a_connection_that_says_nothing_is_closed_and_a_good_one_lives_on():
     async with serving(request_seconds_max=0.3) as port:
         reader, _ = await opened(port)
