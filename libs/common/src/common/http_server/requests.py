@@ -74,9 +74,8 @@ def bytes_reader(limit_bytes: int) -> Callable[[Scope, Receive, Headers], Awaita
             if int(declared) <= DISCARDED_BYTES_MAX:
                 await _discard(receive)
             raise BodyTooLarge(f"the body is larger than {limit_bytes} bytes")
-        if BODY_ARRIVED in scope.get(
-            "extensions", ()
-        ):  # a time limit costs a tenth of a request, and nothing is waited for
+        if BODY_ARRIVED in scope.get("extensions", ()):
+            # Nothing is waited for, and a time limit would cost a tenth of the request.
             return await _whole(receive, limit_bytes)
         try:
             async with asyncio.timeout(BODY_SECONDS_MAX):
