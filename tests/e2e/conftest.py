@@ -11,6 +11,7 @@ import pytest
 from ops import fleet_client, invariants, stack
 from ops.fleet_client import FleetClient
 from ops.ports import ROOT, Layout
+from tests.e2e.otlp_receiver import Receiver, receiving
 
 PORT_BASE = int(os.environ.get("COMMDESK_E2E_PORT_BASE", "20000"))
 # Short enough to walk the whole schedule in a test, long enough to tell one tier from the next.
@@ -26,7 +27,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def layout() -> Iterator[Layout]:
+def traces() -> Iterator[Receiver]:
+    """Where the fleet's spans arrive. Of itself it samples none; a test sends the traceparent of a sampled trace."""
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def layout(traces: Receiver) -> Iterator[Layout]:
     # Two runs of one checkout need two folders: COMMDESK_E2E_RUN_DIR names another.
     run_dir = Path(os.environ.get("COMMDESK_E2E_RUN_DIR") or ROOT / ".run" / "e2e")
     layout = Layout(run_dir, stack.free_port_base(PORT_BASE))
@@ -36,6 +44,8 @@ def layout() -> Iterator[Layout]:
         "RETRY_SCHEDULE_MS": RETRY_SCHEDULE_MS,
         "TEST_PROCESSING_DELAY": "50",
         "SANDBOX_SEED": "7",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint,
+        "TRACE_SAMPLE_RATIO": "0",
     }
     commdesk = [sys.executable, "-m", "ops"]
     subprocess.run([*commdesk, "down", "--wipe"], env=environment, check=True)

@@ -7,6 +7,7 @@ Both run in containers and may be repeated. What is not secret stands in compose
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -153,7 +154,9 @@ def engines(layout: Layout, credentials: Credentials) -> dict[str, dict[str, str
         },
         "rabbitmq": {"rabbitmq.conf": broker, "advanced.config": rabbitmq.ADVANCED_CONFIG},
         "redis": {"redis.conf": cache},
-        "edge": {"traefik.yml": edge.static_configuration(layout, {})},
+        "edge": {
+            "traefik.yml": edge.static_configuration(layout, {name: os.environ.get(name, "") for name in edge.TRACING})
+        },
     }
 
 

@@ -40,6 +40,9 @@ LOCAL_LIMITS = {
 # Passed on from the environment of `commdesk up`: proxies in front, browsers; empty values are Traefik's defaults.
 PASSED_ON = ("RATE_PERIOD", "TRUSTED_PROXY_HOPS", "CORS_ORIGINS", "EDGE_FORCE_HSTS")
 
+# The services' own settings, by which the edge traces too.
+TRACING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "TRACE_SAMPLE_RATIO")
+
 
 def prepare(layout: Layout) -> Process:
     """Write the configuration and say how to run it; raises FileNotFoundError without the wheel."""
@@ -82,7 +85,20 @@ def static_values(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
         "EDGE_LOG_LEVEL": environ.get("EDGE_LOG_LEVEL", "WARN"),
         "EDGE_TRUSTED_PROXIES": json.dumps(trusted),
         "EDGE_PROXY_PROTOCOL": json.dumps({"trustedIPs": announcing}) if announcing else "null",
+        "EDGE_TRACING": json.dumps(_tracing(environ)),
         "EDGE_REDIRECTIONS": "{ entryPoint: { to: websecure, scheme: https } }" if layout.tls else "null",
+    }
+
+
+def _tracing(environ: Mapping[str, str]) -> dict[str, object] | None:
+    """By the services' own two settings; raises ValueError for a share that is no number."""
+    endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+    if not endpoint:
+        return None
+    return {
+        "serviceName": "edge",
+        "sampleRate": float(environ.get("TRACE_SAMPLE_RATIO") or 0.01),
+        "otlp": {"http": {"endpoint": endpoint.rstrip("/") + "/v1/traces"}},
     }
 
 

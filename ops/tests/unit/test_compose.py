@@ -1,5 +1,7 @@
 """compose.yaml and what its first container writes: derived from the one list of services, and enough to start them."""
 
+import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from common import logs
 from common.services import SERVICES
-from ops import compose, compose_file, configuration_check
+from ops import compose, compose_file, configuration_check, edge
 from ops.credentials import load_or_generate
 from ops.ports import ROOT
 
@@ -147,3 +150,38 @@ def test_a_container_may_do_nothing_beyond_its_work(name: str) -> None:
     if container["image"].startswith(OWN_IMAGES):
         assert container["read_only"]
     assert all(port.startswith("127.0.0.1:") for port in container.get("ports", ()))
+
+
+def test_the_labels_of_logs_in_loki_are_few_and_read_from_the_lines() -> None:
+    """Each value of a label is a stream of Loki's: an id would make one for each payment."""
+    text = (ROOT / "ops/compose/alloy.alloy").read_text()
+    read = dict(re.findall(r'expressions = \{ (\w+) = "(\w+)" \}', text))
+    labels = re.findall(r'stage\.labels \{\s*values = \{ (\w+) = "" \}', text)
+    assert labels == list(read)
+    assert {*labels, *re.findall(r'target_label  = "(\w+)"', text)} == {"service", "level"}
+    stream = io.BytesIO()
+    logs.setup("payment", "test", stream=stream)
+    logs.line(logs.ERROR, "test", "one line", {})
+    logs.setup("test", "test", "CRITICAL", stream=io.BytesIO())
+    written = json.loads(stream.getvalue())
+    assert [written[field] for field in read.values()] == ["ERROR"]
+
+
+def test_the_edge_traces_by_the_settings_of_the_services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    layout = compose.ContainerLayout(tmp_path, 0, ROOT)
+
+    def tracing() -> Any:
+        files = compose.engines(layout, load_or_generate(tmp_path / "secrets.json"))
+        return yaml.safe_load(files["edge"]["traefik.yml"])["tracing"]
+
+    for name in edge.TRACING:
+        monkeypatch.delenv(name, raising=False)
+        assert CONTAINERS["prepare"]["environment"][name] == CONTAINERS["payment"]["environment"][name]
+    assert tracing() is None
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/")
+    monkeypatch.setenv("TRACE_SAMPLE_RATIO", "0.25")
+    assert tracing() == {
+        "serviceName": "edge",
+        "sampleRate": 0.25,
+        "otlp": {"http": {"endpoint": "http://collector:4318/v1/traces"}},
+    }

@@ -6,11 +6,14 @@ An item that arrives alone never waits.
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 from loguru import logger
 from msgspec import Struct
+from opentelemetry.trace import SpanKind
 
 from common import context, telemetry
 from common.clock import SYSTEM_CLOCK, Clock
@@ -184,10 +187,15 @@ class Batcher(Generic[T, R]):
         if not batch:
             return
         self._size.observe(len(batch))
+        with context.bind(context.of_batch([waiting.context for waiting in batch])):
+            await self._flush_in_context(batch)
+
+    async def _flush_in_context(self, batch: list[_Waiting[T, R]]) -> None:
+        started_ns = time.time_ns()
         try:
-            with context.bind(context.of_batch([waiting.context for waiting in batch])):
-                results = await self._flush([waiting.item for waiting in batch])
+            results = await self._flush([waiting.item for waiting in batch])
         except Exception as error:  # noqa: BLE001 - every caller gets an answer
+            self._trace(batch, started_ns, failed=True)
             code = sqlstate(error)
             if len(batch) > 1 and code is not None and code.startswith(_CONSTRAINT):
                 for waiting in batch:
@@ -195,6 +203,7 @@ class Batcher(Generic[T, R]):
                 return
             self._fail(batch, error)
             return
+        self._trace(batch, started_ns)
         assert len(results) == len(batch), f"{self._name} answered {len(results)} of {len(batch)} items"
         for waiting, result in zip(batch, results, strict=True):
             if waiting.future.done():
@@ -203,6 +212,23 @@ class Batcher(Generic[T, R]):
                 waiting.future.set_exception(result)
             else:
                 waiting.future.set_result(result)
+
+    def _trace(self, batch: list[_Waiting[T, R]], started_ns: int, *, failed: bool = False) -> None:
+        """The span of a flush for several requests, linked to theirs. A flush for one is a part of its span."""
+        traceparent = context.current().traceparent
+        if traceparent == batch[0].context.traceparent or not (failed or telemetry.is_sampled(traceparent)):
+            return
+        origins = dict.fromkeys(waiting.context.traceparent for waiting in batch if waiting.context.traceparent)
+        telemetry.record_span(
+            f"{self._name} flush",
+            traceparent,
+            started_ns,
+            time.time_ns(),
+            kind=SpanKind.INTERNAL,
+            attributes={"batch.items": len(batch)},
+            links=list(islice(origins, context.LINKS_MAX)),
+            failed=failed,
+        )
 
     def _fail(self, batch: list[_Waiting[T, R]], error: Exception) -> None:
         if isinstance(error, DomainError):

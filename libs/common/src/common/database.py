@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ca
 
 import asyncpg
 
-from common import metrics
+from common import context, metrics, telemetry
 from common.clock import SYSTEM_CLOCK, Clock
+from common.database_traces import TracedEngine
 from common.database_urls import connect_arguments
 from common.errors import Unavailable
 from common.guards import OUTBOX, PUBLISH_AFTER_COMMIT, Guards
@@ -258,7 +259,7 @@ class Database:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Tx]:
         """One transaction: commits at the end of the block, rolls back when it raises."""
-        async with self.engine.begin() as connection:
+        async with self._engine().begin() as connection:
             tx = Tx(connection, self.service, self.sealer, self.clock, outbox=self._has_outbox)
             yield tx
             await tx.flush()
@@ -266,6 +267,13 @@ class Database:
                 self._announce(tx)
         if self._publishes_after_commit:
             self._announce(tx)
+
+    def _engine(self) -> Engine:
+        """The engine, with a span for each transaction when the present work is traced."""
+        traceparent = context.current().traceparent
+        if not telemetry.is_sampled(traceparent):
+            return self.engine
+        return cast(Engine, TracedEngine(self.engine, traceparent))
 
     def _announce(self, tx: Tx) -> None:
         if tx.outgoing and self.on_commit is not None:
@@ -277,7 +285,7 @@ class Database:
 
         Nothing is announced from here: an announcement and what it announces are two statements.
         """
-        async with self.engine.autocommit() as connection:
+        async with self._engine().autocommit() as connection:
             tx = Tx(connection, self.service, self.sealer, self.clock)
             yield tx
             await tx.flush()

@@ -89,6 +89,9 @@ STATUS: dict[type[DomainError], grpc.StatusCode] = {
 }
 assert STATUS.keys() == set(KINDS), "every kind of error needs a gRPC status"
 
+# What HTTP answers with 5xx.
+_FAILURES = frozenset({grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE})
+
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
 # What a servicer's method gets beside the request.
 CallContext = grpc.aio.ServicerContext[Any, Any]
@@ -298,7 +301,7 @@ class _Guarded:
             started_ns + int(seconds * 1e9),
             parent=parent if parent[3:35] == now.traceparent[3:35] else None,
             attributes={"rpc.system": "grpc", "rpc.grpc.status_code": int(status.value[0])},
-            failed=status is grpc.StatusCode.UNKNOWN,
+            failed=status in _FAILURES,
         )
 
 

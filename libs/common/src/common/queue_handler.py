@@ -140,6 +140,7 @@ class QueueHandler:
         try:
             handled = await self._until_available(partial(self._handle, subscription, group))
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, its events must end somewhere
+            self._trace(group, clock.monotonic() - started, failed=True)
             await self._raised(group, error)
             return
         seconds = clock.monotonic() - started
@@ -164,10 +165,10 @@ class QueueHandler:
             fields["paymentId"] = handled.payment_ids[0]
         logs.line(logs.INFO, "consumer", "batch", fields)
 
-    def _trace(self, group: Sequence[Delivery], seconds: float) -> None:
+    def _trace(self, group: Sequence[Delivery], seconds: float, *, failed: bool = False) -> None:
         """The batch's span: within the trace of its one request, or linked to those of many."""
         traceparent = context.current().traceparent
-        if not telemetry.is_sampled(traceparent):
+        if not failed and not telemetry.is_sampled(traceparent):
             return
         ended_ns = micros(self._db.clock.now()) * 1000
         origins = [origin.traceparent for origin in _origins(group) if origin.traceparent]
@@ -180,6 +181,7 @@ class QueueHandler:
             kind=SpanKind.CONSUMER,
             attributes={"messaging.system": "rabbitmq", "messaging.batch.message_count": len(group)},
             links=origins if len(origins) > 1 else (),
+            failed=failed,
         )
 
     async def _raised(self, group: Sequence[Delivery], error: Exception) -> None:

@@ -6,15 +6,17 @@ marked in time, in one short statement, and publishes them. A duplicate is harml
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from loguru import logger
 from msgspec import Struct
+from opentelemetry.trace import SpanKind
 
 from commdesk.common.v1.events_pb2 import AdminAlertRaised
-from common import ids, outbox
+from common import context, ids, outbox, telemetry
 from common.broker import Publisher, Receipt
 from common.database import Database, Row, Statement, is_transient
 from common.events import alert
@@ -189,11 +191,24 @@ class Relay:
                 return count
 
     async def _publish(self, rows: Sequence[Outgoing]) -> None:
+        # The task has the context of the work that committed.
+        traceparent = context.current().traceparent
+        started_ns = time.time_ns() if telemetry.is_sampled(traceparent) else 0
         try:
             # Noted when it is known: `mark` takes the list away meanwhile, and what went into the old one is lost.
             await self._note(await self._publisher.publish(rows))
         finally:
             self._in_flight -= len(rows)
+            if started_ns:
+                telemetry.record_span(
+                    "outbox publish",
+                    context.child_traceparent(traceparent),
+                    started_ns,
+                    time.time_ns(),
+                    parent=traceparent,
+                    kind=SpanKind.PRODUCER,
+                    attributes={"messaging.system": "rabbitmq", "messaging.batch.message_count": len(rows)},
+                )
 
     async def _note(self, receipt: Receipt) -> None:
         """What is confirmed is to be marked; what the broker closes the channel for is parked, with an alert."""

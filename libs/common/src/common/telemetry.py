@@ -3,7 +3,8 @@
 Metrics: `counter("moves_total", …)` is exported as `commdesk_moves_total`; names end in a base unit (seconds, bytes) or
 in `total`. The children of label values are bound once. Traces: the decision is made at the edge and
 travels in the traceparent's flag; nothing of OpenTelemetry is called for what is not sampled, and a sampled span is
-written when it is over, from the times that were taken anyway.
+written when it is over, from the times that were taken anyway. The span of a failure is written also when its trace was
+not sampled, so many a second.
 """
 
 import random
@@ -21,6 +22,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from common import context
+from common.rate_bound import RateBound
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 # From 1 ms to the longest deadline anything here has.
@@ -28,6 +30,8 @@ SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 _LABEL_SETS_MAX = 4096
 # Traces are not worth a process that comes back later.
 HAND_OVER_SECONDS = 2.0
+# Spans of failures whose traces were not sampled, of one process.
+FAILURES_PER_SECOND_MAX = 20
 
 
 PREFIX = "commdesk_"
@@ -129,6 +133,7 @@ class _Tracing:
         self.processor: SpanProcessor | None = None
         self.resource = Resource.get_empty()
         self.sample_ratio = 0.0
+        self.failures = RateBound(FAILURES_PER_SECOND_MAX)
 
 
 _tracing = _Tracing()
@@ -179,17 +184,19 @@ def record_span(
     failed: bool = False,
     links: Sequence[str] = (),
 ) -> None:
-    """Export the span *traceparent* that is over, when it is sampled. Times are nanoseconds since 1970.
+    """Export the span *traceparent* that is over, when it is sampled or *failed*. Times are nanoseconds since 1970.
 
     *links* are the traceparents of the requests of a batch.
     """
     processor = _tracing.processor
-    if processor is None or not is_sampled(traceparent):
+    if processor is None or not (is_sampled(traceparent) or (failed and traceparent and _tracing.failures.admits())):
         return
+    own = _span_context(traceparent, is_remote=False)
     processor.on_end(
         ReadableSpan(
             name=name,
-            context=_span_context(traceparent, is_remote=False),
+            # The flag says "exported" here: the exporter leaves out what has it not.
+            context=SpanContext(own.trace_id, own.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)),
             parent=_span_context(parent, is_remote=True) if parent else None,
             resource=_tracing.resource,
             attributes=attributes,

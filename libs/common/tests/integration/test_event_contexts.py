@@ -2,10 +2,11 @@
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -136,17 +137,47 @@ async def test_an_endpoints_announcement_carries_the_request(db: Database) -> No
     assert event_contexts.opened(envelope.contexts[0]) == origin(1)
 
 
-async def test_the_span_of_a_batch_links_the_traces_of_its_requests(db: Database) -> None:
+@pytest.fixture
+def spans() -> Iterator[Callable[[str], list[ReadableSpan]]]:
+    """The finished spans whose names end so."""
     exporter = InMemorySpanExporter()
     telemetry.setup_tracing(None, "payment", processor=SimpleSpanProcessor(exporter))
-    try:
-        await handler(db).work([mixed("mer_1", "mer_1")])
-        await handler(db).work(
-            [delivery([PaymentSyncRequested(payment_id="pay_3")], contexts=[event_contexts.serialised(origin(1))])]
-        )
-    finally:
-        telemetry.shutdown_tracing()
-    batch, single = exporter.get_finished_spans()
+    yield lambda end: [span for span in exporter.get_finished_spans() if span.name.endswith(end)]
+    telemetry.shutdown_tracing()
+
+
+async def test_the_span_of_a_batch_links_the_traces_of_its_requests(db: Database, spans) -> None:
+    await handler(db).work([mixed("mer_1", "mer_1")])
+    await handler(db).work(
+        [delivery([PaymentSyncRequested(payment_id="pay_3")], contexts=[event_contexts.serialised(origin(1))])]
+    )
+    batch, single = spans(" process")
     assert [f"{link.context.trace_id:032x}" for link in batch.links] == ["1" * 32, "2" * 32]
     assert f"{batch.context.trace_id:032x}" not in {"1" * 32, "2" * 32}
     assert (f"{single.context.trace_id:032x}", f"{single.parent.span_id:016x}") == ("1" * 32, "2" * 16)
+    transactions = spans("sql transaction")
+    assert [each.parent.span_id for each in transactions] == [batch.context.span_id, single.context.span_id]
+    for each in transactions:
+        assert each.attributes.keys() == {
+            "db.system.name",
+            "db.transaction.committed",
+            "db.statements.count",
+            "db.statements.ms",
+        }
+        assert each.attributes["db.transaction.committed"]
+        assert each.attributes["db.statements.count"] >= 2, "the claim and the announcements"
+
+
+async def test_a_batch_that_raises_has_a_span_without_sampling(db: Database, written, spans) -> None:
+    async def broken(_: Tx, __: object) -> list[DomainError | None]:
+        raise ValueError("a bug")
+
+    unsampled = Context(correlation_id="cor-1", traceparent=TRACES[0][:-2] + "00")
+    subscription = Subscription(QUEUE, PaymentSyncRequested, lambda message: message, broken)
+    await QueueHandler(db, QUEUE, [subscription], RETRY_SCHEDULE_MS).work(
+        [delivery([PaymentSyncRequested(payment_id="pay_1")], contexts=[event_contexts.serialised(unsampled)])]
+    )
+    [failed] = spans("")
+    [line] = [line for line in written() if line["message"] == "handler raised"]
+    assert (failed.name, failed.status.is_ok) == (f"{QUEUE} process", False)
+    assert f"{failed.context.trace_id:032x}" == line["traceId"] == "1" * 32

@@ -57,6 +57,23 @@ def test_what_is_not_sampled_is_not_written(spans: InMemorySpanExporter):
     assert spans.get_finished_spans() == ()
 
 
+def test_a_failure_is_written_without_sampling_so_many_a_second(spans: InMemorySpanExporter):
+    traceparent = context.new_traceparent(sampled=False)
+    started = time.monotonic()
+    for _ in range(1_000):
+        telemetry.record_span("x", traceparent, 1, 2, failed=True)
+    written = spans.get_finished_spans()
+    assert 1 <= len(written) <= telemetry.FAILURES_PER_SECOND_MAX * (int(time.monotonic() - started) + 2)
+    assert f"{written[0].context.trace_id:032x}" == traceparent[3:35]
+    # What exports in batches leaves out what has not the flag.
+    assert written[0].context.trace_flags.sampled
+
+
+def test_a_failure_of_no_trace_is_not_written(spans: InMemorySpanExporter):
+    telemetry.record_span("x", "", 1, 2, failed=True)
+    assert spans.get_finished_spans() == ()
+
+
 def test_a_door_within_a_trace_keeps_the_callers_decision():
     for sampled in (True, False):
         parent = context.new_traceparent(sampled)
