@@ -62,7 +62,9 @@ async def test_a_sampled_payment_is_one_tree_from_the_edge_to_the_consumers(
             ("ledger", "sql transaction"),
         }
         has_consumers = {service for service, name in names if name.endswith(" process")} >= {"wallet", "ledger"}
-        return spans if names >= wanted and has_consumers and ("edge" in {s for s, _ in names}) else None
+        # Each process sends its spans every few seconds: what is above one may come after it.
+        is_whole = {span.parent_id for span in spans} <= {span.span_id for span in spans} | {traceparent[36:52], ""}
+        return spans if names >= wanted and has_consumers and is_whole else None
 
     try:
         spans = await journey.until(arrived, "the spans of every part", seconds=60)
@@ -70,7 +72,6 @@ async def test_a_sampled_payment_is_one_tree_from_the_edge_to_the_consumers(
         print(*traces.of(traceparent[3:35]), sep="\n")
         raise
     by_id = {span.span_id: span for span in spans}
-    assert {span.parent_id for span in spans if span.parent_id not in by_id} <= {traceparent[36:52], ""}
     [served] = [span for span in spans if span.name == f"POST {CREATE}"]
     assert ancestors(served, by_id)[-1] == "edge"
     [scored] = [span for span in spans if span.name.endswith("/Score")]
