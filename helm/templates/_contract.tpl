@@ -38,8 +38,8 @@
 {{- fail (printf "edge.settings.%s: traefik/dynamic.yml takes no such variable (TRUSTED_PROXY_HOPS is edge.trustedProxyHops)" $name) }}
 {{- end }}
 {{- end }}
-{{- if gt (len .Release.Name) 36 }}
-{{- fail "the name of the release may have 36 characters: names of objects begin with it" }}
+{{- if gt (len .Release.Name) 34 }}
+{{- fail "the name of the release may have 34 characters: names of objects begin with it" }}
 {{- end }}
 {{- if and .Values.secrets.external.enabled .Values.parts.shared .Values.parts.services }}
 {{- fail "secrets.external: install the part `shared` as a release of its own, before the services: their migrations need the secrets" }}
