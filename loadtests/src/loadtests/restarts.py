@@ -40,6 +40,7 @@ async def run(
     generator = Generator(description["edge_url"], description["sandbox_url"], tokens)
     await generator.run(WARM_UP, clients=16, rate=rate)
     await invariants.until_quiet(description, config.QUIET_SECONDS_MAX)
+    before = await _deliveries(description)
     load = asyncio.create_task(generator.run(config.PAYMENTS_MAX, clients=0, rate=rate))
     try:
         restarted = await asyncio.to_thread(rolling_restart.restart, layout, progress, services)
@@ -50,7 +51,7 @@ async def run(
     progress.done(f"{len(outcome.payment_ids)} payments created; waiting until all is quiet")
     await invariants.until_quiet(description, 2 * config.QUIET_SECONDS_MAX)
     broken = [str(violation) for violation in await invariants.violations(description)]
-    webhooks = json.loads(await fetch(f"{description['sandbox_url']}/control/stats"))["webhooks"]
+    webhooks = {name: count - before[name] for name, count in (await _deliveries(description)).items()}
     async with database.connect(description) as db:
         steps = await database.reached(db, outcome.payment_ids, outcome.started_at - 1)
     complete = len(database.completed(steps))
@@ -67,7 +68,7 @@ async def run(
         "complete": complete,
         "failed": outcome.failures.total(),
         "sent_again": outcome.again.total(),
-        "webhooks": {name: webhooks[name] for name in ("delivered", "failed_attempts", "given_up", "refused")},
+        "webhooks": webhooks,
         "create_ms": summary_ms(outcome.create_seconds),
         "restarts": [
             {"name": each.name, "drain_seconds": each.drain_seconds, "start_seconds": each.start_seconds}
@@ -77,6 +78,12 @@ async def run(
         "invariants": len(invariants.CHECKS),
         "problems": problems,
     }
+
+
+async def _deliveries(description: Mapping[str, Any]) -> dict[str, int]:
+    """How the gateway's webhooks have fared since its start."""
+    webhooks = json.loads(await fetch(f"{description['sandbox_url']}/control/stats"))["webhooks"]
+    return {name: webhooks[name] for name in ("delivered", "failed_attempts", "given_up", "refused")}
 
 
 async def answered(description: Mapping[str, Any]) -> dict[str, dict[str, int]]:

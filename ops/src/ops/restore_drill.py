@@ -133,7 +133,7 @@ async def _lose_and_restore(
     progress.done(f"backup {made.label} under load: {backup_seconds:.0f} s")
     await asyncio.sleep(after)
 
-    lost_at = await asyncio.to_thread(_lose, first)
+    lost_at = await asyncio.to_thread(lose, first)
     await asyncio.to_thread(stack.down, first, wipe=True, progress=progress)
     acknowledged = [each for each in purchases if each.created <= lost_at]
     progress.note(f"lost, with {len(acknowledged)} payments acknowledged")
@@ -183,7 +183,7 @@ async def _lose_and_restore(
     )
 
 
-def _lose(layout: Layout) -> float:
+def lose(layout: Layout) -> float:
     """Every process dies as if the machine had: nothing is archived or written any more. When PostgreSQL died."""
     supervisor = Stack(layout).supervisor
     pids = {state.name: state.pid for state in supervisor.states() if state.pid}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ops import backup, fleet, pgbackrest, postgresql, rabbitmq, run_directory, stack
+from ops import backup, fleet, pgbackrest, postgresql, rabbitmq, restore_drill, run_directory, stack
 from ops.__main__ import app
 from ops.pgbackrest import BackupFailed
 from ops.ports import Layout
@@ -118,9 +118,7 @@ def test_what_was_archived_is_restored_into_another_stack(
         assert not [file.name for file in stored if word.encode() in file.read_bytes()], word
 
     kept = (lost.run_dir / "secrets.json").read_text()
-    for state in known.supervisor.states():
-        if state.name in ("postgresql", "rabbitmq"):
-            os.kill(state.pid, 9)
+    restore_drill.lose(lost)
     stack.down(lost, wipe=False, progress=Progress())
 
     with pytest.raises(BackupFailed, match="no key is in the backup"):

@@ -51,6 +51,10 @@ def second_traefik(folder: Path, behind: Edge) -> Iterator[str]:
         while not edge.responds(f"http://127.0.0.1:{ping}/ping"):
             assert time.monotonic() < deadline, (folder / "front.log").read_text()
             time.sleep(0.05)
+        # It pings before it has read its routes, and answers 404 by itself until then.
+        while httpx.get(f"http://127.0.0.1:{port}/").text == "404 page not found\n":
+            assert time.monotonic() < deadline, (folder / "front.log").read_text()
+            time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
     finally:
         traefik.terminate()
