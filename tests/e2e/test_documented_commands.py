@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner
 
-from ops import journey
+from ops import fleet_database, journey, readiness
 from ops.__main__ import app
 from ops.fleet_client import FleetClient
 from ops.ports import ROOT, Layout
@@ -101,20 +101,17 @@ async def test_commands_do_what_the_documents_say(
 
 async def ready(layout: Layout, names: Sequence[str]) -> None:
     """Wait until what was started works again."""
-    known = Stack(layout)
+    credentials = Stack(layout).credentials
 
     async def working() -> bool | None:
-        return all([await asyncio.to_thread(known.ready, name) for name in names]) or None
+        return all([await asyncio.to_thread(readiness.is_ready, layout, credentials, name) for name in names]) or None
 
     await journey.until(working, f"{names} ready", 60)
 
 
 async def test_statements_of_the_runbooks_are_understood_by_postgresql(fleet: FleetClient) -> None:
     """Each in a transaction that is not committed; one that takes its argument from another is completed."""
-    known = fleet.description["postgresql"]
-    names = ("host", "port", "user", "password", "database")
-    db = await asyncpg.connect(**{name: known[name] for name in names})
-    try:
+    async with fleet_database.connect(fleet.description) as db:
         statements = documented.statements()
         assert SQL_OF_A_SESSION in statements
         for statement, page in statements.items():
@@ -129,8 +126,6 @@ async def test_statements_of_the_runbooks_are_understood_by_postgresql(fleet: Fl
                 pytest.fail(f"{page}: {statement}: {error}")
             finally:
                 await transaction.rollback()
-    finally:
-        await db.close()
 
 
 async def test_the_payment_by_curl_in_the_readme(fleet: FleetClient, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import psutil
 from msgspec.structs import replace
 
 from common.services import SERVICES
-from ops import edge, fleet, fleet_client, invariants, rabbitmq, stack, virtual_users
+from ops import edge, fleet, fleet_client, invariants, rabbitmq, readiness, stack, virtual_users
 from ops.fleet_client import FleetClient
 from ops.journey import Member
 from ops.ports import PORT_OFFSETS, ROOT, Layout
@@ -165,7 +165,7 @@ class Environment:
     async def until_ready(self, name: str, seconds: float = 60.0) -> None:
         """Raises TimeoutError."""
         ends = time.monotonic() + seconds
-        while not await asyncio.to_thread(self.stack.ready, name):
+        while not await asyncio.to_thread(readiness.is_ready, self.stack.layout, self.stack.credentials, name):
             if time.monotonic() > ends:
                 raise TimeoutError(f"{name} is not ready after {seconds:.0f} s")
             await asyncio.sleep(0.2)

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping
@@ -150,17 +149,8 @@ def _management(known: Stack, method: str, body: bytes | None = None) -> bytes:
 
 
 def _psql(layout: Layout, password: str, statement: str) -> str:
-    completed = subprocess.run(
-        [
-            *(postgresql.binaries() / "psql", "-XAtqc", statement),
-            *("-h", layout.host("postgresql"), "-p", str(layout.port("postgresql"))),
-            *("-U", postgresql.SUPERUSER, fleet.DATABASE),
-        ],
-        env={"PGPASSWORD": password, "PGCONNECT_TIMEOUT": "5", "PATH": os.defpath},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    host, port = layout.host("postgresql"), layout.port("postgresql")
+    completed = postgresql.psql(statement, host=host, port=port, password=password, database=fleet.DATABASE)
     if completed.returncode != 0:
         raise BackupFailed(completed.stderr.strip())
     return completed.stdout.strip()

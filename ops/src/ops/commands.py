@@ -325,7 +325,7 @@ def _close(verb: str, reason: str, ids: list[str] | None, everything: bool, queu
     if bool(ids) == everything:
         typer.echo("name the ids, or use --all with filters", err=True)
         raise typer.Exit(2)
-    actor = f"operator:{getpass.getuser()}"
+    actor = operator()
 
     async def work(fleet: FleetClient) -> int:
         closed = 0
@@ -370,6 +370,11 @@ def _event(letter: delivery_pb2.DeadLetter) -> dict[str, Any] | str:
     except (KeyError, DecodeError):
         return letter.event.hex()
     return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def operator() -> str:
+    """Who gives the commands, as the audit log names them."""
+    return f"operator:{getpass.getuser()}"
 
 
 def print_table(table: Table) -> None:

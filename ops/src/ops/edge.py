@@ -124,10 +124,6 @@ def environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def answers(layout: Layout) -> bool:
-    return responds(f"http://127.0.0.1:{layout.port('edge-metrics')}/ping")
-
-
 def responds(url: str) -> bool:
     """Whether a GET of `url` comes back with 200."""
     try:

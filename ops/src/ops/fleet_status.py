@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from msgspec import Struct
 
-from ops import edge, stack
+from ops import edge, readiness, stack
 from ops.ports import Layout
 
 
@@ -27,15 +27,15 @@ class Row(Struct, frozen=True):
 def rows(layout: Layout) -> list[Row]:
     """Every process of the fleet; none where there is none."""
     if states := stack.states(layout):
-        here = stack.Stack(layout)
+        credentials = stack.Stack(layout).credentials
         return [
             Row(
                 name=state.name,
                 state=state.state,
-                ready=bool(state.pid) and here.ready(state.name),
+                ready=bool(state.pid) and readiness.is_ready(layout, credentials, state.name),
                 pid=state.pid,
                 up_seconds=state.up_seconds,
-                url=here.health_url(state.name),
+                url=readiness.health_url(layout, state.name),
             )
             for state in states
         ]

@@ -17,7 +17,7 @@ from msgspec import Struct
 from common import broker_urls
 from common.services import SCHEMAS, SERVICES
 from common.topology import CONTRACT, matches, retry_queues
-from ops import rabbitmq
+from ops import fleet_database, rabbitmq
 
 SHOWN = 5
 # Of `waiting_for`: what has left a queue by itself and has not arrived, by the broker's counters.
@@ -203,8 +203,7 @@ async def violations(
     Of a fleet that works (*under_way*) those of `UNDER_WAY` alone: the others are meaningful when it is quiet.
     """
     checks = {check: CHECKS[check] for check in UNDER_WAY} if under_way else CHECKS | _deliveries()
-    db = await _connect(description)
-    try:
+    async with fleet_database.connect(description) as db:
         await db.execute(_PAYMENT_ID)
         # Fresh tables have no statistics yet, and a nested loop over two of them would call the function above for
         # every pair of rows.
@@ -219,14 +218,11 @@ async def violations(
                 if rows:
                     broken.append(Violation(check, [dict(row) for row in rows]))
             return broken
-    finally:
-        await db.close()
 
 
 async def waiting_for(description: Mapping[str, Any]) -> dict[str, int]:
     """What a fleet that is not quiet still has to do, by name; empty when it is quiet."""
-    db = await _connect(description)
-    try:
+    async with fleet_database.connect(description) as db:
         waiting: dict[str, int] = {}
         for schema in SCHEMAS:
             waiting[f"{schema}.outbox"] = await db.fetchval(
@@ -235,8 +231,6 @@ async def waiting_for(description: Mapping[str, Any]) -> dict[str, int]:
             waiting[f"{schema}.intents"] = await db.fetchval(
                 f"select count(*) from {schema}.intents where done_at is null"
             )
-    finally:
-        await db.close()
     connection = await broker_urls.connect(description["rabbitmq"]["url"], timeout_seconds=5)
     async with connection:
         channel = await connection.channel()
@@ -275,15 +269,12 @@ async def _looked_at(description: Mapping[str, Any]) -> dict[str, int]:
 
 async def undelivered(description: Mapping[str, Any]) -> dict[str, int]:
     """Announced envelopes that a listener has not claimed yet, by queue."""
-    db = await _connect(description)
-    try:
+    async with fleet_database.connect(description) as db:
         counts = {
             check: await db.fetchval(f"select count(*) from ({sql}) undelivered")
             for check, sql in _deliveries().items()
         }
         return {check: count for check, count in counts.items() if count}
-    finally:
-        await db.close()
 
 
 def _deliveries() -> dict[str, str]:
@@ -322,15 +313,3 @@ def _deliveries() -> dict[str, str]:
 def _queues(description: Mapping[str, Any]) -> list[str]:
     names = [name for queue in CONTRACT.queues for name in (queue.name, queue.dead_letters)]
     return names + [name for ttl_ms in description["retry_schedule_ms"] for name in retry_queues(ttl_ms)]
-
-
-async def _connect(description: Mapping[str, Any]) -> asyncpg.Connection:
-    known = description["postgresql"]
-    return await asyncpg.connect(
-        host=known["host"],
-        port=known["port"],
-        user=known["user"],
-        password=known["password"],
-        database=known["database"],
-        timeout=5,
-    )

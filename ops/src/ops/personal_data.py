@@ -2,7 +2,6 @@
 their lost second factor.
 """
 
-import getpass
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ from commdesk.common.v1 import personal_data_pb2 as pb
 from commdesk.identity.v1.identity_pb2 import RemoveSecondFactorsRequest
 from common.errors import Unavailable
 from common.grpc_client import error_from, errors_from
-from ops.commands import AsJson, print_table, with_fleet
+from ops.commands import AsJson, operator, print_table, with_fleet
 from ops.fleet_client import COUNT_SECONDS, FleetClient
 
 # One batch takes milliseconds; a service that is busy, seconds.
@@ -120,7 +119,7 @@ def erase(
     """Destroy what the law lets go of a person. Invoices, payments and the books stay; they know a user id."""
     if not yes:
         typer.confirm(f"Erase {reference}? Nothing brings it back.", abort=True)
-    actor = f"operator:{getpass.getuser()}"
+    actor = operator()
     erased = with_fleet(lambda fleet: erased_by_service(fleet, reference, actor, reason))
     for service, rows in erased.items():
         for table, count in rows.items():
@@ -137,7 +136,7 @@ def remove_second_factor(
     """Remove the second factor of a person who has lost device and recovery codes, and end their sessions."""
     if not yes:
         typer.confirm(f"Remove the second factor of {reference}? Their password alone logs in then.", abort=True)
-    actor = f"operator:{getpass.getuser()}"
+    actor = operator()
     user_id = with_fleet(lambda fleet: factor_removed(fleet, reference, actor, reason))
     typer.echo(f"{user_id} has no second factor now, and is logged out everywhere")
 

@@ -169,18 +169,24 @@ def prepare(
 
 
 def answers(*, port: int, password: str) -> bool:
-    """Whether it takes writes over the port that services use: a cluster that is being restored does not yet."""
-    query = subprocess.run(
+    """Whether a query comes back over the port that services use."""
+    return psql("select 1", port=port, password=password).stdout.strip() == "1"
+
+
+def psql(
+    statement: str, *, port: int, password: str, host: str = "127.0.0.1", database: str = SUPERUSER
+) -> subprocess.CompletedProcess[str]:
+    """What psql says to one statement of the superuser's: values alone, a line each."""
+    return subprocess.run(
         [
-            *(binaries() / "psql", "-XAtc", "select pg_is_in_recovery()"),
-            *("-h", "127.0.0.1", "-p", str(port), "-U", SUPERUSER, "postgres"),
+            *(binaries() / "psql", "-XAtqc", statement),
+            *("-h", host, "-p", str(port), "-U", SUPERUSER, database),
         ],
         env={"PGPASSWORD": password, "PGCONNECT_TIMEOUT": "5", "PATH": os.defpath},
         capture_output=True,
         text=True,
         check=False,
     )
-    return query.stdout.strip() == "f"
 
 
 def _programs_for(data: Path) -> Path:

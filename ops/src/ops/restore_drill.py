@@ -22,7 +22,7 @@ import psutil
 from msgspec import Struct
 
 from common.services import SCHEMAS
-from ops import backup, doctor, edge, fleet, fleet_client, invariants, stack, virtual_users
+from ops import backup, doctor, edge, fleet, fleet_client, fleet_database, invariants, stack, virtual_users
 from ops.fleet_client import FleetClient
 from ops.journey import StepFailed
 from ops.ports import Layout
@@ -314,14 +314,9 @@ async def _statuses(description: Mapping[str, Any]) -> dict[str, str]:
 
 
 async def _fetch(description: Mapping[str, Any], statement: str) -> list[asyncpg.Record]:
-    known = description["postgresql"]
-    names = ("host", "port", "user", "password", "database")
-    db = await asyncpg.connect(**{name: known[name] for name in names}, timeout=5)
-    try:
+    async with fleet_database.connect(description) as db:
         rows: list[asyncpg.Record] = await db.fetch(statement)
         return rows
-    finally:
-        await db.close()
 
 
 def summary(result: Result) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The review queue from the command line: what waits for a person, with its evidence, and the decisions."""
 
-import getpass
 import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from commdesk.common.v1.common_pb2 import Money
 from commdesk.payment.v1 import payment_pb2 as pb
-from ops.commands import AsJson, print_table, with_fleet
+from ops.commands import AsJson, operator, print_table, with_fleet
 from ops.fleet_client import FleetClient
 
 TIMEOUT_SECONDS = 10
@@ -126,7 +125,7 @@ def dismiss(payment_id: PaymentId, reason: Why, version: Version = "") -> None:
 
 
 def _decide(request: pb.DecideReviewRequest, reason: str, version: str) -> None:
-    request.reason, request.actor = reason, f"operator:{getpass.getuser()}"
+    request.reason, request.actor = reason, operator()
 
     async def work(fleet: FleetClient) -> pb.Review:
         request.version = version or (await _get(fleet, request.payment_id)).review.version

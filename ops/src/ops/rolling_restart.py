@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from common.services import SERVICES
-from ops import edge_routes, stack
+from ops import edge_routes, readiness, stack
 from ops.ports import Layout, Replica
 from ops.progress import Progress
 
@@ -48,14 +48,14 @@ def restart(layout: Layout, progress: Progress, services: Sequence[str] = ()) ->
         raise stack.StackFailed(f"no stack runs in {layout.run_dir}")
     if layout.replicas < 2:
         raise NotReplicated("a restart without interruption needs two replicas: REPLICAS=2 make up")
-    here = stack.Stack(layout)
+    credentials = stack.Stack(layout).credentials
     done = []
     for replica in replicas(layout, services or list(SERVICES)):
         started = time.monotonic()
         supervisor.stop(replica.name)
         gone = time.monotonic()
         supervisor.start(replica.name)
-        while not here.ready(replica.name):
+        while not readiness.is_ready(layout, credentials, replica.name):
             if time.monotonic() - gone > READY_SECONDS_MAX:
                 raise stack.StackFailed(f"{replica.name} is not ready after {READY_SECONDS_MAX:.0f} s")
             time.sleep(PAUSE_SECONDS)

@@ -25,6 +25,7 @@ from ops import (
     pgbouncer,
     postgresql,
     rabbitmq,
+    readiness,
     redis_server,
     run_directory,
 )
@@ -144,63 +145,6 @@ class Stack:
         authority = {"COMMDESK_AUTHORITY": internal_tls.fingerprint(self.layout)}
         return [replace(process, environment={**process.environment, **authority}) for process in processes]
 
-    def ready(self, name: str) -> bool:
-        """Whether the process `name` does its work, by its own protocol."""
-        layout, secrets = self.layout, self.credentials
-        match name:
-            case "postgresql":
-                return postgresql.answers(
-                    port=layout.port("postgresql"), password=secrets.words["postgresql_superuser"]
-                )
-            case "rabbitmq":
-                return self._broker_answers("rabbitmq")
-            case "redis":
-                return redis_server.answers(port=layout.port("redis"), password=secrets.words["redis"])
-            case "pgbouncer":
-                return pgbouncer.answers(layout.port("pgbouncer"))
-            case "epmd":
-                return True  # the broker is not ready without it
-            case "edge":
-                return edge.answers(layout)
-            case _ if name in layout.broker_names():
-                return self._broker_answers(name)
-            case _ if name in (databases := layout.databases()):
-                return postgresql.answers(
-                    port=layout.database_port(databases[name][0]),
-                    password=secrets.words["postgresql_superuser"],
-                )
-            case _:
-                return edge.responds(self.health_url(name))
-
-    def _broker_answers(self, name: str) -> bool:
-        return rabbitmq.answers(
-            self.layout.broker_ports(self.layout.broker_names()[name]),
-            password=self.credentials.words["rabbitmq_administrator"],
-            nodes=self.layout.broker_nodes,
-        )
-
-    def health_url(self, name: str) -> str:
-        """Where a process says how it is; empty for what speaks no HTTP."""
-        layout = self.layout
-        match name:
-            case "mail":
-                return f"{layout.mail_url}/count"
-            case "edge":
-                return f"http://127.0.0.1:{layout.port('edge-metrics')}/ping"
-            case "rabbitmq":
-                return f"http://127.0.0.1:{layout.port('rabbitmq-management')}"
-            case "sandbox":
-                return f"{layout.sandbox_url}/health"
-            case "postgresql" | "pgbouncer" | "redis" | "epmd":
-                return ""
-            case _ if name in layout.broker_names():
-                return f"http://127.0.0.1:{layout.broker_ports(layout.broker_names()[name])['rabbitmq-management']}"
-            case _ if name in layout.databases():
-                return ""
-            case _:
-                replica = layout.all_replicas()[name]
-                return f"{layout.http_url(replica.service, replica.number)}/health/ready"
-
     def describe(self, engines_only: bool) -> dict[str, object]:
         """Write stack.json, and return it."""
         states = {state.name: state.pid for state in self.supervisor.states() if state.pid}
@@ -295,7 +239,7 @@ def free_port_base(lowest: int, replicas: int = 1) -> int:
 
 
 def _restart_or_refuse(stack: Stack, progress: Progress) -> None:
-    """A running stack is in_use over, orphans of a killed one are ended; ports in other hands are an error."""
+    """A running stack is taken over, orphans of a killed one are ended; ports in other hands are an error."""
     layout = stack.layout
     if stack.supervisor.alive():
         if layout.description.is_file():
@@ -370,7 +314,7 @@ def _start(stack: Stack, names: list[str], progress: Progress) -> None:
 def _wait_until_ready(stack: Stack, name: str) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     pause_seconds = 0.1
-    while not stack.ready(name):
+    while not readiness.is_ready(stack.layout, stack.credentials, name):
         if time.monotonic() > deadline:
             raise StackFailed(
                 f"{name} is not ready after {READY_TIMEOUT_SECONDS} s; the end of its log:\n"

@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import aiohttp
-import asyncpg
 import jwt
 
 from common.settings import ServiceSettings
+from ops import fleet_database
 from ops.fleet_client import Answer, FleetClient
 from ops.journey import MERCHANT, Member, StepFailed
 
@@ -120,11 +120,7 @@ async def fault(fleet: FleetClient, **rule: Any) -> int:
 
 async def granted(fleet: FleetClient, order_ids: Sequence[str]) -> int:
     """How many of these orders' payments are granted, by the database."""
-    known = fleet.description["postgresql"]
-    db = await asyncpg.connect(
-        host=known["host"], port=known["port"], user=known["user"], password=known["password"], database="commdesk"
-    )
-    try:
+    async with fleet_database.connect(fleet.description) as db:
         return int(
             await db.fetchval(
                 "select count(*) from payment.payments p"
@@ -132,5 +128,3 @@ async def granted(fleet: FleetClient, order_ids: Sequence[str]) -> int:
                 list(order_ids),
             )
         )
-    finally:
-        await db.close()

@@ -22,7 +22,7 @@ from common.http_server import Call, Route, ServerConfig, app, serve_http
 from common.http_server.server import HttpServer
 from common.route_tables import route_tables
 from common.services import SERVICES
-from ops import edge, stack
+from ops import edge, readiness, stack
 from ops.ports import Layout
 
 PORT_BASE = int(os.environ.get("PORT_BASE", "26000")) + 500
@@ -126,7 +126,12 @@ def running(folder: Path, environ: Mapping[str, str], *, tls: bool = False) -> I
         with log.open("wb") as output:
             traefik = subprocess.Popen(process.command, env={**process.environment}, stdout=output, stderr=output)
         try:
-            _wait(lambda: traefik.poll() is None and edge.answers(layout) and _routed(layout), log)
+            _wait(
+                lambda: (
+                    traefik.poll() is None and edge.responds(readiness.health_url(layout, "edge")) and _routed(layout)
+                ),
+                log,
+            )
             yield Edge(layout, log, traefik.pid)
         finally:
             traefik.terminate()

@@ -74,7 +74,7 @@ def test_a_service_serves_without_what_its_migration_has(name: str, prepared: Pa
     assert not set(files) & set(CONTAINERS[name]["environment"])
 
 
-def test_whoever_reads_the_credentials_writes_nothing(prepared: Path) -> None:
+def test_what_reads_the_credentials_writes_nothing(prepared: Path) -> None:
     """`bootstrap` has their volume read-only."""
     file = prepared / "run" / "secrets.json"
     before = file.stat()

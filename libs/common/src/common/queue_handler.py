@@ -11,7 +11,7 @@ What happens to an event that is not handled:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from functools import partial
 from itertools import islice, repeat
 from typing import Any, TypeVar
@@ -23,18 +23,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 from opentelemetry.trace import SpanKind
 
-from common import context, envelopes, event_contexts, logs, messages, outbox, telemetry, topology
+from common import context, event_contexts, logs, messages, outbox, telemetry
 from common.context import Context
 from common.database import Database, Statement, Tx, is_transient, retried
 from common.envelopes import Delivery
 from common.errors import DomainError, FailedPrecondition, InvalidArgument, Unavailable
 from common.events import micros
-from common.guards import FRESH_HEADERS, INBOX_CLAIM
+from common.guards import INBOX_CLAIM
 from common.metrics import QueueLag, QueueMetrics
-from common.outbox import HeaderValue, Outgoing
+from common.outbox import Outgoing
+from common.redeliveries import Redeliveries
 from common.seals import SealBroken
 from common.subscriptions import OnRetry, Retry, Subscription, is_retried
-from common.topology import REQUEUE
 
 R = TypeVar("R")
 
@@ -87,11 +87,10 @@ class QueueHandler:
         self._db = db
         self._queue = queue
         self._by_type = {subscription.type: subscription for subscription in subscriptions}
-        self._retry_schedule_ms = tuple(retry_schedule_ms)
+        self._redeliveries = Redeliveries(db, queue, retry_schedule_ms)
         self._metrics = QueueMetrics(queue)
         self.lag = QueueLag(queue, db.clock)
         self._claims = db.guards.has(INBOX_CLAIM)
-        self._has_fresh_headers = db.guards.has(FRESH_HEADERS)
 
     async def work(self, deliveries: Sequence[Delivery]) -> None:
         """Bring every delivery to its end, whatever it takes; when it returns all of them may be acked."""
@@ -255,14 +254,14 @@ class QueueHandler:
             )
             for (delivery, body, event), error in zip(sources, outcomes, strict=True):
                 if error is not None:
-                    dead = not is_retried(error) or delivery.attempt >= len(self._retry_schedule_ms)
-                    rows.append(self._redelivery(delivery, body, error.code, type(error).__name__, dead))
+                    dead = not is_retried(error) or self._redeliveries.is_last(delivery)
+                    rows.append(self._redeliveries.again(delivery, body, error.code, type(error).__name__, dead))
                     retries.append(Retry(event, error, delivery.attempt + 1, dead))
                     dead_count += dead
         for delivery, body, reason in undecodable:
             if delivery.envelope_id in claimed:
-                dead = not is_retried(reason) or delivery.attempt >= len(self._retry_schedule_ms)
-                rows.append(self._redelivery(delivery, body, reason.code, type(reason).__name__, dead))
+                dead = not is_retried(reason) or self._redeliveries.is_last(delivery)
+                rows.append(self._redeliveries.again(delivery, body, reason.code, type(reason).__name__, dead))
                 dead_count += dead
         if retries and subscription.on_retry is not None:
             await subscription.on_retry(tx, retries)
@@ -274,9 +273,7 @@ class QueueHandler:
 
     async def _split(self, delivery: Delivery) -> None:
         """Each event becomes an envelope of one to the home queue, so that the culprit stands alone."""
-        await self._replace(
-            [delivery], lambda each, body: self._envelope_of_one(each, body, REQUEUE, self._queue, headers=None)
-        )
+        await self._replace([delivery], self._redeliveries.alone)
         self._metrics.split(len(delivery.bodies))
 
     async def _retry_alone(self, delivery: Delivery, error_class: str) -> None:
@@ -291,11 +288,11 @@ class QueueHandler:
         await self._until_available(partial(self._replace_failed, delivery, error_class, None))
 
     async def _replace_failed(self, delivery: Delivery, error_class: str, announce: OnRetry | None) -> None:
-        dead = delivery.attempt >= len(self._retry_schedule_ms)
+        dead = self._redeliveries.is_last(delivery)
         retries = [Retry(event, HandlerFailed(), delivery.attempt + 1, dead) for _, event in delivery.events]
         await self._replace(
             [delivery],
-            lambda each, body: self._redelivery(each, body, HandlerFailed.code, error_class, dead),
+            lambda each, body: self._redeliveries.again(each, body, HandlerFailed.code, error_class, dead),
             partial(announce, retries=retries) if announce is not None else None,
         )
         (self._metrics.dead if dead else self._metrics.retried)(1)
@@ -303,7 +300,9 @@ class QueueHandler:
     async def _dead_letter(self, group: Sequence[Delivery]) -> None:
         """What nobody here can read goes to the dead letters as it is."""
         code, error_class = EnvelopeUnreadable.code, EnvelopeUnreadable.__name__
-        await self._replace(group, lambda each, body: self._redelivery(each, body, code, error_class, dead=True))
+        await self._replace(
+            group, lambda each, body: self._redeliveries.again(each, body, code, error_class, dead=True)
+        )
         self._metrics.dead(len(group))
 
     async def _replace(
@@ -328,38 +327,6 @@ class QueueHandler:
         envelope_ids = sorted({delivery.envelope_id for delivery in group})
         claimed = await tx.execute(_CLAIM, consumer=self._queue, ids=envelope_ids)
         return set(claimed.scalars() if self._claims else envelope_ids)
-
-    def _redelivery(self, delivery: Delivery, body: bytes, error_code: str, error_class: str, dead: bool) -> Outgoing:
-        """One event on its way to the next retry tier, or to the dead letters."""
-        headers: dict[str, HeaderValue] = {} if self._has_fresh_headers else dict(delivery.headers)
-        headers |= {
-            envelopes.ATTEMPT: delivery.attempt + 1,
-            envelopes.FIRST_FAILED: delivery.first_failed_unix_micros or micros(self._db.clock.now()),
-            envelopes.ERROR_CLASS: error_class,
-            envelopes.ERROR_CODE: error_code,
-        }
-        if dead:
-            return self._envelope_of_one(delivery, body, REQUEUE, self._queue + topology.DEAD_LETTERS, headers)
-        tier = topology.retry_exchange(self._retry_schedule_ms[delivery.attempt], self._db.random)
-        return self._envelope_of_one(delivery, body, tier, self._queue, headers)
-
-    def _envelope_of_one(
-        self,
-        delivery: Delivery,
-        body: bytes,
-        exchange: str,
-        routing_key: str,
-        headers: Mapping[str, HeaderValue] | None,
-    ) -> Outgoing:
-        envelope_id, sealed = envelopes.seal(
-            delivery.producer,
-            delivery.type,
-            [body],
-            delivery.traceparent,
-            contexts=[delivery.context_of(body)],
-            clock=self._db.clock,
-        )
-        return Outgoing(envelope_id, exchange, routing_key, True, delivery.type, sealed, headers)
 
 
 def _origins(group: Sequence[Delivery]) -> list[Context]:

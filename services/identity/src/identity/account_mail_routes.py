@@ -17,47 +17,22 @@ from identity.wire.requests import EmailBody, ResetBody, VerifyBody
 def account_mail_routes(
     account_mails: AccountMails, email_verifications: EmailVerifications, password_resets: PasswordResets
 ) -> list[Route]:
+    # Public: the token, or nothing at all, says who sends them. Each of them leads to a password, or to a mail.
+    route = partial(Route, "POST", public=True, rate_limit="sign_in", answer=Empty)
+    mailing = partial(route, body=EmailBody, status=202, errors=[UserInvalid, AccountMailsThrottled])
     return [
-        Route(
-            "POST",
-            "/api/v1/users/email/verify",
-            partial(verify_email, email_verifications),
-            public=True,
-            rate_limit="sign_in",
+        route(
+            path="/api/v1/users/email/verify",
+            endpoint=partial(verify_email, email_verifications),
             body=VerifyBody,
-            answer=Empty,
             errors=[AccountTokenInvalid, *PASSWORD_ERRORS],
         ),
-        Route(
-            "POST",
-            "/api/v1/users/email/resend",
-            partial(resend_verification, account_mails),
-            public=True,
-            rate_limit="sign_in",
-            body=EmailBody,
-            answer=Empty,
-            status=202,
-            errors=[UserInvalid, AccountMailsThrottled],
-        ),
-        Route(
-            "POST",
-            "/api/v1/users/password/forgot",
-            partial(forgot_password, account_mails),
-            public=True,
-            rate_limit="sign_in",
-            body=EmailBody,
-            answer=Empty,
-            status=202,
-            errors=[UserInvalid, AccountMailsThrottled],
-        ),
-        Route(
-            "POST",
-            "/api/v1/users/password/reset",
-            partial(reset_password, password_resets),
-            public=True,
-            rate_limit="sign_in",
+        mailing(path="/api/v1/users/email/resend", endpoint=partial(resend_verification, account_mails)),
+        mailing(path="/api/v1/users/password/forgot", endpoint=partial(forgot_password, account_mails)),
+        route(
+            path="/api/v1/users/password/reset",
+            endpoint=partial(reset_password, password_resets),
             body=ResetBody,
-            answer=Empty,
             errors=[UserInvalid, AccountTokenInvalid, HashingOverloaded],
         ),
     ]

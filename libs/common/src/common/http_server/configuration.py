@@ -38,5 +38,5 @@ class ServerConfig(msgspec.Struct, frozen=True):
     # How many proxies of ours stand in front, each appending the address that it saw to X-Forwarded-For.
     trusted_proxy_hops: int = 1
     in_flight: InFlight = msgspec.field(default_factory=InFlight)
-    # Whether the process is about to stop: the health pages say so, and whoever asks them turns to other replicas.
+    # Whether the process is about to stop: the health pages say so, and the edge turns to other replicas.
     is_stopping: Callable[[], bool] = bool
