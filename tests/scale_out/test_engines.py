@@ -14,7 +14,7 @@ import pytest
 
 from common.services import SCHEMAS, SERVICES
 from common.topology import CONTRACT
-from ops import invariants, rabbitmq, stack
+from ops import invariants, rabbitmq, readiness, stack
 from ops.credentials import load_or_generate
 from ops.fleet_client import FleetClient
 from ops.ports import Layout
@@ -88,7 +88,7 @@ async def test_a_node_that_is_killed_under_load_loses_nothing(fleet: FleetClient
     await invariants.until_quiet(fleet.description, RECOVERY_SECONDS)
     here = stack.Stack(layout)
     async with asyncio.timeout(RECOVERY_SECONDS):
-        while not await asyncio.to_thread(here.ready, "rabbitmq"):
+        while not await asyncio.to_thread(readiness.is_ready, layout, here.credentials, "rabbitmq"):
             await asyncio.sleep(0.5)
 
 
