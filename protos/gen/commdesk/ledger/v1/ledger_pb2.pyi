@@ -121,3 +121,51 @@ class AuditEntry(_message.Message):
     service: str
     correlation_id: str
     def __init__(self, audit_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., actor_id: _Optional[str] = ..., action: _Optional[str] = ..., resource_type: _Optional[str] = ..., resource_id: _Optional[str] = ..., before_json: _Optional[str] = ..., after_json: _Optional[str] = ..., request_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., ip: _Optional[str] = ..., user_agent: _Optional[str] = ..., service: _Optional[str] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+
+class ListPaymentSumsRequest(_message.Message):
+    __slots__ = ("payment_ids",)
+    PAYMENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    payment_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, payment_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListPaymentSumsResponse(_message.Message):
+    __slots__ = ("sums",)
+    SUMS_FIELD_NUMBER: _ClassVar[int]
+    sums: _containers.RepeatedCompositeFieldContainer[PaymentSum]
+    def __init__(self, sums: _Optional[_Iterable[_Union[PaymentSum, _Mapping]]] = ...) -> None: ...
+
+class PaymentSum(_message.Message):
+    __slots__ = ("payment_id", "account", "asset", "debit", "credit")
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ASSET_FIELD_NUMBER: _ClassVar[int]
+    DEBIT_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    payment_id: str
+    account: str
+    asset: str
+    debit: int
+    credit: int
+    def __init__(self, payment_id: _Optional[str] = ..., account: _Optional[str] = ..., asset: _Optional[str] = ..., debit: _Optional[int] = ..., credit: _Optional[int] = ...) -> None: ...
+
+class LedgerBlockSealed(_message.Message):
+    __slots__ = ("event_id", "time_unix_micros", "epoch", "height", "head", "entries", "audit_entries", "signature", "key_id")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    time_unix_micros: int
+    epoch: str
+    height: int
+    head: str
+    entries: int
+    audit_entries: int
+    signature: str
+    key_id: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., epoch: _Optional[str] = ..., height: _Optional[int] = ..., head: _Optional[str] = ..., entries: _Optional[int] = ..., audit_entries: _Optional[int] = ..., signature: _Optional[str] = ..., key_id: _Optional[str] = ...) -> None: ...

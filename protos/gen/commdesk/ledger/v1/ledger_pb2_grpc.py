@@ -49,6 +49,11 @@ class LedgerServiceStub:
                 request_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListAuditRequest.SerializeToString,
                 response_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
+        self.ListPaymentSums = channel.unary_unary(
+                '/commdesk.ledger.v1.LedgerService/ListPaymentSums',
+                request_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -73,6 +78,13 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPaymentSums(self, request, context):
+        """What was booked about payments, for the reconciliation engine.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -90,6 +102,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListAudit,
                     request_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListAuditRequest.FromString,
                     response_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListAuditResponse.SerializeToString,
+            ),
+            'ListPaymentSums': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPaymentSums,
+                    request_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsRequest.FromString,
+                    response_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -173,6 +190,33 @@ class LedgerService:
             '/commdesk.ledger.v1.LedgerService/ListAudit',
             commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListAuditRequest.SerializeToString,
             commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPaymentSums(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.ledger.v1.LedgerService/ListPaymentSums',
+            commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsRequest.SerializeToString,
+            commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsResponse.FromString,
             options,
             channel_credentials,
             insecure,

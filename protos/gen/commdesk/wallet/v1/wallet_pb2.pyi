@@ -20,6 +20,13 @@ class TransactionType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSACTION_TYPE_TRANSFER: _ClassVar[TransactionType]
     TRANSACTION_TYPE_EXPIRE: _ClassVar[TransactionType]
     TRANSACTION_TYPE_ADJUST: _ClassVar[TransactionType]
+
+class SpentCredits(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SPENT_CREDITS_UNSPECIFIED: _ClassVar[SpentCredits]
+    SPENT_CREDITS_BLOCK: _ClassVar[SpentCredits]
+    SPENT_CREDITS_DEBT: _ClassVar[SpentCredits]
+    SPENT_CREDITS_ABSORB: _ClassVar[SpentCredits]
 TRANSACTION_TYPE_UNSPECIFIED: TransactionType
 TRANSACTION_TYPE_GRANT: TransactionType
 TRANSACTION_TYPE_CONSUME: TransactionType
@@ -30,6 +37,10 @@ TRANSACTION_TYPE_BONUS: TransactionType
 TRANSACTION_TYPE_TRANSFER: TransactionType
 TRANSACTION_TYPE_EXPIRE: TransactionType
 TRANSACTION_TYPE_ADJUST: TransactionType
+SPENT_CREDITS_UNSPECIFIED: SpentCredits
+SPENT_CREDITS_BLOCK: SpentCredits
+SPENT_CREDITS_DEBT: SpentCredits
+SPENT_CREDITS_ABSORB: SpentCredits
 
 class Owner(_message.Message):
     __slots__ = ("merchant_id", "kind", "id")
@@ -42,7 +53,7 @@ class Owner(_message.Message):
     def __init__(self, merchant_id: _Optional[str] = ..., kind: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
 
 class Wallet(_message.Message):
-    __slots__ = ("wallet_id", "owner", "available", "locked", "pending", "lifetime_purchased", "seq")
+    __slots__ = ("wallet_id", "owner", "available", "locked", "pending", "lifetime_purchased", "seq", "debt")
     WALLET_ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +61,7 @@ class Wallet(_message.Message):
     PENDING_FIELD_NUMBER: _ClassVar[int]
     LIFETIME_PURCHASED_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
+    DEBT_FIELD_NUMBER: _ClassVar[int]
     wallet_id: str
     owner: Owner
     available: int
@@ -57,7 +69,8 @@ class Wallet(_message.Message):
     pending: int
     lifetime_purchased: int
     seq: int
-    def __init__(self, wallet_id: _Optional[str] = ..., owner: _Optional[_Union[Owner, _Mapping]] = ..., available: _Optional[int] = ..., locked: _Optional[int] = ..., pending: _Optional[int] = ..., lifetime_purchased: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
+    debt: int
+    def __init__(self, wallet_id: _Optional[str] = ..., owner: _Optional[_Union[Owner, _Mapping]] = ..., available: _Optional[int] = ..., locked: _Optional[int] = ..., pending: _Optional[int] = ..., lifetime_purchased: _Optional[int] = ..., seq: _Optional[int] = ..., debt: _Optional[int] = ...) -> None: ...
 
 class ConsumeCreditsRequest(_message.Message):
     __slots__ = ("items",)
@@ -176,3 +189,101 @@ class ListPacksResponse(_message.Message):
     PACKS_FIELD_NUMBER: _ClassVar[int]
     packs: _containers.RepeatedCompositeFieldContainer[Pack]
     def __init__(self, packs: _Optional[_Iterable[_Union[Pack, _Mapping]]] = ...) -> None: ...
+
+class HoldCreditsRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[HoldRequest]
+    def __init__(self, items: _Optional[_Iterable[_Union[HoldRequest, _Mapping]]] = ...) -> None: ...
+
+class HoldRequest(_message.Message):
+    __slots__ = ("operation_key", "owner", "payment_id", "credits_paid", "credits_bonus", "policy")
+    OPERATION_KEY_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_PAID_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_BONUS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    operation_key: str
+    owner: Owner
+    payment_id: str
+    credits_paid: int
+    credits_bonus: int
+    policy: SpentCredits
+    def __init__(self, operation_key: _Optional[str] = ..., owner: _Optional[_Union[Owner, _Mapping]] = ..., payment_id: _Optional[str] = ..., credits_paid: _Optional[int] = ..., credits_bonus: _Optional[int] = ..., policy: _Optional[_Union[SpentCredits, str]] = ...) -> None: ...
+
+class HoldCreditsResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[HoldResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[HoldResult, _Mapping]]] = ...) -> None: ...
+
+class PreviewHoldsRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[HoldRequest]
+    def __init__(self, items: _Optional[_Iterable[_Union[HoldRequest, _Mapping]]] = ...) -> None: ...
+
+class PreviewHoldsResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[HoldResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[HoldResult, _Mapping]]] = ...) -> None: ...
+
+class HoldResult(_message.Message):
+    __slots__ = ("hold", "error")
+    HOLD_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    hold: Hold
+    error: _common_pb2.Error
+    def __init__(self, hold: _Optional[_Union[Hold, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
+
+class Hold(_message.Message):
+    __slots__ = ("hold_id", "credits_paid", "credits_bonus", "missing_paid", "missing_bonus", "value", "state")
+    HOLD_ID_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_PAID_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_BONUS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_PAID_FIELD_NUMBER: _ClassVar[int]
+    MISSING_BONUS_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    hold_id: str
+    credits_paid: int
+    credits_bonus: int
+    missing_paid: int
+    missing_bonus: int
+    value: _common_pb2.Money
+    state: str
+    def __init__(self, hold_id: _Optional[str] = ..., credits_paid: _Optional[int] = ..., credits_bonus: _Optional[int] = ..., missing_paid: _Optional[int] = ..., missing_bonus: _Optional[int] = ..., value: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., state: _Optional[str] = ...) -> None: ...
+
+class ListPaymentGrantsRequest(_message.Message):
+    __slots__ = ("payment_ids",)
+    PAYMENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    payment_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, payment_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListPaymentGrantsResponse(_message.Message):
+    __slots__ = ("grants",)
+    GRANTS_FIELD_NUMBER: _ClassVar[int]
+    grants: _containers.RepeatedCompositeFieldContainer[PaymentGrant]
+    def __init__(self, grants: _Optional[_Iterable[_Union[PaymentGrant, _Mapping]]] = ...) -> None: ...
+
+class PaymentGrant(_message.Message):
+    __slots__ = ("payment_id", "owner", "credits_paid", "credits_bonus", "granted_again", "reversed", "value", "grants")
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_PAID_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_BONUS_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_AGAIN_FIELD_NUMBER: _ClassVar[int]
+    REVERSED_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    GRANTS_FIELD_NUMBER: _ClassVar[int]
+    payment_id: str
+    owner: Owner
+    credits_paid: int
+    credits_bonus: int
+    granted_again: int
+    reversed: int
+    value: _common_pb2.Money
+    grants: int
+    def __init__(self, payment_id: _Optional[str] = ..., owner: _Optional[_Union[Owner, _Mapping]] = ..., credits_paid: _Optional[int] = ..., credits_bonus: _Optional[int] = ..., granted_again: _Optional[int] = ..., reversed: _Optional[int] = ..., value: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., grants: _Optional[int] = ...) -> None: ...

@@ -54,6 +54,21 @@ class WalletServiceStub:
                 request_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPacksRequest.SerializeToString,
                 response_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPacksResponse.FromString,
                 _registered_method=True)
+        self.HoldCredits = channel.unary_unary(
+                '/commdesk.wallet.v1.WalletService/HoldCredits',
+                request_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.HoldCreditsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.HoldCreditsResponse.FromString,
+                _registered_method=True)
+        self.PreviewHolds = channel.unary_unary(
+                '/commdesk.wallet.v1.WalletService/PreviewHolds',
+                request_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsResponse.FromString,
+                _registered_method=True)
+        self.ListPaymentGrants = channel.unary_unary(
+                '/commdesk.wallet.v1.WalletService/ListPaymentGrants',
+                request_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPaymentGrantsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPaymentGrantsResponse.FromString,
+                _registered_method=True)
 
 
 class WalletServiceServicer:
@@ -85,6 +100,28 @@ class WalletServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HoldCredits(self, request, context):
+        """Reserve credits that a payment bought, item by item; a repeated key answers with the first hold. These holds never
+        expire: the events about their refund or dispute consume or release them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewHolds(self, request, context):
+        """What HoldCredits would answer now; nothing is reserved and no key is used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPaymentGrants(self, request, context):
+        """What was granted for payments, for the reconciliation engine.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WalletServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -107,6 +144,21 @@ def add_WalletServiceServicer_to_server(servicer, server):
                     servicer.ListPacks,
                     request_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPacksRequest.FromString,
                     response_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPacksResponse.SerializeToString,
+            ),
+            'HoldCredits': grpc.unary_unary_rpc_method_handler(
+                    servicer.HoldCredits,
+                    request_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.HoldCreditsRequest.FromString,
+                    response_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.HoldCreditsResponse.SerializeToString,
+            ),
+            'PreviewHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewHolds,
+                    request_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsRequest.FromString,
+                    response_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsResponse.SerializeToString,
+            ),
+            'ListPaymentGrants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPaymentGrants,
+                    request_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPaymentGrantsRequest.FromString,
+                    response_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPaymentGrantsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -217,6 +269,87 @@ class WalletService:
             '/commdesk.wallet.v1.WalletService/ListPacks',
             commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPacksRequest.SerializeToString,
             commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPacksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HoldCredits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.wallet.v1.WalletService/HoldCredits',
+            commdesk_dot_wallet_dot_v1_dot_wallet__pb2.HoldCreditsRequest.SerializeToString,
+            commdesk_dot_wallet_dot_v1_dot_wallet__pb2.HoldCreditsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.wallet.v1.WalletService/PreviewHolds',
+            commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsRequest.SerializeToString,
+            commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPaymentGrants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.wallet.v1.WalletService/ListPaymentGrants',
+            commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPaymentGrantsRequest.SerializeToString,
+            commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPaymentGrantsResponse.FromString,
             options,
             channel_credentials,
             insecure,
