@@ -7,11 +7,12 @@ from functools import partial
 from commdesk.ledger.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 from common import runtime
 from common.runtime import Job, Resources, Service
-from ledger import consumers, use_cases
+from ledger import consumers
 from ledger.servicer import LedgerServicer
 from ledger.settings import Settings
 from ledger.store import audit_origins
 from ledger.store.personal_data import PERSONAL_DATA
+from ledger.use_cases import books
 
 # Once through the log after the upgrade that began to seal; nothing afterwards.
 SEAL_OLD_SECONDS = 60
@@ -24,11 +25,11 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         grpc=[(add_LedgerServiceServicer_to_server, LedgerServicer(db))],
         subscriptions=consumers.subscriptions(),
         jobs=[
-            Job("snapshots", settings.snapshot_seconds, partial(use_cases.take_snapshot, db)),
+            Job("snapshots", settings.snapshot_seconds, partial(books.take_snapshot, db)),
             Job("seal_old_origins", SEAL_OLD_SECONDS, partial(audit_origins.seal_old, db)),
         ],
-        timeline=use_cases.timeline,
-        totals=use_cases.totals,
+        timeline=books.timeline,
+        totals=books.totals,
         personal_data=PERSONAL_DATA,
     )
 

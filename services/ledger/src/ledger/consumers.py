@@ -9,19 +9,20 @@ from commdesk.wallet.v1.events_pb2 import WalletCredited, WalletDebited
 from common.database import Tx
 from common.errors import DomainError
 from common.subscriptions import Subscription
-from ledger import use_cases, wire
 from ledger.domain.audit import AuditRecord
 from ledger.domain.journals import FinancialEvent
+from ledger.use_cases import books
+from ledger.wire import events as wire
 
 
 async def on_financial_events(tx: Tx, events: Sequence[FinancialEvent]) -> list[DomainError | None]:
     """Post each event's journals. What the book cannot take now it cannot take later: its errors are permanent."""
-    return await use_cases.post_journals(tx, events)
+    return await books.post_journals(tx, events)
 
 
 async def on_audits_recorded(tx: Tx, records: Sequence[AuditRecord]) -> None:
     """Keep each record, once."""
-    await use_cases.keep_audit(tx, records)
+    await books.keep_audit(tx, records)
 
 
 # An event brings rows of its own and shares none with others, but what a transaction costs whatever its size.

@@ -5,8 +5,9 @@ from commdesk.ledger.v1 import ledger_pb2_grpc
 from common.database import Database
 from common.errors import require_at_most
 from common.grpc_server import CallContext
-from ledger import use_cases, wire
 from ledger.domain.audit import AuditFilter
+from ledger.use_cases import books
+from ledger.wire import messages
 
 LIMIT_MAX = 500
 
@@ -18,15 +19,15 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         self._db = db
 
     async def TrialBalance(self, request: pb.TrialBalanceRequest, context: CallContext) -> pb.TrialBalanceResponse:
-        return wire.balances_message(await use_cases.trial_balance(self._db, request.merchant_id or None))
+        return messages.balances_message(await books.trial_balance(self._db, request.merchant_id or None))
 
     async def ListJournals(self, request: pb.ListJournalsRequest, context: CallContext) -> pb.ListJournalsResponse:
-        reference = wire.journal_reference(request.reference)
-        return wire.journals_message(await use_cases.list_journals(self._db, reference, _limit(request.limit)))
+        reference = messages.journal_reference(request.reference)
+        return messages.journals_message(await books.list_journals(self._db, reference, _limit(request.limit)))
 
     async def ListAudit(self, request: pb.ListAuditRequest, context: CallContext) -> pb.ListAuditResponse:
         filter = AuditFilter(_limit(request.limit), request.resource_id or None, request.actor_id or None)
-        return wire.audit_message(await use_cases.list_audit(self._db, filter))
+        return messages.audit_message(await books.list_audit(self._db, filter))
 
 
 def _limit(requested: int) -> int:

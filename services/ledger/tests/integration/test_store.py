@@ -12,12 +12,13 @@ from msgspec.structs import astuple, replace
 from common import ids, seals
 from common.database import Database, connect, retried, sqlstate
 from common.seals import is_sealed
-from ledger import use_cases, wire
 from ledger.domain import chart
 from ledger.domain.audit import AuditFilter
 from ledger.domain.chart import CHART, AccountBalance
 from ledger.domain.journals import FinancialEvent
 from ledger.store import audit_origins, commands, queries, snapshots
+from ledger.use_cases import books
+from ledger.wire import events as wire
 
 from ..builders import Events
 
@@ -34,7 +35,7 @@ async def post(db: Database, *events: Events) -> None:
     }
     financial_events = [decode[type(event).__name__](event) for event in events]
     async with db.begin() as tx:
-        assert await use_cases.post_journals(tx, financial_events) == [None] * len(events)
+        assert await books.post_journals(tx, financial_events) == [None] * len(events)
 
 
 async def balances(db: Database, merchant_id: str | None = None) -> dict[str, tuple[int, int]]:
@@ -89,7 +90,7 @@ async def test_many_posters_with_the_same_causes_post_each_once(db: Database, ev
 async def test_what_does_not_add_up_does_not_hold_up_the_rest(db: Database, events: Events) -> None:
     good, bad = wire.payment_succeeded(events.paid()), wire.payment_succeeded(events.paid(net=1))
     async with db.begin() as tx:
-        refused = await use_cases.post_journals(tx, [bad, good])
+        refused = await books.post_journals(tx, [bad, good])
     assert [error.code if error else "" for error in refused] == ["journal_unbalanced", ""]
     assert await counted(db, "journals") == 1
 
@@ -102,7 +103,7 @@ async def test_the_book_is_append_only(
 ) -> None:
     await post(db, events.paid())
     async with db.begin() as tx:
-        await use_cases.keep_audit(tx, [wire.audit_recorded(events.audited())])
+        await books.keep_audit(tx, [wire.audit_recorded(events.audited())])
     column = {"accounts": "code", "journals": "template", "ledger_entries": "line", "audit_logs": "action"}[table]
     url = database_url if role == "service" else owner_url
     connection = await asyncpg.connect(url)
@@ -121,7 +122,7 @@ async def test_the_service_cannot_change_a_snapshot(
 ) -> None:
     """Balances are read from it: a changed one would be a balance without a journal."""
     await post(db, events.paid())
-    assert await use_cases.take_snapshot(db)
+    assert await books.take_snapshot(db)
     before = await balances(db)
     column = {"balance_snapshots": "debit", "journal_snapshots": "journals"}[table]
     refused = [f"update {table} set {column} = {column} + 1", f"truncate {table}"]
@@ -228,13 +229,13 @@ async def test_snapshots_are_exact_while_others_post(database_url: str, db: Data
         for round_number in range(12):
             batch = [wire.payment_succeeded(events.paid()), wire.wallet_credited(events.credited())]
             async with poster_db.begin() as tx:
-                await use_cases.post_journals(tx, batch)
+                await books.post_journals(tx, batch)
                 await asyncio.sleep(0.002 * ((number + round_number) % 5))
 
     async def cutter() -> int:
         taken = 0
         while not done.is_set():
-            taken += await use_cases.take_snapshot(db)
+            taken += await books.take_snapshot(db)
             assert set(chart.out_of_balance(await rows_of(db)).values()) == {0}
             await asyncio.sleep(0.005)
         return taken
@@ -245,11 +246,11 @@ async def test_snapshots_are_exact_while_others_post(database_url: str, db: Data
         done.set()
         assert await cutting > 2
     assert await balances(db) == await recomputed(db)
-    assert await use_cases.take_snapshot(db)
+    assert await books.take_snapshot(db)
     assert await balances(db) == await recomputed(db)
     assert (await balances(db))["asset:gateway:cashfree"] == (6 * 12 * 50_000, 0)
     async with db.begin() as tx:
-        named = await use_cases.totals(tx)
+        named = await books.totals(tx)
     assert named["journals.count"] == 6 * 12 * 2
     assert named["entries.count"] == 6 * 12 * 7
     assert named["journals.payment.success.count"] == 6 * 12
@@ -262,12 +263,12 @@ async def rows_of(db: Database) -> list[AccountBalance]:
 
 async def test_an_open_transaction_holds_the_cut_back(db: Database, events: Events) -> None:
     async with db.begin() as late:
-        await use_cases.post_journals(late, [wire.payment_succeeded(events.paid())])
+        await books.post_journals(late, [wire.payment_succeeded(events.paid())])
         await post(db, events.paid(amount=10, net=10, cgst=0, sgst=0))
-        assert await use_cases.take_snapshot(db)
+        assert await books.take_snapshot(db)
         assert (await balances(db))["asset:gateway:cashfree"] == (10, 0)
     assert (await balances(db))["asset:gateway:cashfree"] == (50_010, 0)
-    assert await use_cases.take_snapshot(db)
+    assert await books.take_snapshot(db)
     assert (await balances(db))["asset:gateway:cashfree"] == (50_010, 0)
 
 
@@ -279,7 +280,7 @@ async def test_a_snapshot_from_another_cluster_is_not_believed(db: Database, eve
             "insert into balance_snapshots values (cast('9000000000000' as xid8), 'mer_commdesk', 1000, 666, 0, 1)"
         )
     assert "asset:bank" not in await balances(db)
-    assert await use_cases.take_snapshot(db)
+    assert await books.take_snapshot(db)
     assert await counted(db, "balance_snapshots where horizon = cast('9000000000000' as xid8)") == 0
     assert await balances(db) == await recomputed(db)
 
@@ -288,8 +289,8 @@ async def test_one_replica_at_a_time_takes_a_snapshot(db: Database, events: Even
     await post(db, events.paid())
     async with db.begin() as other:
         assert await snapshots.claim_snapshots(other)
-        assert not await use_cases.take_snapshot(db)
-    assert await use_cases.take_snapshot(db)
+        assert not await books.take_snapshot(db)
+    assert await books.take_snapshot(db)
 
 
 async def test_a_broken_journal_is_counted_and_not_summed_up(db: Database, superuser_url: str) -> None:
@@ -304,14 +305,14 @@ async def test_a_broken_journal_is_counted_and_not_summed_up(db: Database, super
         )
     finally:
         await admin.close()
-    assert not await use_cases.take_snapshot(db)
+    assert not await books.take_snapshot(db)
     async with db.begin() as tx:
-        assert (await use_cases.totals(tx))["journals.unbalanced"] == 1
+        assert (await books.totals(tx))["journals.unbalanced"] == 1
 
 
 async def test_a_merchants_balance_is_his_own(db: Database, events: Events) -> None:
     await post(db, events.paid(), events.paid(merchant_id="mer_other"))
-    assert await use_cases.take_snapshot(db)
+    assert await books.take_snapshot(db)
     await post(db, events.paid(merchant_id="mer_other"))
     assert (await balances(db, "mer_other"))["asset:gateway:cashfree"] == (100_000, 0)
     assert (await balances(db, "mer_commdesk"))["asset:gateway:cashfree"] == (50_000, 0)
@@ -322,7 +323,7 @@ async def test_audit_is_kept_once_with_all_it_says(db: Database, events: Events)
     first, second = events.audited(), events.audited(actor_id="service:payment", before_json='{"b":1}')
     for batch in ([first, second], [second, first]):
         async with db.begin() as tx:
-            await use_cases.keep_audit(tx, [wire.audit_recorded(event) for event in batch])
+            await books.keep_audit(tx, [wire.audit_recorded(event) for event in batch])
     async with db.begin() as tx:
         kept = await queries.audit_records(tx, AuditFilter(10, resource_id="pay_1"))
         by_actor = await queries.audit_records(tx, AuditFilter(10, actor_id="usr_1"))

@@ -5,7 +5,8 @@ import pytest
 from common import ids
 from common.ids import IdInvalid
 from common.times import TimeOutOfRange
-from ledger import wire
+from ledger.wire import events as wire
+from ledger.wire import messages
 
 from ..builders import Events
 
@@ -107,4 +108,4 @@ def test_an_absent_state_is_none(events: Events) -> None:
 @pytest.mark.parametrize("text", ["", "pay", "usr_01", "pay_" + "0" * 25, "wal_" + "0" * 26])
 def test_only_ids_of_payments_and_wallet_transactions_name_journals(text: str) -> None:
     with pytest.raises(IdInvalid):
-        wire.journal_reference(text)
+        messages.journal_reference(text)

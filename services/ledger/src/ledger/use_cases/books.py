@@ -9,12 +9,12 @@ from common import ids
 from common.database import Database, Tx
 from common.delivery import Timeline
 from common.errors import DomainError
-from ledger import wire
 from ledger.domain import chart, journals
 from ledger.domain.audit import AuditFilter, AuditRecord
 from ledger.domain.chart import AccountBalance
 from ledger.domain.journals import TEMPLATES, BookedJournal, FinancialEvent
 from ledger.store import audit_origins, commands, queries, snapshots
+from ledger.wire import messages
 
 TIMELINE_ENTRIES_MAX = 200
 
@@ -87,10 +87,10 @@ async def totals(tx: Tx) -> Mapping[str, int]:
 async def timeline(tx: Tx, reference: str) -> Timeline:
     """The journals and the audit of a payment, a wallet transaction or a user."""
     booked = []
-    if wire.is_journal_reference(reference):
-        booked = await queries.journals_about(tx, wire.journal_reference(reference), TIMELINE_ENTRIES_MAX)
+    if messages.is_journal_reference(reference):
+        booked = await queries.journals_about(tx, messages.journal_reference(reference), TIMELINE_ENTRIES_MAX)
     records = await queries.audit_records(tx, AuditFilter(TIMELINE_ENTRIES_MAX, either=reference))
-    return wire.timeline(booked, records)
+    return messages.timeline(booked, records)
 
 
 _TEMPLATE_NAMES = tuple(template.name for templates in TEMPLATES.values() for template in templates)

@@ -1,0 +1,1 @@
+"""What the ledger does, each use case in one transaction."""

@@ -1,0 +1,107 @@
+"""Answers out: gRPC messages and the timeline; no decisions."""
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from commdesk.ledger.v1 import ledger_pb2 as pb
+from common import ids
+from common.delivery import Timeline, TimelineEntry
+from common.events import from_micros, micros
+from ledger.domain.audit import AuditRecord
+from ledger.domain.chart import AccountBalance
+from ledger.domain.journals import BookedJournal
+
+# What a reference may be; a journal keeps the prefix beside the UUID.
+REFERENCES = ("pay", "wtx")
+
+
+def journal_reference(text: str) -> UUID:
+    """The UUID that journals keep for *text*. Raises IdInvalid when it is not the id of something they refer to."""
+    prefix = text.partition("_")[0]
+    return ids.decode(prefix if prefix in REFERENCES else REFERENCES[0], text)
+
+
+def is_journal_reference(text: str) -> bool:
+    return text.partition("_")[0] in REFERENCES
+
+
+def balances_message(balances: Iterable[AccountBalance]) -> pb.TrialBalanceResponse:
+    return pb.TrialBalanceResponse(
+        accounts=[
+            pb.AccountBalance(account=each.account, asset=each.asset, debit=each.debit, credit=each.credit)
+            for each in balances
+        ]
+    )
+
+
+def journals_message(journals: Iterable[BookedJournal]) -> pb.ListJournalsResponse:
+    return pb.ListJournalsResponse(journals=[_journal_message(journal) for journal in journals])
+
+
+def _journal_message(journal: BookedJournal) -> pb.Journal:
+    return pb.Journal(
+        journal_id=ids.encode("jrn", journal.journal_id),
+        merchant_id=journal.merchant_id,
+        template=journal.template,
+        asset=journal.asset,
+        cause_id=ids.encode("evt", journal.cause_id),
+        reference=ids.encode(journal.reference_prefix, journal.reference),
+        time_unix_micros=micros(journal.effective_at),
+        entries=[pb.Entry(account=line.account, debit=line.debit, credit=line.credit) for line in journal.entries],
+    )
+
+
+def audit_message(records: Iterable[AuditRecord]) -> pb.ListAuditResponse:
+    return pb.ListAuditResponse(
+        entries=[
+            pb.AuditEntry(
+                audit_id=ids.encode("evt", record.audit_id),
+                time_unix_micros=record.time_unix_micros,
+                actor_id=record.actor_id,
+                action=record.action,
+                resource_type=record.resource_type,
+                resource_id=record.resource_id,
+                before_json=record.before_state or "",
+                after_json=record.after_state or "",
+                request_id=record.request_id,
+                correlation_id=record.correlation_id,
+                trace_id=record.trace_id,
+                ip=record.ip_address,
+                user_agent=record.user_agent,
+                service=record.service,
+            )
+            for record in records
+        ]
+    )
+
+
+def timeline(journals: Sequence[BookedJournal], records: Iterable[AuditRecord]) -> Timeline:
+    """What the books say, for operators: amounts and ids, no states (they may say more than a ticket should)."""
+    entries = [
+        TimelineEntry(
+            journal.effective_at,
+            "journal",
+            f"{journal.template}: "
+            + ", ".join(
+                f"{'Dr' if line.debit else 'Cr'} {line.account} {line.debit or line.credit}" for line in journal.entries
+            ),
+            {"journal_id": ids.encode("jrn", journal.journal_id), "asset": journal.asset},
+        )
+        for journal in journals
+    ]
+    entries += [
+        TimelineEntry(
+            from_micros(record.time_unix_micros),
+            "audit",
+            f"{record.actor_id or 'nobody'} {record.action} {record.resource_id}",
+            {
+                "service": record.service,
+                "request_id": record.request_id,
+                "correlation_id": record.correlation_id,
+                "trace_id": record.trace_id,
+            },
+        )
+        for record in records
+    ]
+    related = (ids.encode(journal.reference_prefix, journal.reference) for journal in journals)
+    return Timeline(entries, tuple(dict.fromkeys(related)))
