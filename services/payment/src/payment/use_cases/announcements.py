@@ -1,10 +1,12 @@
-"""Which events a change of a payment announces, and to whom; wire encodes the messages."""
+"""Which events a change of a payment announces, and to whom; wire encodes the messages.
+
+Money that moved is audited by its journal, which names the event (decision 43); everything else by a line of its own.
+"""
 
 from collections.abc import Iterable
 
 from google.protobuf.message import Message
 
-from common import ids
 from payment.domain.decisions import (
     Alerted,
     Announcement,
@@ -40,18 +42,7 @@ def messages(announcement: Announcement, public_url: str) -> list[Message]:
         case Corrected():
             return [_corrected(announcement)]
         case Received(payment, receipt, at):
-            return [
-                events.received(payment, receipt, at),
-                events.audit(
-                    payment,
-                    "payment.receive",
-                    payment.status,
-                    at,
-                    receiptId=ids.encode("rcp", receipt.id),
-                    received=receipt.amount.minor,
-                    why=receipt.reason.value,
-                ),
-            ]
+            return [events.received(payment, receipt, at)]
         case ReceiptRefunded(payment, receipt, gateway_refund_id, at):
             return [events.receipt_refunded(payment, receipt, gateway_refund_id, at)]
         case Held(payment, receipt, at):
@@ -99,7 +90,6 @@ def _moved(moved: Moved, public_url: str) -> list[Message]:
             return [
                 events.succeeded(payment, moved.transaction_id, at, moved.receipt_id),
                 events.analytics_succeeded(payment, before, at),
-                events.audit(payment, "payment.succeed", before, at),
             ]
         case Status.FAILED:
             return _failed(moved, public_url)

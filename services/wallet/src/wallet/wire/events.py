@@ -4,11 +4,9 @@ from collections.abc import Iterator
 
 from google.protobuf.message import Message
 
-from commdesk.common.v1.events_pb2 import AuditRecorded
 from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.wallet.v1 import events_pb2
 from common import ids
-from common.events import audit
 from common.money import Money
 from wallet.domain.batch import WalletBatch
 from wallet.domain.operations import Consumption, Grant
@@ -46,7 +44,7 @@ def _consumed(transaction: Transaction) -> tuple[Message, ...]:
 
 
 def _granted(transaction: Transaction) -> tuple[Message, ...]:
-    return _credited(transaction), _granted_audit(transaction)
+    return (_credited(transaction),)
 
 
 def _debited(transaction: Transaction) -> events_pb2.WalletDebited:
@@ -86,21 +84,6 @@ def _credited(transaction: Transaction) -> events_pb2.WalletCredited:
         credits_bonus=transaction.credits_bonus,
         payment_id=transaction.source_id,
         balance_after=transaction.balance_after,
-    )
-
-
-def _granted_audit(transaction: Transaction) -> AuditRecorded:
-    """Grants are audited one by one; a consumption is its own record: append-only here, and a journal in the ledger."""
-    return audit(
-        "wallet.grant",
-        ("wallet", wallet_id_text(transaction.wallet_id)),
-        service="wallet",
-        at=transaction.created_at,
-        merchant_id=transaction.owner.merchant_id,
-        actor_id="service:wallet",
-        before={"available": transaction.balance_before, "seq": transaction.seq - 1},
-        after={"available": transaction.balance_after, "seq": transaction.seq, "source": transaction.source_id},
-        payment_id=transaction.source_id,
     )
 
 
