@@ -5,8 +5,19 @@ from typing import Any
 
 from commdesk.common.v1.common_pb2 import Money
 from commdesk.common.v1.events_pb2 import AuditRecorded
+from commdesk.payment.v1.disputes_pb2 import PaymentDisputed, PaymentDisputeLost, PaymentDisputeWon
 from commdesk.payment.v1.events_pb2 import PaymentReceiptRefunded, PaymentReceived, PaymentSucceeded
-from commdesk.wallet.v1.events_pb2 import WalletCredited, WalletDebited
+from commdesk.payment.v1.refunds_pb2 import SPENT_CREDITS_POLICY_DEBT, PaymentRefunded, RefundReversed
+from commdesk.payment.v1.settlements_pb2 import SettlementImported
+from commdesk.wallet.v1.events_pb2 import (
+    WalletCredited,
+    WalletDebited,
+    WalletDebtSettled,
+    WalletLocked,
+    WalletReleased,
+    WalletReversed,
+)
+from commdesk.wallet.v1.wallet_pb2 import Owner
 from common import ids
 
 NOW_MICROS = 1_790_000_000_123_457
@@ -74,6 +85,101 @@ class Events:
         )
         event.owner.merchant_id = "mer_commdesk"
         return event
+
+    def refunded(
+        self, of: PaymentSucceeded, held: int = 42_373, policy: Any = SPENT_CREDITS_POLICY_DEBT, asked_by: str = "usr_2"
+    ) -> PaymentRefunded:
+        """All of the payment; *held* of its net price was still deferred."""
+        event = PaymentRefunded(event_id=ids.encode("evt", ids.new()), time_unix_micros=self.micros + 3)
+        event.payment.CopyFrom(of.payment)
+        refund = event.refund
+        refund.refund_id = ids.encode("rfd", ids.new())
+        refund.amount.CopyFrom(of.payment.amount)
+        refund.tax.CopyFrom(of.payment.tax)
+        refund.value_held, refund.policy, refund.requested_by = held, policy, asked_by
+        return event
+
+    def refund_reversed(self, of: PaymentRefunded) -> RefundReversed:
+        return RefundReversed(
+            event_id=ids.encode("evt", ids.new()),
+            time_unix_micros=self.micros + 4,
+            payment=of.payment,
+            refund=of.refund,
+        )
+
+    def disputed(self, of: PaymentSucceeded, held: int = 42_373, fee: int = 0) -> PaymentDisputed:
+        """All of the payment; *held* of its net price was still deferred."""
+        event = PaymentDisputed(event_id=ids.encode("evt", ids.new()), time_unix_micros=self.micros + 5)
+        event.payment.CopyFrom(of.payment)
+        dispute = event.dispute
+        dispute.dispute_id = ids.encode("dsp", ids.new())
+        dispute.amount.CopyFrom(of.payment.amount)
+        dispute.tax.CopyFrom(of.payment.tax)
+        dispute.value_held, dispute.fee_minor = held, fee
+        return event
+
+    def dispute_won(self, of: PaymentDisputed) -> PaymentDisputeWon:
+        return PaymentDisputeWon(
+            event_id=ids.encode("evt", ids.new()),
+            time_unix_micros=self.micros + 6,
+            payment=of.payment,
+            dispute=of.dispute,
+        )
+
+    def dispute_lost(self, of: PaymentDisputed) -> PaymentDisputeLost:
+        return PaymentDisputeLost(
+            event_id=ids.encode("evt", ids.new()),
+            time_unix_micros=self.micros + 6,
+            payment=of.payment,
+            dispute=of.dispute,
+        )
+
+    def settled(
+        self, gross: int = 50_000, fee: int = 950, fee_tax: int = 171, adjustment: int = 0
+    ) -> SettlementImported:
+        event = SettlementImported(
+            event_id=ids.encode("evt", ids.new()),
+            time_unix_micros=self.micros + 7,
+            gross_minor=gross,
+            fee_minor=fee,
+            fee_tax_minor=fee_tax,
+            adjustment_minor=adjustment,
+            net_minor=gross - fee - fee_tax - adjustment,
+        )
+        settlement = event.settlement
+        settlement.settlement_id = ids.encode("stl", ids.new())
+        settlement.merchant_id, settlement.gateway, settlement.currency = "mer_commdesk", "cashfree", "INR"
+        return event
+
+    def locked(self, paid: int = 5_000, bonus: int = 500, payment_id: str = "") -> WalletLocked:
+        return WalletLocked(**self._of_hold(paid, bonus, payment_id))
+
+    def released(self, paid: int = 5_000, bonus: int = 500, payment_id: str = "") -> WalletReleased:
+        return WalletReleased(**self._of_hold(paid, bonus, payment_id))
+
+    def reversed(self, paid: int = 5_000, bonus: int = 500, payment_id: str = "", debt: int = 0) -> WalletReversed:
+        return WalletReversed(debt=debt, **self._of_hold(paid, bonus, payment_id))
+
+    def debt_settled(
+        self, paid: int = 0, bonus: int = 0, value: int = 0, forgiven: int = 0, actor_id: str = ""
+    ) -> WalletDebtSettled:
+        fields = self._of_hold(paid, bonus, "")
+        for name in ("payment_id", "hold_id"):
+            del fields[name]
+        money = Money(minor=value, currency="INR")
+        return WalletDebtSettled(value=money, credits_forgiven=forgiven, actor_id=actor_id, **fields)
+
+    def _of_hold(self, paid: int, bonus: int, payment_id: str) -> dict[str, Any]:
+        return {
+            "event_id": ids.encode("evt", ids.new()),
+            "time_unix_micros": self.micros + 8,
+            "owner": Owner(merchant_id="mer_commdesk", kind="USER", id="usr_asha"),
+            "transaction_id": ids.encode("wtx", ids.new()),
+            "credits_paid": paid,
+            "credits_bonus": bonus,
+            "payment_id": payment_id,
+            "hold_id": ids.encode("hld", ids.new()),
+        }
 
     def audited(self, **fields: Any) -> AuditRecorded:
         defaults: dict[str, Any] = {

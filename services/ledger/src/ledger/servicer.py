@@ -2,6 +2,7 @@
 
 from commdesk.ledger.v1 import ledger_pb2 as pb
 from commdesk.ledger.v1 import ledger_pb2_grpc
+from common import ids
 from common.database import Database
 from common.errors import require_at_most
 from common.grpc_server import CallContext
@@ -10,6 +11,7 @@ from ledger.use_cases import books
 from ledger.wire import messages
 
 LIMIT_MAX = 500
+PAYMENTS_MAX = 1000
 
 
 class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
@@ -28,6 +30,13 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     async def ListAudit(self, request: pb.ListAuditRequest, context: CallContext) -> pb.ListAuditResponse:
         filter = AuditFilter(_limit(request.limit), request.resource_id or None, request.actor_id or None)
         return messages.audit_message(await books.list_audit(self._db, filter))
+
+    async def ListPaymentSums(
+        self, request: pb.ListPaymentSumsRequest, context: CallContext
+    ) -> pb.ListPaymentSumsResponse:
+        require_at_most(PAYMENTS_MAX, payment_ids=len(request.payment_ids))
+        payment_ids = [ids.decode("pay", payment_id) for payment_id in request.payment_ids]
+        return messages.payment_sums_message(await books.list_payment_sums(self._db, payment_ids))
 
 
 def _limit(requested: int) -> int:

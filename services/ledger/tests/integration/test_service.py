@@ -78,6 +78,40 @@ async def test_a_payment_and_its_grant_are_posted_once_and_can_be_asked_for(
     assert sum(entry.debit - entry.credit for entry in journals.journals[0].entries) == 0
 
 
+async def test_what_goes_back_is_posted_from_every_exchange(
+    db: Database, announce: Announce, channel: grpc.aio.Channel, events: Events
+) -> None:
+    paid = events.paid()
+    payment_id = paid.payment.payment_id
+    refunded, disputed = events.refunded(paid, held=40_000), events.disputed(paid, fee=1_500)
+    announced = [
+        paid, events.credited(payment_id=payment_id), events.locked(5_000, 400, payment_id), refunded,
+        events.reversed(5_000, 400, payment_id, debt=100), events.debt_settled(paid=60, value=400),
+        events.debt_settled(forgiven=40), events.refund_reversed(refunded), events.locked(payment_id=payment_id),
+        disputed, events.released(payment_id=payment_id), events.dispute_won(disputed), events.dispute_lost(disputed),
+        events.settled(),
+    ]  # fmt: skip
+    for event in announced:
+        await announce([event])
+
+    async def posted() -> bool:
+        return await count(db, "inbox") == len(announced)
+
+    await until(posted)
+    assert await count(db, "dead_letters") == 0
+    ledger = LedgerServiceStub(channel)
+    response = await ledger.ListPaymentSums(
+        pb.ListPaymentSumsRequest(payment_ids=[payment_id]), timeout=TIMEOUT, wait_for_ready=True
+    )
+    sums = {each.account: each.debit - each.credit for each in response.sums}
+    assert sums["asset:disputed"] == -50_000
+    assert sums["asset:gateway:cashfree"] == 50_000 - 1_500
+    assert sums["wallets:locked"] == 0
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await ledger.ListPaymentSums(pb.ListPaymentSumsRequest(payment_ids=[payment_id] * 1001), timeout=TIMEOUT)
+    assert grpc_client.errors_from(refused.value).code == "limit_exceeded"
+
+
 async def test_what_does_not_add_up_becomes_a_dead_letter_alone(
     db: Database, announce: Announce, channel: grpc.aio.Channel, events: Events
 ) -> None:

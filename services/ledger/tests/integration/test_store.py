@@ -18,6 +18,7 @@ from ledger.domain.chart import CHART, AccountBalance
 from ledger.domain.journals import FinancialEvent
 from ledger.store import audit_origins, commands, queries, snapshots
 from ledger.use_cases import books
+from ledger.wire import audit
 from ledger.wire import events as wire
 
 from ..builders import Events
@@ -30,6 +31,16 @@ BOOK = ("accounts", "journals", "ledger_entries", "audit_logs")
 async def post(db: Database, *events: Events) -> None:
     decode: dict[str, Callable[[Any], FinancialEvent]] = {
         "PaymentSucceeded": wire.payment_succeeded,
+        "PaymentRefunded": wire.payment_refunded,
+        "RefundReversed": wire.refund_reversed,
+        "PaymentDisputed": wire.payment_disputed,
+        "PaymentDisputeWon": wire.payment_dispute_won,
+        "PaymentDisputeLost": wire.payment_dispute_lost,
+        "SettlementImported": wire.settlement_imported,
+        "WalletLocked": wire.wallet_locked,
+        "WalletReleased": wire.wallet_released,
+        "WalletReversed": wire.wallet_reversed,
+        "WalletDebtSettled": wire.wallet_debt_settled,
         "WalletCredited": wire.wallet_credited,
         "WalletDebited": wire.wallet_debited,
     }
@@ -72,6 +83,77 @@ async def test_the_500_rupee_pack_to_the_paisa(db: Database, events: Events) -> 
     }
 
 
+async def test_a_refund_then_its_reversal_leave_the_books_as_they_were(db: Database, events: Events) -> None:
+    paid = events.paid()
+    await post(db, paid, events.credited(payment_id=paid.payment.payment_id))
+    before = await net_balances(db)
+    refunded, payment_id = events.refunded(paid), paid.payment.payment_id
+    await post(db, refunded, events.locked(payment_id=payment_id), events.reversed(payment_id=payment_id))
+    assert await net_balances(db) == {}
+    await post(db, events.refund_reversed(refunded), events.credited(payment_id=payment_id))
+    assert await net_balances(db) == before
+
+
+async def test_a_lost_dispute_costs_the_merchant_what_was_earned_and_the_fee(db: Database, events: Events) -> None:
+    paid = events.paid()
+    disputed = events.disputed(paid, held=42_000, fee=1_500)
+    await post(db, paid, disputed, events.dispute_lost(disputed))
+    assert await net_balances(db) == {
+        "asset:gateway:cashfree": -1_500,
+        "liability:deferred_credits": -373,
+        "expense:chargeback": 1_873,
+    }
+
+
+async def test_a_settlement_and_its_correction_are_booked_once_each(db: Database, events: Events) -> None:
+    imported = events.settled()
+    await post(db, imported, events.settled(gross=-100, fee=0, fee_tax=0))
+    await post(db, imported)
+    assert await net_balances(db) == {
+        "asset:bank": 48_879 - 100,
+        "expense:gateway_fee": 950,
+        "asset:gst_input": 171,
+        "asset:gateway:cashfree": -49_900,
+    }
+
+
+async def net_balances(db: Database) -> dict[str, int]:
+    return {code: debit - credit for code, (debit, credit) in (await balances(db)).items() if debit != credit}
+
+
+async def test_what_was_booked_about_a_payment_is_summed_by_account(db: Database, events: Events) -> None:
+    paid, other = events.paid(), events.paid()
+    payment_id, other_id = paid.payment.payment_id, other.payment.payment_id
+    await post(db, paid, other, events.credited(payment_id=payment_id), events.refunded(paid), events.debited())
+    await post(db, events.refunded(paid, held=0))
+    ours, others = ids.decode("pay", payment_id), ids.decode("pay", other_id)
+    async with db.begin() as tx:
+        sums = await queries.payment_sums(tx, [ours, others, ids.new(), ours])
+    assert {(each.account, each.debit, each.credit) for each in sums if each.payment_id == ours} == {
+        ("asset:gateway:cashfree", 50_000, 100_000),
+        ("liability:deferred_credits", 42_373, 42_373),
+        ("liability:gst:cgst", 7_628, 3_814),
+        ("liability:gst:sgst", 7_626, 3_813),
+        ("revenue:credits", 42_373, 0),
+        ("issued", 5_500, 0),
+        ("wallets:paid", 0, 5_000),
+        ("wallets:bonus", 0, 500),
+    }
+    assert [each.account for each in sums if each.payment_id == others] == [
+        "asset:gateway:cashfree", "liability:deferred_credits", "liability:gst:cgst", "liability:gst:sgst",
+    ]  # fmt: skip
+
+
+async def test_a_journal_says_who_acted(db: Database, events: Events) -> None:
+    paid = events.paid()
+    await post(db, paid, events.refunded(paid, asked_by="usr_finance"))
+    booked = await books.list_journals(db, ids.decode("pay", paid.payment.payment_id), 10)
+    assert [(each.template, each.actor_id) for each in booked] == [
+        ("payment.success", "service:payment"),
+        ("payment.refunded", "usr_finance"),
+    ]
+
+
 async def test_a_cause_is_posted_once(db: Database, events: Events) -> None:
     paid, debited = events.paid(), events.debited()
     await post(db, paid, debited, paid)
@@ -103,7 +185,7 @@ async def test_the_book_is_append_only(
 ) -> None:
     await post(db, events.paid())
     async with db.begin() as tx:
-        await books.keep_audit(tx, [wire.audit_recorded(events.audited())])
+        await books.keep_audit(tx, [audit.audit_recorded(events.audited())])
     column = {"accounts": "code", "journals": "template", "ledger_entries": "line", "audit_logs": "action"}[table]
     url = database_url if role == "service" else owner_url
     connection = await asyncpg.connect(url)
@@ -323,15 +405,15 @@ async def test_audit_is_kept_once_with_all_it_says(db: Database, events: Events)
     first, second = events.audited(), events.audited(actor_id="service:payment", before_json='{"b":1}')
     for batch in ([first, second], [second, first]):
         async with db.begin() as tx:
-            await books.keep_audit(tx, [wire.audit_recorded(event) for event in batch])
+            await books.keep_audit(tx, [audit.audit_recorded(event) for event in batch])
     async with db.begin() as tx:
         kept = await queries.audit_records(tx, AuditFilter(10, resource_id="pay_1"))
         by_actor = await queries.audit_records(tx, AuditFilter(10, actor_id="usr_1"))
         either = await queries.audit_records(tx, AuditFilter(10, either="service:payment"))
-    assert [record.audit_id for record in kept] == [wire.audit_recorded(event).audit_id for event in (second, first)], (
-        "newest first"
-    )
-    expected = replace(wire.audit_recorded(second), before_state='{"b": 1}', after_state='{"status": "CREATED"}')
+    assert [record.audit_id for record in kept] == [
+        audit.audit_recorded(event).audit_id for event in (second, first)
+    ], "newest first"
+    expected = replace(audit.audit_recorded(second), before_state='{"b": 1}', after_state='{"status": "CREATED"}')
     assert kept[0] == expected
     assert [record.actor_id for record in by_actor] == ["usr_1"]
     assert [record.actor_id for record in either] == ["service:payment"]
@@ -341,7 +423,7 @@ async def test_an_origin_that_only_begins_like_a_sealed_one_is_sealed_with_the_o
     db: Database, events: Events
 ) -> None:
     """A client chooses its user agent."""
-    old = wire.audit_recorded(events.audited(ip="", user_agent="s1.0 (X11)"))
+    old = audit.audit_recorded(events.audited(ip="", user_agent="s1.0 (X11)"))
     async with db.begin() as tx:
         await commands.add_audit(tx, [old])  # as before addresses were sealed
     await audit_origins.seal_old(db)
@@ -354,7 +436,7 @@ async def test_an_origin_that_only_begins_like_a_sealed_one_is_sealed_with_the_o
 
 async def test_an_old_origin_of_an_actor_whose_key_is_destroyed_is_erased(db: Database, events: Events) -> None:
     """It would stop the sealing of all others."""
-    records = [wire.audit_recorded(events.audited(ip="203.0.113.7", actor_id=each)) for each in ("usr_1", "usr_2")]
+    records = [audit.audit_recorded(events.audited(ip="203.0.113.7", actor_id=each)) for each in ("usr_1", "usr_2")]
     async with db.begin() as tx:
         await audit_origins.sealed(tx, records)  # makes the keys
         await tx.execute("update subject_keys set key = '', destroyed_at = now() where subject = 'usr_1'")
@@ -368,7 +450,7 @@ async def test_an_old_origin_of_an_actor_whose_key_is_destroyed_is_erased(db: Da
 
 async def test_an_origin_that_only_begins_like_a_sealed_one_is_shown(db: Database, events: Events) -> None:
     """Of an actor without a key, whose row is from before sealing."""
-    old = wire.audit_recorded(events.audited(ip="", user_agent="s1.0 (X11)"))
+    old = audit.audit_recorded(events.audited(ip="", user_agent="s1.0 (X11)"))
     async with db.begin() as tx:
         await commands.add_audit(tx, [old])
         [record] = await queries.audit_records(tx, AuditFilter(10))

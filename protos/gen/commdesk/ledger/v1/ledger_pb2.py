@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ommdesk/ledger/v1/ledger.proto\x12\x12\x63ommdesk.ledger.v1\"*\n\x13TrialBalanceRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"L\n\x14TrialBalanceResponse\x12\x34\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\".commdesk.ledger.v1.AccountBalance\"O\n\x0e\x41\x63\x63ountBalance\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x03 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x04 \x01(\x03\"7\n\x13ListJournalsRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"E\n\x14ListJournalsResponse\x12-\n\x08journals\x18\x01 \x03(\x0b\x32\x1b.commdesk.ledger.v1.Journal\"\xbe\x01\n\x07Journal\x12\x12\n\njournal_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61use_id\x18\x05 \x01(\t\x12\x11\n\treference\x18\x06 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x07 \x01(\x03\x12*\n\x07\x65ntries\x18\x08 \x03(\x0b\x32\x19.commdesk.ledger.v1.Entry\"7\n\x05\x45ntry\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x02 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x03 \x01(\x03\"H\n\x10ListAuditRequest\x12\x13\n\x0bresource_id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"D\n\x11ListAuditResponse\x12/\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1e.commdesk.ledger.v1.AuditEntry\"\x9e\x02\n\nAuditEntry\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x10\n\x08\x61\x63tor_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x15\n\rresource_type\x18\x05 \x01(\t\x12\x13\n\x0bresource_id\x18\x06 \x01(\t\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x07 \x01(\t\x12\x12\n\nafter_json\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\n\n\x02ip\x18\x0b \x01(\t\x12\x12\n\nuser_agent\x18\x0c \x01(\t\x12\x0f\n\x07service\x18\r \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x0e \x01(\t\"-\n\x16ListPaymentSumsRequest\x12\x13\n\x0bpayment_ids\x18\x01 \x03(\t\"G\n\x17ListPaymentSumsResponse\x12,\n\x04sums\x18\x01 \x03(\x0b\x32\x1e.commdesk.ledger.v1.PaymentSum\"_\n\nPaymentSum\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x04 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x05 \x01(\x03\"\xb7\x01\n\x11LedgerBlockSealed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x0e\n\x06height\x18\x04 \x01(\x03\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x06 \x01(\x03\x12\x15\n\raudit_entries\x18\x07 \x01(\x03\x12\x11\n\tsignature\x18\x08 \x01(\t\x12\x0e\n\x06key_id\x18\t \x01(\t2\x9b\x03\n\rLedgerService\x12\x61\n\x0cTrialBalance\x12\'.commdesk.ledger.v1.TrialBalanceRequest\x1a(.commdesk.ledger.v1.TrialBalanceResponse\x12\x61\n\x0cListJournals\x12\'.commdesk.ledger.v1.ListJournalsRequest\x1a(.commdesk.ledger.v1.ListJournalsResponse\x12X\n\tListAudit\x12$.commdesk.ledger.v1.ListAuditRequest\x1a%.commdesk.ledger.v1.ListAuditResponse\x12j\n\x0fListPaymentSums\x12*.commdesk.ledger.v1.ListPaymentSumsRequest\x1a+.commdesk.ledger.v1.ListPaymentSumsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ommdesk/ledger/v1/ledger.proto\x12\x12\x63ommdesk.ledger.v1\"*\n\x13TrialBalanceRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"L\n\x14TrialBalanceResponse\x12\x34\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\".commdesk.ledger.v1.AccountBalance\"O\n\x0e\x41\x63\x63ountBalance\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x03 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x04 \x01(\x03\"7\n\x13ListJournalsRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"E\n\x14ListJournalsResponse\x12-\n\x08journals\x18\x01 \x03(\x0b\x32\x1b.commdesk.ledger.v1.Journal\"\xd0\x01\n\x07Journal\x12\x12\n\njournal_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61use_id\x18\x05 \x01(\t\x12\x11\n\treference\x18\x06 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x07 \x01(\x03\x12*\n\x07\x65ntries\x18\x08 \x03(\x0b\x32\x19.commdesk.ledger.v1.Entry\x12\x10\n\x08\x61\x63tor_id\x18\t \x01(\t\"7\n\x05\x45ntry\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x02 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x03 \x01(\x03\"H\n\x10ListAuditRequest\x12\x13\n\x0bresource_id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"D\n\x11ListAuditResponse\x12/\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1e.commdesk.ledger.v1.AuditEntry\"\x9e\x02\n\nAuditEntry\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x10\n\x08\x61\x63tor_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x15\n\rresource_type\x18\x05 \x01(\t\x12\x13\n\x0bresource_id\x18\x06 \x01(\t\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x07 \x01(\t\x12\x12\n\nafter_json\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\n\n\x02ip\x18\x0b \x01(\t\x12\x12\n\nuser_agent\x18\x0c \x01(\t\x12\x0f\n\x07service\x18\r \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x0e \x01(\t\"-\n\x16ListPaymentSumsRequest\x12\x13\n\x0bpayment_ids\x18\x01 \x03(\t\"G\n\x17ListPaymentSumsResponse\x12,\n\x04sums\x18\x01 \x03(\x0b\x32\x1e.commdesk.ledger.v1.PaymentSum\"_\n\nPaymentSum\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x04 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x05 \x01(\x03\"\xb7\x01\n\x11LedgerBlockSealed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x0e\n\x06height\x18\x04 \x01(\x03\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x06 \x01(\x03\x12\x15\n\raudit_entries\x18\x07 \x01(\x03\x12\x11\n\tsignature\x18\x08 \x01(\t\x12\x0e\n\x06key_id\x18\t \x01(\t2\x9b\x03\n\rLedgerService\x12\x61\n\x0cTrialBalance\x12\'.commdesk.ledger.v1.TrialBalanceRequest\x1a(.commdesk.ledger.v1.TrialBalanceResponse\x12\x61\n\x0cListJournals\x12\'.commdesk.ledger.v1.ListJournalsRequest\x1a(.commdesk.ledger.v1.ListJournalsResponse\x12X\n\tListAudit\x12$.commdesk.ledger.v1.ListAuditRequest\x1a%.commdesk.ledger.v1.ListAuditResponse\x12j\n\x0fListPaymentSums\x12*.commdesk.ledger.v1.ListPaymentSumsRequest\x1a+.commdesk.ledger.v1.ListPaymentSumsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,23 +42,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTJOURNALSRESPONSE']._serialized_start=315
   _globals['_LISTJOURNALSRESPONSE']._serialized_end=384
   _globals['_JOURNAL']._serialized_start=387
-  _globals['_JOURNAL']._serialized_end=577
-  _globals['_ENTRY']._serialized_start=579
-  _globals['_ENTRY']._serialized_end=634
-  _globals['_LISTAUDITREQUEST']._serialized_start=636
-  _globals['_LISTAUDITREQUEST']._serialized_end=708
-  _globals['_LISTAUDITRESPONSE']._serialized_start=710
-  _globals['_LISTAUDITRESPONSE']._serialized_end=778
-  _globals['_AUDITENTRY']._serialized_start=781
-  _globals['_AUDITENTRY']._serialized_end=1067
-  _globals['_LISTPAYMENTSUMSREQUEST']._serialized_start=1069
-  _globals['_LISTPAYMENTSUMSREQUEST']._serialized_end=1114
-  _globals['_LISTPAYMENTSUMSRESPONSE']._serialized_start=1116
-  _globals['_LISTPAYMENTSUMSRESPONSE']._serialized_end=1187
-  _globals['_PAYMENTSUM']._serialized_start=1189
-  _globals['_PAYMENTSUM']._serialized_end=1284
-  _globals['_LEDGERBLOCKSEALED']._serialized_start=1287
-  _globals['_LEDGERBLOCKSEALED']._serialized_end=1470
-  _globals['_LEDGERSERVICE']._serialized_start=1473
-  _globals['_LEDGERSERVICE']._serialized_end=1884
+  _globals['_JOURNAL']._serialized_end=595
+  _globals['_ENTRY']._serialized_start=597
+  _globals['_ENTRY']._serialized_end=652
+  _globals['_LISTAUDITREQUEST']._serialized_start=654
+  _globals['_LISTAUDITREQUEST']._serialized_end=726
+  _globals['_LISTAUDITRESPONSE']._serialized_start=728
+  _globals['_LISTAUDITRESPONSE']._serialized_end=796
+  _globals['_AUDITENTRY']._serialized_start=799
+  _globals['_AUDITENTRY']._serialized_end=1085
+  _globals['_LISTPAYMENTSUMSREQUEST']._serialized_start=1087
+  _globals['_LISTPAYMENTSUMSREQUEST']._serialized_end=1132
+  _globals['_LISTPAYMENTSUMSRESPONSE']._serialized_start=1134
+  _globals['_LISTPAYMENTSUMSRESPONSE']._serialized_end=1205
+  _globals['_PAYMENTSUM']._serialized_start=1207
+  _globals['_PAYMENTSUM']._serialized_end=1302
+  _globals['_LEDGERBLOCKSEALED']._serialized_start=1305
+  _globals['_LEDGERBLOCKSEALED']._serialized_end=1488
+  _globals['_LEDGERSERVICE']._serialized_start=1491
+  _globals['_LEDGERSERVICE']._serialized_end=1902
 # @@protoc_insertion_point(module_scope)

@@ -45,7 +45,7 @@ class ListJournalsResponse(_message.Message):
     def __init__(self, journals: _Optional[_Iterable[_Union[Journal, _Mapping]]] = ...) -> None: ...
 
 class Journal(_message.Message):
-    __slots__ = ("journal_id", "merchant_id", "template", "asset", "cause_id", "reference", "time_unix_micros", "entries")
+    __slots__ = ("journal_id", "merchant_id", "template", "asset", "cause_id", "reference", "time_unix_micros", "entries", "actor_id")
     JOURNAL_ID_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
     TEMPLATE_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class Journal(_message.Message):
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
     journal_id: str
     merchant_id: str
     template: str
@@ -62,7 +63,8 @@ class Journal(_message.Message):
     reference: str
     time_unix_micros: int
     entries: _containers.RepeatedCompositeFieldContainer[Entry]
-    def __init__(self, journal_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., template: _Optional[str] = ..., asset: _Optional[str] = ..., cause_id: _Optional[str] = ..., reference: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
+    actor_id: str
+    def __init__(self, journal_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., template: _Optional[str] = ..., asset: _Optional[str] = ..., cause_id: _Optional[str] = ..., reference: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., actor_id: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
     __slots__ = ("account", "debit", "credit")

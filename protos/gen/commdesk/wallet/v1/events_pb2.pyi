@@ -150,7 +150,7 @@ class WalletReversed(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., owner: _Optional[_Union[_wallet_pb2.Owner, _Mapping]] = ..., wallet_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., operation_key: _Optional[str] = ..., seq: _Optional[int] = ..., credits_paid: _Optional[int] = ..., credits_bonus: _Optional[int] = ..., payment_id: _Optional[str] = ..., hold_id: _Optional[str] = ..., balance_after: _Optional[int] = ..., debt: _Optional[int] = ...) -> None: ...
 
 class WalletDebtSettled(_message.Message):
-    __slots__ = ("event_id", "time_unix_micros", "owner", "wallet_id", "transaction_id", "operation_key", "seq", "credits_paid", "credits_bonus", "value", "credits_forgiven", "balance_after")
+    __slots__ = ("event_id", "time_unix_micros", "owner", "wallet_id", "transaction_id", "operation_key", "seq", "credits_paid", "credits_bonus", "value", "credits_forgiven", "balance_after", "actor_id")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
@@ -163,6 +163,7 @@ class WalletDebtSettled(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     CREDITS_FORGIVEN_FIELD_NUMBER: _ClassVar[int]
     BALANCE_AFTER_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     time_unix_micros: int
     owner: _wallet_pb2.Owner
@@ -175,7 +176,8 @@ class WalletDebtSettled(_message.Message):
     value: _common_pb2.Money
     credits_forgiven: int
     balance_after: int
-    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., owner: _Optional[_Union[_wallet_pb2.Owner, _Mapping]] = ..., wallet_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., operation_key: _Optional[str] = ..., seq: _Optional[int] = ..., credits_paid: _Optional[int] = ..., credits_bonus: _Optional[int] = ..., value: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., credits_forgiven: _Optional[int] = ..., balance_after: _Optional[int] = ...) -> None: ...
+    actor_id: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., owner: _Optional[_Union[_wallet_pb2.Owner, _Mapping]] = ..., wallet_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., operation_key: _Optional[str] = ..., seq: _Optional[int] = ..., credits_paid: _Optional[int] = ..., credits_bonus: _Optional[int] = ..., value: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., credits_forgiven: _Optional[int] = ..., balance_after: _Optional[int] = ..., actor_id: _Optional[str] = ...) -> None: ...
 
 class WalletConsumeRequested(_message.Message):
     __slots__ = ("event_id", "time_unix_micros", "consumption")

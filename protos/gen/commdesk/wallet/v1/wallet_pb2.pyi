@@ -20,6 +20,7 @@ class TransactionType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSACTION_TYPE_TRANSFER: _ClassVar[TransactionType]
     TRANSACTION_TYPE_EXPIRE: _ClassVar[TransactionType]
     TRANSACTION_TYPE_ADJUST: _ClassVar[TransactionType]
+    TRANSACTION_TYPE_DEBT: _ClassVar[TransactionType]
 
 class SpentCredits(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -37,6 +38,7 @@ TRANSACTION_TYPE_BONUS: TransactionType
 TRANSACTION_TYPE_TRANSFER: TransactionType
 TRANSACTION_TYPE_EXPIRE: TransactionType
 TRANSACTION_TYPE_ADJUST: TransactionType
+TRANSACTION_TYPE_DEBT: TransactionType
 SPENT_CREDITS_UNSPECIFIED: SpentCredits
 SPENT_CREDITS_BLOCK: SpentCredits
 SPENT_CREDITS_DEBT: SpentCredits
@@ -107,7 +109,7 @@ class ConsumptionResult(_message.Message):
     def __init__(self, transaction: _Optional[_Union[WalletTransaction, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
 
 class WalletTransaction(_message.Message):
-    __slots__ = ("transaction_id", "wallet_id", "type", "credits", "balance_before", "balance_after", "seq", "source", "source_id", "operation_key", "created_unix_micros")
+    __slots__ = ("transaction_id", "wallet_id", "type", "credits", "balance_before", "balance_after", "seq", "source", "source_id", "operation_key", "created_unix_micros", "locked", "debt")
     TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
     WALLET_ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +121,8 @@ class WalletTransaction(_message.Message):
     SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     OPERATION_KEY_FIELD_NUMBER: _ClassVar[int]
     CREATED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    LOCKED_FIELD_NUMBER: _ClassVar[int]
+    DEBT_FIELD_NUMBER: _ClassVar[int]
     transaction_id: str
     wallet_id: str
     type: TransactionType
@@ -130,7 +134,9 @@ class WalletTransaction(_message.Message):
     source_id: str
     operation_key: str
     created_unix_micros: int
-    def __init__(self, transaction_id: _Optional[str] = ..., wallet_id: _Optional[str] = ..., type: _Optional[_Union[TransactionType, str]] = ..., credits: _Optional[int] = ..., balance_before: _Optional[int] = ..., balance_after: _Optional[int] = ..., seq: _Optional[int] = ..., source: _Optional[str] = ..., source_id: _Optional[str] = ..., operation_key: _Optional[str] = ..., created_unix_micros: _Optional[int] = ...) -> None: ...
+    locked: int
+    debt: int
+    def __init__(self, transaction_id: _Optional[str] = ..., wallet_id: _Optional[str] = ..., type: _Optional[_Union[TransactionType, str]] = ..., credits: _Optional[int] = ..., balance_before: _Optional[int] = ..., balance_after: _Optional[int] = ..., seq: _Optional[int] = ..., source: _Optional[str] = ..., source_id: _Optional[str] = ..., operation_key: _Optional[str] = ..., created_unix_micros: _Optional[int] = ..., locked: _Optional[int] = ..., debt: _Optional[int] = ...) -> None: ...
 
 class GetWalletsRequest(_message.Message):
     __slots__ = ("owners", "wallet_ids")
@@ -255,6 +261,32 @@ class Hold(_message.Message):
     value: _common_pb2.Money
     state: str
     def __init__(self, hold_id: _Optional[str] = ..., credits_paid: _Optional[int] = ..., credits_bonus: _Optional[int] = ..., missing_paid: _Optional[int] = ..., missing_bonus: _Optional[int] = ..., value: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., state: _Optional[str] = ...) -> None: ...
+
+class ForgiveDebtsRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[DebtForgiveness]
+    def __init__(self, items: _Optional[_Iterable[_Union[DebtForgiveness, _Mapping]]] = ...) -> None: ...
+
+class DebtForgiveness(_message.Message):
+    __slots__ = ("idempotency_key", "owner", "credits", "reason", "actor")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    owner: Owner
+    credits: int
+    reason: str
+    actor: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., owner: _Optional[_Union[Owner, _Mapping]] = ..., credits: _Optional[int] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class ForgiveDebtsResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[ConsumptionResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[ConsumptionResult, _Mapping]]] = ...) -> None: ...
 
 class ListPaymentGrantsRequest(_message.Message):
     __slots__ = ("payment_ids",)

@@ -64,6 +64,11 @@ class WalletServiceStub:
                 request_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsRequest.SerializeToString,
                 response_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsResponse.FromString,
                 _registered_method=True)
+        self.ForgiveDebts = channel.unary_unary(
+                '/commdesk.wallet.v1.WalletService/ForgiveDebts',
+                request_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ForgiveDebtsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ForgiveDebtsResponse.FromString,
+                _registered_method=True)
         self.ListPaymentGrants = channel.unary_unary(
                 '/commdesk.wallet.v1.WalletService/ListPaymentGrants',
                 request_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ListPaymentGrantsRequest.SerializeToString,
@@ -102,14 +107,22 @@ class WalletServiceServicer:
 
     def HoldCredits(self, request, context):
         """Reserve credits that a payment bought, item by item; a repeated key answers with the first hold. These holds never
-        expire: the events about their refund or dispute consume or release them.
+        expire: the events about their refund or dispute consume or release them. Refusals: wallet_credits_spent (policy
+        BLOCK) and wallet_grant_pending (the payment has not been granted yet: repeat later with the same key).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PreviewHolds(self, request, context):
-        """What HoldCredits would answer now; nothing is reserved and no key is used.
+        """What HoldCredits would answer now; nothing is reserved and no key is used. A key may be left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgiveDebts(self, request, context):
+        """Debt that is no longer owed, by a person's decision: audited, with its reason.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +167,11 @@ def add_WalletServiceServicer_to_server(servicer, server):
                     servicer.PreviewHolds,
                     request_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsRequest.FromString,
                     response_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsResponse.SerializeToString,
+            ),
+            'ForgiveDebts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgiveDebts,
+                    request_deserializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ForgiveDebtsRequest.FromString,
+                    response_serializer=commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ForgiveDebtsResponse.SerializeToString,
             ),
             'ListPaymentGrants': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPaymentGrants,
@@ -323,6 +341,33 @@ class WalletService:
             '/commdesk.wallet.v1.WalletService/PreviewHolds',
             commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsRequest.SerializeToString,
             commdesk_dot_wallet_dot_v1_dot_wallet__pb2.PreviewHoldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgiveDebts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.wallet.v1.WalletService/ForgiveDebts',
+            commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ForgiveDebtsRequest.SerializeToString,
+            commdesk_dot_wallet_dot_v1_dot_wallet__pb2.ForgiveDebtsResponse.FromString,
             options,
             channel_credentials,
             insecure,

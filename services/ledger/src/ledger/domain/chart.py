@@ -45,6 +45,12 @@ CHART: tuple[Account, ...] = (
     Account(1000, "asset:bank", INR, Kind.ASSET),
     Account(1100, "asset:gateway:cashfree", INR, Kind.ASSET),
     Account(1101, "asset:gateway:razorpay", INR, Kind.ASSET),
+    # Money of disputed payments: the gateway took it back until the dispute is decided.
+    Account(1200, "asset:disputed", INR, Kind.ASSET),
+    # GST on gateways' fees, to be set off against what is owed.
+    Account(1300, "asset:gst_input", INR, Kind.ASSET),
+    # What gateways withheld from settlements (debit) or paid on top (credit), until somebody knows why.
+    Account(1400, "asset:settlement_suspense", INR, Kind.ASSET),
     Account(2000, "liability:deferred_credits", INR, Kind.LIABILITY),
     # What the gateway took and no payment has bought anything with: it is owed back until it is applied or refunded.
     Account(2010, "liability:unapplied_receipts", INR, Kind.LIABILITY),
@@ -53,13 +59,22 @@ CHART: tuple[Account, ...] = (
     Account(2102, "liability:gst:igst", INR, Kind.LIABILITY),
     Account(2200, "liability:community_payable", INR, Kind.LIABILITY),
     Account(2300, "liability:sponsor_escrow", INR, Kind.LIABILITY),
+    Account(2400, "liability:payout_in_transit", INR, Kind.LIABILITY),
+    # Tax deducted and collected at source, owed to the state.
+    Account(2500, "liability:tds", INR, Kind.LIABILITY),
+    Account(2501, "liability:tcs", INR, Kind.LIABILITY),
     Account(4000, "revenue:credits", INR, Kind.REVENUE),
     Account(4100, "revenue:platform_fee", INR, Kind.REVENUE),
     Account(4200, "revenue:breakage", INR, Kind.REVENUE),
     Account(5000, "expense:gateway_fee", INR, Kind.EXPENSE),
     Account(5100, "expense:rounding", INR, Kind.EXPENSE),
+    Account(5200, "expense:chargeback", INR, Kind.EXPENSE),
+    # Refunds of credits that were spent, where the merchant bears them.
+    Account(5300, "expense:clawback_absorbed", INR, Kind.EXPENSE),
     # Credits in being: what was issued is in somebody's wallet, burned or expired.
     Account(9000, "issued", CREDIT, Kind.ASSET),
+    # Spent credits whose money went back: wallets owe them.
+    Account(9010, "debts", CREDIT, Kind.ASSET),
     Account(9100, "wallets:paid", CREDIT, Kind.LIABILITY),
     Account(9101, "wallets:bonus", CREDIT, Kind.LIABILITY),
     Account(9102, "wallets:locked", CREDIT, Kind.LIABILITY),

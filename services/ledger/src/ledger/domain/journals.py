@@ -15,11 +15,15 @@ from ledger.domain.chart import ACCOUNTS, CHART, CREDIT, INR, Side
 
 
 class Line(Struct, frozen=True):
-    """One line of a template: the account's code may hold `{gateway}`; the amount is the sum of these fields."""
+    """One line of a template: the account's code may hold `{gateway}`; the amount is the sum of these fields.
+
+    The amount of a signed line may be below zero: it is then booked on the other side.
+    """
 
     side: Side
     account: str
     amounts: tuple[str, ...]
+    is_signed: bool = False
 
 
 class Template(Struct, frozen=True):
@@ -28,13 +32,49 @@ class Template(Struct, frozen=True):
     lines: tuple[Line, ...]
 
 
-def _debit(account: str, *amounts: str) -> Line:
-    return Line(Side.DEBIT, account, amounts)
+def _debit(account: str, *amounts: str, signed: bool = False) -> Line:
+    return Line(Side.DEBIT, account, amounts, signed)
 
 
-def _credit(account: str, *amounts: str) -> Line:
-    return Line(Side.CREDIT, account, amounts)
+def _credit(account: str, *amounts: str, signed: bool = False) -> Line:
+    return Line(Side.CREDIT, account, amounts, signed)
 
+
+def _reversed(template: Template, name: str) -> Template:
+    """The same lines on their other sides."""
+    other = {Side.DEBIT: Side.CREDIT, Side.CREDIT: Side.DEBIT}
+    lines = tuple(Line(other[line.side], line.account, line.amounts, line.is_signed) for line in template.lines)
+    return Template(name, template.asset, lines)
+
+
+# Money that went back. Of its net price, what the held credits still carried was deferred, and the rest was earned:
+# that is taken from revenue, unless the merchant bears it. It may be a paisa below zero: the payment and its lots
+# are divided apart, each to the paisa.
+_REFUNDED = Template(
+    "payment.refunded",
+    INR,
+    (
+        _debit("liability:deferred_credits", "held"),
+        _debit("revenue:credits", "earned", signed=True),
+        _debit("expense:clawback_absorbed", "absorbed", signed=True),
+        _debit("liability:gst:cgst", "cgst"),
+        _debit("liability:gst:sgst", "sgst"),
+        _debit("liability:gst:igst", "igst"),
+        _credit("asset:gateway:{gateway}", "refunded"),
+    ),
+)
+_DISPUTED = Template(
+    "payment.disputed", INR, (_debit("asset:disputed", "disputed"), _credit("asset:gateway:{gateway}", "disputed"))
+)
+_LOCKED = Template(
+    "wallet.locked",
+    CREDIT,
+    (
+        _debit("wallets:paid", "credits_paid"),
+        _debit("wallets:bonus", "credits_bonus"),
+        _credit("wallets:locked", "credits_paid", "credits_bonus"),
+    ),
+)
 
 # Routing key of the event → its journals. Lines that come to zero are left out, journals without lines too.
 TEMPLATES: dict[str, tuple[Template, ...]] = {
@@ -95,6 +135,73 @@ TEMPLATES: dict[str, tuple[Template, ...]] = {
             (_debit("liability:deferred_credits", "value"), _credit("revenue:credits", "value")),
         ),
     ),
+    "payment.refunded": (_REFUNDED,),
+    "refund.reversed": (_reversed(_REFUNDED, "refund.reversed"),),
+    "payment.disputed": (_DISPUTED,),
+    "payment.dispute.won": (_reversed(_DISPUTED, "payment.dispute.won"),),
+    "payment.dispute.lost": (
+        Template(
+            "payment.dispute.lost",
+            INR,
+            (
+                _debit("liability:deferred_credits", "held"),
+                _debit("expense:chargeback", "earned", signed=True),
+                _debit("liability:gst:cgst", "cgst"),
+                _debit("liability:gst:sgst", "sgst"),
+                _debit("liability:gst:igst", "igst"),
+                _credit("asset:disputed", "disputed"),
+            ),
+        ),
+        Template(
+            "payment.dispute.fee", INR, (_debit("expense:chargeback", "fee"), _credit("asset:gateway:{gateway}", "fee"))
+        ),
+    ),
+    # What changed since the settlement was booked last: each amount may be below zero.
+    "settlement.imported": (
+        Template(
+            "settlement.imported",
+            INR,
+            (
+                _debit("asset:bank", "net", signed=True),
+                _debit("expense:gateway_fee", "fee", signed=True),
+                _debit("asset:gst_input", "fee_tax", signed=True),
+                _debit("asset:settlement_suspense", "adjustment", signed=True),
+                _credit("asset:gateway:{gateway}", "gross", signed=True),
+            ),
+        ),
+    ),
+    "wallet.locked": (_LOCKED,),
+    "wallet.released": (_reversed(_LOCKED, "wallet.released"),),
+    # The INR side of it is that of the refund or the dispute.
+    "wallet.reversed": (
+        Template(
+            "wallet.reversed",
+            CREDIT,
+            (
+                _debit("wallets:locked", "credits_paid", "credits_bonus"),
+                _debit("debts", "debt"),
+                _credit("issued", "credits_paid", "credits_bonus", "debt"),
+            ),
+        ),
+    ),
+    "wallet.debt.settled": (
+        Template(
+            "wallet.debt.settled",
+            CREDIT,
+            (
+                _debit("wallets:paid", "credits_paid"),
+                _debit("wallets:bonus", "credits_bonus"),
+                _debit("issued", "forgiven"),
+                _credit("debts", "credits_paid", "credits_bonus", "forgiven"),
+            ),
+        ),
+        # What the credits carried that paid the debt is earned now, in place of those that were spent first.
+        Template(
+            "wallet.debt.settled.revenue",
+            INR,
+            (_debit("liability:deferred_credits", "value"), _credit("revenue:credits", "value")),
+        ),
+    ),
 }
 
 
@@ -116,6 +223,9 @@ class FinancialEvent(Struct, frozen=True, gc=False):
     gateway: str
     currency: str
     amounts: Mapping[str, int]
+    # Who acted: a person's account, an operator, or the service that decided by itself. A journal is the audit record
+    # of its movement.
+    actor_id: str = ""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -143,7 +253,7 @@ class JournalUnbalanced(InvalidArgument):
 class AmountNegative(InvalidArgument):
     """An amount in a financial event is below zero."""
 
-    fix = "Announce what happened as an event of its own; amounts are never negative."
+    fix = "Announce what happened as an event of its own: only the lines marked as signed take a negative amount."
 
 
 class AccountUnknown(InvalidArgument):
@@ -165,16 +275,17 @@ class _Posting(Struct, frozen=True):
     numbers: Mapping[str, int] | None
     debit: bool
     amounts: tuple[str, ...]
+    is_signed: bool
 
 
 def _compiled(line: Line, asset: str) -> _Posting:
     if line.account.endswith("{gateway}"):
         stem = line.account.removesuffix("{gateway}")
         numbers = {a.code.removeprefix(stem): a.number for a in CHART if a.code.startswith(stem) and a.asset == asset}
-        return _Posting(0, numbers, line.side is Side.DEBIT, line.amounts)
+        return _Posting(0, numbers, line.side is Side.DEBIT, line.amounts, line.is_signed)
     account = ACCOUNTS[line.account]
     assert account.asset == asset, f"{line.account} does not hold {asset}"
-    return _Posting(account.number, None, line.side is Side.DEBIT, line.amounts)
+    return _Posting(account.number, None, line.side is Side.DEBIT, line.amounts, line.is_signed)
 
 
 _POSTINGS: dict[str, tuple[tuple[Template, tuple[_Posting, ...]], ...]] = {
@@ -199,18 +310,15 @@ def _entries(event: FinancialEvent, template: Template, postings: tuple[_Posting
         amount = 0
         for name in posting.amounts:
             part = amounts[name]
-            if part < 0:
+            if part < 0 and not posting.is_signed:
                 raise AmountNegative(f"{name} of {event.key} is {part}")
             amount += part
         if amount == 0:
             continue
         number = posting.number if posting.numbers is None else _by_gateway(posting.numbers, event)
-        if posting.debit:
-            balance += amount
-            entries.append(Entry(number, amount, 0))
-        else:
-            balance -= amount
-            entries.append(Entry(number, 0, amount))
+        debit = amount if posting.debit else -amount
+        balance += debit
+        entries.append(Entry(number, debit, 0) if debit > 0 else Entry(number, 0, -debit))
     if balance:
         raise JournalUnbalanced(f"{template.name} is off by {balance} {template.asset}")
     if entries and template.asset != CREDIT and template.asset != event.currency:
@@ -264,4 +372,15 @@ class BookedJournal(Struct, frozen=True):
     reference_prefix: str
     reference: UUID
     effective_at: datetime
+    actor_id: str
     entries: list[BookedEntry]
+
+
+class PaymentSum(Struct, frozen=True):
+    """All entries of one payment on one account: of its own journals and of those that go back to it."""
+
+    payment_id: UUID
+    account: str
+    asset: str
+    debit: int
+    credit: int

@@ -18,7 +18,7 @@ cross join lateral (select cause_id, template from journals where cause_id = giv
 """
 _JOURNAL_COLUMNS = (
     "journal_id", "merchant_id", "template", "asset", "cause_id", "reference_prefix", "reference", "payment_id",
-    "lines", "effective_at",
+    "lines", "effective_at", "actor_id",
 )  # fmt: skip
 _ENTRY_COLUMNS = ("journal_id", "line", "account_id", "debit", "credit")
 
@@ -53,7 +53,7 @@ def _journal_row(journal: Journal) -> tuple[Any, ...]:
     return (
         journal.journal_id, event.merchant_id, journal.template, journal.asset, event.cause_id,
         event.reference_prefix, event.reference, event.payment_id, len(journal.entries),
-        from_micros(event.effective_unix_micros),
+        from_micros(event.effective_unix_micros), event.actor_id,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """What is read: balances, counts, journals and the audit log."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Text, cast, or_, select
@@ -9,7 +10,7 @@ from common.database import Row, Tx
 from common.events import micros
 from ledger.domain.audit import AuditFilter, AuditRecord
 from ledger.domain.chart import AccountBalance
-from ledger.domain.journals import BookedEntry, BookedJournal
+from ledger.domain.journals import BookedEntry, BookedJournal, PaymentSum
 from ledger.store import audit_origins
 from ledger.store.tables import audit_logs
 
@@ -104,7 +105,7 @@ async def broken_journals(tx: Tx) -> int:
 
 
 _JOURNALS_OF = """
-select journal_id, merchant_id, template, journal.asset, cause_id, reference_prefix, reference, effective_at,
+select journal_id, merchant_id, template, journal.asset, cause_id, reference_prefix, reference, effective_at, actor_id,
        array_agg(code order by line) as codes, array_agg(debit order by line) as debits,
        array_agg(credit order by line) as credits
 from (
@@ -115,9 +116,32 @@ from (
 ) journal
 join ledger_entries using (journal_id)
 join accounts using (account_id)
-group by journal_id, merchant_id, template, journal.asset, cause_id, reference_prefix, reference, effective_at
+group by journal_id, merchant_id, template, journal.asset, cause_id, reference_prefix, reference, effective_at,
+         actor_id
 order by effective_at, journal_id
 """
+
+# A probe of an index for each payment, its own journals and those that go back to it, and for the entries of each.
+_PAYMENT_SUMS = """
+select payment.payment_id, code, asset, cast(sum(debit) as bigint) as debit, cast(sum(credit) as bigint) as credit
+from unnest(cast(:payment_ids as uuid[])) as payment (payment_id)
+cross join lateral (
+    select journal_id from journals where reference = payment.payment_id and reference <> cause_id
+    union all select journal_id from journals where payment_id = payment.payment_id offset 0
+) journal
+cross join lateral (
+    select account_id, debit, credit from ledger_entries where journal_id = journal.journal_id offset 0
+) entry
+join accounts using (account_id)
+group by payment.payment_id, account_id, code, asset
+order by payment.payment_id, account_id
+"""
+
+
+async def payment_sums(tx: Tx, payment_ids: Sequence[UUID]) -> list[PaymentSum]:
+    """What was booked about each payment, by account; nothing for a payment without a journal."""
+    rows = await tx.execute(_PAYMENT_SUMS, payment_ids=sorted(set(payment_ids)))
+    return [PaymentSum(row["payment_id"], row["code"], row["asset"], row["debit"], row["credit"]) for row in rows]
 
 
 async def journals_about(tx: Tx, reference: UUID, limit: int) -> list[BookedJournal]:
@@ -137,6 +161,7 @@ def _booked_journal(row: Row) -> BookedJournal:
         row["reference_prefix"],
         row["reference"],
         row["effective_at"],
+        row["actor_id"],
         [BookedEntry(account, debit, credit) for account, debit, credit in lines],
     )
 

@@ -77,6 +77,8 @@ journals = Table(
     Column("booked_at", _TIME, nullable=False, server_default=text("now()")),
     Column("reverses", Uuid),
     _xid(),
+    # Who acted; empty in journals from before it was kept.
+    Column("actor_id", Text, nullable=False, server_default=text("''")),
     # Posted once per cause.
     UniqueConstraint("cause_id", "template"),
     CheckConstraint("reverses <> journal_id"),

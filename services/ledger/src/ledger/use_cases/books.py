@@ -12,7 +12,7 @@ from common.errors import DomainError
 from ledger.domain import chart, journals
 from ledger.domain.audit import AuditFilter, AuditRecord
 from ledger.domain.chart import AccountBalance
-from ledger.domain.journals import TEMPLATES, BookedJournal, FinancialEvent
+from ledger.domain.journals import TEMPLATES, BookedJournal, FinancialEvent, PaymentSum
 from ledger.store import audit_origins, commands, queries, snapshots
 from ledger.wire import messages
 
@@ -59,6 +59,12 @@ async def list_journals(db: Database, reference: UUID, limit: int) -> list[Booke
     """The journals of a payment (those of its grant too) or of a wallet transaction, oldest first."""
     async with db.begin() as tx:
         return await queries.journals_about(tx, reference, limit)
+
+
+async def list_payment_sums(db: Database, payment_ids: Sequence[UUID]) -> list[PaymentSum]:
+    """What was booked about each payment, by account."""
+    async with db.begin() as tx:
+        return await queries.payment_sums(tx, payment_ids)
 
 
 async def list_audit(db: Database, filter: AuditFilter) -> list[AuditRecord]:

@@ -1,1 +1,1 @@
-"""Between the wire and the domain; no decisions."""
+"""The domain to and from protobuf; no decisions."""

@@ -1,4 +1,4 @@
-"""Answers out: gRPC messages and the timeline; no decisions."""
+"""What travels by gRPC, and what operators read; no decisions."""
 
 from collections.abc import Iterable, Sequence
 from uuid import UUID
@@ -9,10 +9,10 @@ from common.delivery import Timeline, TimelineEntry
 from common.events import from_micros, micros
 from ledger.domain.audit import AuditRecord
 from ledger.domain.chart import AccountBalance
-from ledger.domain.journals import BookedJournal
+from ledger.domain.journals import BookedJournal, PaymentSum
 
 # What a reference may be; a journal keeps the prefix beside the UUID.
-REFERENCES = ("pay", "wtx")
+REFERENCES = ("pay", "wtx", "rfd", "dsp", "stl")
 
 
 def journal_reference(text: str) -> UUID:
@@ -47,7 +47,23 @@ def _journal_message(journal: BookedJournal) -> pb.Journal:
         cause_id=ids.encode("evt", journal.cause_id),
         reference=ids.encode(journal.reference_prefix, journal.reference),
         time_unix_micros=micros(journal.effective_at),
+        actor_id=journal.actor_id,
         entries=[pb.Entry(account=line.account, debit=line.debit, credit=line.credit) for line in journal.entries],
+    )
+
+
+def payment_sums_message(sums: Iterable[PaymentSum]) -> pb.ListPaymentSumsResponse:
+    return pb.ListPaymentSumsResponse(
+        sums=[
+            pb.PaymentSum(
+                payment_id=ids.encode("pay", each.payment_id),
+                account=each.account,
+                asset=each.asset,
+                debit=each.debit,
+                credit=each.credit,
+            )
+            for each in sums
+        ]
     )
 
 
@@ -85,7 +101,11 @@ def timeline(journals: Sequence[BookedJournal], records: Iterable[AuditRecord]) 
             + ", ".join(
                 f"{'Dr' if line.debit else 'Cr'} {line.account} {line.debit or line.credit}" for line in journal.entries
             ),
-            {"journal_id": ids.encode("jrn", journal.journal_id), "asset": journal.asset},
+            {
+                "journal_id": ids.encode("jrn", journal.journal_id),
+                "asset": journal.asset,
+                "actor": journal.actor_id,
+            },
         )
         for journal in journals
     ]
