@@ -6,17 +6,59 @@ import the registry.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
 from common.errors import InvalidArgument, NotFound
-from common.money import Money
+from gateways.disputes import DisputeSnapshot
+from gateways.orders import (
+    FAILURE_REASONS,
+    REQUESTABLE_METHODS,
+    AttemptStatus,
+    CreateOrderResult,
+    Customer,
+    OrderMissing,
+    OrderReference,
+    OrderRefused,
+    OrderRequest,
+    OrderSnapshot,
+    OrderStatus,
+    PaymentAttempt,
+    PaymentMethod,
+    ReadOrderResult,
+    Unknown,
+)
+from gateways.refunds import CreateRefundResult, ReadRefundResult, RefundRequest, RefundSnapshot
+from gateways.settlements import (
+    ReadSettlementRowsResult,
+    ReadSettlementsResult,
+    SettlementStatus,
+    SettlementWindow,
+)
 
 if TYPE_CHECKING:
     from gateways.client import GatewayClient
+
+# The words of orders are imported from here, those of refunds, disputes and settlements from their own modules.
+__all__ = [
+    "FAILURE_REASONS",
+    "REQUESTABLE_METHODS",
+    "AttemptStatus",
+    "CreateOrderResult",
+    "Customer",
+    "OrderMissing",
+    "OrderReference",
+    "OrderRefused",
+    "OrderRequest",
+    "OrderSnapshot",
+    "OrderStatus",
+    "PaymentAttempt",
+    "PaymentMethod",
+    "ReadOrderResult",
+    "Unknown",
+]
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -47,6 +89,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     needs_customer_phone: bool
     # The country codes of the numbers that it takes, such as +91; none stands for all.
     phone_country_codes: tuple[str, ...] = ()
+    # A refund may be asked to be instant; the gateway falls back to the standard speed by itself.
+    refunds_instantly: bool
+    # A refund names the payment that is given back; otherwise it names the order, and the gateway picks the payment.
+    refunds_by_payment: bool
 
 
 class GatewayAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,173 +122,6 @@ class GatewayAccount(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Without the secrets, so that a log line or a failed assertion cannot show them."""
         return f"GatewayAccount(id={self.id!r}, gateway={self.gateway!r})"
-
-
-# ── Orders and attempts ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-class PaymentMethod(StrEnum):
-    """How a customer pays, in one vocabulary for all gateways."""
-
-    UPI = "upi"
-    CARD = "card"
-    CREDIT_CARD = "credit_card"
-    DEBIT_CARD = "debit_card"
-    NETBANKING = "netbanking"
-    WALLET = "wallet"
-    PAYLATER = "paylater"
-    CARDLESS_EMI = "cardless_emi"
-    BANK_TRANSFER = "bank_transfer"
-    OTHER = "other"
-
-
-# What a caller may ask for when it creates a payment; an adapter leaves out what its gateway has no word for.
-REQUESTABLE_METHODS = frozenset(
-    {
-        PaymentMethod.UPI,
-        PaymentMethod.CARD,
-        PaymentMethod.CREDIT_CARD,
-        PaymentMethod.DEBIT_CARD,
-        PaymentMethod.NETBANKING,
-        PaymentMethod.WALLET,
-        PaymentMethod.PAYLATER,
-    }
-)
-
-
-class AttemptStatus(StrEnum):
-    """One try of the customer to pay an order. The order of the members is how far an attempt has come."""
-
-    STARTED = "STARTED"
-    AUTHORIZING = "AUTHORIZING"
-    PENDING = "PENDING"
-    # The gateway's word is not one we may act on: amounts differ, or a word nobody knows.
-    UNKNOWN = "UNKNOWN"
-    DROPPED = "DROPPED"
-    FAILED = "FAILED"
-    SUCCESS = "SUCCESS"
-
-
-class OrderStatus(StrEnum):
-    """The gateway's own view of an order."""
-
-    ACTIVE = "ACTIVE"
-    PAID = "PAID"
-    EXPIRED = "EXPIRED"
-    TERMINATING = "TERMINATING"
-    TERMINATED = "TERMINATED"
-
-
-# Why a payment failed, as mails, events and the API may show it.
-FAILURE_REASONS = frozenset(
-    {
-        "declined",
-        "authentication_failed",
-        "insufficient_funds",
-        "limit_exceeded",
-        "invalid_details",
-        "bank_unavailable",
-        "dropped_by_customer",
-        "order_closed",
-        "gateway_refused",
-        "failed",
-    }
-)
-
-
-class Customer(msgspec.Struct, frozen=True, gc=False):
-    """Who pays; personal data, which leaves the fleet in mails and to the gateway only."""
-
-    email: str = ""
-    # E.164.
-    phone: str = ""
-    name: str = ""
-
-
-class OrderReference(msgspec.Struct, frozen=True, gc=False):
-    """Names an order of ours at its gateway."""
-
-    # Ours. Where the gateway makes the order's id, this one is the unique receipt that finds the order again.
-    order_id: str
-    # The gateway's own; "" while it is not known.
-    gateway_order_id: str = ""
-
-
-class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway needs to make an order; `attempt` counts from 1 and never changes the order id."""
-
-    order_id: str
-    # pay_…: travels with the order, so that an order found under the same id is known to be this payment's.
-    payment_id: str
-    amount: Money
-    customer_id: str
-    customer: Customer
-    return_url: str = ""
-    note: str = ""
-    # A PaymentMethod, or "" for any.
-    method_hint: str = ""
-    expires_at: datetime
-    attempt: int = 1
-
-    @property
-    def reference(self) -> OrderReference:
-        return OrderReference(self.order_id)
-
-
-class OrderSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """An order as the gateway shows it at one moment."""
-
-    # Ours.
-    order_id: str
-    gateway_order_id: str
-    status: OrderStatus
-    amount: Money
-    # What the checkout needs to open the order.
-    session_id: str = ""
-    # pay_… as it was sent along when the order was made; "" where the gateway does not give it back.
-    payment_id: str = ""
-
-
-class PaymentAttempt(msgspec.Struct, frozen=True, gc=False):
-    """One attempt at an order, from a webhook or the gateway's list of payments. No personal data."""
-
-    # Ours; "" in a webhook that carries the gateway's own order id only.
-    order_id: str
-    gateway_payment_id: str
-    status: AttemptStatus
-    # What the order was for, and what was taken; None where the gateway does not say.
-    order_amount: Money | None = None
-    amount: Money | None = None
-    # A PaymentMethod, or "" where the gateway does not say.
-    method: str = ""
-    group: str = ""
-    bank_reference: str = ""
-    # One of FAILURE_REASONS or ""; never the bank's free text.
-    reason: str = ""
-    at: datetime | None = None
-
-
-class OrderMissing(msgspec.Struct, frozen=True, gc=False):
-    """The gateway does not know the order."""
-
-    order_id: str
-
-
-class OrderRefused(msgspec.Struct, frozen=True, gc=False):
-    """A definite no: the order was not made and will not be."""
-
-    code: str
-
-
-class Unknown(msgspec.Struct, frozen=True, gc=False):
-    """Nobody knows: a time-out, a 5xx, an answer that cannot be read. It may have happened."""
-
-    reason: str
-    retry_after_seconds: float = 0.0
-
-
-CreateOrderResult: TypeAlias = OrderSnapshot | OrderRefused | Unknown
-ReadOrderResult: TypeAlias = OrderSnapshot | OrderMissing | Unknown
 
 
 # ── Webhooks ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -288,6 +167,27 @@ class PaymentWebhook(msgspec.Struct, frozen=True):
     gateway_order_id: str = ""
 
 
+class RefundWebhook(msgspec.Struct, frozen=True):
+    """A webhook about a refund, also one that nobody here asked for: what it claims, to be read at the gateway."""
+
+    refund: RefundSnapshot
+
+
+class DisputeWebhook(msgspec.Struct, frozen=True):
+    """A webhook about a dispute: what it claims, to be read at the gateway."""
+
+    dispute: DisputeSnapshot
+
+
+class SettlementWebhook(msgspec.Struct, frozen=True):
+    """A webhook about a settlement: which one to read at the gateway. Its amounts are read there, too."""
+
+    gateway_settlement_id: str
+    status: SettlementStatus
+    # The bank transfer's unique reference, once there is one.
+    utr: str = ""
+
+
 class IgnoredWebhook(msgspec.Struct, frozen=True):
     """A webhook that is understood to be nothing for us (yet): another kind of event, a test."""
 
@@ -300,7 +200,9 @@ class MalformedWebhook(msgspec.Struct, frozen=True):
     reason: str
 
 
-WebhookContent: TypeAlias = PaymentWebhook | IgnoredWebhook | MalformedWebhook
+WebhookContent: TypeAlias = (
+    PaymentWebhook | RefundWebhook | DisputeWebhook | SettlementWebhook | IgnoredWebhook | MalformedWebhook
+)
 
 
 # ── The adapter ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -348,6 +250,38 @@ class Gateway(Protocol):
 
         Where the gateway cannot close orders (see capabilities) the order is only read.
         """
+        ...
+
+    async def create_refund(self, refund: RefundRequest, timeout_seconds: float) -> CreateRefundResult:
+        """Give money back; a refund that exists under this id already is answered as if it was made now.
+
+        Repeating it after `Unknown` is safe: the id is unique at the gateway.
+        """
+        ...
+
+    async def read_refund(self, order: OrderReference, refund_id: str, timeout_seconds: float) -> ReadRefundResult: ...
+
+    async def read_refunds(self, order: OrderReference, timeout_seconds: float) -> Sequence[RefundSnapshot] | Unknown:
+        """All refunds of the order, those made in the gateway's dashboard and by the gateway itself included."""
+        ...
+
+    async def read_disputes(self, order: OrderReference, timeout_seconds: float) -> Sequence[DisputeSnapshot] | Unknown:
+        """All disputes about the order, closed ones included."""
+        ...
+
+    async def read_settlements(
+        self, window: SettlementWindow, cursor: str, timeout_seconds: float
+    ) -> ReadSettlementsResult:
+        """A page of the settlements of these days; *cursor* is "" for the first, then `next_cursor` of the one before.
+
+        A settlement changes after its day: reading a window again shows it as it is now.
+        """
+        ...
+
+    async def read_settlement_rows(
+        self, gateway_settlement_id: str, cursor: str, timeout_seconds: float
+    ) -> ReadSettlementRowsResult:
+        """A page of what the settlement is made of; *cursor* as for `read_settlements`."""
         ...
 
     def parse_webhook(self, body: bytes) -> WebhookContent:

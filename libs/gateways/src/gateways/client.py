@@ -30,6 +30,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
     path: str
     body: bytes = b""
     headers: dict[str, str] = {}
+    answer_bytes_max: int = ANSWER_BYTES_MAX
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
@@ -96,7 +97,7 @@ class GatewayClient:
                 response = await call.build().send()
                 status = response.status
                 limiter.learn(status, response.headers)
-                body = await _bounded(response)
+                body = await _bounded(response, request.answer_bytes_max)
         except QuotaExhaustedError as error:
             outcome = "quota"
             return Unknown("rate_limited", error.retry_after_seconds)
@@ -119,10 +120,10 @@ class GatewayClient:
         return limiter
 
 
-async def _bounded(response: Response) -> bytes:
+async def _bounded(response: Response, bytes_max: int) -> bytes:
     """The body, up to the cap. Raises ValueError beyond it."""
     chunks: list[bytes] = []
-    left = ANSWER_BYTES_MAX
+    left = bytes_max
     while (chunk := await response.body_reader.read_chunk()) is not None:
         left -= len(chunk)
         if left < 0:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from common.money import Money
-from gateways import OrderReference, Unknown
+from gateways.orders import OrderReference, Unknown
 
 
 class RefundStatus(StrEnum):

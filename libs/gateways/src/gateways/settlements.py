@@ -7,12 +7,13 @@ from typing import TypeAlias
 import msgspec
 
 from common.money import Money
-from gateways import Unknown
+from gateways.orders import Unknown
 
 
 class SettlementStatus(StrEnum):
     PENDING = "PENDING"
     SETTLED = "SETTLED"
+    # The gateway keeps it for now, or its transfer failed.
     ON_HOLD = "ON_HOLD"
     # The bank sent it back.
     REVERSED = "REVERSED"
@@ -67,11 +68,14 @@ class SettlementPage(msgspec.Struct, frozen=True):
     settlements: tuple[SettlementSnapshot, ...]
     # "" after the last page.
     next_cursor: str = ""
+    # Entries that could not be read; a person has to look.
+    unreadable: int = 0
 
 
 class SettlementRowPage(msgspec.Struct, frozen=True):
     rows: tuple[SettlementRow, ...]
     next_cursor: str = ""
+    unreadable: int = 0
 
 
 class SettlementWindow(msgspec.Struct, frozen=True):

@@ -43,7 +43,7 @@ class Simulator(Protocol):
         ...
 
     def other_event(self) -> bytes:
-        """A webhook's body of a kind that is not about a payment."""
+        """A webhook's body of a kind that says nothing to us."""
         ...
 
 
@@ -84,7 +84,7 @@ class CashfreeSimulator:
         return order(expires_at=datetime.now(UTC))
 
     def other_event(self) -> bytes:
-        return b'{"type":"SETTLEMENT_SUCCESS","data":{},"event_time":"2026-04-01T15:30:00+05:30"}'
+        return b'{"type":"VENDOR_STATUS_UPDATE","data":{},"event_time":"2026-04-01T15:30:00+05:30"}'
 
 
 SIMULATORS: Mapping[str, Simulator] = {"cashfree": CashfreeSimulator()}

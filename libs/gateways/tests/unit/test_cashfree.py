@@ -385,7 +385,10 @@ def test_a_payment_webhook_is_a_claim_without_personal_data() -> None:
     ("body", "read"),
     [
         (hook("PAYMENT_CHARGES_WEBHOOK"), IgnoredWebhook("unsupported_type")),
-        (hook("REFUND_STATUS_WEBHOOK"), IgnoredWebhook("unsupported_type")),
+        (hook("VENDOR_SETTLEMENT_SUCCESS"), IgnoredWebhook("unsupported_type")),
+        (hook("REFUND_STATUS_WEBHOOK"), MalformedWebhook("incomplete")),
+        (hook("DISPUTE_CREATED"), MalformedWebhook("incomplete")),
+        (hook("SETTLEMENT_SUCCESS"), MalformedWebhook("incomplete")),
         (b'{"data":{"test_object":{"test_key":"test_value"}},"type":"WEBHOOK"}', IgnoredWebhook("unsupported_type")),
         (b'{"data":{}}', IgnoredWebhook("no_type")),
         (b'{"data":{},"type":"PAYMENT_FAILED_WEBHOOK"}', MalformedWebhook("incomplete")),

@@ -179,10 +179,9 @@ def test_a_summary_holds_what_finds_and_identifies_the_event() -> None:
         "789727431",
         "11325632",
     )
-    assert (
-        refund.identity
-        == digest("REFUND_STATUS_WEBHOOK", "refund", "11325632", "sampleorder0413", "789727431", "SUCCESS").hex()
-    )
+    own = ("refund_sampleorder0413", "11325632", "sampleorder0413", "789727431")
+    claim = ("refund", *own, "200", "INR", "205907014017", "SUCCESS")
+    assert refund.identity == digest("REFUND_STATUS_WEBHOOK", *claim).hex()
     assert summarise_webhook(V4).is_test
     assert summarise_webhook(V5).identity == ""
 
@@ -219,12 +218,28 @@ def test_no_two_events_share_an_identity_by_where_their_parts_are_split() -> Non
 
 def test_disputes_repeat_a_status_and_subscriptions_come_back_to_one() -> None:
     def dispute(updated_at: str) -> bytes:
-        what = {"dispute_id": "d1", "dispute_status": "OPEN", "updated_at": updated_at, "dispute_update": "COMMENT"}
-        return json.dumps({"data": {"dispute": what}, "type": "DISPUTE_UPDATED"}).encode()
+        what = {
+            "dispute_id": "d1",
+            "dispute_status": "DISPUTE_CREATED",
+            "dispute_amount": 3,
+            "updated_at": updated_at,
+            "dispute_update": "COMMENT_UPDATE",
+        }
+        data = {"dispute": what, "order_details": {"order_id": "ord_1"}}
+        return json.dumps({"data": data, "type": "DISPUTE_UPDATED"}).encode()
 
-    assert summarise_webhook(dispute("2025-01-01")).identity != summarise_webhook(dispute("2025-01-02")).identity
+    first, second = (summarise_webhook(dispute(f"2025-01-0{day}T10:00:00+05:30")).identity for day in (1, 2))
+    assert first != second
+    # Without its time a comment could not be told from another.
+    assert summarise_webhook(dispute("yesterday")).identity == ""
     body = b'{"data":{"subscription_id":"s1","subscription_status":"ACTIVE"},"type":"SUBSCRIPTION_STATUS_CHANGED"}'
     assert summarise_webhook(body).identity == ""
+
+
+def test_a_refund_that_got_its_bank_reference_is_a_new_event() -> None:
+    without = V2.replace(b'"205907014017"', b"null")
+    assert summarise_webhook(without).identity not in ("", summarise_webhook(V2).identity)
+    assert summarise_webhook(V2.replace(b"2.00", b"3.00")).identity != summarise_webhook(V2).identity
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from common import times
 from common.money import Money
 from common.testing import hostile
 from gateways import (
+    DisputeWebhook,
     IgnoredWebhook,
     MalformedWebhook,
     OrderMissing,
@@ -21,11 +22,16 @@ from gateways import (
     OrderSnapshot,
     PaymentAttempt,
     PaymentWebhook,
+    RefundWebhook,
+    SettlementWebhook,
     Unknown,
     WebhookSummary,
 )
-from gateways.cashfree import amounts, attempts, orders, webhooks
+from gateways.cashfree import amounts, attempts, disputes, orders, refunds, settlements, webhooks
 from gateways.cashfree.webhooks import read_signature
+from gateways.disputes import DisputeSnapshot
+from gateways.refunds import RefundMissing, RefundSnapshot
+from gateways.settlements import SettlementPage, SettlementRowPage
 from gateways.registry import ADAPTERS
 from gateways.verification import WebhookTimestampInvalid
 
@@ -54,18 +60,70 @@ ATTEMPT = {
     "is_captured": True,
     "error_details": {"error_code": "TRANSACTION_DECLINED", "error_reason": "insufficient_funds"},
 }
+REFUND = {
+    "cf_payment_id": "12376123",
+    "cf_refund_id": 11325632,
+    "refund_id": "rfd_1",
+    "order_id": "ord_1",
+    "refund_amount": 200.5,
+    "refund_currency": "INR",
+    "refund_status": "SUCCESS",
+    "refund_type": "MERCHANT_INITIATED",
+    "refund_arn": "205907014017",
+    "processed_at": "2026-04-01T15:30:00+05:30",
+}
+DISPUTED_ORDER = {"order_id": "ord_1", "order_currency": "INR", "cf_payment_id": 12376123}
+DISPUTE = {
+    "dispute_id": 433447817,
+    "reason_code": 1401,
+    "dispute_amount": 10,
+    "dispute_amount_currency": "INR",
+    "created_at": "2026-04-01T15:30:00",
+    "respond_by": "2026-04-03T00:00:00",
+    "updated_at": "2026-04-01T15:30:00",
+    "dispute_status": "CHARGEBACK_CREATED",
+    "order_details": DISPUTED_ORDER,
+}
+SETTLEMENT = {
+    "cf_settlement_id": "738",
+    "status": "SUCCESS",
+    "settlement_utr": "1644822317781212",
+    "settlement_processed_on": "2026-04-01T15:30:00+05:30",
+    "payment_amount": 100,
+    "pg_service_charge": 1.7549,
+    "pg_service_tax": 0.31,
+    "amount_settled": 97.94,
+}
+ROW = {
+    "event_details": {
+        "event_id": "43594",
+        "event_type": "REFUND",
+        "event_settlement_amount": 97.94,
+        "event_amount": 100,
+        "sale_type": "DEBIT",
+        "event_time": "2026-04-01T15:30:00+05:30",
+        "event_currency": "INR",
+        "event_service_tax": 0.31,
+    },
+    "order_details": {"order_id": "ord_1"},
+    "payment_details": {"cf_payment_id": "553338"},
+    "settlement_details": {"cf_settlement_id": "738", "utr": "1644822317781212"},
+    "refund_details": [{"refund_id": "rfd_1"}],
+}
 WEBHOOK = {
     "data": {
         "order": {"order_id": "ord_1", "order_amount": 500.00, "order_currency": "INR", "order_tags": None},
         "payment": ATTEMPT,
-        "refund": {"cf_refund_id": 1, "refund_id": "r", "refund_status": "SUCCESS"},
-        "dispute": {"dispute_id": 1, "dispute_status": "X", "updated_at": "2026-04-01T15:30:00+05:30"},
-        "settlement": {"settlement_id": 1, "status": "SUCCESS"},
+        "refund": REFUND,
+        "dispute": DISPUTE,
+        "order_details": DISPUTED_ORDER,
+        "settlement": {"settlement_id": 1, "status": "SUCCESS", "utr": 1644822317781212},
         "customer_details": {"customer_email": "asha@example.in"},
     },
     "event_time": "2026-04-01T15:30:00+05:30",
     "type": "PAYMENT_SUCCESS_WEBHOOK",
 }
+TYPES = sorted(webhooks.READERS)
 ERROR = {"message": "no", "code": "order_not_found", "type": "invalid_request_error"}
 
 statuses = st.sampled_from([200, 201, 302, 400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 502, 503])
@@ -91,21 +149,64 @@ def assert_sound(attempt: PaymentAttempt) -> None:
         assert money is None or 0 <= money.minor <= amounts.MINOR_MAX
 
 
+def assert_money(*amounts_: Money | None) -> None:
+    for money in amounts_:
+        assert money is None or abs(money.minor) <= 4 * amounts.MINOR_MAX
+
+
+def assert_refund(refund: RefundSnapshot) -> None:
+    assert_storable(refund.refund_id, refund.gateway_refund_id, refund.order_id, refund.gateway_payment_id)
+    assert_storable(refund.bank_reference)
+    assert refund.order_id
+    assert refund.refund_id or refund.gateway_refund_id
+    assert 0 <= refund.amount.minor <= amounts.MINOR_MAX
+    assert refund.processed_at is None or times.FIRST <= refund.processed_at < times.END
+
+
+def assert_dispute(dispute: DisputeSnapshot) -> None:
+    assert_storable(dispute.gateway_dispute_id, dispute.order_id, dispute.gateway_payment_id, dispute.reason_code)
+    assert dispute.gateway_dispute_id
+    assert dispute.order_id
+    assert 0 <= dispute.amount.minor <= amounts.MINOR_MAX
+    for moment in (dispute.respond_by, dispute.updated_at):
+        assert moment is None or times.FIRST <= moment < times.END
+
+
+def assert_read(content: object) -> None:
+    match content:
+        case PaymentWebhook():
+            assert_storable(content.order_id)
+            assert_sound(content.attempt)
+        case RefundWebhook():
+            assert_refund(content.refund)
+        case DisputeWebhook():
+            assert_dispute(content.dispute)
+        case SettlementWebhook():
+            assert_storable(content.gateway_settlement_id, content.utr)
+            assert content.gateway_settlement_id
+        case _:
+            assert isinstance(content, IgnoredWebhook | MalformedWebhook)
+
+
 @hostile.pure
-@given(body_of(WEBHOOK))
+@given(st.sampled_from(TYPES).flatmap(lambda type_: body_of({**WEBHOOK, "type": type_})))
 def test_a_webhook_is_read_or_said_to_be_unreadable(body: bytes) -> None:
     for adapter in ADAPTERS.values():
-        read = adapter.parse_webhook(body)
-        assert isinstance(read, PaymentWebhook | IgnoredWebhook | MalformedWebhook)
-        if isinstance(read, PaymentWebhook):
-            assert_storable(read.order_id)
-            assert_sound(read.attempt)
+        content = adapter.parse_webhook(body)
+        assert_read(content)
         summary = adapter.summarise_webhook(body)
         assert isinstance(summary, WebhookSummary)
         assert_storable(summary.type, summary.order_id, summary.gateway_payment_id, summary.gateway_refund_id)
         assert_storable(summary.gateway_status)
         assert summary.event_time is None or times.FIRST <= summary.event_time < times.END
         summary.identity.encode()
+        if isinstance(content, MalformedWebhook):
+            assert summary.identity == ""
+
+
+def test_every_kind_of_webhook_is_read_when_it_is_genuine() -> None:
+    kinds = {type(webhooks.parse_webhook(hostile.encode({**WEBHOOK, "type": type_}))) for type_ in TYPES}
+    assert kinds == {PaymentWebhook, RefundWebhook, DisputeWebhook, SettlementWebhook}
 
 
 GENUINE = {**WEBHOOK, "data": {"order": WEBHOOK["data"]["order"], "payment": ATTEMPT}}
@@ -196,6 +297,75 @@ def test_an_answer_about_an_order_is_read_or_unknown(
 
 
 @hostile.pure
+@given(body_of(REFUND) | body_of(ERROR), statuses)
+def test_an_answer_about_a_refund_is_read_or_unknown(body: bytes, status: int) -> None:
+    made = refunds.parse_create_refund("ord_1", "rfd_1", status, body)
+    assert isinstance(made, RefundSnapshot | refunds.ReadInstead | Unknown)
+    read = refunds.parse_get_refund("ord_1", "rfd_1", status, body)
+    assert isinstance(read, RefundSnapshot | RefundMissing | Unknown)
+    if isinstance(read, RefundSnapshot):
+        assert_refund(read)
+        assert (read.refund_id, read.order_id) == ("rfd_1", "ord_1")
+
+
+@hostile.pure
+@given(st.lists(hostile.mutated(REFUND).filter(hostile.is_json), max_size=3), statuses)
+def test_a_list_of_refunds_is_read_entry_by_entry(entries: list[Any], status: int) -> None:
+    listed = refunds.parse_get_refunds("ord_1", status, hostile.encode([*entries, REFUND]))
+    assert isinstance(listed, Unknown) == (status != 200)
+    if not isinstance(listed, Unknown):
+        for each in listed:
+            assert_refund(each)
+        assert listed[-1].refund_id == "rfd_1"
+
+
+@hostile.pure
+@given(st.lists(hostile.mutated(DISPUTE).filter(hostile.is_json), max_size=3), statuses)
+def test_a_list_of_disputes_is_read_entry_by_entry(entries: list[Any], status: int) -> None:
+    listed = disputes.parse_get_disputes("ord_1", status, hostile.encode([*entries, DISPUTE]))
+    assert isinstance(listed, Unknown) == (status != 200)
+    if not isinstance(listed, Unknown):
+        for each in listed:
+            assert_dispute(each)
+        assert listed[-1].gateway_dispute_id == "433447817"
+
+
+@hostile.pure
+@given(st.lists(hostile.mutated(SETTLEMENT).filter(hostile.is_json), max_size=3))
+def test_a_page_of_settlements_is_read_entry_by_entry(entries: list[Any]) -> None:
+    page = settlements.parse_get_settlements(200, hostile.encode({"data": [*entries, SETTLEMENT], "cursor": None}), "")
+    assert not isinstance(page, Unknown)
+    assert len(page.settlements) + page.unreadable == len(entries) + 1
+    for each in page.settlements:
+        assert_storable(each.gateway_settlement_id, each.utr)
+        assert each.gateway_settlement_id
+        assert_money(each.gross, each.fee, each.fee_tax, each.net)
+        assert each.gross == each.net + each.fee + each.fee_tax + each.adjustment
+    assert page.settlements[-1].gateway_settlement_id == "738"
+
+
+@hostile.pure
+@given(st.lists(hostile.mutated(ROW).filter(hostile.is_json), max_size=3))
+def test_a_page_of_rows_is_read_entry_by_entry(entries: list[Any]) -> None:
+    page = settlements.parse_get_rows("738", 200, hostile.encode({"data": [*entries, ROW], "cursor": None}), "")
+    assert not isinstance(page, Unknown)
+    assert len(page.rows) + page.unreadable == len(entries) + 1
+    for each in page.rows:
+        assert_storable(each.row_id, each.order_id, each.gateway_payment_id, each.reference, each.utr)
+        assert each.row_id
+        assert_money(each.amount, each.fee, each.fee_tax, each.net)
+        assert each.amount == each.net + each.fee + each.fee_tax
+    assert page.rows[-1].row_id == "REFUND:43594"
+
+
+@hostile.pure
+@given(body_of({"data": [SETTLEMENT, ROW], "cursor": "c", "limit": 2}), statuses)
+def test_another_page_is_read_or_unknown(body: bytes, status: int) -> None:
+    assert isinstance(settlements.parse_get_settlements(status, body, ""), SettlementPage | Unknown)
+    assert isinstance(settlements.parse_get_rows("738", status, body, ""), SettlementRowPage | Unknown)
+
+
+@hostile.pure
 @given(
     st.sampled_from(hostile.NUMBERS).filter(lambda text: text[0] != "0" or text == "00") | st.decimals().map(str),
     st.sampled_from(["INR", "JPY", "KWD", "inr", "", "XXX", "\0"]),
@@ -239,3 +409,7 @@ def test_depth_and_length_are_no_reason_to_raise() -> None:
         assert isinstance(webhooks.parse_webhook(body), MalformedWebhook | IgnoredWebhook)
         assert isinstance(attempts.parse_get_payments("ord_1", 200, body), Unknown)
         assert isinstance(orders.parse_get_order("ord_1", 200, body), Unknown)
+        assert isinstance(refunds.parse_get_refunds("ord_1", 200, body), Unknown)
+        assert isinstance(disputes.parse_get_disputes("ord_1", 200, body), Unknown)
+        assert isinstance(settlements.parse_get_settlements(200, body, ""), Unknown)
+        assert isinstance(settlements.parse_get_rows("738", 200, body, ""), Unknown)

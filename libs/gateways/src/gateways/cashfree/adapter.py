@@ -17,13 +17,21 @@ from gateways import (
     Unknown,
     WebhookContent,
 )
-from gateways.cashfree import attempts, orders, webhooks
+from gateways.cashfree import attempts, disputes, orders, refunds, settlements, webhooks
 from gateways.cashfree.orders import ReadInstead
 from gateways.client import GatewayClient
+from gateways.disputes import DisputeSnapshot
+from gateways.refunds import CreateRefundResult, ReadRefundResult, RefundRequest, RefundSnapshot
+from gateways.settlements import ReadSettlementRowsResult, ReadSettlementsResult, SettlementWindow
 
 NAME = "cashfree"
 CAPABILITIES = Capabilities(
-    closes_orders=True, signs_time=True, needs_customer_phone=True, phone_country_codes=(orders.INDIA,)
+    closes_orders=True,
+    signs_time=True,
+    needs_customer_phone=True,
+    phone_country_codes=(orders.INDIA,),
+    refunds_instantly=True,
+    refunds_by_payment=False,
 )
 # From this version of the API on, numbers from abroad are taken too.
 FOREIGN_PHONES_SINCE = "2026-01-01"
@@ -80,6 +88,55 @@ class CashfreeGateway:
             return answer
         result = orders.parse_terminate_order(order.order_id, answer.status, answer.body)
         return await self.read_order(order, timeout_seconds) if isinstance(result, ReadInstead) else result
+
+    async def create_refund(self, refund: RefundRequest, timeout_seconds: float) -> CreateRefundResult:
+        order_id, refund_id = refund.order.order_id, refund.refund_id
+        answer = await self._client.send(refunds.build_create_refund(refund), order_id, timeout_seconds)
+        if isinstance(answer, Unknown):
+            return answer
+        result = refunds.parse_create_refund(order_id, refund_id, answer.status, answer.body)
+        if not isinstance(result, refunds.ReadInstead):
+            return result
+        return refunds.refused_unless_read(result, await self.read_refund(refund.order, refund_id, timeout_seconds))
+
+    async def read_refund(self, order: OrderReference, refund_id: str, timeout_seconds: float) -> ReadRefundResult:
+        request = refunds.build_get_refund(order.order_id, refund_id)
+        answer = await self._client.send(request, order.order_id, timeout_seconds)
+        if isinstance(answer, Unknown):
+            return answer
+        return refunds.parse_get_refund(order.order_id, refund_id, answer.status, answer.body)
+
+    async def read_refunds(self, order: OrderReference, timeout_seconds: float) -> Sequence[RefundSnapshot] | Unknown:
+        request = refunds.build_get_refunds(order.order_id)
+        answer = await self._client.send(request, order.order_id, timeout_seconds)
+        if isinstance(answer, Unknown):
+            return answer
+        return refunds.parse_get_refunds(order.order_id, answer.status, answer.body)
+
+    async def read_disputes(self, order: OrderReference, timeout_seconds: float) -> Sequence[DisputeSnapshot] | Unknown:
+        request = disputes.build_get_disputes(order.order_id)
+        answer = await self._client.send(request, order.order_id, timeout_seconds)
+        if isinstance(answer, Unknown):
+            return answer
+        return disputes.parse_get_disputes(order.order_id, answer.status, answer.body)
+
+    async def read_settlements(
+        self, window: SettlementWindow, cursor: str, timeout_seconds: float
+    ) -> ReadSettlementsResult:
+        request = settlements.build_get_settlements(window, cursor)
+        answer = await self._client.send(request, "", timeout_seconds)
+        if isinstance(answer, Unknown):
+            return answer
+        return settlements.parse_get_settlements(answer.status, answer.body, cursor)
+
+    async def read_settlement_rows(
+        self, gateway_settlement_id: str, cursor: str, timeout_seconds: float
+    ) -> ReadSettlementRowsResult:
+        request = settlements.build_get_rows(gateway_settlement_id, cursor)
+        answer = await self._client.send(request, "", timeout_seconds)
+        if isinstance(answer, Unknown):
+            return answer
+        return settlements.parse_get_rows(gateway_settlement_id, answer.status, answer.body, cursor)
 
     def parse_webhook(self, body: bytes) -> WebhookContent:
         return webhooks.parse_webhook(body)

@@ -12,7 +12,7 @@ from common.texts import printable
 from common.times import parse_time
 from gateways import AttemptStatus, PaymentAttempt, PaymentMethod, Unknown
 from gateways.cashfree.amounts import parse_rupees
-from gateways.cashfree.orders import ID_CHARACTERS_MAX, unanswered
+from gateways.cashfree.answers import ID_CHARACTERS_MAX, entries_of, reference_of
 from gateways.cashfree.reasons import reason_of
 from gateways.client import HttpRequest
 from gateways.json_duplicates import has_duplicate_keys
@@ -50,10 +50,8 @@ class _Identified(msgspec.Struct):
 
 
 _GROUP_CHARACTERS_MAX: Final = 32
-_REFERENCE_CHARACTERS_MAX: Final = 64
 _CODE_CHARACTERS_MAX: Final = 200
 
-_decode_list = repairing(msgspec.json.Decoder(list[msgspec.Raw]).decode)
 # Entries are not looked into before: a half character in one is met here.
 _decode_payment = repairing(msgspec.json.Decoder(Payment).decode)
 _decode_identified = repairing(msgspec.json.Decoder(_Identified).decode)
@@ -69,8 +67,6 @@ _ATTEMPT_STATUS = {
     "PENDING": AttemptStatus.PENDING,
     "NOT_ATTEMPTED": AttemptStatus.AUTHORIZING,
 }
-# Words that stand for nothing in Cashfree's answers.
-_NOTHING = frozenset({"", "NA", "N/A", "null"})
 # payment_method's key in REST and in webhooks → ours.
 _METHODS = {
     "upi": PaymentMethod.UPI,
@@ -97,13 +93,10 @@ def parse_get_payments(order_id: str, status: int, body: bytes) -> Sequence[Paym
     An entry that cannot be read does not hide the others: it is UNKNOWN where it names its payment, and left out where
     it does not.
     """
-    if status != 200:
-        return unanswered(status)
-    try:
-        entries = _decode_list(body)
-    except UNREADABLE:
-        return Unknown("unreadable")
-    attempts = (_listed_attempt(order_id, bytes(entry)) for entry in entries)
+    entries = entries_of(status, body)
+    if isinstance(entries, Unknown):
+        return entries
+    attempts = (_listed_attempt(order_id, entry) for entry in entries)
     return [attempt for attempt in attempts if attempt is not None]
 
 
@@ -152,7 +145,6 @@ def attempt_of(order_id: str, payment: Payment, error: object) -> PaymentAttempt
         reason = "dropped_by_customer"
     elif status is AttemptStatus.FAILED:
         reason = reason_of(*_codes(error)) if error else "failed"
-    bank = printable(payment.bank_reference, _REFERENCE_CHARACTERS_MAX)
     return PaymentAttempt(
         order_id,
         payment_id,
@@ -161,7 +153,7 @@ def attempt_of(order_id: str, payment: Payment, error: object) -> PaymentAttempt
         amount,
         _method(payment.payment_method),
         printable(payment.payment_group, _GROUP_CHARACTERS_MAX),
-        "" if bank in _NOTHING else bank,
+        reference_of(payment.bank_reference),
         reason,
         # Times without an offset are IST by Cashfree's habit; such a one is not worth guessing for.
         parse_time(payment.payment_completion_time) or parse_time(payment.payment_time),

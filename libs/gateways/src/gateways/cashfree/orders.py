@@ -16,6 +16,7 @@ from common.money import format as format_money
 from common.texts import printable
 from gateways import OrderMissing, OrderRefused, OrderRequest, OrderSnapshot, OrderStatus, PaymentMethod, Unknown
 from gateways.cashfree.amounts import parse_rupees
+from gateways.cashfree.answers import ID_CHARACTERS_MAX, error_of, unanswered
 from gateways.client import HttpRequest
 from gateways.json_duplicates import has_duplicate_keys
 from gateways.json_repair import UNREADABLE, repairing
@@ -23,7 +24,7 @@ from gateways.json_repair import UNREADABLE, repairing
 # The order tag that carries our payment id.
 TAG = "payment_id"
 NOTE_LENGTH_MIN, NOTE_LENGTH_MAX = 3, 200
-ID_CHARACTERS_MAX, _SESSION_CHARACTERS_MAX, _CODE_CHARACTERS_MAX = 128, 1024, 80
+_SESSION_CHARACTERS_MAX = 1024
 
 
 class ReadInstead(msgspec.Struct, frozen=True):
@@ -120,12 +121,7 @@ class _Order(msgspec.Struct):
     order_tags: Any = None
 
 
-class _Error(msgspec.Struct):
-    code: str
-
-
 _decode_order = repairing(msgspec.json.Decoder(_Order).decode)
-_decode_error = msgspec.json.Decoder(_Error).decode
 
 _DECISIVE = (b'"order_id"', b'"order_status"', b'"order_amount"', b'"order_currency"')
 
@@ -150,9 +146,9 @@ def parse_create_order(order_id: str, status: int, body: bytes) -> OrderSnapshot
         return _order(order_id, body)
     if status in (409, 422):
         return ReadInstead()
-    error = _error(body)
+    error = error_of(body)
     if status in _REFUSALS and error is not None:
-        return OrderRefused(printable(error.code, _CODE_CHARACTERS_MAX) or "refused")
+        return OrderRefused(error.word or "refused")
     return unanswered(status)
 
 
@@ -160,8 +156,8 @@ def parse_get_order(order_id: str, status: int, body: bytes) -> OrderSnapshot | 
     """The answer to GET /orders/{id}; a 404 counts only with Cashfree's own error body (proxies say 404 too)."""
     if status == 200:
         return _order(order_id, body)
-    error = _error(body)
-    if status == 404 and error is not None and error.code.endswith("not_found"):
+    error = error_of(body)
+    if status == 404 and error is not None and error.is_missing:
         return OrderMissing(order_id)
     return unanswered(status)
 
@@ -198,15 +194,3 @@ def _order(order_id: str, body: bytes) -> OrderSnapshot | Unknown:
         printable(order.payment_session_id, _SESSION_CHARACTERS_MAX),
         printable(tag, ID_CHARACTERS_MAX) if isinstance(tag, str) else "",
     )
-
-
-def _error(body: bytes) -> _Error | None:
-    try:
-        return _decode_error(body)
-    except UNREADABLE:
-        return None
-
-
-def unanswered(status: int) -> Unknown:
-    """A status that says neither yes nor no."""
-    return Unknown("rate_limited" if status == 429 else f"http_{status}")

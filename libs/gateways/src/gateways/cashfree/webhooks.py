@@ -6,10 +6,9 @@ structs.
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -17,15 +16,21 @@ from common.keys import digest
 from common.texts import printable
 from common.times import parse_time
 from gateways import (
+    DisputeWebhook,
     IgnoredWebhook,
     MalformedWebhook,
     PaymentWebhook,
+    RefundWebhook,
+    SettlementWebhook,
     WebhookContent,
     WebhookSignature,
     WebhookSummary,
 )
+from gateways.cashfree import disputes, refunds, settlements
+from gateways.cashfree.answers import ID_CHARACTERS_MAX, Id, reference_of
 from gateways.cashfree.attempts import Payment, attempt_of, claimed
-from gateways.cashfree.orders import ID_CHARACTERS_MAX
+from gateways.cashfree.disputes import Dispute, DisputedOrder
+from gateways.cashfree.refunds import Refund
 from gateways.json_repair import UNREADABLE, repairing
 from gateways.verification import WebhookTimestampInvalid
 
@@ -36,11 +41,16 @@ _TIMESTAMP_DIGITS_MAX: Final = 13
 _TEST_TYPE: Final = "WEBHOOK"
 # PAYMENT_CHARGES_WEBHOOK repeats a SUCCESS and is about fees: it must never count as a payment.
 _PAYMENT_TYPES: Final = frozenset({"PAYMENT_SUCCESS_WEBHOOK", "PAYMENT_FAILED_WEBHOOK", "PAYMENT_USER_DROPPED_WEBHOOK"})
+_REFUND_TYPES: Final = frozenset({"REFUND_STATUS_WEBHOOK", "AUTO_REFUND_STATUS_WEBHOOK"})
+_DISPUTE_TYPES: Final = frozenset({"DISPUTE_CREATED", "DISPUTE_UPDATED", "DISPUTE_CLOSED"})
+# VENDOR_SETTLEMENT_… are about money of vendors, which none of our accounts has.
+_SETTLEMENT_TYPES: Final = frozenset(
+    {"SETTLEMENT_INITIATED", "SETTLEMENT_SUCCESS", "SETTLEMENT_FAILED", "SETTLEMENT_REVERSED"}
+)
+
+T = TypeVar("T")
 
 _ABSENT: Final = msgspec.Raw(b"null")
-
-# Ids are strings since 2023-08-01 and numbers before.
-Id = str | int | None
 
 
 # ── Signatures ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,41 +89,21 @@ class _Envelope(msgspec.Struct):
     data: msgspec.Raw = _ABSENT
 
 
-class _Order(msgspec.Struct):
-    order_id: str | None = None
-    order_amount: Decimal | None = None
-    order_currency: str | None = None
-    cf_payment_id: Id = None
-
-
-class _Refund(msgspec.Struct):
-    cf_refund_id: Id = None
-    refund_id: str | None = None
-    cf_payment_id: Id = None
-    order_id: str | None = None
-    refund_status: str | None = None
-
-
 class _Settlement(msgspec.Struct):
     settlement_id: Id = None
     status: str | None = None
-
-
-class _Dispute(msgspec.Struct):
-    dispute_id: Id = None
-    dispute_status: str | None = None
-    dispute_update: str | None = None
-    updated_at: str | None = None
+    # A number in some versions.
+    utr: Any = None
 
 
 class _Data(msgspec.Struct):
-    order: _Order | None = None
-    order_details: _Order | None = None
+    order: DisputedOrder | None = None
+    order_details: DisputedOrder | None = None
     payment: Payment | None = None
-    refund: _Refund | None = None
-    auto_refund: _Refund | None = None
+    refund: Refund | None = None
+    auto_refund: Refund | None = None
     settlement: _Settlement | None = None
-    dispute: _Dispute | None = None
+    dispute: Dispute | None = None
     error_details: Any = None
 
 
@@ -142,34 +132,69 @@ def summarise_webhook(body: bytes) -> WebhookSummary:
 
 
 def parse_webhook(body: bytes) -> WebhookContent:
-    """What a payment webhook claims; another kind of event is ignored, what cannot be read is malformed."""
+    """What a webhook claims of a payment, a refund, a dispute or a settlement; another kind of event is ignored, what
+    cannot be read is malformed."""
     try:
         envelope = _decode_envelope(body)
-        if envelope.type not in _PAYMENT_TYPES:
+        read = READERS.get(envelope.type)
+        if read is None:
             return IgnoredWebhook("unsupported_type" if envelope.type else "no_type")
-        data = _decode_data(bytes(envelope.data)) or _Data()
-        order_id, payment = _paid_order(data)
-        if order_id is None or payment is None:
-            return MalformedWebhook("incomplete")
-        return PaymentWebhook(order_id, attempt_of(order_id, payment, data.error_details))
+        return read(_decode_data(bytes(envelope.data)) or _Data()) or MalformedWebhook("incomplete")
     except UNREADABLE:
         return MalformedWebhook("unreadable")
 
 
+def _payment(data: _Data) -> PaymentWebhook | None:
+    order_id, payment = _paid_order(data)
+    if order_id is None or payment is None:
+        return None
+    return PaymentWebhook(order_id, attempt_of(order_id, payment, data.error_details))
+
+
+def _refund(data: _Data) -> RefundWebhook | None:
+    if data.auto_refund is not None:
+        snapshot = refunds.snapshot_of(data.auto_refund)
+        return RefundWebhook(msgspec.structs.replace(snapshot, is_automatic=True))
+    return RefundWebhook(refunds.snapshot_of(data.refund)) if data.refund is not None else None
+
+
+def _dispute(data: _Data) -> DisputeWebhook | None:
+    if data.dispute is None:
+        return None
+    return DisputeWebhook(disputes.snapshot_of(data.dispute, data.order_details or data.order or DisputedOrder()))
+
+
+def _settled(data: _Data) -> SettlementWebhook | None:
+    settlement = data.settlement or _Settlement()
+    settlement_id = _id(settlement.settlement_id)
+    if settlement_id is None or settlement.status is None:
+        return None
+    return SettlementWebhook(settlement_id, settlements.status_of(settlement.status), reference_of(settlement.utr))
+
+
+# How each type is read; other types are none of ours.
+READERS: Final[Mapping[str, Callable[[_Data], WebhookContent | None]]] = {
+    **dict.fromkeys(_PAYMENT_TYPES, _payment),
+    **dict.fromkeys(_REFUND_TYPES, _refund),
+    **dict.fromkeys(_DISPUTE_TYPES, _dispute),
+    **dict.fromkeys(_SETTLEMENT_TYPES, _settled),
+}
+
+
 def _paid_order(data: _Data) -> tuple[str | None, Payment | None]:
     """The order that a payment webhook is about, and its attempt, completed by the fields that stand at the order."""
-    order, payment = data.order or _Order(), data.payment
+    order, payment = data.order or DisputedOrder(), data.payment
     if payment is not None:
         payment.order_amount, payment.order_currency = order.order_amount, order.order_currency
     return _bounded(order.order_id), payment
 
 
 def _summary(type_: str, event_time: datetime | None, data: _Data) -> WebhookSummary:
-    refund = data.refund or data.auto_refund or _Refund()
+    refund = data.refund or data.auto_refund or Refund()
     payment = data.payment or Payment()
-    order = data.order or data.order_details or _Order()
+    order = data.order or data.order_details or DisputedOrder()
     payment_id = _id(payment.cf_payment_id) or _id(refund.cf_payment_id) or _id(order.cf_payment_id)
-    subject, status = _claimed(data) if type_ in _PAYMENT_TYPES else _subject(data)
+    subject, status = _CLAIMS.get(type_, _unclaimed)(data)
     return WebhookSummary(
         type=type_,
         event_time=event_time,
@@ -202,31 +227,61 @@ def _claimed(data: _Data) -> tuple[tuple[str, ...], str | None]:
     return ("payment", order_id, payment_id, attempt_status, *parts), status
 
 
-def _subject(data: _Data) -> tuple[tuple[str, ...], str | None]:
-    """The thing that the event is about, with what it belongs to, and its status: with the type they name one event.
+def _claimed_of_refund(data: _Data) -> tuple[tuple[str, ...], str | None]:
+    """As `_claimed`. A refund that has got its bank reference since says something new under the same status."""
+    status = _bounded((data.refund or data.auto_refund or Refund()).refund_status)
+    content = _readable(_refund, data)
+    if content is None:
+        return (), status
+    it = content.refund
+    own = (it.refund_id, it.gateway_refund_id, it.order_id, it.gateway_payment_id)
+    return ("refund", *own, str(it.amount.minor), it.amount.currency, it.bank_reference), status
 
-    A dispute may say the same status twice (a comment, a changed type), hence its time. Subscriptions and links come
-    back to a status that they had, so their bodies alone identify them.
-    """
-    order = data.order or data.order_details or _Order()
-    order_id = _bounded(order.order_id) or ""
-    if data.refund or data.auto_refund:
-        refund = data.refund or data.auto_refund or _Refund()
-        refund_id = _id(refund.cf_refund_id) or _bounded(refund.refund_id)
-        owner = (_bounded(refund.order_id) or order_id, _id(refund.cf_payment_id) or "")
-        return (("refund", refund_id, *owner) if refund_id else (), _bounded(refund.refund_status))
-    if data.payment:
-        payment_id = _id(data.payment.cf_payment_id)
-        return (("payment", payment_id, order_id) if payment_id else (), _bounded(data.payment.payment_status))
-    if data.settlement:
-        settlement_id = _id(data.settlement.settlement_id)
-        return (("settlement", settlement_id) if settlement_id else (), _bounded(data.settlement.status))
-    if data.dispute and (dispute_id := _id(data.dispute.dispute_id)) and data.dispute.updated_at:
-        return (
-            ("dispute", dispute_id, order_id, str(data.dispute.updated_at), str(data.dispute.dispute_update)),
-            _bounded(data.dispute.dispute_status),
-        )
-    return (), None
+
+def _claimed_of_dispute(data: _Data) -> tuple[tuple[str, ...], str | None]:
+    """As `_claimed`. A dispute may say the same status twice (a comment, a changed type), hence its time."""
+    dispute = data.dispute or Dispute()
+    status = _bounded(dispute.dispute_status)
+    content = _readable(_dispute, data)
+    it = content.dispute if content else None
+    if it is None or it.updated_at is None:
+        return (), status
+    own = (it.gateway_dispute_id, it.order_id, it.gateway_payment_id, str(it.amount.minor), it.amount.currency)
+    times = (it.updated_at.isoformat(), it.respond_by.isoformat() if it.respond_by else "")
+    return ("dispute", *own, *times, it.reason_code, printable(dispute.dispute_update, ID_CHARACTERS_MAX)), status
+
+
+def _claimed_of_settlement(data: _Data) -> tuple[tuple[str, ...], str | None]:
+    settlement = data.settlement or _Settlement()
+    settlement_id = _id(settlement.settlement_id)
+    status = _bounded(settlement.status)
+    return (("settlement", settlement_id, reference_of(settlement.utr)) if settlement_id else (), status)
+
+
+def _readable(read: Callable[[_Data], T | None], data: _Data) -> T | None:
+    try:
+        return read(data)
+    except UNREADABLE:
+        return None
+
+
+# Other kinds, subscriptions and links for instance, come back to a status that they had: their bodies alone identify
+# them.
+_CLAIMS: Final[Mapping[str, Callable[[_Data], tuple[tuple[str, ...], str | None]]]] = {
+    **dict.fromkeys(_PAYMENT_TYPES, _claimed),
+    **dict.fromkeys(_REFUND_TYPES, _claimed_of_refund),
+    **dict.fromkeys(_DISPUTE_TYPES, _claimed_of_dispute),
+    **dict.fromkeys(_SETTLEMENT_TYPES, _claimed_of_settlement),
+}
+
+
+def _unclaimed(data: _Data) -> tuple[tuple[str, ...], str | None]:
+    """The payment that an event of another kind is about, and its status: with the type they name one event."""
+    if data.payment is None:
+        return (), None
+    payment_id = _id(data.payment.cf_payment_id)
+    order_id = _bounded((data.order or data.order_details or DisputedOrder()).order_id) or ""
+    return (("payment", payment_id, order_id) if payment_id else (), _bounded(data.payment.payment_status))
 
 
 def _event_time(raw: msgspec.Raw) -> datetime | None:

@@ -13,7 +13,16 @@ from common.database import Tx
 from common.errors import DomainError
 from common.queue_handler import EnvelopeUnreadable
 from common.subscriptions import DeadEvent, Retry
-from gateways import IgnoredWebhook, MalformedWebhook, PaymentAttempt, PaymentWebhook
+from gateways import (
+    DisputeWebhook,
+    IgnoredWebhook,
+    MalformedWebhook,
+    PaymentAttempt,
+    PaymentWebhook,
+    RefundWebhook,
+    SettlementWebhook,
+    WebhookContent,
+)
 from payment.domain.errors import OrderNotKnownYet, OrderStateUnknown, WebhookUnreadable
 from payment.domain.orders import OrderKey
 from payment.domain.payments import Payment
@@ -38,7 +47,7 @@ class Webhook(msgspec.Struct, frozen=True):
     # What the gateway itself shows.
     type: str
     received_at: datetime
-    content: PaymentWebhook | IgnoredWebhook | MalformedWebhook
+    content: WebhookContent
 
     @property
     def order(self) -> OrderKey | None:
@@ -78,6 +87,11 @@ async def process_webhooks(
             case IgnoredWebhook(reason):
                 refusals.append(None)
                 messages.append(webhook_events.processed(webhook.gateway, webhook.id, "PARKED", reason, None, now))
+            case RefundWebhook() | DisputeWebhook() | SettlementWebhook():
+                refusals.append(None)
+                messages.append(
+                    webhook_events.processed(webhook.gateway, webhook.id, "PARKED", "unsupported_type", None, now)
+                )
             case MalformedWebhook(reason):
                 refusals.append(WebhookUnreadable(reason))
             case PaymentWebhook() as content:
@@ -87,7 +101,7 @@ async def process_webhooks(
                 refusals.append(refusal)
                 if refusal is None and payment is not None:
                     messages.append(_processed(webhook, content, payment, applied, now))
-    parked = [webhook for webhook in webhooks if isinstance(webhook.content, IgnoredWebhook)]
+    parked = [webhook for webhook in webhooks if not isinstance(webhook.content, PaymentWebhook | MalformedWebhook)]
     if parked:
         messages += await _unhandled_alerts(tx, parked, now)
     await outbox.append(tx, messages)
