@@ -31,8 +31,8 @@ from gateways.cashfree import amounts, attempts, disputes, orders, refunds, sett
 from gateways.cashfree.webhooks import read_signature
 from gateways.disputes import DisputeSnapshot
 from gateways.refunds import RefundMissing, RefundSnapshot
-from gateways.settlements import SettlementPage, SettlementRowPage
 from gateways.registry import ADAPTERS
+from gateways.settlements import SettlementPage, SettlementRowPage
 from gateways.verification import WebhookTimestampInvalid
 
 ORDER = {
