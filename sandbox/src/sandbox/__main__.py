@@ -16,16 +16,20 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.cashfree import webhooks
+from sandbox.cashfree.afterwards import Afterwards
 from sandbox.cashfree.announcer import Announcer
 from sandbox.cashfree.api import Api
 from sandbox.cashfree.checkout import Checkout
 from sandbox.cashfree.control import Control
+from sandbox.cashfree.disputes import Disputes
 from sandbox.cashfree.errors import Refused
 from sandbox.cashfree.idempotency import Idempotency
+from sandbox.cashfree.money_control import MoneyControl
 from sandbox.cashfree.order_registry import OrderRegistry
 from sandbox.cashfree.outcomes import OutcomeDraw
 from sandbox.cashfree.quotas import DEFAULTS, Quotas
 from sandbox.cashfree.refunds import Refunds
+from sandbox.cashfree.settlements import Fees, Settlements
 from sandbox.cashfree.simulator import Simulator
 from sandbox.delivery import Sender
 from sandbox.faults import Faults
@@ -53,7 +57,15 @@ def application(settings: Settings) -> ASGIApp:
     simulator = Simulator(orders, draw, announcer, timers)
     refunds = Refunds(orders, draw, announcer, timers)
     quotas, idempotency = Quotas(DEFAULTS if settings.quotas else {}), Idempotency(settings.idempotency_max)
-    control = Control(simulator, refunds, announcer, sender, faults, quotas, idempotency)
+    disputes = Disputes(orders, announcer)
+    settlements = Settlements(orders, announcer, Fees(settings.fee_basis_points, settings.fee_tax_basis_points))
+
+    def forget() -> None:
+        disputes.clear()
+        settlements.clear()
+
+    control = Control(simulator, refunds, announcer, sender, faults, quotas, idempotency, forget)
+    money_control = MoneyControl(orders, refunds, disputes, settlements)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -61,10 +73,11 @@ def application(settings: Settings) -> ASGIApp:
             yield
             timers.clear()
 
-    api = Api(settings, simulator, refunds, faults, quotas, idempotency)
+    afterwards = Afterwards(orders, disputes, settlements)
+    api = Api(settings, simulator, refunds, afterwards, faults, quotas, idempotency)
     pages = Starlette(
         routes=[
-            Mount("/control", routes=control.routes()),
+            Mount("/control", routes=control.routes() + money_control.routes()),
             Mount("/checkout", routes=Checkout(simulator).routes()),
             Route("/health", _health),
         ],

@@ -38,6 +38,12 @@ Operation = Literal[
     "get_refund",
     "get_refunds",
     "cancel_refund",
+    "get_settlements",
+    "get_settlement_rows",
+    "get_order_settlement",
+    "get_disputes",
+    "get_dispute",
+    "accept_dispute",
     "webhook",
 ]
 

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     upi_success_percent: int = Field(default=90, ge=0, le=100, validation_alias="SANDBOX_UPI_SUCCESS_PERCENT")
     card_success_percent: int = Field(default=95, ge=0, le=100, validation_alias="SANDBOX_CARD_SUCCESS_PERCENT")
 
+    fee_basis_points: int = Field(default=190, ge=0, le=10_000, validation_alias="SANDBOX_FEE_BASIS_POINTS")
+    fee_tax_basis_points: int = Field(default=1_800, ge=0, le=10_000, validation_alias="SANDBOX_FEE_TAX_BASIS_POINTS")
+
     webhook_url: str = Field(default="", validation_alias="SANDBOX_WEBHOOK_URL")
     webhook_secret: str = Field(default="", validation_alias="SANDBOX_WEBHOOK_SECRET")
     webhook_version: str = Field(default="2025-01-01", validation_alias="SANDBOX_WEBHOOK_VERSION")

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from .conftest import HEADERS
+
 
 async def _paid(shop: Any) -> None:
     await shop.create()
@@ -96,3 +98,52 @@ async def test_a_pending_refund_is_cancelled_or_decided_by_hand(shop: Any) -> No
     status, _ = await shop.call("PUT", "/pg/orders/order_1/refunds/refund_2", {"refund_status": "CANCELLED"})
     assert status == 400
     assert [it["refund_status"] for it in await shop.get(rest="/refunds")] == ["CANCELLED", "SUCCESS"]
+
+
+async def test_under_a_used_key_a_stored_error_is_replayed_and_the_refund_id_is_what_is_safe(shop: Any) -> None:
+    await _paid(shop)
+    await shop.control("/faults", {"operation": "create_refund", "action": "apply_then_error", "count": 1})
+    body = {"refund_id": "refund_1", "refund_amount": 20}
+    for _ in range(3):
+        status, _ = await shop.call(
+            "POST", "/pg/orders/order_1/refunds", body, headers={**HEADERS, "x-idempotency-key": "refund_1"}
+        )
+        assert status == 500
+    status, error = await _refund(shop)
+    assert (status, error["message"]) == (400, "Duplicate Merchant Refund Id")
+    assert (await shop.get(rest="/refunds/refund_1"))["refund_amount"] == 20
+
+
+async def test_a_refund_that_came_back_is_reversed_and_frees_its_amount(shop: Any) -> None:
+    await _paid(shop)
+    await _refund(shop, refund_amount=170)
+    await shop.receiver.wait_for(2)
+    await shop.control("/refunds/refund_1", {"status": "REVERSED"})
+    hook = (await shop.receiver.wait_for(3))[2]
+    assert (hook["type"], hook["data"]["refund"]["refund_status"]) == ("REFUND_STATUS_WEBHOOK", "REVERSED")
+    assert hook["data"]["refund"]["refund_arn"]
+    assert (await _refund(shop, refund_id="refund_2", refund_amount=170))[0] == 200
+
+
+async def test_a_refund_of_the_dashboard_is_listed_and_announced(shop: Any) -> None:
+    await _paid(shop)
+    made = await shop.control("/orders/order_1/refunds", {"amount_paise": 5_000})
+    hook = (await shop.receiver.wait_for(2))[1]
+    assert hook["data"]["refund"]["refund_id"] == made["refund_id"]
+    [listed] = await shop.get(rest="/refunds")
+    assert (listed["refund_amount"], listed["refund_status"]) == (50, "SUCCESS")
+    assert (await shop.call("POST", "/control/orders/order_1/refunds", {"amount_paise": 12_001}))[0] == 400
+
+
+async def test_the_gateway_refunds_a_second_capture_by_itself(shop: Any) -> None:
+    await _paid(shop)
+    second = await shop.pay(force=True, wait=True)
+    await shop.control("/orders/order_1/refunds", {"automatic": True})
+    hooks = (await shop.receiver.wait_for(4))[2:]
+    assert [hook["type"] for hook in hooks] == ["AUTO_REFUND_STATUS_WEBHOOK"] * 2
+    refunds = [hook["data"]["auto_refund"] for hook in hooks]
+    assert [refund["refund_status"] for refund in refunds] == ["INITIATED", "SUCCESS"]
+    assert {refund["cf_payment_id"] for refund in refunds} == {second["cf_payment_id"]}
+    assert "refund_id" not in refunds[0]
+    [listed] = await shop.get(rest="/refunds")
+    assert (listed["refund_id"], listed["refund_type"]) == (None, "PAYMENT_AUTO_REFUND")

@@ -13,6 +13,7 @@ import httpx
 from common import ids
 from common.money import Money
 from gateways import Adapter, Customer, Gateway, GatewayAccount, GatewayCall, OrderReference, OrderRequest
+from gateways.refunds import RefundStatus
 from gateways.registry import ADAPTERS
 
 
@@ -36,6 +37,24 @@ class Simulator(Protocol):
 
     async def fault(self, http: httpx.AsyncClient, operation: str, rule: Mapping[str, Any]) -> None:
         """Make calls fail: {"action": "error", "status": 500}, {"action": "timeout", "delay_ms": 2000} …"""
+        ...
+
+    async def decide_refund(self, http: httpx.AsyncClient, refund_id: str, status: RefundStatus) -> None:
+        """Let a refund end so."""
+        ...
+
+    async def refund_unasked(self, http: httpx.AsyncClient, order: OrderReference, is_automatic: bool) -> None:
+        """Give the last capture of the order back in the gateway's dashboard or, *is_automatic*, by the gateway."""
+        ...
+
+    async def dispute(self, http: httpx.AsyncClient, order: OrderReference) -> str:
+        """Dispute the order's payment; the gateway's id of the dispute."""
+        ...
+
+    async def end_dispute(self, http: httpx.AsyncClient, gateway_dispute_id: str, *, is_won: bool) -> None: ...
+
+    async def settle(self, http: httpx.AsyncClient, adjustment_minor: int = 0) -> str:
+        """Settle now, withholding *adjustment_minor*; the gateway's id of the settlement."""
         ...
 
     def refused(self, order: Callable[..., OrderRequest]) -> OrderRequest:
@@ -79,6 +98,27 @@ class CashfreeSimulator:
     async def fault(self, http: httpx.AsyncClient, operation: str, rule: Mapping[str, Any]) -> None:
         response = await http.post("/control/faults", json={"operation": operation, **rule})
         assert response.status_code == 201, response.text
+
+    async def decide_refund(self, http: httpx.AsyncClient, refund_id: str, status: RefundStatus) -> None:
+        await self._command(http, f"/control/refunds/{refund_id}", {"status": str(status)})
+
+    async def refund_unasked(self, http: httpx.AsyncClient, order: OrderReference, is_automatic: bool) -> None:
+        await self._command(http, f"/control/orders/{order.order_id}/refunds", {"automatic": is_automatic})
+
+    async def dispute(self, http: httpx.AsyncClient, order: OrderReference) -> str:
+        return str((await self._command(http, f"/control/orders/{order.order_id}/disputes", {}))["dispute_id"])
+
+    async def end_dispute(self, http: httpx.AsyncClient, gateway_dispute_id: str, *, is_won: bool) -> None:
+        await self._command(http, f"/control/disputes/{gateway_dispute_id}", {"step": "WON" if is_won else "LOST"})
+
+    async def settle(self, http: httpx.AsyncClient, adjustment_minor: int = 0) -> str:
+        command = {"adjustment_paise": -adjustment_minor}
+        return str((await self._command(http, "/control/settlements", command))["cf_settlement_id"])
+
+    async def _command(self, http: httpx.AsyncClient, path: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        response = await http.post(path, json=command)
+        assert response.is_success, response.text
+        return dict(response.json())
 
     def refused(self, order: Callable[..., OrderRequest]) -> OrderRequest:
         return order(expires_at=datetime.now(UTC))
@@ -134,9 +174,14 @@ class Bench:
     async def pay(self, order: OrderReference, outcome: str = "success") -> None:
         before = len(self.webhooks)
         await self.simulator.pay(self.http, order, outcome)
+        await self.webhook(before)
+
+    async def webhook(self, number: int) -> Webhook:
+        """The webhook of that number, from 0, once it has come; the last one when more have come."""
         async with asyncio.timeout(5):
-            while len(self.webhooks) == before:
+            while len(self.webhooks) <= number:
                 await asyncio.sleep(0.01)
+        return self.webhooks[-1]
 
     async def fault(self, operation: str = "*", **rule: Any) -> None:
         await self.simulator.fault(self.http, operation, rule)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from sandbox.cashfree import webhooks
 from sandbox.cashfree.domain import Order, Payment, Refund
@@ -30,9 +31,24 @@ class Announcer:
 
     def refund(self, order: Order, refund: Refund) -> None:
         """Announce a refund."""
-        rules = self._fired(order, webhooks.REFUND_EVENT)
-        body = webhooks.refund_body(refund, now(), self._version, report_of(rules))
-        self._announce([(self._signed(order, webhooks.REFUND_EVENT, body, rules), rules)])
+        event = webhooks.AUTO_REFUND_EVENT if refund.is_automatic else webhooks.REFUND_EVENT
+        rules = self._fired(order, event)
+        render = webhooks.auto_refund_body if refund.is_automatic else webhooks.refund_body
+        body = render(refund, now(), self._version, report_of(rules))
+        self._announce([(self._signed(order, event, body, rules), rules)])
+
+    def dispute(self, order: Order, event: str, data: dict[str, Any]) -> None:
+        """Announce what became of a dispute."""
+        rules = self._fired(order, event)
+        body = webhooks.envelope(data, now(), event)
+        self._announce([(self._signed(order, event, body, rules), rules)])
+
+    def settlement(self, event: str, data: dict[str, Any], notify_url: str) -> None:
+        """Announce what became of a settlement, to the account's URL or else to that of one of its orders."""
+        rules = self._faults.fire("webhook", Subject("", "", event))
+        body = webhooks.envelope(data, now(), event)
+        message = Message(event, "", self._default_url or notify_url, body, self._headers(body))
+        self._announce([(message, rules)])
 
     def payment_messages(self, order: Order, payment: Payment) -> list[tuple[Message, Sequence[Rule]]]:
         """The webhook of a decided payment with the faults that apply to it."""

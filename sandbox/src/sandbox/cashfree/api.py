@@ -9,6 +9,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from sandbox.cashfree import calls, entities, errors, methods, outcomes, requests
+from sandbox.cashfree.afterwards import Afterwards
 from sandbox.cashfree.announcer import report_of
 from sandbox.cashfree.calls import Call
 from sandbox.cashfree.domain import RefundStatus
@@ -36,6 +37,7 @@ class Api:
         settings: Settings,
         simulator: Simulator,
         refunds: Refunds,
+        afterwards: Afterwards,
         faults: Faults,
         quotas: Quotas,
         idempotency: Idempotency,
@@ -59,6 +61,7 @@ class Api:
             "get_refund": self._get_refund,
             "get_refunds": self._get_refunds,
             "cancel_refund": self._cancel_refund,
+            **afterwards.operations(),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,7 +133,7 @@ class Api:
 
     def _subject(self, call: Call) -> Subject:
         """What fault rules are matched against; the body is read here, so that a rule can name its order."""
-        if call.method in ("POST", "PATCH", "PUT"):
+        if call.method in ("POST", "PATCH", "PUT") and call.operation != "accept_dispute":
             call.payload = requests.json_object(call.body)
         if call.operation != "create_order":
             if call.operation == "pay_order":

@@ -53,5 +53,17 @@ def read(method: str, path: str, body: bytes) -> Call:
             return Call("get_refund", method, path, body, order_id, refund_id)
         case "PUT", ["orders", order_id, "refunds", refund_id]:
             return Call("cancel_refund", method, path, body, order_id, refund_id)
+        case "GET", ["orders", order_id, "settlements"]:
+            return Call("get_order_settlement", method, path, body, order_id)
+        case "GET", ["orders", order_id, "disputes"]:
+            return Call("get_disputes", method, path, body, order_id)
+        case "GET", ["disputes", dispute_id]:
+            return Call("get_dispute", method, path, body, "", dispute_id)
+        case "PUT", ["disputes", dispute_id, "accept"]:
+            return Call("accept_dispute", method, path, body, "", dispute_id)
+        case "POST", ["settlements"]:
+            return Call("get_settlements", method, path, body)
+        case "POST", ["settlement", "recon"]:
+            return Call("get_settlement_rows", method, path, body)
         case _:
             raise errors.bad_url()

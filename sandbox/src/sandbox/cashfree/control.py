@@ -1,5 +1,6 @@
 """The API under /control, for tests, demos and load: pay on command, set faults, read what was sent, start over."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -79,6 +80,7 @@ class Control:
         faults: Faults,
         quotas: Quotas,
         idempotency: Idempotency,
+        forget: Callable[[], None],
     ) -> None:
         self._simulator = simulator
         self._orders = simulator.orders
@@ -88,6 +90,7 @@ class Control:
         self._faults = faults
         self._quotas = quotas
         self._idempotency = idempotency
+        self._forget = forget
 
     def routes(self) -> list[Route]:
         """The paths under /control."""
@@ -243,6 +246,7 @@ class Control:
         """Forget orders, faults, keys, quotas, pending webhooks and the log; optionally set the seed."""
         command = await _command(request, ResetCommand)
         self._simulator.reset()
+        self._forget()
         self._sender.cancel_waiting()
         self._sender.log.clear()
         self._faults.clear()

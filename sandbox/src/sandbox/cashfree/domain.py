@@ -29,10 +29,11 @@ class RefundStatus(StrEnum):
     SUCCESS = "SUCCESS"
     CANCELLED = "CANCELLED"
     ONHOLD = "ONHOLD"
+    REVERSED = "REVERSED"  # had succeeded, and the bank sent the money back: not in the documents, see the README
     FAILED = "FAILED"  # in the specification's text but not in its enum: the official SDK raises on it
 
 
-RETURNED_NOTHING = frozenset({RefundStatus.CANCELLED, RefundStatus.FAILED})
+RETURNED_NOTHING = frozenset({RefundStatus.CANCELLED, RefundStatus.FAILED, RefundStatus.REVERSED})
 
 
 class Method(msgspec.Struct, frozen=True):
@@ -67,6 +68,7 @@ class Payment(msgspec.Struct):
     completed_at: int | None = None
     failure: Failure | None = None
     deciding: bool = False  # an outcome is on its way
+    settled: bool = False  # it is in a settlement
 
 
 class Refund(msgspec.Struct):
@@ -82,6 +84,61 @@ class Refund(msgspec.Struct):
     speed: str
     created_at: int
     status: RefundStatus = RefundStatus.PENDING
+    processed_at: int | None = None
+    reversed_at: int | None = None
+    is_automatic: bool = False  # the gateway made it by itself, and gave it no refund_id
+    settled: bool = False
+    reversal_settled: bool = False
+
+
+class Dispute(msgspec.Struct):
+    """A customer asks the bank for the money back. Times are epoch seconds."""
+
+    dispute_id: int
+    cf_payment_id: int
+    order_id: str
+    amount_paise: int
+    currency: str
+    reason_code: str
+    stage: str
+    created_at: int
+    updated_at: int
+    respond_by: int
+    step: str = "CREATED"
+    resolved_at: int | None = None
+    settled: bool = False
+    reversal_settled: bool = False
+
+
+class Event(msgspec.Struct):
+    """One row of a settlement. *amount_paise* is never below zero: *sale_type* says who gets it."""
+
+    event_id: str
+    event_type: str
+    sale_type: str
+    amount_paise: int
+    currency: str
+    time: int
+    order_id: str = ""
+    cf_payment_id: int = 0
+    fee_paise: int = 0
+    tax_paise: int = 0
+    refund_id: str = ""
+    utr: str = ""  # a wrong one, by a fault
+
+    @property
+    def signed_paise(self) -> int:
+        return self.amount_paise if self.sale_type == "CREDIT" else -self.amount_paise
+
+
+class Settlement(msgspec.Struct):
+    """One transfer to the merchant's bank account."""
+
+    cf_settlement_id: int
+    status: str
+    initiated_at: int
+    events: list[Event]
+    utr: str = ""
     processed_at: int | None = None
 
 
@@ -104,6 +161,7 @@ class Order(msgspec.Struct):
     status: OrderStatus = OrderStatus.ACTIVE
     payments: list[Payment] = msgspec.field(default_factory=list)
     refunds: list[Refund] = msgspec.field(default_factory=list)
+    disputes: list[Dispute] = msgspec.field(default_factory=list)
 
     def status_at(self, seconds: int) -> OrderStatus:
         """The status as of a moment: an unpaid order expires by itself."""

@@ -33,6 +33,7 @@ _DESCRIPTIONS = {
     RefundStatus.CANCELLED: "Refund cancelled",
     RefundStatus.ONHOLD: "Refund on hold for insufficient balance",
     RefundStatus.FAILED: "Refund failed",
+    RefundStatus.REVERSED: "Refund reversed by the bank",
 }
 
 
@@ -109,7 +110,7 @@ def refund(it: Refund, report: Report = TRUTH) -> bytes:
             "cf_payment_id": str(it.cf_payment_id),
             "cf_refund_id": str(it.cf_refund_id),
             "order_id": it.order_id,
-            "refund_id": it.refund_id,
+            "refund_id": None if it.is_automatic else it.refund_id,
             "entity": "refund",
             "refund_amount": _number(report.amount(it.amount_paise)),
             "refund_currency": report.currency or it.currency,
@@ -120,7 +121,7 @@ def refund(it: Refund, report: Report = TRUTH) -> bytes:
             "status_description": description(it),
             "metadata": None,
             "refund_splits": [],
-            "refund_type": "MERCHANT_INITIATED",
+            "refund_type": "PAYMENT_AUTO_REFUND" if it.is_automatic else "MERCHANT_INITIATED",
             "refund_mode": "NORMAL",
             "created_at": ist(it.created_at),
             "processed_at": None if it.processed_at is None else ist(it.processed_at),
@@ -209,7 +210,7 @@ def gateway_details(of: Order, it: Payment, settlement: str) -> dict[str, Any]:
 
 def arn(it: Refund) -> str | None:
     """The bank's reference of a refund, once there is one."""
-    return str(it.cf_refund_id)[-12:] if it.status is RefundStatus.SUCCESS else None
+    return str(it.cf_refund_id)[-12:] if it.status in (RefundStatus.SUCCESS, RefundStatus.REVERSED) else None
 
 
 def description(it: Refund) -> str:

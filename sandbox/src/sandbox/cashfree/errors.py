@@ -71,6 +71,18 @@ def refund_not_found() -> Refused:
     return Refused(404, "refund_get_not_found", "refund not found")
 
 
+def dispute_not_found() -> Refused:
+    return Refused(404, "dispute_request_not_found", "dispute not found")
+
+
+def settlement_not_found() -> Refused:
+    return Refused(404, "settlement_get_not_found", "settlement not found")
+
+
+def dispute_closed() -> Refused:
+    return Refused(400, "dispute_request_invalid", "dispute is already closed")
+
+
 def order_inactive() -> Refused:
     return Refused(400, "order_inactive", "order is no longer active")
 

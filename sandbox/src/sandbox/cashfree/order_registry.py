@@ -48,6 +48,10 @@ class OrderRegistry:
         if len(self._orders) > self._orders_max:
             self._evict()
 
+    def all(self) -> list[Order]:
+        """Every order, in the order in which they were made."""
+        return list(self._orders.values())
+
     def find(self, order_id: str) -> Order | None:
         """The order of that id, or None."""
         return self._orders.get(order_id)

@@ -17,6 +17,9 @@ DEFAULTS = {
     "get_refund": 30,
     "get_refunds": 30,
     "cancel_refund": 100,
+    "get_settlements": 30,
+    "get_settlement_rows": 30,
+    "get_order_settlement": 30,
 }
 _WINDOW_SECONDS = 60
 _PLENTY = 1_000_000  # what the headers say while quotas are off: nobody who learns from them should slow down

@@ -54,6 +54,36 @@ class Refunds:
             self._timers.after(self._draw.refund_delay_ms(), lambda: self._decide_pending(order, refund, status))
         return refund
 
+    def start_unasked(
+        self, order: Order, amount_paise: int | None, cf_payment_id: str, *, is_automatic: bool
+    ) -> Refund:
+        """A refund of the dashboard or, *is_automatic*, of the gateway itself, of a capture (by default the last) in
+        full or in part; raises Refused."""
+        captured = order.captured()
+        chosen = [it for it in captured if cf_payment_id in ("", str(it.cf_payment_id))]
+        if not chosen:
+            raise errors.not_paid()
+        own_id = self._orders.next_id()
+        refund = Refund(
+            refund_id=f"auto_{own_id}" if is_automatic else f"dashboard_{own_id}",
+            cf_refund_id=own_id,
+            cf_payment_id=chosen[-1].cf_payment_id,
+            order_id=order.order_id,
+            amount_paise=chosen[-1].amount_paise if amount_paise is None else amount_paise,
+            currency=order.currency,
+            note=None,
+            speed="STANDARD",
+            created_at=now(),
+            is_automatic=is_automatic,
+        )
+        refunded = sum(it.amount_paise for it in order.refunds if it.status not in RETURNED_NOTHING)
+        if refunded + refund.amount_paise > sum(payment.amount_paise for payment in captured):
+            raise errors.refund_too_large()
+        self._orders.add_refund(order, refund)
+        if is_automatic:
+            self._announcer.refund(order, refund)
+        return refund
+
     def cancel(self, order: Order, refund: Refund) -> None:
         """Cancel a refund that is still pending; raises Refused."""
         if refund.status not in (RefundStatus.PENDING, RefundStatus.ONHOLD):
@@ -63,7 +93,10 @@ class Refunds:
     def decide(self, order: Order, refund: Refund, status: RefundStatus) -> None:
         """Give a refund its status, whatever it was, and announce it if it is final."""
         refund.status = status
-        refund.processed_at = now() if status is RefundStatus.SUCCESS else None
+        if status is RefundStatus.REVERSED:
+            refund.reversed_at = now()
+        else:
+            refund.processed_at = now() if status is RefundStatus.SUCCESS else None
         # FAILED is announced as well: the documents name SUCCESS and CANCELLED only; a client must survive it.
         if status in (RefundStatus.SUCCESS, *RETURNED_NOTHING):
             self._announcer.refund(order, refund)

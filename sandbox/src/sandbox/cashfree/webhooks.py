@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from sandbox.cashfree import entities
-from sandbox.cashfree.domain import Order, Payment, PaymentStatus, Refund
+from sandbox.cashfree.domain import Order, Payment, PaymentStatus, Refund, RefundStatus
 from sandbox.cashfree.entities import TRUTH, Report
 from sandbox.clock import ist
 from sandbox.money import two_decimals
@@ -19,6 +19,7 @@ EVENTS = {
     PaymentStatus.USER_DROPPED: "PAYMENT_USER_DROPPED_WEBHOOK",
 }
 REFUND_EVENT = "REFUND_STATUS_WEBHOOK"
+AUTO_REFUND_EVENT = "AUTO_REFUND_STATUS_WEBHOOK"
 PING_EVENT = "WEBHOOK"
 ATTEMPT_HEADER = "x-webhook-attempt"
 _FIRST_WITH_KEYS = "2025-01-01"  # earlier versions have neither x-idempotency-key nor the newer payment fields
@@ -79,7 +80,7 @@ def payment_body(of: Order, it: Payment, event_time: int, version: str, report: 
         data["payment_offers"] = None
     if newer:
         data["terminal_details"] = None
-    return _envelope(data, event_time, EVENTS[it.status])
+    return envelope(data, event_time, EVENTS[it.status])
 
 
 def refund_body(it: Refund, event_time: int, version: str, report: Report = TRUTH) -> bytes:
@@ -115,7 +116,35 @@ def refund_body(it: Refund, event_time: int, version: str, report: Report = TRUT
             "charges_currency": None,
         }
         data["terminalDetails"] = None
-    return _envelope(data, event_time, REFUND_EVENT)
+    return envelope(data, event_time, REFUND_EVENT)
+
+
+def auto_refund_body(it: Refund, event_time: int, version: str, report: Report = TRUTH) -> bytes:
+    """The body for a refund that the gateway made by itself: no refund_id, a payment id as a text, its own words."""
+    is_done = it.status is not RefundStatus.PENDING
+    refund: dict[str, Any] = {
+        "event": "AUTO-REFUND",
+        "cf_refund_id": it.cf_refund_id,
+        "cf_payment_id": str(it.cf_payment_id),
+        "bank_reference": str(it.cf_payment_id)[-12:],
+        "order_id": it.order_id,
+        "refund_amount": _amount(report.amount(it.amount_paise)),
+        "refund_currency": report.currency or it.currency,
+        "refund_type": "PAYMENT_AUTO_REFUND",
+        "refund_arn": entities.arn(it),
+        "refund_status": it.status if is_done else "INITIATED",
+        "status_description": f"Auto-Refund {'processed' if is_done else 'initiated'} successfully",
+        "refund_reason": "Multiple payments were performed against same order.",
+        "created_at": ist(it.created_at),
+        "processed_at": None if it.processed_at is None else ist(it.processed_at),
+        "refund_charge": _amount(0),
+        "refund_splits": None,
+        "metadata": None,
+    }
+    data: dict[str, Any] = {"auto_refund": refund}
+    if version >= _FIRST_WITH_KEYS:
+        data["terminalDetails"] = None
+    return envelope(data, event_time, AUTO_REFUND_EVENT)
 
 
 def ping_body(event_time: int) -> bytes:
@@ -131,7 +160,7 @@ def customer_details(customer: dict[str, str | None]) -> bytes:
     return msgspec.json.encode({name: customer[name] for name in names})
 
 
-def _envelope(data: dict[str, Any], event_time: int, event: str) -> bytes:
+def envelope(data: dict[str, Any], event_time: int, event: str) -> bytes:
     return msgspec.json.encode({"data": data, "event_time": ist(event_time), "type": event})
 
 
