@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test coverage test-pooler simulate bench bench-wallet bench-webhooks rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check chart-check restore-drill upgrade-check reference proto audit lock environment install
+.PHONY: help demo up down status logs test coverage test-pooler simulate bench bench-wallet bench-webhooks rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check chart-check restore-drill upgrade-check rolling-upgrade reference proto audit lock environment install
 
 BIN := .venv/bin
 # What runs compose.yaml.
@@ -118,7 +118,10 @@ restore-drill: environment ## Lose a stack of its own under load, restore it fro
 	@$(BIN)/commdesk restore-drill $(if $(SECONDS_AFTER),--seconds-after $(SECONDS_AFTER))
 
 upgrade-check: environment ## Start a released version, pay, start this one on its data, pay again, check (FROM=v1.0.0)
-	@$(BIN)/python -m tests.upgrades $(FROM)
+	@$(BIN)/python -m tests.upgrades at-rest $(FROM)
+
+rolling-upgrade: environment ## Replace a released version by this one under payments, one replica at a time, and bring it back (FROM=v1.0.0 RATE=30)
+	@$(BIN)/python -m tests.upgrades rolling $(FROM)
 
 reference: environment ## Write docs/reference (API, OpenAPI, errors, events, metrics, settings) and monitoring/dashboards anew from the code
 	$(BIN)/commdesk openapi

@@ -6,7 +6,8 @@ replicas worked.
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import asyncpg
@@ -21,6 +22,7 @@ from ops import invariants, rolling_restart, stack
 from ops.ports import Layout
 from ops.private_files import write_private
 from ops.progress import Progress
+from ops.rolling_restart import Restarted
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -36,14 +38,31 @@ async def run(
 
     Raises TimeoutError, RuntimeError, NotReplicated, StackFailed.
     """
-    tokens = members.tokens(description["jwt_secret"], config.MEMBERS_MIN * 8)
-    generator = Generator(description["edge_url"], description["sandbox_url"], tokens)
-    await generator.run(WARM_UP, clients=16, rate=rate)
+    await warm_up(description, rate)
     await invariants.until_quiet(description, config.QUIET_SECONDS_MAX)
+    order = rolling_restart.replicas(layout, services)
+    return await under_load(description, rate, progress, partial(rolling_restart.restart, layout, progress, order))
+
+
+async def warm_up(description: Mapping[str, Any], rate: float) -> None:
+    """Payments that are not counted."""
+    await _generator(description).run(WARM_UP, clients=16, rate=rate)
+
+
+def _generator(description: Mapping[str, Any]) -> Generator:
+    tokens = members.tokens(description["jwt_secret"], config.MEMBERS_MIN * 8)
+    return Generator(description["edge_url"], description["sandbox_url"], tokens)
+
+
+async def under_load(
+    description: Mapping[str, Any], rate: float, progress: Progress, work: Callable[[], Sequence[Restarted]]
+) -> dict[str, Any]:
+    """Do *work*, which replaces replicas of a quiet stack, under payments: the figures as `run` returns them."""
+    generator = _generator(description)
     before = await _deliveries(description)
     load = asyncio.create_task(generator.run(config.PAYMENTS_MAX, clients=0, rate=rate))
     try:
-        restarted = await asyncio.to_thread(rolling_restart.restart, layout, progress, services)
+        restarted = await asyncio.to_thread(work)
         await asyncio.sleep(AFTER_SECONDS)
     finally:
         generator.stop()

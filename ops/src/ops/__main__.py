@@ -119,7 +119,7 @@ def restart_in_turn(
         progress.failed(f"there is no service {', '.join(sorted(unknown))}")
         raise typer.Exit(2)
     try:
-        rolling_restart.restart(where, progress, services or ())
+        rolling_restart.restart(where, progress, rolling_restart.replicas(where, services or ()))
     except (rolling_restart.NotReplicated, stack.StackFailed, TimeoutError) as error:
         progress.failed(str(error))
         raise typer.Exit(1) from None

@@ -1,7 +1,7 @@
 """Restart every service of a running stack, one replica at a time, so that the others serve meanwhile."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -28,18 +28,24 @@ class Restarted(Struct, frozen=True):
     """From the start until it was ready."""
 
 
-def replicas(layout: Layout, services: Sequence[str]) -> Iterator[Replica]:
-    """In the order of their restarts: the first ones of all *services*, then the second ones.
+def replicas(layout: Layout, services: Sequence[str] = ()) -> Iterator[Replica]:
+    """Those of *services* (of all, when none is named) in the order of their restarts: all first ones, then all second.
 
     Two replicas of one service are so as far apart as they can be.
     """
     for number in range(layout.replicas):
-        for service in services:
+        for service in services or SERVICES:
             yield layout.replicas_of(service)[number]
 
 
-def restart(layout: Layout, progress: Progress, services: Sequence[str] = ()) -> list[Restarted]:
-    """Restart all replicas of *services* (of all, when none is named), in turn.
+def restart(
+    layout: Layout,
+    progress: Progress,
+    order: Iterable[Replica],
+    *,
+    before_start: Callable[[Replica], None] = lambda replica: None,
+) -> list[Restarted]:
+    """Restart the replicas of *order* in turn; *before_start* is called with each while it stands still.
 
     Raises NotReplicated, and StackFailed when one does not come back: the others are left as they are.
     """
@@ -50,10 +56,11 @@ def restart(layout: Layout, progress: Progress, services: Sequence[str] = ()) ->
         raise NotReplicated("a restart without interruption needs two replicas: REPLICAS=2 make up")
     credentials = stack.Stack(layout).credentials
     done = []
-    for replica in replicas(layout, services or list(SERVICES)):
+    for replica in order:
         started = time.monotonic()
         supervisor.stop(replica.name)
         gone = time.monotonic()
+        before_start(replica)
         supervisor.start(replica.name)
         while not readiness.is_ready(layout, credentials, replica.name):
             if time.monotonic() - gone > READY_SECONDS_MAX:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import partial
@@ -145,13 +145,12 @@ class Stack:
         authority = {"COMMDESK_AUTHORITY": internal_tls.fingerprint(self.layout)}
         return [replace(process, environment={**process.environment, **authority}) for process in processes]
 
-    def describe(self, engines_only: bool) -> dict[str, object]:
-        """Write stack.json, and return it."""
-        states = {state.name: state.pid for state in self.supervisor.states() if state.pid}
-        described = {
+    def described(self, pids: Mapping[str, int], *, engines_only: bool) -> dict[str, object]:
+        """What others need to know to talk to this stack, whose processes have *pids*."""
+        return {
             **fleet.description(self.layout, self.credentials, os.environ),
             "engines_only": engines_only,
-            "pids": states,
+            "pids": pids,
             "logs": str(self.layout.logs),
             "sockets": {
                 "postgresql": str(self.engines / "postgresql"),
@@ -159,6 +158,11 @@ class Stack:
                 "supervisor": str(self.engines / "supervisor.sock"),
             },
         }
+
+    def describe(self, engines_only: bool) -> dict[str, object]:
+        """Write stack.json, and return it."""
+        pids = {state.name: state.pid for state in self.supervisor.states() if state.pid}
+        described = self.described(pids, engines_only=engines_only)
         write_private(self.layout.description, json.dumps(described, indent=2) + "\n")
         return described
 
@@ -182,8 +186,7 @@ def up(layout: Layout, *, engines_only: bool, progress: Progress, disposable: bo
             pgbackrest.create_stanza(archive, stack.credentials.words["postgresql_superuser"])
             progress.done("the backup repository is ready")
         if replicas:
-            _bootstrap(stack, progress)
-            _migrate(stack, SERVICES, progress)
+            migrate(stack, progress)
             if layout.databases_apart:
                 database_observer.prepare(layout, stack.credentials)
                 progress.done("the observer sees all databases")
@@ -328,6 +331,12 @@ def _stop(supervisor: Supervisor, names: list[str], progress: Progress) -> None:
     if names:
         supervisor.stop(*names)
         progress.done(f"stopped {', '.join(names)}")
+
+
+def migrate(stack: Stack, progress: Progress) -> None:
+    """Roles, schemas and the broker's topology as this checkout wants them; replicas may run meanwhile. StackFailed."""
+    _bootstrap(stack, progress)
+    _migrate(stack, SERVICES, progress)
 
 
 def _bootstrap(stack: Stack, progress: Progress) -> None:
