@@ -11,7 +11,7 @@ import pytest
 from ops import fleet_client, invariants, stack
 from ops.fleet_client import FleetClient
 from ops.ports import ROOT, Layout
-from tests.e2e.otlp_receiver import Receiver, receiving
+from tests.otlp_receiver import Receiver, receiving
 
 PORT_BASE = int(os.environ.get("COMMDESK_E2E_PORT_BASE", "20000"))
 # Short enough to walk the whole schedule in a test, long enough to tell one tier from the next.

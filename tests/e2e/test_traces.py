@@ -6,7 +6,7 @@ from common import context
 from ops import journey
 from ops.fleet_client import FleetClient
 from ops.virtual_users import fault, members, pay_order
-from tests.e2e.otlp_receiver import Receiver, Span
+from tests.otlp_receiver import Receiver, Span
 
 CREATE = "/api/v1/payments/create"
 

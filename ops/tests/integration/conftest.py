@@ -37,6 +37,7 @@ class Seen(msgspec.Struct):
     ip: str
     forwarded_for: str
     protocol: str
+    traceparent: str
     size: int
     filler: str = ""
 
@@ -47,7 +48,7 @@ def rows(service: str) -> list[Route[Any]]:
     def seen(call: Call[Any], size: int) -> Seen:
         filler = "long " * 10_000 if call.scope["path"] == "/openapi.json" else ""
         forwarded, protocol = call.header("x-forwarded-for"), call.header("x-forwarded-proto")
-        return Seen(service, call.context.ip, forwarded, protocol, size, filler)
+        return Seen(service, call.context.ip, forwarded, protocol, call.header("traceparent"), size, filler)
 
     async def with_body(call: Call[bytes]) -> Seen:
         return seen(call, len(call.body))
@@ -113,9 +114,9 @@ class Edge(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def running(folder: Path, environ: Mapping[str, str], *, tls: bool = False) -> Iterator[Edge]:
-    """The edge as `up` starts it, with *environ* in the environment of `up`."""
-    layout = Layout(folder, stack.free_port_base(PORT_BASE), tls=tls)
+def running(folder: Path, environ: Mapping[str, str], *, tls: bool = False, replicas: int = 1) -> Iterator[Edge]:
+    """The edge as `up` starts it, with *environ* in the environment of `up`; of *replicas* the first alone runs."""
+    layout = Layout(folder, stack.free_port_base(PORT_BASE, replicas), tls=tls, replicas=replicas)
     with pytest.MonkeyPatch.context() as patched:
         for name, value in environ.items():
             patched.setenv(name, value)

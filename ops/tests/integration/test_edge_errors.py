@@ -3,12 +3,13 @@
 import json
 import socket
 import time
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from ops.tests.integration.conftest import Edge
+from ops.tests.integration.conftest import Edge, running
 
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -109,8 +110,9 @@ def test_bodies_of_the_largest_size_pass(plain: Edge) -> None:
         assert ask(plain, "POST", path, content=b"x" * size).json()["data"]["size"] == size
 
 
-# What Traefik's parser answers, mostly before a request has a route, as text or with nothing. Beside it there are two
-# exceptions to the one shape: test_a_limit_says_how_long_to_wait, and a request that comes too slowly, below.
+# What Traefik's parser answers, mostly before a request has a route, as text or with nothing. Beside it there are three
+# exceptions to the one shape: test_a_limit_says_how_long_to_wait, and below a request that comes too slowly and a
+# service without a healthy replica.
 HEAD, HOST = b" HTTP/1.1\r\n", b"Host: x\r\n\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n" + HOST
 OF_TRAEFIKS_PARSER = {
@@ -147,3 +149,22 @@ def test_a_request_that_comes_too_slowly_is_an_exception_too(plain: Edge) -> Non
     status, headers, body = say(plain, request, seconds=40)
     assert (status, body) == (499, b"Client Closed Request")
     assert headers["x-frame-options"] == "DENY"
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """Two replicas of each service, which the edge asks whether they are well."""
+    with running(tmp_path_factory.mktemp("spread"), {}, replicas=2) as edge:
+        yield edge
+
+
+def test_a_service_without_a_healthy_replica_is_an_exception_too(spread: Edge) -> None:
+    """The edge's own page for 503 would replace the services' answers of that status, and their Retry-After."""
+    deadline = time.monotonic() + 20
+    while (answer := ask(spread, "GET", "/api/v1/reconciliation/cases")).status_code == 502:
+        # Until the edge has asked the replicas once it takes them for well.
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert (answer.status_code, answer.text) == (503, "no available server\n")
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert {ask(spread, "POST", CREATE, content=b"x").status_code for _ in range(4)} == {200}
