@@ -32,6 +32,7 @@ REQUIRED = {"__init__", "__main__", "settings", "domain", "use_cases"}
 OWN_NOUNS = {
     "fraud": {"in_flight"},  # requests that are scored and not announced yet: memory, not a store
     "identity": {"issuer", "passwords", "account_mail_routes", "second_factor_routes"},  # signs tokens, hashes; routes
+    "ledger": {"anchors", "signing"},  # heads outside the database, a folder or a bucket; their signatures
     "notifier": {"rendering", "templates"},  # mails to bytes, and their texts
 }
 HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fails"]

@@ -19,10 +19,12 @@ from ops import chart_tables, configuration_check
 from tests.chart.rendering import PROFILES, WORKLOADS, Object, containers, objects_of, templates
 
 KEYS = {name: Ed25519PrivateKey.generate() for name in SERVICES}
-TOKENS, SEALING, INDEX = (Ed25519PrivateKey.generate() for _ in range(3))
+TOKENS, HEADS, SEALING, INDEX = (Ed25519PrivateKey.generate() for _ in range(4))
 STRONG = "q7Zt0vXc2Rk9mWbY5eLs8uHdP3jNf6Ag"
 # What works without: an older issuer's tokens, a mail relay that asks for no login …
-OPTIONAL = frozenset({"JWT_SECRET", "SENTRY_DSN", "REDIS_PASSWORD", "SMTP_PASSWORD", "CASHFREE_WEBHOOK_SECRET"})
+OPTIONAL = frozenset({"JWT_SECRET", "SENTRY_DSN", "REDIS_PASSWORD", "SMTP_PASSWORD", "CASHFREE_WEBHOOK_SECRET"}) | {
+    "LEDGER_ANCHOR_SECRET_ACCESS_KEY"
+}
 
 
 def private(key: Ed25519PrivateKey) -> str:
@@ -44,6 +46,7 @@ def secret(service: str, variable: str) -> str:
         "ENCRYPTION_KEYS": f"k1:{private(SEALING)}",
         "BLIND_INDEX_KEY": private(INDEX),
         "TOKEN_PRIVATE_KEY": private(TOKENS),
+        "LEDGER_SIGNING_KEY": private(HEADS),
         "SENTRY_DSN": "https://a1b2c3@sentry.example.com/1",
     }
     # Each has one of its own.

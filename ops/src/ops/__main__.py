@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from common.services import SERVICES
-from ops import backup_commands, commands, fleet_status, personal_data, reviews, rolling_restart, stack
+from ops import backup_commands, commands, fleet_status, ledger, personal_data, reviews, rolling_restart, stack
 from ops.commands import AsJson
 from ops.pgbackrest import BackupFailed
 from ops.ports import Layout, SwitchUnreadable
@@ -145,6 +145,7 @@ commands.register(app)
 personal_data.register(app)
 backup_commands.register(app)
 app.add_typer(reviews.review, name="review")
+app.add_typer(ledger.ledger, name="ledger")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What an operator does with a running fleet: pay, show a timeline, close dead letters, read the books."""
+"""What an operator does with a running fleet: pay, show a timeline, close dead letters."""
 
 import asyncio
 import getpass
@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.table import Table
 
 from commdesk.common.v1 import delivery_pb2
-from commdesk.ledger.v1 import ledger_pb2
 from common.errors import DomainError
 from common.grpc_client import errors_from
 from common.services import SERVICES
@@ -39,7 +38,6 @@ CodeFilter = Annotated[str, typer.Option("--code", help="Only with this error co
 Ids = Annotated[list[str] | None, typer.Argument(help="dlq_… ids, as `dlq list` shows them.")]
 
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: read, replay, discard.")
-ledger = typer.Typer(no_args_is_help=True, help="The books.")
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +48,6 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
     app.command()(openapi)
     app.add_typer(dlq, name="dlq")
-    app.add_typer(ledger, name="ledger")
 
 
 def with_fleet(work: Callable[[FleetClient], Awaitable[T]]) -> T:
@@ -265,38 +262,6 @@ def discard(
 ) -> None:
     """Close dead letters without effect."""
     _close("discard", reason, ids, everything, queue, code)
-
-
-@ledger.command("trial-balance")
-def trial_balance(
-    merchant: Annotated[str, typer.Option(help="The merchant's id.")] = journey.MERCHANT, as_json: AsJson = False
-) -> None:
-    """Debits and credits of every account. Exit code 1 when an asset does not come to zero."""
-
-    async def work(fleet: FleetClient) -> ledger_pb2.TrialBalanceResponse:
-        request = ledger_pb2.TrialBalanceRequest(merchant_id=merchant)
-        answer: ledger_pb2.TrialBalanceResponse = await fleet.ledger().TrialBalance(request, timeout=30)
-        return answer
-
-    accounts = with_fleet(work).accounts
-    differences: dict[str, int] = {}
-    for account in accounts:
-        differences[account.asset] = differences.get(account.asset, 0) + account.debit - account.credit
-    if as_json:
-        rows = [MessageToDict(account, preserving_proto_field_name=True) for account in accounts]
-        typer.echo(json.dumps({"accounts": rows, "differences": differences}, indent=2))
-    else:
-        table = Table("asset", "account", box=None)
-        for column in ("debit", "credit", "balance"):
-            table.add_column(column, justify="right")
-        for account in accounts:
-            figures = (account.debit, account.credit, account.debit - account.credit)
-            table.add_row(account.asset, account.account, *(f"{figure:,}" for figure in figures))
-        print_table(table)
-        typer.echo(
-            "  ".join(f"{asset}: {total}" for asset, total in sorted(differences.items())) or "the books are empty"
-        )
-    raise typer.Exit(1 if any(differences.values()) else 0)
 
 
 async def _find(

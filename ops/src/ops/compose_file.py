@@ -32,6 +32,8 @@ def settings_of(name: str) -> dict[str, str]:
     """What compose.yaml sets for a service: values, and the files that hold what is generated."""
     plain, generated = compose.split(name)
     values = {variable: value for variable, value in plain.items() if variable not in IN_THE_IMAGE}
+    # A folder of a container goes with it: who uses this chooses a bucket.
+    values |= {variable: f"${{{variable}:-}}" for variable in values if variable == "LEDGER_ANCHOR_URL"}
     files = {f"{variable}_FILE": f"{compose.SECRETS}/{variable}" for variable in generated}
     return {**values, **files}
 

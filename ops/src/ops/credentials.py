@@ -17,6 +17,8 @@ from ops.private_files import write_private
 
 # Those who sign service tokens: every service, and the command line.
 OPERATOR = "operator"
+# What signs the users' access tokens, and the heads of the ledger's hash chain.
+OTHER_KEYS = ("identity-tokens", "ledger-heads")
 
 # The engines' administrators first: they are in nobody's hands but this tool's and the tests'.
 WORDS = (
@@ -45,13 +47,13 @@ class Credentials(Struct, frozen=True):
     redis: dict[str, str] = {}
     """Password by Redis user, one for each service."""
     keys: dict[str, KeyPair] = {}
-    """Key pair by signer, and `identity-tokens` for the users' access tokens."""
+    """Key pair by signer of service tokens, and those of OTHER_KEYS."""
     words: dict[str, str] = {}
     """Everything else by name; see WORDS."""
 
     def public_keys(self) -> dict[str, str]:
         """What SERVICE_PUBLIC_KEYS holds: public key by signer."""
-        return {name: pair["public"] for name, pair in self.keys.items() if name != "identity-tokens"}
+        return {name: pair["public"] for name, pair in self.keys.items() if name not in OTHER_KEYS}
 
 
 def load_or_generate(path: Path) -> Credentials:
@@ -69,7 +71,7 @@ def complete(saved: Mapping[str, Any]) -> Credentials:
     _fill(credentials.database, [*SCHEMAS, *(f"{schema}_owner" for schema in SCHEMAS)], _password)
     _fill(credentials.broker, [MIGRATOR, *users()], _password)
     _fill(credentials.redis, SERVICES, _password)
-    _fill(credentials.keys, [*SERVICES, OPERATOR, "identity-tokens"], _key_pair)
+    _fill(credentials.keys, [*SERVICES, OPERATOR, *OTHER_KEYS], _key_pair)
     _fill(credentials.words, WORDS, _password)
     _fill(credentials.words, ["encryption_key", "blind_index_key"], _symmetric_key)
     _fill(credentials.words, ["cashfree_app_id"], lambda: f"TEST{secrets.token_hex(8)}")

@@ -175,6 +175,13 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
                 "ADMIN_EMAIL": "admin@commdesk.test",
                 "ACCOUNT_PAGE_URL": f"{layout.public_edge_url}/account",
             }
+        case "ledger":
+            return {
+                "LEDGER_SIGNING_KEY": credentials.keys["ledger-heads"]["private"],
+                "LEDGER_ANCHOR_URL": f"file://{layout.run_dir}/ledger-anchor",
+                # Demo and tests verify what they have just booked.
+                "LEDGER_SEAL_SECONDS": "5",
+            }
         case "identity":
             return {
                 "TOKEN_PRIVATE_KEY": credentials.keys["identity-tokens"]["private"],

@@ -4,15 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from loguru import logger
+
 from commdesk.ledger.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 from common import runtime
 from common.runtime import Job, Resources, Service
 from ledger import consumers
+from ledger.anchors import Anchor, AnchorAccess
 from ledger.servicer import LedgerServicer
 from ledger.settings import Settings
+from ledger.signing import HeadSigner
 from ledger.store import audit_origins
 from ledger.store.personal_data import PERSONAL_DATA
-from ledger.use_cases import books
+from ledger.use_cases import blocks, books
 
 # Once through the log after the upgrade that began to seal; nothing afterwards.
 SEAL_OLD_SECONDS = 60
@@ -21,17 +25,39 @@ SEAL_OLD_SECONDS = 60
 @asynccontextmanager
 async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
     db = resources.db
+    signer = HeadSigner(settings.ledger_signing_key.get_secret_value(), settings.ledger_retired_keys)
+    anchor = _anchor(settings)
+    # Before anything is posted: what another cluster booked is told apart by it.
+    await blocks.begin_epoch(db)
+    jobs = [
+        Job("snapshots", settings.snapshot_seconds, partial(books.take_snapshot, db)),
+        Job("seal_old_origins", SEAL_OLD_SECONDS, partial(audit_origins.seal_old, db)),
+        Job("seal_blocks", settings.ledger_seal_seconds, partial(blocks.seal_blocks, db, resources.clock, signer)),
+    ]
+    if anchor is not None:
+        anchoring = partial(blocks.anchor_blocks, db, anchor, signer)
+        jobs.append(Job("anchor_blocks", settings.ledger_seal_seconds, anchoring))
     yield Service(
-        grpc=[(add_LedgerServiceServicer_to_server, LedgerServicer(db))],
+        grpc=[(add_LedgerServiceServicer_to_server, LedgerServicer(db, signer, anchor))],
         subscriptions=consumers.subscriptions(),
-        jobs=[
-            Job("snapshots", settings.snapshot_seconds, partial(books.take_snapshot, db)),
-            Job("seal_old_origins", SEAL_OLD_SECONDS, partial(audit_origins.seal_old, db)),
-        ],
+        jobs=jobs,
         timeline=books.timeline,
         totals=books.totals,
         personal_data=PERSONAL_DATA,
     )
+
+
+def _anchor(settings: Settings) -> Anchor | None:
+    if not settings.ledger_anchor_url:
+        logger.warning("heads of the chain are not written outside the database: LEDGER_ANCHOR_URL is empty")
+        return None
+    access = AnchorAccess(
+        settings.ledger_anchor_endpoint,
+        settings.ledger_anchor_region,
+        settings.ledger_anchor_access_key_id,
+        settings.ledger_anchor_secret_access_key.get_secret_value(),
+    )
+    return Anchor(settings.ledger_anchor_url, access)
 
 
 def main() -> None:

@@ -150,6 +150,84 @@ class PaymentSum(_message.Message):
     credit: int
     def __init__(self, payment_id: _Optional[str] = ..., account: _Optional[str] = ..., asset: _Optional[str] = ..., debit: _Optional[int] = ..., credit: _Optional[int] = ...) -> None: ...
 
+class VerifyBlocksRequest(_message.Message):
+    __slots__ = ("from_height", "limit")
+    FROM_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    from_height: int
+    limit: int
+    def __init__(self, from_height: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class VerifyBlocksResponse(_message.Message):
+    __slots__ = ("findings", "next_height", "height", "head", "anchored_heights", "journals", "entries", "audit_entries")
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    ANCHORED_HEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    JOURNALS_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    findings: _containers.RepeatedCompositeFieldContainer[VerificationFinding]
+    next_height: int
+    height: int
+    head: str
+    anchored_heights: _containers.RepeatedScalarFieldContainer[int]
+    journals: int
+    entries: int
+    audit_entries: int
+    def __init__(self, findings: _Optional[_Iterable[_Union[VerificationFinding, _Mapping]]] = ..., next_height: _Optional[int] = ..., height: _Optional[int] = ..., head: _Optional[str] = ..., anchored_heights: _Optional[_Iterable[int]] = ..., journals: _Optional[int] = ..., entries: _Optional[int] = ..., audit_entries: _Optional[int] = ...) -> None: ...
+
+class VerifyEntriesRequest(_message.Message):
+    __slots__ = ("position",)
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    position: str
+    def __init__(self, position: _Optional[str] = ...) -> None: ...
+
+class VerifyEntriesResponse(_message.Message):
+    __slots__ = ("findings", "next_position")
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_POSITION_FIELD_NUMBER: _ClassVar[int]
+    findings: _containers.RepeatedCompositeFieldContainer[VerificationFinding]
+    next_position: str
+    def __init__(self, findings: _Optional[_Iterable[_Union[VerificationFinding, _Mapping]]] = ..., next_position: _Optional[str] = ...) -> None: ...
+
+class VerifyTailRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class VerifyTailResponse(_message.Message):
+    __slots__ = ("findings", "height", "head", "anchor_url", "anchored_to", "unsealed_journals", "unsealed_audit_entries")
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    ANCHOR_URL_FIELD_NUMBER: _ClassVar[int]
+    ANCHORED_TO_FIELD_NUMBER: _ClassVar[int]
+    UNSEALED_JOURNALS_FIELD_NUMBER: _ClassVar[int]
+    UNSEALED_AUDIT_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    findings: _containers.RepeatedCompositeFieldContainer[VerificationFinding]
+    height: int
+    head: str
+    anchor_url: str
+    anchored_to: int
+    unsealed_journals: int
+    unsealed_audit_entries: int
+    def __init__(self, findings: _Optional[_Iterable[_Union[VerificationFinding, _Mapping]]] = ..., height: _Optional[int] = ..., head: _Optional[str] = ..., anchor_url: _Optional[str] = ..., anchored_to: _Optional[int] = ..., unsealed_journals: _Optional[int] = ..., unsealed_audit_entries: _Optional[int] = ...) -> None: ...
+
+class VerificationFinding(_message.Message):
+    __slots__ = ("kind", "height", "subject", "line", "detail")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    height: int
+    subject: str
+    line: int
+    detail: str
+    def __init__(self, kind: _Optional[str] = ..., height: _Optional[int] = ..., subject: _Optional[str] = ..., line: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
+
 class LedgerBlockSealed(_message.Message):
     __slots__ = ("event_id", "time_unix_micros", "epoch", "height", "head", "entries", "audit_entries", "signature", "key_id")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]

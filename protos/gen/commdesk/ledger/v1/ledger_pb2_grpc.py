@@ -54,6 +54,21 @@ class LedgerServiceStub:
                 request_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsRequest.SerializeToString,
                 response_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsResponse.FromString,
                 _registered_method=True)
+        self.VerifyBlocks = channel.unary_unary(
+                '/commdesk.ledger.v1.LedgerService/VerifyBlocks',
+                request_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyBlocksRequest.SerializeToString,
+                response_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyBlocksResponse.FromString,
+                _registered_method=True)
+        self.VerifyEntries = channel.unary_unary(
+                '/commdesk.ledger.v1.LedgerService/VerifyEntries',
+                request_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyEntriesRequest.SerializeToString,
+                response_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyEntriesResponse.FromString,
+                _registered_method=True)
+        self.VerifyTail = channel.unary_unary(
+                '/commdesk.ledger.v1.LedgerService/VerifyTail',
+                request_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyTailRequest.SerializeToString,
+                response_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyTailResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -85,6 +100,27 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyBlocks(self, request, context):
+        """Recompute some blocks of the hash chain, and compare them with their signatures and with the anchor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyEntries(self, request, context):
+        """Entries without their journal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyTail(self, request, context):
+        """Whether the chain ends where the anchor says, and what is not sealed yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -107,6 +143,21 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListPaymentSums,
                     request_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsRequest.FromString,
                     response_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsResponse.SerializeToString,
+            ),
+            'VerifyBlocks': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyBlocks,
+                    request_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyBlocksRequest.FromString,
+                    response_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyBlocksResponse.SerializeToString,
+            ),
+            'VerifyEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyEntries,
+                    request_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyEntriesRequest.FromString,
+                    response_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyEntriesResponse.SerializeToString,
+            ),
+            'VerifyTail': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyTail,
+                    request_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyTailRequest.FromString,
+                    response_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyTailResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -217,6 +268,87 @@ class LedgerService:
             '/commdesk.ledger.v1.LedgerService/ListPaymentSums',
             commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsRequest.SerializeToString,
             commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyBlocks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.ledger.v1.LedgerService/VerifyBlocks',
+            commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyBlocksRequest.SerializeToString,
+            commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyBlocksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.ledger.v1.LedgerService/VerifyEntries',
+            commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyEntriesRequest.SerializeToString,
+            commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyTail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.ledger.v1.LedgerService/VerifyTail',
+            commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyTailRequest.SerializeToString,
+            commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyTailResponse.FromString,
             options,
             channel_credentials,
             insecure,

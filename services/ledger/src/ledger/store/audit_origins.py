@@ -22,6 +22,7 @@ select subject, key from unnest(cast(:subjects as text[]), cast(:keys as bytea[]
 on conflict do nothing
 """
 _KEYS = "select subject, key from subject_keys where subject = any(cast(:subjects as text[]))"
+_COMPLETED = "select exists (select from table_passes where pass = :pass and completed_at is not null)"
 _UNSEALED = """
 select audit_id, coalesce(actor_id, '') as actor_id, coalesce(ip_address, '') as ip_address,
        coalesce(user_agent, '') as user_agent
@@ -58,6 +59,12 @@ async def seal_old(db: Database) -> None:
     """Seal the rows that are from before sealing, in batches, once and for all."""
     while not await _seal_batch(db):
         pass
+
+
+async def are_old_sealed(tx: Tx) -> bool:
+    """Whether that is done, so that no row of the log changes any more."""
+    rows = await tx.execute(_COMPLETED, **{"pass": _PASS})
+    return bool(rows.scalar_one())
 
 
 async def _seal_batch(db: Database) -> bool:

@@ -44,6 +44,11 @@ def _xid() -> Column[int]:
     return Column("xid", TransactionId, nullable=False, server_default=text("pg_current_xact_id()"))
 
 
+def _epoch() -> Column[int]:
+    """Which cluster's transaction ids the row's is one of (ledger_epochs). `begin_epoch` changes the default."""
+    return Column("epoch", SmallInteger, nullable=False, server_default=text("1"))
+
+
 accounts = Table(
     "accounts",
     metadata,
@@ -79,6 +84,7 @@ journals = Table(
     _xid(),
     # Who acted; empty in journals from before it was kept.
     Column("actor_id", Text, nullable=False, server_default=text("''")),
+    _epoch(),
     # Posted once per cause.
     UniqueConstraint("cause_id", "template"),
     CheckConstraint("reverses <> journal_id"),
@@ -150,9 +156,50 @@ audit_logs = Table(
     Column("created_at", _TIME, nullable=False),
     Column("recorded_at", _TIME, nullable=False, server_default=text("now()")),
     _xid(),
+    _epoch(),
+    Index("audit_logs_xid", "xid"),
     # The id is in order of time.
     Index("audit_logs_resource", "resource_id", "audit_id"),
     Index("audit_logs_actor", "actor_id", "audit_id", postgresql_where=text("actor_id is not null")),
+)
+
+ledger_epochs = Table(
+    "ledger_epochs",
+    metadata,
+    Column("epoch", SmallInteger, CheckConstraint("epoch >= 1"), primary_key=True, autoincrement=False),
+    # The cluster's system identifier.
+    Column("cluster", Text, CheckConstraint("cluster <> ''"), nullable=False),
+    Column("began_at", _TIME, nullable=False, server_default=text("now()")),
+)
+
+# The hash chain: what the transactions of a range booked. Leaves are digests of rows (domain/blocks.py).
+ledger_blocks = Table(
+    "ledger_blocks",
+    metadata,
+    Column("height", BigInteger, CheckConstraint("height >= 1"), primary_key=True, autoincrement=False),
+    Column("epoch", SmallInteger, ForeignKey("ledger_epochs.epoch"), nullable=False),
+    Column("previous", LargeBinary, CheckConstraint("octet_length(previous) = 32"), nullable=False),
+    Column("head", LargeBinary, CheckConstraint("octet_length(head) = 32"), nullable=False, unique=True),
+    Column("xid_from", TransactionId, nullable=False),
+    Column("xid_to", TransactionId, nullable=False),
+    Column("journals", Integer, CheckConstraint("journals >= 0"), nullable=False),
+    Column("entries", Integer, CheckConstraint("entries >= 0"), nullable=False),
+    Column("audit_entries", Integer, CheckConstraint("audit_entries >= 0"), nullable=False),
+    Column("journal_leaves", LargeBinary, nullable=False),
+    Column("audit_leaves", LargeBinary, nullable=False),
+    Column("sealed_at", _TIME, nullable=False),
+    Column("signature", LargeBinary, CheckConstraint("octet_length(signature) = 64"), nullable=False),
+    Column("key_id", Text, nullable=False),
+    CheckConstraint("octet_length(audit_leaves) = 48 * audit_entries"),
+    CheckConstraint("xid_from < xid_to"),
+)
+
+# Blocks whose head was written outside the database.
+anchored_blocks = Table(
+    "anchored_blocks",
+    metadata,
+    Column("height", BigInteger, ForeignKey("ledger_blocks.height"), primary_key=True, autoincrement=False),
+    Column("anchored_at", _TIME, nullable=False, server_default=text("now()")),
 )
 
 # The keys under which the audit log seals where its actors were; sealed themselves, and empty once destroyed.

@@ -8,8 +8,10 @@ from common import ids
 from common.delivery import Timeline, TimelineEntry
 from common.events import from_micros, micros
 from ledger.domain.audit import AuditRecord
+from ledger.domain.blocks import Finding
 from ledger.domain.chart import AccountBalance
 from ledger.domain.journals import BookedJournal, PaymentSum
+from ledger.use_cases.verification import VerifiedBlocks, VerifiedTail
 
 # What a reference may be; a journal keeps the prefix beside the UUID.
 REFERENCES = ("pay", "wtx", "rfd", "dsp", "stl")
@@ -125,3 +127,49 @@ def timeline(journals: Sequence[BookedJournal], records: Iterable[AuditRecord]) 
     ]
     related = (ids.encode(journal.reference_prefix, journal.reference) for journal in journals)
     return Timeline(entries, tuple(dict.fromkeys(related)))
+
+
+def verified_blocks(part: VerifiedBlocks) -> pb.VerifyBlocksResponse:
+    return pb.VerifyBlocksResponse(
+        findings=map(_finding, part.findings),
+        next_height=part.next_height,
+        height=part.last.height if part.last else 0,
+        head=part.last.head.hex() if part.last else "",
+        anchored_heights=part.anchored,
+        journals=part.journals,
+        entries=part.entries,
+        audit_entries=part.audit_entries,
+    )
+
+
+def verified_entries(findings: Sequence[Finding], last: UUID | None) -> pb.VerifyEntriesResponse:
+    position = ids.encode("jrn", last) if last else ""
+    return pb.VerifyEntriesResponse(findings=map(_finding, findings), next_position=position)
+
+
+def position(text: str) -> UUID:
+    """Behind which journal to go on. Raises IdInvalid."""
+    return ids.decode("jrn", text) if text else UUID(int=0)
+
+
+def verified_tail(tail: VerifiedTail, anchor_url: str) -> pb.VerifyTailResponse:
+    return pb.VerifyTailResponse(
+        findings=map(_finding, tail.findings),
+        height=tail.last.height if tail.last else 0,
+        head=tail.last.head.hex() if tail.last else "",
+        anchor_url=anchor_url,
+        anchored_to=tail.anchored_to,
+        unsealed_journals=tail.unsealed_journals,
+        unsealed_audit_entries=tail.unsealed_audit_entries,
+    )
+
+
+def _finding(finding: Finding) -> pb.VerificationFinding:
+    prefix = "evt" if finding.is_audit else "jrn"
+    return pb.VerificationFinding(
+        kind=finding.kind,
+        height=finding.height,
+        subject=ids.encode(prefix, finding.subject) if finding.subject else "",
+        line=finding.line,
+        detail=finding.detail,
+    )
