@@ -19,7 +19,7 @@ import typer
 import uvloop
 
 from loadtests import restarts
-from ops import rolling_upgrade, stack
+from ops import rolling_upgrade, stack, structures
 from ops.ports import ROOT, Layout
 from ops.private_files import write_private
 from ops.progress import Progress
@@ -123,7 +123,7 @@ def _failures_shown(progress: Progress) -> Iterator[None]:
     try:
         yield
     except (
-        *(subprocess.CalledProcessError, subprocess.TimeoutExpired, stack.StackFailed),
+        *(subprocess.CalledProcessError, subprocess.TimeoutExpired, stack.StackFailed, structures.TakenAway),
         *(ValueError, RuntimeError, TimeoutError, OSError, asyncpg.PostgresError),
     ) as error:
         progress.failed(str(error) or type(error).__name__)

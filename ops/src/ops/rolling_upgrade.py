@@ -3,6 +3,7 @@
 The engines, the edge and the gateway's simulator stay as they are.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from common.services import SERVICES
-from ops import fleet, rolling_restart, stack
+from ops import fleet, rolling_restart, stack, structures
 from ops.ports import Layout, Replica
 from ops.private_files import write_private
 from ops.processes import start_script, start_script_path
@@ -72,17 +73,25 @@ def of_checkout(here: Stack, name: str) -> Release:
 
 
 def take(here: Stack, steps: Sequence[Step], release: Release, progress: Progress) -> list[Restarted]:
-    """Take *steps* to *release*: what each replica's restart took. Raises StackFailed, NotReplicated."""
+    """Take *steps* to *release*: what each replica's restart took. Raises StackFailed, NotReplicated, TakenAway."""
     done: list[Restarted] = []
     for step in steps:
         if step.replica is None:
-            stack.migrate(here, progress)
+            migrate(here, release, progress)
             continue
         done += rolling_restart.restart(
             here.layout, progress, [step.replica], before_start=lambda replica: start_from(here, release, replica.name)
         )
     write_private(here.layout.description, release.description)
     return done
+
+
+def migrate(here: Stack, release: Release, progress: Progress) -> None:
+    """Roles, schemas and topology of *release*, while the replicas of another one work with what was there."""
+    description = json.loads(release.description)
+    before = asyncio.run(structures.structure(description))
+    stack.migrate(here, progress)
+    progress.note(f"{structures.added(before, asyncio.run(structures.structure(description)))}; nothing was taken away")
 
 
 def start_from(here: Stack, release: Release, replica: str) -> None:
