@@ -12,7 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 from common.services import SERVICES
-from ops import backup_commands, commands, fleet_status, ledger, personal_data, reviews, rolling_restart, stack
+from ops import (
+    backup_commands,
+    commands,
+    fleet_status,
+    ledger,
+    personal_data,
+    reviews,
+    rolling_restart,
+    settlements,
+    stack,
+)
 from ops.commands import AsJson
 from ops.pgbackrest import BackupFailed
 from ops.ports import Layout, SwitchUnreadable
@@ -146,6 +156,7 @@ personal_data.register(app)
 backup_commands.register(app)
 app.add_typer(reviews.review, name="review")
 app.add_typer(ledger.ledger, name="ledger")
+app.add_typer(settlements.settlements, name="settlements")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from commdesk.common.v1.personal_data_pb2_grpc import PersonalDataServiceStub
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from commdesk.payment.v1.payment_pb2_grpc import ReviewServiceStub
+from commdesk.payment.v1.settlements_pb2_grpc import SettlementServiceStub
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import grpc_client
@@ -90,6 +91,9 @@ class FleetClient:
 
     def reviews(self) -> ReviewServiceStub:
         return ReviewServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]
+
+    def settlements(self) -> SettlementServiceStub:
+        return SettlementServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]
 
     def ledger(self) -> LedgerServiceStub:
         return LedgerServiceStub(self.channel("ledger"))  # type: ignore[no-untyped-call]

@@ -10,6 +10,7 @@ from commdesk.payment.v1.payment_pb2_grpc import (
     add_PaymentServiceServicer_to_server,
     add_ReviewServiceServicer_to_server,
 )
+from commdesk.payment.v1.settlements_pb2_grpc import add_SettlementServiceServicer_to_server
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import runtime
 from common.runtime import Job, Resources, Service
@@ -21,7 +22,7 @@ from payment.domain.purchases import AccountChoice
 from payment.gateways.fraud import FraudScores
 from payment.gateways.packs import Packs
 from payment.routes import Endpoints
-from payment.servicer import PaymentServicer, ReviewServicer
+from payment.servicer import PaymentServicer, ReviewServicer, SettlementServicer
 from payment.settings import Settings
 from payment.store.personal_data import personal_data
 from payment.use_cases import fee_rules, gateway_calls, receipts
@@ -36,6 +37,7 @@ from payment.use_cases.order_lookups import OrderLookup
 from payment.use_cases.payment_inserts import PaymentInserts
 from payment.use_cases.receipts import ReceiptAnnouncements
 from payment.use_cases.review_queue import ReviewQueue
+from payment.use_cases.settlement_imports import SettlementImports
 from payment.use_cases.sweep import Sweep
 from payment.use_cases.timelines import timeline
 from payment.use_cases.totals import recent_totals, totals
@@ -73,6 +75,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             db, clock, lookups, settings.decisions, settings.closed_checks_per_minute, settings.sweep_seconds
         )
         confirmations = Confirmations(db, clock, lookups, settings.decisions, settings.confirmations_per_minute)
+        imports = SettlementImports(db, clock, gateways, settings.settlement_imports, settings.settlement_job_seconds)
         authorizer = resources.authorizer(settings.identity_address)
         reviews = ReviewQueue(db, clock, authorizer, settings.decisions)
         announcements = ReceiptAnnouncements(db, clock, settings.public_url)
@@ -86,6 +89,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             grpc=[
                 (add_PaymentServiceServicer_to_server, PaymentServicer(db)),
                 (add_ReviewServiceServicer_to_server, ReviewServicer(reviews)),
+                (add_SettlementServiceServicer_to_server, SettlementServicer(db, imports)),
             ],
             subscriptions=consumers.subscriptions(
                 db, clock, gateways, lookups, ConsumerSettings(settings.decisions, settings.invoice_prefix)
@@ -95,6 +99,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 Job("sweep", settings.sweep_seconds, sweep.run),
                 Job("closed_checks", settings.sweep_seconds, closed_checks.run),
                 Job("confirmations", CONFIRM_SECONDS, confirmations.run),
+                Job("settlement_imports", settings.settlement_job_seconds, imports.run),
                 Job("announce_receipts", receipts.ANNOUNCE_SECONDS, announcements.run),
                 Job("fee_rules", fee_rules.REFRESH_SECONDS, fees.refresh),
                 Job("gateway_calls", gateway_calls.WRITE_SECONDS, partial(calls.write, db)),

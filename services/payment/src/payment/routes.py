@@ -14,6 +14,7 @@ from common.money import CurrencyUnknown
 from common.pages import CursorInvalid, Page
 from common.seals import Sealer
 from gateways import GatewayUnsupported
+from payment import settlement_routes
 from payment.domain import errors, receipts, review_queue
 from payment.domain.review_queue import ReviewAction
 from payment.use_cases import payments
@@ -96,6 +97,7 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
         Route("GET", f"{PREFIX}/history/{{userId}}", partial(list_user_payments, db), query=UserHistoryQuery,
               answer=Page[PaymentView], errors=[errors.PaymentNotFound]),
         *review_routes(use_cases.reviews),
+        *settlement_routes.routes(db),
         Route("GET", f"{PREFIX}/status/{{reference}}", partial(read_status, db), answer=PaymentView,
               errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/{{paymentId}}", partial(read_payment, db), answer=PaymentView,

@@ -1,14 +1,17 @@
 """gRPC endpoints: each decodes, calls one use case, encodes."""
 
 from commdesk.payment.v1 import payment_pb2 as pb
+from commdesk.payment.v1 import settlements_pb2
 from commdesk.payment.v1.payment_pb2_grpc import PaymentServiceServicer, ReviewServiceServicer
+from commdesk.payment.v1.settlements_pb2_grpc import SettlementServiceServicer
 from common import ids
 from common.database import Database
 from common.errors import require_at_most
 from common.grpc_server import CallContext
-from payment.use_cases import payments
+from payment.use_cases import payments, settlements
 from payment.use_cases.review_queue import ReviewQueue
-from payment.wire import events, review_messages
+from payment.use_cases.settlement_imports import SettlementImports
+from payment.wire import events, review_messages, settlement_messages
 
 PAYMENTS_MAX = 500
 
@@ -43,3 +46,50 @@ class ReviewServicer(ReviewServiceServicer):
     async def DecideReview(self, request: pb.DecideReviewRequest, context: CallContext) -> pb.DecideReviewResponse:
         case = await self._queue.decide(review_messages.request_of(request))
         return pb.DecideReviewResponse(review=review_messages.review_message(case))
+
+
+class SettlementServicer(SettlementServiceServicer):
+    """See protos/commdesk/payment/v1/settlements.proto."""
+
+    def __init__(self, db: Database, imports: SettlementImports) -> None:
+        self._db = db
+        self._imports = imports
+
+    async def ListSettlements(
+        self, request: settlements_pb2.ListSettlementsRequest, context: CallContext
+    ) -> settlements_pb2.ListSettlementsResponse:
+        window = settlement_messages.settlement_window(request)
+        changed = await settlements.changed_settlements(self._db, window)
+        return settlement_messages.settlements_response(changed, window.limit)
+
+    async def ListSettlementRows(
+        self, request: settlements_pb2.ListSettlementRowsRequest, context: CallContext
+    ) -> settlements_pb2.ListSettlementRowsResponse:
+        settlement_ids, payment_ids = settlement_messages.row_owners(request)
+        limit, after = settlement_messages.rows_limit(request), settlement_messages.after_row(request)
+        if payment_ids:
+            rows = await settlements.rows_of_payments(self._db, payment_ids, after[0], limit + 1)
+        else:
+            rows = await settlements.rows_of_settlements(self._db, settlement_ids, after, limit + 1)
+        return settlement_messages.rows_response(rows, limit, of_payments=bool(payment_ids))
+
+    async def ListPaymentRecords(
+        self, request: settlements_pb2.ListPaymentRecordsRequest, context: CallContext
+    ) -> settlements_pb2.ListPaymentRecordsResponse:
+        payment_ids = settlement_messages.payment_ids(request)
+        if not payment_ids:
+            window = settlement_messages.record_window(request)
+            return settlement_messages.records_response(await settlements.changed_payments(self._db, window))
+        records = await settlements.records_of(self._db, payment_ids)
+        return settlements_pb2.ListPaymentRecordsResponse(
+            records=[settlement_messages.record_message(record, record.payment.updated_at) for record in records]
+        )
+
+    async def ImportSettlements(
+        self, request: settlements_pb2.ImportSettlementsRequest, context: CallContext
+    ) -> settlements_pb2.ImportSettlementsResponse:
+        await self._imports.request(settlement_messages.days(request))
+        imported = await self._imports.run_accounts()
+        return settlements_pb2.ImportSettlementsResponse(
+            settlements=imported.settlements, rows=imported.rows, is_complete=imported.is_complete
+        )

@@ -18,6 +18,7 @@ from payment.domain.receipts import BOOKS_CURRENCY
 from payment.domain.return_urls import ReturnUrlPolicy, is_host
 from payment.domain.states import HoldPolicy, LateSuccessPolicy
 from payment.use_cases.decisions import DecisionSettings
+from payment.use_cases.settlement_imports import ImportSettings
 from payment.use_cases.verification import VerificationSettings
 
 
@@ -102,6 +103,17 @@ class Settings(GatewaySettings):
     # The most look-ups that one user may cause in a minute by verify, in each process.
     verifications_per_minute: int = Field(30, ge=1)
 
+    # The time between two imports of what the gateways paid out, in seconds.
+    settlement_import_seconds: float = Field(900.0, gt=0)
+    # How often it is looked for an import that is due, also one that somebody asked for, in seconds.
+    settlement_job_seconds: float = Field(15.0, gt=0)
+    # How many days of settlements are read again by each import: they change after their day.
+    settlement_days: int = Field(7, ge=1, le=366)
+    # The most pages of settlements and rows that one process reads of an account in a minute; Cashfree allows 30.
+    settlement_pages_per_minute: int = Field(24, ge=1)
+    # The merchant in whose books the accounts' settlements are: the one that has the bank account.
+    settlement_merchant_id: str = Field("mer_commdesk", pattern=r"^mer_[0-9A-Za-z_]{1,60}$")
+
     @rule("amount_min_minor", "amount_max_minor")
     def _some_amount_is_possible(self) -> Iterator[str]:
         if self.amount_min_minor > self.amount_max_minor:
@@ -177,6 +189,16 @@ class Settings(GatewaySettings):
             ClosedCheckSchedule(self.closed_check_seconds, timedelta(days=self.late_payment_days)),
             timedelta(hours=self.confirm_after_hours),
             self.fraud_hold_flagged,
+        )
+
+    @property
+    def settlement_imports(self) -> ImportSettings:
+        return ImportSettings(
+            self.settlement_import_seconds,
+            self.settlement_days,
+            self.settlement_pages_per_minute,
+            self.gateway_timeout_seconds,
+            self.settlement_merchant_id,
         )
 
     @property

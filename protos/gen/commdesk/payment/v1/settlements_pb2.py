@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from commdesk.payment.v1 import payment_pb2 as commdesk_dot_payment_dot_v1_dot_payment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%commdesk/payment/v1/settlements.proto\x12\x13\x63ommdesk.payment.v1\x1a!commdesk/payment/v1/payment.proto\"\xc1\x02\n\nSettlement\x12\x15\n\rsettlement_id\x18\x01 \x01(\t\x12\x0f\n\x07gateway\x18\x02 \x01(\t\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x1d\n\x15gateway_settlement_id\x18\x04 \x01(\t\x12\x0b\n\x03utr\x18\x05 \x01(\t\x12\x0e\n\x06status\x18\x06 \x01(\t\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\x12\x13\n\x0bgross_minor\x18\x08 \x01(\x03\x12\x11\n\tfee_minor\x18\t \x01(\x03\x12\x15\n\rfee_tax_minor\x18\n \x01(\x03\x12\x18\n\x10\x61\x64justment_minor\x18\x0b \x01(\x03\x12\x11\n\tnet_minor\x18\x0c \x01(\x03\x12\x1b\n\x13settled_unix_micros\x18\r \x01(\x03\x12\x0b\n\x03seq\x18\x0e \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x0f \x01(\t\"\xa6\x02\n\rSettlementRow\x12\x0e\n\x06row_id\x18\x01 \x01(\t\x12\x15\n\rsettlement_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x12\n\npayment_id\x18\x04 \x01(\t\x12\x10\n\x08order_id\x18\x05 \x01(\t\x12\x1a\n\x12gateway_payment_id\x18\x06 \x01(\t\x12\x11\n\trefund_id\x18\x07 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x08 \x01(\x03\x12\x11\n\tfee_minor\x18\t \x01(\x03\x12\x15\n\rfee_tax_minor\x18\n \x01(\x03\x12\x11\n\tnet_minor\x18\x0b \x01(\x03\x12\x10\n\x08\x63urrency\x18\x0c \x01(\t\x12\x19\n\x11\x65vent_unix_micros\x18\r \x01(\x03\x12\x0b\n\x03utr\x18\x0e \x01(\t\"\xe1\x01\n\x12SettlementImported\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x33\n\nsettlement\x18\x03 \x01(\x0b\x32\x1f.commdesk.payment.v1.Settlement\x12\x13\n\x0bgross_minor\x18\x04 \x01(\x03\x12\x11\n\tfee_minor\x18\x05 \x01(\x03\x12\x15\n\rfee_tax_minor\x18\x06 \x01(\x03\x12\x18\n\x10\x61\x64justment_minor\x18\x07 \x01(\x03\x12\x11\n\tnet_minor\x18\x08 \x01(\x03\"\xe9\x01\n\x0ePaymentSettled\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12\x15\n\rsettlement_id\x18\x04 \x01(\t\x12\x0b\n\x03utr\x18\x05 \x01(\t\x12\x11\n\tfee_minor\x18\x06 \x01(\x03\x12\x15\n\rfee_tax_minor\x18\x07 \x01(\x03\x12\x11\n\tnet_minor\x18\x08 \x01(\x03\x12\x1b\n\x13settled_unix_micros\x18\t \x01(\x03\"y\n\x16ListSettlementsRequest\x12 \n\x18\x63hanged_from_unix_micros\x18\x01 \x01(\x03\x12\x1e\n\x16\x63hanged_to_unix_micros\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"d\n\x17ListSettlementsResponse\x12\x34\n\x0bsettlements\x18\x01 \x03(\x0b\x32\x1f.commdesk.payment.v1.Settlement\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"g\n\x19ListSettlementRowsRequest\x12\x16\n\x0esettlement_ids\x18\x01 \x03(\t\x12\x13\n\x0bpayment_ids\x18\x02 \x03(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"c\n\x1aListSettlementRowsResponse\x12\x30\n\x04rows\x18\x01 \x03(\x0b\x32\".commdesk.payment.v1.SettlementRow\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\x91\x01\n\x19ListPaymentRecordsRequest\x12 \n\x18\x63hanged_from_unix_micros\x18\x01 \x01(\x03\x12\x1e\n\x16\x63hanged_to_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bpayment_ids\x18\x03 \x03(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\"f\n\x1aListPaymentRecordsResponse\x12\x33\n\x07records\x18\x01 \x03(\x0b\x32\".commdesk.payment.v1.PaymentRecord\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\x88\x02\n\rPaymentRecord\x12-\n\x07payment\x18\x01 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x18\n\x10paid_unix_micros\x18\x03 \x01(\x03\x12\x16\n\x0erefunded_minor\x18\x04 \x01(\x03\x12\x14\n\x0cis_confirmed\x18\x05 \x01(\x08\x12\x19\n\x11settlement_status\x18\x06 \x01(\t\x12\x1b\n\x13webhook_unix_micros\x18\x07 \x01(\x03\x12\x17\n\x0funapplied_minor\x18\x08 \x01(\x03\x12\x1b\n\x13\x63hanged_unix_micros\x18\t \x01(\x03\x32\xef\x02\n\x11SettlementService\x12l\n\x0fListSettlements\x12+.commdesk.payment.v1.ListSettlementsRequest\x1a,.commdesk.payment.v1.ListSettlementsResponse\x12u\n\x12ListSettlementRows\x12..commdesk.payment.v1.ListSettlementRowsRequest\x1a/.commdesk.payment.v1.ListSettlementRowsResponse\x12u\n\x12ListPaymentRecords\x12..commdesk.payment.v1.ListPaymentRecordsRequest\x1a/.commdesk.payment.v1.ListPaymentRecordsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%commdesk/payment/v1/settlements.proto\x12\x13\x63ommdesk.payment.v1\x1a!commdesk/payment/v1/payment.proto\"\xfd\x02\n\nSettlement\x12\x15\n\rsettlement_id\x18\x01 \x01(\t\x12\x0f\n\x07gateway\x18\x02 \x01(\t\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x1d\n\x15gateway_settlement_id\x18\x04 \x01(\t\x12\x0b\n\x03utr\x18\x05 \x01(\t\x12\x0e\n\x06status\x18\x06 \x01(\t\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\x12\x13\n\x0bgross_minor\x18\x08 \x01(\x03\x12\x11\n\tfee_minor\x18\t \x01(\x03\x12\x15\n\rfee_tax_minor\x18\n \x01(\x03\x12\x18\n\x10\x61\x64justment_minor\x18\x0b \x01(\x03\x12\x11\n\tnet_minor\x18\x0c \x01(\x03\x12\x1b\n\x13settled_unix_micros\x18\r \x01(\x03\x12\x0b\n\x03seq\x18\x0e \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x0f \x01(\t\x12\x13\n\x0bis_complete\x18\x10 \x01(\x08\x12\x11\n\tconflicts\x18\x11 \x01(\x05\x12\x12\n\nunreadable\x18\x12 \x01(\x05\"\xa6\x02\n\rSettlementRow\x12\x0e\n\x06row_id\x18\x01 \x01(\t\x12\x15\n\rsettlement_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x12\n\npayment_id\x18\x04 \x01(\t\x12\x10\n\x08order_id\x18\x05 \x01(\t\x12\x1a\n\x12gateway_payment_id\x18\x06 \x01(\t\x12\x11\n\trefund_id\x18\x07 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x08 \x01(\x03\x12\x11\n\tfee_minor\x18\t \x01(\x03\x12\x15\n\rfee_tax_minor\x18\n \x01(\x03\x12\x11\n\tnet_minor\x18\x0b \x01(\x03\x12\x10\n\x08\x63urrency\x18\x0c \x01(\t\x12\x19\n\x11\x65vent_unix_micros\x18\r \x01(\x03\x12\x0b\n\x03utr\x18\x0e \x01(\t\"\xe1\x01\n\x12SettlementImported\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x33\n\nsettlement\x18\x03 \x01(\x0b\x32\x1f.commdesk.payment.v1.Settlement\x12\x13\n\x0bgross_minor\x18\x04 \x01(\x03\x12\x11\n\tfee_minor\x18\x05 \x01(\x03\x12\x15\n\rfee_tax_minor\x18\x06 \x01(\x03\x12\x18\n\x10\x61\x64justment_minor\x18\x07 \x01(\x03\x12\x11\n\tnet_minor\x18\x08 \x01(\x03\"\xe9\x01\n\x0ePaymentSettled\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12\x15\n\rsettlement_id\x18\x04 \x01(\t\x12\x0b\n\x03utr\x18\x05 \x01(\t\x12\x11\n\tfee_minor\x18\x06 \x01(\x03\x12\x15\n\rfee_tax_minor\x18\x07 \x01(\x03\x12\x11\n\tnet_minor\x18\x08 \x01(\x03\x12\x1b\n\x13settled_unix_micros\x18\t \x01(\x03\"y\n\x16ListSettlementsRequest\x12 \n\x18\x63hanged_from_unix_micros\x18\x01 \x01(\x03\x12\x1e\n\x16\x63hanged_to_unix_micros\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"d\n\x17ListSettlementsResponse\x12\x34\n\x0bsettlements\x18\x01 \x03(\x0b\x32\x1f.commdesk.payment.v1.Settlement\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"g\n\x19ListSettlementRowsRequest\x12\x16\n\x0esettlement_ids\x18\x01 \x03(\t\x12\x13\n\x0bpayment_ids\x18\x02 \x03(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"c\n\x1aListSettlementRowsResponse\x12\x30\n\x04rows\x18\x01 \x03(\x0b\x32\".commdesk.payment.v1.SettlementRow\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\x91\x01\n\x19ListPaymentRecordsRequest\x12 \n\x18\x63hanged_from_unix_micros\x18\x01 \x01(\x03\x12\x1e\n\x16\x63hanged_to_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bpayment_ids\x18\x03 \x03(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\"f\n\x1aListPaymentRecordsResponse\x12\x33\n\x07records\x18\x01 \x03(\x0b\x32\".commdesk.payment.v1.PaymentRecord\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\x88\x02\n\rPaymentRecord\x12-\n\x07payment\x18\x01 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x18\n\x10paid_unix_micros\x18\x03 \x01(\x03\x12\x16\n\x0erefunded_minor\x18\x04 \x01(\x03\x12\x14\n\x0cis_confirmed\x18\x05 \x01(\x08\x12\x19\n\x11settlement_status\x18\x06 \x01(\t\x12\x1b\n\x13webhook_unix_micros\x18\x07 \x01(\x03\x12\x17\n\x0funapplied_minor\x18\x08 \x01(\x03\x12\x1b\n\x13\x63hanged_unix_micros\x18\t \x01(\x03\"(\n\x18ImportSettlementsRequest\x12\x0c\n\x04\x64\x61ys\x18\x01 \x01(\x05\"S\n\x19ImportSettlementsResponse\x12\x13\n\x0bsettlements\x18\x01 \x01(\x05\x12\x0c\n\x04rows\x18\x02 \x01(\x05\x12\x13\n\x0bis_complete\x18\x03 \x01(\x08\x32\xe3\x03\n\x11SettlementService\x12l\n\x0fListSettlements\x12+.commdesk.payment.v1.ListSettlementsRequest\x1a,.commdesk.payment.v1.ListSettlementsResponse\x12u\n\x12ListSettlementRows\x12..commdesk.payment.v1.ListSettlementRowsRequest\x1a/.commdesk.payment.v1.ListSettlementRowsResponse\x12u\n\x12ListPaymentRecords\x12..commdesk.payment.v1.ListPaymentRecordsRequest\x1a/.commdesk.payment.v1.ListPaymentRecordsResponse\x12r\n\x11ImportSettlements\x12-.commdesk.payment.v1.ImportSettlementsRequest\x1a..commdesk.payment.v1.ImportSettlementsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,27 +33,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'commdesk.payment.v1.settlem
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SETTLEMENT']._serialized_start=98
-  _globals['_SETTLEMENT']._serialized_end=419
-  _globals['_SETTLEMENTROW']._serialized_start=422
-  _globals['_SETTLEMENTROW']._serialized_end=716
-  _globals['_SETTLEMENTIMPORTED']._serialized_start=719
-  _globals['_SETTLEMENTIMPORTED']._serialized_end=944
-  _globals['_PAYMENTSETTLED']._serialized_start=947
-  _globals['_PAYMENTSETTLED']._serialized_end=1180
-  _globals['_LISTSETTLEMENTSREQUEST']._serialized_start=1182
-  _globals['_LISTSETTLEMENTSREQUEST']._serialized_end=1303
-  _globals['_LISTSETTLEMENTSRESPONSE']._serialized_start=1305
-  _globals['_LISTSETTLEMENTSRESPONSE']._serialized_end=1405
-  _globals['_LISTSETTLEMENTROWSREQUEST']._serialized_start=1407
-  _globals['_LISTSETTLEMENTROWSREQUEST']._serialized_end=1510
-  _globals['_LISTSETTLEMENTROWSRESPONSE']._serialized_start=1512
-  _globals['_LISTSETTLEMENTROWSRESPONSE']._serialized_end=1611
-  _globals['_LISTPAYMENTRECORDSREQUEST']._serialized_start=1614
-  _globals['_LISTPAYMENTRECORDSREQUEST']._serialized_end=1759
-  _globals['_LISTPAYMENTRECORDSRESPONSE']._serialized_start=1761
-  _globals['_LISTPAYMENTRECORDSRESPONSE']._serialized_end=1863
-  _globals['_PAYMENTRECORD']._serialized_start=1866
-  _globals['_PAYMENTRECORD']._serialized_end=2130
-  _globals['_SETTLEMENTSERVICE']._serialized_start=2133
-  _globals['_SETTLEMENTSERVICE']._serialized_end=2500
+  _globals['_SETTLEMENT']._serialized_end=479
+  _globals['_SETTLEMENTROW']._serialized_start=482
+  _globals['_SETTLEMENTROW']._serialized_end=776
+  _globals['_SETTLEMENTIMPORTED']._serialized_start=779
+  _globals['_SETTLEMENTIMPORTED']._serialized_end=1004
+  _globals['_PAYMENTSETTLED']._serialized_start=1007
+  _globals['_PAYMENTSETTLED']._serialized_end=1240
+  _globals['_LISTSETTLEMENTSREQUEST']._serialized_start=1242
+  _globals['_LISTSETTLEMENTSREQUEST']._serialized_end=1363
+  _globals['_LISTSETTLEMENTSRESPONSE']._serialized_start=1365
+  _globals['_LISTSETTLEMENTSRESPONSE']._serialized_end=1465
+  _globals['_LISTSETTLEMENTROWSREQUEST']._serialized_start=1467
+  _globals['_LISTSETTLEMENTROWSREQUEST']._serialized_end=1570
+  _globals['_LISTSETTLEMENTROWSRESPONSE']._serialized_start=1572
+  _globals['_LISTSETTLEMENTROWSRESPONSE']._serialized_end=1671
+  _globals['_LISTPAYMENTRECORDSREQUEST']._serialized_start=1674
+  _globals['_LISTPAYMENTRECORDSREQUEST']._serialized_end=1819
+  _globals['_LISTPAYMENTRECORDSRESPONSE']._serialized_start=1821
+  _globals['_LISTPAYMENTRECORDSRESPONSE']._serialized_end=1923
+  _globals['_PAYMENTRECORD']._serialized_start=1926
+  _globals['_PAYMENTRECORD']._serialized_end=2190
+  _globals['_IMPORTSETTLEMENTSREQUEST']._serialized_start=2192
+  _globals['_IMPORTSETTLEMENTSREQUEST']._serialized_end=2232
+  _globals['_IMPORTSETTLEMENTSRESPONSE']._serialized_start=2234
+  _globals['_IMPORTSETTLEMENTSRESPONSE']._serialized_end=2317
+  _globals['_SETTLEMENTSERVICE']._serialized_start=2320
+  _globals['_SETTLEMENTSERVICE']._serialized_end=2803
 # @@protoc_insertion_point(module_scope)

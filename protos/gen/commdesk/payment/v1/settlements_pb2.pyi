@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Settlement(_message.Message):
-    __slots__ = ("settlement_id", "gateway", "account_id", "gateway_settlement_id", "utr", "status", "currency", "gross_minor", "fee_minor", "fee_tax_minor", "adjustment_minor", "net_minor", "settled_unix_micros", "seq", "merchant_id")
+    __slots__ = ("settlement_id", "gateway", "account_id", "gateway_settlement_id", "utr", "status", "currency", "gross_minor", "fee_minor", "fee_tax_minor", "adjustment_minor", "net_minor", "settled_unix_micros", "seq", "merchant_id", "is_complete", "conflicts", "unreadable")
     SETTLEMENT_ID_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,9 @@ class Settlement(_message.Message):
     SETTLED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    IS_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    CONFLICTS_FIELD_NUMBER: _ClassVar[int]
+    UNREADABLE_FIELD_NUMBER: _ClassVar[int]
     settlement_id: str
     gateway: str
     account_id: str
@@ -39,7 +42,10 @@ class Settlement(_message.Message):
     settled_unix_micros: int
     seq: int
     merchant_id: str
-    def __init__(self, settlement_id: _Optional[str] = ..., gateway: _Optional[str] = ..., account_id: _Optional[str] = ..., gateway_settlement_id: _Optional[str] = ..., utr: _Optional[str] = ..., status: _Optional[str] = ..., currency: _Optional[str] = ..., gross_minor: _Optional[int] = ..., fee_minor: _Optional[int] = ..., fee_tax_minor: _Optional[int] = ..., adjustment_minor: _Optional[int] = ..., net_minor: _Optional[int] = ..., settled_unix_micros: _Optional[int] = ..., seq: _Optional[int] = ..., merchant_id: _Optional[str] = ...) -> None: ...
+    is_complete: bool
+    conflicts: int
+    unreadable: int
+    def __init__(self, settlement_id: _Optional[str] = ..., gateway: _Optional[str] = ..., account_id: _Optional[str] = ..., gateway_settlement_id: _Optional[str] = ..., utr: _Optional[str] = ..., status: _Optional[str] = ..., currency: _Optional[str] = ..., gross_minor: _Optional[int] = ..., fee_minor: _Optional[int] = ..., fee_tax_minor: _Optional[int] = ..., adjustment_minor: _Optional[int] = ..., net_minor: _Optional[int] = ..., settled_unix_micros: _Optional[int] = ..., seq: _Optional[int] = ..., merchant_id: _Optional[str] = ..., is_complete: _Optional[bool] = ..., conflicts: _Optional[int] = ..., unreadable: _Optional[int] = ...) -> None: ...
 
 class SettlementRow(_message.Message):
     __slots__ = ("row_id", "settlement_id", "kind", "payment_id", "order_id", "gateway_payment_id", "refund_id", "amount_minor", "fee_minor", "fee_tax_minor", "net_minor", "currency", "event_unix_micros", "utr")
@@ -198,3 +204,19 @@ class PaymentRecord(_message.Message):
     unapplied_minor: int
     changed_unix_micros: int
     def __init__(self, payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ..., account_id: _Optional[str] = ..., paid_unix_micros: _Optional[int] = ..., refunded_minor: _Optional[int] = ..., is_confirmed: _Optional[bool] = ..., settlement_status: _Optional[str] = ..., webhook_unix_micros: _Optional[int] = ..., unapplied_minor: _Optional[int] = ..., changed_unix_micros: _Optional[int] = ...) -> None: ...
+
+class ImportSettlementsRequest(_message.Message):
+    __slots__ = ("days",)
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    days: int
+    def __init__(self, days: _Optional[int] = ...) -> None: ...
+
+class ImportSettlementsResponse(_message.Message):
+    __slots__ = ("settlements", "rows", "is_complete")
+    SETTLEMENTS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    IS_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    settlements: int
+    rows: int
+    is_complete: bool
+    def __init__(self, settlements: _Optional[int] = ..., rows: _Optional[int] = ..., is_complete: _Optional[bool] = ...) -> None: ...

@@ -50,6 +50,11 @@ class SettlementServiceStub:
                 request_serializer=commdesk_dot_payment_dot_v1_dot_settlements__pb2.ListPaymentRecordsRequest.SerializeToString,
                 response_deserializer=commdesk_dot_payment_dot_v1_dot_settlements__pb2.ListPaymentRecordsResponse.FromString,
                 _registered_method=True)
+        self.ImportSettlements = channel.unary_unary(
+                '/commdesk.payment.v1.SettlementService/ImportSettlements',
+                request_serializer=commdesk_dot_payment_dot_v1_dot_settlements__pb2.ImportSettlementsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_payment_dot_v1_dot_settlements__pb2.ImportSettlementsResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
@@ -77,6 +82,13 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportSettlements(self, request, context):
+        """Import at once what the gateways show now, as far as their quotas let; the rest follows by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +106,11 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.ListPaymentRecords,
                     request_deserializer=commdesk_dot_payment_dot_v1_dot_settlements__pb2.ListPaymentRecordsRequest.FromString,
                     response_serializer=commdesk_dot_payment_dot_v1_dot_settlements__pb2.ListPaymentRecordsResponse.SerializeToString,
+            ),
+            'ImportSettlements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportSettlements,
+                    request_deserializer=commdesk_dot_payment_dot_v1_dot_settlements__pb2.ImportSettlementsRequest.FromString,
+                    response_serializer=commdesk_dot_payment_dot_v1_dot_settlements__pb2.ImportSettlementsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +195,33 @@ class SettlementService:
             '/commdesk.payment.v1.SettlementService/ListPaymentRecords',
             commdesk_dot_payment_dot_v1_dot_settlements__pb2.ListPaymentRecordsRequest.SerializeToString,
             commdesk_dot_payment_dot_v1_dot_settlements__pb2.ListPaymentRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportSettlements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.payment.v1.SettlementService/ImportSettlements',
+            commdesk_dot_payment_dot_v1_dot_settlements__pb2.ImportSettlementsRequest.SerializeToString,
+            commdesk_dot_payment_dot_v1_dot_settlements__pb2.ImportSettlementsResponse.FromString,
             options,
             channel_credentials,
             insecure,

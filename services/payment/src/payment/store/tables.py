@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from common import checkpoints
+from payment.store.settlement_tables import settlement_tables
 
 metadata = MetaData()
 
@@ -145,6 +146,7 @@ payments = Table(
     _one_of("fraud_review", "NONE", "FLAGGED", "ALLOWED", "BLOCKED", default="NONE"),
     _one_of("review", "NONE", "FLAGGED", "ALLOWED", "BLOCKED", "QUARANTINED", "DISMISSED", default="NONE"),
     _text_or_empty("review_reason"),
+    _one_of("settlement_status", "NONE", "SETTLED", "ON_HOLD", "REVERSED", default="NONE"),
     _text_or_empty("payment_method"),
     _text_or_empty("payment_group"),
     _text_or_empty("failure_reason"),
@@ -201,6 +203,7 @@ payment_history = Table(
     _text("actor"),
     _moment("at"),
     PrimaryKeyConstraint("payment_id", "seq"),
+    Index("payment_history_at", "at", "payment_id"),
     CheckConstraint("(seq = 1) = (from_status is null)"),
     CheckConstraint(
         """case from_status
@@ -450,3 +453,5 @@ gateway_calls = Table(
     _moment("at"),
     Index("gateway_calls_order", "gateway_account_id", "order_id"),
 )
+
+settlements = settlement_tables(metadata)

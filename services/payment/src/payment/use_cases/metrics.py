@@ -1,12 +1,14 @@
 """What is measured of payments; the fleet's common metrics are in common."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from common import telemetry
 from gateways import GatewayCall
+from gateways.settlements import SettlementRow
 from payment.domain.decisions import Decision
 from payment.domain.payments import Payment, Transition
+from payment.domain.settlements import Settlement
 from payment.domain.states import CLOSED_UNPAID, UNRESOLVED, Status
 
 _moves = telemetry.counter("payment_moves_total", "Payments by the status that they reached", ["status", "gateway"])
@@ -41,6 +43,12 @@ _swept = telemetry.counter(
     "payment_swept_total",
     "Payments that moved by the sweep, not by a webhook: webhooks are being missed",
     ["status"],
+)
+_settlements = telemetry.counter(
+    "payment_settlements_imported_total", "Settlements that were new or changed, by the gateway's status", ["status"]
+)
+_settlement_rows = telemetry.counter(
+    "payment_settlement_rows_imported_total", "Rows of settlements that were new", ["kind"]
 )
 
 
@@ -79,3 +87,12 @@ def webhook_succeeded(gateway: str, seconds: float) -> None:
 
 def swept(status: Status) -> None:
     _swept.of(status.value).inc()
+
+
+def settlement_imported(settlement: Settlement) -> None:
+    _settlements.of(settlement.status.value).inc()
+
+
+def settlement_rows_imported(added: Iterable[str], rows: Mapping[str, SettlementRow]) -> None:
+    for row_id in added:
+        _settlement_rows.of(rows[row_id].kind.value).inc()

@@ -29,7 +29,7 @@ from payment.domain.payments import Payment
 from payment.domain.states import PAID, Review
 from payment.domain.unhandled_webhooks import WINDOW, alerted_type
 from payment.store import commands, unhandled_webhooks
-from payment.use_cases import metrics
+from payment.use_cases import metrics, settlement_webhooks
 from payment.use_cases.decisions import Applied, DecisionSettings, apply_orders
 from payment.use_cases.order_lookups import LookupResult, OrderLookup, lookups_of_webhooks, observed_only
 from payment.wire import webhook_events
@@ -82,12 +82,19 @@ async def process_webhooks(
     applied = await apply_orders(tx, payments.values(), observed_only(results), clock, settings)
     refusals: list[DomainError | None] = []
     messages: list[Message] = list(applied.messages)
+    settlements: set[tuple[str, str]] = set()
     for webhook in webhooks:
         match webhook.content:
             case IgnoredWebhook(reason):
                 refusals.append(None)
                 messages.append(webhook_events.processed(webhook.gateway, webhook.id, "PARKED", reason, None, now))
-            case RefundWebhook() | DisputeWebhook() | SettlementWebhook():
+            case SettlementWebhook(gateway_settlement_id):
+                settlements.add((webhook.gateway_account_id, gateway_settlement_id))
+                refusals.append(None)
+                messages.append(
+                    webhook_events.processed(webhook.gateway, webhook.id, "APPLIED", "import_requested", None, now)
+                )
+            case RefundWebhook() | DisputeWebhook():
                 refusals.append(None)
                 messages.append(
                     webhook_events.processed(webhook.gateway, webhook.id, "PARKED", "unsupported_type", None, now)
@@ -101,7 +108,10 @@ async def process_webhooks(
                 refusals.append(refusal)
                 if refusal is None and payment is not None:
                     messages.append(_processed(webhook, content, payment, applied, now))
-    parked = [webhook for webhook in webhooks if not isinstance(webhook.content, PaymentWebhook | MalformedWebhook)]
+    if settlements:
+        await settlement_webhooks.request_imports(tx, settlements, now)
+    handled = PaymentWebhook | SettlementWebhook | MalformedWebhook
+    parked = [webhook for webhook in webhooks if not isinstance(webhook.content, handled)]
     if parked:
         messages += await _unhandled_alerts(tx, parked, now)
     await outbox.append(tx, messages)
