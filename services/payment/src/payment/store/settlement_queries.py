@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import Select, select
 
 from common import ids, statements
 from common.database import Row, Tx
-from payment.domain.payments import Payment
+from payment.domain.settlement_records import Changed, PaymentChange, PaymentRecord, SettlementFilter
 from payment.domain.settlements import Settlement, StoredRow
 from payment.store import payment_rows, settlements
 from payment.store.tables import settlements as settlements_table
@@ -69,37 +68,6 @@ select {
               where c.payment_id = p.id), 0) as unapplied_minor
 from payments p where p.id = any(cast(:ids as uuid[]))
 """
-
-
-class Changed(msgspec.Struct, frozen=True):
-    """A settlement and how many of its rows were shown otherwise later."""
-
-    settlement: Settlement
-    conflicts: int
-
-
-class PaymentChange(msgspec.Struct, frozen=True):
-    at: datetime
-    payment_id: UUID
-
-
-class PaymentRecord(msgspec.Struct, frozen=True):
-    """What payment believes of one payment. *webhook_at*: since when an attempt that a webhook confirmed is known."""
-
-    payment: Payment
-    account_id: str
-    refunded_minor: int
-    is_confirmed: bool
-    settlement_status: str
-    webhook_at: datetime | None
-    unapplied_minor: int
-
-
-class SettlementFilter(msgspec.Struct, frozen=True):
-    merchant_id: str
-    status: str | None
-    before: UUID | None
-    limit: int
 
 
 async def changed(tx: Tx, since: datetime, until: datetime, after: tuple[datetime, UUID], limit: int) -> list[Changed]:

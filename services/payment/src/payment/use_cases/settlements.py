@@ -6,9 +6,9 @@ from uuid import UUID
 import msgspec
 
 from common.database import Database
+from payment.domain.settlement_records import Changed, PaymentChange, PaymentRecord, SettlementFilter
 from payment.domain.settlements import Settlement, SettlementNotFound, StoredRow
 from payment.store import settlement_queries
-from payment.store.settlement_queries import Changed, PaymentChange, PaymentRecord, SettlementFilter
 
 # Who may see what the gateway paid out.
 SETTLEMENT_READERS = frozenset({"FINANCE", "ADMIN"})

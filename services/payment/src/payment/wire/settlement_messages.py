@@ -9,8 +9,8 @@ from common import ids, pages
 from common.errors import RequestInvalid, require_at_most
 from common.events import from_micros, micros
 from common.times import END, FIRST
+from payment.domain.settlement_records import Changed, PaymentRecord
 from payment.domain.settlements import StoredRow
-from payment.store.settlement_queries import Changed, PaymentRecord
 from payment.use_cases.settlements import RecordPage, Window
 from payment.wire.events import payment_message
 from payment.wire.settlement_events import row_message, settlement_message

@@ -11,8 +11,8 @@ from common import ids, pages
 from common.pages import Page, PageQuery
 from common.times import rfc3339
 from gateways.settlements import SettlementStatus
+from payment.domain.settlement_records import Changed, SettlementFilter
 from payment.domain.settlements import Settlement, StoredRow
-from payment.store.settlement_queries import Changed, SettlementFilter
 from payment.wire.settlement_messages import NIL
 
 
