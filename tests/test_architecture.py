@@ -37,8 +37,13 @@ OWN_NOUNS = {
     "payment": {"settlement_routes"},  # routes of their own
 }
 HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fails"]
-# Staff start these, and they move neither money nor rights: a run compares, and republishes what was published before.
-ACTS_WITHOUT_EFFECT = {"/api/v1/reconciliation/runs"}
+# Staff start these, and they move neither money nor rights: a run compares, and republishes what was published before; a
+# dry run posts nothing.
+ACTS_WITHOUT_EFFECT = {
+    "/api/v1/reconciliation/runs",
+    "/api/v1/ledger/journals/preview",
+    "/api/v1/ledger/events/preview",
+}
 # What a domain may not import.
 IMPURE = {"asyncio", "random", "secrets", "time", "sqlalchemy", "asyncpg", "aiohttp", "grpc", "redis", "aio_pika"}
 # Who calls without being a service of ours: the command line, and the product that sells what credits buy.

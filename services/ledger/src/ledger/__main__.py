@@ -9,17 +9,19 @@ from loguru import logger
 from commdesk.ledger.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 from common import runtime
 from common.runtime import Job, Resources, Service
-from ledger import consumers
+from ledger import consumers, routes
 from ledger.anchors import Anchor, AnchorAccess
 from ledger.servicer import LedgerServicer
 from ledger.settings import Settings
 from ledger.signing import HeadSigner
 from ledger.store import audit_origins
 from ledger.store.personal_data import PERSONAL_DATA
-from ledger.use_cases import blocks, books
+from ledger.use_cases import adjustments, blocks, books, controls
 
 # Once through the log after the upgrade that began to seal; nothing afterwards.
 SEAL_OLD_SECONDS = 60
+# Sums of closed periods, and proposals that nobody decided about.
+CLOSING_SECONDS = 60
 
 
 @asynccontextmanager
@@ -34,10 +36,16 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         Job("seal_old_origins", SEAL_OLD_SECONDS, partial(audit_origins.seal_old, db)),
         Job("seal_blocks", settings.ledger_seal_seconds, partial(blocks.seal_blocks, db, resources.clock, signer)),
     ]
+    jobs += [
+        Job("closing_balances", CLOSING_SECONDS, partial(controls.keep_closing_balances, db)),
+        Job("expire_proposals", CLOSING_SECONDS, partial(adjustments.expire_proposals, db, resources.clock)),
+    ]
     if anchor is not None:
         anchoring = partial(blocks.anchor_blocks, db, anchor, signer)
         jobs.append(Job("anchor_blocks", settings.ledger_seal_seconds, anchoring))
+    acts = routes.Acts(db, resources.clock, resources.authorizer(settings.identity_address))
     yield Service(
+        http=routes.routes(acts),
         grpc=[(add_LedgerServiceServicer_to_server, LedgerServicer(db, signer, anchor))],
         subscriptions=consumers.subscriptions(),
         jobs=jobs,

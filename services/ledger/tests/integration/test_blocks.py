@@ -134,7 +134,7 @@ async def test_a_changed_entry_is_named(chain: Chain, superuser: Superuser) -> N
     [
         "merchant_id = 'mer_other'", "effective_at = effective_at + interval '1 day'", "template = 'payment.received'",
         "booked_at = booked_at - interval '1 second'", "payment_id = reference", "reverses = reference",
-        "actor_id = 'usr_9'",
+        "actor_id = 'usr_9'", "owner_id = 'usr_9'", "reason = 'none'", "accounted_at = now()",
     ],
 )  # fmt: skip
 async def test_a_changed_journal_is_named(chain: Chain, superuser: Superuser, change: str) -> None:
@@ -386,6 +386,9 @@ async def test_a_leaf_is_the_documented_one(chain: Chain, superuser: Superuser) 
         (XID8, struct.pack(">Q", int(row["x"]))),
         (SMALLINT, struct.pack(">h", row["epoch"])),
         (TEXT, row["actor_id"].encode()),
+        (TEXT, row["owner_id"].encode()),
+        (TEXT, b""),
+        (TIME, None),
         (BYTES, content),
     )
     leaves = await superuser.fetchval("select journal_leaves from ledger_blocks")

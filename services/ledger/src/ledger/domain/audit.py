@@ -1,5 +1,6 @@
 """Who did what to what: the record of one financial or administrative action."""
 
+from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
@@ -26,9 +27,15 @@ class AuditRecord(Struct, frozen=True):
 
 
 class AuditFilter(Struct, frozen=True):
-    """Which records, newest first: about a resource, by an actor, or by or about *either*."""
+    """Which records, newest first: about a resource, by an actor, or by or about *either*; of a merchant, an action, a
+    time; before the record where the last page ended."""
 
     limit: int
     resource_id: str | None = None
     actor_id: str | None = None
     either: str | None = None
+    merchant_id: str | None = None
+    action: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: UUID | None = None

@@ -226,6 +226,8 @@ class FinancialEvent(Struct, frozen=True, gc=False):
     # Who acted: a person's account, an operator, or the service that decided by itself. A journal is the audit record
     # of its movement.
     actor_id: str = ""
+    # Whose wallet or payment it is about.
+    owner_id: str = ""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -242,6 +244,11 @@ class Journal(Struct, frozen=True, gc=False):
     asset: str
     event: FinancialEvent
     entries: list[Entry]
+    # When it counts, if its own date is in a closed period.
+    accounted_at: datetime | None = None
+    # The journal that this one takes back, and why a person posted it.
+    reverses: UUID | None = None
+    reason: str = ""
 
 
 class JournalUnbalanced(InvalidArgument):

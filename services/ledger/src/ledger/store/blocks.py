@@ -14,7 +14,7 @@ STRAYS_MAX = 100
 # `record_send` is PostgreSQL's binary form of a row: how many columns, and of each its type, its length, its content.
 _JOURNAL_DIGEST = """sha256(record_send(row(
         merchant_id, template, asset, cause_id, reference_prefix, reference, payment_id, lines, effective_at, booked_at,
-        reverses, xid, epoch, actor_id, entry.content)))"""
+        reverses, xid, epoch, actor_id, owner_id, reason, accounted_at, entry.content)))"""
 # One probe of the entries' key for each journal, whatever the planner thinks of the table. A marker tells entries of
 # one journal apart: a change of the account or of an amount changes it.
 _ENTRIES_OF_EACH = """cross join lateral (
@@ -140,8 +140,7 @@ select {_WITH_LEAVES} from ledger_blocks join ledger_epochs using (epoch) where 
 order by height limit :limit
 """
 _PAGE = f"""
-select {_WITHOUT_LEAVES}, anchored_at from ledger_blocks join ledger_epochs using (epoch)
-left join anchored_blocks using (height)
+select {_WITHOUT_LEAVES} from ledger_blocks join ledger_epochs using (epoch)
 where cast(:before as bigint) is null or height < :before order by height desc limit :limit
 """
 
@@ -161,6 +160,11 @@ async def block_at(tx: Tx, height: int) -> Block | None:
 async def blocks_from(tx: Tx, height: int, limit: int) -> list[Block]:
     """The next *limit* blocks from *height* on."""
     return [_block(row) for row in await tx.execute(_FROM, height=height, limit=limit)]
+
+
+async def page_of_blocks(tx: Tx, before: int | None, limit: int) -> list[Block]:
+    """Blocks below *before*, the last one first, without their leaves."""
+    return [_block(row) for row in await tx.execute(_PAGE, before=before, limit=limit)]
 
 
 def _block(row: Row) -> Block:

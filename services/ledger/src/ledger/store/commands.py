@@ -3,49 +3,76 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from asyncpg import UniqueViolationError
+from asyncpg import CheckViolationError, UniqueViolationError
 
 from common.database import LostRace, Tx
 from common.events import from_micros
 from ledger.domain.audit import AuditRecord
+from ledger.domain.controls import BookState
 from ledger.domain.journals import Journal
 
-# One probe of an index for each cause, whatever the planner thinks of the table.
-_POSTED = """
-select journal.cause_id, journal.template
+# One probe of an index for each cause, whatever the planner thinks of the table. In the same round trip, what the book
+# does not take of these merchants.
+_STATE = """
+select journal.cause_id, journal.template, '' as merchant_id, cast(null as timestamptz) as closed_until, 0 as account_id
 from unnest(cast(:cause_ids as uuid[])) as given (cause_id)
 cross join lateral (select cause_id, template from journals where cause_id = given.cause_id offset 0) journal
+union all
+select null, '', merchant_id, max(closed_until), 0 from closed_periods
+where merchant_id = any(cast(:merchant_ids as text[])) group by merchant_id
+union all
+select null, '', merchant_id, null, account_id from account_freezes
+where merchant_id = any(cast(:merchant_ids as text[])) and unfrozen_at is null
 """
 _JOURNAL_COLUMNS = (
     "journal_id", "merchant_id", "template", "asset", "cause_id", "reference_prefix", "reference", "payment_id",
-    "lines", "effective_at", "actor_id",
+    "lines", "effective_at", "actor_id", "owner_id",
 )  # fmt: skip
+# Of journals that a person posts, or of a closed period.
+_RARE_COLUMNS = ("accounted_at", "reverses", "reason")
 _ENTRY_COLUMNS = ("journal_id", "line", "account_id", "debit", "credit")
+# A period was closed, or an account frozen, after the look: the next try sees it.
+_CONTROLS = ("period_is_open", "account_is_not_frozen")
 
 
-async def post(tx: Tx, journals: Sequence[Journal]) -> int:
-    """Book *journals*, sorted by cause, each once per cause and template; says how many are new.
+async def book_state(tx: Tx, journals: Sequence[Journal]) -> BookState:
+    """What is posted of *journals*, and what the book does not take of their merchants."""
+    rows = await tx.execute(
+        _STATE,
+        cause_ids=list(dict.fromkeys(each.event.cause_id for each in journals)),
+        merchant_ids=sorted({each.event.merchant_id for each in journals}),
+    )
+    posted, closed_until, frozen = set(), {}, dict[str, set[int]]()
+    for row in rows:
+        if row["cause_id"] is not None:
+            posted.add((row["cause_id"].int, row["template"]))
+        elif row["closed_until"] is not None:
+            closed_until[row["merchant_id"]] = row["closed_until"]
+        else:
+            frozen.setdefault(row["merchant_id"], set()).add(row["account_id"])
+    return BookState(posted, closed_until, {merchant: frozenset(numbers) for merchant, numbers in frozen.items()})
+
+
+async def post(tx: Tx, journals: Sequence[Journal]) -> None:
+    """Book *journals*, which are new and sorted by cause.
 
     They are added in the order given, which is the order in which two posters may wait for one another. Raises LostRace
-    when another one booked the same cause between the look and the insert.
+    when another one booked the same cause, closed the period or froze an account between the look and the insert.
     """
-    existing = await tx.execute(_POSTED, cause_ids=list(dict.fromkeys(each.event.cause_id for each in journals)))
-    posted = {(row["cause_id"].int, row["template"]) for row in existing}
-    new = []
-    for journal in journals:
-        cause = journal.event.cause_id.int, journal.template
-        if cause not in posted:
-            posted.add(cause)
-            new.append(journal)
-    if not new:
-        return 0
+    if not journals:
+        return
+    is_rare = any(each.accounted_at or each.reverses or each.reason for each in journals)
+    columns = _JOURNAL_COLUMNS + _RARE_COLUMNS if is_rare else _JOURNAL_COLUMNS
     try:
-        await tx.copy("journals", _JOURNAL_COLUMNS, map(_journal_row, new))
+        await tx.copy("journals", columns, map(_rare_journal_row if is_rare else _journal_row, journals))
+        # In one statement, so that the trigger sees each journal whole.
+        await tx.copy("ledger_entries", _ENTRY_COLUMNS, [row for journal in journals for row in _entry_rows(journal)])
     except UniqueViolationError as error:
         raise LostRace from error
-    # In one statement, so that the trigger sees each journal whole.
-    await tx.copy("ledger_entries", _ENTRY_COLUMNS, [row for journal in new for row in _entry_rows(journal)])
-    return len(new)
+    except CheckViolationError as error:
+        if error.constraint_name in _CONTROLS:
+            raise LostRace from error
+        raise
 
 
 def _journal_row(journal: Journal) -> tuple[Any, ...]:
@@ -53,8 +80,12 @@ def _journal_row(journal: Journal) -> tuple[Any, ...]:
     return (
         journal.journal_id, event.merchant_id, journal.template, journal.asset, event.cause_id,
         event.reference_prefix, event.reference, event.payment_id, len(journal.entries),
-        from_micros(event.effective_unix_micros), event.actor_id,
+        from_micros(event.effective_unix_micros), event.actor_id, event.owner_id,
     )  # fmt: skip
+
+
+def _rare_journal_row(journal: Journal) -> tuple[Any, ...]:
+    return (*_journal_row(journal), journal.accounted_at, journal.reverses, journal.reason)
 
 
 def _entry_rows(journal: Journal) -> Iterator[tuple[Any, ...]]:

@@ -179,6 +179,15 @@ async def audit_records(tx: Tx, filter: AuditFilter) -> list[AuditRecord]:
         statement = statement.where(logs.resource_id == filter.resource_id)
     if filter.actor_id:
         statement = statement.where(logs.actor_id == filter.actor_id)
+    for column, value in ((logs.merchant_id, filter.merchant_id), (logs.action, filter.action)):
+        if value:
+            statement = statement.where(column == value)
+    if filter.since:
+        statement = statement.where(logs.created_at >= filter.since)
+    if filter.until:
+        statement = statement.where(logs.created_at < filter.until)
+    if filter.before:
+        statement = statement.where(logs.audit_id < filter.before)
     if filter.either:
         statement = statement.where(or_(logs.resource_id == filter.either, logs.actor_id == filter.either))
     return await audit_origins.opened(tx, [_audit_record(row) for row in await statements.run(tx, statement)])

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -22,6 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import UserDefinedType
+
+from common import approvals
 
 metadata = MetaData()
 
@@ -85,6 +88,12 @@ journals = Table(
     # Who acted; empty in journals from before it was kept.
     Column("actor_id", Text, nullable=False, server_default=text("''")),
     _epoch(),
+    # Whose wallet or payment it is about; empty in journals from before it was kept, and in those about none.
+    Column("owner_id", Text, nullable=False, server_default=text("''")),
+    # Why, of what a person posted.
+    Column("reason", Text, nullable=False, server_default=text("''")),
+    # When it counts, if its own date was in a closed period.
+    Column("accounted_at", _TIME),
     # Posted once per cause.
     UniqueConstraint("cause_id", "template"),
     CheckConstraint("reverses <> journal_id"),
@@ -92,6 +101,9 @@ journals = Table(
     Index("journals_reference", "reference", postgresql_where=text("reference <> cause_id")),
     Index("journals_payment", "payment_id", postgresql_where=text("payment_id is not null")),
     Index("journals_xid", "xid"),
+    # Rows come nearly in the order of this time: an index that costs posters next to nothing.
+    Index("journals_effective", "effective_at", postgresql_using="brin", postgresql_with={"pages_per_range": 32}),
+    Index("journals_accounted", "accounted_at", postgresql_where=text("accounted_at is not null")),
     # Reversed at most once.
     Index("journals_reverses", "reverses", unique=True, postgresql_where=text("reverses is not null")),
 )
@@ -201,6 +213,69 @@ anchored_blocks = Table(
     Column("height", BigInteger, ForeignKey("ledger_blocks.height"), primary_key=True, autoincrement=False),
     Column("anchored_at", _TIME, nullable=False, server_default=text("now()")),
 )
+
+closed_periods = Table(
+    "closed_periods",
+    metadata,
+    Column("merchant_id", Text, nullable=False),
+    # What is accounted for before it can no longer change.
+    Column("closed_until", _TIME, nullable=False),
+    Column("closed_at", _TIME, nullable=False),
+    Column("closed_by", Text, CheckConstraint("closed_by <> ''"), nullable=False),
+    Column("reason", Text, CheckConstraint("reason <> ''"), nullable=False),
+    PrimaryKeyConstraint("merchant_id", "closed_until"),
+    CheckConstraint("closed_until <= closed_at"),
+)
+
+# The balances at the end of a closed period: derived, and final.
+closing_balances = Table(
+    "closing_balances",
+    metadata,
+    Column("merchant_id", Text, nullable=False),
+    Column("closed_until", _TIME, nullable=False),
+    Column("account_id", Integer, ForeignKey("accounts.account_id"), nullable=False, autoincrement=False),
+    Column("debit", BigInteger, nullable=False),
+    Column("credit", BigInteger, nullable=False),
+    PrimaryKeyConstraint("merchant_id", "closed_until", "account_id"),
+    ForeignKeyConstraint(
+        ["merchant_id", "closed_until"], ["closed_periods.merchant_id", "closed_periods.closed_until"]
+    ),
+)
+
+account_freezes = Table(
+    "account_freezes",
+    metadata,
+    Column("freeze_id", Uuid, primary_key=True),
+    Column("merchant_id", Text, nullable=False),
+    Column("account_id", Integer, ForeignKey("accounts.account_id"), nullable=False, autoincrement=False),
+    Column("frozen_at", _TIME, nullable=False),
+    Column("frozen_by", Text, CheckConstraint("frozen_by <> ''"), nullable=False),
+    Column("reason", Text, CheckConstraint("reason <> ''"), nullable=False),
+    Column("unfrozen_at", _TIME),
+    Column("unfrozen_by", Text),
+    Column("unfreeze_reason", Text),
+    CheckConstraint(
+        "(unfrozen_at is null) = (unfrozen_by is null) and (unfrozen_at is null) = (unfreeze_reason is null)"
+    ),
+    Index(
+        "account_freezes_open", "merchant_id", "account_id", unique=True, postgresql_where=text("unfrozen_at is null")
+    ),
+)
+
+# Journals that a person proposed and another posts; by the proposer's key, once.
+manual_batches = Table(
+    "manual_batches",
+    metadata,
+    Column("batch_id", Uuid, primary_key=True),
+    Column("merchant_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("content", JSONB, nullable=False),
+    Column("proposed_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("proposed_at", _TIME, nullable=False),
+    UniqueConstraint("merchant_id", "key"),
+)
+approvals.table(metadata)
 
 # The keys under which the audit log seals where its actors were; sealed themselves, and empty once destroyed.
 subject_keys = Table(

@@ -9,7 +9,7 @@ from common import ids
 from common.database import Database, Tx
 from common.delivery import Timeline
 from common.errors import DomainError
-from ledger.domain import chart, journals
+from ledger.domain import chart, controls, journals
 from ledger.domain.audit import AuditFilter, AuditRecord
 from ledger.domain.chart import AccountBalance
 from ledger.domain.journals import TEMPLATES, BookedJournal, FinancialEvent, PaymentSum
@@ -22,9 +22,15 @@ TIMELINE_ENTRIES_MAX = 200
 async def post_journals(
     tx: Tx, events: Sequence[FinancialEvent], new_id: Callable[[], UUID] = ids.new
 ) -> list[DomainError | None]:
-    """Book what each event causes, once per cause, or say why the book cannot take it."""
+    """Book what each event causes, once per cause, or say why the book cannot take it.
+
+    What falls into a closed period counts now, and keeps its own date.
+    """
     postings = journals.journals_of_each(events, new_id)
-    await commands.post(tx, postings.journals)
+    state = await commands.book_state(tx, postings.journals)
+    if state.frozen:
+        postings = controls.admitted(postings, events, state)
+    await commands.post(tx, controls.new_journals(postings.journals, state, tx.clock.now()))
     return postings.refusals
 
 

@@ -196,6 +196,7 @@ def _about_payment(
         currency,
         amounts,
         actor_id or _PAYMENT,
+        payment.user_id,
     )
 
 
@@ -216,6 +217,7 @@ def _about_transaction(
         currency,
         amounts,
         actor_id,
+        message.owner.id,
     )
 
 
