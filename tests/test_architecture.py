@@ -37,8 +37,8 @@ OWN_NOUNS = {
     "payment": {"settlement_routes"},  # routes of their own
 }
 HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fails"]
-# Staff start these, and they move neither money nor rights: a run compares, and republishes what was published before; a
-# dry run posts nothing.
+# Staff start these, and they move neither money nor rights: a run compares, and republishes what was published before;
+# a dry run posts nothing.
 ACTS_WITHOUT_EFFECT = {
     "/api/v1/reconciliation/runs",
     "/api/v1/ledger/journals/preview",
