@@ -236,7 +236,7 @@ async def read_profile(profiles: Profiles, call: Call) -> UserView:
 
 async def change_profile(profiles: Profiles, call: Call[ProfileBody]) -> UserView:
     """Change the caller's own profile; another phone number has to be verified again."""
-    return views.user(await profiles.change(requests.profile_change(call.caller, call.body)))
+    return views.user(await profiles.change(requests.profile_change(call.caller, call.body, call.context)))
 
 
 async def change_password(password_changes: PasswordChanges, call: Call[PasswordBody]) -> Empty:

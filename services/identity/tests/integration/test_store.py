@@ -209,13 +209,18 @@ async def test_what_an_address_is_refused_writes_no_rows_of_accounts(
 
 async def test_several_changes_of_one_user_in_a_batch(db: Database, clock: FakeClock, enrol: Enrol) -> None:
     user, _ = await enrol()
-    changes = [ProfileChange(user.user_id, user.merchant_id, name, None, None) for name in ("One", "", "Two")]
+    changes = [
+        ProfileChange(user.user_id, user.merchant_id, name, None, None, Context()) for name in ("One", "", "Two")
+    ]
     first, second, third = await change_profiles(db, clock, changes)
     assert isinstance(first, User)
     assert isinstance(third, User)
     assert (first.profile.name, third.profile.name, third.version) == ("One", "Two", 3)
     assert isinstance(second, UserInvalid)
     assert await stored(db, user) == third
+    async with db.begin() as tx:
+        audited = await tx.execute("select count(*) from outbox where routing_key = 'audit.recorded'")
+    assert audited.scalar_one() >= 1
 
 
 async def test_roles_of_several_users_in_a_batch(db: Database, clock: FakeClock, enrol: Enrol) -> None:

@@ -17,6 +17,7 @@ class ProfileChange(Struct, frozen=True):
     name: str | None
     mobile_number: str | None
     country_code: str | None
+    origin: Context
 
 
 class AccessChange(Struct, frozen=True):

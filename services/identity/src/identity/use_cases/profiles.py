@@ -1,6 +1,7 @@
 """Profiles: what users enter about themselves."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -8,9 +9,11 @@ import msgspec
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from common import ids
+from commdesk.common.v1.events_pb2 import AuditRecorded
+from common import ids, outbox
 from common.batching import Batcher
 from common.clock import Clock
+from common.context import Context
 from common.database import Database, retried
 from common.errors import DomainError
 from common.redis import best_effort
@@ -20,7 +23,7 @@ from identity.domain.changes import ProfileChange
 from identity.domain.errors import UserInvalid, UserNotFound
 from identity.domain.users import Profile, User
 from identity.store import commands, queries
-from identity.wire import views
+from identity.wire import events, views
 
 # Best-effort cache in Redis of what is shown of a user; the table is authoritative.
 CACHE_SECONDS = 3_600
@@ -72,6 +75,8 @@ class Profiles:
 async def change_profiles(db: Database, clock: Clock, changes: Sequence[ProfileChange]) -> list[User | DomainError]:
     """Apply what users enter about themselves; another phone number has to be verified again."""
     results: list[User | DomainError] = []
+    audits: list[AuditRecorded] = []
+    now = clock.now()
     async with db.begin() as tx:
         current_users = await commands.lock_users(tx, {change.user_id for change in changes})
         changed: dict[UUID, User] = {}
@@ -92,14 +97,22 @@ async def change_profiles(db: Database, clock: Clock, changes: Sequence[ProfileC
                 results.append(error)
                 continue
             user = replace(
-                users.touched(user, clock.now()),
+                users.touched(user, now),
                 profile=profile,
                 is_mobile_number_verified=user.is_mobile_number_verified and profile.phone == before.phone,
             )
             current_users[user.user_id] = changed[user.user_id] = user
             results.append(user)
+            audits.append(_changed(before, user, change.origin, now))
         await commands.save_users(tx, list(changed.values()))
+        await outbox.append(tx, audits)
     return results
+
+
+def _changed(before: Profile, user: User, origin: Context, now: datetime) -> AuditRecorded:
+    """Which fields are others now: their values are personal data, which the audit log does not hold."""
+    fields = [name for name in before.__struct_fields__ if getattr(before, name) != getattr(user.profile, name)]
+    return events.user_audit("user.profile_changed", user, origin, now, after={"changed": fields})
 
 
 def _cache_key(user_id: UUID) -> str:

@@ -139,13 +139,14 @@ def _log_out(caller: Caller, session: UUID | None, *, everywhere: bool, origin: 
     return LogOut(user_id(caller), caller.merchant_id, session, everywhere, origin)
 
 
-def profile_change(caller: Caller, body: ProfileBody) -> ProfileChange:
+def profile_change(caller: Caller, body: ProfileBody, origin: Context) -> ProfileChange:
     return ProfileChange(
         user_id=user_id(caller),
         merchant_id=caller.merchant_id,
         name=body.name,
         mobile_number=body.mobile_number,
         country_code=body.country_code,
+        origin=origin,
     )
 
 
