@@ -22,6 +22,7 @@ from ops import (
     rolling_restart,
     settlements,
     stack,
+    wallets,
 )
 from ops.commands import AsJson
 from ops.pgbackrest import BackupFailed
@@ -157,6 +158,7 @@ backup_commands.register(app)
 app.add_typer(reviews.review, name="review")
 app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(settlements.settlements, name="settlements")
+app.add_typer(wallets.wallet, name="wallet")
 
 
 def main() -> None:

@@ -29,7 +29,8 @@ _PAID = "select * from payment.payments where paid_at is not null"
 CHECKS: dict[str, str] = {
     "every paid payment is granted exactly once": f"""
         select p.id, count(t.transaction_id) as grants from ({_PAID}) p
-        left join wallet.wallet_transactions t on t.type = 'GRANT' and t.source_id = p.payment_id
+        left join wallet.wallet_transactions t
+            on t.type = 'GRANT' and t.source = 'payment' and t.source_id = p.payment_id
         where p.credits_paid + p.credits_bonus > 0 group by p.id having count(t.transaction_id) <> 1""",
     "no payment is granted twice": """
         select source_id, count(*) as grants from wallet.wallet_transactions where type = 'GRANT'
@@ -37,11 +38,12 @@ CHECKS: dict[str, str] = {
     "no grant without its paid payment": f"""
         select t.transaction_id from wallet.wallet_transactions t
         left join ({_PAID}) p on p.payment_id = t.source_id
-        where t.type = 'GRANT' and p.id is null""",
+        where t.type = 'GRANT' and t.source = 'payment' and p.id is null""",
     "granted credits are those that were paid for": f"""
         select paid, granted from
             (select coalesce(sum(credits_paid + credits_bonus), 0) as paid from ({_PAID}) p) a,
-            (select coalesce(sum(credits), 0) as granted from wallet.wallet_transactions where type = 'GRANT') b
+            (select coalesce(sum(credits), 0) as granted from wallet.wallet_transactions
+             where type = 'GRANT' and source = 'payment') b
         where paid <> granted""",
     "a paid payment is captured exactly once": f"""
         select p.id, count(t.id) from ({_PAID}) p
@@ -70,7 +72,31 @@ CHECKS: dict[str, str] = {
     "a wallet holds what is left of its lots": """
         select w.wallet_id from wallet.wallets w
         left join (select wallet_id, sum(remaining) as remaining from wallet.credit_lots group by 1) l using (wallet_id)
-        where w.available + w.locked <> coalesce(l.remaining, 0)""",
+        where w.available <> coalesce(l.remaining, 0)""",
+    "a wallet has locked what its holds hold, by its lots and its transactions": """
+        select w.wallet_id from wallet.wallets w
+        left join (select wallet_id, sum(credits_paid + credits_bonus) as held from wallet.holds
+                   where state = 'HELD' group by 1) h using (wallet_id)
+        left join (select wallet_id, sum(held) as held from wallet.credit_lots group by 1) l using (wallet_id)
+        left join (select wallet_id, sum(locked) as locked from wallet.wallet_transactions group by 1) t
+            using (wallet_id)
+        where w.locked <> coalesce(h.held, 0) or w.locked <> coalesce(l.held, 0)
+           or w.locked <> coalesce(t.locked, 0)""",
+    "a wallet owes what its debts come to, by its transactions": """
+        select w.wallet_id from wallet.wallets w
+        left join (select wallet_id, sum(credits - settled_paid - settled_bonus - forgiven) as owed
+                   from wallet.debts group by 1) d using (wallet_id)
+        left join (select wallet_id, sum(debt) as debt from wallet.wallet_transactions group by 1) t using (wallet_id)
+        where w.debt <> coalesce(d.owed, 0) or w.debt <> coalesce(t.debt, 0)""",
+    "a hold moves its credits and their value once": """
+        select h.hold_id, t.type, count(*) from wallet.holds h
+        join wallet.wallet_transactions t on t.wallet_id = h.wallet_id
+            and t.operation_key in (h.operation_key, h.operation_key || ':taken', h.operation_key || ':released')
+        group by h.hold_id, h.state, h.credits_paid, h.credits_bonus, h.value_paid_minor, h.value_bonus_minor, t.type
+        having count(*) <> 1 or t.type = 'RELEASE' and h.state <> 'RELEASED'
+            or t.type = 'REFUND' and h.state not in ('CONSUMED', 'REGRANTED')
+            or max(t.value_minor) <> h.value_paid_minor + h.value_bonus_minor
+            or max(abs(t.locked)) <> h.credits_paid + h.credits_bonus""",
     "every journal is zero": """
         select journal_id from ledger.ledger_entries group by 1 having sum(debit) <> sum(credit)""",
     "every asset is zero": """
@@ -92,11 +118,19 @@ CHECKS: dict[str, str] = {
         join (select case kind when 'PAID' then 'wallets:paid' else 'wallets:bonus' end as code, sum(remaining) as lots
               from wallet.credit_lots group by 1) w using (code)
         where ledger <> lots""",
-    "deferred credits have the value that the lots still carry": """
+    "the ledger's locked credits and debts are the wallets'": """
+        select code, ledger, wallets from
+            (select a.code, abs(coalesce(sum(e.debit - e.credit), 0)) as ledger
+             from ledger.accounts a left join ledger.ledger_entries e using (account_id)
+             where a.code in ('wallets:locked', 'debts') group by 1) l
+        join (select 'wallets:locked' as code, coalesce(sum(locked), 0) as wallets from wallet.wallets
+              union all select 'debts', coalesce(sum(debt), 0) from wallet.wallets) w using (code)
+        where ledger <> wallets""",
+    "deferred credits have the value that the lots still carry, held or not": """
         select ledger, lots from
             (select coalesce(sum(e.credit - e.debit), 0) as ledger from ledger.ledger_entries e
              join ledger.accounts a using (account_id) where a.code = 'liability:deferred_credits') l,
-            (select coalesce(sum(value_left_minor), 0) as lots from wallet.credit_lots) w
+            (select coalesce(sum(value_left_minor + held_value_minor), 0) as lots from wallet.credit_lots) w
         where ledger <> lots""",
     "the gateway owes us what was paid, and what is left of receipts": f"""
         select ledger, paid, unapplied from
@@ -164,6 +198,9 @@ UNDER_WAY = frozenset(
         "a wallet's transactions are contiguous and add up",
         "a wallet holds what its last transaction says",
         "a wallet holds what is left of its lots",
+        "a wallet has locked what its holds hold, by its lots and its transactions",
+        "a wallet owes what its debts come to, by its transactions",
+        "a hold moves its credits and their value once",
         "every journal is zero",
         "every asset is zero",
     }

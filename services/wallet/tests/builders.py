@@ -5,7 +5,8 @@ from uuid import UUID
 
 from common import ids
 from common.money import Money
-from wallet.domain.operations import Consumption, Grant
+from wallet.domain.holds import HoldOutcome, HoldRequest, HoldState, SpentCredits
+from wallet.domain.operations import Consumption, Forgiveness, Grant
 from wallet.domain.wallets import Owner, Wallet
 
 MERCHANT = "mer_commdesk"
@@ -36,6 +37,25 @@ def grant(
 
 def consumption(credits: int, key: str | None = None, of: Owner | None = None, purpose: str = "boost") -> Consumption:
     return Consumption(key or f"op-{ids.new()}", of or owner(), credits, purpose, "post-1")
+
+
+def refund_key() -> str:
+    return f"refund:{ids.encode('rfd', ids.new())}"
+
+
+def hold(
+    of: Grant, paid: int = 5000, bonus: int = 500, policy: SpentCredits = SpentCredits.DEBT, key: str | None = None
+) -> HoldRequest:
+    """All that the ₹500 pack bought, unless changed."""
+    return HoldRequest(refund_key() if key is None else key, of.owner, of.payment_id, paid, bonus, policy)
+
+
+def outcome(hold_id: UUID, request: HoldRequest, state: HoldState) -> HoldOutcome:
+    return HoldOutcome(hold_id, request.operation_key, request.owner.merchant_id, state)
+
+
+def forgiveness(credits: int, key: str = "forgive-1", of: Owner | None = None) -> Forgiveness:
+    return Forgiveness(key, of or owner(), credits, "a friend of the house", "operator:mira")
 
 
 def wallet(of: Owner | None = None) -> Wallet:

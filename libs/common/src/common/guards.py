@@ -37,6 +37,7 @@ SIGNATURE: Final = Guard("signature", "webhooks are accepted whatever their sign
 ROW_LOCK: Final = Guard("row_lock", "wallets are read without a lock: two batches change one balance")
 LOCK_ORDER: Final = Guard("lock_order", "wallets are locked one by one in an order that changes")
 OPERATION_KEY: Final = Guard("operation_key", "an operation's key is neither looked up nor unique")
+HOLD_STATE: Final = Guard("hold_state", "a hold counts as held whatever became of it: an event takes effect again")
 
 ALL: Final = (
     INBOX_CLAIM,
@@ -55,6 +56,7 @@ ALL: Final = (
     ROW_LOCK,
     LOCK_ORDER,
     OPERATION_KEY,
+    HOLD_STATE,
 )
 
 

@@ -6,23 +6,24 @@ from contextlib import asynccontextmanager
 from commdesk.wallet.v1.wallet_pb2_grpc import add_WalletServiceServicer_to_server
 from common import runtime
 from common.runtime import Resources, Service, Workers
-from wallet import consumers, routes, use_cases
-from wallet.servicer import WalletServicer, consumptions
+from wallet import consumers, routes
+from wallet.servicer import WalletServicer, consumptions, holding
 from wallet.settings import Settings
+from wallet.use_cases import wallets
 
 
 @asynccontextmanager
 async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
     db, clock, guards = resources.db, resources.clock, resources.guards
-    consume = consumptions(db, clock, guards)
+    consume, hold = consumptions(db, clock, guards), holding(db, clock, guards)
     yield Service(
         http=routes.routes(db, clock, settings.default_merchant_id),
-        grpc=[(add_WalletServiceServicer_to_server, WalletServicer(db, clock, consume))],
+        grpc=[(add_WalletServiceServicer_to_server, WalletServicer(db, clock, guards, consume, hold))],
         subscriptions=consumers.subscriptions(clock, guards),
-        workers=[Workers(batchers=(consume,))],
-        timeline=use_cases.timeline,
-        totals=use_cases.totals,
-        recent_totals=use_cases.recent_totals,
+        workers=[Workers(batchers=(consume, hold))],
+        timeline=wallets.timeline,
+        totals=wallets.totals,
+        recent_totals=wallets.recent_totals,
     )
 
 

@@ -7,8 +7,8 @@ from common.database import Database
 from common.http_server import Call, Route
 from common.pages import CursorInvalid, Page
 from common.tokens import Caller
-from wallet import use_cases
 from wallet.domain.wallets import Owner
+from wallet.use_cases import wallets
 from wallet.wire import requests, views
 from wallet.wire.requests import PacksQuery, TransactionsQuery
 from wallet.wire.views import PackView, TransactionView, WalletView
@@ -38,13 +38,13 @@ def routes(db: Database, clock: Clock, default_merchant_id: str) -> list[Route]:
 
 async def read_wallet(db: Database, call: Call) -> WalletView:
     """The caller's own wallet, and its open credits by expiry."""
-    return views.wallet(await use_cases.read_wallet(db, _owner(call.caller)))
+    return views.wallet(await wallets.read_wallet(db, _owner(call.caller)))
 
 
 async def list_transactions(db: Database, call: Call[None, TransactionsQuery]) -> Page[TransactionView]:
     """The caller's own transactions, newest first."""
     filter = requests.transaction_filter(call.query)
-    transactions = await use_cases.list_transactions(db, _owner(call.caller), filter)
+    transactions = await wallets.list_transactions(db, _owner(call.caller), filter)
     return views.transactions_page(transactions, call.query.limit)
 
 
@@ -52,7 +52,7 @@ async def list_packs(
     db: Database, clock: Clock, default_merchant_id: str, call: Call[None, PacksQuery]
 ) -> list[PackView]:
     """What a merchant has on sale now, cheapest first."""
-    packs = await use_cases.list_packs(db, clock, call.query.merchant_id or default_merchant_id)
+    packs = await wallets.list_packs(db, clock, call.query.merchant_id or default_merchant_id)
     return [views.pack(pack) for pack in packs]
 
 

@@ -11,11 +11,11 @@ from asyncpg import DeadlockDetectedError, IntegrityConstraintViolationError, Un
 from common.clock import FakeClock
 from common.database import Database
 from common.guards import LOCK_ORDER, OPERATION_KEY, ROW_LOCK, Guards
-from wallet import use_cases
 from wallet.domain.batch import Result
 from wallet.domain.errors import WalletInsufficientCredits
 from wallet.domain.operations import Grant
 from wallet.domain.wallets import Transaction
+from wallet.use_cases import credits
 
 from .. import builders as make
 from ..oracle import violations
@@ -26,7 +26,7 @@ ALL = Guards.all()
 
 async def granted(db: Database, clock: FakeClock, *grants: Grant, guards: Guards = ALL) -> list[Result | None]:
     async with db.begin() as tx:
-        return await use_cases.grant_credits(tx, clock, grants, guards)
+        return await credits.grant_credits(tx, clock, grants, guards)
 
 
 # ── The operation key ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -64,9 +64,9 @@ async def debited_at_once(db: Database, clock: FakeClock, guards: Guards) -> lis
     """Two debits of one wallet that overlap for sure; each fits its balance, together they do not."""
     await granted(db, clock, make.grant())
     async with db.begin() as tx:
-        [first] = await use_cases.move_credits(tx, clock, [make.consumption(3000)], guards)
+        [first] = await credits.move_credits(tx, clock, [make.consumption(3000)], guards)
         await tx.flush()
-        second = asyncio.create_task(use_cases.consume_credits(db, clock, [make.consumption(3000)], guards))
+        second = asyncio.create_task(credits.consume_credits(db, clock, [make.consumption(3000)], guards))
         await asyncio.wait([second], timeout=0.3)
         assert not second.done(), "the second must still be waiting when the first commits"
     [outcome] = await asyncio.gather(second, return_exceptions=True)
@@ -95,7 +95,7 @@ async def test_without_lock_and_seq_credits_are_spent_twice(db: Database, clock:
     contradictions = " ".join(await violations(db))
     assert "seq is not contiguous" in contradictions
     assert "the transactions come to something else than the balance" in contradictions
-    assert "burns and remainder do not add up" in contradictions
+    assert "burns, holds and remainder do not add up" in contradictions
 
 
 # ── The lock order ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,18 +108,16 @@ async def crossed(db: Database, clock: FakeClock, guards: Guards) -> list[BaseEx
 
     async def other_way_round() -> None:
         async with db.begin() as tx:  # not retried: a deadlock shows
-            await use_cases.move_credits(
-                tx, clock, [make.consumption(1, of=ravi), make.consumption(1, of=asha)], guards
-            )
+            await credits.move_credits(tx, clock, [make.consumption(1, of=ravi), make.consumption(1, of=asha)], guards)
 
     async def one_by_one() -> None:
         async with db.begin() as tx:
-            await use_cases.move_credits(tx, clock, [make.consumption(1, of=asha)], guards)
+            await credits.move_credits(tx, clock, [make.consumption(1, of=asha)], guards)
             await tx.flush()
             others.append(asyncio.create_task(other_way_round()))
             await asyncio.wait(others, timeout=0.3)
             assert not others[0].done(), "it must be waiting for Asha's wallet"
-            await use_cases.move_credits(tx, clock, [make.consumption(1, of=ravi)], guards)
+            await credits.move_credits(tx, clock, [make.consumption(1, of=ravi)], guards)
 
     others: list[asyncio.Task[None]] = []
     outcomes = await asyncio.gather(one_by_one(), return_exceptions=True)

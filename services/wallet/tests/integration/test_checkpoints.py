@@ -9,8 +9,8 @@ from commdesk.common.v1 import delivery_pb2 as pb
 from common import checkpoints, delivery
 from common.clock import FakeClock
 from common.database import Database, Tx
-from wallet import use_cases
 from wallet.store import queries
+from wallet.use_cases import credits, wallets
 
 from .. import builders as make
 
@@ -24,7 +24,7 @@ from pg_stat_xact_user_tables where schemaname = current_schema()
 
 async def grant_to(db: Database, clock: FakeClock, *names: str) -> None:
     async with db.begin() as tx:
-        await use_cases.grant_credits(tx, clock, [make.grant(make.owner(name)) for name in names])
+        await credits.grant_credits(tx, clock, [make.grant(make.owner(name)) for name in names])
 
 
 async def move_checkpoint(db: Database) -> None:
@@ -36,7 +36,7 @@ async def move_checkpoint(db: Database) -> None:
 
 async def recent(db: Database) -> dict[str, int]:
     async with db.begin() as tx:
-        return dict(await use_cases.recent_totals(tx))
+        return dict(await wallets.recent_totals(tx))
 
 
 async def answered(db: Database, *, verify: bool = False) -> dict[str, int]:
@@ -45,8 +45,8 @@ async def answered(db: Database, *, verify: bool = False) -> dict[str, int]:
         db,
         None,
         delivery.no_timeline,
-        use_cases.totals,
-        use_cases.recent_totals,  # type: ignore[arg-type]
+        wallets.totals,
+        wallets.recent_totals,  # type: ignore[arg-type]
     )
     request = pb.TotalsRequest(since_checkpoint=True, verify_checkpoint=verify)
     return dict((await servicer.Totals(request, None)).totals)  # type: ignore[arg-type]
@@ -58,10 +58,10 @@ async def test_the_sums_since_the_checkpoint_are_those_of_every_row(db: Database
     await move_checkpoint(db)
     assert await recent(db) == before
     await grant_to(db, clock, "usr_a", "usr_c")
-    await use_cases.consume_credits(db, clock, [make.consumption(550, of=make.owner("usr_a"))])
+    await credits.consume_credits(db, clock, [make.consumption(550, of=make.owner("usr_a"))])
     sums = await recent(db)
     async with db.begin() as tx:
-        whole = await use_cases.totals(tx)
+        whole = await wallets.totals(tx)
     assert sums == {name: whole[name] for name in sums}
     assert sums["wallets.mismatched"] == 0
     assert sums["consumed.credits"] == 550
@@ -77,7 +77,7 @@ async def test_a_transaction_that_is_not_final_stays_out_of_the_checkpoint(db: D
 
 async def rows_read(tx: Tx) -> int:
     before = int((await tx.execute(_ROWS_READ)).scalar_one())
-    await use_cases.recent_totals(tx)
+    await wallets.recent_totals(tx)
     return int((await tx.execute(_ROWS_READ)).scalar_one()) - before
 
 
@@ -117,7 +117,7 @@ async def test_a_balance_below_zero_is_found_without_the_check(db: Database, clo
     await as_owner("update wallets set locked = -1 where owner_id = 'usr_a'")
     assert (await recent(db))["wallets.negative"] == 1
     async with db.begin() as tx:
-        assert (await use_cases.totals(tx))["wallets.negative"] == 1
+        assert (await wallets.totals(tx))["wallets.negative"] == 1
 
 
 async def test_a_change_behind_the_checkpoint_is_found_when_every_row_is_added_up_and_stays_found(

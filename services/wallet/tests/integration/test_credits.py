@@ -11,12 +11,12 @@ from common import seals
 from common.clock import FakeClock
 from common.database import Database, connect, sqlstate
 from common.testing import published
-from wallet import use_cases
 from wallet.domain.batch import Result
 from wallet.domain.errors import OperationKeyReused, WalletInsufficientCredits
 from wallet.domain.operations import Grant
 from wallet.domain.wallets import Owner, Transaction
 from wallet.store import queries
+from wallet.use_cases import credits, wallets
 
 from .. import builders as make
 from ..oracle import violations
@@ -24,13 +24,13 @@ from ..oracle import violations
 
 async def granted(db: Database, clock: FakeClock, *grants: Grant) -> list[Result | None]:
     async with db.begin() as tx:
-        return await use_cases.grant_credits(tx, clock, grants)
+        return await credits.grant_credits(tx, clock, grants)
 
 
 async def available(db: Database, *owners: Owner) -> list[int]:
     async with db.begin() as tx:
-        wallets = await queries.wallets_of(tx, owners)
-    return [wallets[owner].available for owner in owners]
+        by_owner = await queries.wallets_of(tx, owners)
+    return [by_owner[owner].available for owner in owners]
 
 
 async def test_a_payment_grants_its_pack_and_says_so(db: Database, clock: FakeClock) -> None:
@@ -66,7 +66,7 @@ async def test_a_payment_without_credits_has_no_effect(db: Database, clock: Fake
 
 async def test_550_credits_burn_500_bonus_and_50_paid(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant())
-    [spent] = await use_cases.consume_credits(db, clock, [make.consumption(550)])
+    [spent] = await credits.consume_credits(db, clock, [make.consumption(550)])
     assert (spent.credits_paid, spent.credits_bonus) == (-50, -500)
     [(_, debited)] = await published(db, "wallet.debited")
     assert (debited.credits_paid, debited.credits_bonus, debited.balance_after) == (50, 500, 4950)
@@ -77,19 +77,19 @@ async def test_550_credits_burn_500_bonus_and_50_paid(db: Database, clock: FakeC
 async def test_the_whole_worth_leaves_with_the_last_credit(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant(), make.grant(net=12_711, paid=1500, bonus=0))
     while (left := (await available(db, make.owner()))[0]) > 0:
-        await use_cases.consume_credits(db, clock, [make.consumption(min(left, 617)) for _ in range(2)])
+        await credits.consume_credits(db, clock, [make.consumption(min(left, 617)) for _ in range(2)])
     values = [event.value.minor for _, event in await published(db, "wallet.debited")]
     assert sum(values) == 42_373 + 12_711
     assert not await violations(db)
     async with db.begin() as tx:
-        totals = await use_cases.totals(tx)
+        totals = await wallets.totals(tx)
     assert (totals["lots.value_minor"], totals["consumed.value_minor"]) == (0, 42_373 + 12_711)
 
 
 async def test_one_batch_credits_then_debits_and_burns_in_the_published_order(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant(paid=100, bonus=0, net=100))
     async with db.begin() as tx:
-        _, spent = await use_cases.move_credits(
+        _, spent = await credits.move_credits(
             tx, clock, [make.grant(paid=100, bonus=50, net=150), make.consumption(60)]
         )
     # The bonus that came with this batch burns before the older paid lot, which burns before the newer one.
@@ -102,7 +102,7 @@ async def test_one_batch_credits_then_debits_and_burns_in_the_published_order(db
 
 async def test_each_item_is_judged_by_itself(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant())
-    results = await use_cases.consume_credits(
+    results = await credits.consume_credits(
         db,
         clock,
         [
@@ -132,9 +132,9 @@ async def test_each_item_is_judged_by_itself(db: Database, clock: FakeClock) -> 
 
 async def test_a_key_answers_with_its_first_result_for_ever(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant(), make.grant(make.owner("usr_ravi")))
-    [first] = await use_cases.consume_credits(db, clock, [make.consumption(10, "a")])
+    [first] = await credits.consume_credits(db, clock, [make.consumption(10, "a")])
     clock.advance(86_400)
-    again, other, elsewhere = await use_cases.consume_credits(
+    again, other, elsewhere = await credits.consume_credits(
         db,
         clock,
         [
@@ -158,7 +158,7 @@ async def test_twenty_parallel_debits_over_two_pools_spend_every_credit_once(
     await granted(db, clock, make.grant(paid=1000, bonus=0))
     async with connect(database_url, service="wallet", sealer=seals.generated()) as other:
         results = await asyncio.gather(
-            *(use_cases.consume_credits(pool, clock, [make.consumption(100)]) for pool in (db, other) * 10)
+            *(credits.consume_credits(pool, clock, [make.consumption(100)]) for pool in (db, other) * 10)
         )
     kinds = Counter(type(result) for [result] in results)
     assert kinds == {Transaction: 10, WalletInsufficientCredits: 10}
@@ -170,7 +170,7 @@ async def test_one_key_at_once_from_everywhere_spends_once(db: Database, databas
     await granted(db, clock, make.grant())
     async with connect(database_url, service="wallet", sealer=seals.generated()) as other:
         results = await asyncio.gather(
-            *(use_cases.consume_credits(pool, clock, [make.consumption(100, "k")]) for pool in (db, other) * 5)
+            *(credits.consume_credits(pool, clock, [make.consumption(100, "k")]) for pool in (db, other) * 5)
         )
     assert len({result.id for [result] in results}) == 1
     assert await available(db, make.owner()) == [5400]
@@ -181,9 +181,9 @@ async def test_one_key_at_once_on_two_wallets_is_the_firsts(db: Database, clock:
     ravi = make.owner("usr_ravi")
     await granted(db, clock, make.grant(), make.grant(ravi))
     async with db.begin() as tx:
-        [first] = await use_cases.move_credits(tx, clock, [make.consumption(100, "k")])
+        [first] = await credits.move_credits(tx, clock, [make.consumption(100, "k")])
         second = asyncio.create_task(
-            use_cases.consume_credits(db, clock, [make.consumption(100, "k", of=ravi), make.consumption(1, of=ravi)])
+            credits.consume_credits(db, clock, [make.consumption(100, "k", of=ravi), make.consumption(1, of=ravi)])
         )
         await asyncio.wait([second], timeout=0.3)
         assert not second.done(), "it must be waiting for the key"
@@ -214,7 +214,7 @@ async def test_opposite_orders_and_new_wallets_do_not_deadlock(
     async def batch(pool: Database, seed: int) -> None:
         shuffled = random.Random(seed).sample(owners, len(owners))
         async with pool.begin() as tx:  # not retried: a deadlock would surface
-            await use_cases.move_credits(
+            await credits.move_credits(
                 tx, clock, [make.grant(each) for each in shuffled] + [make.consumption(3, of=each) for each in shuffled]
             )
 
@@ -226,8 +226,8 @@ async def test_opposite_orders_and_new_wallets_do_not_deadlock(
 
 async def test_many_small_lots_burn_across_batches(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, *(make.grant(paid=7, bonus=3, net=11) for _ in range(40)))
-    await use_cases.consume_credits(db, clock, [make.consumption(each) for each in (1, 95, 24, 33)])
-    await use_cases.consume_credits(db, clock, [make.consumption(247)])
+    await credits.consume_credits(db, clock, [make.consumption(each) for each in (1, 95, 24, 33)])
+    await credits.consume_credits(db, clock, [make.consumption(247)])
     assert await available(db, make.owner()) == [0]
     assert not await violations(db)
 
@@ -265,20 +265,20 @@ async def test_the_schema_itself_refuses_the_impossible(db: Database, clock: Fak
 async def test_a_balance_that_was_tampered_with_is_found(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant(), make.grant(make.owner("usr_ravi")))
     async with db.begin() as tx:
-        wallets = await queries.wallets_of(tx, [make.owner(), make.owner("usr_ravi")])
-        ids = [wallet.id for wallet in wallets.values()]
-        assert await use_cases.check_balances(tx, ids) == []
-        assert (await use_cases.totals(tx))["wallets.mismatched"] == 0
+        by_owner = await queries.wallets_of(tx, [make.owner(), make.owner("usr_ravi")])
+        ids = [wallet.id for wallet in by_owner.values()]
+        assert await wallets.check_balances(tx, ids) == []
+        assert (await wallets.totals(tx))["wallets.mismatched"] == 0
         await tx.execute("update wallets set available = available + 1 where owner_id = 'usr_ravi'")
-        assert await use_cases.check_balances(tx, ids) == [wallets[make.owner("usr_ravi")].id]
-        assert (await use_cases.totals(tx))["wallets.mismatched"] == 1
+        assert await wallets.check_balances(tx, ids) == [by_owner[make.owner("usr_ravi")].id]
+        assert (await wallets.totals(tx))["wallets.mismatched"] == 1
 
 
 async def test_the_totals_add_up(db: Database, clock: FakeClock) -> None:
     await granted(db, clock, make.grant(), make.grant(make.owner("usr_ravi"), paid=1500, bonus=0, net=12_712))
-    await use_cases.consume_credits(db, clock, [make.consumption(550), make.consumption(50)])
+    await credits.consume_credits(db, clock, [make.consumption(550), make.consumption(50)])
     async with db.begin() as tx:
-        totals = await use_cases.totals(tx)
+        totals = await wallets.totals(tx)
     released = totals.pop("consumed.value_minor")
     assert totals == {
         "wallets.count": 2,
@@ -295,4 +295,11 @@ async def test_the_totals_add_up(db: Database, clock: FakeClock) -> None:
         "grants.value_minor": 42_373 + 12_712,
         "consumed.count": 2,
         "consumed.credits": 600,
+        "wallets.debt": 0,
+        "holds.value_minor": 0,
+        "reversed.credits": 0,
+        "regranted.credits": 0,
+        "debts.settled.credits": 0,
+        "debts.settled.value_minor": 0,
+        "debts.forgiven.credits": 0,
     }

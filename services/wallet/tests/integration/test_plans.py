@@ -8,7 +8,7 @@ import pytest
 
 from common.clock import FakeClock
 from common.database import Database, Rows, Tx
-from wallet import use_cases
+from wallet.use_cases import credits
 
 from .. import builders as make
 
@@ -70,9 +70,9 @@ async def plans_of_a_batch(db: Database, clock: FakeClock, *, free: bool = False
     repeated = [make.consumption(5, f"again-{number}", of=each) for number, each in enumerate(owners)]
     async with db.begin() as tx:
         explained = Explained(tx, free)
-        await use_cases.move_credits(explained, clock, [make.grant(each) for each in owners])
-        await use_cases.move_credits(explained, clock, repeated)
-        await use_cases.move_credits(explained, clock, repeated + [make.consumption(700, of=each) for each in owners])
+        await credits.move_credits(explained, clock, [make.grant(each) for each in owners])
+        await credits.move_credits(explained, clock, repeated)
+        await credits.move_credits(explained, clock, repeated + [make.consumption(700, of=each) for each in owners])
     # The outbox is not ours; `insert … select … from unnest` has no choice either.
     return [(sql, plan) for sql, plan in explained.plans if "into outbox" not in sql]
 

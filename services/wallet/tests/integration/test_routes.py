@@ -9,7 +9,7 @@ import pytest_asyncio
 from common.clock import FakeClock
 from common.database import Database
 from common.testing import Served
-from wallet import use_cases
+from wallet.use_cases import credits
 
 from .. import builders as make
 
@@ -19,7 +19,7 @@ As = Callable[[str], dict[str, str]]
 @pytest_asyncio.fixture
 async def granted(db: Database, clock: FakeClock) -> None:
     async with db.begin() as tx:
-        await use_cases.grant_credits(tx, clock, [make.grant()])
+        await credits.grant_credits(tx, clock, [make.grant()])
 
 
 @pytest.fixture
@@ -42,6 +42,7 @@ async def test_callers_see_their_own_wallet(http: httpx.AsyncClient, as_: As, gr
         "locked": 0,
         "pending": 0,
         "lifetimePurchased": 5000,
+        "debt": 0,
         "lots": [{"expiresAt": None, "paid": 5000, "bonus": 500}],
     }
     other = (await http.get("/api/v1/wallet", headers=as_("usr_ravi"))).json()["data"]
@@ -53,22 +54,22 @@ async def test_transactions_come_in_pages_newest_first(
     http: httpx.AsyncClient, as_: As, granted: None, db: Database, clock: FakeClock
 ) -> None:
     clock.advance(3600)
-    await use_cases.consume_credits(db, clock, [make.consumption(credits) for credits in (1, 2, 3)])
-    credits, cursor = [], None
+    await credits.consume_credits(db, clock, [make.consumption(number) for number in (1, 2, 3)])
+    listed, cursor = [], None
     while True:
         parameters = {"limit": 2} | ({"cursor": cursor} if cursor else {})
         page = (await http.get("/api/v1/wallet/transactions", params=parameters, headers=as_("usr_asha"))).json()[
             "data"
         ]
-        credits += [each["credits"] for each in page["items"]]
+        listed += [each["credits"] for each in page["items"]]
         cursor = page["nextCursor"]
         if cursor is None:
             break
-    assert credits == [-3, -2, -1, 5500]
+    assert listed == [-3, -2, -1, 5500]
 
 
 @pytest.mark.parametrize(
-    ("filters", "credits"),
+    ("filters", "expected"),
     [
         ({"type": "GRANT"}, [5500]),
         ({"type": "CONSUME"}, [-1]),
@@ -84,12 +85,12 @@ async def test_transactions_can_be_filtered(
     db: Database,
     clock: FakeClock,
     filters: dict[str, str],
-    credits: list[int],
+    expected: list[int],
 ) -> None:
     clock.advance(3600)
-    await use_cases.consume_credits(db, clock, [make.consumption(1)])
+    await credits.consume_credits(db, clock, [make.consumption(1)])
     page = (await http.get("/api/v1/wallet/transactions", params=filters, headers=as_("usr_asha"))).json()["data"]
-    assert [each["credits"] for each in page["items"]] == credits
+    assert [each["credits"] for each in page["items"]] == expected
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common.clock import FakeClock
 from common.database import Database
 from common.testing import Served
-from wallet import use_cases
+from wallet.use_cases import credits
 
 from .. import builders as make
 from ..oracle import violations
@@ -26,7 +26,7 @@ def item(credits: int, key: str, owner: pb.Owner = ASHA) -> pb.Consumption:
 @pytest_asyncio.fixture
 async def granted(db: Database, clock: FakeClock) -> None:
     async with db.begin() as tx:
-        await use_cases.grant_credits(tx, clock, [make.grant()])
+        await credits.grant_credits(tx, clock, [make.grant()])
 
 
 @pytest.fixture

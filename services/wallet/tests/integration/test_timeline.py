@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from common import ids
 from common.clock import FakeClock
 from common.database import Database
-from wallet import use_cases
+from wallet.use_cases import credits, wallets
 
 from .. import builders as make
 
@@ -14,13 +14,13 @@ async def test_a_payment_a_wallet_and_a_user_have_their_timelines(db: Database, 
     first, second = make.grant(paid=100, bonus=0, net=100), make.grant(paid=100, bonus=0, net=100)
     async with db.begin() as tx:
         for each in (first, second):
-            await use_cases.grant_credits(tx, clock, [each])
-    await use_cases.consume_credits(db, clock, [make.consumption(100, "all of the first")])
-    [last] = await use_cases.consume_credits(db, clock, [make.consumption(1, "of the second")])
+            await credits.grant_credits(tx, clock, [each])
+    await credits.consume_credits(db, clock, [make.consumption(100, "all of the first")])
+    [last] = await credits.consume_credits(db, clock, [make.consumption(1, "of the second")])
 
     async def timeline_of(reference: str) -> SimpleNamespace:
         async with db.begin() as tx:
-            timeline = await use_cases.timeline(tx, reference)
+            timeline = await wallets.timeline(tx, reference)
         return SimpleNamespace(
             keys=[entry.fields["operationKey"] for entry in timeline.entries], also=timeline.references
         )

@@ -67,16 +67,18 @@ CHECKS: tuple[Check, ...] = (
         "wallet_ledger_mismatch", "bonus", (Term("wallet", "lots.remaining.bonus"),), _balance("CREDIT.wallets:bonus")
     ),
     Check("wallet_ledger_mismatch", "burned", (Term("wallet", "consumed.credits"),), _balance("CREDIT.burned")),
+    Check("wallet_ledger_mismatch", "locked", (Term("wallet", "wallets.locked"),), _balance("CREDIT.wallets:locked")),
+    Check("wallet_ledger_mismatch", "debts", (Term("wallet", "wallets.debt"),), _balance("CREDIT.debts", "debit")),
     Check(
         "wallet_ledger_mismatch",
         "deferred",
-        (Term("wallet", "lots.value_minor"),),
+        (Term("wallet", "lots.value_minor"), Term("wallet", "holds.value_minor")),
         _balance("INR.liability:deferred_credits"),
     ),
     Check(
         "wallet_inconsistent",
         "lots",
-        (Term("wallet", "wallets.available"), Term("wallet", "wallets.locked")),
+        (Term("wallet", "wallets.available"),),
         (Term("wallet", "lots.remaining.paid"), Term("wallet", "lots.remaining.bonus")),
     ),
     Check("wallet_inconsistent", "wallets", (Term("wallet", "wallets.mismatched"),), _NOTHING),
@@ -182,7 +184,7 @@ class AccountBalance(Struct, frozen=True):
 
 
 # Accounts that grow by debits; `issued` is what the wallets and revenue of credits hold together.
-_DEBIT_ACCOUNTS = ("asset:", "expense:", "issued")
+_DEBIT_ACCOUNTS = ("asset:", "expense:", "issued", "debts")
 
 
 def account_balances(totals: Mapping[str, int]) -> list[AccountBalance]:

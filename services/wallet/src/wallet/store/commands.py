@@ -17,6 +17,7 @@ from common import ids
 from common.database import LostRace, Row, Tx
 from common.guards import LOCK_ORDER, OPERATION_KEY, ROW_LOCK, Guards
 from wallet.domain.batch import OpenedLot, WalletBatch
+from wallet.domain.debts import Debt
 from wallet.domain.operations import ScopedKey
 from wallet.domain.wallets import Lot, Owner, Transaction, Wallet
 from wallet.store import rows
@@ -42,7 +43,8 @@ select w.*
 from unnest(cast(:merchant_ids as text[]), cast(:kinds as text[]), cast(:owner_ids as text[]))
      as o (merchant_id, owner_kind, owner_id)
 cross join lateral (
-    select wallet_id, merchant_id, owner_kind, owner_id, currency, available, locked, pending, lifetime_purchased, seq
+    select wallet_id, merchant_id, owner_kind, owner_id, currency, available, locked, pending, lifetime_purchased, seq,
+           debt
     from wallets
     where owner_id = o.owner_id and owner_kind = o.owner_kind and merchant_id = o.merchant_id
     for no key update
@@ -85,12 +87,12 @@ _LOTS_AT_FIRST = 2
 _TRANSACTION_COLUMNS = (
     "transaction_id", "wallet_id", "seq", "merchant_id", "type", "credits", "credits_paid", "credits_bonus",
     "value_minor", "balance_before", "balance_after", "source", "source_id", "operation_key", "burnt_lots",
-    "burnt_credits", "burnt_value", "created_at",
+    "burnt_credits", "burnt_value", "created_at", "locked", "debt",
 )  # fmt: skip
 _KEY_COLUMNS = ("operation_key", "merchant_id", "transaction_id")
 _LOT_COLUMNS = (
     "lot_id", "wallet_id", "kind", "payment_id", "granted", "remaining", "value_minor", "value_left_minor", "priority",
-    "expires_at", "created_at",
+    "expires_at", "created_at", "regrant_hold_id",
 )  # fmt: skip
 
 _SAVE_BURNT_LOTS = """
@@ -103,10 +105,27 @@ where lot.lot_id = row.lot_id
 
 _SAVE_WALLETS = """
 update wallets as wallet
-set available = row.available, lifetime_purchased = row.lifetime_purchased, seq = row.seq, updated_at = :now
-from unnest(cast(:ids as uuid[]), cast(:available as bigint[]), cast(:lifetimes as bigint[]), cast(:seqs as bigint[]))
-     as row (wallet_id, available, lifetime_purchased, seq)
+set available = row.available, locked = row.locked, debt = row.debt, lifetime_purchased = row.lifetime_purchased,
+    seq = row.seq, updated_at = :now
+from unnest(cast(:ids as uuid[]), cast(:available as bigint[]), cast(:locked as bigint[]), cast(:debts as bigint[]),
+            cast(:lifetimes as bigint[]), cast(:seqs as bigint[]))
+     as row (wallet_id, available, locked, debt, lifetime_purchased, seq)
 where wallet.wallet_id = row.wallet_id
+"""
+
+# The open debts of wallets, the oldest first.
+_OPEN_DEBTS = """
+select d.hold_id, d.wallet_id, d.credits, d.settled_paid, d.settled_bonus, d.forgiven
+from unnest(cast(:wallet_ids as uuid[])) as w (wallet_id)
+cross join lateral (select * from debts where wallet_id = w.wallet_id and is_open order by hold_id) d
+"""
+
+_SAVE_DEBTS = """
+update debts as debt
+set settled_paid = row.settled_paid, settled_bonus = row.settled_bonus, forgiven = row.forgiven
+from unnest(cast(:ids as uuid[]), cast(:settled_paid as bigint[]), cast(:settled_bonus as bigint[]),
+            cast(:forgiven as bigint[])) as row (hold_id, settled_paid, settled_bonus, forgiven)
+where debt.hold_id = row.hold_id
 """
 
 
@@ -156,6 +175,17 @@ async def load_lots(tx: Tx, wallets: Collection[Wallet], needs: Mapping[Owner, i
         lots_max *= 16
 
 
+async def load_debts(tx: Tx, wallets: Collection[Wallet]) -> dict[UUID, list[Debt]]:
+    """What is open of those of the locked *wallets* that owe something, by wallet, the oldest first."""
+    indebted = [wallet.id for wallet in wallets if wallet.debt]
+    if not indebted:
+        return {}
+    open_debts: dict[UUID, list[Debt]] = {}
+    for row in await tx.execute(_OPEN_DEBTS, wallet_ids=indebted):
+        open_debts.setdefault(row["wallet_id"], []).append(rows.debt(row))
+    return open_debts
+
+
 def _wallet_id(row: Row) -> UUID:
     id: UUID = row["wallet_id"]
     return id
@@ -182,6 +212,7 @@ async def save(tx: Tx, batch: WalletBatch, now: datetime, guards: Guards) -> Non
     if batch.opened_lots:
         await tx.copy("credit_lots", _LOT_COLUMNS, [_lot_row(each, now) for each in batch.opened_lots])
     await _save_burnt_lots(tx, list(batch.burnt_lots.values()))
+    await _save_debts(tx, list(batch.changed_debts.values()))
     await _save_wallets(tx, list(batch.changed_wallets.values()), now)
 
 
@@ -193,7 +224,8 @@ def _transaction_row(transaction: Transaction, now: datetime) -> tuple[Any, ...]
     return (
         transaction.id, transaction.wallet_id, transaction.seq, transaction.owner.merchant_id, transaction.type,
         paid + bonus, paid, bonus, transaction.value_minor, transaction.balance_before, transaction.balance_after,
-        transaction.source, transaction.source_id, transaction.operation_key, *burnt, now,
+        transaction.source, transaction.source_id, transaction.operation_key, *burnt, now, transaction.locked,
+        transaction.debt,
     )  # fmt: skip
 
 
@@ -212,7 +244,7 @@ def _lot_row(opened: OpenedLot, now: datetime) -> tuple[Any, ...]:
     lot = opened.lot
     return (
         lot.id, opened.wallet_id, lot.kind, lot.payment_id, lot.granted, lot.remaining, lot.value_minor,
-        lot.value_left_minor, lot.priority, lot.expires_at, now,
+        lot.value_left_minor, lot.priority, lot.expires_at, now, lot.regrant_hold_id,
     )  # fmt: skip
 
 
@@ -228,12 +260,27 @@ async def _save_burnt_lots(tx: Tx, lots: Sequence[Lot]) -> None:
     )
 
 
+async def _save_debts(tx: Tx, debts: Sequence[Debt]) -> None:
+    if not debts:
+        return
+    await tx.write(
+        "debts",
+        _SAVE_DEBTS,
+        ids=[debt.hold_id for debt in debts],
+        settled_paid=[debt.settled_paid for debt in debts],
+        settled_bonus=[debt.settled_bonus for debt in debts],
+        forgiven=[debt.forgiven for debt in debts],
+    )
+
+
 async def _save_wallets(tx: Tx, wallets: Sequence[Wallet], now: datetime) -> None:
     await tx.write(
         "wallets",
         _SAVE_WALLETS,
         ids=[wallet.id for wallet in wallets],
         available=[wallet.available for wallet in wallets],
+        locked=[wallet.locked for wallet in wallets],
+        debts=[wallet.debt for wallet in wallets],
         lifetimes=[wallet.lifetime_purchased for wallet in wallets],
         seqs=[wallet.seq for wallet in wallets],
         now=now,

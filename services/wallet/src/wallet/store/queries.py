@@ -10,14 +10,23 @@ from sqlalchemy import select
 from common import checkpoints, statements
 from common.database import Tx
 from wallet.domain.operations import grant_key
-from wallet.domain.wallets import LotSum, Owner, Pack, TimelineSubject, Transaction, TransactionFilter, Wallet
+from wallet.domain.wallets import (
+    LotSum,
+    Owner,
+    Pack,
+    PaymentGrant,
+    TimelineSubject,
+    Transaction,
+    TransactionFilter,
+    Wallet,
+)
 from wallet.store import rows
 from wallet.store.tables import wallet_transactions as t
 from wallet.store.tables import wallets as w
 
 _WALLET = """
 w.wallet_id, w.merchant_id, w.owner_kind, w.owner_id, w.currency, w.available, w.locked, w.pending,
-w.lifetime_purchased, w.seq
+w.lifetime_purchased, w.seq, w.debt
 """
 
 _WALLETS_OF = f"""
@@ -43,7 +52,7 @@ where merchant_id = :merchant_id and active_from <= :now and (active_to is null 
 order by price_minor, pack_id
 """
 
-# A payment's timeline is its grant and every spend that burnt one of its lots.
+# A payment's timeline is its grant, every spend that burnt one of its lots, and what its refunds and disputes did.
 _TIMELINE = f"""
 with bought as (select wallet_id, lot_id from credit_lots where payment_id = :payment_id)
 select {rows.TRANSACTION}
@@ -54,85 +63,143 @@ where w.wallet_id in (
         union all select wallet_id from wallets where owner_id = :owner_id
         union all select wallet_id from wallet_transactions where transaction_id = :transaction_id)
   and (cast(:payment_id as uuid) is null
-       or t.operation_key = :grant_key or t.burnt_lots && array(select lot_id from bought))
+       or t.operation_key = :grant_key or t.burnt_lots && array(select lot_id from bought)
+       or t.source in ('refund', 'dispute') and t.source_id in (
+           select split_part(operation_key, ':', 2) from holds where payment_id = :payment_id))
   and (cast(:transaction_id as uuid) is null or t.transaction_id = :transaction_id)
 order by t.created_at desc, t.seq desc limit :rows
 """
 
-# What a wallet should hold, twice over: by its transactions, which count from 1 without a gap, each beginning with the
-# balance that the one before left; and by its lots.
+_PAYMENT_GRANTS = """
+select given.payment_id, w.merchant_id, w.owner_kind, w.owner_id, w.currency, lots.*,
+       coalesce(holds.reversed, 0) as reversed
+from unnest(cast(:payment_ids as uuid[])) as given (payment_id)
+cross join lateral (
+    select wallet_id,
+           coalesce(sum(granted) filter (where kind = 'PAID' and regrant_hold_id is null), 0) as credits_paid,
+           coalesce(sum(granted) filter (where kind = 'BONUS' and regrant_hold_id is null), 0) as credits_bonus,
+           coalesce(sum(granted) filter (where regrant_hold_id is not null), 0) as granted_again,
+           coalesce(sum(value_minor) filter (where regrant_hold_id is null), 0) as value_minor,
+           -- A grant opens one lot of each kind at most.
+           greatest(count(*) filter (where kind = 'PAID' and regrant_hold_id is null),
+                    count(*) filter (where kind = 'BONUS' and regrant_hold_id is null)) as grants
+    from credit_lots where payment_id = given.payment_id group by wallet_id offset 0
+) lots
+cross join lateral (select * from wallets where wallet_id = lots.wallet_id offset 0) w
+cross join lateral (
+    select sum(credits_paid + credits_bonus) as reversed from holds
+    where payment_id = given.payment_id and wallet_id = lots.wallet_id and state in ('CONSUMED', 'REGRANTED') offset 0
+) holds
+"""
+
+# What a wallet should hold, several times over: by its transactions, which count from 1 without a gap, each beginning
+# with the balance that the one before left; by its lots, its holds and its debts.
 _MISMATCHED = """
 select w.wallet_id
 from wallets w
 left join lateral (
-    select count(*) as number, max(seq) as top, sum(credits) as credits,
+    select count(*) as number, max(seq) as top, sum(credits) as credits, sum(locked) as locked, sum(debt) as debt,
            bool_and(balance_before = coalesce(left_before, 0)) as chained
-    from (select seq, credits, balance_before, lag(balance_after) over (order by seq) as left_before
+    from (select seq, credits, locked, debt, balance_before, lag(balance_after) over (order by seq) as left_before
           from wallet_transactions where wallet_id = w.wallet_id) chain
 ) t on true
 left join lateral (
-    select sum(remaining) as remaining from credit_lots where wallet_id = w.wallet_id
+    select sum(remaining) as remaining, sum(held) as held from credit_lots where wallet_id = w.wallet_id
 ) l on true
+left join lateral (
+    select sum(credits_paid + credits_bonus) as held from holds where wallet_id = w.wallet_id and state = 'HELD'
+) h on true
+left join lateral (
+    select sum(credits - settled_paid - settled_bonus - forgiven) as owed from debts where wallet_id = w.wallet_id
+) d on true
 where w.wallet_id = any(cast(:ids as uuid[]))
   and (w.seq <> t.number or w.seq <> coalesce(t.top, 0) or w.available <> coalesce(t.credits, 0)
-       or w.available + w.locked <> coalesce(l.remaining, 0) or not coalesce(t.chained, true))
+       or w.available <> coalesce(l.remaining, 0) or not coalesce(t.chained, true)
+       or w.locked <> coalesce(t.locked, 0) or w.locked <> coalesce(l.held, 0) or w.locked <> coalesce(h.held, 0)
+       or w.debt <> coalesce(t.debt, 0) or w.debt <> coalesce(d.owed, 0))
 order by w.wallet_id
 """
 
+# What went in and out by the transactions, of one type and all. Regrants are no grants of payments: their source is the
+# refund.
+_SUMS = """
+coalesce(sum(case type when 'GRANT' then value_minor when 'RELEASE' then value_minor when 'REFUND' then 0
+         else -value_minor end) filter (where currency = 'INR'), 0) as "lots.value_minor",
+       coalesce(sum(case when type = 'LOCK' then value_minor when type in ('RELEASE', 'REFUND') then -value_minor
+         else 0 end) filter (where currency = 'INR'), 0) as "holds.value_minor",
+       count(*) filter (where type = 'GRANT' and source = 'payment') as "grants.count",
+       coalesce(sum(credits) filter (where type = 'GRANT' and source = 'payment'), 0) as "grants.credits",
+       coalesce(sum(value_minor) filter (where type = 'GRANT' and source = 'payment' and currency = 'INR'), 0)
+           as "grants.value_minor",
+       count(*) filter (where type = 'CONSUME') as "consumed.count",
+       coalesce(-sum(credits) filter (where type = 'CONSUME'), 0) as "consumed.credits",
+       coalesce(sum(value_minor) filter (where type = 'CONSUME' and currency = 'INR'), 0) as "consumed.value_minor",
+       coalesce(-sum(locked) filter (where type = 'REFUND'), 0) as "reversed.credits",
+       coalesce(sum(credits) filter (where type = 'GRANT' and source <> 'payment'), 0) as "regranted.credits",
+       coalesce(-sum(credits) filter (where type = 'DEBT'), 0) as "debts.settled.credits",
+       coalesce(sum(value_minor) filter (where type = 'DEBT' and currency = 'INR'), 0) as "debts.settled.value_minor",
+       coalesce(sum(credits - debt) filter (where type = 'DEBT'), 0) as "debts.forgiven.credits"
+"""
+
 # One statement, so that all sums are of one moment.
-_TOTALS = """
+_TOTALS = f"""
 with moved as (
-    select wallet_id, count(*) as number, max(seq) as top, sum(credits) as credits,
-           count(*) filter (where type = 'GRANT') as grants,
-           coalesce(sum(credits) filter (where type = 'GRANT'), 0) as granted,
-           coalesce(sum(value_minor) filter (where type = 'GRANT'), 0) as granted_value,
-           count(*) filter (where type = 'CONSUME') as consumptions,
-           coalesce(-sum(credits) filter (where type = 'CONSUME'), 0) as consumed,
-           coalesce(sum(value_minor) filter (where type = 'CONSUME'), 0) as consumed_value
+    select wallet_id, count(*) as number, max(seq) as top, sum(credits) as credits, sum(locked) as locked,
+           sum(debt) as debt
     from wallet_transactions group by wallet_id
-), held as (
+), lots as (
     select wallet_id, coalesce(sum(remaining) filter (where kind = 'PAID'), 0) as paid,
-           coalesce(sum(remaining) filter (where kind = 'BONUS'), 0) as bonus, sum(value_left_minor) as value_left
+           coalesce(sum(remaining) filter (where kind = 'BONUS'), 0) as bonus, sum(value_left_minor) as value_left,
+           sum(held) as held, sum(held_value_minor) as held_value
     from credit_lots group by wallet_id
+), holding as (
+    select wallet_id, sum(credits_paid + credits_bonus) as held from holds where state = 'HELD' group by wallet_id
+), owing as (
+    select wallet_id, sum(credits - settled_paid - settled_bonus - forgiven) as owed from debts group by wallet_id
+), balances as (
+    select count(w.wallet_id) as "wallets.count",
+           coalesce(sum(w.available), 0) as "wallets.available",
+           coalesce(sum(w.locked), 0) as "wallets.locked",
+           coalesce(sum(w.debt), 0) as "wallets.debt",
+           count(*) filter (where w.wallet_id is null or w.seq <> coalesce(m.number, 0) or w.seq <> coalesce(m.top, 0)
+               or w.available <> coalesce(m.credits, 0) or w.available <> coalesce(l.paid + l.bonus, 0)
+               or w.locked <> coalesce(m.locked, 0) or w.locked <> coalesce(l.held, 0)
+               or w.locked <> coalesce(h.held, 0)
+               or w.debt <> coalesce(m.debt, 0) or w.debt <> coalesce(d.owed, 0)) as "wallets.mismatched",
+           count(*) filter (where least(w.available, w.locked, w.pending, w.debt) < 0) as "wallets.negative",
+           coalesce(sum(l.paid), 0) as "lots.remaining.paid",
+           coalesce(sum(l.bonus), 0) as "lots.remaining.bonus",
+           coalesce(sum(l.value_left) filter (where w.currency = 'INR'), 0) as "lots.value_minor",
+           coalesce(sum(l.held_value) filter (where w.currency = 'INR'), 0) as "holds.value_minor",
+           coalesce(sum(m.number), 0) as "transactions.count"
+    from wallets w full join moved m on m.wallet_id = w.wallet_id left join lots l on l.wallet_id = w.wallet_id
+    left join holding h on h.wallet_id = w.wallet_id left join owing d on d.wallet_id = w.wallet_id
+), sums as (
+    select {_SUMS} from wallet_transactions t left join (select wallet_id, currency from wallets) w using (wallet_id)
 )
-select count(w.wallet_id) as "wallets.count",
-       coalesce(sum(w.available), 0) as "wallets.available",
-       coalesce(sum(w.locked), 0) as "wallets.locked",
-       count(*) filter (where w.wallet_id is null or w.seq <> coalesce(m.number, 0) or w.seq <> coalesce(m.top, 0)
-           or w.available <> coalesce(m.credits, 0)
-           or w.available + w.locked <> coalesce(h.paid + h.bonus, 0)) as "wallets.mismatched",
-       count(*) filter (where least(w.available, w.locked, w.pending) < 0) as "wallets.negative",
-       coalesce(sum(h.paid), 0) as "lots.remaining.paid",
-       coalesce(sum(h.bonus), 0) as "lots.remaining.bonus",
-       coalesce(sum(h.value_left) filter (where w.currency = 'INR'), 0) as "lots.value_minor",
-       coalesce(sum(m.number), 0) as "transactions.count",
-       coalesce(sum(m.grants), 0) as "grants.count",
-       coalesce(sum(m.granted), 0) as "grants.credits",
-       coalesce(sum(m.granted_value) filter (where w.currency = 'INR'), 0) as "grants.value_minor",
-       coalesce(sum(m.consumptions), 0) as "consumed.count",
-       coalesce(sum(m.consumed), 0) as "consumed.credits",
-       coalesce(sum(m.consumed_value) filter (where w.currency = 'INR'), 0) as "consumed.value_minor"
-from wallets w full join moved m on m.wallet_id = w.wallet_id left join held h on h.wallet_id = w.wallet_id
+select balances.*, sums."grants.count", sums."grants.credits", sums."grants.value_minor", sums."consumed.count",
+       sums."consumed.credits", sums."consumed.value_minor", sums."reversed.credits", sums."regranted.credits",
+       sums."debts.settled.credits", sums."debts.settled.value_minor", sums."debts.forgiven.credits"
+from balances cross join sums
 """
 
 
 # The same sums from the transactions alone, which are only ever added: what the lots hold is what went in and out.
-MOVED = """
+MOVED = f"""
 select coalesce(sum(credits), 0) as "wallets.available",
+       coalesce(sum(locked), 0) as "wallets.locked",
+       coalesce(sum(debt), 0) as "wallets.debt",
        count(*) as "transactions.count",
        coalesce(sum(credits_paid), 0) as "lots.remaining.paid",
        coalesce(sum(credits_bonus), 0) as "lots.remaining.bonus",
-       coalesce(sum(case type when 'GRANT' then value_minor else -value_minor end)
-           filter (where w.currency = 'INR'), 0) as "lots.value_minor",
-       count(*) filter (where type = 'GRANT') as "grants.count",
-       coalesce(sum(credits) filter (where type = 'GRANT'), 0) as "grants.credits",
-       coalesce(-sum(credits) filter (where type = 'CONSUME'), 0) as "consumed.credits"
+       {_SUMS}
 from wallet_transactions t
 cross join lateral (select currency from wallets where wallet_id = t.wallet_id offset 0) w
 where t.transaction_id >= :after and t.transaction_id < :before
 """
 # Of the wallets that moved since: the balance is what the last transaction left, each transaction since begins where
-# the one before ended, and the lots hold what is available or locked. Each look is a probe of an index.
+# the one before ended, and lots, holds and debts come to what is available, locked and owed. Each look is a probe of
+# an index.
 _MISMATCHED_SINCE = """
 with moved as materialized (
     select wallet_id, seq, balance_before from wallet_transactions where transaction_id >= :after
@@ -155,14 +222,23 @@ select count(*) from (
         select coalesce(sum(remaining), 0) as remaining from credit_lots
         where wallet_id = w.wallet_id and is_open offset 0
     ) lots
-    where w.seq <> last.seq or w.available <> last.balance_after or w.available + w.locked <> lots.remaining
+    cross join lateral (
+        select coalesce(sum(credits_paid + credits_bonus), 0) as held from holds
+        where wallet_id = w.wallet_id and state = 'HELD' offset 0
+    ) holds
+    cross join lateral (
+        select coalesce(sum(credits - settled_paid - settled_bonus - forgiven), 0) as owed from debts
+        where wallet_id = w.wallet_id and is_open offset 0
+    ) debts
+    where w.seq <> last.seq or w.available <> last.balance_after or w.available <> lots.remaining
+       or w.locked <> holds.held or w.debt <> debts.owed
 ) mismatched
 """
 # The table's checks refuse it; what is looked for are rows from where they were off.
 _NEGATIVE_SINCE = """
 select count(*) from (select distinct wallet_id from wallet_transactions where transaction_id >= :after) touched
 cross join lateral (
-    select 1 from wallets where wallet_id = touched.wallet_id and least(available, locked, pending) < 0 offset 0
+    select 1 from wallets where wallet_id = touched.wallet_id and least(available, locked, pending, debt) < 0 offset 0
 ) negative
 """
 CHECKPOINT: Final = "transactions"
@@ -187,6 +263,11 @@ async def wallets_by_id(tx: Tx, ids: Collection[UUID]) -> list[Wallet]:
     return [rows.wallet(row) for row in await tx.execute(_WALLETS_BY_ID, ids=list(ids))]
 
 
+async def payment_grants(tx: Tx, payment_ids: Collection[UUID]) -> list[PaymentGrant]:
+    """What each payment granted to each wallet; nothing for a payment without lots."""
+    return [rows.payment_grant(row) for row in await tx.execute(_PAYMENT_GRANTS, payment_ids=sorted(set(payment_ids)))]
+
+
 async def lot_sums(tx: Tx, wallet_id: UUID) -> list[LotSum]:
     """Open credits by expiry, soonest first, never last."""
     sums = await tx.execute(_LOT_SUMS, wallet_id=wallet_id)
@@ -199,7 +280,7 @@ async def transactions_of(tx: Tx, owner: Owner, filter: TransactionFilter) -> li
         select(
             t.c.transaction_id, t.c.wallet_id, w.c.merchant_id, w.c.owner_kind, w.c.owner_id, t.c.type,
             t.c.credits_paid, t.c.credits_bonus, t.c.value_minor, w.c.currency, t.c.balance_before, t.c.balance_after,
-            t.c.seq, t.c.source, t.c.source_id, t.c.operation_key, t.c.created_at,
+            t.c.seq, t.c.source, t.c.source_id, t.c.operation_key, t.c.created_at, t.c.locked, t.c.debt,
         )
         .join_from(w, t, w.c.wallet_id == t.c.wallet_id)
         .where(w.c.owner_id == owner.id, w.c.owner_kind == owner.kind, w.c.merchant_id == owner.merchant_id)

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from common.database import Row
 from common.money import Money
-from wallet.domain.wallets import Lot, LotKind, Owner, Pack, Transaction, TransactionType, Wallet
+from wallet.domain.debts import Debt
+from wallet.domain.holds import Hold, HoldState, SpentCredits
+from wallet.domain.wallets import Burn, Lot, LotKind, Owner, Pack, PaymentGrant, Transaction, TransactionType, Wallet
 
 # Looked up rather than called: an enum's constructor costs more than the rest of a lot.
 _LOT_KINDS = {kind.value: kind for kind in LotKind}
@@ -14,7 +16,7 @@ _TYPES = {type.value: type for type in TransactionType}
 TRANSACTION = """
 t.transaction_id, t.wallet_id, w.merchant_id, w.owner_kind, w.owner_id, t.type, t.credits_paid, t.credits_bonus,
 t.value_minor, w.currency, t.balance_before, t.balance_after, t.seq, t.source, t.source_id, t.operation_key,
-t.created_at
+t.created_at, t.locked, t.debt
 """
 
 
@@ -30,8 +32,8 @@ def owner_columns(owners: Sequence[Owner]) -> dict[str, list[str]]:
 def wallet(row: Row) -> Wallet:
     """A wallet without its lots."""
     return Wallet(
-        row["wallet_id"], _owner(row), row["currency"], row["available"], row["locked"], row["pending"],
-        row["lifetime_purchased"], row["seq"],
+        row["wallet_id"], owner(row), row["currency"], row["available"], row["locked"], row["pending"],
+        row["lifetime_purchased"], row["seq"], row["debt"],
     )  # fmt: skip
 
 
@@ -42,12 +44,37 @@ def lot(row: Row) -> Lot:
     )  # fmt: skip
 
 
+def held_lot(row: Row) -> Lot:
+    """A lot with what holds took out of it."""
+    known = lot(row)
+    known.held, known.held_value_minor = row["held"], row["held_value_minor"]
+    return known
+
+
+def debt(row: Row) -> Debt:
+    return Debt(
+        row["hold_id"], row["wallet_id"], row["credits"], row["settled_paid"], row["settled_bonus"], row["forgiven"]
+    )
+
+
+def hold(row: Row) -> Hold:
+    """A hold with its wallet's owner and currency, and what its LOCK took out of which lot."""
+    taken = zip(row["burnt_lots"] or (), row["burnt_credits"] or (), row["burnt_value"] or (), strict=True)
+    return Hold(
+        row["hold_id"], row["wallet_id"], owner(row), row["operation_key"], row["payment_id"],
+        SpentCredits(row["policy"]), row["credits_paid"], row["credits_bonus"], row["missing_paid"],
+        row["missing_bonus"], row["value_paid_minor"], row["value_bonus_minor"], row["currency"],
+        HoldState(row["state"]), row["transaction_id"], [Burn(*each) for each in taken],
+    )  # fmt: skip
+
+
 def transaction(row: Row) -> Transaction:
     """A transaction without the lots that paid it."""
     return Transaction(
-        row["transaction_id"], row["wallet_id"], _owner(row), _TYPES[row["type"]], row["credits_paid"],
+        row["transaction_id"], row["wallet_id"], owner(row), _TYPES[row["type"]], row["credits_paid"],
         row["credits_bonus"], row["value_minor"], row["currency"], row["balance_before"], row["balance_after"],
         row["seq"], row["source"], row["source_id"], row["operation_key"], row["created_at"],
+        locked=row["locked"], debt=row["debt"],
     )  # fmt: skip
 
 
@@ -58,5 +85,12 @@ def pack(row: Row) -> Pack:
     )  # fmt: skip
 
 
-def _owner(row: Row) -> Owner:
+def owner(row: Row) -> Owner:
     return Owner(row["merchant_id"], row["owner_kind"], row["owner_id"])
+
+
+def payment_grant(row: Row) -> PaymentGrant:
+    return PaymentGrant(
+        row["payment_id"], owner(row), int(row["credits_paid"]), int(row["credits_bonus"]), int(row["granted_again"]),
+        int(row["reversed"]), int(row["value_minor"]), row["currency"], row["grants"],
+    )  # fmt: skip

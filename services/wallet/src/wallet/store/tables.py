@@ -68,6 +68,7 @@ wallets = Table(
         server_default=_ZERO,
     ),
     Column("seq", BigInteger, CheckConstraint("seq >= 0"), nullable=False, server_default=_ZERO),
+    Column("debt", BigInteger, CheckConstraint("debt >= 0"), nullable=False, server_default=_ZERO),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
     # The most telling column first: one comparison per step down the tree.
@@ -93,6 +94,16 @@ credit_lots = Table(
     Column("expires_at", _TIME),
     Column("created_at", _TIME, nullable=False),
     Column("is_open", Boolean, Computed("remaining > 0", persisted=True), nullable=False),
+    # What holds took out of it, so that no hold can give back more, or twice.
+    Column("held", BigInteger, CheckConstraint("held >= 0"), nullable=False, server_default=_ZERO),
+    Column(
+        "held_value_minor", BigInteger, CheckConstraint("held_value_minor >= 0"), nullable=False, server_default=_ZERO
+    ),
+    # Of a lot that grants consumed credits again: their hold.
+    Column("regrant_hold_id", Uuid),
+    CheckConstraint("remaining + held <= granted"),
+    CheckConstraint("value_left_minor + held_value_minor <= value_minor"),
+    CheckConstraint("held > 0 or held_value_minor = 0"),
     CheckConstraint("remaining > 0 or value_left_minor = 0"),
     CheckConstraint("remaining < granted or value_left_minor = value_minor"),
     # `is_open` and not `remaining` is what the index looks at, so that burning a part of a lot stays a HOT update too.
@@ -117,7 +128,12 @@ wallet_transactions = Table(
     Column("wallet_id", Uuid, nullable=False),
     Column("seq", BigInteger, CheckConstraint("seq > 0"), nullable=False),
     Column("merchant_id", _ID, nullable=False),
-    Column("type", _ID, CheckConstraint("type in ('GRANT', 'CONSUME')"), nullable=False),
+    Column(
+        "type",
+        _ID,
+        CheckConstraint("type in ('GRANT', 'CONSUME', 'LOCK', 'RELEASE', 'REFUND', 'DEBT')"),
+        nullable=False,
+    ),
     Column("credits", BigInteger, nullable=False),
     Column("credits_paid", BigInteger, nullable=False),
     Column("credits_bonus", BigInteger, nullable=False),
@@ -135,6 +151,12 @@ wallet_transactions = Table(
     UniqueConstraint("wallet_id", "seq", name="wallet_transactions_seq"),
     CheckConstraint("balance_after = balance_before + credits"),
     CheckConstraint("credits = credits_paid + credits_bonus"),
+    # What it changed the locked credits and the debt by.
+    Column("locked", BigInteger, nullable=False, server_default=_ZERO),
+    Column("debt", BigInteger, nullable=False, server_default=_ZERO),
+    CheckConstraint("locked = 0 or type in ('LOCK', 'RELEASE', 'REFUND')"),
+    CheckConstraint("type not in ('LOCK', 'RELEASE') or locked = -credits"),
+    CheckConstraint("debt = 0 or type = 'REFUND' and debt > 0 or type = 'DEBT' and debt < 0"),
 )
 
 operation_keys = Table(
@@ -144,4 +166,53 @@ operation_keys = Table(
     Column("merchant_id", _ID, nullable=False),
     Column("transaction_id", Uuid, nullable=False),
     PrimaryKeyConstraint("operation_key", "merchant_id"),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("hold_id", Uuid, primary_key=True),
+    Column("wallet_id", Uuid, ForeignKey("wallets.wallet_id"), nullable=False),
+    Column("merchant_id", _ID, nullable=False),
+    Column("operation_key", _ID, nullable=False),
+    Column("payment_id", Uuid, nullable=False),
+    Column("policy", _ID, CheckConstraint("policy in ('BLOCK', 'DEBT', 'ABSORB')"), nullable=False),
+    # Held, and what of the request was spent.
+    Column("credits_paid", BigInteger, CheckConstraint("credits_paid >= 0"), nullable=False),
+    Column("credits_bonus", BigInteger, CheckConstraint("credits_bonus >= 0"), nullable=False),
+    Column("missing_paid", BigInteger, CheckConstraint("missing_paid >= 0"), nullable=False),
+    Column("missing_bonus", BigInteger, CheckConstraint("missing_bonus >= 0"), nullable=False),
+    Column("value_paid_minor", BigInteger, CheckConstraint("value_paid_minor >= 0"), nullable=False),
+    Column("value_bonus_minor", BigInteger, CheckConstraint("value_bonus_minor >= 0"), nullable=False),
+    Column("state", _ID, CheckConstraint("state in ('HELD', 'CONSUMED', 'RELEASED', 'REGRANTED')"), nullable=False),
+    # The LOCK, which says which lots it took from.
+    Column("transaction_id", Uuid),
+    Column("created_at", _TIME, nullable=False),
+    Column("changed_at", _TIME, nullable=False),
+    CheckConstraint("credits_paid + credits_bonus + missing_paid + missing_bonus > 0"),
+    CheckConstraint("policy <> 'BLOCK' or missing_paid + missing_bonus = 0"),
+    CheckConstraint("(transaction_id is null) = (credits_paid + credits_bonus = 0)"),
+    UniqueConstraint("operation_key", "merchant_id"),
+    Index("holds_of_payment", "payment_id"),
+    Index("holds_open", "wallet_id", postgresql_where=text("state = 'HELD'")),
+)
+
+debts = Table(
+    "debts",
+    metadata,
+    Column("hold_id", Uuid, ForeignKey("holds.hold_id"), primary_key=True),
+    Column("wallet_id", Uuid, ForeignKey("wallets.wallet_id"), nullable=False),
+    Column("credits", BigInteger, CheckConstraint("credits > 0"), nullable=False),
+    Column("settled_paid", BigInteger, CheckConstraint("settled_paid >= 0"), nullable=False, server_default=_ZERO),
+    Column("settled_bonus", BigInteger, CheckConstraint("settled_bonus >= 0"), nullable=False, server_default=_ZERO),
+    Column("forgiven", BigInteger, CheckConstraint("forgiven >= 0"), nullable=False, server_default=_ZERO),
+    Column("created_at", _TIME, nullable=False),
+    Column(
+        "is_open",
+        Boolean,
+        Computed("settled_paid + settled_bonus + forgiven < credits", persisted=True),
+        nullable=False,
+    ),
+    CheckConstraint("settled_paid + settled_bonus + forgiven <= credits"),
+    Index("debts_open", "wallet_id", "hold_id", postgresql_where=text("is_open")),
 )

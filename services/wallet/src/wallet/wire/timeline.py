@@ -23,7 +23,7 @@ def subject(reference: str) -> TimelineSubject:
 def timeline(transactions: Sequence[Transaction]) -> Timeline:
     references = {ids.encode("wal", transaction.wallet_id) for transaction in transactions}
     references |= {transaction.owner.id for transaction in transactions}
-    references |= {each.source_id for each in transactions if each.type is TransactionType.GRANT}
+    references |= {each.source_id for each in transactions if each.type is not TransactionType.CONSUME}
     return Timeline([_entry(transaction) for transaction in transactions], sorted(references))
 
 
@@ -35,10 +35,14 @@ def _entry(transaction: Transaction) -> TimelineEntry:
         "seq": str(transaction.seq),
         "paid": str(transaction.credits_paid),
         "bonus": str(transaction.credits_bonus),
+        "locked": str(transaction.locked),
+        "debt": str(transaction.debt),
         "valueMinor": str(transaction.value_minor),
         "source": transaction.source,
         "sourceId": transaction.source_id,
         "operationKey": transaction.operation_key,
     }
     summary = f"{transaction.type.lower()} {transaction.credits:+} credits: {balances}"
+    for name, change in (("locked", transaction.locked), ("owed", transaction.debt)):
+        summary += f", {name} {change:+}" if change else ""
     return TimelineEntry(transaction.created_at, "wallet_transaction", summary, fields)

@@ -19,24 +19,31 @@ class LotSumView(Struct, frozen=True, rename="camel"):
 
 
 class WalletView(Struct, frozen=True, rename="camel"):
-    """Whole credits. `walletId` is null while the wallet has never been used."""
+    """Whole credits. `walletId` is null while the wallet has never been used. `locked` are reserved for refunds and
+    disputes; `debt` were spent and refunded: the next credits pay it first.
+    """
 
     wallet_id: str | None
     available: int
     locked: int
     pending: int
     lifetime_purchased: int
+    debt: int
     lots: Sequence[LotSumView]
 
 
 class TransactionView(Struct, frozen=True, rename="camel"):
-    """`credits` is signed: what the available balance changed by."""
+    """`credits`, `locked` and `debt` are signed: what the available balance, the locked credits and what is owed
+    changed by. `balanceBefore` and `balanceAfter` are of the available balance.
+    """
 
     transaction_id: str
     type: str
     credits: int
     credits_paid: int
     credits_bonus: int
+    locked: int
+    debt: int
     balance_before: int
     balance_after: int
     seq: int
@@ -61,21 +68,23 @@ class PackView(Struct, frozen=True, rename="camel"):
 def wallet(contents: WalletContents) -> WalletView:
     wallet = contents.wallet
     if wallet is None:
-        return WalletView(None, 0, 0, 0, 0, [])
+        return WalletView(None, 0, 0, 0, 0, 0, [])
     return WalletView(
         ids.encode("wal", wallet.id),
         wallet.available,
         wallet.locked,
         wallet.pending,
         wallet.lifetime_purchased,
+        wallet.debt,
         [LotSumView(lot.expires_at, lot.paid, lot.bonus) for lot in contents.lots],
     )
 
 
 def transaction(moved: Transaction) -> TransactionView:
     return TransactionView(
-        ids.encode("wtx", moved.id), moved.type, moved.credits, moved.credits_paid, moved.credits_bonus,
-        moved.balance_before, moved.balance_after, moved.seq, moved.source, moved.source_id, moved.created_at,
+        ids.encode("wtx", moved.id), moved.type, moved.credits, moved.credits_paid, moved.credits_bonus, moved.locked,
+        moved.debt, moved.balance_before, moved.balance_after, moved.seq, moved.source, moved.source_id,
+        moved.created_at,
     )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Lock, decide, save, announce; and what is read."""
