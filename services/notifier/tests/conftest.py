@@ -15,6 +15,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from commdesk.common.v1.common_pb2 import Money
 from commdesk.payment.v1 import events_pb2 as pb
 from commdesk.payment.v1.payment_pb2 import Tax
+from commdesk.payment.v1.refunds_pb2 import REFUND_STATUS_SUCCESS, EmailPaymentRefunded
 from common import ids
 from common.testing import free_port
 from notifier.gateways.smtp import Smtp
@@ -167,5 +168,30 @@ def failed() -> Callable[..., pb.EmailPaymentFailed]:
             reason=reason,
             retry_url=retry_url,
         )
+
+    return build
+
+
+@pytest.fixture
+def refunded() -> Callable[..., EmailPaymentRefunded]:
+    """The event behind the mail about a refund that succeeded."""
+
+    def build(status: int = REFUND_STATUS_SUCCESS, expected_date: str = "2026-12-05") -> EmailPaymentRefunded:
+        event = EmailPaymentRefunded(
+            event_id=ids.encode("evt", ids.new()),
+            merchant_id="mer_commdesk",
+            recipient=pb.Recipient(email="asha@example.com", name="Asha"),
+            payment_id=ids.encode("pay", ids.new()),
+            order_id="ord_1",
+            refund_id=ids.encode("rfd", ids.new()),
+            amount=Money(minor=25_000, currency="INR"),
+            expected_date=expected_date,
+            method="net_banking",
+            credit_note_number="CN2627/000007",
+            bank_reference="ARN-123",
+            credits=2_750,
+        )
+        event.status = status  # type: ignore[assignment]
+        return event
 
     return build

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commdesk.payment.v1.events_pb2 import EmailPaymentFailed, EmailPaymentSucceeded
+from commdesk.payment.v1.refunds_pb2 import EmailPaymentRefunded, RefundStatus
 from common import ids
+from common.errors import RequestInvalid
 from common.seals import generated
 from notifier import rendering, wire
 from notifier.domain.alert_digests import Notice, alert_mail
-from notifier.domain.mails import REASONS, Mail, failure_mail, message_id, success_mail
+from notifier.domain.mails import REASONS, REFUND_NEWS, Mail, failure_mail, message_id, refund_mail, success_mail
 from notifier.gateways.smtp import stuffed
 from notifier.rendering import Renderer
 
@@ -71,6 +74,41 @@ def test_the_success_mail_says_everything(renderer: Renderer, succeeded: Callabl
     assert max(len(line) for line in raw.split(b"\r\n")) <= 200
     assert raw.isascii()
     assert b"\n" not in raw.replace(b"\r\n", b"")
+
+
+def test_the_refund_mail_says_how_much_by_when_and_what_was_taken(
+    renderer: Renderer, refunded: Callable[..., EmailPaymentRefunded]
+) -> None:
+    event = refunded()
+    refund = refund_mail(wire.payment_refunded(SEALER, event), ids.new())
+    assert refund.key == f"payment-refund:{event.refund_id}:success"
+    mail = _read(renderer.render(refund, NOW))
+    assert mail["subject"] == "Your refund of ₹250.00"
+    for body in _bodies(mail):
+        for expected in (
+            event.refund_id, event.payment_id, "₹250.00", "05 December 2026", "2,750", "CN2627/000007", "ARN-123",
+            "net banking", REFUND_NEWS["SUCCESS"], "support@commdesk.example",
+        ):  # fmt: skip
+            assert expected in body, expected
+
+
+@pytest.mark.parametrize("status", sorted(REFUND_NEWS))
+def test_every_status_of_a_refund_has_its_words(
+    renderer: Renderer, refunded: Callable[..., EmailPaymentRefunded], status: str
+) -> None:
+    event = refunded(status=RefundStatus.Value(f"REFUND_STATUS_{status}"), expected_date="")
+    mail = _read(renderer.render(refund_mail(wire.payment_refunded(SEALER, event), ids.new()), NOW))
+    text, _ = _bodies(mail)
+    assert REFUND_NEWS[status] in text
+    assert "Expected by" not in text
+
+
+@pytest.mark.parametrize("wrong", [{"status": 0}, {"expected_date": "soon"}])
+def test_a_refund_that_says_nothing_is_refused(
+    refunded: Callable[..., EmailPaymentRefunded], wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(RequestInvalid):
+        wire.payment_refunded(SEALER, refunded(**wrong))
 
 
 def test_the_failure_mail_has_words_and_a_way_on(renderer: Renderer, failed: Callable[..., EmailPaymentFailed]) -> None:

@@ -28,6 +28,7 @@ class Template(StrEnum):
 
     PAYMENT_SUCCESS = "payment_success"
     PAYMENT_FAILED = "payment_failed"
+    PAYMENT_REFUND = "payment_refund"
     ACCOUNT_VERIFY = "account_verify"
     ACCOUNT_RESET = "account_reset"
     ACCOUNT_EXISTS = "account_exists"
@@ -140,6 +141,34 @@ class FailedPayment(msgspec.Struct, frozen=True):
     retry_url: str
 
 
+class RefundedPayment(msgspec.Struct, frozen=True):
+    """What a refund mail tells. *status* is a word of REFUND_NEWS, *expected_date* a day in India or empty."""
+
+    merchant_id: str
+    recipient: str
+    name: str
+    payment_id: UUID
+    refund_id: str
+    order_id: str
+    amount: Money
+    status: str
+    expected_date: str
+    method: str
+    credit_note_number: str
+    bank_reference: str
+    credits: int
+
+
+# How far the refund is, in the mail's words.
+REFUND_NEWS: Final[Mapping[str, str]] = {
+    "INITIATED": "We have begun to return this amount to you.",
+    "PROCESSING": "This amount is on its way back to you.",
+    "SUCCESS": "This amount was returned to you.",
+    "FAILED": "This amount could not be returned. We look into it and will write again.",
+    "REVERSED": "Your bank sent this amount back to us. Please write to us, so that we can return it another way.",
+}
+
+
 def success_mail(payment: SucceededPayment, email_id: UUID) -> Mail:
     """The mail with the invoice; key `payment-success:<payment>`."""
     lines = [(name, format_amount(tax)) for name, tax in payment.taxes if tax.minor]
@@ -194,6 +223,43 @@ def failure_mail(payment: FailedPayment, email_id: UUID) -> Mail:
             "retry_url": safe_url(payment.retry_url),
         },
         lines=[],
+        payment_id=payment.payment_id,
+        order_id=payment.order_id,
+    )
+
+
+def refund_mail(payment: RefundedPayment, email_id: UUID) -> Mail:
+    """How far a refund is, and when the bank has it back; key `payment-refund:<refund>:<status>`."""
+    amount = format_amount(payment.amount)
+    lines = [("Refunded", amount)]
+    lines += [
+        (title, text)
+        for title, text in (
+            ("Expected by", payment.expected_date),
+            ("Credits taken back", format_number(payment.credits) if payment.credits else ""),
+            ("Credit note", one_line(payment.credit_note_number)),
+            ("Bank's reference", one_line(payment.bank_reference)),
+        )
+        if text
+    ]
+    return Mail(
+        email_id=email_id,
+        key=f"payment-refund:{payment.refund_id}:{payment.status.lower()}",
+        template=Template.PAYMENT_REFUND,
+        merchant_id=payment.merchant_id,
+        recipient=payment.recipient,
+        subject=f"Your refund of {amount}",
+        values={
+            # Who wrote it is not known to be the reader: what is no name is left out.
+            "name": shown_name(payment.name),
+            "payment_id": ids.encode("pay", payment.payment_id),
+            "refund_id": payment.refund_id,
+            "order_id": one_line(payment.order_id),
+            "amount": amount,
+            "news": REFUND_NEWS[payment.status],
+            "method": one_line(payment.method).replace("_", " "),
+        },
+        lines=lines,
         payment_id=payment.payment_id,
         order_id=payment.order_id,
     )

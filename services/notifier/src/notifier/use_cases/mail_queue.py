@@ -13,7 +13,7 @@ from common.intents import Intent, Intents
 from common.runtime import Workers
 from notifier.domain import mails, recipients
 from notifier.domain.account_mails import AccountMailRequest, account_mail
-from notifier.domain.mails import FailedPayment, Mail, MailRecord, Status, SucceededPayment, Template
+from notifier.domain.mails import FailedPayment, Mail, MailRecord, RefundedPayment, Status, SucceededPayment, Template
 from notifier.domain.smtp_replies import MailRejected, MailSent
 from notifier.gateways import MailGateway
 from notifier.rendering import Renderer
@@ -57,6 +57,10 @@ class MailQueue:
     async def queue_failures(self, tx: Tx, payments: Sequence[FailedPayment]) -> None:
         """Queue the mail about each payment that failed."""
         await self.queue_mails(tx, [mails.failure_mail(payment, ids.new()) for payment in payments])
+
+    async def queue_refunds(self, tx: Tx, payments: Sequence[RefundedPayment]) -> None:
+        """Queue the mail about how far each refund is."""
+        await self.queue_mails(tx, [mails.refund_mail(payment, ids.new()) for payment in payments])
 
     async def queue_account_mails(self, tx: Tx, requests: Sequence[AccountMailRequest]) -> None:
         """Queue each mail about an account; identity decides whose address gets one."""
