@@ -52,6 +52,7 @@ WITHOUT_RECORD: dict[str, dict[str, str]] = {
         "alert_digests.AlertDigests.close_windows": _DERIVED,
         "mail_queue.MailQueue.queue_successes": _DERIVED,
         "mail_queue.MailQueue.queue_failures": _DERIVED,
+        "mail_queue.MailQueue.queue_refunds": _DERIVED,
         "mail_queue.MailQueue.queue_account_mails": _DERIVED,
         "mail_queue.MailQueue.queue_mails": _DERIVED,
         "mail_queue.MailQueue.record_outcomes": _DERIVED,
