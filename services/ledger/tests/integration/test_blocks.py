@@ -10,8 +10,12 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from commdesk.ledger.v1 import ledger_pb2 as pb
+from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from common import ids
 from common.clock import FakeClock
 from common.database import Database
+from common.testing import Served
 from ledger.anchors import Anchor
 from ledger.domain.blocks import Finding, Kind
 from ledger.signing import HeadSigner
@@ -401,3 +405,21 @@ async def test_a_sealed_block_is_announced(ledger: object, chain: Chain, db: Dat
     async with db.begin() as tx:
         rows = await tx.execute("select routing_key from outbox where exchange = 'ledger.exchange'")
     assert rows.scalars() == ["ledger.block.sealed"]
+
+
+async def test_what_an_operator_asks_names_it_by_its_id(
+    ledger: Served, chain: Chain, superuser: Superuser, service_keys: dict[str, str]
+) -> None:
+    [journal] = await chain.book()
+    await chain.seal()
+    await superuser.execute("update ledger_entries set debit = debit + 1 where journal_id = $1 and line = 1", journal)
+    stub = LedgerServiceStub(ledger.channel("operator"))
+    blocks_answer = await stub.VerifyBlocks(pb.VerifyBlocksRequest(), timeout=10)
+    [finding] = blocks_answer.findings
+    assert (finding.kind, finding.subject, finding.line) == ("changed", ids.encode("jrn", journal), 1)
+    assert (blocks_answer.height, list(blocks_answer.anchored_heights), blocks_answer.next_height) == (1, [1], 0)
+    entries_answer = await stub.VerifyEntries(pb.VerifyEntriesRequest(), timeout=10)
+    assert (list(entries_answer.findings), entries_answer.next_position) == ([], "")
+    tail = await stub.VerifyTail(pb.VerifyTailRequest(), timeout=10)
+    assert (tail.height, tail.anchored_to, tail.anchor_url.startswith("file://")) == (1, 1, True)
+    assert tail.head == blocks_answer.head

@@ -19,11 +19,15 @@ _JOURNAL_DIGEST = """sha256(record_send(row(
 # one journal apart: a change of the account or of an amount changes it.
 _ENTRIES_OF_EACH = """cross join lateral (
         select count(*) as entries,
-               string_agg(record_send(row(line, account_id, debit, credit, xid)), '' order by line) as content,
-               string_agg(int8send((cast(account_id as bigint) << 40) # debit # (credit << 1)), '' order by line)
-                   as markers,
-               array_agg(line order by line) as line_numbers
-        from ledger_entries where journal_id = journals.journal_id offset 0
+               string_agg(record_send(row(line, account_id, debit, credit, xid)), '') as content,
+               string_agg(int8send((cast(account_id as bigint) << 40) # debit # (credit << 1)), '') as markers,
+               array_agg(line) as line_numbers
+        from (
+            -- Aggregates take their input in this order: it is that of the key, so that nothing is sorted.
+            select line, account_id, debit, credit, xid from ledger_entries
+            where journal_id = journals.journal_id order by line offset 0
+        ) ordered
+        offset 0
     ) entry"""
 _AUDIT_DIGEST = """sha256(record_send(row(
         merchant_id, actor_id, action, resource_type, resource_id, before_state, after_state, ip_address, user_agent,
