@@ -15,6 +15,7 @@ from common.services import SERVICES
 from ops import (
     backup_commands,
     commands,
+    disputes,
     fleet_status,
     ledger,
     personal_data,
@@ -159,6 +160,7 @@ app.add_typer(reviews.review, name="review")
 app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(settlements.settlements, name="settlements")
 app.add_typer(wallets.wallet, name="wallet")
+app.add_typer(disputes.disputes, name="disputes")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceStub
 from commdesk.common.v1.personal_data_pb2_grpc import PersonalDataServiceStub
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from commdesk.payment.v1.disputes_pb2_grpc import DisputeServiceStub
 from commdesk.payment.v1.payment_pb2_grpc import ReviewServiceStub
 from commdesk.payment.v1.settlements_pb2_grpc import SettlementServiceStub
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
@@ -91,6 +92,9 @@ class FleetClient:
 
     def reviews(self) -> ReviewServiceStub:
         return ReviewServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]
+
+    def disputes(self) -> DisputeServiceStub:
+        return DisputeServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]
 
     def settlements(self) -> SettlementServiceStub:
         return SettlementServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from commdesk.fraud.v1.fraud_pb2_grpc import FraudServiceStub
+from commdesk.payment.v1.disputes_pb2_grpc import add_DisputeServiceServicer_to_server
 from commdesk.payment.v1.payment_pb2_grpc import (
     add_PaymentServiceServicer_to_server,
     add_ReviewServiceServicer_to_server,
@@ -21,15 +22,19 @@ from payment.consumers import ConsumerSettings
 from payment.domain.purchases import AccountChoice
 from payment.gateways.fraud import FraudScores
 from payment.gateways.packs import Packs
+from payment.gateways.wallet import WalletHolds
 from payment.routes import Endpoints
-from payment.servicer import PaymentServicer, ReviewServicer, SettlementServicer
+from payment.servicer import DisputeServicer, PaymentServicer, ReviewServicer, SettlementServicer
 from payment.settings import Settings
 from payment.store.personal_data import personal_data
-from payment.use_cases import fee_rules, gateway_calls, receipts
+from payment.use_cases import dispute_checks, fee_rules, gateway_calls, receipts
 from payment.use_cases.cancellations import Cancellations, ClosingSettings
 from payment.use_cases.closed_checks import ClosedChecks
 from payment.use_cases.confirmations import CONFIRM_SECONDS, Confirmations
 from payment.use_cases.create_payment import CreatePayment, PaymentDrafts, ResponseCache
+from payment.use_cases.dispute_books import DisputeBooks
+from payment.use_cases.dispute_checks import DisputeChecks
+from payment.use_cases.disputes import Disputes
 from payment.use_cases.fee_rules import FeeRuleCache
 from payment.use_cases.gateway_calls import GatewayCallLog
 from payment.use_cases.gateway_orders import GatewayOrders, OrderSettings
@@ -78,6 +83,9 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         imports = SettlementImports(db, clock, gateways, settings.settlement_imports, settings.settlement_job_seconds)
         authorizer = resources.authorizer(settings.identity_address)
         reviews = ReviewQueue(db, clock, authorizer, settings.decisions)
+        dispute_books = DisputeBooks(db, clock, WalletHolds(wallet_stub), settings.dispute_fee_minor)
+        dispute_reads = DisputeChecks(db, clock, gateways, dispute_books, settings.gateway_lookup_timeout_seconds)
+        disputes = Disputes(db, clock, authorizer)
         announcements = ReceiptAnnouncements(db, clock, settings.public_url)
         customer_rules = CustomerRules(
             settings.return_urls,
@@ -85,20 +93,31 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             phone_country_codes=next(iter(gateways.values())).capabilities.phone_country_codes,
         )
         yield Service(
-            http=routes.routes(Endpoints(db, create, verification, cancellations, reviews, authorizer, customer_rules)),
+            http=routes.routes(
+                Endpoints(db, create, verification, cancellations, reviews, disputes, authorizer, customer_rules)
+            ),
             grpc=[
                 (add_PaymentServiceServicer_to_server, PaymentServicer(db)),
                 (add_ReviewServiceServicer_to_server, ReviewServicer(reviews)),
+                (add_DisputeServiceServicer_to_server, DisputeServicer(disputes)),
                 (add_SettlementServiceServicer_to_server, SettlementServicer(db, imports)),
             ],
             subscriptions=consumers.subscriptions(
                 db, clock, gateways, lookups, ConsumerSettings(settings.decisions, settings.invoice_prefix)
             ),
-            workers=[fraud.workers, inserts.workers, orders.workers, cancellations.workers, responses.workers],
+            workers=[
+                fraud.workers,
+                inserts.workers,
+                orders.workers,
+                cancellations.workers,
+                responses.workers,
+                dispute_books.workers,
+            ],
             jobs=[
                 Job("sweep", settings.sweep_seconds, sweep.run),
                 Job("closed_checks", settings.sweep_seconds, closed_checks.run),
                 Job("confirmations", CONFIRM_SECONDS, confirmations.run),
+                Job("dispute_checks", dispute_checks.CHECK_SECONDS, dispute_reads.run),
                 Job("settlement_imports", settings.settlement_job_seconds, imports.run),
                 Job("announce_receipts", receipts.ANNOUNCE_SECONDS, announcements.run),
                 Job("fee_rules", fee_rules.REFRESH_SECONDS, fees.refresh),

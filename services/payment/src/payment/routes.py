@@ -14,12 +14,13 @@ from common.money import CurrencyUnknown
 from common.pages import CursorInvalid, Page
 from common.seals import Sealer
 from gateways import GatewayUnsupported
-from payment import settlement_routes
+from payment import dispute_routes, settlement_routes
 from payment.domain import errors, receipts, review_queue
 from payment.domain.review_queue import ReviewAction
 from payment.use_cases import payments
 from payment.use_cases.cancellations import Cancellations
 from payment.use_cases.create_payment import CreatePayment
+from payment.use_cases.disputes import Disputes
 from payment.use_cases.payments import STAFF
 from payment.use_cases.review_queue import DECIDERS, ReviewQueue
 from payment.use_cases.verification import Verification
@@ -77,6 +78,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     verification: Verification
     cancellations: Cancellations
     reviews: ReviewQueue
+    disputes: Disputes
     authorizer: Authorizer
     customer_rules: CustomerRules
 
@@ -98,6 +100,7 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
               answer=Page[PaymentView], errors=[errors.PaymentNotFound]),
         *review_routes(use_cases.reviews),
         *settlement_routes.routes(db),
+        *dispute_routes.routes(use_cases.disputes),
         Route("GET", f"{PREFIX}/status/{{reference}}", partial(read_status, db), answer=PaymentView,
               errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/{{paymentId}}", partial(read_payment, db), answer=PaymentView,

@@ -1,7 +1,8 @@
 """gRPC endpoints: each decodes, calls one use case, encodes."""
 
+from commdesk.payment.v1 import disputes_pb2, settlements_pb2
 from commdesk.payment.v1 import payment_pb2 as pb
-from commdesk.payment.v1 import settlements_pb2
+from commdesk.payment.v1.disputes_pb2_grpc import DisputeServiceServicer
 from commdesk.payment.v1.payment_pb2_grpc import PaymentServiceServicer, ReviewServiceServicer
 from commdesk.payment.v1.settlements_pb2_grpc import SettlementServiceServicer
 from common import ids
@@ -9,8 +10,10 @@ from common.database import Database
 from common.errors import require_at_most
 from common.grpc_server import CallContext
 from payment.use_cases import payments, settlements
+from payment.use_cases.disputes import Disputes
 from payment.use_cases.review_queue import ReviewQueue
 from payment.use_cases.settlement_imports import SettlementImports
+from payment.wire import disputes as dispute_messages
 from payment.wire import events, review_messages, settlement_messages
 
 PAYMENTS_MAX = 500
@@ -93,3 +96,26 @@ class SettlementServicer(SettlementServiceServicer):
         return settlements_pb2.ImportSettlementsResponse(
             settlements=imported.settlements, rows=imported.rows, is_complete=imported.is_complete
         )
+
+
+class DisputeServicer(DisputeServiceServicer):
+    """See protos/commdesk/payment/v1/disputes.proto."""
+
+    def __init__(self, disputes: Disputes) -> None:
+        self._disputes = disputes
+
+    async def ListDisputes(
+        self, request: disputes_pb2.ListDisputesRequest, context: CallContext
+    ) -> disputes_pb2.ListDisputesResponse:
+        payment_ids = dispute_messages.payment_ids(request)
+        if payment_ids:
+            return dispute_messages.disputes_response(await self._disputes.of_payments(payment_ids))
+        since, until, after, limit = dispute_messages.window(request)
+        records = await self._disputes.changed(since, until, after, limit + 1)
+        return dispute_messages.disputes_response(records, limit)
+
+    async def AddDisputeEvidence(
+        self, request: disputes_pb2.AddDisputeEvidenceRequest, context: CallContext
+    ) -> disputes_pb2.AddDisputeEvidenceResponse:
+        record = await self._disputes.add_evidence(dispute_messages.operators_evidence(request))
+        return disputes_pb2.AddDisputeEvidenceResponse(dispute=dispute_messages.record_message(record))

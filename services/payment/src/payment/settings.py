@@ -114,6 +114,9 @@ class Settings(GatewaySettings):
     # The merchant in whose books the accounts' settlements are: the one that has the bank account.
     settlement_merchant_id: str = Field("mer_commdesk", pattern=r"^mer_[0-9A-Za-z_]{1,60}$")
 
+    # What a gateway charges for a dispute that is lost, in minor units (paise).
+    dispute_fee_minor: int = Field(0, ge=0, le=10**9)
+
     @rule("amount_min_minor", "amount_max_minor")
     def _some_amount_is_possible(self) -> Iterator[str]:
         if self.amount_min_minor > self.amount_max_minor:

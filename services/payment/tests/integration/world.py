@@ -50,8 +50,50 @@ class Fraud(fraud_pb2_grpc.FraudServiceServicer):
 
 
 class Wallet(wallet_pb2_grpc.WalletServiceServicer):
+    """Sells one pack, and holds what a test has not spent."""
+
     def __init__(self) -> None:
         self.calls = 0
+        # Credits that were spent of every payment, and the refusal of every hold, as a test sets them.
+        self.spent = 0
+        self.refusal = ""
+        self.is_away = False
+        # Operation key → the hold that it made; in the order of the calls.
+        self.holds: dict[str, wallet_pb2.Hold] = {}
+        self.requests: list[wallet_pb2.HoldRequest] = []
+
+    async def HoldCredits(self, request: wallet_pb2.HoldCreditsRequest, context: Any) -> wallet_pb2.HoldCreditsResponse:
+        if self.is_away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        return wallet_pb2.HoldCreditsResponse(results=[self._hold(item, is_kept=True) for item in request.items])
+
+    async def PreviewHolds(
+        self, request: wallet_pb2.PreviewHoldsRequest, context: Any
+    ) -> wallet_pb2.PreviewHoldsResponse:
+        if self.is_away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        return wallet_pb2.PreviewHoldsResponse(results=[self._hold(item, is_kept=False) for item in request.items])
+
+    def _hold(self, item: wallet_pb2.HoldRequest, *, is_kept: bool) -> wallet_pb2.HoldResult:
+        self.requests.append(item)
+        if item.operation_key in self.holds:
+            return wallet_pb2.HoldResult(hold=self.holds[item.operation_key])
+        missing = min(self.spent, item.credits_paid)
+        refusal = self.refusal or (
+            "wallet_credits_spent" if missing and item.policy == wallet_pb2.SPENT_CREDITS_BLOCK else ""
+        )
+        if refusal:
+            return wallet_pb2.HoldResult(error=Error(code=refusal, kind="FailedPrecondition", message="no"))
+        hold = wallet_pb2.Hold(
+            hold_id=ids.encode("hld", ids.new()) if is_kept else "",
+            credits_paid=item.credits_paid - missing,
+            credits_bonus=item.credits_bonus,
+            missing_paid=missing,
+            value=MoneyMessage(minor=8 * (item.credits_paid - missing), currency="INR"),
+        )
+        if is_kept:
+            self.holds[item.operation_key] = hold
+        return wallet_pb2.HoldResult(hold=hold)
 
     async def ListPacks(self, request: wallet_pb2.ListPacksRequest, context: Any) -> wallet_pb2.ListPacksResponse:
         self.calls += 1
@@ -269,6 +311,13 @@ class World:
     async def run_job(self, name: str) -> object:
         [job] = [job for job in self.served.service.jobs if job.name == name]
         return await job.run()
+
+    async def paid(self, **body: Any) -> dict[str, Any]:
+        """A payment whose success has been seen."""
+        data = await self.created(**body)
+        await self.pay(data["orderId"])
+        await self.deliver(self.hooks[-1])
+        return data
 
     async def sweep(self) -> object:
         """How many payments were due."""

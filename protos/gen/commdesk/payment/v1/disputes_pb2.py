@@ -26,15 +26,15 @@ from commdesk.common.v1 import common_pb2 as commdesk_dot_common_dot_v1_dot_comm
 from commdesk.payment.v1 import payment_pb2 as commdesk_dot_payment_dot_v1_dot_payment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"commdesk/payment/v1/disputes.proto\x12\x13\x63ommdesk.payment.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\x1a!commdesk/payment/v1/payment.proto\"\xff\x02\n\x07\x44ispute\x12\x12\n\ndispute_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12\x1a\n\x12gateway_dispute_id\x18\x04 \x01(\t\x12\x32\n\x06status\x18\x05 \x01(\x0e\x32\".commdesk.payment.v1.DisputeStatus\x12)\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x13\n\x0breason_code\x18\x07 \x01(\t\x12\x1e\n\x16respond_by_unix_micros\x18\x08 \x01(\x03\x12%\n\x03tax\x18\t \x01(\x0b\x32\x18.commdesk.payment.v1.Tax\x12\x0f\n\x07hold_id\x18\n \x01(\t\x12\x12\n\nvalue_held\x18\x0b \x01(\x03\x12\x11\n\tfee_minor\x18\x0c \x01(\x03\x12\x0b\n\x03seq\x18\r \x01(\x03\x12\x1b\n\x13\x63reated_unix_micros\x18\x0e \x01(\x03\"\x9b\x01\n\x0fPaymentDisputed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12-\n\x07\x64ispute\x18\x04 \x01(\x0b\x32\x1c.commdesk.payment.v1.Dispute\"\x9d\x01\n\x11PaymentDisputeWon\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12-\n\x07\x64ispute\x18\x04 \x01(\x0b\x32\x1c.commdesk.payment.v1.Dispute\"\x9e\x01\n\x12PaymentDisputeLost\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12-\n\x07\x64ispute\x18\x04 \x01(\x0b\x32\x1c.commdesk.payment.v1.Dispute*\x9a\x01\n\rDisputeStatus\x12\x1e\n\x1a\x44ISPUTE_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44ISPUTE_STATUS_OPEN\x10\x01\x12\x1f\n\x1b\x44ISPUTE_STATUS_UNDER_REVIEW\x10\x02\x12\x16\n\x12\x44ISPUTE_STATUS_WON\x10\x03\x12\x17\n\x13\x44ISPUTE_STATUS_LOST\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"commdesk/payment/v1/disputes.proto\x12\x13\x63ommdesk.payment.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\x1a!commdesk/payment/v1/payment.proto\"\xff\x02\n\x07\x44ispute\x12\x12\n\ndispute_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12\x1a\n\x12gateway_dispute_id\x18\x04 \x01(\t\x12\x32\n\x06status\x18\x05 \x01(\x0e\x32\".commdesk.payment.v1.DisputeStatus\x12)\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x13\n\x0breason_code\x18\x07 \x01(\t\x12\x1e\n\x16respond_by_unix_micros\x18\x08 \x01(\x03\x12%\n\x03tax\x18\t \x01(\x0b\x32\x18.commdesk.payment.v1.Tax\x12\x0f\n\x07hold_id\x18\n \x01(\t\x12\x12\n\nvalue_held\x18\x0b \x01(\x03\x12\x11\n\tfee_minor\x18\x0c \x01(\x03\x12\x0b\n\x03seq\x18\r \x01(\x03\x12\x1b\n\x13\x63reated_unix_micros\x18\x0e \x01(\x03\"\x9b\x01\n\x0fPaymentDisputed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12-\n\x07\x64ispute\x18\x04 \x01(\x0b\x32\x1c.commdesk.payment.v1.Dispute\"\x9d\x01\n\x11PaymentDisputeWon\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12-\n\x07\x64ispute\x18\x04 \x01(\x0b\x32\x1c.commdesk.payment.v1.Dispute\"\x9e\x01\n\x12PaymentDisputeLost\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12-\n\x07\x64ispute\x18\x04 \x01(\x0b\x32\x1c.commdesk.payment.v1.Dispute\"c\n\x0f\x44isputeEvidence\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\x16\n\x0e\x66ile_reference\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x1b\n\x13\x63reated_unix_micros\x18\x04 \x01(\x03\"\x87\x01\n\rDisputeRecord\x12-\n\x07\x64ispute\x18\x01 \x01(\x0b\x32\x1c.commdesk.payment.v1.Dispute\x12\x0f\n\x07is_held\x18\x02 \x01(\x08\x12\x36\n\x08\x65vidence\x18\x03 \x03(\x0b\x32$.commdesk.payment.v1.DisputeEvidence\"\x8b\x01\n\x13ListDisputesRequest\x12\x13\n\x0bpayment_ids\x18\x01 \x03(\t\x12 \n\x18\x63hanged_from_unix_micros\x18\x02 \x01(\x03\x12\x1e\n\x16\x63hanged_to_unix_micros\x18\x03 \x01(\x03\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\"a\n\x14ListDisputesResponse\x12\x34\n\x08\x64isputes\x18\x01 \x03(\x0b\x32\".commdesk.payment.v1.DisputeRecord\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"d\n\x19\x41\x64\x64\x44isputeEvidenceRequest\x12\x12\n\ndispute_id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x16\n\x0e\x66ile_reference\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"Q\n\x1a\x41\x64\x64\x44isputeEvidenceResponse\x12\x33\n\x07\x64ispute\x18\x01 \x01(\x0b\x32\".commdesk.payment.v1.DisputeRecord*\x9a\x01\n\rDisputeStatus\x12\x1e\n\x1a\x44ISPUTE_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44ISPUTE_STATUS_OPEN\x10\x01\x12\x1f\n\x1b\x44ISPUTE_STATUS_UNDER_REVIEW\x10\x02\x12\x16\n\x12\x44ISPUTE_STATUS_WON\x10\x03\x12\x17\n\x13\x44ISPUTE_STATUS_LOST\x10\x04\x32\xec\x01\n\x0e\x44isputeService\x12\x63\n\x0cListDisputes\x12(.commdesk.payment.v1.ListDisputesRequest\x1a).commdesk.payment.v1.ListDisputesResponse\x12u\n\x12\x41\x64\x64\x44isputeEvidence\x12..commdesk.payment.v1.AddDisputeEvidenceRequest\x1a/.commdesk.payment.v1.AddDisputeEvidenceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'commdesk.payment.v1.disputes_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DISPUTESTATUS']._serialized_start=993
-  _globals['_DISPUTESTATUS']._serialized_end=1147
+  _globals['_DISPUTESTATUS']._serialized_start=1658
+  _globals['_DISPUTESTATUS']._serialized_end=1812
   _globals['_DISPUTE']._serialized_start=128
   _globals['_DISPUTE']._serialized_end=511
   _globals['_PAYMENTDISPUTED']._serialized_start=514
@@ -43,4 +43,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAYMENTDISPUTEWON']._serialized_end=829
   _globals['_PAYMENTDISPUTELOST']._serialized_start=832
   _globals['_PAYMENTDISPUTELOST']._serialized_end=990
+  _globals['_DISPUTEEVIDENCE']._serialized_start=992
+  _globals['_DISPUTEEVIDENCE']._serialized_end=1091
+  _globals['_DISPUTERECORD']._serialized_start=1094
+  _globals['_DISPUTERECORD']._serialized_end=1229
+  _globals['_LISTDISPUTESREQUEST']._serialized_start=1232
+  _globals['_LISTDISPUTESREQUEST']._serialized_end=1371
+  _globals['_LISTDISPUTESRESPONSE']._serialized_start=1373
+  _globals['_LISTDISPUTESRESPONSE']._serialized_end=1470
+  _globals['_ADDDISPUTEEVIDENCEREQUEST']._serialized_start=1472
+  _globals['_ADDDISPUTEEVIDENCEREQUEST']._serialized_end=1572
+  _globals['_ADDDISPUTEEVIDENCERESPONSE']._serialized_start=1574
+  _globals['_ADDDISPUTEEVIDENCERESPONSE']._serialized_end=1655
+  _globals['_DISPUTESERVICE']._serialized_start=1815
+  _globals['_DISPUTESERVICE']._serialized_end=2051
 # @@protoc_insertion_point(module_scope)

@@ -1,9 +1,10 @@
 from commdesk.common.v1 import common_pb2 as _common_pb2
 from commdesk.payment.v1 import payment_pb2 as _payment_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -88,3 +89,65 @@ class PaymentDisputeLost(_message.Message):
     payment: _payment_pb2.Payment
     dispute: Dispute
     def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ..., dispute: _Optional[_Union[Dispute, _Mapping]] = ...) -> None: ...
+
+class DisputeEvidence(_message.Message):
+    __slots__ = ("note", "file_reference", "actor", "created_unix_micros")
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    FILE_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    CREATED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    note: str
+    file_reference: str
+    actor: str
+    created_unix_micros: int
+    def __init__(self, note: _Optional[str] = ..., file_reference: _Optional[str] = ..., actor: _Optional[str] = ..., created_unix_micros: _Optional[int] = ...) -> None: ...
+
+class DisputeRecord(_message.Message):
+    __slots__ = ("dispute", "is_held", "evidence")
+    DISPUTE_FIELD_NUMBER: _ClassVar[int]
+    IS_HELD_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    dispute: Dispute
+    is_held: bool
+    evidence: _containers.RepeatedCompositeFieldContainer[DisputeEvidence]
+    def __init__(self, dispute: _Optional[_Union[Dispute, _Mapping]] = ..., is_held: _Optional[bool] = ..., evidence: _Optional[_Iterable[_Union[DisputeEvidence, _Mapping]]] = ...) -> None: ...
+
+class ListDisputesRequest(_message.Message):
+    __slots__ = ("payment_ids", "changed_from_unix_micros", "changed_to_unix_micros", "limit", "cursor")
+    PAYMENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FROM_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_TO_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    payment_ids: _containers.RepeatedScalarFieldContainer[str]
+    changed_from_unix_micros: int
+    changed_to_unix_micros: int
+    limit: int
+    cursor: str
+    def __init__(self, payment_ids: _Optional[_Iterable[str]] = ..., changed_from_unix_micros: _Optional[int] = ..., changed_to_unix_micros: _Optional[int] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class ListDisputesResponse(_message.Message):
+    __slots__ = ("disputes", "next_cursor")
+    DISPUTES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    disputes: _containers.RepeatedCompositeFieldContainer[DisputeRecord]
+    next_cursor: str
+    def __init__(self, disputes: _Optional[_Iterable[_Union[DisputeRecord, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
+
+class AddDisputeEvidenceRequest(_message.Message):
+    __slots__ = ("dispute_id", "note", "file_reference", "actor")
+    DISPUTE_ID_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    FILE_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    dispute_id: str
+    note: str
+    file_reference: str
+    actor: str
+    def __init__(self, dispute_id: _Optional[str] = ..., note: _Optional[str] = ..., file_reference: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class AddDisputeEvidenceResponse(_message.Message):
+    __slots__ = ("dispute",)
+    DISPUTE_FIELD_NUMBER: _ClassVar[int]
+    dispute: DisputeRecord
+    def __init__(self, dispute: _Optional[_Union[DisputeRecord, _Mapping]] = ...) -> None: ...

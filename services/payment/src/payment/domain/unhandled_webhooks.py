@@ -11,7 +11,6 @@ _BY_HAND = "it is not handled yet"
 # A part of the type's name → what to do. The first that fits.
 _ADVICE = (
     ("REFUND", f"{_BY_HAND}: compare the refund with the payment, and take credits back by hand where they are left"),
-    ("DISPUTE", f"{_BY_HAND}: answer it in the gateway's dashboard before its deadline, and hold the credits by hand"),
     ("SETTLEMENT", f"{_BY_HAND}: compare the settlement with the bank statement"),
     ("CHARGES", "it repeats a success, for its fees: nothing to do, or switch it off in the gateway's dashboard"),
     ("SUBSCRIPTION", f"{_BY_HAND}: no subscription of ours exists; look in the gateway's dashboard who made it"),

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from common import checkpoints
+from payment.store.dispute_tables import dispute_tables
 from payment.store.settlement_tables import settlement_tables
 
 metadata = MetaData()
@@ -455,3 +456,5 @@ gateway_calls = Table(
 )
 
 settlements = settlement_tables(metadata)
+
+disputes = dispute_tables(metadata)

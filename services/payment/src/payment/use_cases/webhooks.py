@@ -29,7 +29,7 @@ from payment.domain.payments import Payment
 from payment.domain.states import PAID, Review
 from payment.domain.unhandled_webhooks import WINDOW, alerted_type
 from payment.store import commands, unhandled_webhooks
-from payment.use_cases import metrics, settlement_webhooks
+from payment.use_cases import dispute_checks, metrics, settlement_webhooks
 from payment.use_cases.decisions import Applied, DecisionSettings, apply_orders
 from payment.use_cases.order_lookups import LookupResult, OrderLookup, lookups_of_webhooks, observed_only
 from payment.wire import webhook_events
@@ -52,9 +52,13 @@ class Webhook(msgspec.Struct, frozen=True):
     @property
     def order(self) -> OrderKey | None:
         """The order that it is about."""
-        if isinstance(self.content, PaymentWebhook):
-            return OrderKey(self.gateway_account_id, self.content.order_id)
-        return None
+        match self.content:
+            case PaymentWebhook(order_id):
+                return OrderKey(self.gateway_account_id, order_id)
+            case DisputeWebhook(dispute):
+                return OrderKey(self.gateway_account_id, dispute.order_id)
+            case _:
+                return None
 
 
 async def look_up_orders(lookups: OrderLookup, webhooks: Sequence[Webhook]) -> dict[OrderKey, LookupResult]:
@@ -83,6 +87,7 @@ async def process_webhooks(
     refusals: list[DomainError | None] = []
     messages: list[Message] = list(applied.messages)
     settlements: set[tuple[str, str]] = set()
+    disputes: list[Payment] = []
     for webhook in webhooks:
         match webhook.content:
             case IgnoredWebhook(reason):
@@ -94,7 +99,17 @@ async def process_webhooks(
                 messages.append(
                     webhook_events.processed(webhook.gateway, webhook.id, "APPLIED", "import_requested", None, now)
                 )
-            case RefundWebhook() | DisputeWebhook():
+            case DisputeWebhook():
+                disputed = payments.get(webhook.order) if webhook.order else None
+                refusals.append(None if disputed else OrderNotKnownYet("no payment has this order id (yet)"))
+                if disputed is not None:
+                    disputes.append(disputed)
+                    messages.append(
+                        webhook_events.processed(
+                            webhook.gateway, webhook.id, "APPLIED", "check_requested", disputed.id, now
+                        )
+                    )
+            case RefundWebhook():
                 refusals.append(None)
                 messages.append(
                     webhook_events.processed(webhook.gateway, webhook.id, "PARKED", "unsupported_type", None, now)
@@ -110,7 +125,9 @@ async def process_webhooks(
                     messages.append(_processed(webhook, content, payment, applied, now))
     if settlements:
         await settlement_webhooks.request_imports(tx, settlements, now)
-    handled = PaymentWebhook | SettlementWebhook | MalformedWebhook
+    if disputes:
+        await dispute_checks.request_checks(tx, disputes, now)
+    handled = PaymentWebhook | DisputeWebhook | SettlementWebhook | MalformedWebhook
     parked = [webhook for webhook in webhooks if not isinstance(webhook.content, handled)]
     if parked:
         messages += await _unhandled_alerts(tx, parked, now)

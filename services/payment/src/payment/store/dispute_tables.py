@@ -1,0 +1,137 @@
+"""The tables of disputes, as SQLAlchemy Core describes them; they belong to the metadata of `tables`."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+_OPEN = "status in ('OPEN', 'UNDER_REVIEW')"
+
+
+def dispute_tables(metadata: MetaData) -> Table:
+    """Add the tables to *metadata*; the one of disputes is read by composed statements."""
+    disputes = Table(
+        "disputes",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        Column("payment_id", Uuid, ForeignKey("payments.id"), nullable=False),
+        Column("merchant_id", Text, nullable=False),
+        Column("gateway_account_id", Text, nullable=False),
+        Column("gateway_dispute_id", Text, CheckConstraint("gateway_dispute_id <> ''"), nullable=False),
+        Column("round", Integer, CheckConstraint("round >= 1"), nullable=False),
+        _one_of("status", "OPEN", "UNDER_REVIEW", "WON", "LOST"),
+        _one_of("announced", "NONE", "DISPUTED", "WON", "LOST", default="NONE"),
+        Column("amount_minor", BigInteger, CheckConstraint("amount_minor > 0"), nullable=False),
+        Column("currency", Text, CheckConstraint("currency ~ '^[A-Z]{3}$'"), nullable=False),
+        *(
+            Column(name, BigInteger, CheckConstraint(f"{name} >= 0"), nullable=False)
+            for name in ("net_minor", "cgst_minor", "sgst_minor", "igst_minor", "credits_paid", "credits_bonus")
+        ),
+        _text_or_empty("reason_code"),
+        _moment("respond_by", nullable=True),
+        _moment("gateway_updated_at", nullable=True),
+        _text_or_empty("status_before"),
+        _text_or_empty("hold_id"),
+        _minor("value_held"),
+        _minor("fee_minor"),
+        _moment("deadline_alerted_at", nullable=True),
+        Column("seq", Integer, CheckConstraint("seq >= 1"), nullable=False),
+        _moment("created_at"),
+        _moment("updated_at"),
+        UniqueConstraint("gateway_account_id", "gateway_dispute_id", "round"),
+        CheckConstraint("net_minor + cgst_minor + sgst_minor + igst_minor = amount_minor"),
+        CheckConstraint("announced not in ('WON', 'LOST') or announced = status"),
+        CheckConstraint("hold_id = '' or announced <> 'NONE'"),
+        Index("disputes_payment", "payment_id"),
+        Index("disputes_changed", "updated_at", "id"),
+        Index("disputes_of_merchant", "merchant_id", "id"),
+        Index(
+            "disputes_deadline",
+            "respond_by",
+            postgresql_where=text("status = 'OPEN' and deadline_alerted_at is null"),
+        ),
+        Index(
+            "disputes_open_once",
+            "gateway_account_id",
+            "gateway_dispute_id",
+            unique=True,
+            postgresql_where=text(_OPEN),
+        ),
+    )
+    Table(
+        "dispute_history",
+        metadata,
+        _dispute_id(),
+        Column("seq", Integer, CheckConstraint("seq >= 1"), nullable=False),
+        Column("from_status", Text),
+        Column("to_status", Text, nullable=False),
+        _moment("at"),
+        PrimaryKeyConstraint("dispute_id", "seq"),
+        CheckConstraint("(seq = 1) = (from_status is null)"),
+        CheckConstraint(
+            """case from_status
+            when 'OPEN' then to_status in ('UNDER_REVIEW', 'WON', 'LOST')
+            when 'UNDER_REVIEW' then to_status in ('OPEN', 'WON', 'LOST')
+            else from_status is null end""",
+            name="dispute_history_moves",
+        ),
+    )
+    Table(
+        "dispute_evidence",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        _dispute_id(),
+        Column("note", Text, CheckConstraint("length(note) between 3 and 500"), nullable=False),
+        Column(
+            "file_reference",
+            Text,
+            CheckConstraint("length(file_reference) <= 500"),
+            nullable=False,
+            server_default=text("''"),
+        ),
+        Column("actor_id", Text, CheckConstraint("actor_id <> ''"), nullable=False),
+        _moment("at"),
+        UniqueConstraint("dispute_id", "note", "file_reference"),
+    )
+    Table(
+        "dispute_checks",
+        metadata,
+        Column("payment_id", Uuid, ForeignKey("payments.id"), primary_key=True),
+        _moment("due_at"),
+        Index("dispute_checks_due", "due_at"),
+    )
+    return disputes
+
+
+def _dispute_id() -> Column[object]:
+    return Column("dispute_id", Uuid, ForeignKey("disputes.id"), nullable=False)
+
+
+def _text_or_empty(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default=text("''"))
+
+
+def _minor(name: str) -> Column[int]:
+    return Column(name, BigInteger, CheckConstraint(f"{name} >= 0"), nullable=False, server_default=text("0"))
+
+
+def _one_of(name: str, *values: str, default: str = "") -> Column[str]:
+    listed = ", ".join(f"'{value}'" for value in values)
+    server_default = text(f"'{default}'") if default else None
+    return Column(name, Text, CheckConstraint(f"{name} in ({listed})"), nullable=False, server_default=server_default)
+
+
+def _moment(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
