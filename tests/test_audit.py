@@ -32,8 +32,8 @@ _ATTEMPT = "counts attempts; what they come to is recorded"
 _OVER = "deletes or clears what is over"
 WITHOUT_RECORD: dict[str, dict[str, str]] = {
     "payment": {
-        "create_payment.CreatePayment.create": "payment.create is recorded with the gateway's order",
         "decisions.save_decisions": _PART,
+        "dispute_checks.DisputeChecks.warn": "notes that its alert was raised",
         "gateway_orders.GatewayOrders.make": "payment.create is recorded with the order that it makes",
         "settled_payments.tell": _PART,
         "settlement_imports.save_rows": "rows of a settlement, whose journal is its record",
