@@ -8,6 +8,7 @@ A service's tests import the ones below, for the fixture `served` of common.test
     from common.testing.hostile_tests import *  # noqa: F403
 """
 
+import copy
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -165,7 +166,8 @@ def _with(value: Any, changes: list[tuple[tuple[Any, ...], Any]]) -> Any:
         try:
             for key in path[:-1]:
                 parent = parent[key]
-            parent[path[-1]] = replacement
+            # A copy: a later change may go into it, and must neither reach another example nor tie a knot.
+            parent[path[-1]] = copy.deepcopy(replacement)
         except (TypeError, KeyError, IndexError):  # an earlier change took the place away
             continue
     return value
