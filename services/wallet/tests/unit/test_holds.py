@@ -34,7 +34,7 @@ class Books:
         self.wallet: Wallet = make.wallet()
         self.batch = HoldBatch({make.owner(): self.wallet}, {})
 
-    def _read(self) -> None:
+    def read(self) -> None:
         lots = [(opened.wallet_id, opened.lot) for opened in self.batch.opened_lots]
         self.wallet.lots = sorted((lot for _, lot in lots if lot.remaining), key=burn_order)
         self.batch.payment_lots = payment_lots(lots)
@@ -42,11 +42,11 @@ class Books:
         self.batch.holds |= {hold.id: hold for hold in self.batch.opened_holds if hold.id not in self.batch.holds}
 
     def apply(self, *operations: Grant | Consumption | Forgiveness) -> list[Transaction | DomainError]:
-        self._read()
+        self.read()
         return apply(self.batch, operations, self.now, make.new_id)
 
     def hold(self, request: HoldRequest) -> Hold | DomainError:
-        self._read()
+        self.read()
         return hold_each(self.batch, [request], self.now, make.new_id)[0]
 
     def held(self, request: HoldRequest) -> Hold:
@@ -55,7 +55,7 @@ class Books:
         return hold
 
     def end(self, hold: Hold, request: HoldRequest, *states: HoldState) -> list[DomainError | None]:
-        self._read()
+        self.read()
         outcomes = [make.outcome(hold.id, request, state) for state in states]
         return end_each(self.batch, outcomes, self.now, make.new_id)
 
@@ -102,11 +102,12 @@ def test_what_was_spent_between_hold_and_release_never_takes_value_from_nowhere(
     """Three paise on ten credits: each credit's turn to carry one is fixed, and a hold may take it out of turn."""
     bought = make.grant(paid=10, bonus=0, net=3)
     books.apply(bought)
-    request = make.hold(bought, 4, 0)
+    request = make.hold(bought, 3, 0)
     hold = books.held(request)
-    books.apply(make.consumption(3))
+    assert hold.value_minor == 0
+    books.apply(make.consumption(1))
     books.end(hold, request, RELEASED)
-    spent = [books.apply(make.consumption(1))[0] for _ in range(7)]
+    spent = [books.apply(make.consumption(1))[0] for _ in range(9)]
     released = [each.value_minor for each in spent if isinstance(each, Transaction)]
     assert all(value >= 0 for value in released)
     assert values(books.lots) == 0
