@@ -66,7 +66,7 @@ class Trial:
 
 @contextmanager
 def started(release: str, replicas: int, progress: Progress) -> Iterator[Trial]:
-    """The release's fleet, which has taken the demo's payment and found that all invariants hold."""
+    """The release's fleet, which has taken the demo's payment and found that all invariants hold; its logs are kept."""
     trial = Trial(release, replicas)
     stack.down(trial.layout, wipe=True, progress=progress)
     shutil.rmtree(trial.older, ignore_errors=True)
@@ -76,6 +76,10 @@ def started(release: str, replicas: int, progress: Progress) -> Iterator[Trial]:
         progress.done(f"{release} took a payment")
         yield trial
     finally:
+        stack.down(trial.layout, wipe=False, progress=progress)
+        shutil.rmtree(trial.folder / "logs", ignore_errors=True)
+        if trial.layout.logs.is_dir():
+            shutil.copytree(trial.layout.logs, trial.folder / "logs")
         stack.down(trial.layout, wipe=True, progress=progress)
         shutil.rmtree(trial.older, ignore_errors=True)
 
