@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test coverage test-pooler simulate bench bench-wallet bench-webhooks rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check chart-check restore-drill upgrade-check rolling-upgrade reference proto audit lock environment install
+.PHONY: help demo up down status logs test coverage test-pooler simulate bench bench-wallet bench-webhooks bench-reconciliation rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check chart-check restore-drill upgrade-check rolling-upgrade reference proto audit lock environment install
 
 BIN := .venv/bin
 # What runs compose.yaml.
@@ -65,6 +65,9 @@ bench-wallet: environment ## Millions of wallet transactions through the running
 
 bench-webhooks: environment ## A storm of webhooks: what is accepted, what is turned away, and that nothing is lost (SECONDS=, RATE=)
 	@$(BIN)/python -m loadtests.webhooks $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
+
+bench-reconciliation: environment ## Reconcile 100,000 payments with planted faults, on engines of its own (PAYMENTS=)
+	@$(BIN)/commdesk test -- services/reconciler/tests/bench/bench_reconciliation.py -s -q
 
 rolling-restart: environment ## Restart every replica of a REPLICAS=2 stack in turn under payments: none may fail (RATE=100)
 	@$(BIN)/python -m loadtests.restarts

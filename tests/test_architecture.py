@@ -41,6 +41,10 @@ HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fa
 # a dry run posts nothing.
 ACTS_WITHOUT_EFFECT = {
     "/api/v1/reconciliation/runs",
+    # Notes, owners and decisions about a difference: they are audited, and move neither money nor rights.
+    *(f"/api/v1/reconciliation/cases/{{caseId}}/{act}" for act in ("assign", "notes", "resolve", "rerun")),
+    "/api/v1/reconciliation/closes",
+    "/api/v1/reconciliation/statements",
     "/api/v1/ledger/journals/preview",
     "/api/v1/ledger/events/preview",
 }

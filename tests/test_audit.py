@@ -60,6 +60,9 @@ WITHOUT_RECORD: dict[str, dict[str, str]] = {
     "reconciler": {
         "billing.record_billing_events": _DERIVED,
         "delivery_check.DeliveryCheck.run": "announces again what was announced",
+        # The run that a person starts and the case that a person has judged again are recorded by their callers.
+        "matching.Matching.rejudge": _PART,
+        "matching.Matching.run": _PART,
     },
     "fraud": {
         "fraud_events.clear_origins": _OVER,

@@ -19,6 +19,7 @@ from ops import (
     fleet_status,
     ledger,
     personal_data,
+    reconciliation,
     reviews,
     rolling_restart,
     settlements,
@@ -157,6 +158,7 @@ commands.register(app)
 personal_data.register(app)
 backup_commands.register(app)
 app.add_typer(reviews.review, name="review")
+app.add_typer(reconciliation.recon, name="recon")
 app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(settlements.settlements, name="settlements")
 app.add_typer(wallets.wallet, name="wallet")

@@ -160,7 +160,21 @@ PAYMENTS = (
 
 _BALANCE = "commdesk_reconciler_account_balance"
 MONEY = (
-    Panel("Open cases", "short", [Query("max by (kind) (commdesk_reconciler_cases_open)", "{{kind}}")]),
+    Panel(
+        "Open cases",
+        "short",
+        [Query("sum by (kind) (max by (kind, age) (commdesk_reconciler_cases_open)) > 0", "{{kind}}")],
+    ),
+    Panel(
+        "Open cases by age in days",
+        "short",
+        [Query("sum by (age) (max by (kind, age) (commdesk_reconciler_cases_open))", "{{age}}")],
+    ),
+    Panel(
+        "Money in question",
+        "short",
+        [Query("max by (currency) (commdesk_reconciler_unmatched_minor_units)", "{{currency}}, minor units")],
+    ),
     Panel(
         "Differences between the books",
         "short",

@@ -14,8 +14,10 @@ COMMON = "common"
 # not here nobody has said what bounds it.
 LABELS: Mapping[str, str] = {
     "account": "accounts of the ledger's chart",
+    "age": "days: 0-2, 3-7, 8-30, 31+",
     "asset": "INR, CREDIT",
     "batcher": "the batchers of the service, one for each kind of write",
+    "currency": "ISO 4217 codes",
     "decision": "ALLOW, REVIEW, BLOCK",
     "engine": "database, broker, redis",
     "error": "classes of errors of the Redis client",

@@ -1,7 +1,8 @@
 """What reconciler reads from its environment."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import timedelta
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
@@ -9,6 +10,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from common.services import SERVICES
 from common.setting_sources import Variables
 from common.settings import ServiceSettings
+from reconciler.domain.terms import Terms
 
 
 class Settings(ServiceSettings):
@@ -25,8 +27,47 @@ class Settings(ServiceSettings):
     overlap_seconds: float = Field(120, ge=0)
     # Runs and cases are about the whole platform: only this merchant's staff may see them.
     platform_merchant_id: str = "mer_commdesk"
+    # What a gateway charges by contract, in basis points by method, as JSON: {"upi": 0, "card": 190, "*": 200}. Fees of
+    # a method without a rate are not checked.
+    fee_basis_points: Mapping[str, Annotated[int, Field(ge=0, le=10_000)]] = {}
+    # GST on the fee, in basis points; rows may also have none.
+    fee_tax_basis_points: int = Field(1_800, ge=0, le=10_000)
+    # By how much a fee or its tax may differ from the contract, in minor units: gateways round in their own ways.
+    fee_tolerance_minor: int = Field(1, ge=0)
+    # By how much a settled amount may differ from the payment's, in minor units.
+    amount_tolerance_minor: int = Field(0, ge=0)
+    # After how many working days in India a payment is to be settled (T+1), and after how many more it is delayed.
+    settlement_days: int = Field(1, ge=0, le=60)
+    settlement_grace_days: int = Field(2, ge=0, le=60)
+    # After how many more working days a delayed settlement is missing.
+    settlement_missing_days: int = Field(5, ge=0, le=60)
+    # Within how many working days a refund is taken off a settlement.
+    refund_days: int = Field(15, ge=0, le=120)
+    # Within how many working days the bank books a settlement.
+    bank_days: int = Field(2, ge=0, le=30)
+    # How long grants and journals may follow a payment, a webhook and a confirmation a success, in seconds.
+    transit_seconds: float = Field(300, ge=0)
+    webhook_grace_seconds: float = Field(3600, ge=0)
+    confirmation_grace_seconds: float = Field(3600, ge=0)
     # host:port of each listed service's gRPC endpoint; a service without one is not checked, and each run names it.
     addresses: Mapping[str, str] = Field({}, title="<SERVICE>_ADDRESS")
+
+    def terms(self) -> Terms:
+        """By what matching measures the gateway and time."""
+        return Terms(
+            fee_basis_points={method.lower(): rate for method, rate in self.fee_basis_points.items()},
+            fee_tax_basis_points=self.fee_tax_basis_points,
+            fee_tolerance_minor=self.fee_tolerance_minor,
+            amount_tolerance_minor=self.amount_tolerance_minor,
+            settlement_days=self.settlement_days,
+            settlement_grace_days=self.settlement_grace_days,
+            settlement_missing_days=self.settlement_missing_days,
+            refund_days=self.refund_days,
+            bank_days=self.bank_days,
+            transit=timedelta(seconds=self.transit_seconds),
+            webhook_grace=timedelta(seconds=self.webhook_grace_seconds),
+            confirmation_grace=timedelta(seconds=self.confirmation_grace_seconds),
+        )
 
     @classmethod
     def settings_customise_sources(

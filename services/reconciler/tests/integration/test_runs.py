@@ -17,6 +17,7 @@ from reconciler.domain.billing import BillingEvent, BillingKind
 from reconciler.domain.deliveries import PublishedEnvelope
 from reconciler.domain.runs import CaseStatus, Finding, Position, Run, RunAbandoned, RunInProgress, RunStatus, Scope
 from reconciler.gateways import PAGE, Peer
+from reconciler.store import cases as case_store
 from reconciler.store import commands, queries
 from reconciler.use_cases.billing import record_billing_events
 from reconciler.use_cases.delivery_check import LOW_PRIORITY_PAUSE
@@ -236,7 +237,7 @@ async def test_pages_of_cases_follow_one_another(db: Database, clock: FakeClock)
     for number in range(5):
         findings = [(ids.new(), Finding("kind", f"{number} {side}", "detail")) for side in ("left", "right")]
         async with db.begin() as tx:
-            await commands.open_cases(tx, run.run_id, findings, clock.now())
+            await case_store.open_cases(tx, run.run_id, findings, clock.now())
         clock.advance(1)
     seen: list[str] = []
     after: Position | None = None

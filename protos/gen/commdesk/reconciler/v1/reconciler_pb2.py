@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'commdesk/reconciler/v1/reconciler.proto\x12\x16\x63ommdesk.reconciler.v1\"\x1b\n\nRunRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\"\xf4\x01\n\x0bRunResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x19\n\x11\x65nvelopes_checked\x18\x02 \x01(\x05\x12\x1d\n\x15\x65nvelopes_republished\x18\x03 \x01(\x05\x12+\n\x05\x63\x61ses\x18\x04 \x03(\x0b\x32\x1c.commdesk.reconciler.v1.Case\x12?\n\x06totals\x18\x05 \x03(\x0b\x32/.commdesk.reconciler.v1.RunResponse.TotalsEntry\x1a-\n\x0bTotalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"1\n\x10ListCasesRequest\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"@\n\x11ListCasesResponse\x12+\n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x1c.commdesk.reconciler.v1.Case\"\x84\x01\n\x04\x43\x61se\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x0e\n\x06status\x18\x06 \x01(\t\x12\x1a\n\x12opened_unix_micros\x18\x07 \x01(\x03\x32\xc5\x01\n\x11ReconcilerService\x12N\n\x03Run\x12\".commdesk.reconciler.v1.RunRequest\x1a#.commdesk.reconciler.v1.RunResponse\x12`\n\tListCases\x12(.commdesk.reconciler.v1.ListCasesRequest\x1a).commdesk.reconciler.v1.ListCasesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'commdesk/reconciler/v1/reconciler.proto\x12\x16\x63ommdesk.reconciler.v1\"\x1b\n\nRunRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\"\xf4\x01\n\x0bRunResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x19\n\x11\x65nvelopes_checked\x18\x02 \x01(\x05\x12\x1d\n\x15\x65nvelopes_republished\x18\x03 \x01(\x05\x12+\n\x05\x63\x61ses\x18\x04 \x03(\x0b\x32\x1c.commdesk.reconciler.v1.Case\x12?\n\x06totals\x18\x05 \x03(\x0b\x32/.commdesk.reconciler.v1.RunResponse.TotalsEntry\x1a-\n\x0bTotalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"1\n\x10ListCasesRequest\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"@\n\x11ListCasesResponse\x12+\n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x1c.commdesk.reconciler.v1.Case\"\xcf\x01\n\x04\x43\x61se\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x0e\n\x06status\x18\x06 \x01(\t\x12\x1a\n\x12opened_unix_micros\x18\x07 \x01(\x03\x12\x12\n\npayment_id\x18\x08 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\t \x01(\x03\x12\x10\n\x08\x63urrency\x18\n \x01(\t\x12\r\n\x05owner\x18\x0b \x01(\t\"-\n\x0f\x43loseDayRequest\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"k\n\x10\x43loseDayResponse\x12\x10\n\x08\x63lose_id\x18\x01 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x02 \x01(\t\x12\x38\n\ncurrencies\x18\x03 \x03(\x0b\x32$.commdesk.reconciler.v1.CloseFigures\"\xfb\x01\n\x0c\x43loseFigures\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x10\n\x08payments\x18\x02 \x01(\x03\x12\x13\n\x0btotal_minor\x18\x03 \x01(\x03\x12\x15\n\rmatched_minor\x18\x04 \x01(\x03\x12\x17\n\x0f\x65xplained_minor\x18\x05 \x01(\x03\x12\x12\n\nopen_minor\x18\x06 \x01(\x03\x12\x13\n\x0bother_cases\x18\x07 \x01(\x03\x12\x13\n\x0bother_minor\x18\x08 \x01(\x03\x12\x13\n\x0bsettlements\x18\t \x01(\x03\x12\x19\n\x11settled_net_minor\x18\n \x01(\x03\x12\x14\n\x0c\x62\x61nked_minor\x18\x0b \x01(\x03\"W\n\x15StoreStatementRequest\x12\x0c\n\x04\x66ile\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"\x85\x01\n\x16StoreStatementResponse\x12\x14\n\x0cstatement_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x10\n\x08\x66irst_on\x18\x03 \x01(\t\x12\x0f\n\x07last_on\x18\x04 \x01(\t\x12\r\n\x05lines\x18\x05 \x01(\x05\x12\x13\n\x0blines_added\x18\x06 \x01(\x05\x32\x95\x03\n\x11ReconcilerService\x12N\n\x03Run\x12\".commdesk.reconciler.v1.RunRequest\x1a#.commdesk.reconciler.v1.RunResponse\x12`\n\tListCases\x12(.commdesk.reconciler.v1.ListCasesRequest\x1a).commdesk.reconciler.v1.ListCasesResponse\x12]\n\x08\x43loseDay\x12\'.commdesk.reconciler.v1.CloseDayRequest\x1a(.commdesk.reconciler.v1.CloseDayResponse\x12o\n\x0eStoreStatement\x12-.commdesk.reconciler.v1.StoreStatementRequest\x1a..commdesk.reconciler.v1.StoreStatementResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,7 +44,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCASESRESPONSE']._serialized_start=394
   _globals['_LISTCASESRESPONSE']._serialized_end=458
   _globals['_CASE']._serialized_start=461
-  _globals['_CASE']._serialized_end=593
-  _globals['_RECONCILERSERVICE']._serialized_start=596
-  _globals['_RECONCILERSERVICE']._serialized_end=793
+  _globals['_CASE']._serialized_end=668
+  _globals['_CLOSEDAYREQUEST']._serialized_start=670
+  _globals['_CLOSEDAYREQUEST']._serialized_end=715
+  _globals['_CLOSEDAYRESPONSE']._serialized_start=717
+  _globals['_CLOSEDAYRESPONSE']._serialized_end=824
+  _globals['_CLOSEFIGURES']._serialized_start=827
+  _globals['_CLOSEFIGURES']._serialized_end=1078
+  _globals['_STORESTATEMENTREQUEST']._serialized_start=1080
+  _globals['_STORESTATEMENTREQUEST']._serialized_end=1167
+  _globals['_STORESTATEMENTRESPONSE']._serialized_start=1170
+  _globals['_STORESTATEMENTRESPONSE']._serialized_end=1303
+  _globals['_RECONCILERSERVICE']._serialized_start=1306
+  _globals['_RECONCILERSERVICE']._serialized_end=1711
 # @@protoc_insertion_point(module_scope)

@@ -44,6 +44,16 @@ class ReconcilerServiceStub:
                 request_serializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.ListCasesRequest.SerializeToString,
                 response_deserializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.ListCasesResponse.FromString,
                 _registered_method=True)
+        self.CloseDay = channel.unary_unary(
+                '/commdesk.reconciler.v1.ReconcilerService/CloseDay',
+                request_serializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.CloseDayRequest.SerializeToString,
+                response_deserializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.CloseDayResponse.FromString,
+                _registered_method=True)
+        self.StoreStatement = channel.unary_unary(
+                '/commdesk.reconciler.v1.ReconcilerService/StoreStatement',
+                request_serializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.StoreStatementRequest.SerializeToString,
+                response_deserializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.StoreStatementResponse.FromString,
+                _registered_method=True)
 
 
 class ReconcilerServiceServicer:
@@ -62,6 +72,20 @@ class ReconcilerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CloseDay(self, request, context):
+        """State what of a day in India is matched, explained and open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StoreStatement(self, request, context):
+        """Store a bank's statement, CSV or MT940; the next run looks for settlements in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReconcilerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +98,16 @@ def add_ReconcilerServiceServicer_to_server(servicer, server):
                     servicer.ListCases,
                     request_deserializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.ListCasesRequest.FromString,
                     response_serializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.ListCasesResponse.SerializeToString,
+            ),
+            'CloseDay': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseDay,
+                    request_deserializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.CloseDayRequest.FromString,
+                    response_serializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.CloseDayResponse.SerializeToString,
+            ),
+            'StoreStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.StoreStatement,
+                    request_deserializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.StoreStatementRequest.FromString,
+                    response_serializer=commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.StoreStatementResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +164,60 @@ class ReconcilerService:
             '/commdesk.reconciler.v1.ReconcilerService/ListCases',
             commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.ListCasesRequest.SerializeToString,
             commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.ListCasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseDay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.reconciler.v1.ReconcilerService/CloseDay',
+            commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.CloseDayRequest.SerializeToString,
+            commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.CloseDayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StoreStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.reconciler.v1.ReconcilerService/StoreStatement',
+            commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.StoreStatementRequest.SerializeToString,
+            commdesk_dot_reconciler_dot_v1_dot_reconciler__pb2.StoreStatementResponse.FromString,
             options,
             channel_credentials,
             insecure,

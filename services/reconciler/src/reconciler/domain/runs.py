@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from common.errors import Conflict, InvalidArgument
+from common.errors import Conflict, InvalidArgument, NotFound
 
 
 class Scope(StrEnum):
@@ -40,21 +40,43 @@ class RunAbandoned(Conflict):
     fix = "Nothing to do: the run that took over finds the same."
 
 
+class RunNotFound(NotFound):
+    """There is no such run."""
+
+    fix = "List the runs at GET /api/v1/reconciliation/runs."
+
+
 class CaseStatusUnknown(InvalidArgument):
     """There is no such status of a case."""
 
     fix = "Ask for OPEN, RESOLVED or ANY."
 
 
+class Evidence(Struct, frozen=True):
+    """What one side says about a difference. Values are texts; amounts in them are minor units."""
+
+    source: str
+    values: Mapping[str, str] = {}
+
+
 class Finding(Struct, frozen=True):
-    """What must be an open case while it is so."""
+    """What must be an open case while it is so. *amount_minor* is how much money is in question, zero or above."""
 
     kind: str
     reference: str
     detail: str
+    # Empty when it is about none alone.
+    payment_id: str = ""
+    settlement_id: str = ""
+    merchant_id: str = ""
+    amount_minor: int = 0
+    currency: str = ""
+    evidence: Sequence[Evidence] = ()
 
 
 class Case(Struct, frozen=True):
+    """A finding until a run finds it right again, or a person resolves it with a reason."""
+
     case_id: UUID
     run_id: UUID
     kind: str
@@ -63,6 +85,17 @@ class Case(Struct, frozen=True):
     status: CaseStatus
     opened_at: datetime
     resolved_at: datetime | None = None
+    payment_id: str = ""
+    settlement_id: str = ""
+    merchant_id: str = ""
+    amount_minor: int = 0
+    currency: str = ""
+    evidence: Sequence[Evidence] = ()
+    # Who works on it; empty for nobody.
+    owner: str = ""
+    # The person that resolved it and why; empty when a run did.
+    resolved_by: str = ""
+    resolution: str = ""
 
 
 class Run(Struct, frozen=True):
@@ -80,6 +113,8 @@ class Run(Struct, frozen=True):
     cases_resolved: int = 0
     totals: Mapping[str, int] = {}
     unavailable: Sequence[str] = ()
+    payments_checked: int = 0
+    settlements_checked: int = 0
 
 
 class FinishedRun(Struct, frozen=True):

@@ -10,8 +10,7 @@ from common.database import Tx
 from reconciler.domain.billing import BillingEvent
 from reconciler.domain.books import Comparison, Difference
 from reconciler.domain.deliveries import MissingDelivery
-from reconciler.domain.runs import Case, Finding, Run
-from reconciler.store import rows
+from reconciler.domain.runs import Run
 
 # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -41,7 +40,8 @@ returning run_id
 _FINISH = """
 update reconciliation_runs
 set status = :status, finished_at = :finished_at, envelopes_checked = :checked, envelopes_republished = :republished,
-    cases_opened = :opened, cases_resolved = :resolved, totals = cast(cast(:totals as text) as jsonb),
+    cases_opened = :opened, cases_resolved = :resolved, payments_checked = :payments,
+    settlements_checked = :settlements, totals = cast(cast(:totals as text) as jsonb),
     unasked = cast(:unavailable as text[])
 where run_id = :run_id and status = 'RUNNING'
 returning run_id
@@ -83,33 +83,15 @@ async def finish_run(tx: Tx, run: Run) -> bool:
         republished=run.envelopes_republished,
         opened=run.cases_opened,
         resolved=run.cases_resolved,
+        payments=run.payments_checked,
+        settlements=run.settlements_checked,
         totals=msgspec.json.encode(run.totals).decode(),
         unavailable=list(run.unavailable),
     )
     return bool(finished)
 
 
-# ── Cases and differences ────────────────────────────────────────────────────────────────────────────────────────────
-
-_OPEN = f"""
-insert into reconciliation_cases (case_id, run_id, kind, reference, detail, status, opened_at, seen_at)
-select case_id, :run_id, kind, reference, detail, 'OPEN', :now, :now
-from unnest(cast(:case_ids as uuid[]), cast(:kinds as text[]), cast(:refs as text[]), cast(:details as text[]))
-     as row (case_id, kind, reference, detail)
-order by kind, reference
-on conflict (kind, reference) where status = 'OPEN' do update set detail = excluded.detail, seen_at = excluded.seen_at
-returning {rows.CASE_COLUMNS}
-"""
-
-# Only what this run was able to judge.
-_RESOLVE = f"""
-update reconciliation_cases
-set status = 'RESOLVED', resolved_at = :now, resolved_run_id = :run_id
-where status = 'OPEN'
-  and (kind, reference) in (
-      select * from unnest(cast(:kinds as text[]), cast(:refs as text[])) as judged (kind, reference))
-returning {rows.CASE_COLUMNS}
-"""
+# ── Differences ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _FORGET_DIFFERENCES = """
 delete from reconciliation_differences where (kind, reference) in (
@@ -121,37 +103,6 @@ insert into reconciliation_differences (kind, reference, left_value, right_value
 select * from unnest(cast(:kinds as text[]), cast(:refs as text[]), cast(:lefts as bigint[]), cast(:rights as bigint[]),
                      cast(:sinces as timestamptz[]))
 """
-
-
-async def open_cases(
-    tx: Tx, run_id: UUID, findings: Sequence[tuple[UUID, Finding]], now: datetime
-) -> tuple[list[Case], list[Case]]:
-    """Have a case open for each finding, under the id given with it unless there is one; returns (opened, all)."""
-    result = await tx.execute(
-        _OPEN,
-        run_id=run_id,
-        now=now,
-        case_ids=[case_id for case_id, _ in findings],
-        kinds=[finding.kind for _, finding in findings],
-        refs=[finding.reference for _, finding in findings],
-        details=[finding.detail for _, finding in findings],
-    )
-    cases = [rows.case(row) for row in result]
-    new_ids = {case_id for case_id, _ in findings}
-    return [case for case in cases if case.case_id in new_ids], cases
-
-
-async def resolve_cases(tx: Tx, run_id: UUID, judged: Collection[tuple[str, str]], now: datetime) -> list[Case]:
-    """Close the open cases of those (kind, reference) that turned out right."""
-    ordered = sorted(judged)
-    result = await tx.execute(
-        _RESOLVE,
-        run_id=run_id,
-        now=now,
-        kinds=[kind for kind, _ in ordered],
-        refs=[reference for _, reference in ordered],
-    )
-    return [rows.case(row) for row in result]
 
 
 async def replace_differences(tx: Tx, compared: Sequence[Comparison], differences: Sequence[Difference]) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Select, Table, select, tuple_
 
@@ -9,6 +10,7 @@ from common import statements
 from common.database import Tx
 from reconciler.domain.billing import BillingDay
 from reconciler.domain.books import Comparison, Difference
+from reconciler.domain.cases import Note, OpenCases
 from reconciler.domain.deliveries import MissingDelivery, Unclaimed
 from reconciler.domain.runs import Case, CaseStatus, FinishedRun, Position, Run, Scope
 from reconciler.store import rows, tables
@@ -32,6 +34,31 @@ _DIFFERENCES = "select kind, reference, left_value, right_value, since from reco
 _OPEN_CASES = "select count(*) from reconciliation_cases where status = 'OPEN'"
 
 _OPEN_KINDS = "select kind, count(*) as number from reconciliation_cases where status = 'OPEN' group by kind"
+
+_CASE = f"select {rows.CASE_COLUMNS} from reconciliation_cases where case_id = :case_id"
+
+_CASES_BEFORE = f"""
+select {rows.CASE_COLUMNS} from reconciliation_cases
+where kind = :kind and reference = :reference and opened_at < :opened_at order by opened_at desc limit 100
+"""
+
+_CASES_OF_RUN = f"""
+select {rows.CASE_COLUMNS} from reconciliation_cases where run_id = :run_id or resolved_run_id = :run_id
+order by opened_at, case_id limit :limit
+"""
+
+_NOTES = """
+select note_id, author, note, created_at from reconciliation_notes where case_id = :case_id order by note_id
+"""
+
+_OPEN_AGES = """
+select kind, currency, count(*) as number, sum(amount_minor) as minor,
+       case when cast(:now as timestamptz) - opened_at < interval '3 days' then '0-2'
+            when cast(:now as timestamptz) - opened_at < interval '8 days' then '3-7'
+            when cast(:now as timestamptz) - opened_at < interval '31 days' then '8-30'
+            else '31+' end as age
+from reconciliation_cases where status = 'OPEN' group by kind, currency, age
+"""
 
 # The newest rows of an index; a run that compares everything is among the last few hundred.
 _LAST_FINISHED = """
@@ -78,6 +105,45 @@ def _page(statement: Select[Any], table: Table, time: str, key: str, limit: int,
     if after is not None:
         statement = statement.where(tuple_(*order) < tuple_(after.at, after.id))
     return statement.order_by(*(column.desc() for column in order)).limit(limit)
+
+
+async def run(tx: Tx, run_id: UUID) -> Run | None:
+    """The run of this id."""
+    columns = [column for column in tables.runs.c if column.name != "leased_until"]
+    row = (await statements.run(tx, select(*columns).where(tables.runs.c.run_id == run_id))).first()
+    return rows.run(row) if row is not None else None
+
+
+async def case(tx: Tx, case_id: UUID) -> Case | None:
+    """The case of this id."""
+    row = (await tx.execute(_CASE, case_id=case_id)).first()
+    return rows.case(row) if row is not None else None
+
+
+async def cases_before(tx: Tx, case: Case) -> list[Case]:
+    """Earlier cases about the same, newest first."""
+    result = await tx.execute(_CASES_BEFORE, kind=case.kind, reference=case.reference, opened_at=case.opened_at)
+    return [rows.case(row) for row in result]
+
+
+async def cases_of_run(tx: Tx, run_id: UUID, limit: int) -> list[Case]:
+    """Cases that a run opened or resolved."""
+    return [rows.case(row) for row in await tx.execute(_CASES_OF_RUN, run_id=run_id, limit=limit)]
+
+
+async def notes(tx: Tx, case_id: UUID) -> list[Note]:
+    """The notes on a case, oldest first."""
+    return [
+        Note(row.note_id, row.author, row.note, row.created_at) for row in await tx.execute(_NOTES, case_id=case_id)
+    ]
+
+
+async def open_cases_by_age(tx: Tx, now: datetime) -> list[OpenCases]:
+    """Open cases and the money in question, by kind, age and currency."""
+    return [
+        OpenCases(row.kind, row.age, row.currency, int(row.number), int(row.minor))
+        for row in await tx.execute(_OPEN_AGES, now=now)
+    ]
 
 
 async def open_cases_count(tx: Tx) -> int:

@@ -1,13 +1,21 @@
 """What the last runs found, as metrics: every replica exports the same, whichever of them was at work."""
 
+from collections import Counter
+
 from common import telemetry
+from common.clock import Clock
 from common.database import Database
 from reconciler.domain import books
+from reconciler.domain.cases import AGES
 from reconciler.domain.deliveries import DELIVERY_LOST
+from reconciler.domain.differences import Kind
 from reconciler.domain.runs import Scope
 from reconciler.store import queries
 
-_cases = telemetry.gauge("reconciler_cases_open", "Open cases by kind", ["kind"])
+_cases = telemetry.gauge("reconciler_cases_open", "Open cases by kind and age in days", ["kind", "age"])
+_unmatched = telemetry.gauge(
+    "reconciler_unmatched_minor_units", "Money in question in open cases, in minor units of the currency", ["currency"]
+)
 _difference = telemetry.gauge(
     "reconciler_difference",
     "By how much the two sums of a check differed in the last comparison, in units of what it compares; what is still "
@@ -25,25 +33,37 @@ _finished = telemetry.gauge(
     "When a run of this scope last came to its end, in seconds since 1970; 0 when none did",
     ["scope"],
 )
-KINDS = frozenset({DELIVERY_LOST, *(check.kind for check in books.CHECKS)})
+KINDS = frozenset({DELIVERY_LOST, *(check.kind for check in books.CHECKS), *map(str, Kind)})
 
 
 class ReconciliationFigures:
     """Reads the tables of runs and cases. A kind or check of which there is nothing is exported as 0."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
+        self._clock = clock
+        self._unmatched_before: set[str] = set()
 
     async def export(self) -> None:
         async with self._db.begin() as tx:
-            open_cases = await queries.open_cases_by_kind(tx)
+            open_cases = await queries.open_cases_by_age(tx, self._clock.now())
             differences = {
                 (each.comparison.kind, each.comparison.reference): each.comparison.left - each.comparison.right
                 for each in await queries.differences(tx)
             }
             finished = {scope: await queries.last_finished(tx, scope) for scope in Scope}
-        for kind in KINDS:
-            _cases.of(kind).set(open_cases.get(kind, 0))
+        numbers: Counter[tuple[str, str]] = Counter()
+        unmatched: Counter[str] = Counter()
+        for each in open_cases:
+            numbers[each.kind, each.age] += each.number
+            unmatched[each.currency] += each.amount_minor
+        for kind in KINDS | {kind for kind, _ in numbers}:
+            for age in AGES:
+                _cases.of(kind, age).set(numbers[kind, age])
+        # A currency of which nothing is in question any more is exported as 0, not left at its last value.
+        self._unmatched_before |= {"INR", *filter(None, unmatched)}
+        for currency in self._unmatched_before:
+            _unmatched.of(currency).set(unmatched[currency])
         for check in books.CHECKS:
             _difference.of(check.kind, check.reference).set(differences.get((check.kind, check.reference), 0))
         for scope, run in finished.items():

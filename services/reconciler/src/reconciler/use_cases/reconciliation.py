@@ -1,4 +1,4 @@
-"""One reconciliation run: deliveries, then books; cases for what is wrong, closed when it is right again.
+"""One reconciliation run: deliveries, books, matching; cases for what is wrong, closed when it is right again.
 
 No transaction is open while other services answer: the run's row, of which one at a time may be RUNNING, keeps
 replicas from running at once. Its lease is short and extended while the run is at work, so that a process that is
@@ -23,13 +23,16 @@ from reconciler.domain import access, books, deliveries, runs
 from reconciler.domain.books import Comparison
 from reconciler.domain.runs import Case, Finding, Run, RunAbandoned, RunInProgress, RunReport, RunStatus, Scope
 from reconciler.gateways import Peer
-from reconciler.store import commands, queries
+from reconciler.store import cases, commands, queries
 from reconciler.use_cases.delivery_check import DeliveryCheck, DeliveryReport
+from reconciler.use_cases.matching import Matching, MatchingReport
 from reconciler.wire import events
 
 SCHEDULE = "service:reconciler"
 # A run whose process has not extended its lease for so long is over.
 LEASE = timedelta(minutes=1)
+# What a run names when matching stopped early: a service did not answer it.
+MATCHING = "matching"
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -45,14 +48,25 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class Reconciliation:
-    """Runs of this process. *peers* by service, None for one that has no address here: it is not checked."""
+    """Runs of this process. *peers* by service, None for one that has no address here: it is not checked.
 
-    def __init__(self, db: Database, clock: Clock, peers: Mapping[str, Peer | None], policy: Policy) -> None:
+    *matching* is None where payment, wallet or ledger has no address.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        peers: Mapping[str, Peer | None],
+        policy: Policy,
+        matching: Matching | None = None,
+    ) -> None:
         self._db = db
         self._clock = clock
         self._peers = {name: peer for name, peer in peers.items() if peer is not None}
         self._without_address = frozenset(name for name, peer in peers.items() if peer is None)
         self._policy = policy
+        self._matching = matching
         # Runs that failed while the database was away, and hold the one place until that is recorded.
         self._failed: dict[UUID, Run] = {}
 
@@ -84,7 +98,11 @@ class Reconciliation:
                 totals, silent = (
                     await self._totals(verify=actor != SCHEDULE) if scope is Scope.ALL else ({}, set[str]())
                 )
-                return await self._finish(run, report, totals, silent | report.unavailable | self._without_address)
+                unavailable = silent | report.unavailable | self._without_address
+                matched = await self._match(run)
+                if matched.is_partial:
+                    unavailable |= {MATCHING}
+                return await self._finish(run, report, totals, unavailable, matched)
         except RunInProgress:
             raise
         except BaseException:
@@ -145,6 +163,11 @@ class Reconciliation:
         for run in failed:
             self._failed.pop(run.run_id, None)
 
+    async def _match(self, run: Run) -> MatchingReport:
+        if self._matching is None or run.scope is not Scope.ALL:
+            return MatchingReport()
+        return await self._matching.run(run.run_id)
+
     async def _totals(self, *, verify: bool) -> tuple[dict[str, dict[str, int]], set[str]]:
         """The sums of the services that keep books, read at the same time, and which did not answer."""
         services = [service for service in books.BOOK_KEEPERS if service in self._peers]
@@ -159,30 +182,37 @@ class Reconciliation:
             logger.warning("{} did not give its totals: {}", service, error.code)
             return None
 
-    async def _finish(self, run: Run, report: DeliveryReport, totals: books.Totals, unavailable: set[str]) -> RunReport:
+    async def _finish(
+        self, run: Run, report: DeliveryReport, totals: books.Totals, unavailable: set[str], matched: MatchingReport
+    ) -> RunReport:
         now = self._clock.now()
         async with self._db.begin() as tx:
             comparisons = books.compare(totals)
             findings = deliveries.findings(report.unclaimed) + await self._mismatches(tx, comparisons, now)
             judged = {(deliveries.DELIVERY_LOST, each.reference) for each in report.unclaimed}
             judged |= {(each.kind, each.reference) for each in comparisons if each.agrees}
-            opened, open_now = await commands.open_cases(tx, run.run_id, [(ids.new(), each) for each in findings], now)
+            opened, open_now = await cases.open_cases(tx, run.run_id, [(ids.new(), each) for each in findings], now)
             right = judged - {(each.kind, each.reference) for each in findings}
-            resolved = await commands.resolve_cases(tx, run.run_id, right, now)
+            resolved = await cases.resolve_cases(tx, run.run_id, right, now)
             run = replace(
                 run,
                 status=runs.final_status(unavailable),
                 finished_at=now,
                 envelopes_checked=report.checked,
                 envelopes_republished=report.republished,
-                cases_opened=len(opened),
-                cases_resolved=len(resolved),
+                cases_opened=len(opened) + sum(matched.opened.values()),
+                cases_resolved=len(resolved) + matched.resolved,
+                payments_checked=matched.payments_checked,
+                settlements_checked=matched.settlements_checked,
                 totals={books.qualified(each, name): n for each, sums in totals.items() for name, n in sums.items()},
                 unavailable=sorted(unavailable),
             )
             if not await commands.finish_run(tx, run):
                 raise RunAbandoned("another run took its place")
             await self._announce(tx, run, opened, resolved, now)
+            if matched.opened:
+                digest = events.differences_opened(run, matched.opened, matched.opened_minor, ids.new(), now)
+                await outbox.append(tx, [digest])
         for case in opened:
             logger.error("case opened: {} ({}): {}", case.kind, case.reference, case.detail)
         return RunReport(run, open_now)

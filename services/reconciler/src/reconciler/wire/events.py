@@ -1,19 +1,29 @@
 """Analytics events in; alerts and audit lines out."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from commdesk.common.v1.events_pb2 import AdminAlertRaised, AuditRecorded
-from commdesk.payment.v1.events_pb2 import AnalyticsPaymentCreated, AnalyticsPaymentFailed, AnalyticsPaymentSucceeded
+from commdesk.payment.v1.events_pb2 import (
+    AnalyticsPaymentCreated,
+    AnalyticsPaymentFailed,
+    AnalyticsPaymentSucceeded,
+    PaymentSyncRequested,
+)
 from commdesk.webhook_ingest.v1.events_pb2 import AnalyticsWebhookFailed
 from common import ids
-from common.events import EVENT, alert, audit, from_micros
+from common.events import EVENT, alert, audit, from_micros, head
+from reconciler.domain.bank import StoredStatement
 from reconciler.domain.billing import BillingEvent, BillingKind
+from reconciler.domain.closes import Close
 from reconciler.domain.runs import Case, Run
 
 RUN: Final = "run"
-CASE: Final = "cse"
+CASE: Final = "cas"
+CLOSE: Final = "rcl"
+STATEMENT: Final = "bst"
 
 
 def payment_created(message: AnalyticsPaymentCreated) -> BillingEvent:
@@ -100,6 +110,93 @@ def case_resolved(case: Case, event_id: UUID, at: datetime) -> AdminAlertRaised:
     )
 
 
+def sync_requested(case: Case, event_id: UUID, at: datetime) -> PaymentSyncRequested:
+    """The command to payment to look the order up at the gateway, and decide by what it says."""
+    return PaymentSyncRequested(
+        **head(at, event_id), payment_id=case.payment_id, merchant_id=case.merchant_id, asked_by="RECONCILIATION"
+    )
+
+
+def differences_opened(
+    run: Run, opened: Mapping[str, int], opened_minor: Mapping[str, int], event_id: UUID, at: datetime
+) -> AdminAlertRaised:
+    """One alert for all that a run's matching has opened, however many cases those are."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(opened.items()))
+    amounts = ", ".join(f"{minor} {currency} (minor units)" for currency, minor in sorted(opened_minor.items()))
+    return alert(
+        "reconciliation_mismatch",
+        f"{sum(opened.values())} cases opened: {kinds}; {amounts} in question",
+        service="reconciler",
+        at=at,
+        fields={"runId": ids.encode(RUN, run.run_id), "opened": str(sum(opened.values()))},
+        event_id=event_id,
+    )
+
+
+def case_audited(
+    action: str, before: Case, after: Case, actor: str, merchant_id: str, event_id: UUID, at: datetime
+) -> AuditRecorded:
+    """Who noted on, took, re-ran or resolved a case; the reason of a resolution is part of it."""
+    return audit(
+        f"reconciliation.case.{action}",
+        ("reconciliation_case", ids.encode(CASE, after.case_id)),
+        service="reconciler",
+        at=at,
+        merchant_id=merchant_id,
+        actor_id=actor,
+        before={"status": before.status, "owner": before.owner},
+        after={
+            "status": after.status,
+            "owner": after.owner,
+            "kind": after.kind,
+            "amount": after.amount_minor,
+            "resolution": after.resolution,
+        },
+        event_id=event_id,
+        payment_id=after.payment_id,
+    )
+
+
+def close_audited(close: Close, merchant_id: str, event_id: UUID, at: datetime) -> AuditRecorded:
+    """Who closed which day, and what was open."""
+    return audit(
+        "reconciliation.closed",
+        ("reconciliation_close", ids.encode(CLOSE, close.close_id)),
+        service="reconciler",
+        at=at,
+        merchant_id=merchant_id,
+        actor_id=close.closed_by,
+        after={
+            "day": close.day.isoformat(),
+            "open": {figures.currency: figures.open_minor for figures in close.currencies},
+        },
+        event_id=event_id,
+    )
+
+
+def statement_audited(
+    stored: StoredStatement, actor: str, merchant_id: str, event_id: UUID, at: datetime
+) -> AuditRecorded:
+    """Who uploaded which days of a bank account."""
+    statement = stored.statement
+    return audit(
+        "reconciliation.statement.stored",
+        ("bank_statement", ids.encode(STATEMENT, stored.statement_id)),
+        service="reconciler",
+        at=at,
+        merchant_id=merchant_id,
+        actor_id=actor,
+        after={
+            "format": statement.format,
+            "from": statement.first_on.isoformat(),
+            "to": statement.last_on.isoformat(),
+            "lines": len(statement.lines),
+            "added": stored.lines_added,
+        },
+        event_id=event_id,
+    )
+
+
 def run_audited(run: Run, merchant_id: str, event_id: UUID, at: datetime) -> AuditRecorded:
     """Who had the books compared, and the result."""
     return audit(
@@ -109,6 +206,11 @@ def run_audited(run: Run, merchant_id: str, event_id: UUID, at: datetime) -> Aud
         at=at,
         merchant_id=merchant_id,
         actor_id=run.actor,
-        after={"status": run.status, "casesOpened": run.cases_opened, "casesResolved": run.cases_resolved},
+        after={
+            "status": run.status,
+            "casesOpened": run.cases_opened,
+            "casesResolved": run.cases_resolved,
+            "paymentsChecked": run.payments_checked,
+        },
         event_id=event_id,
     )

@@ -1,24 +1,29 @@
 """HTTP endpoints: runs and cases for the platform's finance staff, a summary of billing for every merchant's own."""
 
 from functools import partial
+from typing import Any
 
 from common.http_server import Call, Route
 from common.pages import CursorInvalid, Page
 from reconciler.domain.access import MerchantNotPlatform
 from reconciler.domain.billing import PeriodInvalid
 from reconciler.domain.runs import CaseStatusUnknown, RunInProgress, parse_case_status
+from reconciler.routes import cases
+from reconciler.routes.cases import ROLES
 from reconciler.use_cases.billing import BillingReports
+from reconciler.use_cases.cases import CaseWork
 from reconciler.use_cases.listings import Listings
 from reconciler.use_cases.reconciliation import Reconciliation
 from reconciler.wire import requests, views
 from reconciler.wire.requests import CasesQuery, RunsQuery, SummaryQuery
 from reconciler.wire.views import CaseView, RunReportView, RunView, SummaryView
 
-ROLES = ("FINANCE", "ADMIN")
 
-
-def routes(reconciliation: Reconciliation, listings: Listings, reports: BillingReports) -> list[Route]:
+def routes(
+    reconciliation: Reconciliation, listings: Listings, reports: BillingReports, work: CaseWork
+) -> list[Route[Any]]:
     return [
+        *cases.routes(work),
         Route(
             "GET",
             "/api/v1/reconciliation/runs",
