@@ -11,23 +11,24 @@ from commdesk.payment.v1.payment_pb2_grpc import (
     add_PaymentServiceServicer_to_server,
     add_ReviewServiceServicer_to_server,
 )
+from commdesk.payment.v1.refunds_pb2_grpc import add_RefundServiceServicer_to_server
 from commdesk.payment.v1.settlements_pb2_grpc import add_SettlementServiceServicer_to_server
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import runtime
 from common.runtime import Job, Resources, Service
 from gateways import Gateways
 from gateways.registry import open_gateways
-from payment import consumers, routes
+from payment import consumers, refund_routes, routes
 from payment.consumers import ConsumerSettings
 from payment.domain.purchases import AccountChoice
 from payment.gateways.fraud import FraudScores
 from payment.gateways.packs import Packs
 from payment.gateways.wallet import WalletHolds
 from payment.routes import Endpoints
-from payment.servicer import DisputeServicer, PaymentServicer, ReviewServicer, SettlementServicer
+from payment.servicer import DisputeServicer, PaymentServicer, RefundServicer, ReviewServicer, SettlementServicer
 from payment.settings import Settings
 from payment.store.personal_data import personal_data
-from payment.use_cases import dispute_checks, fee_rules, gateway_calls, receipts
+from payment.use_cases import dispute_checks, fee_rules, gateway_calls, receipts, refund_approvals
 from payment.use_cases.cancellations import Cancellations, ClosingSettings
 from payment.use_cases.closed_checks import ClosedChecks
 from payment.use_cases.confirmations import CONFIRM_SECONDS, Confirmations
@@ -41,12 +42,17 @@ from payment.use_cases.gateway_orders import GatewayOrders, OrderSettings
 from payment.use_cases.order_lookups import OrderLookup
 from payment.use_cases.payment_inserts import PaymentInserts
 from payment.use_cases.receipts import ReceiptAnnouncements
+from payment.use_cases.refund_approvals import RefundApprovals
+from payment.use_cases.refund_checks import RefundChecks, RefundLookup
+from payment.use_cases.refund_flow import RefundFlow
+from payment.use_cases.refund_requests import RefundRequests
 from payment.use_cases.review_queue import ReviewQueue
 from payment.use_cases.settlement_imports import SettlementImports
 from payment.use_cases.sweep import Sweep
 from payment.use_cases.timelines import timeline
 from payment.use_cases.totals import recent_totals, totals
 from payment.use_cases.verification import Verification
+from payment.use_cases.webhooks import WebhookLookups
 from payment.wire.requests import CustomerRules
 
 
@@ -83,9 +89,21 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         imports = SettlementImports(db, clock, gateways, settings.settlement_imports, settings.settlement_job_seconds)
         authorizer = resources.authorizer(settings.identity_address)
         reviews = ReviewQueue(db, clock, authorizer, settings.decisions)
-        dispute_books = DisputeBooks(db, clock, WalletHolds(wallet_stub), settings.dispute_fee_minor)
+        holds = WalletHolds(wallet_stub)
+        dispute_books = DisputeBooks(db, clock, holds, settings.dispute_fee_minor)
         dispute_reads = DisputeChecks(db, clock, gateways, dispute_books, settings.gateway_lookup_timeout_seconds)
         disputes = Disputes(db, clock, authorizer)
+        flow = RefundFlow(
+            db, clock, gateways, holds, redis, settings.refunds, timeout_seconds=settings.gateway_timeout_seconds
+        )
+        refund_lookups = RefundLookup(
+            gateways,
+            timeout_seconds=settings.gateway_lookup_timeout_seconds,
+            concurrency=settings.gateway_lookup_concurrency,
+        )
+        refund_checks = RefundChecks(db, clock, refund_lookups, flow)
+        refunds = RefundRequests(db, clock, authorizer, flow, holds, settings.refunds, settings.refund_limits)
+        approvals = RefundApprovals(db, clock, authorizer, refunds)
         announcements = ReceiptAnnouncements(db, clock, settings.public_url)
         customer_rules = CustomerRules(
             settings.return_urls,
@@ -93,17 +111,26 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             phone_country_codes=next(iter(gateways.values())).capabilities.phone_country_codes,
         )
         yield Service(
-            http=routes.routes(
-                Endpoints(db, create, verification, cancellations, reviews, disputes, authorizer, customer_rules)
-            ),
+            http=[
+                *routes.routes(
+                    Endpoints(db, create, verification, cancellations, reviews, disputes, authorizer, customer_rules)
+                ),
+                *refund_routes.routes(refunds, approvals),
+            ],
             grpc=[
                 (add_PaymentServiceServicer_to_server, PaymentServicer(db)),
                 (add_ReviewServiceServicer_to_server, ReviewServicer(reviews)),
                 (add_DisputeServiceServicer_to_server, DisputeServicer(disputes)),
                 (add_SettlementServiceServicer_to_server, SettlementServicer(db, imports)),
+                (add_RefundServiceServicer_to_server, RefundServicer(refunds)),
             ],
             subscriptions=consumers.subscriptions(
-                db, clock, gateways, lookups, ConsumerSettings(settings.decisions, settings.invoice_prefix)
+                db,
+                clock,
+                gateways,
+                WebhookLookups(lookups, refund_lookups),
+                flow,
+                ConsumerSettings(settings.decisions, settings.invoice_prefix),
             ),
             workers=[
                 fraud.workers,
@@ -112,6 +139,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 cancellations.workers,
                 responses.workers,
                 dispute_books.workers,
+                flow.workers,
             ],
             jobs=[
                 Job("sweep", settings.sweep_seconds, sweep.run),
@@ -120,6 +148,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 Job("dispute_checks", dispute_checks.CHECK_SECONDS, dispute_reads.run),
                 Job("settlement_imports", settings.settlement_job_seconds, imports.run),
                 Job("announce_receipts", receipts.ANNOUNCE_SECONDS, announcements.run),
+                Job("refund_checks", settings.sweep_seconds, refund_checks.run),
+                Job("expire_approvals", refund_approvals.EXPIRE_SECONDS, approvals.run),
                 Job("fee_rules", fee_rules.REFRESH_SECONDS, fees.refresh),
                 Job("gateway_calls", gateway_calls.WRITE_SECONDS, partial(calls.write, db)),
                 Job("delete_gateway_calls", gateway_calls.DELETE_SECONDS, partial(calls.delete_old, db)),

@@ -23,9 +23,10 @@ from payment.domain.states import FraudReview
 from payment.use_cases import invoices, order_syncs, reviews, webhooks
 from payment.use_cases.decisions import DecisionSettings
 from payment.use_cases.invoices import InvoiceRequest
-from payment.use_cases.order_lookups import LookupResult, OrderLookup
+from payment.use_cases.order_lookups import LookupResult
+from payment.use_cases.refund_flow import RefundFlow
 from payment.use_cases.reviews import FraudStatement
-from payment.use_cases.webhooks import Webhook
+from payment.use_cases.webhooks import LookedUp, Webhook, WebhookLookups
 
 # Requests of customers share the event loop: a backlog is worked in batches that hold it for a few dozen milliseconds.
 WEBHOOKS_MAX = 128
@@ -38,7 +39,12 @@ class ConsumerSettings(msgspec.Struct, frozen=True):
 
 
 def subscriptions(
-    db: Database, clock: Clock, gateways: Gateways, lookups: OrderLookup, settings: ConsumerSettings
+    db: Database,
+    clock: Clock,
+    gateways: Gateways,
+    lookups: WebhookLookups,
+    refunds: RefundFlow,
+    settings: ConsumerSettings,
 ) -> list[Subscription]:
     """What payment handles, one row for each message type."""
     return [
@@ -46,8 +52,8 @@ def subscriptions(
             "webhook.processing",
             WebhookReceived,
             decode=partial(parse_webhook, gateways, db.sealer),
-            handle=partial(on_webhooks_received, clock=clock, settings=settings.decisions),
-            fetch=partial(webhooks.look_up_orders, lookups),
+            handle=partial(on_webhooks_received, clock=clock, refunds=refunds, settings=settings.decisions),
+            fetch=partial(webhooks.look_up, lookups),
             on_retry=partial(webhooks.announce_retries, clock=clock),
             on_dead=partial(webhooks.announce_dead, clock=clock),
             events_max=WEBHOOKS_MAX,
@@ -57,7 +63,7 @@ def subscriptions(
             PaymentSyncRequested,
             decode=parse_sync_request,
             handle=partial(on_syncs_requested, clock=clock, settings=settings.decisions),
-            fetch=partial(order_syncs.look_up_payments, db, lookups),
+            fetch=partial(order_syncs.look_up_payments, db, lookups.orders),
         ),
         Subscription(
             "payment.processing",
@@ -85,13 +91,14 @@ def subscriptions(
 async def on_webhooks_received(
     tx: Tx,
     received: Sequence[Webhook],
-    results: Mapping[OrderKey, LookupResult],
+    results: LookedUp,
     *,
     clock: Clock,
+    refunds: RefundFlow,
     settings: DecisionSettings,
 ) -> list[DomainError | None]:
     """Apply what the gateway confirms of each webhook's claim."""
-    return await webhooks.process_webhooks(tx, received, results, clock=clock, settings=settings)
+    return await webhooks.process_webhooks(tx, received, results, clock=clock, refunds=refunds, settings=settings)
 
 
 async def on_syncs_requested(

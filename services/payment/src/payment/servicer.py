@@ -1,20 +1,23 @@
 """gRPC endpoints: each decodes, calls one use case, encodes."""
 
-from commdesk.payment.v1 import disputes_pb2, settlements_pb2
+from commdesk.payment.v1 import disputes_pb2, refunds_pb2, settlements_pb2
 from commdesk.payment.v1 import payment_pb2 as pb
 from commdesk.payment.v1.disputes_pb2_grpc import DisputeServiceServicer
 from commdesk.payment.v1.payment_pb2_grpc import PaymentServiceServicer, ReviewServiceServicer
+from commdesk.payment.v1.refunds_pb2_grpc import RefundServiceServicer
 from commdesk.payment.v1.settlements_pb2_grpc import SettlementServiceServicer
 from common import ids
 from common.database import Database
-from common.errors import require_at_most
+from common.errors import DomainError, require_at_most
 from common.grpc_server import CallContext
-from payment.use_cases import payments, settlements
+from payment.domain.refunds import Refund
+from payment.use_cases import payments, refund_reads, settlements
 from payment.use_cases.disputes import Disputes
+from payment.use_cases.refund_requests import RefundRequests
 from payment.use_cases.review_queue import ReviewQueue
 from payment.use_cases.settlement_imports import SettlementImports
 from payment.wire import disputes as dispute_messages
-from payment.wire import events, review_messages, settlement_messages
+from payment.wire import events, refund_messages, review_messages, settlement_messages
 
 PAYMENTS_MAX = 500
 
@@ -119,3 +122,35 @@ class DisputeServicer(DisputeServiceServicer):
     ) -> disputes_pb2.AddDisputeEvidenceResponse:
         record = await self._disputes.add_evidence(dispute_messages.operators_evidence(request))
         return disputes_pb2.AddDisputeEvidenceResponse(dispute=dispute_messages.record_message(record))
+
+
+class RefundServicer(RefundServiceServicer):
+    """See protos/commdesk/payment/v1/refunds.proto. For operators and, reading, the reconciler."""
+
+    def __init__(self, requests: RefundRequests) -> None:
+        self._requests = requests
+
+    async def RequestRefunds(
+        self, request: refunds_pb2.RequestRefundsRequest, context: CallContext
+    ) -> refunds_pb2.RequestRefundsResponse:
+        require_at_most(refund_messages.REQUESTS_MAX, items=len(request.items))
+        # One after the other: two may be of one payment.
+        results = [refund_messages.result_message(await self._requested(item)) for item in request.items]
+        return refunds_pb2.RequestRefundsResponse(results=results)
+
+    async def ListRefunds(
+        self, request: refunds_pb2.ListRefundsRequest, context: CallContext
+    ) -> refunds_pb2.ListRefundsResponse:
+        listed = refund_messages.listed_of(request)
+        db = self._requests.db
+        if listed.payment_ids:
+            found = await refund_reads.refunds_of_payments(db, listed.payment_ids)
+            return refund_messages.list_message(found, len(found))
+        found = await refund_reads.changed_refunds(db, listed.since, listed.until, listed.after, listed.limit + 1)
+        return refund_messages.list_message(found, listed.limit)
+
+    async def _requested(self, item: refunds_pb2.RefundRequest) -> Refund | DomainError:
+        try:
+            return await self._requests.request_one(refund_messages.order_of(item))
+        except DomainError as error:
+            return error

@@ -1,6 +1,6 @@
 """What payment reads from its environment, beside what every service and its gateways do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -15,9 +15,12 @@ from payment.domain.invoices import IST, PREFIX_PATTERN
 from payment.domain.pricing import TaxRule
 from payment.domain.purchases import PaymentLimits
 from payment.domain.receipts import BOOKS_CURRENCY
+from payment.domain.refund_requests import RefundLimits
 from payment.domain.return_urls import ReturnUrlPolicy, is_host
+from payment.domain.spent_credits import SpentCreditsPolicy
 from payment.domain.states import HoldPolicy, LateSuccessPolicy
 from payment.use_cases.decisions import DecisionSettings
+from payment.use_cases.refund_books import RefundSettings
 from payment.use_cases.settlement_imports import ImportSettings
 from payment.use_cases.verification import VerificationSettings
 
@@ -66,6 +69,21 @@ class Settings(GatewaySettings):
     seller_state: str = Field("29", pattern=r"^[0-9]{2}$")
     # What the numbers of invoices begin with: a letter and up to three letters or digits, as in CD2627/000001.
     invoice_prefix: str = Field("CD", pattern=PREFIX_PATTERN)
+
+    # What the numbers of credit notes begin with; not what those of invoices begin with.
+    credit_note_prefix: str = Field("CN", pattern=PREFIX_PATTERN)
+    # A refund of credits that are spent: refuse it (block), let the wallet owe them (debt), or bear them (absorb).
+    spent_credits_policy: SpentCreditsPolicy = SpentCreditsPolicy.BLOCK
+    # The same for single merchants, comma-separated: mer_a=absorb,mer_b=debt.
+    spent_credits_policies: Mapping[str, SpentCreditsPolicy] = {}
+    # The largest refund that support may make, in minor units (paise).
+    refund_support_max_minor: int = Field(100_000, ge=0)
+    # A refund above this, in minor units (paise), needs a second person's approval.
+    refund_approval_above_minor: int = Field(1_000_000, ge=0)
+    # How long a proposed refund waits for its approval, in hours.
+    refund_approval_hours: int = Field(72, ge=1, le=720)
+    # For how long a request for the same payment, amount and reason is the same refund, in hours.
+    refund_repeat_hours: int = Field(24, ge=0, le=720)
 
     # Hosts to which the checkout may send customers back, comma-separated; *.example.com stands for all under it. Empty
     # allows every host, in production only that of PUBLIC_URL.
@@ -121,6 +139,26 @@ class Settings(GatewaySettings):
     def _some_amount_is_possible(self) -> Iterator[str]:
         if self.amount_min_minor > self.amount_max_minor:
             yield "AMOUNT_MIN_MINOR is above AMOUNT_MAX_MINOR: no payment could be made"
+
+    @rule("invoice_prefix", "credit_note_prefix")
+    def _series_are_two(self) -> Iterator[str]:
+        if self.invoice_prefix == self.credit_note_prefix:
+            yield "INVOICE_PREFIX and CREDIT_NOTE_PREFIX are the same: each kind of document needs its own series"
+
+    @field_validator("spent_credits_policy", mode="before")
+    @classmethod
+    def _policy_in_any_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("spent_credits_policies", mode="before")
+    @classmethod
+    def _policies_by_comma(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        if not all(merchant and policy for merchant, _, policy in pairs):
+            raise ValueError("SPENT_CREDITS_POLICIES must be pairs such as mer_a=absorb,mer_b=debt")
+        return {merchant.strip(): policy.strip().upper() for merchant, _, policy in pairs}
 
     @field_validator("closed_check_seconds", mode="before")
     @classmethod
@@ -202,6 +240,24 @@ class Settings(GatewaySettings):
             self.settlement_pages_per_minute,
             self.gateway_timeout_seconds,
             self.settlement_merchant_id,
+        )
+
+    @property
+    def refunds(self) -> RefundSettings:
+        return RefundSettings(
+            decisions=self.decisions,
+            prefix=self.credit_note_prefix,
+            policy=self.spent_credits_policy,
+            policies=self.spent_credits_policies,
+        )
+
+    @property
+    def refund_limits(self) -> RefundLimits:
+        return RefundLimits(
+            support_max_minor=self.refund_support_max_minor,
+            approval_above_minor=self.refund_approval_above_minor,
+            approval_life=timedelta(hours=self.refund_approval_hours),
+            repeat=timedelta(hours=self.refund_repeat_hours),
         )
 
     @property

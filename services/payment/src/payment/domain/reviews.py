@@ -110,7 +110,7 @@ def decide(case: Case, request: ReviewRequest, now: datetime, new_id: UUID) -> t
             raise ReviewActionInvalid("the payment is a success already; what is left of its receipts is refunded")
         _succeed(decision, receipt, now, new_id)
     else:
-        _give_back(decision, case, receipt, request.gateway_refund_id, now)
+        give_back(decision, case, receipt, request.gateway_refund_id, now)
     return decision, receipt
 
 
@@ -133,7 +133,8 @@ def _succeed(decision: Decision, receipt: Receipt, now: datetime, transaction_id
     apply_receipt(decision, receipt, "fulfilled", now, transaction_id)
 
 
-def _give_back(decision: Decision, case: Case, receipt: Receipt, gateway_refund_id: str, now: datetime) -> None:
+def give_back(decision: Decision, case: Case, receipt: Receipt, gateway_refund_id: str, now: datetime) -> None:
+    """All that was left of *receipt* went back. Raises ReceiptClosed."""
     after = receipt_rules.refunded(receipt, gateway_refund_id)
     decision.changed_receipts.append(after)
     if receipt.is_booked:

@@ -23,8 +23,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from common import checkpoints
+from common import approvals, checkpoints
 from payment.store.dispute_tables import dispute_tables
+from payment.store.refund_tables import refund_tables
 from payment.store.settlement_tables import settlement_tables
 
 metadata = MetaData()
@@ -349,22 +350,8 @@ review_decisions = Table(
     CheckConstraint("action = 'DISMISS' or receipt_id is not null"),
 )
 
-refunds = Table(
-    "refunds",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    _payment_id(),
-    _text("merchant_id"),
-    _amount(),
-    _currency(),
-    _text_or_empty("reason"),
-    _one_of("status", "INITIATED", "PROCESSING", "SUCCESS", "FAILED", "REVERSED"),
-    _text_or_empty("provider_refund_id"),
-    _counter("retry_count"),
-    _moment("created_at"),
-    _moment("updated_at"),
-    Index("refunds_payment", "payment_id"),
-)
+refunds = refund_tables(metadata)
+approvals.table(metadata)
 
 # Closed and quarantined payments whose orders are looked up on.
 closed_checks = Table(

@@ -8,6 +8,7 @@ from gateways import GatewayCall
 from gateways.settlements import SettlementRow
 from payment.domain.decisions import Decision
 from payment.domain.payments import Payment, Transition
+from payment.domain.refunds import Refund, RefundStatus
 from payment.domain.settlements import Settlement
 from payment.domain.states import CLOSED_UNPAID, UNRESOLVED, Status
 
@@ -50,6 +51,21 @@ _settlements = telemetry.counter(
 _settlement_rows = telemetry.counter(
     "payment_settlement_rows_imported_total", "Rows of settlements that were new", ["kind"]
 )
+_refunds = telemetry.counter("payment_refunds_total", "Refunds by the status that they reached", ["status", "gateway"])
+_refund_seconds = telemetry.histogram(
+    "payment_refund_seconds",
+    "From the request for a refund to the gateway's success or refusal",
+    ["outcome", "gateway"],
+    buckets=(1, 5, 30, 120, 600, 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400),
+)
+
+
+def refund_reached(refund: Refund, now: datetime) -> None:
+    """Once for each status that a refund reaches, its first included."""
+    _refunds.of(refund.status.value, refund.gateway).inc()
+    if refund.status in (RefundStatus.SUCCESS, RefundStatus.FAILED):
+        seconds = max(0.0, (now - refund.created_at).total_seconds())
+        _refund_seconds.of(refund.status.value.lower(), refund.gateway).observe(seconds)
 
 
 def moved(decisions: Iterable[Decision], now: datetime) -> None:

@@ -32,6 +32,8 @@ from payment.store import commands, unhandled_webhooks
 from payment.use_cases import dispute_checks, metrics, settlement_webhooks
 from payment.use_cases.decisions import Applied, DecisionSettings, apply_orders
 from payment.use_cases.order_lookups import LookupResult, OrderLookup, lookups_of_webhooks, observed_only
+from payment.use_cases.refund_checks import RefundList, RefundLookup, apply_lists
+from payment.use_cases.refund_flow import RefundFlow
 from payment.wire import webhook_events
 
 # Refused permanently at the first try; every other dead webhook had used up its retries.
@@ -60,30 +62,60 @@ class Webhook(msgspec.Struct, frozen=True):
             case _:
                 return None
 
+    @property
+    def refunded_order(self) -> OrderKey | None:
+        """The order whose refund it is about."""
+        if isinstance(self.content, RefundWebhook):
+            return OrderKey(self.gateway_account_id, self.content.refund.order_id)
+        return None
 
-async def look_up_orders(lookups: OrderLookup, webhooks: Sequence[Webhook]) -> dict[OrderKey, LookupResult]:
+
+class WebhookLookups(msgspec.Struct, frozen=True):
+    """Where claims are checked: each kind with the gateway's own list or state of it."""
+
+    orders: OrderLookup
+    refunds: RefundLookup
+
+
+class LookedUp(msgspec.Struct, frozen=True):
+    """What the gateways show of what a batch of webhooks is about."""
+
+    orders: Mapping[OrderKey, LookupResult]
+    refunds: Mapping[OrderKey, RefundList] = {}
+
+
+async def look_up(lookups: WebhookLookups, webhooks: Sequence[Webhook]) -> LookedUp:
     """The gateway's own view of every order that the webhooks are about; each order is looked up once."""
-    return await lookups.look_up(
-        lookups_of_webhooks(
-            (OrderKey(webhook.gateway_account_id, webhook.content.order_id), webhook.content.attempt)
-            for webhook in webhooks
-            if isinstance(webhook.content, PaymentWebhook)
-        )
+    refunded = {webhook.refunded_order: "" for webhook in webhooks if webhook.refunded_order}
+    orders = lookups_of_webhooks(
+        (OrderKey(webhook.gateway_account_id, webhook.content.order_id), webhook.content.attempt)
+        for webhook in webhooks
+        if isinstance(webhook.content, PaymentWebhook)
     )
+    if not refunded:
+        return LookedUp(await lookups.orders.look_up(orders))
+    return LookedUp(await lookups.orders.look_up(orders), await lookups.refunds.look_up(refunded))
 
 
 async def process_webhooks(
     tx: Tx,
     webhooks: Sequence[Webhook],
-    results: Mapping[OrderKey, LookupResult],
+    results: LookedUp,
     *,
     clock: Clock,
+    refunds: RefundFlow,
     settings: DecisionSettings,
 ) -> list[DomainError | None]:
     """Apply what the gateway confirms; an unknown order and a state that it does not show are retried."""
     now = clock.now()
-    payments = await commands.lock_orders(tx, {webhook.order for webhook in webhooks if webhook.order})
-    applied = await apply_orders(tx, payments.values(), observed_only(results), clock, settings)
+    payments = await commands.lock_orders(
+        tx, {order for webhook in webhooks for order in (webhook.order, webhook.refunded_order) if order}
+    )
+    applied = await apply_orders(tx, payments.values(), observed_only(results.orders), clock, settings)
+    refunded: Mapping[OrderKey, bool | DomainError] = {}
+    if results.refunds:
+        latest = {order: _latest(payment, applied) for order, payment in payments.items()}
+        refunded = await apply_lists(tx, refunds, results.refunds, latest)
     refusals: list[DomainError | None] = []
     messages: list[Message] = list(applied.messages)
     settlements: set[tuple[str, str]] = set()
@@ -110,9 +142,15 @@ async def process_webhooks(
                         )
                     )
             case RefundWebhook():
+                order = OrderKey(webhook.gateway_account_id, webhook.content.refund.order_id)
+                result = refunded[order]
+                if isinstance(result, DomainError):
+                    refusals.append(result)
+                    continue
                 refusals.append(None)
+                outcome, reason = ("APPLIED", "refund") if result else ("NO_EFFECT", "duplicate")
                 messages.append(
-                    webhook_events.processed(webhook.gateway, webhook.id, "PARKED", "unsupported_type", None, now)
+                    webhook_events.processed(webhook.gateway, webhook.id, outcome, reason, payments[order].id, now)
                 )
             case MalformedWebhook(reason):
                 refusals.append(WebhookUnreadable(reason))
@@ -127,8 +165,7 @@ async def process_webhooks(
         await settlement_webhooks.request_imports(tx, settlements, now)
     if disputes:
         await dispute_checks.request_checks(tx, disputes, now)
-    handled = PaymentWebhook | DisputeWebhook | SettlementWebhook | MalformedWebhook
-    parked = [webhook for webhook in webhooks if not isinstance(webhook.content, handled)]
+    parked = [webhook for webhook in webhooks if isinstance(webhook.content, IgnoredWebhook)]
     if parked:
         messages += await _unhandled_alerts(tx, parked, now)
     await outbox.append(tx, messages)
@@ -189,6 +226,12 @@ def _refusal(payment: Payment | None, applied: Applied) -> DomainError | None:
     if payment.id in applied.decisions:
         return None
     return applied.unknown.get(payment.id) or OrderStateUnknown("the gateway does not show the order's state now")
+
+
+def _latest(payment: Payment, applied: Applied) -> Payment:
+    """The payment as this batch has left it so far."""
+    decision = applied.decisions.get(payment.id)
+    return decision.payment if decision else payment
 
 
 def _processed(webhook: Webhook, content: PaymentWebhook, before: Payment, applied: Applied, now: datetime) -> Message:

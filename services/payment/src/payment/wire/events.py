@@ -211,7 +211,7 @@ def mail_failed(payment: Payment, reason: str, retry_url: str, at: datetime) -> 
     return pb.EmailPaymentFailed(
         **head(at),
         merchant_id=payment.merchant_id,
-        recipient=_recipient(payment),
+        recipient=recipient(payment),
         payment_id=ids.encode("pay", payment.id),
         order_id=payment.order_id,
         amount=money(payment.amount),
@@ -225,7 +225,7 @@ def mail_succeeded(payment: Payment, invoice: Invoice, transaction_id: str, at: 
     return pb.EmailPaymentSucceeded(
         **head(at),
         merchant_id=payment.merchant_id,
-        recipient=_recipient(payment),
+        recipient=recipient(payment),
         payment_id=ids.encode("pay", payment.id),
         order_id=payment.order_id,
         transaction_id=transaction_id,
@@ -240,7 +240,7 @@ def mail_succeeded(payment: Payment, invoice: Invoice, transaction_id: str, at: 
     )
 
 
-def _recipient(payment: Payment) -> pb.Recipient:
+def recipient(payment: Payment) -> pb.Recipient:
     return pb.Recipient(email=payment.customer.email, name=payment.customer.name)
 
 
