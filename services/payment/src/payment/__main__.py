@@ -18,7 +18,7 @@ from common import runtime
 from common.runtime import Job, Resources, Service
 from gateways import Gateways
 from gateways.registry import open_gateways
-from payment import consumers, refund_routes, routes
+from payment import consumers, routes
 from payment.consumers import ConsumerSettings
 from payment.domain.purchases import AccountChoice
 from payment.gateways.fraud import FraudScores
@@ -111,12 +111,20 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             phone_country_codes=next(iter(gateways.values())).capabilities.phone_country_codes,
         )
         yield Service(
-            http=[
-                *routes.routes(
-                    Endpoints(db, create, verification, cancellations, reviews, disputes, authorizer, customer_rules)
-                ),
-                *refund_routes.routes(refunds, approvals),
-            ],
+            http=routes.routes(
+                Endpoints(
+                    db=db,
+                    create=create,
+                    verification=verification,
+                    cancellations=cancellations,
+                    reviews=reviews,
+                    disputes=disputes,
+                    refunds=refunds,
+                    refund_approvals=approvals,
+                    authorizer=authorizer,
+                    customer_rules=customer_rules,
+                )
+            ),
             grpc=[
                 (add_PaymentServiceServicer_to_server, PaymentServicer(db)),
                 (add_ReviewServiceServicer_to_server, ReviewServicer(reviews)),

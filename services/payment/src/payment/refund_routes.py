@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from common import approvals, ids, pages
-from common.approvals import ApprovalView, DecisionBody
+from common.approvals import DecisionBody
 from common.authorization import ACT_ERRORS
 from common.http_server import Call, Encoded, Route
 from common.ids import IdInvalid
@@ -21,6 +21,7 @@ from payment.wire.refunds import (
     InitiateBody,
     PaymentRefundView,
     PreviewBody,
+    RefundApprovalView,
     RefundBody,
     RefundPreviewView,
     RefundsQuery,
@@ -69,9 +70,9 @@ def routes(requests: RefundRequests, waiting: RefundApprovals) -> list[Route[Any
         Route("GET", PREFIX, partial(list_refunds, requests), query=RefundsQuery, answer=Page[RefundView],
               roles=STAFF, errors=[CursorInvalid, IdInvalid]),
         Route("GET", f"{PREFIX}/approvals", partial(list_refund_approvals, waiting), query=ApprovalsQuery,
-              answer=Page[ApprovalView], roles=STAFF, errors=[CursorInvalid]),
+              answer=Page[RefundApprovalView], roles=STAFF, errors=[CursorInvalid]),
         Route("POST", f"{one}/decide", partial(decide_refund_approval, waiting), body=DecisionBody,
-              answer=ApprovalView, roles=UNLIMITED, errors=_DECISION_ERRORS),
+              answer=RefundApprovalView, roles=UNLIMITED, errors=_DECISION_ERRORS),
         Route("GET", f"{PREFIX}/payment/{{paymentId}}", partial(list_refunds_of_payment, requests),
               query=PageQuery, answer=Page[RefundView], roles=STAFF,
               errors=[CursorInvalid, IdInvalid, errors.PaymentNotFound]),
@@ -124,7 +125,7 @@ async def read_refund(requests: RefundRequests, call: Call) -> RefundView:
     return refunds.refund_view(await refund_reads.refund_by_id(requests.db, call.caller.merchant_id, refund_id))
 
 
-async def list_refund_approvals(waiting: RefundApprovals, call: Call[None, ApprovalsQuery]) -> Page[ApprovalView]:
+async def list_refund_approvals(waiting: RefundApprovals, call: Call[None, ApprovalsQuery]) -> Page[RefundApprovalView]:
     """Refunds above the limit that were proposed, newest first; *pending*: those that can still be decided."""
     before = pages.decode_cursor(call.query.cursor, UUID)[0] if call.query.cursor is not None else None
     found = await waiting.page(
@@ -134,13 +135,13 @@ async def list_refund_approvals(waiting: RefundApprovals, call: Call[None, Appro
     return pages.page(
         found,
         call.query.limit,
-        lambda each: approvals.view(each, now),
+        lambda each: refunds.approval_view(each, now),
         lambda last: pages.encode_cursor(last.id),
     )
 
 
-async def decide_refund_approval(waiting: RefundApprovals, call: Call[DecisionBody]) -> ApprovalView:
+async def decide_refund_approval(waiting: RefundApprovals, call: Call[DecisionBody]) -> RefundApprovalView:
     """Approve or reject a refund that another person proposed; approving makes it."""
     approval_id = ids.decode(approvals.PREFIX, call.path["approvalId"])
     approval = await waiting.decide(call.caller, approval_id, call.body)
-    return approvals.view(approval, waiting.clock.now())
+    return refunds.approval_view(approval, waiting.clock.now())

@@ -14,7 +14,7 @@ from common.money import CurrencyUnknown
 from common.pages import CursorInvalid, Page
 from common.seals import Sealer
 from gateways import GatewayUnsupported
-from payment import dispute_routes, settlement_routes
+from payment import dispute_routes, refund_routes, settlement_routes
 from payment.domain import errors, receipts, review_queue
 from payment.domain.review_queue import ReviewAction
 from payment.use_cases import payments
@@ -22,6 +22,8 @@ from payment.use_cases.cancellations import Cancellations
 from payment.use_cases.create_payment import CreatePayment
 from payment.use_cases.disputes import Disputes
 from payment.use_cases.payments import STAFF
+from payment.use_cases.refund_approvals import RefundApprovals
+from payment.use_cases.refund_requests import RefundRequests
 from payment.use_cases.review_queue import DECIDERS, ReviewQueue
 from payment.use_cases.verification import Verification
 from payment.wire import requests, reviews, views
@@ -79,6 +81,8 @@ class Endpoints(msgspec.Struct, frozen=True):
     cancellations: Cancellations
     reviews: ReviewQueue
     disputes: Disputes
+    refunds: RefundRequests
+    refund_approvals: RefundApprovals
     authorizer: Authorizer
     customer_rules: CustomerRules
 
@@ -99,6 +103,7 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
         Route("GET", f"{PREFIX}/history/{{userId}}", partial(list_user_payments, db), query=UserHistoryQuery,
               answer=Page[PaymentView], errors=[errors.PaymentNotFound]),
         *review_routes(use_cases.reviews),
+        *refund_routes.routes(use_cases.refunds, use_cases.refund_approvals),
         *settlement_routes.routes(db),
         *dispute_routes.routes(use_cases.disputes),
         Route("GET", f"{PREFIX}/status/{{reference}}", partial(read_status, db), answer=PaymentView,

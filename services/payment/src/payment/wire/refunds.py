@@ -1,6 +1,7 @@
 """Refunds in JSON: what staff send, what they see. Amounts in minor units."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from common import idempotency, ids, pages
+from common.approvals import Approval
 from common.http_server import Body
 from common.idempotency import Key
 from common.money import Money
@@ -121,6 +123,41 @@ class RefundPreviewView(msgspec.Struct, frozen=True, rename="camel"):
     policy: str
     is_possible: bool
     needs_approval: bool
+
+
+class RefundApprovalView(msgspec.Struct, frozen=True, rename="camel"):
+    """A refund above the limit that waits for a second person, or had one."""
+
+    approval_id: str
+    status: str
+    payment_id: str
+    refund_id: str
+    amount: int
+    currency: str
+    proposed_by: str
+    reason: str
+    proposed_at: str
+    expires_at: str
+    decided_by: str
+    decision_reason: str
+
+
+def approval_view(approval: Approval, now: datetime) -> RefundApprovalView:
+    detail = approval.detail
+    return RefundApprovalView(
+        approval.text_id,
+        approval.at(now).status,
+        str(detail["paymentId"]),
+        str(detail["refundId"]),
+        int(str(detail["amount"])),
+        str(detail["currency"]),
+        approval.proposed_by,
+        approval.reason,
+        rfc3339(approval.proposed_at),
+        rfc3339(approval.expires_at),
+        approval.decided_by or "",
+        approval.decision_reason or "",
+    )
 
 
 def order_of(body: RefundBody, payment_id: str, caller: Caller, key: str, route: str) -> RefundOrder:
