@@ -40,6 +40,7 @@ HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fa
 # Staff start these, and they move neither money nor rights: a run compares, and republishes what was published before;
 # a dry run posts nothing.
 ACTS_WITHOUT_EFFECT = {
+    "/api/v1/refunds/preview",
     "/api/v1/reconciliation/runs",
     # Notes, owners and decisions about a difference: they are audited, and move neither money nor rights.
     *(f"/api/v1/reconciliation/cases/{{caseId}}/{act}" for act in ("assign", "notes", "resolve", "rerun")),
