@@ -76,9 +76,9 @@ class Settings(GatewaySettings):
     spent_credits_policy: SpentCreditsPolicy = SpentCreditsPolicy.BLOCK
     # The same for single merchants, comma-separated: mer_a=absorb,mer_b=debt.
     spent_credits_policies: Mapping[str, SpentCreditsPolicy] = {}
-    # The largest refund that support may make, in minor units (paise).
+    # The most that support may refund of one payment, in minor units (paise), in one refund or in several.
     refund_support_max_minor: int = Field(100_000, ge=0)
-    # A refund above this, in minor units (paise), needs a second person's approval.
+    # When more than this of one payment goes back, in minor units (paise), a second person has to approve the refund.
     refund_approval_above_minor: int = Field(1_000_000, ge=0)
     # How long a proposed refund waits for its approval, in hours.
     refund_approval_hours: int = Field(72, ge=1, le=720)

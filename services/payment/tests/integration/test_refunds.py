@@ -420,6 +420,17 @@ async def test_a_large_refund_needs_a_second_person(world: World, desk: Desk) ->
     assert actions == ["approval.propose", "approval.approve"] or actions == ["approval.propose", "approval.approved"]
 
 
+async def test_parts_count_together_towards_the_limits(world: World, desk: Desk) -> None:
+    payment = await world.paid(packId=None, amount=2_000_000)
+    support = {"roles": ("SUPPORT",), "user": "usr_support"}
+    await desk.requested(payment, 60_000, **support)
+    second = await desk.request(payment, 60_000, **support | {"reason": "another complaint"})
+    assert (second.status_code, second.json()["error"]["code"]) == (403, "refund_limit_exceeded")
+    await desk.requested(payment, 940_000)
+    third = await desk.request(payment, 10, reason="one more")
+    assert (third.status_code, third.json()["error"]["code"]) == (202, "refund_awaits_approval")
+
+
 async def test_a_proposal_that_nobody_decides_expires(world: World, desk: Desk) -> None:
     payment = await world.paid(packId=None, amount=2_000_000)
     waiting = await desk.request(payment)

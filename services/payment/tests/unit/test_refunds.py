@@ -222,11 +222,28 @@ def test_the_same_act_within_the_window_is_the_same_refund() -> None:
 
 
 def test_limits_of_support_and_of_one_person() -> None:
-    assert not refund_requests.check_limits(an_order(is_limited=True), Money(10_000), LIMITS)
+    support = an_order(is_limited=True)
+    assert not refund_requests.check_limits(support, Money(10_000), [], LIMITS)
     with pytest.raises(RefundLimitExceeded):
-        refund_requests.check_limits(an_order(is_limited=True), Money(10_001), LIMITS)
-    assert not refund_requests.check_limits(an_order(), Money(40_000), LIMITS)
-    assert refund_requests.check_limits(an_order(), Money(40_001), LIMITS)
+        refund_requests.check_limits(support, Money(10_001), [], LIMITS)
+    assert not refund_requests.check_limits(an_order(), Money(40_000), [], LIMITS)
+    assert refund_requests.check_limits(an_order(), Money(40_001), [], LIMITS)
+
+
+def test_a_large_refund_in_parts_is_a_large_refund() -> None:
+    payment = Builders.payment(Status.SUCCESS)
+    first = a_refund(payment, 6_000)
+    with pytest.raises(RefundLimitExceeded):
+        refund_requests.check_limits(an_order(is_limited=True), Money(4_001), [first], LIMITS)
+    assert not refund_requests.check_limits(an_order(), Money(34_000), [first], LIMITS)
+    assert refund_requests.check_limits(an_order(), Money(34_001), [first], LIMITS)
+
+
+@pytest.mark.parametrize("fields", [{"status": R.FAILED}, {"source": RefundSource.GATEWAY}])
+def test_what_staff_did_not_refund_leaves_the_limits_alone(fields: dict[str, Any]) -> None:
+    other = a_refund(Builders.payment(Status.SUCCESS), 40_000, **fields)
+    assert not refund_requests.check_limits(an_order(is_limited=True), Money(10_000), [other], LIMITS)
+    assert not refund_requests.check_limits(an_order(), Money(10_000), [other], LIMITS)
 
 
 # ── Refunds of the gateway's dashboard ───────────────────────────────────────────────────────────────────────────────

@@ -32,7 +32,7 @@ class RefundCreditsSpent(FailedPrecondition):
 
 
 class RefundLimitExceeded(PermissionDenied):
-    """The amount is above what support may refund."""
+    """It is more than support may refund of one payment, what was refunded before included."""
 
     fix = "Ask somebody with the role FINANCE or ADMIN."
 

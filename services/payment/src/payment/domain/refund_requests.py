@@ -89,11 +89,20 @@ def earlier_request(
     return same[-1] if same else None
 
 
-def check_limits(order: RefundOrder, amount: Money, limits: RefundLimits) -> bool:
-    """Whether *amount* needs a second person. Raises RefundLimitExceeded."""
-    if order.is_limited and amount.minor > limits.support_max_minor:
-        raise RefundLimitExceeded(f"support refunds at most {limits.support_max_minor} minor units")
-    return amount.minor > limits.approval_above_minor
+def check_limits(order: RefundOrder, amount: Money, refunds: Collection[Refund], limits: RefundLimits) -> bool:
+    """Whether *amount* needs a second person. Raises RefundLimitExceeded.
+
+    What staff refunded of the payment before counts: a large refund that is made in parts is a large refund.
+    """
+    total = refunded_by_staff(refunds) + amount.minor
+    if order.is_limited and total > limits.support_max_minor:
+        raise RefundLimitExceeded(f"support refunds at most {limits.support_max_minor} minor units of a payment")
+    return total > limits.approval_above_minor
+
+
+def refunded_by_staff(refunds: Collection[Refund]) -> int:
+    """What staff refunded of the payment, or are about to, in minor units."""
+    return sum(each.amount.minor for each in rules.counted(refunds) if each.source is RefundSource.STAFF)
 
 
 def new_refund(

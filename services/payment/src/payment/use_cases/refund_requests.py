@@ -100,7 +100,7 @@ class RefundRequests:
             policy=policy,
             held=hold.held,
             missing=hold.missing,
-            needs_approval=amount.minor > self.limits.approval_above_minor,
+            needs_approval=refund_requests.refunded_by_staff(others) + amount.minor > self.limits.approval_above_minor,
         )
 
     async def request_for(self, caller: Caller, order: RefundOrder, encode: Encode) -> RefundAnswer:
@@ -199,7 +199,7 @@ async def request_refund(db: Database, requests: RefundRequests, order: RefundOr
                 await idempotency.adopt(tx, {order.key: earlier.id})
             return _Begun(earlier.id)
         amount = rules.check_refundable(payment, own, order.amount)
-        if refund_requests.check_limits(order, amount, requests.limits):
+        if refund_requests.check_limits(order, amount, own, requests.limits):
             approval = await _proposed(tx, requests, payment, order, amount, refund_id, book.now)
             if order.key is not None:
                 await commands.release_lease(tx, order.key)
