@@ -20,6 +20,7 @@ from ops import (
     ledger,
     personal_data,
     reconciliation,
+    refunds,
     reviews,
     rolling_restart,
     settlements,
@@ -159,6 +160,8 @@ personal_data.register(app)
 backup_commands.register(app)
 app.add_typer(reviews.review, name="review")
 app.add_typer(reconciliation.recon, name="recon")
+app.command()(refunds.refund)
+app.command("refunds")(refunds.list_refunds)
 app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(settlements.settlements, name="settlements")
 app.add_typer(wallets.wallet, name="wallet")

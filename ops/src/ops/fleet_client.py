@@ -16,6 +16,7 @@ from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from commdesk.payment.v1.disputes_pb2_grpc import DisputeServiceStub
 from commdesk.payment.v1.payment_pb2_grpc import ReviewServiceStub
+from commdesk.payment.v1.refunds_pb2_grpc import RefundServiceStub
 from commdesk.payment.v1.settlements_pb2_grpc import SettlementServiceStub
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
@@ -98,6 +99,9 @@ class FleetClient:
 
     def settlements(self) -> SettlementServiceStub:
         return SettlementServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]
+
+    def refunds(self) -> RefundServiceStub:
+        return RefundServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]
 
     def ledger(self) -> LedgerServiceStub:
         return LedgerServiceStub(self.channel("ledger"))  # type: ignore[no-untyped-call]
