@@ -89,9 +89,7 @@ async def _refund(fleet: FleetClient, proof: Proof, member: journey.Member, paym
     proof.step("refund mail received", f"“{mail['subject']}”", subject=mail["subject"], mail_id=mail["id"])
 
 
-async def _dispute(
-    fleet: FleetClient, proof: Proof, member: journey.Member, payment_id: str, order_id: str
-) -> None:
+async def _dispute(fleet: FleetClient, proof: Proof, member: journey.Member, payment_id: str, order_id: str) -> None:
     before = await journey.wallet(fleet, member.user_id)
     raised = (await fleet.sandbox("POST", f"/control/orders/{order_id}/disputes", {"amount_paise": 10_000})).data
     await _until_dispute(fleet, payment_id, disputes_pb2.DISPUTE_STATUS_OPEN)
