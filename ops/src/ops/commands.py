@@ -27,6 +27,7 @@ from ops import demo as demonstration
 from ops import doctor as examination
 from ops.fleet_client import FleetClient
 from ops.ports import Layout
+from ops.proof import NotProven
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ def with_fleet(work: Callable[[FleetClient], Awaitable[T]]) -> T:
     except (
         fleet_client.NotUp,
         journey.StepFailed,
-        demonstration.NotProven,
+        NotProven,
         DomainError,
         TimeoutError,
         OSError,

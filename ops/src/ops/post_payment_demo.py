@@ -1,12 +1,12 @@
-"""What may follow a payment: a partial refund, a dispute that is won, the day's settlement, and books nobody rewrote."""
+"""What may follow a payment: a partial refund, a dispute that is won, the day's settlement, a verified chain."""
 
 from typing import Any
 
 from commdesk.common.v1.common_pb2 import Money
 from commdesk.payment.v1 import disputes_pb2, refunds_pb2, settlements_pb2
 from ops import invariants, journey
+from ops.book_verification import verify_books
 from ops.fleet_client import FleetClient
-from ops.ledger import verify_books
 from ops.proof import Proof, journals, must, trial_balance
 
 PACK = "pack_500"
@@ -113,9 +113,9 @@ async def _dispute(fleet: FleetClient, proof: Proof, member: journey.Member, pay
 
 async def _until_dispute(fleet: FleetClient, payment_id: str, status: int) -> None:
     async def reached() -> Any:
-        request = disputes_pb2.ListDisputesRequest(payment_id=payment_id)
+        request = disputes_pb2.ListDisputesRequest(payment_ids=[payment_id])
         disputes = (await fleet.disputes().ListDisputes(request, timeout=TIMEOUT_SECONDS)).disputes
-        return True if any(each.status == status for each in disputes) else None
+        return True if any(each.dispute.status == status for each in disputes) else None
 
     await journey.until(reached, f"the dispute's status {disputes_pb2.DisputeStatus.Name(status)}", 60.0)
 
@@ -134,7 +134,7 @@ async def _settle(fleet: FleetClient, proof: Proof, order_id: str) -> None:
     settlement = await journey.until(listed, "the settlement")
     proof.step(
         "settlement imported",
-        f"{settlement.settlement_id}  UTR {settlement.utr}, net {settlement.net_minor:,} of {settlement.gross_minor:,} paise",
+        f"UTR {settlement.utr}, net {settlement.net_minor:,} of {settlement.gross_minor:,} paise",
         settlement_id=settlement.settlement_id,
         utr=settlement.utr,
         net_minor=settlement.net_minor,
