@@ -4,6 +4,7 @@ from typing import Any
 
 from commdesk.common.v1.common_pb2 import Money
 from commdesk.payment.v1 import disputes_pb2, refunds_pb2, settlements_pb2
+from commdesk.reconciler.v1 import reconciler_pb2
 from ops import invariants, journey
 from ops.book_verification import verify_books
 from ops.fleet_client import FleetClient
@@ -32,6 +33,7 @@ async def run(fleet: FleetClient, proof: Proof, member: journey.Member) -> None:
     await _dispute(fleet, proof, member, payment_id, order_id)
     await _settle(fleet, proof, order_id)
     await invariants.until_quiet(fleet.description, QUIET_SECONDS)
+    await _reconcile(fleet, proof)
     await trial_balance(fleet, proof, "trial balance at last")
     await _verify(fleet, proof)
 
@@ -153,6 +155,13 @@ async def _until_available(fleet: FleetClient, member: journey.Member, credits: 
         return True if (await journey.wallet(fleet, member.user_id)).available == credits else None
 
     await journey.until(has, f"{credits} available credits")
+
+
+async def _reconcile(fleet: FleetClient, proof: Proof) -> None:
+    await fleet.reconciler().Run(reconciler_pb2.RunRequest(actor="operator:demo"), timeout=60)
+    cases = (await fleet.reconciler().ListCases(reconciler_pb2.ListCasesRequest(status="OPEN"), timeout=10)).cases
+    must(not cases, f"reconciliation has {len(cases)} open cases: {cases[0].kind if cases else ''}")
+    proof.step("reconciled", "0 open cases", open_cases=0)
 
 
 async def _verify(fleet: FleetClient, proof: Proof) -> None:

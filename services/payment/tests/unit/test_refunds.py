@@ -140,7 +140,8 @@ def test_parts_add_up_in_whatever_order_refunds_are_made_and_fail(
         left = refunds.refundable(payment, made).minor
         if not left:
             break
-        refund = a_refund(payment, min(minor, left), made)
+        part = min(max(minor, refunds.PART_MINOR_MIN), left)
+        refund = a_refund(payment, left if left - part < refunds.PART_MINOR_MIN else part, made)
         # The struct itself refuses parts that are negative or do not add up to the amount.
         assert min(refund.tax.net.minor, refund.tax.cgst.minor, refund.tax.igst.minor) >= 0
         assert refund.tax.cgst == refund.tax.sgst
@@ -154,6 +155,18 @@ def test_parts_add_up_in_whatever_order_refunds_are_made_and_fail(
         assert sum(getattr(each.tax, name).minor for each in kept) == getattr(payment.tax, name).minor
     assert sum(each.credits.paid for each in kept) == payment.credits.paid
     assert sum(each.credits.bonus for each in kept) == payment.credits.bonus
+
+
+@pytest.mark.parametrize(
+    ("minor", "is_taken"), [(1, False), (99, False), (100, True), (900, True), (901, False), (1_000, True)]
+)
+def test_a_part_is_a_rupee_and_leaves_one(minor: int, is_taken: bool) -> None:
+    payment = Builders.payment(Status.SUCCESS, amount=Money(1_000))
+    if is_taken:
+        assert refunds.check_refundable(payment, [], Money(minor)) == Money(minor)
+    else:
+        with pytest.raises(RefundAmountInvalid):
+            refunds.check_refundable(payment, [], Money(minor))
 
 
 def test_an_old_payments_odd_paisa_goes_back_with_its_last_refund() -> None:

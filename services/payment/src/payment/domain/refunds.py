@@ -175,6 +175,11 @@ def refundable(payment: Payment, refunds: Collection[Refund]) -> Money:
     return Money(payment.amount.minor - sum(each.amount.minor for each in counted(refunds)), payment.amount.currency)
 
 
+# A part is at least a rupee, and leaves nothing or a rupee. Two equal halves of a tax cannot be taken out of paise:
+# a payment of which single paise went back could not be refunded to its end.
+PART_MINOR_MIN: Final = 100
+
+
 def check_refundable(payment: Payment, refunds: Collection[Refund], amount: Money | None) -> Money:
     """The amount of a refund that may be made: *amount*, or all that is left of the payment.
 
@@ -190,6 +195,11 @@ def check_refundable(payment: Payment, refunds: Collection[Refund], amount: Mone
         raise RefundAmountInvalid(currency=f"the payment was made in {payment.amount.currency}")
     if not 0 < amount.minor <= left.minor:
         raise RefundAmountInvalid(amount=f"at most {left.minor} of the payment can still be refunded")
+    remainder = left.minor - amount.minor
+    if remainder and min(amount.minor, remainder) < PART_MINOR_MIN:
+        raise RefundAmountInvalid(
+            amount=f"all {left.minor}, or a part of at least {PART_MINOR_MIN} that leaves as much"
+        )
     return amount
 
 
