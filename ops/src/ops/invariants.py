@@ -132,14 +132,19 @@ CHECKS: dict[str, str] = {
              join ledger.accounts a using (account_id) where a.code = 'liability:deferred_credits') l,
             (select coalesce(sum(value_left_minor + held_value_minor), 0) as lots from wallet.credit_lots) w
         where ledger <> lots""",
-    "the gateway owes us what was paid, and what is left of receipts": f"""
-        select ledger, paid, unapplied from
+    "the gateway owes us what was paid and is left of receipts, less what it gave or took back or paid out": f"""
+        select ledger, paid, unapplied, refunded, disputed, settled from
             (select coalesce(sum(e.debit - e.credit), 0) as ledger from ledger.ledger_entries e
              join ledger.accounts a using (account_id) where a.code like 'asset:gateway:%') l,
             (select coalesce(sum(amount_minor), 0) as paid from ({_PAID}) p) p,
             (select coalesce(sum(amount_minor - applied_minor - refunded_minor), 0) as unapplied
-             from payment.receipts where currency = 'INR') r
-        where ledger <> paid + unapplied""",
+             from payment.receipts where currency = 'INR') r,
+            (select coalesce(sum(amount_minor), 0) as refunded from payment.refunds
+             where status = 'SUCCESS' and receipt_id is null) b,
+            (select coalesce(sum(amount_minor + case announced when 'LOST' then fee_minor else 0 end), 0) as disputed
+             from payment.disputes where announced in ('DISPUTED', 'LOST')) d,
+            (select coalesce(sum(booked_gross_minor), 0) as settled from payment.settlements) s
+        where ledger <> paid + unapplied - refunded - disputed - settled""",
     "what is left of receipts is what the books owe": """
         select ledger, unapplied from
             (select coalesce(sum(e.credit - e.debit), 0) as ledger from ledger.ledger_entries e

@@ -85,7 +85,7 @@ def store_statement(
 ) -> None:
     """Store a bank's statement; the next run looks for settlements in it."""
     if file.stat().st_size > FILE_BYTES_MAX:
-        raise typer.BadParameter(f"the file is larger than {FILE_BYTES_MAX >> 20} MiB: send it to the API")
+        raise typer.BadParameter(f"the file is larger than {FILE_BYTES_MAX >> 20} MiB: split it by days")
     request = pb.StoreStatementRequest(
         file=file.read_bytes(), account=account, currency=currency.upper(), actor=operator()
     )

@@ -53,7 +53,7 @@ def test_every_route_reaches_its_service_under_its_limit_also_by_the_alias() -> 
     "path",
     [
         "/metrics",
-        "/api/v1/refunds",
+        "/api/v1/payouts",
         "/api/v1/payments/x/unknown",
         "/api/v1/wallet/",
         "/api/v1/users",

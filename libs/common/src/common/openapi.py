@@ -355,6 +355,18 @@ def _camel(name: str) -> str:
 # Schemas: msgspec writes them; what it leaves out or cannot know is added.
 
 
+def _say_patterns_for_everybody(schema: Any) -> None:
+    """JSON Schema's patterns are ECMAScript's, whose `$` is Python's `\\Z` and which knows no other word for the end."""
+    if isinstance(schema, dict):
+        if isinstance(pattern := schema.get("pattern"), str):
+            schema["pattern"] = pattern.replace(r"\Z", "$")
+        for each in schema.values():
+            _say_patterns_for_everybody(each)
+    elif isinstance(schema, list):
+        for each in schema:
+            _say_patterns_for_everybody(each)
+
+
 def _schemas(routes: Iterable[Route[Any]]) -> tuple[dict[str, Json], dict[Any, Json]]:
     """The components, and the schema of each type that a row names; one call tells equal names apart."""
     requested: dict[Any, None] = {}
@@ -367,6 +379,8 @@ def _schemas(routes: Iterable[Route[Any]]) -> tuple[dict[str, Json], dict[Any, J
             answered[route.answer] = None
     types = [*dict.fromkeys([*requested, *answered])]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    for schema in (*schemas, *components.values()):
+        _say_patterns_for_everybody(schema)
     schema_of: dict[Any, Json] = dict(zip(types, schemas, strict=True))
     for each in types:
         _complete(inspect.type_info(each), schema_of[each], components, each in answered, set())

@@ -36,8 +36,9 @@ class Settings(ServiceSettings):
     fee_tolerance_minor: int = Field(1, ge=0)
     # By how much a settled amount may differ from the payment's, in minor units.
     amount_tolerance_minor: int = Field(0, ge=0)
-    # After how many working days in India a payment is to be settled (T+1), and after how many more it is delayed.
+    # After how many working days in India a payment is to be settled (T+1).
     settlement_days: int = Field(1, ge=0, le=60)
+    # After how many more working days a settlement is delayed.
     settlement_grace_days: int = Field(2, ge=0, le=60)
     # After how many more working days a delayed settlement is missing.
     settlement_missing_days: int = Field(5, ge=0, le=60)

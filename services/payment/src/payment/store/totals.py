@@ -24,6 +24,17 @@ select (select count(*) from receipts
        coalesce(sum(refunded_minor), 0) as refunded
 from receipts where currency = 'INR'
 """
+# What the gateway does not owe us any more: given back, taken by a dispute that is not won, or paid out to the bank.
+_RETURNED = """
+select (select coalesce(sum(amount_minor), 0) from refunds where status = 'SUCCESS' and receipt_id is null) as refunded,
+       (select coalesce(sum(cgst_minor + sgst_minor + igst_minor), 0) from refunds
+        where status = 'SUCCESS' and receipt_id is null) as refunded_gst,
+       (select coalesce(sum(amount_minor + case announced when 'LOST' then fee_minor else 0 end), 0) from disputes
+        where announced in ('DISPUTED', 'LOST')) as disputed,
+       (select coalesce(sum(cgst_minor + sgst_minor + igst_minor), 0) from disputes
+        where announced = 'LOST') as disputed_gst,
+       (select coalesce(sum(booked_gross_minor), 0) from settlements) as settled
+"""
 # A payment is paid by its one capture, also when a receipt becomes its success. Amounts never change.
 _PAID = """
 count(*) as "payments.paid.count",
@@ -67,6 +78,7 @@ async def totals(tx: Tx) -> dict[str, int]:
     return (
         sums
         | await _receipts(tx)
+        | await _returned(tx)
         | {
             "invoices.count": others.invoices,
             "invoices.minor": int(others.invoiced),
@@ -79,9 +91,12 @@ async def totals(tx: Tx) -> dict[str, int]:
 
 
 async def recent_totals(tx: Tx) -> dict[str, int]:
-    """Those that books are compared by, read from the checkpoints on. Receipts are exceptions: they are read whole."""
+    """Those that books are compared by, read from the checkpoints on. What is rare is read whole: receipts, refunds,
+    disputes, settlements.
+    """
     captured = await checkpoints.sums(tx, "captures", CAPTURED)
-    return captured | await checkpoints.sums(tx, "invoices", _INVOICED) | await _receipts(tx)
+    invoiced = await checkpoints.sums(tx, "invoices", _INVOICED)
+    return captured | invoiced | await _receipts(tx) | await _returned(tx)
 
 
 async def _receipts(tx: Tx) -> dict[str, int]:
@@ -93,4 +108,15 @@ async def _receipts(tx: Tx) -> dict[str, int]:
         "receipts.applied.minor": int(receipts.applied),
         "receipts.refunded.minor": int(receipts.refunded),
         "receipts.unapplied.minor": int(receipts.received - receipts.applied - receipts.refunded),
+    }
+
+
+async def _returned(tx: Tx) -> dict[str, int]:
+    row = (await tx.execute(_RETURNED)).one()
+    return {
+        "refunds.succeeded.minor": int(row.refunded),
+        "refunds.succeeded.gst_minor": int(row.refunded_gst),
+        "disputes.taken.minor": int(row.disputed),
+        "disputes.lost.gst_minor": int(row.disputed_gst),
+        "settlements.booked.minor": int(row.settled),
     }

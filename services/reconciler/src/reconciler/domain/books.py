@@ -44,16 +44,18 @@ CHECKS: tuple[Check, ...] = (
     Check("payment_grant_mismatch", "credits", _paid("credits"), (Term("wallet", "grants.credits"),)),
     Check("payment_grant_mismatch", "count", _paid("count"), (Term("wallet", "grants.count"),)),
     Check("payment_invoice_mismatch", "count", _paid("count"), (Term("payment", "invoices.count"),)),
-    # The gateway's money is booked once: as a success, or as a receipt, which a later success only applies.
+    # The gateway owes what was paid, and what is left of receipts, less what it gave back, took back or paid out.
     Check(
         "payment_ledger_mismatch",
         "gateway",
         (
             *_paid("minor"),
-            Term("payment", "receipts.received.minor"),
-            Term("payment", "receipts.applied.minor", -1),
+            Term("payment", "receipts.unapplied.minor"),
+            Term("payment", "refunds.succeeded.minor", -1),
+            Term("payment", "disputes.taken.minor", -1),
+            Term("payment", "settlements.booked.minor", -1),
         ),
-        (Term("ledger", "ledger.INR.asset:gateway:*.debit"),),
+        _balance("INR.asset:gateway:*", "debit"),
     ),
     Check(
         "payment_ledger_mismatch",
@@ -61,7 +63,16 @@ CHECKS: tuple[Check, ...] = (
         (Term("payment", "receipts.unapplied.minor"),),
         _balance("INR.liability:unapplied_receipts"),
     ),
-    Check("payment_ledger_mismatch", "gst", _paid("gst_minor"), (Term("ledger", "ledger.INR.liability:gst:*.credit"),)),
+    Check(
+        "payment_ledger_mismatch",
+        "gst",
+        (
+            *_paid("gst_minor"),
+            Term("payment", "refunds.succeeded.gst_minor", -1),
+            Term("payment", "disputes.lost.gst_minor", -1),
+        ),
+        _balance("INR.liability:gst:*"),
+    ),
     Check("wallet_ledger_mismatch", "paid", (Term("wallet", "lots.remaining.paid"),), _balance("CREDIT.wallets:paid")),
     Check(
         "wallet_ledger_mismatch", "bonus", (Term("wallet", "lots.remaining.bonus"),), _balance("CREDIT.wallets:bonus")
