@@ -356,7 +356,7 @@ def _camel(name: str) -> str:
 
 
 def _say_patterns_for_everybody(schema: Any) -> None:
-    """JSON Schema's patterns are ECMAScript's, whose `$` is Python's `\\Z` and which knows no other word for the end."""
+    """JSON Schema has ECMAScript's patterns: their `$` is Python's `\\Z`, which they do not know."""
     if isinstance(schema, dict):
         if isinstance(pattern := schema.get("pattern"), str):
             schema["pattern"] = pattern.replace(r"\Z", "$")

@@ -46,9 +46,11 @@ class Settings(ServiceSettings):
     refund_days: int = Field(15, ge=0, le=120)
     # Within how many working days the bank books a settlement.
     bank_days: int = Field(2, ge=0, le=30)
-    # How long grants and journals may follow a payment, a webhook and a confirmation a success, in seconds.
+    # How long grants and journals may follow a payment, in seconds.
     transit_seconds: float = Field(300, ge=0)
+    # How long a webhook may follow a success, in seconds.
     webhook_grace_seconds: float = Field(3600, ge=0)
+    # How long a confirmation by the gateway may follow a success, in seconds.
     confirmation_grace_seconds: float = Field(3600, ge=0)
     # host:port of each listed service's gRPC endpoint; a service without one is not checked, and each run names it.
     addresses: Mapping[str, str] = Field({}, title="<SERVICE>_ADDRESS")
