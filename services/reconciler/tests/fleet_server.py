@@ -1,5 +1,6 @@
 """A gRPC server that answers for payment, wallet and ledger with the records of a world, page by page as they do."""
 
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -34,6 +35,7 @@ class FleetServer(
         self.silent_after: dict[str, int] = {}
         self.calls: dict[str, int] = {}
         self._rows: Mapping[str, Sequence[SettlementRow]] = {}
+        self._window: tuple[datetime, datetime, list[PaymentRecord]] = (changed_at, changed_at, [])
 
     def index(self) -> None:
         """Look the rows up by payment again."""
@@ -55,17 +57,19 @@ class FleetServer(
             chosen = [records[each] for each in request.payment_ids if each in records]
         else:
             since, until = _window(request)
-            chosen = sorted(
-                (each for each in records.values() if since <= each.changed_at < until),
-                key=lambda each: each.payment_id,
-            )
+            # A window is sorted for its first page: a large one has hundreds.
+            if not request.cursor or self._window[:2] != (since, until):
+                changed = [each for each in records.values() if since <= each.changed_at < until]
+                self._window = (since, until, sorted(changed, key=lambda each: each.payment_id))
+            chosen = self._window[2]
         page, cursor = _page(chosen, request, lambda each: each.payment_id)
         return settlements_pb2.ListPaymentRecordsResponse(records=map(record_message, page), next_cursor=cursor)
 
     async def ListSettlements(self, request: Any, context: Any) -> Any:
         await self._count("ListSettlements", context)
         since, until = _window(request)
-        chosen = list(self.world.settlements.values()) if since <= self.changed_at < until else []
+        settlements = sorted(self.world.settlements.values(), key=lambda each: each.settlement_id)
+        chosen = settlements if since <= self.changed_at < until else []
         page, cursor = _page(chosen, request, lambda each: each.settlement_id)
         return settlements_pb2.ListSettlementsResponse(settlements=map(settlement_message, page), next_cursor=cursor)
 
@@ -82,7 +86,8 @@ class FleetServer(
         await self._count("ListRefunds", context)
         if request.payment_ids:
             assert len(request.payment_ids) <= 500
-            chosen = [each for payment_id in request.payment_ids for each in self.world.refunds.get(payment_id, ())]
+            of_payments = [self.world.refunds.get(payment_id, ()) for payment_id in request.payment_ids]
+            chosen = sorted((each for refunds in of_payments for each in refunds), key=lambda each: each.refund_id)
         else:
             since, until = _window(request)
             all_refunds = [each for refunds in self.world.refunds.values() for each in refunds]
@@ -143,10 +148,9 @@ def _window(request: Any) -> tuple[datetime, datetime]:
 
 
 def _page(items: Sequence[T], request: Any, key: Callable[[T], str]) -> tuple[Sequence[T], str]:
-    keys = [key(each) for each in items]
-    first = keys.index(request.cursor) + 1 if request.cursor else 0
+    first = bisect_right(items, request.cursor, key=key) if request.cursor else 0
     page = items[first : first + request.limit]
-    return page, keys[first + len(page) - 1] if first + len(page) < len(items) else ""
+    return page, key(page[-1]) if first + len(page) < len(items) else ""
 
 
 def record_message(record: PaymentRecord) -> settlements_pb2.PaymentRecord:

@@ -7,6 +7,8 @@ import os
 import resource
 import time
 
+import pytest
+
 from common.clock import FakeClock
 from common.database import Database
 from services.reconciler.tests import worlds
@@ -24,6 +26,7 @@ def peak_mebibytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEBIBYTE
 
 
+@pytest.mark.timeout(1_800)
 async def test_reconciliation(db: Database, clock: FakeClock) -> None:
     world = worlds.planted(1, PAYMENTS, each=EACH)
     async with fleet_of(db, clock, world) as fleet:
