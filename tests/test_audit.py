@@ -30,11 +30,16 @@ _PART = "a part of use cases that record the whole"
 _DERIVED = "says again, or counts, what is recorded where it happened"
 _ATTEMPT = "counts attempts; what they come to is recorded"
 _OVER = "deletes or clears what is over"
+_BOOK = "what its book saves, the book announces: an event with a journal, or an audit record"
 WITHOUT_RECORD: dict[str, dict[str, str]] = {
     "payment": {
         "decisions.save_decisions": _PART,
+        "dispute_checks.DisputeChecks.run": _BOOK,
         "dispute_checks.DisputeChecks.warn": "notes that its alert was raised",
+        "dispute_checks.apply_disputes": _BOOK,
         "gateway_orders.GatewayOrders.make": "payment.create is recorded with the order that it makes",
+        "refund_checks.RefundChecks.run": _BOOK,
+        "refund_checks.record_checks": _BOOK,
         "settled_payments.tell": _PART,
         "settlement_imports.save_rows": "rows of a settlement, whose journal is its record",
         "webhooks.announce_retries": _DERIVED,
