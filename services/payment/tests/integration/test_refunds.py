@@ -279,6 +279,28 @@ async def test_the_schema_refuses_more_than_was_captured(world: World, desk: Des
             await tx.execute("update refunds set status = 'PROCESSING' where status = 'FAILED'")
 
 
+async def test_what_a_lost_dispute_took_is_not_refunded_once_more(
+    world: World, desk: Desk, payment: dict[str, Any]
+) -> None:
+    await desk.requested(payment, 20_000)
+    async with world.db.begin() as tx:
+        await tx.execute(
+            "insert into disputes (id, payment_id, merchant_id, gateway_account_id, gateway_dispute_id, round, status,"
+            " announced, amount_minor, currency, net_minor, cgst_minor, sgst_minor, igst_minor, credits_paid,"
+            " credits_bonus, seq, created_at, updated_at)"
+            " select gen_random_uuid(), id, merchant_id, gateway_account_id, 'd1', 1, 'LOST', 'LOST', 20000, currency,"
+            " 20000, 0, 0, 0, 0, 0, 3, now(), now() from payments where id = :id",
+            id=ids.decode("pay", payment["paymentId"]),
+        )
+    refused = await desk.request(payment, 10_001, reason="more than is left")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "refund_amount_invalid")
+    columns = [each.name for each in tables.refunds.columns if each.name != "id"]
+    copy = f"insert into refunds (id, {', '.join(columns)}) select gen_random_uuid(), {', '.join(columns)} from refunds"
+    with pytest.raises(CheckViolationError, match="more than was captured"):
+        async with world.db.begin() as tx:
+            await tx.execute(copy)
+
+
 async def test_the_history_is_append_only_and_knows_the_moves(
     world: World, desk: Desk, payment: dict[str, Any]
 ) -> None:
@@ -427,7 +449,7 @@ async def test_parts_count_together_towards_the_limits(world: World, desk: Desk)
     second = await desk.request(payment, 60_000, **support | {"reason": "another complaint"})
     assert (second.status_code, second.json()["error"]["code"]) == (403, "refund_limit_exceeded")
     await desk.requested(payment, 940_000)
-    third = await desk.request(payment, 10, reason="one more")
+    third = await desk.request(payment, 100, reason="one more")
     assert (third.status_code, third.json()["error"]["code"]) == (202, "refund_awaits_approval")
 
 

@@ -137,7 +137,7 @@ def test_parts_add_up_in_whatever_order_refunds_are_made_and_fail(
     payment, wanted = history
     made: list[Refund] = []
     for minor, fails in wanted:
-        left = refunds.refundable(payment, made).minor
+        left = refunds.refundable(payment, made, 0).minor
         if not left:
             break
         part = min(max(minor, refunds.PART_MINOR_MIN), left)
@@ -146,7 +146,7 @@ def test_parts_add_up_in_whatever_order_refunds_are_made_and_fail(
         assert min(refund.tax.net.minor, refund.tax.cgst.minor, refund.tax.igst.minor) >= 0
         assert refund.tax.cgst == refund.tax.sgst
         made.append(replace(refund, status=R.FAILED if fails else R.INITIATED))
-    left = refunds.refundable(payment, made)
+    left = refunds.refundable(payment, made, 0)
     if left.minor:
         made.append(a_refund(payment, left.minor, made))
     kept = refunds.counted(made)
@@ -163,10 +163,20 @@ def test_parts_add_up_in_whatever_order_refunds_are_made_and_fail(
 def test_a_part_is_a_rupee_and_leaves_one(minor: int, is_taken: bool) -> None:
     payment = Builders.payment(Status.SUCCESS, amount=Money(1_000))
     if is_taken:
-        assert refunds.check_refundable(payment, [], Money(minor)) == Money(minor)
+        assert refunds.check_refundable(payment, [], 0, Money(minor)) == Money(minor)
     else:
         with pytest.raises(RefundAmountInvalid):
-            refunds.check_refundable(payment, [], Money(minor))
+            refunds.check_refundable(payment, [], 0, Money(minor))
+
+
+def test_what_a_lost_dispute_took_is_not_refunded_once_more() -> None:
+    payment = Builders.payment(Status.PARTIALLY_REFUNDED, amount=Money(50_000))
+    assert refunds.refundable(payment, [], 20_000) == Money(30_000)
+    assert refunds.check_refundable(payment, [], 20_000, None) == Money(30_000)
+    with pytest.raises(RefundAmountInvalid):
+        refunds.check_refundable(payment, [], 20_000, Money(30_001))
+    with pytest.raises(PaymentNotRefundable):
+        refunds.check_refundable(payment, [a_refund(payment, 30_000)], 20_000, None)
 
 
 def test_an_old_payments_odd_paisa_goes_back_with_its_last_refund() -> None:
@@ -183,21 +193,21 @@ def test_an_old_payments_odd_paisa_goes_back_with_its_last_refund() -> None:
 def test_more_than_is_left_is_refused() -> None:
     payment = Builders.payment(Status.SUCCESS)
     first = a_refund(payment, 30_000)
-    assert refunds.check_refundable(payment, [first], None) == Money(20_000)
-    assert refunds.check_refundable(payment, [first], Money(20_000)) == Money(20_000)
+    assert refunds.check_refundable(payment, [first], 0, None) == Money(20_000)
+    assert refunds.check_refundable(payment, [first], 0, Money(20_000)) == Money(20_000)
     for amount in (Money(20_001), Money(0), Money(1, "USD")):
         with pytest.raises(RefundAmountInvalid):
-            refunds.check_refundable(payment, [first], amount)
+            refunds.check_refundable(payment, [first], 0, amount)
     failed, back = replace(first, status=R.FAILED), replace(first, status=R.REVERSED, succeeded_at=NOW)
-    assert refunds.refundable(payment, [failed, back]) == Money(50_000)
+    assert refunds.refundable(payment, [failed, back], 0) == Money(50_000)
     with pytest.raises(PaymentNotRefundable):
-        refunds.check_refundable(payment, [first, a_refund(payment, 20_000, [first])], None)
+        refunds.check_refundable(payment, [first, a_refund(payment, 20_000, [first])], 0, None)
 
 
 @pytest.mark.parametrize("status", [each for each in Status if each not in refunds.REFUNDABLE])
 def test_only_a_payment_that_is_paid_is_refunded(status: Status) -> None:
     with pytest.raises(PaymentNotRefundable):
-        refunds.check_refundable(Builders.payment(status), [], None)
+        refunds.check_refundable(Builders.payment(status), [], 0, None)
 
 
 # ── Requests ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,7 +229,7 @@ def test_the_same_act_within_the_window_is_the_same_refund() -> None:
     first = a_refund(payment, 10_000)
 
     def earlier(order: RefundOrder, made: list[Refund], after: timedelta = timedelta(hours=3)) -> Refund | None:
-        return refund_requests.earlier_request(order, payment, made, NOW + after, LIMITS)
+        return refund_requests.earlier_request(order, payment, made, 0, NOW + after, LIMITS)
 
     assert earlier(an_order(), [first]) is first
     assert earlier(an_order(reason=" The customer asked "), [first]) is first

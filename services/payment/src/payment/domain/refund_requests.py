@@ -68,7 +68,12 @@ class RefundPreview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def earlier_request(
-    order: RefundOrder, payment: Payment, refunds: Collection[Refund], now: datetime, limits: RefundLimits
+    order: RefundOrder,
+    payment: Payment,
+    refunds: Collection[Refund],
+    lost_minor: int,
+    now: datetime,
+    limits: RefundLimits,
 ) -> Refund | None:
     """The refund that *order* asks for once more: the same payment, amount and reason within the window.
 
@@ -83,7 +88,7 @@ def earlier_request(
         and now - each.created_at < limits.repeat
     ]
     if order.amount is None:
-        same = same[-1:] if not rules.refundable(payment, refunds).minor else []
+        same = same[-1:] if not rules.refundable(payment, refunds, lost_minor).minor else []
     else:
         same = [each for each in same if each.amount == order.amount]
     return same[-1] if same else None

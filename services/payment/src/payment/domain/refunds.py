@@ -168,11 +168,12 @@ def counted(refunds: Iterable[Refund]) -> list[Refund]:
     return [each for each in refunds if each.is_counted and each.receipt_id is None]
 
 
-def refundable(payment: Payment, refunds: Collection[Refund]) -> Money:
-    """What of the payment can still be refunded."""
+def refundable(payment: Payment, refunds: Collection[Refund], lost_minor: int) -> Money:
+    """What of the payment can still be refunded; *lost_minor* went back to the customer by disputes that were lost."""
     if payment.status not in REFUNDABLE | {Status.REFUNDED}:
         return Money(0, payment.amount.currency)
-    return Money(payment.amount.minor - sum(each.amount.minor for each in counted(refunds)), payment.amount.currency)
+    left = payment.amount.minor - lost_minor - sum(each.amount.minor for each in counted(refunds))
+    return Money(max(0, left), payment.amount.currency)
 
 
 # A part is at least a rupee, and leaves nothing or a rupee. Two equal halves of a tax cannot be taken out of paise:
@@ -180,12 +181,12 @@ def refundable(payment: Payment, refunds: Collection[Refund]) -> Money:
 PART_MINOR_MIN: Final = 100
 
 
-def check_refundable(payment: Payment, refunds: Collection[Refund], amount: Money | None) -> Money:
-    """The amount of a refund that may be made: *amount*, or all that is left of the payment.
+def check_refundable(payment: Payment, refunds: Collection[Refund], lost_minor: int, amount: Money | None) -> Money:
+    """The amount of a refund that may be made: *amount*, or all that is left of the payment (see `refundable`).
 
     Raises PaymentNotRefundable, RefundAmountInvalid.
     """
-    left = refundable(payment, refunds)
+    left = refundable(payment, refunds, lost_minor)
     if payment.status not in REFUNDABLE or left.minor <= 0:
         state = payment.status if payment.status not in REFUNDABLE else "refunded in full, or about to be"
         raise PaymentNotRefundable(f"the payment is {state}")

@@ -118,7 +118,9 @@ begin
     end if;
     select amount_minor into captured from payments where id = new.payment_id for no key update;
     if (select sum(amount_minor) from refunds where payment_id = new.payment_id and receipt_id is null
-        and status in ('INITIATED', 'PROCESSING', 'SUCCESS')) > captured then
+        and status in ('INITIATED', 'PROCESSING', 'SUCCESS'))
+        + (select coalesce(sum(amount_minor), 0) from disputes where payment_id = new.payment_id and status = 'LOST')
+        > captured then
         raise exception 'refunds of more than was captured'
             using errcode = 'check_violation', constraint = 'refunds_within_captured';
     end if;

@@ -74,7 +74,11 @@ returning *
 """
 _REFUNDED = """
 select payment_id, sum(amount_minor) as minor from refunds
-where payment_id = any(cast(:ids as uuid[])) and status = 'SUCCESS' group by payment_id
+where payment_id = any(cast(:ids as uuid[])) and status = 'SUCCESS' and receipt_id is null group by payment_id
+"""
+_LOST = """
+select payment_id, sum(amount_minor) as minor from disputes
+where payment_id = any(cast(:ids as uuid[])) and status = 'LOST' group by payment_id
 """
 
 
@@ -181,6 +185,11 @@ async def take_near_deadline(tx: Tx, now: datetime, notice: timedelta, limit: in
 async def refunded(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, int]:
     """What of these payments was refunded, in minor units."""
     return {row.payment_id: int(row.minor) for row in await tx.execute(_REFUNDED, ids=sorted(payment_ids))}
+
+
+async def lost(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, int]:
+    """What of these payments disputes took that were lost, in minor units."""
+    return {row.payment_id: int(row.minor) for row in await tx.execute(_LOST, ids=sorted(payment_ids))}
 
 
 def _line(dispute: Dispute) -> dict[str, object]:

@@ -58,7 +58,8 @@ select {
     )
 },
     p.settlement_status, p.gateway_account_id as account_id,
-    coalesce((select sum(r.amount_minor) from refunds r where r.payment_id = p.id and r.status = 'SUCCESS'), 0)
+    coalesce((select sum(r.amount_minor) from refunds r
+              where r.payment_id = p.id and r.status = 'SUCCESS' and r.receipt_id is null), 0)
         as refunded_minor,
     exists (select from transactions t
             where t.payment_id = p.id and t.status = 'CAPTURED' and t.confirmed_at is not null) as is_confirmed,

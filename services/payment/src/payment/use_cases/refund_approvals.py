@@ -77,7 +77,9 @@ async def decide_approval(
             return after, None
         book = await service.requests.flow.open(tx, locked)
         order = _order_of(after)
-        amount = rules.check_refundable(book.payment(subject), book.refunds(subject), order.amount)
+        amount = rules.check_refundable(
+            book.payment(subject), book.refunds(subject), book.lost_minor(subject), order.amount
+        )
         return after, await service.requests.make(tx, book, order, amount, _refund_id(after))
 
 

@@ -23,7 +23,7 @@ from payment.domain.refund_takeovers import NotTakenOver, taken_over
 from payment.domain.refunds import Refund, RefundStatus, RefundTransition
 from payment.domain.review_queue import Case
 from payment.domain.spent_credits import SpentCreditsPolicy
-from payment.store import receipts, refunds
+from payment.store import disputes, receipts, refunds
 from payment.store.credit_notes import add_credit_notes
 from payment.store.invoices import advance_series, lock_series
 from payment.use_cases import metrics
@@ -59,10 +59,12 @@ class RefundBook:
         payments: Mapping[UUID, Payment],
         of_payments: Mapping[UUID, Sequence[Refund]],
         receipts_of: Mapping[UUID, Sequence[Receipt]],
+        lost_of: Mapping[UUID, int],
         now: datetime,
         settings: RefundSettings,
     ) -> None:
         self.now = now
+        self._lost_of = lost_of
         self._settings = settings
         self._before = dict(payments)
         self._decisions = {key: Decision(payment, listed=True) for key, payment in payments.items()}
@@ -79,7 +81,8 @@ class RefundBook:
     ) -> "RefundBook":
         """The book of *payments*, which *tx* holds locked."""
         of_payments = await refunds.refunds_of(tx, payments.keys())
-        return cls(payments, of_payments, await receipts.receipts_of(tx, payments.keys()), now, settings)
+        received = await receipts.receipts_of(tx, payments.keys())
+        return cls(payments, of_payments, received, await disputes.lost(tx, payments.keys()), now, settings)
 
     def payment(self, payment_id: UUID) -> Payment:
         return self._decisions[payment_id].payment
@@ -87,6 +90,10 @@ class RefundBook:
     def refunds(self, payment_id: UUID) -> list[Refund]:
         """Of the payment and of its receipts, oldest first."""
         return [each for each in self._refunds.values() if each.payment_id == payment_id]
+
+    def lost_minor(self, payment_id: UUID) -> int:
+        """What of the payment disputes took that were lost."""
+        return self._lost_of.get(payment_id, 0)
 
     def refund(self, refund_id: UUID) -> Refund:
         return self._refunds[refund_id]

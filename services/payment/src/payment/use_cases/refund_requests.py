@@ -26,7 +26,7 @@ from payment.domain.refund_requests import APPROVAL_KIND, RefundLimits, RefundOr
 from payment.domain.refunds import Refund, RefundStatus
 from payment.domain.spent_credits import SpentCreditsPolicy
 from payment.gateways.wallet import CreditHold, HoldOrder, WalletHolds
-from payment.store import commands, queries, refunds
+from payment.store import commands, disputes, queries, refunds
 from payment.use_cases.refund_books import RefundBook, RefundSettings
 from payment.use_cases.refund_flow import RefundFlow
 from payment.wire import events, refund_events, views
@@ -83,7 +83,8 @@ class RefundRequests:
         async with self.db.begin() as tx:
             payment = _of_merchant(await queries.payments_by_id(tx, [payment_id]), merchant_id)
             others = (await refunds.refunds_of(tx, [payment_id])).get(payment_id, [])
-        amount = rules.check_refundable(payment, others, amount)
+            lost_minor = (await disputes.lost(tx, [payment_id])).get(payment_id, 0)
+        amount = rules.check_refundable(payment, others, lost_minor, amount)
         tax, credits = rules.split(payment, others, amount)
         policy = self.settings.policy_of(payment.merchant_id)
         hold = CreditHold()
@@ -94,7 +95,7 @@ class RefundRequests:
         return RefundPreview(
             payment=payment,
             amount=amount,
-            left=rules.refundable(payment, others),
+            left=rules.refundable(payment, others, lost_minor),
             tax=tax,
             credits=credits,
             policy=policy,
@@ -166,7 +167,7 @@ class RefundRequests:
     async def make(self, tx: Tx, book: RefundBook, order: RefundOrder, amount: Money, refund_id: UUID) -> Intent:
         """Make the refund of a checked *amount*, and save the book; the intent to hold its credits, for the caller."""
         payment = book.payment(order.payment_id)
-        before = rules.refundable(payment, book.refunds(payment.id))
+        before = rules.refundable(payment, book.refunds(payment.id), book.lost_minor(payment.id))
         policy = self.settings.policy_of(payment.merchant_id)
         refund = refund_requests.new_refund(
             payment, book.refunds(payment.id), order, amount, policy, refund_id, book.now
@@ -191,14 +192,14 @@ async def request_refund(db: Database, requests: RefundRequests, order: RefundOr
             elif not isinstance(claimed, Fresh):
                 return claimed
         book = await requests.flow.open(tx, locked)
-        own = book.refunds(payment.id)
+        own, lost_minor = book.refunds(payment.id), book.lost_minor(payment.id)
         earlier = next((each for each in own if each.id == refund_id), None)
-        earlier = earlier or refund_requests.earlier_request(order, payment, own, book.now, requests.limits)
+        earlier = earlier or refund_requests.earlier_request(order, payment, own, lost_minor, book.now, requests.limits)
         if earlier is not None:
             if order.key is not None and earlier.id != refund_id:
                 await idempotency.adopt(tx, {order.key: earlier.id})
             return _Begun(earlier.id)
-        amount = rules.check_refundable(payment, own, order.amount)
+        amount = rules.check_refundable(payment, own, lost_minor, order.amount)
         if refund_requests.check_limits(order, amount, own, requests.limits):
             approval = await _proposed(tx, requests, payment, order, amount, refund_id, book.now)
             if order.key is not None:
