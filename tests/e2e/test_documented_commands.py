@@ -42,6 +42,9 @@ ELSEWHERE = {
     ("review", "fulfil"): "tests/e2e/test_journey.py",
     ("review", "refunded"): "tests/e2e/test_journey.py",
     ("review", "dismiss"): "tests/e2e/test_journey.py",
+    ("disputes", "evidence"): "services/payment/tests/integration/test_disputes.py",
+    ("recon", "statement"): "services/reconciler/tests/unit/test_statements.py",
+    ("wallet", "forgive-debt"): "services/wallet/tests/integration/test_holds.py",
     ("person", "erase"): "tests/e2e/test_personal_data.py",
     ("keys", "rotate"): "tests/e2e/test_personal_data.py",
 }
