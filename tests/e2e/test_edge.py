@@ -17,7 +17,7 @@ UNKNOWN = (
     "/health/queues",
     "/health/redis",
     "/edge/errors/502",
-    "/api/v1/refunds",
+    "/api/v1/payouts",
     "/api/v1/merchants",
     "/api/v1/webhooks",
     "/api/v1/users",
