@@ -251,6 +251,7 @@ NOT_SHOWN = {
     "journal_not_found",
     "case_not_found",
     "run_not_found",
+    "merchant_not_platform",
     "role_missing",
     "rights_outdated",
 }
