@@ -95,5 +95,5 @@ def migrate(here: Stack, release: Release, progress: Progress) -> None:
 
 
 def start_from(here: Stack, release: Release, replica: str) -> None:
-    """The next start of *replica* is that of *release*, whoever starts it."""
+    """The next start of *replica* is that of *release*, also when the supervisor starts it."""
     write_private(start_script_path(here.engines, replica), release.scripts[replica], mode=0o500)

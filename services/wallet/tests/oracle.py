@@ -59,7 +59,7 @@ def _is_held(hold: Row, wallet: Row) -> bool:
     return bool(hold.wallet_id == wallet.wallet_id and hold.state == "HELD")
 
 
-# What a transaction of each type does with credits of a lot: (burnt for good, held).
+# What a transaction of each type does with credits of a lot: (burnt permanently, held).
 _EFFECTS = {"CONSUME": (1, 0), "DEBT": (1, 0), "LOCK": (0, 1), "RELEASE": (0, -1), "REFUND": (1, -1)}
 
 

@@ -8,11 +8,11 @@ type says so, and the table's CHECK.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import CheckConstraint, Column, DateTime, Index, MetaData, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -22,9 +22,9 @@ from common import ids
 from common.database import Row, Tx
 from common.errors import Conflict, FailedPrecondition, NotFound, PermissionDenied
 from common.events import Origin, audit
+from common.texts import Reason
 
 PREFIX: Final = "apr"
-REASON_CHARACTERS_MAX: Final = 500
 # What of an act is shown to the decider; compact JSON.
 DETAIL_BYTES_MAX: Final = 4096
 
@@ -46,7 +46,7 @@ class ApprovalPending(Conflict):
 
 
 class ApprovalByProposer(PermissionDenied):
-    """Whoever proposes an act does not decide about it."""
+    """The person who proposed an act does not decide about it."""
 
     fix = "Ask another person who has the right to decide."
 
@@ -92,10 +92,15 @@ class Verdict(StrEnum):
     REJECT = "REJECT"
 
 
+_ACTION: Final = {
+    ApprovalStatus.PENDING: "approval.propose",
+    ApprovalStatus.APPROVED: "approval.approve",
+    ApprovalStatus.REJECTED: "approval.reject",
+    ApprovalStatus.EXPIRED: "approval.expire",
+}
+assert _ACTION.keys() == set(ApprovalStatus), "every status is some act"
 _STATUS: Final = {Verdict.APPROVE: ApprovalStatus.APPROVED, Verdict.REJECT: ApprovalStatus.REJECTED}
 assert _STATUS.keys() == set(Verdict), "every verdict gives a status"
-
-Reason = Annotated[str, Meta(min_length=1, max_length=REASON_CHARACTERS_MAX, pattern=r"^[^\x00]*\Z")]
 
 
 class DecisionBody(Struct, forbid_unknown_fields=True, frozen=True, rename="camel"):
@@ -103,39 +108,6 @@ class DecisionBody(Struct, forbid_unknown_fields=True, frozen=True, rename="came
 
     verdict: Verdict
     reason: Reason
-
-
-class ApprovalView(Struct, frozen=True, rename="camel"):
-    """An approval at the edge."""
-
-    approval_id: str
-    kind: str
-    status: ApprovalStatus
-    detail: dict[str, object]
-    proposed_by: str
-    reason: str
-    proposed_at: datetime
-    expires_at: datetime
-    decided_by: str | None
-    decision_reason: str | None
-    decided_at: datetime | None
-
-
-def view(approval: Approval, now: datetime) -> ApprovalView:
-    current = approval.at(now)
-    return ApprovalView(
-        current.text_id,
-        current.kind,
-        current.status,
-        dict(current.detail),
-        current.proposed_by,
-        current.reason,
-        current.proposed_at,
-        current.expires_at,
-        current.decided_by,
-        current.decision_reason,
-        current.decided_at,
-    )
 
 
 def decided(approval: Approval, verdict: Verdict, decider: str, reason: str, now: datetime) -> Approval:
@@ -157,7 +129,7 @@ def audited(approval: Approval, *, service: str, at: datetime, origin: Origin | 
     """The line of the audit log about *approval* as it is now: proposed, approved, rejected or expired."""
     proposed = approval.status is ApprovalStatus.PENDING
     return audit(
-        f"approval.{'propose' if proposed else approval.status.lower()}",
+        _ACTION[approval.status],
         ("approval", approval.text_id),
         service=service,
         at=at,

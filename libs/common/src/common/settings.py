@@ -4,8 +4,6 @@ A missing or wrong value stops the process, in production also a weak or unsafe 
 production demands of a field is the field's kind (common.setting_checks); what lies between fields is a `rule`.
 """
 
-import base64
-import binascii
 import json
 import os
 import re
@@ -30,6 +28,7 @@ from common.database_urls import is_pooler, plain_url
 from common.grpc_certificates import Certificates
 from common.seals import Sealer
 from common.setting_checks import AmqpUrl, HttpsUrl, On, OneOf, PostgresqlUrl, RedisUrl, Secret, SentryDsn, rule
+from common.setting_keys import KEY_EXPECTED, is_raw_key, secret_raw_key
 from common.setting_problems import LENIENT, collected, problems_of
 from common.setting_sources import Variables, environment_of
 
@@ -222,12 +221,7 @@ class ServiceSettings(BaseSettings):
         except ValueError:
             raise ValueError("must be a JSON object of name to base64") from None
 
-    @field_validator("service_private_key")
-    @classmethod
-    def _is_a_key(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and not is_raw_key(value.get_secret_value()):
-            raise ValueError(KEY_EXPECTED)
-        return value
+    _is_a_key = field_validator("service_private_key")(secret_raw_key)
 
     @field_validator("service_public_keys")
     @classmethod
@@ -322,17 +316,6 @@ def _redis_from_its_parts(values: dict[str, Any]) -> dict[str, Any]:
     lenient = str(values.get("environment") or values.get("ENVIRONMENT") or values.get("NODE_ENV")).lower() in LENIENT
     scheme = "redis" if lenient else "rediss"
     return {**values, "redis_url": f"{scheme}://{login}{host}:{values.get('redis_port') or 6379}/0"}
-
-
-KEY_EXPECTED = "expected base64 of the 32 raw bytes of an Ed25519 key"
-
-
-def is_raw_key(text: str) -> bool:
-    """Whether *text* is base64 of 32 bytes, as Ed25519 keys are given here."""
-    try:
-        return len(base64.b64decode(text, validate=True)) == 32
-    except (binascii.Error, ValueError):
-        return False
 
 
 S = TypeVar("S", bound=ServiceSettings)

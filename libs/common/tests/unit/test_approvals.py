@@ -56,7 +56,7 @@ def test_the_audit_log_says_who_did_what() -> None:
     assert (line.action, line.actor_id, line.before_json) == ("approval.propose", "usr_maker", "")
     decided = approvals.decided(proposed(), Verdict.REJECT, "usr_checker", "not ours", NOW)
     line = approvals.audited(decided, service="payment", at=NOW)
-    assert (line.action, line.actor_id) == ("approval.rejected", "usr_checker")
+    assert (line.action, line.actor_id) == ("approval.reject", "usr_checker")
     assert '"reason":"not ours"' in line.after_json
     expired = approvals.audited(proposed().at(LATER), service="payment", at=LATER)
-    assert (expired.action, expired.actor_id) == ("approval.expired", "service:payment")
+    assert (expired.action, expired.actor_id) == ("approval.expire", "service:payment")

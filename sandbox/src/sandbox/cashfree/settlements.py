@@ -57,7 +57,7 @@ class Settlements:
         self._settled_until = 0
 
     def settle_due(self) -> None:
-        """Settle what the clock says is due; done once a day, whoever asks."""
+        """Settle what the clock says is due; done once a day, however often it is called."""
         midnight = datetime.combine(datetime.fromtimestamp(now(), IST).date(), time(0), IST)
         paid_out = datetime.combine(midnight.date(), _PAID_OUT_AT)
         until = int((midnight if now() >= paid_out.timestamp() else midnight - timedelta(days=1)).timestamp())

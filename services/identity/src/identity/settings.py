@@ -1,6 +1,5 @@
 """What identity reads from its environment."""
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
@@ -8,7 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
 from common.setting_checks import Secret, rule
-from common.settings import KEY_EXPECTED, ServiceSettings, duration, is_raw_key
+from common.setting_keys import json_list, raw_keys, secret_raw_key
+from common.settings import ServiceSettings, duration
 from identity.passwords import MEMORY_KIB_MIN, PASSES_MIN
 
 
@@ -72,27 +72,9 @@ class Settings(ServiceSettings):
     def _durations(cls, value: object) -> object:
         return duration(value) if isinstance(value, str) else value
 
-    @field_validator("token_public_keys", mode="before")
-    @classmethod
-    def _json_list(cls, value: object) -> object:
-        try:
-            return json.loads(value) if isinstance(value, str) else value
-        except ValueError:
-            raise ValueError("must be a JSON list of base64") from None
-
-    @field_validator("token_private_key")
-    @classmethod
-    def _is_a_token_key(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and not is_raw_key(value.get_secret_value()):
-            raise ValueError(KEY_EXPECTED)
-        return value
-
-    @field_validator("token_public_keys")
-    @classmethod
-    def _are_token_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(map(is_raw_key, value)):
-            raise ValueError(KEY_EXPECTED)
-        return value
+    _list = field_validator("token_public_keys", mode="before")(json_list)
+    _secret = field_validator("token_private_key")(secret_raw_key)
+    _keys = field_validator("token_public_keys")(raw_keys)
 
     @rule("token_expiry", "refresh_expiry")
     def _expiries_are_sane(self) -> Iterator[str]:

@@ -29,7 +29,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
     db = resources.db
     signer = HeadSigner(settings.ledger_signing_key.get_secret_value(), settings.ledger_retired_keys)
     anchor = _anchor(settings)
-    # Before anything is posted: what another cluster booked is told apart by it.
+    # Before anything is posted: the epoch distinguishes what another cluster booked.
     await blocks.begin_epoch(db)
     jobs = [
         Job("snapshots", settings.snapshot_seconds, partial(books.take_snapshot, db)),

@@ -1,4 +1,4 @@
-"""The anchor: heads of the chain outside the database, where whoever rebuilds the chain cannot rewrite them.
+"""The anchor: heads of the chain outside the database, where somebody who rebuilds the chain cannot rewrite them.
 
 One object for each block, whose name says its height and its head; objects are made and never replaced. A folder or an
 S3-compatible bucket. Its address is the operator's own setting, so it may lead anywhere.

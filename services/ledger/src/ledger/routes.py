@@ -270,7 +270,7 @@ async def reverse_journal(acts: Acts, call: Call[ReasonBody]) -> JournalView:
 
 
 async def close_period(acts: Acts, call: Call[ClosePeriodBody]) -> PeriodView:
-    """Close a period for good: what comes late counts in the open one."""
+    """Close a period permanently: what comes late counts in the open one."""
     await acts.authorizer.require(call.caller, STAFF)
     caller, body = call.caller, call.body
     return views.period(

@@ -1,6 +1,5 @@
 """What ledger reads from its environment."""
 
-import json
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
@@ -8,7 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 
 from common.setting_checks import Secret, rule
-from common.settings import KEY_EXPECTED, ServiceSettings, is_raw_key
+from common.setting_keys import json_list, raw_keys, secret_raw_key
+from common.settings import ServiceSettings
 
 ANCHOR_EXPECTED = "an anchor is file:///folder or s3://bucket/prefix"
 
@@ -36,27 +36,9 @@ class Settings(ServiceSettings):
     # The secret of LEDGER_ANCHOR_ACCESS_KEY_ID.
     ledger_anchor_secret_access_key: SecretStr = SecretStr("")
 
-    @field_validator("ledger_retired_keys", mode="before")
-    @classmethod
-    def _json_list(cls, value: object) -> object:
-        try:
-            return json.loads(value) if isinstance(value, str) else value
-        except ValueError:
-            raise ValueError("must be a JSON list of base64") from None
-
-    @field_validator("ledger_signing_key")
-    @classmethod
-    def _is_a_signing_key(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and not is_raw_key(value.get_secret_value()):
-            raise ValueError(KEY_EXPECTED)
-        return value
-
-    @field_validator("ledger_retired_keys")
-    @classmethod
-    def _are_retired_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(map(is_raw_key, value)):
-            raise ValueError(KEY_EXPECTED)
-        return value
+    _list = field_validator("ledger_retired_keys", mode="before")(json_list)
+    _secret = field_validator("ledger_signing_key")(secret_raw_key)
+    _keys = field_validator("ledger_retired_keys")(raw_keys)
 
     @field_validator("ledger_anchor_url")
     @classmethod

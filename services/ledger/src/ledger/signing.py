@@ -1,4 +1,4 @@
-"""Signatures of the chain's heads: Ed25519, so that whoever rebuilds the chain in the database cannot sign it."""
+"""Signatures of the chain's heads: Ed25519, so that somebody who rebuilds the chain in the database cannot sign it."""
 
 import base64
 import hashlib

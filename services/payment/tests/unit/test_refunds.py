@@ -95,23 +95,26 @@ def test_what_the_gateway_shows_leads_to_moves_of_the_table(status: RefundStatus
 
 
 @pytest.mark.parametrize(
-    ("status", "succeeded", "expected"),
+    ("status", "succeeded", "lost", "expected"),
     [
-        (Status.SUCCESS, 0, Status.SUCCESS),
-        (Status.SUCCESS, 100, Status.PARTIALLY_REFUNDED),
-        (Status.SETTLED, 0, Status.SETTLED),
-        (Status.SETTLED, 50_000, Status.REFUNDED),
-        (Status.PARTIALLY_REFUNDED, 50_000, Status.REFUNDED),
-        (Status.PARTIALLY_REFUNDED, 0, Status.SUCCESS),
-        (Status.REFUNDED, 100, Status.PARTIALLY_REFUNDED),
-        (Status.REFUNDED, 0, Status.SUCCESS),
-        (Status.DISPUTED, 50_000, Status.DISPUTED),
+        (Status.SUCCESS, 0, 0, Status.SUCCESS),
+        (Status.SUCCESS, 100, 0, Status.PARTIALLY_REFUNDED),
+        (Status.SETTLED, 0, 0, Status.SETTLED),
+        (Status.SETTLED, 50_000, 0, Status.REFUNDED),
+        (Status.PARTIALLY_REFUNDED, 50_000, 0, Status.REFUNDED),
+        (Status.PARTIALLY_REFUNDED, 0, 0, Status.SUCCESS),
+        (Status.REFUNDED, 100, 0, Status.PARTIALLY_REFUNDED),
+        (Status.REFUNDED, 0, 0, Status.SUCCESS),
+        (Status.DISPUTED, 50_000, 0, Status.DISPUTED),
+        # What a lost dispute took went back as well: a reversed refund does not bring it home.
+        (Status.REFUNDED, 0, 20_000, Status.PARTIALLY_REFUNDED),
+        (Status.PARTIALLY_REFUNDED, 30_000, 20_000, Status.REFUNDED),
     ],
 )
-def test_a_payment_is_what_its_refunds_say(status: Status, succeeded: int, expected: Status) -> None:
+def test_a_payment_is_what_its_refunds_say(status: Status, succeeded: int, lost: int, expected: Status) -> None:
     payment = Builders.payment(status)
     made = [a_refund(payment, succeeded, status=R.SUCCESS, succeeded_at=NOW)] if succeeded else []
-    assert refunds.refunded_status(payment, made) is expected
+    assert refunds.refunded_status(payment, made, lost) is expected
 
 
 # ── Amounts ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 A row belongs to one block by its epoch and its transaction. The epoch is one for each database cluster that the book
 has lived in, because another cluster gives the same transaction ids again. It stands in a column default, so that
-whoever posts neither knows nor pays for it.
+posting neither knows nor pays for it.
 """
 
 from alembic import op

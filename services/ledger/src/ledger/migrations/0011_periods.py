@@ -1,6 +1,6 @@
 """Closed periods, frozen accounts, manual journals, and whose money or credits a journal moves.
 
-The statement that books entries refuses what would fall into a closed period or on a frozen account, whoever sends it.
+The statement that books entries refuses what would fall into a closed period or on a frozen account, from any session.
 Closing and freezing lock the journals for a moment, so that nothing is booked past them.
 """
 

@@ -1,6 +1,6 @@
 """Verify the book: recompute its blocks, and compare them with the signatures and with the anchor.
 
-In parts, so that none takes long or much memory; whoever verifies goes on where the last part ended.
+In parts, so that none takes long or much memory; the caller goes on where the last part ended.
 """
 
 from typing import Final

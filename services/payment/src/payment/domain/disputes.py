@@ -1,6 +1,6 @@
 """Disputes: what of a payment is at stake, what the gateway's view of one leads to, what is said of it and when.
 
-A dispute is announced once its credits are held, and its end only after that: so whoever hears of its end finds the
+A dispute is announced once its credits are held, and its end only after that: so a consumer of its end finds the
 hold.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 from common.errors import FailedPrecondition, NotFound
 from common.money import Money
 from gateways.disputes import DisputeSnapshot, DisputeStatus
-from payment.domain.payments import Payment
+from payment.domain.payments import Payment, returned_status
 from payment.domain.pricing import Credits, Tax
 from payment.domain.states import MOVES as PAYMENT_MOVES
 from payment.domain.states import Status
@@ -222,12 +222,7 @@ def ended_status(payment: Payment, dispute: Dispute, others: Collection[Dispute]
         for each in {other.id: other for other in (*others, dispute)}.values()
         if each.status is D.LOST
     )
-    returned = refunded_minor + lost
-    if returned >= payment.amount.minor:
-        return Status.REFUNDED
-    if returned:
-        return Status.PARTIALLY_REFUNDED
-    return dispute.status_before or Status.SUCCESS
+    return returned_status(payment, refunded_minor + lost, dispute.status_before or Status.SUCCESS)
 
 
 def to_announce(dispute: Dispute) -> Announced | None:

@@ -112,6 +112,16 @@ def move(payment: Payment, to: Status, *, reason: str, actor: str, now: datetime
     return moved, Transition(payment.id, seq, payment.status, to, reason, actor, now)
 
 
+def returned_status(payment: Payment, returned_minor: int, untouched: Status) -> Status:
+    """What a paid payment is when *returned_minor* of it went back, by refunds or lost disputes.
+
+    *untouched* is what it is when nothing did.
+    """
+    if returned_minor >= payment.amount.minor:
+        return Status.REFUNDED
+    return Status.PARTIALLY_REFUNDED if returned_minor else untouched
+
+
 def reference_id(payment: Payment) -> str:
     """PAY_user_<user>_<epoch milliseconds>_<random>; the last part holds the payment's id, so it needs no index."""
     digits = ids.encode("pay", payment.id)[-ids.LENGTH :]

@@ -13,7 +13,7 @@ from common import ids
 from common.money import Money
 from gateways.refunds import RefundSnapshot, RefundSpeed
 from gateways.refunds import RefundStatus as GatewayStatus
-from payment.domain.payments import Payment
+from payment.domain.payments import Payment, returned_status
 from payment.domain.pricing import Credits, Tax
 from payment.domain.refund_errors import PaymentNotRefundable, RefundAmountInvalid, RefundTransitionInvalid
 from payment.domain.spent_credits import SpentCreditsPolicy
@@ -250,18 +250,18 @@ def _fitting(wanted: int, total: int, others: Collection[Refund], amount: Money,
 # ── What the gateway shows ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def refunded_status(payment: Payment, refunds: Collection[Refund]) -> Status:
-    """What the payment is by its refunds that succeeded; one under dispute stays so until the dispute ends."""
+def refunded_status(payment: Payment, refunds: Collection[Refund], lost_minor: int) -> Status:
+    """What the payment is by its refunds that succeeded and by what lost disputes took.
+
+    One under dispute stays so until the dispute ends.
+    """
     if payment.status is Status.DISPUTED or payment.status not in PAID:
         return payment.status
-    returned = sum(
+    refunded = sum(
         each.amount.minor for each in refunds if each.status is RefundStatus.SUCCESS and each.receipt_id is None
     )
-    if returned >= payment.amount.minor:
-        return Status.REFUNDED
-    if returned:
-        return Status.PARTIALLY_REFUNDED
-    return Status.SUCCESS if payment.status in (Status.PARTIALLY_REFUNDED, Status.REFUNDED) else payment.status
+    was_returned = payment.status in (Status.PARTIALLY_REFUNDED, Status.REFUNDED)
+    return returned_status(payment, refunded + lost_minor, Status.SUCCESS if was_returned else payment.status)
 
 
 def matches(refund: Refund, snapshot: RefundSnapshot) -> bool:

@@ -6,6 +6,8 @@ import msgspec
 from commdesk.wallet.v1 import wallet_pb2 as pb
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import grpc_client, ids
+from common.errors import DomainError
+from common.intents import RetryLater
 from common.money import Money
 from payment.domain.payments import Payment
 from payment.domain.pricing import Credits
@@ -15,6 +17,8 @@ TIMEOUT_SECONDS = 3.0
 # The codes of the wallet that say something about the hold itself.
 CREDITS_SPENT = "wallet_credits_spent"
 GRANT_PENDING = "wallet_grant_pending"
+# The grant's event is on its way from our own queue to the wallet.
+GRANT_PENDING_SECONDS = 5.0
 
 _POLICIES = {
     SpentCreditsPolicy.BLOCK: pb.SPENT_CREDITS_BLOCK,
@@ -65,16 +69,27 @@ class WalletHolds:
         self._stub = stub
 
     async def hold(self, order: HoldOrder) -> CreditHold:
-        """Reserve the credits. Raises what the wallet refuses it with; CalleeUnavailable when it does not answer."""
+        """Reserve the credits; none of them is a hold without an id.
+
+        Raises RetryLater while the wallet has not heard of the payment, CalleeUnavailable when it does not answer, and
+        what it refuses the hold with.
+        """
+        if not (order.credits.paid or order.credits.bonus):
+            return CreditHold()
         request = pb.HoldCreditsRequest(items=[_item(order)])
         try:
             response = await self._stub.HoldCredits(request, timeout=TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise grpc_client.errors_from(error) from error
-        return _hold(response.results[0])
+        try:
+            return _hold(response.results[0])
+        except DomainError as error:
+            if error.code == GRANT_PENDING:
+                raise RetryLater(GRANT_PENDING_SECONDS, GRANT_PENDING) from error
+            raise
 
     async def preview(self, order: HoldOrder) -> CreditHold:
-        """What `hold` would answer now. Raises as it does."""
+        """What `hold` would answer now. Raises what the wallet refuses it with, and CalleeUnavailable."""
         request = pb.PreviewHoldsRequest(items=[_item(order)])
         try:
             response = await self._stub.PreviewHolds(request, timeout=TIMEOUT_SECONDS)

@@ -58,7 +58,7 @@ create index settlements_changed on settlements (updated_at, id);
 create index settlements_of_merchant on settlements (merchant_id, id);
 """
 
-# Kept for orders that are not ours, too. applied_status is the settlement's status that the payment was told of.
+# Kept for orders that are not ours, too. applied_status is the settlement's status that the payment has taken over.
 ROWS = """
 create table settlement_rows (
     id uuid primary key,

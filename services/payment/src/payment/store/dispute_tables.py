@@ -4,7 +4,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -16,6 +15,8 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+
+from payment.store import columns
 
 _OPEN = "status in ('OPEN', 'UNDER_REVIEW')"
 
@@ -31,25 +32,25 @@ def dispute_tables(metadata: MetaData) -> Table:
         Column("gateway_account_id", Text, nullable=False),
         Column("gateway_dispute_id", Text, CheckConstraint("gateway_dispute_id <> ''"), nullable=False),
         Column("round", Integer, CheckConstraint("round >= 1"), nullable=False),
-        _one_of("status", "OPEN", "UNDER_REVIEW", "WON", "LOST"),
-        _one_of("announced", "NONE", "DISPUTED", "WON", "LOST", default="NONE"),
+        columns.one_of("status", "OPEN", "UNDER_REVIEW", "WON", "LOST"),
+        columns.one_of("announced", "NONE", "DISPUTED", "WON", "LOST", default="NONE"),
         Column("amount_minor", BigInteger, CheckConstraint("amount_minor > 0"), nullable=False),
         Column("currency", Text, CheckConstraint("currency ~ '^[A-Z]{3}$'"), nullable=False),
         *(
             Column(name, BigInteger, CheckConstraint(f"{name} >= 0"), nullable=False)
             for name in ("net_minor", "cgst_minor", "sgst_minor", "igst_minor", "credits_paid", "credits_bonus")
         ),
-        _text_or_empty("reason_code"),
-        _moment("respond_by", nullable=True),
-        _moment("gateway_updated_at", nullable=True),
-        _text_or_empty("status_before"),
-        _text_or_empty("hold_id"),
-        _minor("value_held"),
-        _minor("fee_minor"),
-        _moment("deadline_alerted_at", nullable=True),
+        columns.text_or_empty("reason_code"),
+        columns.moment("respond_by", nullable=True),
+        columns.moment("gateway_updated_at", nullable=True),
+        columns.text_or_empty("status_before"),
+        columns.text_or_empty("hold_id"),
+        columns.amount_or_zero("value_held"),
+        columns.amount_or_zero("fee_minor"),
+        columns.moment("deadline_alerted_at", nullable=True),
         Column("seq", Integer, CheckConstraint("seq >= 1"), nullable=False),
-        _moment("created_at"),
-        _moment("updated_at"),
+        columns.moment("created_at"),
+        columns.moment("updated_at"),
         UniqueConstraint("gateway_account_id", "gateway_dispute_id", "round"),
         CheckConstraint("net_minor + cgst_minor + sgst_minor + igst_minor = amount_minor"),
         CheckConstraint("announced not in ('WON', 'LOST') or announced = status"),
@@ -77,7 +78,7 @@ def dispute_tables(metadata: MetaData) -> Table:
         Column("seq", Integer, CheckConstraint("seq >= 1"), nullable=False),
         Column("from_status", Text),
         Column("to_status", Text, nullable=False),
-        _moment("at"),
+        columns.moment("at"),
         PrimaryKeyConstraint("dispute_id", "seq"),
         CheckConstraint("(seq = 1) = (from_status is null)"),
         CheckConstraint(
@@ -102,14 +103,14 @@ def dispute_tables(metadata: MetaData) -> Table:
             server_default=text("''"),
         ),
         Column("actor_id", Text, CheckConstraint("actor_id <> ''"), nullable=False),
-        _moment("at"),
+        columns.moment("at"),
         UniqueConstraint("dispute_id", "note", "file_reference"),
     )
     Table(
         "dispute_checks",
         metadata,
         Column("payment_id", Uuid, ForeignKey("payments.id"), primary_key=True),
-        _moment("due_at"),
+        columns.moment("due_at"),
         Index("dispute_checks_due", "due_at"),
     )
     return disputes
@@ -117,21 +118,3 @@ def dispute_tables(metadata: MetaData) -> Table:
 
 def _dispute_id() -> Column[object]:
     return Column("dispute_id", Uuid, ForeignKey("disputes.id"), nullable=False)
-
-
-def _text_or_empty(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default=text("''"))
-
-
-def _minor(name: str) -> Column[int]:
-    return Column(name, BigInteger, CheckConstraint(f"{name} >= 0"), nullable=False, server_default=text("0"))
-
-
-def _one_of(name: str, *values: str, default: str = "") -> Column[str]:
-    listed = ", ".join(f"'{value}'" for value in values)
-    server_default = text(f"'{default}'") if default else None
-    return Column(name, Text, CheckConstraint(f"{name} in ({listed})"), nullable=False, server_default=server_default)
-
-
-def _moment(name: str, *, nullable: bool = False) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=nullable)

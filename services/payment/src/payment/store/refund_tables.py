@@ -17,6 +17,8 @@ from sqlalchemy import (
     text,
 )
 
+from payment.store import columns
+
 _HALVES = "cgst_minor - sgst_minor between 0 and 1"
 
 
@@ -28,30 +30,30 @@ def refund_tables(metadata: MetaData) -> Table:
         Column("id", Uuid, primary_key=True),
         Column("payment_id", Uuid, ForeignKey("payments.id"), nullable=False),
         Column("merchant_id", Text, nullable=False),
-        _minor("amount_minor", "> 0"),
-        _currency(),
-        _empty("reason"),
-        _one_of("status", "INITIATED", "PROCESSING", "SUCCESS", "FAILED", "REVERSED"),
-        _empty("provider_refund_id"),
+        columns.amount("amount_minor"),
+        columns.currency(),
+        columns.text_or_empty("reason"),
+        columns.one_of("status", "INITIATED", "PROCESSING", "SUCCESS", "FAILED", "REVERSED"),
+        columns.text_or_empty("provider_refund_id"),
         Column("retry_count", Integer, CheckConstraint("retry_count >= 0"), nullable=False, server_default=text("0")),
-        _moment("created_at"),
-        _moment("updated_at"),
+        columns.moment("created_at"),
+        columns.moment("updated_at"),
         Column("gateway", Text, nullable=False),
         Column("gateway_payment_id", Text, CheckConstraint("gateway_payment_id <> ''"), nullable=False),
         Column("receipt_id", Uuid, ForeignKey("receipts.id")),
-        *(_minor(name) for name in ("net_minor", "cgst_minor", "sgst_minor", "igst_minor")),
-        _minor("credits_paid"),
-        _minor("credits_bonus"),
-        _one_of("policy", "BLOCK", "DEBT", "ABSORB"),
-        _one_of("speed", "STANDARD", "INSTANT"),
-        _one_of("source", "STAFF", "POLICY", "GATEWAY"),
+        *(columns.amount(name, ">= 0") for name in ("net_minor", "cgst_minor", "sgst_minor", "igst_minor")),
+        columns.amount("credits_paid", ">= 0"),
+        columns.amount("credits_bonus", ">= 0"),
+        columns.one_of("policy", "BLOCK", "DEBT", "ABSORB"),
+        columns.one_of("speed", "STANDARD", "INSTANT"),
+        columns.one_of("source", "STAFF", "POLICY", "GATEWAY"),
         Column("requested_by", Text, CheckConstraint("requested_by <> ''"), nullable=False),
-        _empty("hold_id"),
-        *(_zero(name) for name in ("value_held_minor", "held_paid", "held_bonus")),
-        _empty("bank_reference"),
-        _empty("failure_reason"),
+        columns.text_or_empty("hold_id"),
+        *(columns.amount_or_zero(name) for name in ("value_held_minor", "held_paid", "held_bonus")),
+        columns.text_or_empty("bank_reference"),
+        columns.text_or_empty("failure_reason"),
         Column("seq", Integer, CheckConstraint("seq >= 1"), nullable=False),
-        _moment("next_check_at", nullable=True),
+        columns.moment("next_check_at", nullable=True),
         Column(
             "succeeded_at",
             DateTime(timezone=True),
@@ -100,7 +102,7 @@ def _history(metadata: MetaData) -> None:
         Column("seq", Integer, CheckConstraint("seq >= 1"), nullable=False),
         Column("from_status", Text),
         *(Column(name, Text, nullable=False) for name in ("to_status", "reason", "actor")),
-        _moment("at"),
+        columns.moment("at"),
         PrimaryKeyConstraint("refund_id", "seq"),
         CheckConstraint("(seq = 1) = (from_status is null)"),
         CheckConstraint(
@@ -130,38 +132,13 @@ def _credit_notes(metadata: MetaData) -> None:
             CheckConstraint("credit_note_number ~ '^[A-Z1-9][A-Z0-9/-]{0,15}$'"),
             nullable=False,
         ),
-        _minor("amount_minor", "> 0"),
-        _currency(),
-        *(_minor(name) for name in ("net_minor", "cgst_minor", "sgst_minor", "igst_minor")),
+        columns.amount("amount_minor"),
+        columns.currency(),
+        *(columns.amount(name, ">= 0") for name in ("net_minor", "cgst_minor", "sgst_minor", "igst_minor")),
         Column("place_of_supply", Text, nullable=False),
-        _moment("issued_at"),
+        columns.moment("issued_at"),
         UniqueConstraint("merchant_id", "series", "number"),
         CheckConstraint("net_minor + cgst_minor + sgst_minor + igst_minor = amount_minor"),
         CheckConstraint(_HALVES),
         Index("credit_notes_payment", "payment_id"),
     )
-
-
-def _minor(name: str, minimum: str = ">= 0") -> Column[int]:
-    return Column(name, BigInteger, CheckConstraint(f"{name} {minimum}"), nullable=False)
-
-
-def _zero(name: str) -> Column[int]:
-    return Column(name, BigInteger, CheckConstraint(f"{name} >= 0"), nullable=False, server_default=text("0"))
-
-
-def _empty(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default=text("''"))
-
-
-def _currency() -> Column[str]:
-    return Column("currency", Text, CheckConstraint("currency ~ '^[A-Z]{3}$'"), nullable=False)
-
-
-def _one_of(name: str, *values: str) -> Column[str]:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return Column(name, Text, CheckConstraint(f"{name} in ({listed})"), nullable=False)
-
-
-def _moment(name: str, *, nullable: bool = False) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=nullable)

@@ -2,7 +2,6 @@
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -19,7 +18,8 @@ from sqlalchemy import (
     text,
 )
 
-_HAPPENED = "{0} >= timestamptz '2000-01-01 00:00:00+00' and {0} < timestamptz '2100-01-01 00:00:00+00'"
+from payment.store import columns
+
 _STATUS = ("PENDING", "SETTLED", "ON_HOLD", "REVERSED")
 
 
@@ -29,23 +29,23 @@ def settlement_tables(metadata: MetaData) -> Table:
         "settlements",
         metadata,
         Column("id", Uuid, primary_key=True),
-        _text("gateway"),
-        _text("gateway_account_id"),
-        _text("merchant_id"),
+        columns.text_column("gateway"),
+        columns.text_column("gateway_account_id"),
+        columns.text_column("merchant_id"),
         Column("gateway_settlement_id", Text, CheckConstraint("gateway_settlement_id <> ''"), nullable=False),
-        _text_or_empty("utr"),
-        _one_of("status", *_STATUS),
-        _currency(),
+        columns.text_or_empty("utr"),
+        columns.one_of("status", *_STATUS),
+        columns.currency(),
         *(_figure(f"{name}_minor") for name in ("gross", "fee", "fee_tax", "adjustment", "net")),
         *(_figure(f"booked_{name}_minor", default=True) for name in ("gross", "fee", "fee_tax", "adjustment", "net")),
-        Column("settled_at", DateTime(timezone=True), CheckConstraint(_HAPPENED.format("settled_at"))),
+        Column("settled_at", DateTime(timezone=True), CheckConstraint(columns.happened("settled_at"))),
         Column("seq", Integer, CheckConstraint("seq >= 1"), nullable=False),
-        _flag("rows_due"),
-        _text_or_empty("rows_cursor"),
-        _flag("payments_due"),
+        columns.flag("rows_due", "true"),
+        columns.text_or_empty("rows_cursor"),
+        columns.flag("payments_due", "true"),
         Column("unreadable", Integer, CheckConstraint("unreadable >= 0"), nullable=False, server_default=text("0")),
-        _moment("imported_at"),
-        _moment("updated_at"),
+        columns.moment("imported_at"),
+        columns.moment("updated_at"),
         UniqueConstraint("gateway_account_id", "gateway_settlement_id"),
         CheckConstraint("gross_minor = net_minor + fee_minor + fee_tax_minor + adjustment_minor"),
         CheckConstraint(
@@ -62,15 +62,15 @@ def settlement_tables(metadata: MetaData) -> Table:
         Column("id", Uuid, primary_key=True),
         _settlement_id(),
         Column("row_id", Text, CheckConstraint("row_id <> ''"), nullable=False),
-        _one_of("kind", "PAYMENT", "REFUND", "DISPUTE", "ADJUSTMENT"),
+        columns.one_of("kind", "PAYMENT", "REFUND", "DISPUTE", "ADJUSTMENT"),
         Column("payment_id", Uuid, ForeignKey("payments.id")),
-        *(_text_or_empty(name) for name in ("order_id", "gateway_payment_id", "reference")),
+        *(columns.text_or_empty(name) for name in ("order_id", "gateway_payment_id", "reference")),
         *(_figure(f"{name}_minor") for name in ("amount", "fee", "fee_tax", "net")),
-        _currency(),
-        Column("event_at", DateTime(timezone=True), CheckConstraint(_HAPPENED.format("event_at"))),
-        _text_or_empty("utr"),
-        _one_of("applied_status", "", *_STATUS, default=""),
-        _moment("imported_at"),
+        columns.currency(),
+        Column("event_at", DateTime(timezone=True), CheckConstraint(columns.happened("event_at"))),
+        columns.text_or_empty("utr"),
+        columns.one_of("applied_status", "", *_STATUS, default=""),
+        columns.moment("imported_at"),
         UniqueConstraint("settlement_id", "row_id"),
         CheckConstraint("amount_minor = net_minor + fee_minor + fee_tax_minor"),
         Index("settlement_rows_payment", "payment_id", postgresql_where=text("payment_id is not null")),
@@ -85,9 +85,9 @@ def settlement_tables(metadata: MetaData) -> Table:
         "settlement_conflicts",
         metadata,
         _settlement_id(),
-        _text("row_id"),
-        _text("shown"),
-        _moment("seen_at"),
+        columns.text_column("row_id"),
+        columns.text_column("shown"),
+        columns.moment("seen_at"),
         PrimaryKeyConstraint("settlement_id", "row_id"),
     )
     Table(
@@ -96,10 +96,10 @@ def settlement_tables(metadata: MetaData) -> Table:
         Column("gateway_account_id", Text, primary_key=True),
         Column("window_first", Date, nullable=False),
         Column("window_last", Date, CheckConstraint("window_last >= window_first"), nullable=False),
-        _text_or_empty("cursor"),
-        _moment("due_at"),
-        _moment("leased_until", nullable=True),
-        _moment("completed_at", nullable=True),
+        columns.text_or_empty("cursor"),
+        columns.moment("due_at"),
+        columns.moment("leased_until", nullable=True),
+        columns.moment("completed_at", nullable=True),
     )
     return settlements
 
@@ -108,32 +108,6 @@ def _settlement_id() -> Column[object]:
     return Column("settlement_id", Uuid, ForeignKey("settlements.id"), nullable=False)
 
 
-def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False)
-
-
-def _text_or_empty(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default=text("''"))
-
-
-def _one_of(name: str, *values: str, default: str | None = None) -> Column[str]:
-    listed = ", ".join(f"'{value}'" for value in values)
-    server_default = None if default is None else text(f"'{default}'")
-    return Column(name, Text, CheckConstraint(f"{name} in ({listed})"), nullable=False, server_default=server_default)
-
-
 def _figure(name: str, *, default: bool = False) -> Column[int]:
     """Minor units, below zero as well."""
     return Column(name, BigInteger, nullable=False, server_default=text("0") if default else None)
-
-
-def _currency() -> Column[str]:
-    return Column("currency", Text, CheckConstraint("currency ~ '^[A-Z]{3}$'"), nullable=False)
-
-
-def _flag(name: str) -> Column[bool]:
-    return Column(name, Boolean, nullable=False, server_default=text("true"))
-
-
-def _moment(name: str, *, nullable: bool = False) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=nullable)

@@ -14,8 +14,7 @@ from google.protobuf.message import Message
 from common import ids, outbox
 from common.clock import Clock
 from common.database import Database, Tx
-from common.errors import DomainError
-from common.intents import Intent, Intents, RetryLater
+from common.intents import Intent, Intents
 from common.runtime import Workers
 from gateways.disputes import DisputeSnapshot, DisputeStatus
 from payment.domain import disputes
@@ -24,15 +23,13 @@ from payment.domain.disputes import PREFIX, Announced, Dispute
 from payment.domain.payments import Payment, Transition, move
 from payment.domain.spent_credits import SpentCreditsPolicy
 from payment.domain.states import PAID, Status
-from payment.gateways.wallet import GRANT_PENDING, CreditHold, HoldOrder, WalletHolds
+from payment.gateways.wallet import CreditHold, HoldOrder, WalletHolds
 from payment.store import commands
 from payment.store import disputes as store
 from payment.wire import dispute_events
 
 # Nobody waits for it, and an outage may last: at most so long between two tries.
 BACKOFF_SECONDS_MAX: Final = 300
-# The grant's event is on its way from our own queue to the wallet.
-GRANT_PENDING_SECONDS: Final = 5.0
 
 _encode = msgspec.json.Encoder().encode
 _hold_order = msgspec.json.Decoder(HoldOrder).decode
@@ -80,16 +77,7 @@ class DisputeBooks:
         return work.disputes
 
     async def _hold(self, intent: Intent) -> CreditHold:
-        """Reserve the credits. Raises while the wallet does not answer, or has not heard of the payment yet."""
-        order = _hold_order(intent.payload)
-        if not (order.credits.paid or order.credits.bonus):
-            return CreditHold()
-        try:
-            return await self._wallet.hold(order)
-        except DomainError as error:
-            if error.code == GRANT_PENDING:
-                raise RetryLater(GRANT_PENDING_SECONDS, GRANT_PENDING) from error
-            raise
+        return await self._wallet.hold(_hold_order(intent.payload))
 
     async def _record_holds(self, tx: Tx, outcomes: Sequence[tuple[Intent, CreditHold]]) -> None:
         payment_ids = (await store.payments_of(tx, [intent.id for intent, _ in outcomes])).values()

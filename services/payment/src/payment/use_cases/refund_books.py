@@ -179,7 +179,7 @@ class RefundBook:
     def _follow(self, payment_id: UUID, reason: str) -> None:
         """The payment's status is what its refunds say."""
         decision = self._decisions[payment_id]
-        status = rules.refunded_status(decision.payment, self.refunds(payment_id))
+        status = rules.refunded_status(decision.payment, self.refunds(payment_id), self.lost_minor(payment_id))
         if status is not decision.payment.status:
             decision.payment, transition = move(
                 decision.payment, status, reason=f"refund_{reason}", actor=ACTOR, now=self.now

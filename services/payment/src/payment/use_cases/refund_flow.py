@@ -24,14 +24,12 @@ from payment.domain.payments import Payment
 from payment.domain.refund_errors import RefundUnresolved
 from payment.domain.refund_schedule import FIRST_CHECK
 from payment.domain.refunds import Refund, RefundSource, RefundStatus
-from payment.gateways.wallet import CREDITS_SPENT, GRANT_PENDING, CreditHold, HoldOrder, WalletHolds
+from payment.gateways.wallet import CREDITS_SPENT, CreditHold, HoldOrder, WalletHolds
 from payment.store import commands, refunds
 from payment.use_cases.refund_books import RefundBook, RefundSettings
 
 # Nobody waits at a checkout, and an outage may last: at most so long between two tries.
 BACKOFF_SECONDS_MAX: Final = 300
-# The grant's event is on its way from our own queue to the wallet.
-GRANT_PENDING_SECONDS: Final = 5.0
 IN_FLIGHT_SECONDS: Final = 2.0
 
 _encode = msgspec.json.Encoder().encode
@@ -132,17 +130,12 @@ class RefundFlow:
     # ── First step: the hold ─────────────────────────────────────────────────────────────────────────────────────
 
     async def _hold(self, intent: Intent) -> HoldOutcome:
-        """Reserve the credits. Raises while the wallet does not answer, or has not heard of the payment yet."""
-        order = _hold_order(intent.payload)
-        if not (order.credits.paid or order.credits.bonus):
-            return CreditHold()
+        """Reserve the credits. Raises what `WalletHolds.hold` raises but for credits that are spent."""
         try:
-            return await self._wallet.hold(order)
+            return await self._wallet.hold(_hold_order(intent.payload))
         except DomainError as error:
             if error.code == CREDITS_SPENT:
                 return HoldRefused("credits_spent")
-            if error.code == GRANT_PENDING:
-                raise RetryLater(GRANT_PENDING_SECONDS, GRANT_PENDING) from error
             raise
 
     async def _record_holds(self, tx: Tx, outcomes: Sequence[tuple[Intent, HoldOutcome]]) -> None:

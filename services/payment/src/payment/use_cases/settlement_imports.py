@@ -209,7 +209,7 @@ async def save_settlements(
 async def save_rows(db: Database, settlement: Settlement, page: SettlementRowPage, now: datetime) -> Settlement | None:
     """Keep a page's rows and go on behind it; None, and nothing is kept, when the settlement is not as it was read.
 
-    A row that contradicts what is kept does not hold up the others: it is noted, and somebody is told once.
+    A row that contradicts what is kept does not hold up the others: it is noted, and alerted once.
     """
     shown: dict[str, SettlementRow] = {}
     conflicting: dict[str, SettlementRow] = {}

@@ -140,7 +140,7 @@ def _status_known(facts: PaymentFacts, terms: Terms, now: datetime) -> Outcomes:
 
 
 def _webhook(facts: PaymentFacts, terms: Terms, now: datetime) -> Outcomes:
-    """Every paid payment was told of by a webhook."""
+    """A webhook announced every paid payment."""
     record = facts.record
     if not record.is_paid or record.webhook_at is not None:
         return
