@@ -72,10 +72,10 @@ async def test_one_payments_ids_are_in_the_logs_of_every_service_that_it_passes(
     assert {entry.action for entry in entries} >= {"payment.create"}
     assert {entry.correlation_id for entry in entries} == {correlation_id}
     # Money that moved is audited by its journal.
-    about = ledger_pb2.ListJournalsRequest(reference=payment_id)
+    of_payment = ledger_pb2.ListJournalsRequest(reference=payment_id)
 
     async def booked() -> Any:
-        journals = (await fleet.ledger().ListJournals(about, timeout=10)).journals
+        journals = (await fleet.ledger().ListJournals(of_payment, timeout=10)).journals
         return {each.template for each in journals} >= {"payment.success"} or None
 
     await journey.until(booked, "the journal of the payment")
