@@ -100,7 +100,7 @@ def environment(copy: Path) -> dict[str, str]:
 def test_the_architecture_suite_accepts_it(copy: Path) -> None:
     suite = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *(sys.executable, "-m", "pytest", "-q"),
             *("tests/test_architecture.py", "ops/tests/unit/test_edge_routes.py", "ops/tests/unit/test_ports.py"),
         ],
         cwd=copy,
@@ -123,7 +123,7 @@ def test_stack_bootstrap_and_edge_derive_from_it(copy: Path) -> None:
 def test_the_chart_deploys_it(copy: Path) -> None:
     tests = ("tests/chart/test_policy.py", "tests/chart/test_settings.py", "ops/tests/unit/test_chart_tables.py")
     suite = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, "-k", "in-cluster or generated"],
+        [sys.executable, "-m", "pytest", "-q", *tests, "-k", "in-cluster or generated"],
         cwd=copy,
         env=environment(copy),
         capture_output=True,
