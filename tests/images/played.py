@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from common.services import SERVICES
-from ops import compose, internal_tls
+from ops import compose, compose_file, internal_tls
 from ops.chart_tables import CHART
 from ops.credentials import OPERATOR, Credentials, load_or_generate
 from ops.ports import Layout
@@ -65,10 +65,9 @@ def deployment(credentials: Credentials) -> Deployment:
     settings: dict[str, dict[str, str]] = {}
     for name, facts in CONTRACT["services"].items():
         known = {*CONTRACT["commonSettings"], *facts["settings"]} - set(CONTRACT["fixedSettings"])
-        plain = compose.split(name)[0]
         settings[name] = {
             variable: _interpolated(value)
-            for variable, value in plain.items()
+            for variable, value in compose_file.settings_of(name).items()
             if variable in known and not variable.endswith("_ADDRESS")
         }
     settings["payment"]["CASHFREE_APP_ID"] = credentials.words["cashfree_app_id"]

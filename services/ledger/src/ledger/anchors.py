@@ -35,7 +35,7 @@ class AnchorAccess(Struct, frozen=True):
 
 
 class AnchorUrlInvalid(ValueError):
-    """The address is neither file:///folder nor s3://bucket/prefix."""
+    """The address is neither s3://bucket/prefix nor file:///folder of a folder that can be made."""
 
 
 class AnchorUnreachable(Unavailable):
@@ -144,7 +144,10 @@ def _name(block: Block) -> str:
 def _store(url: str, access: AnchorAccess) -> LocalStore | S3Store:
     parts = urlsplit(url)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
-        return LocalStore(unquote(parts.path), mkdir=True)
+        try:
+            return LocalStore(unquote(parts.path), mkdir=True)
+        except OSError as error:
+            raise AnchorUrlInvalid(f"LEDGER_ANCHOR_URL: the folder cannot be made: {error}") from error
     if parts.scheme != "s3" or not parts.netloc or parts.username or parts.query:
         raise AnchorUrlInvalid("the anchor is file:///folder or s3://bucket/prefix")
     given = {
