@@ -126,7 +126,7 @@ upgrade-check: environment ## Start a released version, pay, start this one on i
 rolling-upgrade: environment ## Replace a released version by this one under payments, one replica at a time, and bring it back (FROM=v1.0.0 RATE=30)
 	@$(BIN)/python -m tests.upgrades rolling $(FROM)
 
-reference: environment ## Write docs/reference (API, OpenAPI, errors, events, metrics, settings) and monitoring/dashboards anew from the code
+reference: environment ## Write docs/reference (API, OpenAPI, errors, events, metrics, permissions, settings) and monitoring/dashboards anew from the code
 	$(BIN)/commdesk openapi
 
 proto: environment ## Regenerate what is derived: protos/gen, the README's table of services, traefik/routes.yml, helm/files, compose.yaml

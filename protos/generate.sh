@@ -11,4 +11,4 @@ mapfile -t sources < <(find commdesk -name '*.proto' | sort)
 find gen -name '*_pb2_grpc.py' ! -exec grep -q '^class .*Stub' {} \; -delete
 find gen/commdesk -type d -exec touch {}/__init__.py \;
 touch gen/commdesk/py.typed
-cp bindings.toml services.toml gen/commdesk/
+cp bindings.toml permissions.toml services.toml gen/commdesk/

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.authorization import REFUSALS
+from common.permissions import TABLE
 from common.route_tables import route_table, route_tables
 from common.services import SERVICES as LISTED
 from common.tokens.roles import MEMBER_ROLES
@@ -130,15 +131,27 @@ def test_every_service_has_the_one_shape(service: Path) -> None:
 
 def test_each_act_of_staff_declares_that_identity_may_refuse_it() -> None:
     """A route for staff alone that is no read moves money or rights: Authorize decides about rights and step-up."""
+    of_staff = {name for name, row in TABLE.permissions.items() if not row.platform & MEMBER_ROLES}
     acts = [
         row
         for rows in route_tables().values()
         for row in rows
-        if row.method != "GET" and row.roles and not row.roles & MEMBER_ROLES and row.path not in ACTS_WITHOUT_EFFECT
+        if row.method != "GET" and row.permission in of_staff and row.path not in ACTS_WITHOUT_EFFECT
     ]
     assert len(acts) >= 5
     for row in acts:
         assert set(row.errors) >= set(REFUSALS), f"{row.method} {row.path}"
+
+
+def test_each_permission_is_asked_for() -> None:
+    """By a route, or by a use case that decides beyond it. That a route names one of the table is checked in Route."""
+    rows = [row for table in route_tables().values() for row in table]
+    assert all(row.public != bool(row.permission) for row in rows)
+    texts = [path.read_text() for service in SERVICES for path in sources(service)]
+    asked = {row.permission for row in rows} | {
+        name for name in TABLE.permissions if any(f'"{name}"' in text for text in texts)
+    }
+    assert asked >= TABLE.permissions.keys()
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)

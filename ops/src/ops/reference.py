@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from common import api_reference, openapi, openapi_changes
+from common import api_reference, openapi, openapi_changes, permission_reference
 from ops import contract_reference, metrics_reference
 from ops.ports import ROOT
 
@@ -26,6 +26,7 @@ def pages() -> Mapping[str, bytes]:
         "docs/reference/errors.md": api_reference.errors_page(api_reference.errors()).encode(),
         "docs/reference/events.md": contract_reference.events_page().encode(),
         "docs/reference/metrics.md": metrics_reference.metrics_page().encode(),
+        "docs/reference/permissions.md": permission_reference.page(api_reference.service_routes()).encode(),
         "docs/reference/settings.md": contract_reference.settings_page().encode(),
         **{f"monitoring/dashboards/{name}": content for name, content in dashboards.files().items()},
     }

@@ -18,7 +18,7 @@ async def answer(call: Call) -> Empty:
 
 
 def row(method: str, path: str, **options: Any) -> Route[Any]:
-    return Route(method, path, answer, answer=Empty, **options)
+    return Route(method, path, answer, answer=Empty, **{"public": True, **options})
 
 
 def chosen(made: Sequence[Router], method: str, path: str) -> Router | None:

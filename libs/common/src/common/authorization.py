@@ -5,7 +5,6 @@ whether the session and the token say that their user has proved recently, and w
 call comes before the act's transaction and fails closed: without a response in time nothing is done.
 """
 
-from collections.abc import Collection
 from typing import Final
 
 from commdesk.identity.v1 import identity_pb2 as pb
@@ -13,6 +12,7 @@ from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from common import grpc_client
 from common.errors import RightsOutdated, SecondFactorMissing, StepUpRequired
 from common.grpc_client import CalleeUnavailable
+from common.permissions import TABLE
 from common.tokens import Caller
 
 TIMEOUT_SECONDS = 1.0
@@ -29,8 +29,8 @@ class Authorizer:
     def __init__(self, stub: IdentityServiceStub) -> None:
         self._stub = stub
 
-    async def require(self, caller: Caller, roles: Collection[str]) -> None:
-        """Return when *caller* is active, their session is open, it and the token suffice, one of *roles* is theirs.
+    async def require(self, caller: Caller, permission: str) -> None:
+        """Return when *caller* is active, their session is open, it and the token suffice, *permission* is theirs.
 
         Raises RightsOutdated, StepUpRequired or SecondFactorMissing; CalleeUnavailable without an answer in time.
         """
@@ -38,7 +38,7 @@ class Authorizer:
             user_id=caller.user_id,
             merchant_id=caller.merchant_id,
             session_id=caller.session_id,
-            roles=sorted(roles),
+            roles=sorted(TABLE.permissions[permission].platform),
             authenticated_unix_seconds=caller.authenticated_at_seconds,
             methods=sorted(caller.methods),
         )

@@ -36,6 +36,7 @@ from common.idempotency import (
 )
 from common.openapi_documents import Json
 from common.pages import CursorInvalid
+from common.permissions import TABLE
 from common.tokens import RevocationsUnknown, TokenExpired, TokenInvalid, TokenMissing, TokenRevoked
 
 VERSION: Final = "1"
@@ -162,9 +163,7 @@ def errors_of(route: Route[Any]) -> list[type[DomainError]]:
     """Every DomainError that *route* may answer with: the row's own and those that its other columns imply."""
     errors: list[type[DomainError]] = [*_OF_HTTP, *_UNAVAILABLE]
     if not route.public:
-        errors += [TokenMissing, TokenInvalid, TokenExpired, TokenRevoked]
-    if route.roles:
-        errors += [RoleMissing, RevocationsUnknown]
+        errors += [TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, RoleMissing, RevocationsUnknown]
     if _PARAMETER.search(route.path):
         errors.append(RouteNotFound)
     if route.body is not None:
@@ -185,9 +184,13 @@ def _operation(service: str, route: Route[Any], schema_of: Mapping[Any, Json]) -
         "tags": [service],
         "summary": summary,
     }
-    if route.roles:
-        description = f"{description}\n\nNeeds one of the roles {', '.join(sorted(route.roles))}.".strip()
-        operation["x-roles"] = sorted(route.roles)
+    if route.permission:
+        description = f"{description}\n\nNeeds the permission `{route.permission}`.".strip()
+        operation["x-permission"] = route.permission
+        roles = TABLE.permissions[route.permission].platform
+        if roles != TABLE.platform_roles.keys():
+            description = f"{description} Platform roles: {', '.join(sorted(roles))}."
+            operation["x-roles"] = sorted(roles)
     if description:
         operation["description"] = description
     if route.deprecated:

@@ -72,7 +72,7 @@ async def service(notes: Notes, resources: Resources) -> AsyncIterator[Service]:
     servicer = delivery.DeliveryServicer(resources.db, None, delivery.no_timeline, delivery.no_totals)  # type: ignore[arg-type]
 
     yield Service(
-        http=[Route("GET", "/api/v1/greeting", greet, answer=Greeting)],
+        http=[Route("GET", "/api/v1/greeting", greet, answer=Greeting, permission="payments.read")],
         grpc=[(add_DeliveryServiceServicer_to_server, servicer)],
         subscriptions=[
             Subscription(QUEUE, PaymentSyncRequested, lambda message: str(message.payment_id), on_syncs_requested)

@@ -3,6 +3,7 @@ import io
 import json
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import msgspec
@@ -24,6 +25,7 @@ from common.http_server import (
 )
 from common.http_server.requests import json_reader
 from common.pages import Page, PageQuery
+from common.permissions import TABLE
 from common.tokens import Caller, TokenExpired, TokenInvalid
 
 
@@ -66,7 +68,8 @@ class Auth:
             raise TokenExpired("the token has expired")
         if token not in ("user", "admin"):
             raise TokenInvalid("no")
-        return Caller(f"usr_{token}", "mer_1", frozenset({token.upper()}))
+        roles = frozenset({token.upper()})
+        return Caller(f"usr_{token}", "mer_1", roles, permissions=TABLE.of_platform_roles(roles))
 
 
 async def create(call: Call[Order]) -> Made:
@@ -126,10 +129,10 @@ def held_by(gate: asyncio.Event) -> Route:
 
 
 ROUTES: list[Route] = [
-    Route("POST", "/orders", create, body=Order, answer=Made, status=201),
-    Route("GET", "/orders", listed, query=OrdersQuery, answer=dict[str, object]),
-    Route("GET", "/orders/{id}", one, answer=Read),
-    Route("DELETE", "/orders/{order}", erase, answer=str, roles=("admin", "FINANCE")),
+    Route("POST", "/orders", create, body=Order, answer=Made, status=201, permission="payments.create"),
+    Route("GET", "/orders", listed, query=OrdersQuery, answer=dict[str, object], permission="payments.read"),
+    Route("GET", "/orders/{id}", one, answer=Read, permission="payments.read"),
+    Route("DELETE", "/orders/{order}", erase, answer=str, permission="users.manage"),
     Route("POST", "/hook", hook, body=bytes, body_bytes_max=1_000, answer=dict[str, int], public=True),
     Route("GET", "/fails", fails, answer=str, public=True),
     Route("GET", "/refuses/{why}", refuses, answer=str, public=True),
@@ -392,13 +395,13 @@ async def one_of_many(call: Call) -> Page[Read]: ...
 
 
 def test_an_endpoint_takes_and_returns_what_its_row_says():
-    Route("GET", "/x", answer_or_bytes, answer=Read)
-    Route("GET", "/x", one_of_many, answer=Page[Read])
+    Route("GET", "/x", answer_or_bytes, answer=Read, public=True)
+    Route("GET", "/x", one_of_many, answer=Page[Read], public=True)
     for endpoint in (wrong_answer, wrong_body, wrong_query, no_call, one_of_many):
         with pytest.raises(TypeError, match=endpoint.__name__):
-            Route("GET", "/x", endpoint, answer=Read)
+            Route("GET", "/x", endpoint, answer=Read, public=True)
     with pytest.raises(TypeError):
-        Route("GET", "/x", one, answer=Read, body=Order)
+        Route("GET", "/x", one, answer=Read, body=Order, public=True)
 
 
 async def test_tokens_are_asked_for_by_name():
@@ -418,12 +421,18 @@ async def test_tokens_are_asked_for_by_name():
         await refusal(await http.get("/anybody", headers=USER), 401, "token_missing")
 
 
-async def test_roles_are_checked():
+async def test_permissions_are_checked():
     async with client() as http:
         await refusal(await http.delete("/orders/1", headers=USER), 403, "role_missing")
         assert (await http.delete("/orders/1", headers={"authorization": "Bearer admin"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "columns", [{}, {"permission": "payments.fly"}, {"permission": "payments.read", "public": True}]
+)
+def test_a_route_is_public_or_names_a_permission_of_the_table(columns: dict[str, Any]):
     with pytest.raises(ValueError):
-        Route("GET", "/x", one, answer=Read, public=True, roles=("ADMIN",))
+        Route("GET", "/x", one, answer=Read, **columns)
 
 
 async def test_unknown_paths_and_methods_have_the_same_shape():
@@ -632,7 +641,7 @@ def test_a_type_that_lets_unknown_fields_pass_is_a_bug():
 
 def test_a_route_is_given_once():
     with pytest.raises(ValueError, match="twice"):
-        app([Route("GET", "/x", one, answer=Read)] * 2, ServerConfig("wallet"))
+        app([Route("GET", "/x", one, answer=Read, public=True)] * 2, ServerConfig("wallet"))
 
 
 async def test_the_server_serves_and_stops_gracefully():

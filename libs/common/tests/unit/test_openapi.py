@@ -95,13 +95,27 @@ ROUTES: list[Route[Any]] = [
         create_order,
         body=OrderBody,
         answer=OrderView,
+        permission="payments.create",
         status=201,
         idempotent=True,
         errors=[OrderUnresolved, LimitExceeded],
     ),
-    Route("GET", "/orders", list_orders, query=OrdersQuery, answer=Page[OrderView], errors=[TooFast]),
     Route(
-        "DELETE", "/orders/{orderId}", cancel_order, answer=Empty, roles=["admin"], errors=[OrderNotFound, OrderClosed]
+        "GET",
+        "/orders",
+        list_orders,
+        query=OrdersQuery,
+        answer=Page[OrderView],
+        permission="payments.read",
+        errors=[TooFast],
+    ),
+    Route(
+        "DELETE",
+        "/orders/{orderId}",
+        cancel_order,
+        answer=Empty,
+        permission="users.manage",
+        errors=[OrderNotFound, OrderClosed],
     ),
     Route("POST", "/hooks", receive, body=bytes, answer=Empty, public=True),
     Route("GET", "/docs", read_page, answer=bytes, media_type="text/html", public=True),
@@ -129,12 +143,18 @@ def test_what_most_operations_have_is_said_once(document: dict[str, Any]):
 def test_an_operation_says_what_its_row_says(document: dict[str, Any]):
     create = document["paths"]["/orders"]["post"]
     assert create["operationId"] == "createOrder"
-    assert (create["summary"], create["description"]) == ("Make an order", "It is open until it is paid.")
+    assert (create["summary"], create["description"]) == (
+        "Make an order",
+        "It is open until it is paid.\n\nNeeds the permission `payments.create`.",
+    )
     assert create["security"] == [{"accessToken": []}]
     assert create["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/OrderBody"}
     assert [parameter["name"] for parameter in create["parameters"]] == ["Idempotency-Key"]
     assert document["paths"]["/hooks"]["post"]["security"] == []
-    assert document["paths"]["/orders/{orderId}"]["delete"]["x-roles"] == ["ADMIN"]
+    cancel = document["paths"]["/orders/{orderId}"]["delete"]
+    assert (create["x-permission"], cancel["x-permission"]) == ("payments.create", "users.manage")
+    # Where it is not every role of the platform that has it.
+    assert ("x-roles" in create, cancel["x-roles"]) == (False, ["ADMIN"])
     assert document["paths"]["/docs"]["get"]["responses"]["200"]["content"] == {"text/html": {"schema": {}}}
 
 
@@ -150,7 +170,24 @@ def codes(document: dict[str, Any], operation: dict[str, Any], status: str) -> l
 def test_every_answer_is_in_it(document: dict[str, Any]):
     create = document["paths"]["/orders"]["post"]
     assert {*create["responses"]} == {
-        *("201", "202", "400", "401", "408", "409", "413", "415", "422", "429", "499", "500", "502", "503", "504"),
+        *(
+            "201",
+            "202",
+            "400",
+            "401",
+            "403",
+            "408",
+            "409",
+            "413",
+            "415",
+            "422",
+            "429",
+            "499",
+            "500",
+            "502",
+            "503",
+            "504",
+        ),
     }
     assert codes(document, create, "400") == [
         "idempotency_key_invalid",
@@ -222,7 +259,9 @@ def test_a_query_is_its_parameters(document: dict[str, Any]):
 
 def test_what_cannot_be_told_apart_is_refused():
     with pytest.raises(ValueError, match="createOrder"):
-        openapi.document({"orders": [*ROUTES, Route("POST", "/other", create_order, body=OrderBody, answer=OrderView)]})
+        openapi.document(
+            {"orders": [*ROUTES, Route("POST", "/other", create_order, body=OrderBody, answer=OrderView, public=True)]}
+        )
 
     class Both(Body, frozen=True):
         text: str = ""
@@ -231,7 +270,7 @@ def test_what_cannot_be_told_apart_is_refused():
         raise NotImplementedError
 
     with pytest.raises(ValueError, match="Both"):
-        openapi.document({"echo": [Route("POST", "/echo", echo, body=Both, answer=Both)]})
+        openapi.document({"echo": [Route("POST", "/echo", echo, body=Both, answer=Both, public=True)]})
 
 
 def test_a_plain_query_type_is_fine():
@@ -241,6 +280,6 @@ def test_a_plain_query_type_is_fine():
     async def read(call: Call[None, Plain]) -> dict[str, Any]:
         raise NotImplementedError
 
-    document = openapi.document({"x": [Route("GET", "/x", read, query=Plain, answer=dict[str, Any])]})
+    document = openapi.document({"x": [Route("GET", "/x", read, query=Plain, answer=dict[str, Any], public=True)]})
     [parameter] = document["paths"]["/x"]["get"]["parameters"]
     assert parameter == {"name": "name", "in": "query", "required": True, "schema": {"type": "string"}}

@@ -10,7 +10,7 @@ from common.http_server import Call, Route
 from common.pages import CursorInvalid, Page
 from fraud.domain.reviews import ReviewDecided, ReviewNotFound
 from fraud.use_cases import reviews
-from fraud.use_cases.reviews import DECIDERS, Reviews
+from fraud.use_cases.reviews import DECIDE, Reviews
 from fraud.wire import requests, views
 from fraud.wire.requests import DecisionBody, ReviewsQuery
 from fraud.wire.views import ReviewView
@@ -21,10 +21,10 @@ _DECISION_ERRORS = (ids.IdInvalid, ReviewNotFound, ReviewDecided, *ACT_ERRORS)
 
 def routes(db: Database, decisions: Reviews) -> list[Route[Any]]:
     return [
-        Route("GET", PREFIX, partial(list_reviews, db), query=ReviewsQuery, answer=Page[ReviewView], roles=DECIDERS,
-              errors=[CursorInvalid]),
+        Route("GET", PREFIX, partial(list_reviews, db), query=ReviewsQuery, answer=Page[ReviewView],
+              permission="fraud_reviews.read", errors=[CursorInvalid]),
         Route("POST", f"{PREFIX}/{{paymentId}}/decision", partial(decide_review, decisions), body=DecisionBody,
-              answer=ReviewView, roles=DECIDERS, errors=_DECISION_ERRORS),
+              answer=ReviewView, permission=DECIDE, errors=_DECISION_ERRORS),
     ]  # fmt: skip
 
 

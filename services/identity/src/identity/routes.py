@@ -27,7 +27,6 @@ from identity.domain.errors import (
     UserNotFound,
 )
 from identity.domain.step_up import StepUpPolicy
-from identity.domain.users import ADMIN
 from identity.passwords import HashingOverloaded
 from identity.second_factor_routes import second_factor_routes
 from identity.use_cases.access import change_user_access
@@ -133,6 +132,7 @@ def routes(
             "POST",
             "/api/v1/users/logout",
             partial(log_out, sessions),
+            permission="sessions.manage",
             query=LogOutQuery,
             answer=LogOutView,
             errors=[UserNotFound],
@@ -141,6 +141,7 @@ def routes(
             "GET",
             "/api/v1/users/sessions",
             partial(list_sessions, sessions),
+            permission="sessions.manage",
             answer=Page[OpenSessionView],
             errors=[UserNotFound],
         ),
@@ -148,6 +149,7 @@ def routes(
             "DELETE",
             "/api/v1/users/sessions/{sessionId}",
             partial(end_session, sessions),
+            permission="sessions.manage",
             answer=Empty,
             errors=[UserNotFound, SessionNotFound],
         ),
@@ -155,6 +157,7 @@ def routes(
             "GET",
             "/api/v1/users/profile",
             partial(read_profile, profiles),
+            permission="profile.read",
             answer=UserView,
             errors=[UserNotFound],
         ),
@@ -162,6 +165,7 @@ def routes(
             "PUT",
             "/api/v1/users/update",
             partial(change_profile, profiles),
+            permission="profile.change",
             body=ProfileBody,
             answer=UserView,
             errors=[UserInvalid, UserNotFound],
@@ -170,6 +174,7 @@ def routes(
             "PUT",
             "/api/v1/users/password",
             partial(change_password, password_changes),
+            permission="profile.change",
             rate_limit="sign_in",
             body=PasswordBody,
             answer=Empty,
@@ -179,7 +184,7 @@ def routes(
             "PUT",
             "/api/v1/users/{userId}/access",
             partial(change_access, db, clock, step_up_policy, profiles),
-            roles=[ADMIN],
+            permission="users.manage",
             body=AccessBody,
             answer=UserView,
             errors=[AdministratorIsLast, *REFUSALS, RoleUnknown, UserNotFound],

@@ -250,14 +250,14 @@ async def test_staff_are_asked_about_at_the_moment_they_act(
     session = await call("POST", "/refresh", json={"refreshToken": session["refreshToken"]})
     who = resources.user_tokens.verify(session["token"])
     authorizer = Authorizer(IdentityServiceStub(identity.channel("payment")))  # type: ignore[no-untyped-call]
-    await authorizer.require(who, {"FINANCE", "ADMIN"})
+    await authorizer.require(who, "refunds.approve")
     with pytest.raises(RightsOutdated):
-        await authorizer.require(who, {"ADMIN"})
+        await authorizer.require(who, "users.manage")
     for ended in ({"roles": ["USER"]}, {"roles": ["FINANCE"], "status": "INACTIVE"}, {"status": "ACTIVE"}):
         await change_access(call, admin, session, **ended)
         with pytest.raises(RightsOutdated):
             # Switched on again, but the session has ended.
-            await authorizer.require(who, {"FINANCE", "ADMIN"})
+            await authorizer.require(who, "refunds.approve")
 
 
 async def test_acts_are_answered_one_by_one(call: Call, admin: Json, identity: Served, resources: Resources) -> None:
@@ -310,5 +310,5 @@ async def test_only_services_with_such_acts_may_ask(identity: Served, caller: st
 async def test_asking_fails_closed(resources: Resources, call: Call, admin: Json) -> None:
     who = resources.user_tokens.verify(admin["token"])
     with pytest.raises(DomainError) as caught:
-        await resources.authorizer("127.0.0.1:1").require(who, {"ADMIN"})
+        await resources.authorizer("127.0.0.1:1").require(who, "users.manage")
     assert caught.value.code == "callee_unavailable"

@@ -315,14 +315,14 @@ async def test_other_services_acts_demand_it_too(
 ) -> None:
     authorizer = Authorizer(IdentityServiceStub(identity.channel("payment")))  # type: ignore[no-untyped-call]
     who = resources.user_tokens.verify(root["token"])
-    await authorizer.require(who, {"ADMIN"})
+    await authorizer.require(who, "users.manage")
     clock.advance(seconds=61)
     stepped_up = None
     for _ in range(2):
         with pytest.raises(StepUpRequired):
-            await authorizer.require(who, {"ADMIN"})
+            await authorizer.require(who, "users.manage")
         stepped_up = stepped_up or await post("/step-up", root, password=PASSWORD)
-    await authorizer.require(resources.user_tokens.verify(stepped_up["token"]), {"ADMIN"})
+    await authorizer.require(resources.user_tokens.verify(stepped_up["token"]), "users.manage")
 
 
 async def test_staff_without_a_second_factor_may_not_act_where_it_is_required(
@@ -345,13 +345,13 @@ async def test_staff_without_a_second_factor_may_not_act_where_it_is_required(
         refused: list[type[DomainError]] = []
         for _ in range(2):
             with pytest.raises(DomainError) as error:
-                await authorizer.require(who, {"ADMIN"})
+                await authorizer.require(who, "users.manage")
             refused.append(error.type)
             if len(refused) == 1:
                 secret, _ = await enrol(post, root, clock)
         assert refused == [SecondFactorMissing, StepUpRequired]
         stepped_up = await post("/step-up", root, password=PASSWORD, code=now_code(secret, clock))
-        await authorizer.require(resources.user_tokens.verify(stepped_up["token"]), {"ADMIN"})
+        await authorizer.require(resources.user_tokens.verify(stepped_up["token"]), "users.manage")
 
 
 async def test_a_session_that_has_ended_does_not_step_up(post: Post, root: Json) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -47,7 +47,10 @@ from ledger.wire.views import (
 )
 
 PREFIX = "/api/v1/ledger"
-STAFF = frozenset({"FINANCE", "ADMIN"})
+POST: Final = "ledger.post"
+APPROVE: Final = "ledger.approve"
+CLOSE: Final = "ledger.close"
+FREEZE: Final = "ledger.freeze"
 _BATCH_ERRORS = (
     journal_rules.AccountUnknown, journal_rules.JournalUnbalanced, rules.JournalDateInvalid, TimeOutOfRange,
 )  # fmt: skip
@@ -69,7 +72,7 @@ def routes(acts: Acts) -> list[Route[Any]]:
 
 
 def _reports(db: Database, clock: Clock) -> list[Route[Any]]:
-    read = partial(Route, "GET", roles=STAFF)
+    read = partial(Route, "GET", permission="ledger.read")
     entries_errors = [CursorInvalid, control_rules.AccountNotFound]
     return [
         read(f"{PREFIX}/accounts", list_accounts, answer=Page[AccountView]),
@@ -94,14 +97,14 @@ def _reports(db: Database, clock: Clock) -> list[Route[Any]]:
         read(f"{PREFIX}/approvals", partial(list_proposals, db, clock), query=PagesQuery, answer=Page[ApprovalView],
              errors=[CursorInvalid]),
         read(f"{PREFIX}/audit", partial(search_audit, db), query=AuditQuery, answer=Page[AuditView],
-             errors=[CursorInvalid]),
+             permission="audit.read", errors=[CursorInvalid]),
         read(f"{PREFIX}/audit/export", partial(export_audit, db), query=AuditQuery, answer=bytes,
-             errors=[CursorInvalid], envelope=False, media_type=CSV),
+             permission="audit.read", errors=[CursorInvalid], envelope=False, media_type=CSV),
     ]  # fmt: skip
 
 
 def _acts(acts: Acts) -> list[Route[Any]]:
-    post = partial(Route, "POST", roles=STAFF)
+    post = partial(Route, "POST", permission=POST)
     return [
         post(f"{PREFIX}/journals/preview", partial(preview_journals, acts.clock), body=ManualBatchBody,
              answer=PreviewView, errors=_BATCH_ERRORS),
@@ -111,18 +114,18 @@ def _acts(acts: Acts) -> list[Route[Any]]:
         post(f"{PREFIX}/journals", partial(propose_journals, acts), body=ManualBatchBody, answer=ProposalView,
              status=201, errors=[*_BATCH_ERRORS, *ACT_ERRORS, rules.BatchKeyReused, approvals.ApprovalPending]),
         post(f"{PREFIX}/approvals/{{approvalId}}/decision", partial(decide_journals, acts),
-             body=approvals.DecisionBody, answer=ApprovalView,
+             body=approvals.DecisionBody, answer=ApprovalView, permission=APPROVE,
              errors=[*ACT_ERRORS, IdInvalid, approvals.ApprovalNotFound, approvals.ApprovalByProposer,
                      approvals.ApprovalClosed, control_rules.AccountFrozen]),
         post(f"{PREFIX}/journals/{{journalId}}/reverse", partial(reverse_journal, acts), body=ReasonBody,
              answer=JournalView, errors=[*ACT_ERRORS, IdInvalid, rules.JournalNotFound, rules.JournalReversed,
                                          control_rules.AccountFrozen]),
         post(f"{PREFIX}/periods/close", partial(close_period, acts), body=ClosePeriodBody, answer=PeriodView,
-             errors=[*ACT_ERRORS, control_rules.PeriodEndInvalid]),
+             permission=CLOSE, errors=[*ACT_ERRORS, control_rules.PeriodEndInvalid]),
         post(f"{PREFIX}/accounts/{{account}}/freeze", partial(freeze_account, acts), body=ReasonBody,
-             answer=FreezeView, errors=[*_FREEZE_ERRORS, control_rules.AccountFrozen]),
+             answer=FreezeView, permission=FREEZE, errors=[*_FREEZE_ERRORS, control_rules.AccountFrozen]),
         post(f"{PREFIX}/accounts/{{account}}/unfreeze", partial(unfreeze_account, acts), body=ReasonBody,
-             answer=FreezeView, errors=[*_FREEZE_ERRORS, control_rules.AccountNotFrozen]),
+             answer=FreezeView, permission=FREEZE, errors=[*_FREEZE_ERRORS, control_rules.AccountNotFrozen]),
     ]  # fmt: skip
 
 
@@ -242,7 +245,7 @@ async def preview_event(clock: Clock, call: Call[EventPreviewBody]) -> PreviewVi
 
 async def propose_journals(acts: Acts, call: Call[ManualBatchBody]) -> ProposalView:
     """Propose manual journals; another person has them posted. The same key repeats the same proposal."""
-    await acts.authorizer.require(call.caller, STAFF)
+    await acts.authorizer.require(call.caller, POST)
     now = acts.clock.now()
     batch = requests.manual_batch(call.body, call.caller.merchant_id, call.caller.user_id, now)
     approval, drafts = await adjustments.propose_journals(acts.db, batch)
@@ -251,7 +254,7 @@ async def propose_journals(acts: Acts, call: Call[ManualBatchBody]) -> ProposalV
 
 async def decide_journals(acts: Acts, call: Call[approvals.DecisionBody]) -> ApprovalView:
     """Have proposed journals posted, or reject them."""
-    await acts.authorizer.require(call.caller, STAFF)
+    await acts.authorizer.require(call.caller, APPROVE)
     approval_id, caller = ids.decode(approvals.PREFIX, call.path["approvalId"]), call.caller
     approval = await adjustments.decide_journals(
         acts.db, acts.clock, caller.merchant_id, approval_id, call.body.verdict, caller.user_id, call.body.reason
@@ -261,7 +264,7 @@ async def decide_journals(acts: Acts, call: Call[approvals.DecisionBody]) -> App
 
 async def reverse_journal(acts: Acts, call: Call[ReasonBody]) -> JournalView:
     """Take a journal back by its reversal, once."""
-    await acts.authorizer.require(call.caller, STAFF)
+    await acts.authorizer.require(call.caller, POST)
     journal_id, caller = ids.decode("jrn", call.path["journalId"]), call.caller
     reversal = await adjustments.reverse_journal(
         acts.db, acts.clock, caller.merchant_id, journal_id, caller.user_id, call.body.reason
@@ -271,7 +274,7 @@ async def reverse_journal(acts: Acts, call: Call[ReasonBody]) -> JournalView:
 
 async def close_period(acts: Acts, call: Call[ClosePeriodBody]) -> PeriodView:
     """Close a period permanently: what comes late counts in the open one."""
-    await acts.authorizer.require(call.caller, STAFF)
+    await acts.authorizer.require(call.caller, CLOSE)
     caller, body = call.caller, call.body
     return views.period(
         await controls.close_period(acts.db, acts.clock, caller.merchant_id, body.until, caller.user_id, body.reason)
@@ -293,7 +296,7 @@ async def unfreeze_account(acts: Acts, call: Call[ReasonBody]) -> FreezeView:
 
 async def _control(acts: Acts, call: Call[ReasonBody], control: Control) -> FreezeView:
     caller = call.caller
-    await acts.authorizer.require(caller, STAFF)
+    await acts.authorizer.require(caller, FREEZE)
     return views.freeze(
         await control(acts.db, acts.clock, caller.merchant_id, call.path["account"], caller.user_id, call.body.reason)
     )

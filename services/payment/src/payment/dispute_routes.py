@@ -9,7 +9,7 @@ from common.http_server import Call, Route
 from common.ids import IdInvalid
 from common.pages import CursorInvalid, Page
 from payment.domain.disputes import PREFIX, DisputeNotFound
-from payment.use_cases.disputes import DISPUTE_READERS, EVIDENCE_WRITERS, Disputes
+from payment.use_cases.disputes import CONTEST, Disputes
 from payment.wire import disputes as wire
 from payment.wire.disputes import DisputesQuery, DisputeView, EvidenceBody
 
@@ -22,10 +22,11 @@ def routes(disputes: Disputes) -> list[Route[Any]]:
     errors = (IdInvalid, DisputeNotFound)
     return [
         Route("GET", PATH, partial(list_disputes, disputes), query=DisputesQuery, answer=Page[DisputeView],
-              roles=DISPUTE_READERS, errors=[CursorInvalid]),
-        Route("GET", one, partial(read_dispute, disputes), answer=DisputeView, roles=DISPUTE_READERS, errors=errors),
+              permission="disputes.read", errors=[CursorInvalid]),
+        Route("GET", one, partial(read_dispute, disputes), answer=DisputeView,
+              permission="disputes.read", errors=errors),
         Route("POST", f"{one}/evidence", partial(add_dispute_evidence, disputes), body=EvidenceBody,
-              answer=DisputeView, roles=EVIDENCE_WRITERS, errors=[*errors, *ACT_ERRORS]),
+              answer=DisputeView, permission=CONTEST, errors=[*errors, *ACT_ERRORS]),
     ]  # fmt: skip
 
 

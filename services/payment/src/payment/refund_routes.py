@@ -13,9 +13,8 @@ from common.money import CurrencyUnknown
 from common.pages import CursorInvalid, Page, PageQuery
 from payment.domain import errors, refund_errors
 from payment.use_cases import refund_reads
-from payment.use_cases.payments import STAFF
-from payment.use_cases.refund_approvals import RefundApprovals
-from payment.use_cases.refund_requests import REFUNDERS, UNLIMITED, Encode, RefundRequests
+from payment.use_cases.refund_approvals import APPROVE, RefundApprovals
+from payment.use_cases.refund_requests import CREATE, Encode, RefundRequests
 from payment.wire import refunds
 from payment.wire.refunds import (
     InitiateBody,
@@ -64,22 +63,22 @@ def routes(requests: RefundRequests, waiting: RefundApprovals) -> list[Route[Any
     one = f"{PREFIX}/approvals/{{approvalId}}"
     return [
         Route("POST", f"{PREFIX}/initiate", partial(initiate_refund, requests), body=InitiateBody, answer=RefundView,
-              status=201, roles=REFUNDERS, idempotent=True, errors=_REQUEST_ERRORS),
+              status=201, permission=CREATE, idempotent=True, errors=_REQUEST_ERRORS),
         Route("POST", f"{PREFIX}/preview", partial(preview_refund, requests), body=PreviewBody,
-              answer=RefundPreviewView, roles=REFUNDERS, errors=_AMOUNT_ERRORS),
+              answer=RefundPreviewView, permission=CREATE, errors=_AMOUNT_ERRORS),
         Route("GET", PREFIX, partial(list_refunds, requests), query=RefundsQuery, answer=Page[RefundView],
-              roles=STAFF, errors=[CursorInvalid, IdInvalid]),
+              permission="refunds.read", errors=[CursorInvalid, IdInvalid]),
         Route("GET", f"{PREFIX}/approvals", partial(list_refund_approvals, waiting), query=ApprovalsQuery,
-              answer=Page[RefundApprovalView], roles=STAFF, errors=[CursorInvalid]),
+              answer=Page[RefundApprovalView], permission="refunds.read", errors=[CursorInvalid]),
         Route("POST", f"{one}/decide", partial(decide_refund_approval, waiting), body=DecisionBody,
-              answer=RefundApprovalView, roles=UNLIMITED, errors=_DECISION_ERRORS),
+              answer=RefundApprovalView, permission=APPROVE, errors=_DECISION_ERRORS),
         Route("GET", f"{PREFIX}/payment/{{paymentId}}", partial(list_refunds_of_payment, requests),
-              query=PageQuery, answer=Page[RefundView], roles=STAFF,
+              query=PageQuery, answer=Page[RefundView], permission="refunds.read",
               errors=[CursorInvalid, IdInvalid, errors.PaymentNotFound]),
-        Route("GET", f"{PREFIX}/{{refundId}}", partial(read_refund, requests), answer=RefundView, roles=STAFF,
-              errors=[IdInvalid, refund_errors.RefundNotFound]),
+        Route("GET", f"{PREFIX}/{{refundId}}", partial(read_refund, requests), answer=RefundView,
+              permission="refunds.read", errors=[IdInvalid, refund_errors.RefundNotFound]),
         Route("POST", "/api/v1/payments/{paymentId}/refunds", partial(refund_payment, requests), body=RefundBody,
-              answer=PaymentRefundView, status=201, roles=REFUNDERS, idempotent=True, errors=_REQUEST_ERRORS),
+              answer=PaymentRefundView, status=201, permission=CREATE, idempotent=True, errors=_REQUEST_ERRORS),
     ]  # fmt: skip
 
 

@@ -21,10 +21,9 @@ from payment.use_cases import payments
 from payment.use_cases.cancellations import Cancellations
 from payment.use_cases.create_payment import CreatePayment
 from payment.use_cases.disputes import Disputes
-from payment.use_cases.payments import STAFF
 from payment.use_cases.refund_approvals import RefundApprovals
 from payment.use_cases.refund_requests import RefundRequests
-from payment.use_cases.review_queue import DECIDERS, ReviewQueue
+from payment.use_cases.review_queue import DECIDE, ReviewQueue
 from payment.use_cases.verification import Verification
 from payment.wire import requests, reviews, views
 from payment.wire.requests import CreateBody, CustomerRules, HistoryQuery, UserHistoryQuery, VerifyBody
@@ -93,46 +92,47 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
     create = partial(create_payment, use_cases.create, db.sealer, rules=use_cases.customer_rules)
     return [
         Route("POST", f"{PREFIX}/create", create, body=CreateBody, answer=CreatedView, status=201,
-              headers=_CREATE_HEADERS, idempotent=True, errors=_CREATE_ERRORS, operation_id="createPaymentByVerb"),
+              permission="payments.create", headers=_CREATE_HEADERS, idempotent=True,
+              errors=_CREATE_ERRORS, operation_id="createPaymentByVerb"),
         Route("POST", PREFIX, create, body=CreateBody, answer=CreatedView, status=201,
-              headers=_CREATE_HEADERS, idempotent=True, errors=_CREATE_ERRORS),
+              permission="payments.create", headers=_CREATE_HEADERS, idempotent=True, errors=_CREATE_ERRORS),
         Route("POST", f"{PREFIX}/verify", partial(verify_payment, db, use_cases.verification), body=VerifyBody,
-              answer=VerifiedView, errors=_VERIFY_ERRORS),
+              answer=VerifiedView, permission="payments.verify", errors=_VERIFY_ERRORS),
         Route("GET", f"{PREFIX}/history", partial(list_payments, db), query=HistoryQuery, answer=Page[PaymentView],
-              errors=[errors.PaymentNotFound]),
+              permission="payments.read", errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/history/{{userId}}", partial(list_user_payments, db), query=UserHistoryQuery,
-              answer=Page[PaymentView], errors=[errors.PaymentNotFound]),
+              answer=Page[PaymentView], permission="payments.read", errors=[errors.PaymentNotFound]),
         *review_routes(use_cases.reviews),
         *refund_routes.routes(use_cases.refunds, use_cases.refund_approvals),
         *settlement_routes.routes(db),
         *dispute_routes.routes(use_cases.disputes),
         Route("GET", f"{PREFIX}/status/{{reference}}", partial(read_status, db), answer=PaymentView,
-              errors=[errors.PaymentNotFound]),
+              permission="payments.read", errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/{{paymentId}}", partial(read_payment, db), answer=PaymentView,
-              errors=[errors.PaymentNotFound]),
+              permission="payments.read", errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/{{paymentId}}/public", partial(read_public_payment, db), answer=PublicView,
               public=True, errors=[errors.PaymentNotFound]),
         Route("POST", f"{PREFIX}/{{paymentId}}/cancel", partial(cancel_payment, use_cases),
-              answer=PaymentView, errors=_CANCEL_ERRORS),
+              answer=PaymentView, permission="payments.cancel", errors=_CANCEL_ERRORS),
     ]  # fmt: skip
 
 
 def review_routes(queue: ReviewQueue) -> list[Route[Any]]:
-    """SUPPORT reads the queue; FINANCE and ADMIN decide."""
+    """The queue of what waits for a decision."""
     path = f"{PREFIX}/reviews"
     one = f"{path}/{{paymentId}}"
     money = (*_DECISION_ERRORS, receipts.ReceiptClosed, review_queue.ReceiptNotFound)
     return [
         Route("GET", path, partial(list_payment_reviews, queue), query=ReviewsQuery, answer=Page[PaymentReviewView],
-              roles=STAFF, errors=[CursorInvalid]),
-        Route("GET", one, partial(read_payment_review, queue), answer=ReviewDetailView, roles=STAFF,
-              errors=[IdInvalid, review_queue.ReviewNotFound]),
+              permission="payment_reviews.read", errors=[CursorInvalid]),
+        Route("GET", one, partial(read_payment_review, queue), answer=ReviewDetailView,
+              permission="payment_reviews.read", errors=[IdInvalid, review_queue.ReviewNotFound]),
         Route("POST", f"{one}/fulfil", partial(fulfil_payment_review, queue), body=FulfilBody,
-              answer=PaymentReviewView, roles=DECIDERS, errors=[*money, receipts.ReceiptTooSmall]),
+              answer=PaymentReviewView, permission=DECIDE, errors=[*money, receipts.ReceiptTooSmall]),
         Route("POST", f"{one}/refunded", partial(refund_payment_review, queue), body=RefundedBody,
-              answer=PaymentReviewView, roles=DECIDERS, errors=[*money, review_queue.RefundIdTaken]),
+              answer=PaymentReviewView, permission=DECIDE, errors=[*money, review_queue.RefundIdTaken]),
         Route("POST", f"{one}/dismiss", partial(dismiss_payment_review, queue), body=DismissBody,
-              answer=PaymentReviewView, roles=DECIDERS, errors=_DECISION_ERRORS),
+              answer=PaymentReviewView, permission=DECIDE, errors=_DECISION_ERRORS),
     ]  # fmt: skip
 
 

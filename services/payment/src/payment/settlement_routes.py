@@ -10,7 +10,6 @@ from common.ids import IdInvalid
 from common.pages import CursorInvalid, Page
 from payment.domain.settlements import SettlementNotFound
 from payment.use_cases import settlements
-from payment.use_cases.settlements import SETTLEMENT_READERS
 from payment.wire import settlements as views
 from payment.wire.settlements import (
     SettlementDetailView,
@@ -29,11 +28,11 @@ def routes(db: Database) -> list[Route[Any]]:
     errors = (IdInvalid, SettlementNotFound)
     return [
         Route("GET", PREFIX, partial(list_settlements, db), query=SettlementsQuery, answer=Page[SettlementView],
-              roles=SETTLEMENT_READERS, errors=[CursorInvalid]),
-        Route("GET", one, partial(read_settlement, db), answer=SettlementDetailView, roles=SETTLEMENT_READERS,
+              permission="settlements.read", errors=[CursorInvalid]),
+        Route("GET", one, partial(read_settlement, db), answer=SettlementDetailView, permission="settlements.read",
               errors=errors),
         Route("GET", f"{one}/rows", partial(list_settlement_rows, db), query=SettlementRowsQuery,
-              answer=Page[SettlementRowView], roles=SETTLEMENT_READERS, errors=[*errors, CursorInvalid]),
+              answer=Page[SettlementRowView], permission="settlements.read", errors=[*errors, CursorInvalid]),
     ]  # fmt: skip
 
 

@@ -16,13 +16,14 @@ from wallet.wire.views import PackView, TransactionView, WalletView
 
 def routes(db: Database, clock: Clock, default_merchant_id: str) -> list[Route]:
     return [
-        Route("GET", "/api/v1/wallet", partial(read_wallet, db), answer=WalletView),
+        Route("GET", "/api/v1/wallet", partial(read_wallet, db), answer=WalletView, permission="wallets.read"),
         Route(
             "GET",
             "/api/v1/wallet/transactions",
             partial(list_transactions, db),
             query=TransactionsQuery,
             answer=Page[TransactionView],
+            permission="wallets.read",
             errors=[CursorInvalid],
         ),
         Route(

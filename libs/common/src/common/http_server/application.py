@@ -1,6 +1,6 @@
 """What stands between a request and its endpoint: one thin ASGI layer that does everything once.
 
-Request id and context, routing, authentication and roles, error rendering, metrics, one log line. Routing is a
+Request id and context, routing, authentication and permissions, error rendering, metrics, one log line. Routing is a
 dictionary for plain paths and Starlette's compiled patterns for those with parameters.
 """
 
@@ -223,8 +223,8 @@ class _Application:
                 now.user_agent,
             )
         )
-        if route.roles and who.roles.isdisjoint(route.roles):
-            raise RoleMissing("your roles do not allow this")
+        if route.permission not in who.permissions:
+            raise RoleMissing(f"this needs the permission {route.permission}")
 
 
 def _log(method: str, template: str, status: int, seconds: float, code: str) -> None:

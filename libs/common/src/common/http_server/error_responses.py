@@ -50,7 +50,7 @@ class MethodNotAllowed(InvalidArgument):
 
 
 class RoleMissing(PermissionDenied):
-    fix = "Ask for one of the roles that this operation needs."
+    fix = "Ask for a role that has the permission which this operation needs."
 
 
 class Stopping(Unavailable):

@@ -5,7 +5,7 @@ or raises a DomainError, and sees neither request nor response. A service's `rou
 resources with `functools.partial`. Decoders are made when the row is made, never during a request.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from types import NoneType, UnionType
 from typing import Any, Final, Generic, Literal, Union, get_args, get_origin, get_type_hints
@@ -21,6 +21,7 @@ from common.errors import DomainError, RequestInvalid
 from common.http_server import requests
 from common.http_server.requests import BODY_BYTES_MAX, Headers
 from common.http_server.responses import EncodedResponse, encode, enveloped
+from common.permissions import TABLE
 from common.tokens import Caller, TokenMissing
 
 # Where, in a request's scope, the server leaves who is calling.
@@ -116,8 +117,9 @@ class Route(_Row[A], Generic[A], frozen=True, kw_only=True):
     """One method of one path, and all that is promised about it. A row that is wrong is a TypeError or ValueError.
 
     *answer* is the type of the view, *body* and *query* the types of what is sent; `body=bytes` hands over raw bytes.
-    *roles*: any one of them suffices; none means that every signed-in caller may. *errors* are the DomainErrors that
-    the endpoint raises beyond those of HTTP, tokens, roles and, with *idempotent*, idempotency keys.
+    *permission*: the row of protos/permissions.toml that a caller needs; a route without one is *public*. *errors* are
+    the DomainErrors that the endpoint raises beyond those of HTTP, tokens, the permission and, with *idempotent*,
+    idempotency keys.
     """
 
     answer: type[A]
@@ -125,7 +127,7 @@ class Route(_Row[A], Generic[A], frozen=True, kw_only=True):
     query: Any = None
     status: int = 200
     public: bool = False
-    roles: Collection[str] = ()
+    permission: str = ""
     errors: Sequence[type[DomainError]] = ()
     # The headers that the endpoint reads beyond those of every endpoint; optional, and given once.
     headers: Sequence[str] = ()
@@ -148,10 +150,11 @@ class Route(_Row[A], Generic[A], frozen=True, kw_only=True):
     respond: Respond = _unanswered
 
     def __post_init__(self) -> None:
-        if self.public and self.roles:
-            raise ValueError(f"{self.method} {self.path}: a public route has no roles")
+        if self.public == bool(self.permission):
+            raise ValueError(f"{self.method} {self.path}: a route is public, or names a permission")
+        if self.permission and self.permission not in TABLE.permissions:
+            raise ValueError(f"{self.method} {self.path}: permissions.toml has no {self.permission}")
         msgspec.structs.force_setattr(self, "method", self.method.upper())
-        msgspec.structs.force_setattr(self, "roles", frozenset(role.upper() for role in self.roles))
         if self.read is _unread:
             _check_signature(self)
             msgspec.structs.force_setattr(self, "read", _read(self))

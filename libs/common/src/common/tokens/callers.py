@@ -8,6 +8,8 @@ from common.tokens.roles import privileged
 class Caller(msgspec.Struct, frozen=True):
     """The person, as the token's issuer vouches for them. *roles* are upper case.
 
+    *permissions* (protos/permissions.toml) are what they may do: routes and use cases ask for these, never for a role.
+
     *session_id* and *user_version* (of the account, when the token was issued) are what revocations name; tokens of
     other issuers have neither. *authenticated_at_seconds* is when the person last proved who they are, by *methods*
     (`amr` of RFC 8176: `pwd`, `otp`).
@@ -26,6 +28,7 @@ class Caller(msgspec.Struct, frozen=True):
     authenticated_at_seconds: int = 0
     methods: frozenset[str] = frozenset()
     is_email_verified: bool = False
+    permissions: frozenset[str] = frozenset()
 
     @property
     def is_privileged(self) -> bool:

@@ -15,7 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from loguru import logger
 
-from common import ids
+from common import ids, permissions
 from common.texts import printable, storable
 from common.tokens.callers import Caller
 from common.tokens.jwts import LEEWAY_SECONDS, TokenInvalid, Verified, claims_of, header_of
@@ -149,6 +149,9 @@ class UserTokens:
             caller = msgspec.structs.replace(caller, roles=caller.roles & MEMBER_ROLES)
         else:
             raise TokenInvalid("the token's algorithm is not accepted")
+        # Once per token, not per request: the answer is remembered with it.
+        granted = permissions.TABLE.of_platform_roles(caller.roles)
+        caller = msgspec.structs.replace(caller, permissions=granted)
         self._verified.put(token, int(claims["exp"]) + LEEWAY_SECONDS, caller)
         return caller
 

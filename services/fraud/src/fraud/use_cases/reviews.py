@@ -1,6 +1,7 @@
 """People review flagged payments: list them, decide about each once."""
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from common import outbox
@@ -14,7 +15,7 @@ from fraud.store import commands, queries
 from fraud.wire import events
 
 # Who may decide: by the token, and confirmed by identity (Authorize), because an ALLOW may grant credits.
-DECIDERS = frozenset({"SUPPORT", "FINANCE", "ADMIN"})
+DECIDE: Final = "fraud_reviews.decide"
 
 
 async def list_reviews(db: Database, filter: ReviewsFilter) -> list[Review]:
@@ -37,7 +38,7 @@ class Reviews:
         Raises ReviewNotFound, ReviewDecided when it was decided otherwise, RightsOutdated, and CalleeUnavailable when
         identity does not answer.
         """
-        await self._authorizer.require(caller, DECIDERS)
+        await self._authorizer.require(caller, DECIDE)
         return await _decide_review(self._db, self._clock, caller, payment_id, verdict, reason)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -22,9 +23,8 @@ from payment.domain.disputes import (
 from payment.store import disputes
 from payment.wire import dispute_events
 
-# Who may see disputes, and who may note evidence.
-DISPUTE_READERS = frozenset({"SUPPORT", "FINANCE", "ADMIN"})
-EVIDENCE_WRITERS = frozenset({"FINANCE", "ADMIN"})
+# Who may note evidence: by the token, and confirmed by identity (Authorize).
+CONTEST: Final = "disputes.contest"
 
 
 class Disputes(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ class Disputes(msgspec.Struct, frozen=True):
 
     async def add_evidence_for(self, caller: Caller, request: EvidenceRequest) -> DisputeRecord:
         """As `add_evidence`, for a person. Raises RightsOutdated, or CalleeUnavailable without identity's answer."""
-        await self.authorizer.require(caller, EVIDENCE_WRITERS)
+        await self.authorizer.require(caller, CONTEST)
         return await self.add_evidence(request)
 
     async def add_evidence(self, request: EvidenceRequest) -> DisputeRecord:

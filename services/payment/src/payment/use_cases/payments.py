@@ -1,6 +1,7 @@
 """Look payments up by any of their ids, for callers who may see them."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 from uuid import UUID
 
 from common import context, ids
@@ -13,10 +14,9 @@ from payment.domain.payments import Payment, parse_payment_id
 from payment.domain.purchases import ORDER_ID
 from payment.store import queries
 
-# Roles that may see other users' payments of their merchant.
-STAFF = frozenset({"SUPPORT", "FINANCE", "ADMIN"})
-# Roles that may cancel them; support looks and explains.
-CANCELS_FOR_OTHERS = frozenset({"FINANCE", "ADMIN"})
+# To see, and to cancel, the payments of other users of their merchant.
+READ_OTHERS: Final = "payments.read_others"
+CANCEL_OTHERS: Final = "payments.cancel_others"
 
 
 async def find_payment(db: Database, caller: Caller, reference: str) -> Payment:
@@ -47,9 +47,9 @@ async def find_payment_to_cancel(db: Database, authorizer: Authorizer, caller: C
     """
     payment = await find_payment(db, caller, reference)
     if payment.user_id != caller.user_id:
-        if caller.roles.isdisjoint(CANCELS_FOR_OTHERS):
+        if CANCEL_OTHERS not in caller.permissions:
             raise CancelNotAllowed("your roles do not allow this")
-        await authorizer.require(caller, CANCELS_FOR_OTHERS)
+        await authorizer.require(caller, CANCEL_OTHERS)
     return payment
 
 
@@ -67,7 +67,7 @@ async def payments_by_id(db: Database, payment_ids: Sequence[UUID]) -> list[Paym
 
 
 def may_see(caller: Caller, merchant_id: str, user_id: str) -> bool:
-    return merchant_id == caller.merchant_id and (user_id == caller.user_id or bool(STAFF & caller.roles))
+    return merchant_id == caller.merchant_id and (user_id == caller.user_id or READ_OTHERS in caller.permissions)
 
 
 async def _by_reference(tx: Tx, merchant_id: str, reference: str) -> AsyncIterator[Payment]:

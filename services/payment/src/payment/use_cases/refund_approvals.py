@@ -15,9 +15,11 @@ from gateways.refunds import RefundSpeed
 from payment.domain import refunds as rules
 from payment.domain.refund_requests import APPROVAL_KIND, RefundOrder
 from payment.store import commands
-from payment.use_cases.refund_requests import UNLIMITED, RefundRequests
+from payment.use_cases.refund_requests import RefundRequests
 from payment.wire import events
 
+# Who may decide: by the token, and confirmed by identity (Authorize).
+APPROVE: Final = "refunds.approve"
 EXPIRE_SECONDS: Final = 60
 BATCH_MAX: Final = 200
 
@@ -43,7 +45,7 @@ class RefundApprovals:
         Raises ApprovalNotFound, ApprovalClosed, ApprovalByProposer, what a request for the refund raises, and what
         identity refuses the caller with.
         """
-        await self._authorizer.require(caller, UNLIMITED)
+        await self._authorizer.require(caller, APPROVE)
         approval, hold = await decide_approval(self.db, self, caller, approval_id, body)
         if hold is not None:
             await self.requests.carried_out(_refund_id(approval), hold)

@@ -31,9 +31,9 @@ from payment.use_cases.refund_books import RefundBook, RefundSettings
 from payment.use_cases.refund_flow import RefundFlow
 from payment.wire import events, refund_events, views
 
-# Who may ask, by the token, and confirmed by identity (Authorize). Support up to a limit.
-REFUNDERS: Final = frozenset({"SUPPORT", "FINANCE", "ADMIN"})
-UNLIMITED: Final = frozenset({"FINANCE", "ADMIN"})
+# Who may ask, by the token, and confirmed by identity (Authorize): up to a limit, or of any amount.
+CREATE: Final = "refunds.create"
+CREATE_UNLIMITED: Final = "refunds.create_unlimited"
 
 # What a request is answered with: the body of a refund and its payment.
 Encode = Callable[[Refund, Payment], bytes]
@@ -106,8 +106,8 @@ class RefundRequests:
 
     async def request_for(self, caller: Caller, order: RefundOrder, encode: Encode) -> RefundAnswer:
         """As `request`, for a person. Raises what identity refuses them with, and CalleeUnavailable, too."""
-        limited = caller.roles.isdisjoint(UNLIMITED)
-        await self._authorizer.require(caller, REFUNDERS if limited else UNLIMITED)
+        limited = CREATE_UNLIMITED not in caller.permissions
+        await self._authorizer.require(caller, CREATE if limited else CREATE_UNLIMITED)
         return await self.request(msgspec.structs.replace(order, is_limited=limited), encode)
 
     async def request(self, order: RefundOrder, encode: Encode) -> RefundAnswer:

@@ -1,6 +1,7 @@
 """The review queue: payments that wait for a decision; each decision needs a right and a reason, and is audited."""
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from common import ids, outbox
@@ -31,7 +32,7 @@ from payment.use_cases.decisions import DecisionSettings, save_decisions
 from payment.wire import events
 
 # Who may decide: by the token, and confirmed by identity (Authorize).
-DECIDERS = frozenset({"FINANCE", "ADMIN"})
+DECIDE: Final = "payment_reviews.decide"
 
 
 class ReviewQueue:
@@ -71,7 +72,7 @@ class ReviewQueue:
 
     async def decide_for(self, caller: Caller, request: ReviewRequest) -> Case:
         """As `decide`, for a person. Raises RightsOutdated, or CalleeUnavailable when identity does not answer, too."""
-        await self._authorizer.require(caller, DECIDERS)
+        await self._authorizer.require(caller, DECIDE)
         return await self.decide(request)
 
     async def decide(self, request: ReviewRequest) -> Case:

@@ -10,9 +10,6 @@ from payment.domain.settlement_records import Changed, PaymentChange, PaymentRec
 from payment.domain.settlements import Settlement, SettlementNotFound, StoredRow
 from payment.store import settlement_queries
 
-# Who may see what the gateway paid out.
-SETTLEMENT_READERS = frozenset({"FINANCE", "ADMIN"})
-
 
 class Window(msgspec.Struct, frozen=True):
     """Changes in [since, until), behind the last one of the page before."""

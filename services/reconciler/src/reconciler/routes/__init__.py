@@ -9,7 +9,6 @@ from reconciler.domain.access import MerchantNotPlatform
 from reconciler.domain.billing import PeriodInvalid
 from reconciler.domain.runs import CaseStatusUnknown, RunInProgress, parse_case_status
 from reconciler.routes import cases
-from reconciler.routes.cases import ROLES
 from reconciler.use_cases.billing import BillingReports
 from reconciler.use_cases.cases import CaseWork
 from reconciler.use_cases.listings import Listings
@@ -30,7 +29,7 @@ def routes(
             partial(list_runs, listings),
             query=RunsQuery,
             answer=Page[RunView],
-            roles=ROLES,
+            permission="reconciliation.read",
             errors=[MerchantNotPlatform, CursorInvalid],
         ),
         Route(
@@ -38,7 +37,7 @@ def routes(
             "/api/v1/reconciliation/runs",
             partial(start_run, reconciliation),
             answer=RunReportView,
-            roles=ROLES,
+            permission="reconciliation.run",
             errors=[MerchantNotPlatform, RunInProgress],
         ),
         Route(
@@ -47,7 +46,7 @@ def routes(
             partial(list_cases, listings),
             query=CasesQuery,
             answer=Page[CaseView],
-            roles=ROLES,
+            permission="reconciliation.read",
             errors=[MerchantNotPlatform, CaseStatusUnknown, CursorInvalid],
         ),
         Route(
@@ -56,7 +55,7 @@ def routes(
             partial(summarise_billing, reports),
             query=SummaryQuery,
             answer=SummaryView,
-            roles=ROLES,
+            permission="analytics.read",
             errors=[PeriodInvalid],
         ),
     ]

@@ -26,11 +26,12 @@ from reconciler.wire.requests import (
 from reconciler.wire.views import BankStatementView, CaseFileView, CaseView, ClosesView, CloseView, RunReportView
 
 PREFIX = "/api/v1/reconciliation"
-ROLES = ("FINANCE", "ADMIN")
 
 
 def routes(work: CaseWork) -> list[Route[Any]]:
-    read, act = partial(Route, "GET", roles=ROLES), partial(Route, "POST", roles=ROLES)
+    read = partial(Route, "GET", permission="reconciliation.read")
+    act = partial(Route, "POST", permission="reconciliation.resolve")
+    run = partial(Route, "POST", permission="reconciliation.run")
     case = [MerchantNotPlatform, CaseNotFound, ids.IdInvalid]
     return [
         read(f"{PREFIX}/cases/{{caseId}}", partial(show_case, work), answer=CaseFileView, errors=case),
@@ -69,7 +70,7 @@ def routes(work: CaseWork) -> list[Route[Any]]:
             answer=RunReportView,
             errors=[MerchantNotPlatform, RunNotFound, ids.IdInvalid],
         ),
-        act(
+        run(
             f"{PREFIX}/closes",
             partial(close_day, work),
             body=CloseBody,
@@ -84,7 +85,7 @@ def routes(work: CaseWork) -> list[Route[Any]]:
             answer=ClosesView,
             errors=[MerchantNotPlatform],
         ),
-        act(
+        run(
             f"{PREFIX}/statements",
             partial(upload_statement, work),
             body=bytes,

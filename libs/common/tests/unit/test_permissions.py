@@ -1,0 +1,65 @@
+import pytest
+
+from common.permissions import TABLE, load
+
+ROWS = """
+[roles.platform]
+USER = "u"
+STAFF = "s"
+[roles.merchant]
+OWNER = "o"
+VIEWER = "v"
+[roles.keys]
+secret = "k"
+[aliases]
+OPERATOR = "STAFF"
+[permissions."things.read"]
+description = "Read."
+platform = ["*"]
+merchant = ["*"]
+keys = ["secret"]
+[permissions."things.write"]
+description = "Write."
+platform = ["STAFF"]
+merchant = ["OWNER"]
+"""
+
+
+def test_roles_have_what_the_rows_say():
+    table = load(ROWS)
+    both = {"things.read", "things.write"}
+    assert table.of_platform_roles({"STAFF", "USER"}) == table.of_platform_roles({"OPERATOR"}) == both
+    assert table.of_platform_roles({"USER"}) == {"things.read"}
+    assert table.of_merchant_roles({"VIEWER"}) == {"things.read"}
+    assert table.of_merchant_roles({"VIEWER", "OWNER"}) == both
+    assert (table.of_key_kind("secret"), table.of_key_kind("other")) == ({"things.read"}, set())
+
+
+def test_whoever_is_signed_in_is_a_user_and_a_member_without_a_role_nothing():
+    """An existing issuer's tokens need no role that we know; a membership's roles are all of ours."""
+    table = load(ROWS)
+    assert table.of_platform_roles([]) == table.of_platform_roles({"OWNER", "staff"}) == {"things.read"}
+    assert table.of_merchant_roles([]) == table.of_merchant_roles({"STAFF", "OPERATOR"}) == set()
+
+
+@pytest.mark.parametrize(
+    ("was", "wrong"),
+    [
+        ('platform = ["STAFF"]', 'platform = ["OWNER"]'),
+        ('merchant = ["OWNER"]', 'merchant = ["STAFF"]'),
+        ('keys = ["secret"]', 'keys = ["public"]'),
+        ('OPERATOR = "STAFF"', 'OPERATOR = "OWNER"'),
+        ('description = "Write."', 'description = "Write."\nroles = ["USER"]'),
+    ],
+)
+def test_a_row_that_is_wrong_is_refused(was: str, wrong: str):
+    with pytest.raises(ValueError):
+        load(ROWS.replace(was, wrong))
+
+
+def test_the_table_is_named_alike_throughout():
+    assert all(
+        name.count(".") == 1 and name == name.lower() and row.description for name, row in TABLE.permissions.items()
+    )
+    # Nobody has less than everybody, and the platform's administrators everything.
+    assert TABLE.of_platform_roles({"ADMIN"}) == TABLE.permissions.keys()
