@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Self
 
 import aiohttp
@@ -44,7 +44,10 @@ class _Due(msgspec.Struct):
 
 
 class Sender:
-    """Delivers messages at least once, in no order, until they are answered with 200 or the retry schedule ends."""
+    """Delivers messages at least once, in no order, until they are accepted or the retry schedule ends.
+
+    Only statuses in *accepted* end it. *attempt_header* names the header that counts the attempts, if there is one.
+    """
 
     def __init__(
         self,
@@ -54,12 +57,14 @@ class Sender:
         retry_seconds: Sequence[float],
         pending_max: int,
         log_max: int,
-        attempt_header: str,
+        accepted: Container[int] = frozenset({200}),
+        attempt_header: str = "",
     ) -> None:
         self._connections = connections
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._retry_seconds = retry_seconds
         self._pending_max = pending_max
+        self._accepted = accepted
         self._attempt_header = attempt_header
         self._due: asyncio.Queue[_Due] = asyncio.Queue()
         self._waiting: set[asyncio.TimerHandle] = set()
@@ -145,7 +150,7 @@ class Sender:
             if due.answered is not None and not due.answered.done():
                 due.answered.set_result(status)
                 due.answered = None
-            if status == 200:
+            if status in self._accepted:
                 self.delivered += 1
             elif due.attempt <= len(self._retry_seconds):
                 self.failed += 1
@@ -159,7 +164,9 @@ class Sender:
     async def _attempt(self, due: _Due) -> int:
         message = due.message
         assert self._client is not None, "the sender is entered before it sends"
-        headers = {**message.headers, self._attempt_header: str(due.attempt)}
+        headers = (
+            {**message.headers, self._attempt_header: str(due.attempt)} if self._attempt_header else message.headers
+        )
         status, error = _NO_ANSWER, ""
         started = time.perf_counter()
         try:

@@ -30,20 +30,27 @@ Operation = Literal[
     "*",
     "create_order",
     "get_order",
+    "get_orders",
+    "change_order",
     "terminate_order",
     "get_payments",
     "get_payment",
+    "capture_payment",
+    "change_payment",
     "pay_order",
     "create_refund",
     "get_refund",
     "get_refunds",
+    "change_refund",
     "cancel_refund",
     "get_settlements",
+    "get_settlement",
     "get_settlement_rows",
     "get_order_settlement",
     "get_disputes",
     "get_dispute",
     "accept_dispute",
+    "contest_dispute",
     "webhook",
 ]
 
@@ -54,6 +61,19 @@ class Subject(msgspec.Struct, frozen=True):
     order_id: str = ""
     customer_id: str = ""
     event: str = ""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A wrong amount or currency that a fault makes the gateway report."""
+
+    amount_paise: int | None = None
+    currency: str | None = None
+
+    def amount(self, paise: int) -> int:
+        return paise if self.amount_paise is None else self.amount_paise
+
+
+TRUTH = Report()
 
 
 class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -148,6 +168,15 @@ class Faults:
         """Remove every rule."""
         self._anywhere.clear()
         self._by_order.clear()
+
+
+def report_of(rules: Sequence[Rule]) -> Report:
+    """What wrong amount or currency the rules make the gateway report."""
+    if not rules:
+        return TRUTH
+    amount_paise = next((rule.amount_paise for rule in rules if rule.action == "wrong_amount"), None)
+    currency = next((rule.currency for rule in rules if rule.action == "wrong_currency"), None)
+    return Report(amount_paise, currency)
 
 
 def from_tags(tags: dict[str, str], order_id: str) -> list[Rule]:

@@ -20,6 +20,17 @@ class Settings(BaseSettings):
     app_id: str = Field(default="TESTsandbox", validation_alias="CASHFREE_APP_ID")
     secret_key: str = Field(default="cfsk_ma_test_sandbox", validation_alias="CASHFREE_SECRET_KEY")
 
+    razorpay_key_id: str = Field(default="rzp_test_Sandbox0000001", validation_alias="SANDBOX_RAZORPAY_KEY_ID")
+    razorpay_key_secret: str = Field(default="sandbox_key_secret", validation_alias="SANDBOX_RAZORPAY_KEY_SECRET")
+    razorpay_webhook_secret: str = Field(
+        default="sandbox_webhook_secret", validation_alias="SANDBOX_RAZORPAY_WEBHOOK_SECRET"
+    )
+    razorpay_webhook_url: str = Field(default="", validation_alias="SANDBOX_RAZORPAY_WEBHOOK_URL")
+    razorpay_webhook_events: str = Field(default="", validation_alias="SANDBOX_RAZORPAY_WEBHOOK_EVENTS")
+    razorpay_webhook_timeout_ms: int = Field(
+        default=5_000, gt=0, validation_alias="SANDBOX_RAZORPAY_WEBHOOK_TIMEOUT_MS"
+    )
+
     test_mode: bool = Field(default=False, validation_alias="TEST_MODE")
     test_delay_ms: int = Field(default=1000, ge=0, validation_alias="TEST_PROCESSING_DELAY")
     test_success: bool = Field(default=True, validation_alias="TEST_PAYMENT_SUCCESS")

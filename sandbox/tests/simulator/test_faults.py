@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.cashfree.garbage import HUGE_BYTES, garbled
-from sandbox.cashfree.idempotency import Answer
+from sandbox.answers import Answer
 from sandbox.cashfree.webhooks import sign
 from sandbox.faults import Faults, Rule, Subject
+from sandbox.garbage import HUGE_BYTES, garbled
 
 _SECRET = "cfsk_ma_test_secret"
 _HEADERS = {"x-api-version": "2025-01-01", "x-client-id": "TESTapp", "x-client-secret": _SECRET}
@@ -96,8 +96,8 @@ async def test_an_answer_can_be_garbage_and_the_order_is_there_all_the_same(shop
 
 def test_garbage_is_as_large_as_it_says() -> None:
     answer = Answer(200, b"{}")
-    assert len(garbled("huge", answer).body) == HUGE_BYTES + 2
-    bomb = garbled("gzip_bomb", answer)
+    assert len(garbled("huge", answer, b"").body) == HUGE_BYTES + 2
+    bomb = garbled("gzip_bomb", answer, b"")
     assert len(bomb.body) < 1 << 20 < len(gzip.decompress(bomb.body))
     assert (b"content-encoding", b"gzip") in bomb.headers
 

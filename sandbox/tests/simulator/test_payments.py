@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from sandbox.cashfree import methods
-from sandbox.cashfree.outcomes import MAGIC_AMOUNTS, Outcome, OutcomeDraw
+from sandbox.cashfree.outcomes import MAGIC_HANDLES
+from sandbox.outcomes import MAGIC_AMOUNTS, Outcome, OutcomeDraw
 from sandbox.settings import Settings
 
 PAYMENT_FIELDS = {
@@ -180,7 +181,7 @@ async def test_a_command_that_makes_no_sense_is_refused(shop: Any, command: dict
 
 def _drawn(seed: int, kind: str, count: int = 2_000) -> list[Outcome]:
     settings = Settings(seed=seed, test_mode=False)
-    draw = OutcomeDraw(settings, settings.random())
+    draw = OutcomeDraw(settings, settings.random(), MAGIC_HANDLES)
     return [draw.outcome(methods.named(kind, "x@gocash" if kind == "upi" else ""), 17000) for _ in range(count)]
 
 
@@ -193,13 +194,13 @@ def test_chance_is_as_published_and_repeatable(kind: str, percent: int) -> None:
 
 def test_delays_are_as_published() -> None:
     settings = Settings(seed=1, test_mode=False)
-    draw = OutcomeDraw(settings, settings.random())
+    draw = OutcomeDraw(settings, settings.random(), MAGIC_HANDLES)
     assert all(5_000 <= draw.delay_ms() <= 10_000 for _ in range(200))
-    assert OutcomeDraw(Settings(test_mode=True, test_delay_ms=70), settings.random()).delay_ms() == 70
+    assert OutcomeDraw(Settings(test_mode=True, test_delay_ms=70), settings.random(), MAGIC_HANDLES).delay_ms() == 70
 
 
 def test_test_mode_forces_the_outcome_unless_magic_does() -> None:
     settings = Settings(test_mode=True, test_success=False)
-    draw = OutcomeDraw(settings, settings.random())
+    draw = OutcomeDraw(settings, settings.random(), MAGIC_HANDLES)
     assert draw.outcome(methods.upi("x@gocash"), 17000) is Outcome.FAILURE
     assert draw.outcome(methods.upi("testsuccess@gocash"), 17000) is Outcome.SUCCESS

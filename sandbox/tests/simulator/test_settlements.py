@@ -130,7 +130,7 @@ async def test_a_bad_request_is_refused(shop: Any, request_body: dict[str, Any],
 async def test_faults_make_rows_wrong_as_ordered(shop: Any) -> None:
     orders = ["missing_1", "doubled_1", "amount_1", "fee_1", "currency_1", "late_1", "utr_1", "right_1"]
     await _paid(shop, *orders)
-    faults = [{"kind": order.partition("_")[0], "order_id": order} for order in orders[:-1]]
+    faults: list[dict[str, Any]] = [{"kind": order.partition("_")[0], "order_id": order} for order in orders[:-1]]
     faults.append({"kind": "foreign", "amount_paise": 12_345})
     settled = await shop.control("/settlements", {"faults": faults})
     _add_up(settled)

@@ -8,25 +8,25 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from sandbox.cashfree import calls, entities, errors, methods, outcomes, requests
+from sandbox.answers import JSON, Answer, apply_after, apply_before, read
+from sandbox.cashfree import calls, entities, errors, methods, requests
 from sandbox.cashfree.afterwards import Afterwards
-from sandbox.cashfree.announcer import report_of
 from sandbox.cashfree.calls import Call
 from sandbox.cashfree.domain import RefundStatus
 from sandbox.cashfree.errors import Refused
-from sandbox.cashfree.garbage import garbled
-from sandbox.cashfree.idempotency import Answer, Idempotency
-from sandbox.cashfree.quotas import UNLIMITED, Allowance, Quotas
 from sandbox.cashfree.refunds import Refunds
 from sandbox.cashfree.simulator import Simulator
 from sandbox.clock import now
-from sandbox.faults import Faults, Rule, Subject, from_tags
+from sandbox.faults import Faults, Rule, Subject, from_tags, report_of
+from sandbox.garbage import garbled
+from sandbox.idempotency import Idempotency
+from sandbox.outcomes import PAID_ON_CREATE_PAISE, Outcome
+from sandbox.quotas import UNLIMITED, Allowance, Quotas
 from sandbox.settings import Settings
 
 VERSIONS = frozenset({"2023-08-01", "2025-01-01", "2026-01-01"})
-_FROM_THE_PROXY = frozenset({429, 502, 503, 504})
-JSON = (b"content-type", b"application/json")
-_BODY_MAX_BYTES = 256 * 1024
+# What a garbled answer may say a second time.
+_PAID = b'"order_amount":1.00,"order_status":"PAID"'
 
 
 class Api:
@@ -66,7 +66,7 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        body = await _read(receive)
+        body = await read(receive)
         allowance, replayed, by_address = UNLIMITED, False, False
         try:
             call = calls.read(scope["method"], scope["path"], body)
@@ -79,7 +79,7 @@ class Api:
                 call, headers.get(b"x-idempotency-key", b"").decode("latin-1"), receive
             )
             if call.garbage is not None and answer.status == 200:
-                answer = garbled(call.garbage, answer)
+                answer = garbled(call.garbage, answer, _PAID)
         except Refused as refusal:
             answer = Answer(refusal.status, refusal.body())
         await _send(send, answer, headers, allowance, replayed=replayed, by_address=by_address)
@@ -107,26 +107,20 @@ class Api:
         try:
             answer = await self._perform(call, receive)
         finally:
-            # 429, 502, 503 and 504 come from a proxy in front of the application. Behind them is either its own answer,
-            # which it remembers though no client read it, or nothing at all.
-            kept = call.own_answer if answer.status in _FROM_THE_PROXY else answer
-            if kept is None:
-                self._idempotency.release(key, answer)
-            else:
-                self._idempotency.complete(key, kept)
+            self._idempotency.settle(key, answer, call.own_answer)
         return answer, False
 
     async def _perform(self, call: Call, receive: Receive) -> Answer:
         try:
             rules = self._faults.fire(call.operation, self._subject(call))
-            await _apply_before(rules, receive)
+            await apply_before(rules, receive, errors.broken)
             call.report = report_of(rules)
             call.garbage = next((rule.garbage for rule in rules if rule.action == "garble"), None)
             body = self._operations[call.operation](call)
             if call.operation == "create_order" and await self._paid_on_create(call.order_id, rules):
                 body = self._get_order(call)
             call.own_answer = Answer(200, body)
-            await _apply_after(rules, receive)
+            await apply_after(rules, receive, errors.broken)
             return call.own_answer
         except Refused as refusal:
             return Answer(refusal.status, refusal.body())
@@ -162,9 +156,9 @@ class Api:
         """Whether the order was paid, and its webhook answered, before its creator gets the response."""
         order = self._orders.order(order_id)
         rule = next((rule for rule in rules if rule.action == "pay_on_create"), None)
-        if rule is None and order.amount_paise != outcomes.PAID_ON_CREATE_PAISE:
+        if rule is None and order.amount_paise != PAID_ON_CREATE_PAISE:
             return False
-        outcome = outcomes.Outcome(rule.outcome) if rule else outcomes.Outcome.SUCCESS
+        outcome = Outcome(rule.outcome) if rule else Outcome.SUCCESS
         await self._simulator.pay_and_wait(order, methods.upi(), outcome)
         return True
 
@@ -212,45 +206,6 @@ class Api:
             raise errors.invalid("refund_status", "should be CANCELLED", call.payload.get("refund_status"))
         self._refunds.cancel(order, refund)
         return entities.refund(refund, call.report)
-
-
-async def _apply_before(rules: Sequence[Rule], receive: Receive) -> None:
-    for rule in rules:
-        if rule.action == "delay":
-            await asyncio.sleep(rule.delay_ms / 1000)
-        elif rule.action == "timeout":
-            await _hold(rule, receive)
-        elif rule.action == "error":
-            raise errors.broken(rule.status)
-
-
-async def _apply_after(rules: Sequence[Rule], receive: Receive) -> None:
-    for rule in rules:
-        if rule.action == "apply_then_timeout":
-            await _hold(rule, receive)
-        elif rule.action == "apply_then_error":
-            raise errors.broken(rule.status)
-
-
-async def _hold(rule: Rule, receive: Receive) -> None:
-    """Say nothing until the caller gives up; one that waits it out gets 504."""
-    try:
-        async with asyncio.timeout(rule.delay_ms / 1000):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-    except TimeoutError:
-        pass
-    raise errors.broken(504)
-
-
-async def _read(receive: Receive) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        chunk: bytes = message.get("body", b"")
-        body += chunk
-        if len(body) > _BODY_MAX_BYTES or not message.get("more_body"):
-            return body
 
 
 async def _send(

@@ -4,10 +4,26 @@ from typing import Any
 
 import msgspec
 
-from sandbox.cashfree import entities, errors
-from sandbox.cashfree.entities import Report
-from sandbox.cashfree.idempotency import Answer
-from sandbox.faults import Garbage
+from sandbox.answers import Answer
+from sandbox.cashfree import errors
+from sandbox.faults import TRUTH, Garbage, Report
+
+# Cashfree's production defaults, calls a minute.
+QUOTAS = {
+    "create_order": 200,
+    "get_order": 400,
+    "terminate_order": 200,
+    "get_payments": 100,
+    "get_payment": 130,
+    "pay_order": 100,
+    "create_refund": 100,
+    "get_refund": 30,
+    "get_refunds": 30,
+    "cancel_refund": 100,
+    "get_settlements": 30,
+    "get_settlement_rows": 30,
+    "get_order_settlement": 30,
+}
 
 
 class Call(msgspec.Struct):
@@ -20,7 +36,7 @@ class Call(msgspec.Struct):
     order_id: str = ""
     item_id: str = ""
     payload: dict[str, Any] = {}
-    report: Report = entities.TRUTH
+    report: Report = TRUTH
     garbage: Garbage | None = None
     own_answer: Answer | None = None  # what the operation answered, whether or not it reaches the caller
 

@@ -4,32 +4,17 @@ import html
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from sandbox.cashfree import methods
 from sandbox.cashfree.domain import UNDECIDED, Order, OrderStatus, Payment
 from sandbox.cashfree.errors import Refused
-from sandbox.cashfree.outcomes import Outcome
 from sandbox.cashfree.simulator import Simulator
 from sandbox.clock import now
 from sandbox.money import two_decimals
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>{refresh}
-<style>
-body{{font:16px/1.5 system-ui,sans-serif;background:#f4f5f7;color:#1d2330;margin:0}}
-main{{max-width:26rem;margin:3rem auto;background:#fff;border-radius:.75rem;padding:1.5rem 2rem 2rem;
-box-shadow:0 2px 12px #0002}}
-h1{{font-size:1.1rem;margin:0}} .amount{{font-size:2rem;font-weight:600;margin:.25rem 0 1rem}}
-fieldset{{border:1px solid #d5d9e0;border-radius:.5rem;margin:0 0 1rem}}
-input[type=text]{{width:100%;box-sizing:border-box;padding:.5rem;font:inherit;border:1px solid #b9bfca;
-border-radius:.35rem}}
-button{{font:inherit;padding:.6rem 1rem;border:0;border-radius:.4rem;cursor:pointer;margin:.25rem .25rem 0 0}}
-.yes{{background:#157347;color:#fff}} .no{{background:#b02a37;color:#fff}} .other{{background:#e4e7ec}}
-.error{{color:#b02a37}} small{{color:#5b6472}}
-</style></head><body><main>{content}<p><small>Payment simulator: no money moves.</small></p></main></body></html>"""
+from sandbox.outcomes import Outcome
+from sandbox.pages import page
 
 _FORM = """<h1>Order {order_id}</h1><p class="amount">{currency} {amount}</p>{error}
 <form method="post">
@@ -97,32 +82,27 @@ def _form(order: Order, error: str = "", status: int = 200) -> Response:
         amount=two_decimals(order.amount_paise),
         error=f'<p class="error" role="alert">{html.escape(error)}</p>' if error else "",
     )
-    return _page("Pay", content, status=status)
+    return page("Pay", content, status=status)
 
 
 def _progress(order: Order, payment: Payment) -> Response:
     content = f"<h1>Payment {payment.cf_payment_id}</h1><p class='amount'>{payment.status}</p>"
     if payment.status in UNDECIDED:
-        return _page("Processing", content + "<p>Waiting for the bank…</p>", refresh="1")
+        return page("Processing", content + "<p>Waiting for the bank…</p>", refresh="1")
     if payment.failure is not None:
         content += f"<p class='error'>{html.escape(payment.failure.message)}</p>"
         content += f"<p><a href='/checkout/{order.session_id}'>Try again</a></p>"
     back = _return_url(order)
     content += f"<p><a href='{back}'>Return to the shop</a></p>" if back else ""
     leaves = bool(back) and payment.failure is None
-    return _page(str(payment.status), content, refresh=f"2; url={back}" if leaves else "")
+    return page(str(payment.status), content, refresh=f"2; url={back}" if leaves else "")
 
 
 def _closed(order: Order) -> Response:
     back = _return_url(order)
     content = f"<h1>Order {html.escape(order.order_id)}</h1><p class='amount'>{order.status}</p>"
-    return _page(order.status, content + (f"<p><a href='{back}'>Return to the shop</a></p>" if back else ""))
+    return page(order.status, content + (f"<p><a href='{back}'>Return to the shop</a></p>" if back else ""))
 
 
 def _return_url(order: Order) -> str:
     return html.escape(order.return_url.replace("{order_id}", order.order_id), quote=True)
-
-
-def _page(title: str, content: str, *, refresh: str = "", status: int = 200) -> Response:
-    meta = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
-    return HTMLResponse(_PAGE.format(title=html.escape(title), refresh=meta, content=content), status)

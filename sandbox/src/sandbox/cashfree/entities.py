@@ -7,20 +7,8 @@ import msgspec
 from sandbox.cashfree.domain import Order, Payment, PaymentStatus, Refund, RefundStatus
 from sandbox.cashfree.requests import NewOrder
 from sandbox.clock import ist, now
+from sandbox.faults import TRUTH, Report
 from sandbox.money import shortest
-
-
-class Report(msgspec.Struct, frozen=True):
-    """A wrong amount or currency that a fault makes the gateway report."""
-
-    amount_paise: int | None = None
-    currency: str | None = None
-
-    def amount(self, paise: int) -> int:
-        return paise if self.amount_paise is None else self.amount_paise
-
-
-TRUTH = Report()
 
 _MESSAGES = {
     PaymentStatus.NOT_ATTEMPTED: None,

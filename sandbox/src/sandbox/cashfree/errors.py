@@ -2,8 +2,10 @@
 
 import msgspec
 
+from sandbox import answers
 
-class Refused(Exception):
+
+class Refused(answers.Refused):
     """An answer other than success: its HTTP status and the three fields of Cashfree's error body."""
 
     def __init__(self, status: int, code: str, message: str, kind: str = "invalid_request_error") -> None:

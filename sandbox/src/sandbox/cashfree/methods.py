@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from sandbox.cards import luhn
 from sandbox.cashfree import errors
 from sandbox.cashfree.domain import Method
 
@@ -133,9 +134,3 @@ _READERS: dict[str, Callable[[dict[str, Any]], Method]] = {
     "netbanking": _read_netbanking,
     "app": _read_app,
 }
-
-
-def luhn(number: str) -> bool:
-    """Whether the check digit of a card number is right."""
-    digits = [int(digit) for digit in reversed(number)]
-    return sum(digits[0::2] + [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]) % 10 == 0

@@ -1,6 +1,6 @@
 """The API under /control for what happens after a payment: refunds of the dashboard, disputes, settlements."""
 
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 from starlette.requests import Request
@@ -12,10 +12,11 @@ from sandbox.cashfree.disputes import Disputes
 from sandbox.cashfree.domain import RefundStatus
 from sandbox.cashfree.order_registry import OrderRegistry
 from sandbox.cashfree.refunds import Refunds
-from sandbox.cashfree.settlements import Fees, RowFault, Settlements
+from sandbox.cashfree.settlements import Settlements
+from sandbox.control import command_of, json
+from sandbox.settling import Fees, RowFault
 
 _THREE_DAYS_SECONDS = 3 * 24 * 3_600
-T = TypeVar("T")
 
 
 class _Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,14 +85,14 @@ class MoneyControl:
 
     async def refund(self, request: Request) -> Response:
         """Refund an order's payment as the dashboard or the gateway itself does."""
-        command = await _command(request, DashboardRefund)
+        command = await command_of(request, DashboardRefund)
         order = self._orders.order(request.path_params["order_id"])
         refund = self._refunds.start_unasked(
             order, command.amount_paise, command.cf_payment_id, is_automatic=command.automatic
         )
         if command.status is not RefundStatus.PENDING:
             self._refunds.decide(order, refund, command.status)
-        return _json(
+        return json(
             {
                 "refund_id": refund.refund_id,
                 "cf_refund_id": str(refund.cf_refund_id),
@@ -102,7 +103,7 @@ class MoneyControl:
 
     async def dispute(self, request: Request) -> Response:
         """Dispute an order's payment."""
-        command = await _command(request, NewDispute)
+        command = await command_of(request, NewDispute)
         if command.stage not in disputes.STAGES:
             raise ValueError(f"stage is one of {', '.join(disputes.STAGES)}")
         dispute = self._disputes.start(
@@ -112,48 +113,40 @@ class MoneyControl:
             reason_code=command.reason_code,
             respond_in_seconds=command.respond_in_seconds,
         )
-        return _json({"dispute_id": str(dispute.dispute_id), "dispute_status": disputes.status(dispute)}, 201)
+        return json({"dispute_id": str(dispute.dispute_id), "dispute_status": disputes.status(dispute)}, 201)
 
     async def move_dispute(self, request: Request) -> Response:
         """Move a dispute to another stage or step."""
-        command = await _command(request, DisputeMove)
+        command = await command_of(request, DisputeMove)
         dispute = self._disputes.dispute(request.path_params["dispute_id"])
         step = {"WON": disputes.WON, "LOST": "MERCHANT_LOST"}.get(command.step, command.step) or dispute.step
         stage = command.stage or dispute.stage
         if step not in disputes.STEPS + disputes.ENDS or stage not in disputes.STAGES:
             raise ValueError(f"step is one of WON, LOST, {', '.join(disputes.STEPS + disputes.ENDS)}")
         self._disputes.move(dispute, stage=stage, step=step, respond_in_seconds=command.respond_in_seconds)
-        return _json({"dispute_id": str(dispute.dispute_id), "dispute_status": disputes.status(dispute)})
+        return json({"dispute_id": str(dispute.dispute_id), "dispute_status": disputes.status(dispute)})
 
     async def settle(self, request: Request) -> Response:
         """Settle now; {} when there is nothing to settle."""
-        command = await _command(request, NewSettlement)
+        command = await command_of(request, NewSettlement)
         settlement = self._settlements.settle(
             order_ids=command.order_ids,
             faults=command.faults,
             status=command.status,
             adjustment_paise=command.adjustment_paise,
         )
-        return _json({} if settlement is None else settlement_entities.entity(settlement), 201)
+        return json({} if settlement is None else settlement_entities.entity(settlement), 201)
 
     async def move_settlement(self, request: Request) -> Response:
         """Hold, reverse, pay out again or correct a settlement."""
-        command = await _command(request, SettlementMove)
+        command = await command_of(request, SettlementMove)
         settlement = self._settlements.of(request.path_params["settlement_id"])
         if settlement is None:
-            return _json({"message": "no such settlement"}, 404)
+            return json({"message": "no such settlement"}, 404)
         self._settlements.move(settlement, command.status or settlement.status, command.adjustment_paise)
-        return _json(settlement_entities.entity(settlement))
+        return json(settlement_entities.entity(settlement))
 
     async def set_fees(self, request: Request) -> Response:
         """What payments cost from now on."""
-        self._settlements.fees = await _command(request, Fees)
-        return _json(self._settlements.fees)
-
-
-async def _command(request: Request, kind: type[T]) -> T:
-    return msgspec.json.decode(await request.body() or b"{}", type=kind)
-
-
-def _json(content: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
+        self._settlements.fees = await command_of(request, Fees)
+        return json(self._settlements.fees)

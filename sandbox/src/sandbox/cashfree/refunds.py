@@ -4,9 +4,9 @@ from sandbox.cashfree import errors
 from sandbox.cashfree.announcer import Announcer
 from sandbox.cashfree.domain import RETURNED_NOTHING, Order, Refund, RefundStatus
 from sandbox.cashfree.order_registry import OrderRegistry
-from sandbox.cashfree.outcomes import OutcomeDraw
 from sandbox.cashfree.requests import NewRefund
 from sandbox.clock import now
+from sandbox.outcomes import OutcomeDraw
 from sandbox.timers import Timers
 
 # A refund_note of just this word forces the status, as in Cashfree's own sandbox; ACTIVE and PENDING stay pending.

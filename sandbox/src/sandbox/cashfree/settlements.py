@@ -4,8 +4,6 @@ What is due is found when somebody asks, or on command. Faults make what is repo
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, time, timedelta
-from typing import Literal
 
 import msgspec
 
@@ -14,10 +12,9 @@ from sandbox.cashfree.disputes import WON
 from sandbox.cashfree.domain import Dispute, Event, Order, Payment, Refund, Settlement
 from sandbox.cashfree.order_registry import OrderRegistry
 from sandbox.cashfree.settlement_entities import webhook
-from sandbox.clock import IST, now
+from sandbox.clock import now
+from sandbox.settling import Fees, RowFault, due_until
 
-# Cashfree pays out in the morning, what happened until the midnight before.
-_PAID_OUT_AT = time(11, 0, tzinfo=IST)
 _ALL = 1 << 40
 WEBHOOKS = {
     "PENDING": "SETTLEMENT_INITIATED",
@@ -25,25 +22,6 @@ WEBHOOKS = {
     "FAILED": "SETTLEMENT_FAILED",
     "REVERSED": "SETTLEMENT_REVERSED",
 }
-
-
-class Fees(msgspec.Struct, frozen=True):
-    """What a payment costs, and the GST on it; both in hundredths of a percent, rounded half up to paise."""
-
-    basis_points: int = 190
-    tax_basis_points: int = 1_800
-
-    def of(self, amount_paise: int) -> tuple[int, int]:
-        fee = (amount_paise * self.basis_points + 5_000) // 10_000
-        return fee, (fee * self.tax_basis_points + 5_000) // 10_000
-
-
-class RowFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Makes the rows of an order's payment wrong; *foreign* adds a row of an order that nobody made."""
-
-    kind: Literal["missing", "doubled", "amount", "fee", "currency", "late", "utr", "foreign"]
-    order_id: str = ""
-    amount_paise: int = 100
 
 
 class Settlements:
@@ -58,9 +36,7 @@ class Settlements:
 
     def settle_due(self) -> None:
         """Settle what the clock says is due; done once a day, however often it is called."""
-        midnight = datetime.combine(datetime.fromtimestamp(now(), IST).date(), time(0), IST)
-        paid_out = datetime.combine(midnight.date(), _PAID_OUT_AT)
-        until = int((midnight if now() >= paid_out.timestamp() else midnight - timedelta(days=1)).timestamp())
+        until = due_until(days=1)
         if until > self._settled_until:
             self._settled_until = until
             self.settle(until)

@@ -14,9 +14,9 @@ from sandbox.cashfree.domain import (
     PaymentStatus,
 )
 from sandbox.cashfree.order_registry import OrderRegistry
-from sandbox.cashfree.outcomes import Outcome, OutcomeDraw
 from sandbox.cashfree.requests import NewOrder
 from sandbox.clock import now
+from sandbox.outcomes import Outcome, OutcomeDraw
 from sandbox.timers import Timers
 
 _DECIDES_ITSELF = frozenset(Outcome) - {Outcome.PENDING}

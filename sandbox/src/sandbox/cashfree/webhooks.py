@@ -9,8 +9,8 @@ import msgspec
 
 from sandbox.cashfree import entities
 from sandbox.cashfree.domain import Order, Payment, PaymentStatus, Refund, RefundStatus
-from sandbox.cashfree.entities import TRUTH, Report
 from sandbox.clock import ist
+from sandbox.faults import TRUTH, Report
 from sandbox.money import two_decimals
 
 EVENTS = {

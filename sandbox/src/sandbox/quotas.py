@@ -5,22 +5,6 @@ from collections import deque
 
 import msgspec
 
-# Cashfree's production defaults.
-DEFAULTS = {
-    "create_order": 200,
-    "get_order": 400,
-    "terminate_order": 200,
-    "get_payments": 100,
-    "get_payment": 130,
-    "pay_order": 100,
-    "create_refund": 100,
-    "get_refund": 30,
-    "get_refunds": 30,
-    "cancel_refund": 100,
-    "get_settlements": 30,
-    "get_settlement_rows": 30,
-    "get_order_settlement": 30,
-}
 _WINDOW_SECONDS = 60
 _PLENTY = 1_000_000  # what the headers say while quotas are off: nobody who learns from them should slow down
 

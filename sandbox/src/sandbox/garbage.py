@@ -3,15 +3,15 @@
 import gzip
 from functools import cache
 
-from sandbox.cashfree.idempotency import Answer
+from sandbox.answers import Answer
 from sandbox.faults import Garbage
 
 HUGE_BYTES = 10 << 20
 BOMB_BYTES = 64 << 20
 
 
-def garbled(kind: Garbage, answer: Answer) -> Answer:
-    """What is sent instead of *answer*, with status 200."""
+def garbled(kind: Garbage, answer: Answer, repeated: bytes) -> Answer:
+    """What is sent instead of *answer*, with status 200; *repeated*: the members that stand in it a second time."""
     match kind:
         case "html":
             return Answer(200, b"<!doctype html><title>Just a moment...</title>", ((b"content-type", b"text/html"),))
@@ -22,7 +22,7 @@ def garbled(kind: Garbage, answer: Answer) -> Answer:
         case "gzip_bomb":
             return Answer(200, _bomb(), ((b"content-encoding", b"gzip"),))
         case "duplicate_keys":
-            return Answer(200, answer.body[:-1] + b',"order_amount":1.00,"order_status":"PAID"}')
+            return Answer(200, answer.body[:-1] + b"," + repeated + b"}")
 
 
 @cache

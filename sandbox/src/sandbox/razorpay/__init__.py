@@ -1,0 +1,1 @@
+"""A simulator of Razorpay's API v1."""
