@@ -32,10 +32,16 @@ REQUIRED = {"__init__", "__main__", "settings", "domain", "use_cases"}
 # A service may add a module for a noun of its own that is none of those; each has its reason.
 OWN_NOUNS = {
     "fraud": {"in_flight"},  # requests that are scored and not announced yet: memory, not a store
-    "identity": {"issuer", "passwords", "account_mail_routes", "second_factor_routes"},  # signs tokens, hashes; routes
+    "identity": {
+        "issuer",
+        "passwords",
+        "account_mail_routes",
+        "api_key_routes",
+        "second_factor_routes",
+    },  # signs tokens, hashes; routes
     "ledger": {"anchors", "signing"},  # heads outside the database, a folder or a bucket; their signatures
     "notifier": {"rendering", "templates"},  # mails to bytes, and their texts
-    "payment": {"settlement_routes", "dispute_routes", "merchant_order_routes", "refund_routes"},  # routes of their own
+    "payment": {"settlement_routes", "dispute_routes", "refund_routes"},  # routes of their own
 }
 HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fails"]
 # Staff start these, and they move neither money nor rights: a run compares, and republishes what was published before;

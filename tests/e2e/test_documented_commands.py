@@ -47,6 +47,7 @@ ELSEWHERE = {
     ("wallet", "forgive-debt"): "services/wallet/tests/integration/test_holds.py",
     ("person", "erase"): "tests/e2e/test_personal_data.py",
     ("keys", "rotate"): "tests/e2e/test_personal_data.py",
+    ("key",): "tests/e2e/test_keys_by_route.py",
 }
 # What names a command and no more.
 GROUPS = {("dlq",), ("review",), ("keys",), ("person",), ("ledger",), ("show",), ("start",), ("stop",), ("restart",)}

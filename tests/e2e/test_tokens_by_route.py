@@ -50,7 +50,7 @@ PUBLIC = {
     "GET /docs/swagger-ui-bundle.js",
     "GET /docs/start.js",
 }
-TOKEN_CODES = {"token_missing", "token_invalid", "token_expired", "token_revoked"}
+TOKEN_CODES = {"token_missing", "token_invalid", "token_expired", "token_revoked", "api_key_invalid"}
 MERCHANT = "mer_commdesk"
 
 
@@ -65,7 +65,8 @@ FIELDS = {
     "status": "ACTIVE",
     "note": "seen by nobody else",
     "owner": "usr_1",
-    "amount": 50_000,
+    "kind": "secret",
+    "name": "Shop",
 }
 
 
@@ -89,11 +90,20 @@ class Services:
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def ask(
-        self, service: str, route: Route[Any], authorization: str, body: Any = None, **values: str
+        self,
+        service: str,
+        route: Route[Any],
+        authorization: str,
+        body: Any = None,
+        *,
+        origin: str = "",
+        **values: str,
     ) -> Answered:
-        """*body* is none, or JSON; *values* are those of the path's parameters."""
+        """*body* is none, or JSON; *origin* that of a page; *values* are those of the path's parameters."""
         path = re.sub(r"{(\w+)(?::\w+)?}", lambda parameter: values.get(parameter[1], "x-1"), route.path)
         headers = {"Authorization": authorization} if authorization else {}
+        if origin:
+            headers["Origin"] = origin
         async with (
             self._turns,
             self._http.request(route.method, self._urls[service] + path, headers=headers, json=body) as response,
@@ -213,7 +223,6 @@ async def test_what_belongs_to_somebody_else_is_not_there(
     values = {
         "paymentId": created["paymentId"],
         "reference": created["orderId"],
-        "orderId": created["orderId"],
         "userId": owner.user_id,
         "sessionId": sessions.data["items"][0]["sessionId"],
         # Well-formed, and nobody's: that those of a merchant are not another's is tested where they are made.
@@ -224,6 +233,7 @@ async def test_what_belongs_to_somebody_else_is_not_there(
         "journalId": ids.encode("jrn", ids.new()),
         "caseId": ids.encode("cas", ids.new()),
         "runId": ids.encode("run", ids.new()),
+        "apiKeyId": ids.encode("apk", ids.new()),
         # A row of the chart, which every merchant has: its balances are the caller's own.
         "account": "asset:bank",
     }
@@ -252,7 +262,6 @@ async def test_what_belongs_to_somebody_else_is_not_there(
 # Refusals that say nothing of the thing.
 NOT_SHOWN = {
     "payment_not_found",
-    "order_not_found",
     "review_not_found",
     "user_not_found",
     "session_not_found",
@@ -263,6 +272,7 @@ NOT_SHOWN = {
     "journal_not_found",
     "case_not_found",
     "run_not_found",
+    "api_key_not_found",
     "merchant_not_platform",
     "role_missing",
     "rights_outdated",

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from common.services import SERVICES
 from ops import (
+    api_keys,
     backup_commands,
     commands,
     disputes,
@@ -158,6 +159,7 @@ def _supervisor() -> Supervisor:
 commands.register(app)
 personal_data.register(app)
 backup_commands.register(app)
+app.add_typer(api_keys.key, name="key")
 app.add_typer(reviews.review, name="review")
 app.add_typer(reconciliation.recon, name="recon")
 app.command()(refunds.refund)

@@ -191,6 +191,8 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
                 # Demo and loads log in at once; tests/e2e/test_accounts.py verifies addresses.
                 "EMAIL_VERIFICATION": "optional",
                 "STAFF_SECOND_FACTOR": "optional",
+                # key_test_abc123 and sk_test_abc123.
+                "TEST_MERCHANT": "true",
             }
         case _:
             return {}

@@ -32,6 +32,8 @@ class Authorizer:
     async def require(self, caller: Caller, permission: str) -> None:
         """Return when *caller* is active, their session is open, it and the token suffice, *permission* is theirs.
 
+        A caller by API key has no session, and nothing to prove anew: the key is valid still, and has *permission*.
+
         Raises RightsOutdated, StepUpRequired or SecondFactorMissing; CalleeUnavailable without an answer in time.
         """
         act = pb.Act(
@@ -41,6 +43,8 @@ class Authorizer:
             roles=sorted(TABLE.permissions[permission].platform),
             authenticated_unix_seconds=caller.authenticated_at_seconds,
             methods=sorted(caller.methods),
+            api_key_id=caller.api_key_id,
+            permission=permission,
         )
         with grpc_client.verdicts():
             response = await self._stub.Authorize(pb.AuthorizeRequest(acts=[act]), timeout=TIMEOUT_SECONDS)

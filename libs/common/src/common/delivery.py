@@ -8,13 +8,15 @@ from msgspec import Struct
 
 from commdesk.common.v1 import delivery_pb2 as pb
 from commdesk.common.v1.delivery_pb2_grpc import DeliveryServiceServicer
-from common import checkpoints, dead_letters, ids
+from common import checkpoints, dead_letters, ids, request_log
 from common.broker import Publisher
 from common.database import Database, Row, Tx, retried
 from common.errors import RequestInvalid, Unavailable, require_at_most
 from common.events import from_micros, micros
 from common.grpc_server import CallContext
 from common.outbox import Outgoing
+from common.request_log import LoggedRequest
+from common.texts import storable
 from common.times import TimeOutOfRange
 from common.topology import CONTRACT, REQUEUE
 
@@ -184,6 +186,27 @@ class DeliveryServicer(DeliveryServiceServicer):
             count = await dead_letters.discard(tx, _dead_letter_ids(request.ids), request.actor, request.reason)
         return pb.DiscardDeadLettersResponse(discarded=count)
 
+    async def ListApiRequests(
+        self, request: pb.ListApiRequestsRequest, context: CallContext
+    ) -> pb.ListApiRequestsResponse:
+        limit = request.limit or request_log.PAGE_MAX
+        require_at_most(request_log.PAGE_MAX, limit=limit)
+        wanted = request_log.Filter(
+            merchant_id=storable(request.merchant_id, request_log.TEXT_LENGTH_MAX),
+            before=_uuid(request.before_id) if request.before_id else None,
+            since=_moment(request.since_unix_micros) if request.since_unix_micros else None,
+            until=_moment(request.until_unix_micros) if request.until_unix_micros else None,
+            api_key_id=storable(request.api_key_id, request_log.TEXT_LENGTH_MAX),
+            method=storable(request.method, request_log.TEXT_LENGTH_MAX),
+            path=storable(request.path, request_log.TEXT_LENGTH_MAX),
+            request_id=storable(request.request_id, request_log.TEXT_LENGTH_MAX),
+            status_min=min(max(request.status_min, 0), 999),
+            status_max=min(max(request.status_max, 0), 999) or 999,
+        )
+        async with self._db.autocommit() as tx:
+            logged = await request_log.page(tx, wanted, limit)
+        return pb.ListApiRequestsResponse(requests=[_api_request(each) for each in logged])
+
     async def Story(self, request: pb.StoryRequest, context: CallContext) -> pb.StoryResponse:
         if not 0 < len(request.reference) <= 128:
             raise RequestInvalid(reference="1 to 128 characters")
@@ -253,6 +276,20 @@ def _dead_letter(row: Row) -> pb.DeadLetter:
         status=row.status,
         actor=row.actor or "",
         reason=row.reason or "",
+    )
+
+
+def _api_request(logged: LoggedRequest) -> pb.ApiRequest:
+    return pb.ApiRequest(
+        id=logged.request_log_id.bytes,
+        api_key_id=logged.api_key_id,
+        method=logged.method,
+        path=logged.path,
+        status=logged.status,
+        duration_micros=logged.duration_micros,
+        request_id=logged.request_id,
+        error_code=logged.error_code,
+        body_hash=logged.body_hash or b"",
     )
 
 

@@ -115,7 +115,8 @@ async def _migrate_once(engine: AsyncEngine, package: str | None, schema: str) -
         await _take_turn(connection, schema)
         applied = await connection.run_sync(_upgrade, package, schema)
         await connection.execute(text(_GRANT))
-        astray = (await connection.execute(text("select ensure_partitions()"))).scalar_one()
+        ensure = text("select ensure_partitions() + ensure_api_request_partitions()")
+        astray = (await connection.execute(ensure)).scalar_one()
     if astray:
         logger.warning("{} rows lie in the default partitions of {}", astray, schema)
     return applied

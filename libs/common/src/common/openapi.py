@@ -13,6 +13,15 @@ from typing import Any, Final, get_origin
 import msgspec
 from msgspec import inspect
 
+from common import api_versions
+from common.api_keys import (
+    ApiKeyGuessesThrottled,
+    ApiKeyInvalid,
+    ApiKeyNetworkNotAllowed,
+    ApiKeyOriginNotAllowed,
+    CredentialsAmbiguous,
+)
+from common.api_versions import ApiVersionUnknown
 from common.batching import DeadlinePassed
 from common.database import DatabaseUnavailable
 from common.errors import DomainError, Overloaded, RequestInvalid
@@ -27,6 +36,7 @@ from common.http_server.error_responses import (
     ServiceUnreachable,
     Stopping,
 )
+from common.http_server.key_requests import RateLimitExceeded
 from common.http_server.requests import INTEGER_MAX
 from common.idempotency import (
     KEY_LENGTH_MAX,
@@ -61,6 +71,16 @@ _UNAVAILABLE: Sequence[type[DomainError]] = (
     CalleeUnavailable,
     CalleeFailed,
 )
+# What a request is told that carries an API key, whether or not keys may have the route's permission.
+_OF_API_KEYS: Sequence[type[DomainError]] = (
+    ApiKeyInvalid,
+    ApiKeyGuessesThrottled,
+    ApiKeyNetworkNotAllowed,
+    ApiKeyOriginNotAllowed,
+    ApiVersionUnknown,
+    CredentialsAmbiguous,
+    RateLimitExceeded,
+)
 _HEADERS: Json = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
 _RETRY_AFTER: Json = {
     "description": "Seconds to wait before the same request is sent again.",
@@ -77,6 +97,12 @@ _IDEMPOTENCY_KEY: Json = {
         "them may be sent."
     ),
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX, "pattern": r"^[\x20-\x7e]+$"},
+}
+_API_VERSION: Json = {
+    "name": api_versions.HEADER,
+    "in": "header",
+    "description": "With an API key: the dated version of the API to answer in; without it, the key's own.",
+    "schema": {"enum": list(api_versions.API_VERSIONS)},
 }
 _ERROR: Json = {
     "type": "object",
@@ -148,7 +174,14 @@ def document(services: Mapping[str, Sequence[Route[Any]]], title: str = "CommDes
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
                     "description": "The `token` of signing up, logging in or refreshing.",
-                }
+                },
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "sk_… or key_…",
+                    "description": "An API key of a merchant. `Authorization: Basic`, with the key as user name, and"
+                    " the header `X-Api-Key` do as well.",
+                },
             },
         },
     }
@@ -164,6 +197,7 @@ def errors_of(route: Route[Any]) -> list[type[DomainError]]:
     errors: list[type[DomainError]] = [*_OF_HTTP, *_UNAVAILABLE]
     if not route.public:
         errors += [TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, RoleMissing, RevocationsUnknown]
+        errors += _OF_API_KEYS
     if _PARAMETER.search(route.path):
         errors.append(RouteNotFound)
     if route.body is not None:
@@ -196,6 +230,8 @@ def _operation(service: str, route: Route[Any], schema_of: Mapping[Any, Json]) -
     if route.deprecated:
         operation["deprecated"] = True
     operation["security"] = [] if route.public else [{"accessToken": []}]
+    if route.permission and TABLE.permissions[route.permission].keys:
+        operation["security"].append({"apiKey": []})
     if parameters := _parameters(route, schema_of):
         operation["parameters"] = parameters
     if route.body is not None:
@@ -229,6 +265,8 @@ def _parameters(route: Route[Any], schema_of: Mapping[Any, Json]) -> list[Json]:
     parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in route.headers]
     if route.idempotent:
         parameters.append(_IDEMPOTENCY_KEY)
+    if route.permission and TABLE.permissions[route.permission].keys:
+        parameters.append(_API_VERSION)
     return parameters
 
 
@@ -299,7 +337,7 @@ def _rate_limited(own: Json | None) -> Json:
 def _shared_responses() -> Json:
     """Responses that most operations have."""
     return {
-        "AccessTokenRefused": _error_response([TokenMissing, TokenInvalid, TokenExpired, TokenRevoked]),
+        "AccessTokenRefused": _error_response([TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ApiKeyInvalid]),
         "BodyTooLarge": _error_response([BodyTooLarge]),
         "BodyTooSlow": _error_response([BodyTooSlow]),
         "EdgeGaveUp": _TOO_SLOW,
@@ -307,8 +345,12 @@ def _shared_responses() -> Json:
         "EdgeUnconnected": _error_response([ServiceUnreachable]),
         "InternalError": _INTERNAL_ERROR,
         "RateLimited": _rate_limited(None),
+        "RateLimitedByKey": _rate_limited(_error_response([ApiKeyGuessesThrottled, RateLimitExceeded])),
         "RequestInvalid": _error_response([RequestInvalid, RequestMalformed]),
-        "RoleMissing": _error_response([RoleMissing]),
+        "RequestInvalidOrAmbiguous": _error_response(
+            [RequestInvalid, RequestMalformed, ApiVersionUnknown, CredentialsAmbiguous]
+        ),
+        "RoleMissing": _error_response([RoleMissing, ApiKeyNetworkNotAllowed, ApiKeyOriginNotAllowed]),
         "Unavailable": _error_response(_UNAVAILABLE),
         "UnavailableToRoles": _error_response([*_UNAVAILABLE, RevocationsUnknown]),
         "UnsupportedMediaType": _error_response([ContentEncodingUnsupported, UnsupportedMediaType]),

@@ -24,16 +24,20 @@ from common import (
     http_server,
     idempotency,
     metrics,
+    request_log,
     revocation_feed,
     table_passes,
     topology,
 )
+from common.api_keys import ApiKeys
 from common.broker import BrokerConnection, BrokerUnavailable, Publisher, stuck_is_lost
 from common.broker_urls import user_of
 from common.consuming import Consumer, Work
 from common.database import is_transient
+from common.http_server.key_requests import KeyGate
 from common.personal_data_service import PersonalDataServicer
 from common.queue_handler import QueueHandler
+from common.rate_limits import RateLimiter
 from common.redis_users import write_ready
 from common.relay import Relay
 from common.service import Job, Resources, Service
@@ -87,7 +91,14 @@ class Process:
         self._in_flight = http_server.InFlight()
         self._http: http_server.HttpServer | None = None
         self._grpc: grpc_server.GrpcServer | None = None
-        self._revocation_feed = self._make_revocation_feed()
+        identity = IdentityServiceStub(  # type: ignore[no-untyped-call]
+            resources.channel("identity", settings.identity_address)
+        )
+        self._api_keys = ApiKeys(identity)
+        self._request_log = request_log.RequestLog(self._db)
+        self._revocation_feed = revocation_feed.RevocationFeed(
+            resources.user_tokens.revocations, self._api_keys, identity
+        )
         self._handlers: dict[str, QueueHandler] = {}
         self._outbox_lag = metrics.OutboxLag(self._db.clock)
         self._engines = {name: metrics.EngineState(name) for name in ("database", "broker", "redis")}
@@ -135,13 +146,14 @@ class Process:
             *([self._grpc.stop()] if self._grpc else []),
             return_exceptions=True,
         )
-        for batcher in self._service.batchers():
+        for batcher in (*self._service.batchers(), self._api_keys.lookups):
             await batcher.drain()
         if self._consuming_tasks:
             await asyncio.wait(self._consuming_tasks)
         for intents in self._service.intents():
             await intents.drain()
         await self._roles.cancel()
+        await _last(self._request_log.write())
         await self._relay.drain()
         await self._resources.close_channels()
 
@@ -171,15 +183,16 @@ class Process:
             trusted_proxy_hops=self._settings.trusted_proxy_hops,
             in_flight=self._in_flight,
             is_stopping=self._stopping.is_set,
+            keys=KeyGate(
+                self._api_keys,
+                RateLimiter(self._resources.redis, self._name),
+                self._settings.api_key_quotas(),
+                self._request_log,
+            ),
         )
         self._http = await http_server.serve_http(
             http_server.app(self._service.http, config), self._settings.http_port, host=self._settings.bind_host
         )
-
-    def _make_revocation_feed(self) -> revocation_feed.RevocationFeed:
-        channel = self._resources.channel("identity", self._settings.identity_address)
-        stub = IdentityServiceStub(channel)  # type: ignore[no-untyped-call]
-        return revocation_feed.RevocationFeed(self._resources.user_tokens.revocations, stub)
 
     def _make_consumers(self) -> list[Consumer]:
         """One for each queue that is subscribed to, transient or not, and for the dead letters of each that we own."""
@@ -224,6 +237,7 @@ class Process:
         if (data := self._service.personal_data).tables:
             yield Job("reseal", RESEAL_SECONDS, partial(table_passes.reseal_all, self._db, data))
             yield Job("retention", RETENTION_SECONDS, partial(table_passes.forget_old, self._db, data))
+        yield Job("request_log", request_log.WRITE_SECONDS, self._request_log.write)
         yield Job("partitions", HOUSEKEEPING_SECONDS, self._keep_partitions)
         yield Job("gauges", GAUGES_SECONDS, self._set_gauges)
 
@@ -245,12 +259,13 @@ class Process:
 
     async def _keep_partitions(self) -> None:
         async with self._db.begin() as tx:
-            astray = (await tx.execute("select ensure_partitions()")).scalar()
+            astray = (await tx.execute("select ensure_partitions() + ensure_api_request_partitions()")).scalar()
             await tx.execute(
                 "select drop_partitions(cast(:outbox as interval), cast(:inbox as interval))",
                 outbox=OUTBOX_KEEP,
                 inbox=INBOX_KEEP,
             )
+            await tx.execute("select drop_api_request_partitions(cast(:keep as interval))", keep=request_log.KEEP)
             await idempotency.purge(tx)
         if astray:
             logger.error("{} rows lie in the default partitions", astray)
@@ -357,6 +372,14 @@ class Roles:
             logger.opt(exception=error).error("{} died", task.get_name())
             self._failed = self._failed or error
             self._stopping.set()
+
+
+async def _last(work: Coroutine[Any, Any, None]) -> None:
+    """What is done once more at the end, as far as it can be."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - the process ends all the same
+        logger.warning("the last entries of the request log are lost: {}", type(error).__name__)
 
 
 async def _repeat(job: Job) -> None:

@@ -15,6 +15,7 @@ from loguru import logger
 from commdesk.identity.v1 import identity_pb2 as pb
 from commdesk.identity.v1.events_pb2 import AccessRevoked
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
+from common.api_keys import ApiKeys
 from common.subscriptions import TransientSubscription
 from common.tokens import Revocation, Revocations
 
@@ -32,15 +33,20 @@ PAGES_MAX = 1_000
 
 
 class RevocationFeed:
-    """Keeps *revocations* current by announcements and by polling *stub*."""
+    """Keeps *revocations* current by announcements and by polling *stub*.
 
-    def __init__(self, revocations: Revocations, stub: IdentityServiceStub) -> None:
+    What is announced about API keys is dropped from *api_keys* and not polled for: those are asked for anew within
+    seconds.
+    """
+
+    def __init__(self, revocations: Revocations, api_keys: ApiKeys, stub: IdentityServiceStub) -> None:
         self._revocations = revocations
+        self._api_keys = api_keys
         self._stub = stub
         self._since_micros = 0
         self._fails = False
-        self.subscription: TransientSubscription[AccessRevoked, Revocation] = TransientSubscription(
-            QUEUE, AccessRevoked, _announced, self._add
+        self.subscription: TransientSubscription[AccessRevoked, AccessRevoked] = TransientSubscription(
+            QUEUE, AccessRevoked, _as_it_is, self._add
         )
 
     async def run(self) -> None:
@@ -86,9 +92,15 @@ class RevocationFeed:
         self._since_micros = max(self._since_micros, last.revoked_unix_micros - OVERLAP_MICROS)
         return None
 
-    async def _add(self, revocations: Sequence[Revocation]) -> None:
-        self._revocations.add(revocations)
+    async def _add(self, announced: Sequence[AccessRevoked]) -> None:
+        self._revocations.add(_revocation(each) for each in announced if not each.api_key_id)
+        if api_key_ids := {each.api_key_id for each in announced if each.api_key_id}:
+            self._api_keys.drop(api_key_ids)
 
 
-def _announced(message: AccessRevoked) -> Revocation:
+def _as_it_is(message: AccessRevoked) -> AccessRevoked:
+    return message
+
+
+def _revocation(message: AccessRevoked) -> Revocation:
     return Revocation(message.not_before_unix_micros / 1e6, message.session_id, message.user_id, message.user_version)

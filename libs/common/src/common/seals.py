@@ -33,6 +33,7 @@ DEVICE: Final = "device"
 WEBHOOK_BODY: Final = "webhook.body"
 TOTP_SECRET: Final = "totp_secret"  # noqa: S105 - a name
 ACCOUNT_TOKEN: Final = "account_token"  # noqa: S105 - a name
+API_KEY: Final = "api_key"
 
 VERSION: Final = "s1"
 KEY_BYTES: Final = 32

@@ -32,8 +32,10 @@ class ListedService(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def redis_keys(self) -> tuple[str, ...]:
-        """All patterns of keys that its Redis user may touch: its own, and the one that readiness writes."""
-        return (*self.redis, f"ready:{self.name}")
+        """All patterns of keys that its Redis user may touch: its own, the quotas of API keys with it, and the one that
+        readiness writes.
+        """
+        return (*self.redis, f"ratelimit:{self.name}:*", f"ready:{self.name}")
 
     @property
     def address_variable(self) -> str:

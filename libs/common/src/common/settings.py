@@ -24,8 +24,10 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common import seals
+from common.api_keys import Environment
 from common.database_urls import is_pooler, plain_url
 from common.grpc_certificates import Certificates
+from common.rate_limits import Quota
 from common.seals import Sealer
 from common.setting_checks import AmqpUrl, HttpsUrl, On, OneOf, PostgresqlUrl, RedisUrl, Secret, SentryDsn, rule
 from common.setting_keys import KEY_EXPECTED, is_raw_key, secret_raw_key
@@ -177,6 +179,10 @@ class ServiceSettings(BaseSettings):
     trusted_proxy_hops: int = Field(1, ge=0, le=8)
     # How many HTTP requests are answered at once; beyond it 503 and Retry-After.
     in_flight_max: int = Field(2_000, ge=1)
+    # How many requests a minute an API key of a live environment may send to this service; a sixth of them at once.
+    api_key_rate_live: int = Field(6_000, ge=6, le=1_000_000)
+    # The same for API keys of test environments.
+    api_key_rate_test: int = Field(1_500, ge=6, le=1_000_000)
     # The waits of an event that cannot be handled yet, in milliseconds, comma-separated and growing: after each failed
     # attempt it waits for the next of them, after the last it becomes a dead letter. The same for all services.
     retry_schedule_ms: tuple[int, ...] = Field(
@@ -275,6 +281,11 @@ class ServiceSettings(BaseSettings):
         """Seals and opens personal data with the keys of this environment."""
         keys = seals.read_keys(self.encryption_keys.get_secret_value())
         return Sealer(keys, seals.read_key(self.blind_index_key.get_secret_value(), "BLIND_INDEX_KEY"))
+
+    def api_key_quotas(self) -> dict[Environment, Quota]:
+        """How often an API key of each environment may come: a burst is what ten seconds allow."""
+        rates: dict[Environment, int] = {"live": self.api_key_rate_live, "test": self.api_key_rate_test}
+        return {environment: Quota(rate, rate // 6) for environment, rate in rates.items()}
 
     @property
     def has_pooler(self) -> bool:

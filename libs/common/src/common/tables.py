@@ -140,3 +140,21 @@ table_passes = Table(
     Column("rows_changed", BigInteger, CheckConstraint("rows_changed >= 0"), nullable=False, server_default=text("0")),
     Column("completed_at", _MOMENT),
 )
+
+# The log of requests by API key: see common.request_log.
+api_requests = Table(
+    "api_requests",
+    metadata,
+    Column("request_log_id", Uuid, primary_key=True),
+    Column("merchant_id", Text(collation="C"), nullable=False),
+    Column("api_key_id", Text(collation="C"), nullable=False),
+    Column("method", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("duration_micros", BigInteger, CheckConstraint("duration_micros >= 0"), nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("body_hash", LargeBinary, CheckConstraint("octet_length(body_hash) = 32")),
+    Index("api_requests_of_merchant", "merchant_id", text("request_log_id desc")),
+    postgresql_partition_by="RANGE (request_log_id)",
+)

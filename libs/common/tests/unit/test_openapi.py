@@ -147,12 +147,13 @@ def test_an_operation_says_what_its_row_says(document: dict[str, Any]):
         "Make an order",
         "It is open until it is paid.\n\nNeeds the permission `payments.create`.",
     )
-    assert create["security"] == [{"accessToken": []}]
+    assert create["security"] == [{"accessToken": []}, {"apiKey": []}]
     assert create["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/OrderBody"}
-    assert [parameter["name"] for parameter in create["parameters"]] == ["Idempotency-Key"]
+    assert [parameter["name"] for parameter in create["parameters"]] == ["Idempotency-Key", "CommDesk-Version"]
     assert document["paths"]["/hooks"]["post"]["security"] == []
     cancel = document["paths"]["/orders/{orderId}"]["delete"]
     assert (create["x-permission"], cancel["x-permission"]) == ("payments.create", "users.manage")
+    assert cancel["security"] == [{"accessToken": []}]
     # Where it is not every role of the platform that has it.
     assert ("x-roles" in create, cancel["x-roles"]) == (False, ["ADMIN"])
     assert document["paths"]["/docs"]["get"]["responses"]["200"]["content"] == {"text/html": {"schema": {}}}
@@ -190,6 +191,8 @@ def test_every_answer_is_in_it(document: dict[str, Any]):
         ),
     }
     assert codes(document, create, "400") == [
+        "api_version_unknown",
+        "credentials_ambiguous",
         "idempotency_key_invalid",
         "limit_exceeded",
         "request_invalid",
@@ -197,16 +200,28 @@ def test_every_answer_is_in_it(document: dict[str, Any]):
     ]
     assert codes(document, create, "502") == ["service_unreachable"]
     assert codes(document, create, "504") == ["service_timed_out"]
-    assert codes(document, create, "401") == ["token_expired", "token_invalid", "token_missing", "token_revoked"]
+    assert codes(document, create, "401") == [
+        "api_key_invalid",
+        "token_expired",
+        "token_invalid",
+        "token_missing",
+        "token_revoked",
+    ]
     assert codes(document, create, "202") == ["order_unresolved"]
     assert codes(document, create, "500") == ["internal_error"]
     assert codes(document, document["paths"]["/orders"]["get"], "400") == [
+        "api_version_unknown",
+        "credentials_ambiguous",
         "cursor_invalid",
         "request_invalid",
         "request_malformed",
     ]
     cancel = document["paths"]["/orders/{orderId}"]["delete"]
-    assert codes(document, cancel, "403") == ["role_missing"]
+    assert codes(document, cancel, "403") == [
+        "api_key_network_not_allowed",
+        "api_key_origin_not_allowed",
+        "role_missing",
+    ]
     assert codes(document, cancel, "404") == ["order_not_found", "route_not_found"]
     assert codes(document, cancel, "409") == ["order_closed"]
     assert cancel["responses"]["400"]["description"].startswith("The edge refuses")
@@ -221,7 +236,8 @@ def test_waiting_helps_where_retry_after_says_so(document: dict[str, Any]):
     assert resolved(document, create["responses"]["503"])["headers"]["Retry-After"]["required"]
     assert "Retry-After" not in create["responses"]["400"]["headers"]
     assert {*orders["responses"]["429"]["content"]} == {"application/json", "text/plain"}
-    assert {*resolved(document, create["responses"]["429"])["content"]} == {"text/plain"}
+    hook = document["paths"]["/hooks"]["post"]
+    assert {*resolved(document, hook["responses"]["429"])["content"]} == {"text/plain"}
 
 
 def test_views_hold_all_their_fields_and_bodies_what_they_must(document: dict[str, Any]):
@@ -250,7 +266,7 @@ def test_views_hold_all_their_fields_and_bodies_what_they_must(document: dict[st
 
 def test_a_query_is_its_parameters(document: dict[str, Any]):
     parameters = {each["name"]: each for each in document["paths"]["/orders"]["get"]["parameters"]}
-    assert {*parameters} == {"limit", "cursor", "kind", "since"}
+    assert {*parameters} == {"limit", "cursor", "kind", "since", "CommDesk-Version"}
     assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
     assert parameters["kind"]["schema"] == {"$ref": "#/components/schemas/Kind"}
     assert parameters["since"]["schema"] == {"type": "string", "format": "date-time"}

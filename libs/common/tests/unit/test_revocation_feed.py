@@ -1,12 +1,14 @@
 """When revocations are read again; what is read, identity's integration tests show with the real one."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
 
 from commdesk.identity.v1 import identity_pb2 as pb
 from common import revocation_feed
+from common.api_keys import ApiKeys
 from common.revocation_feed import POLL_AGAIN_SECONDS, POLL_SECONDS, TIMEOUT_SECONDS, RevocationFeed
 from common.tokens import Revocations
 from common.tokens.revocations import CURRENT_SECONDS_MAX
@@ -36,7 +38,8 @@ async def test_a_response_that_is_lost_is_asked_for_again_at_once(monkeypatch: p
     monkeypatch.setattr(revocation_feed.asyncio, "sleep", pause)
     revocations = Revocations()
     with pytest.raises(asyncio.CancelledError):
-        await RevocationFeed(revocations, Identity()).run()  # type: ignore[arg-type]
+        identity: Any = Identity()
+        await RevocationFeed(revocations, ApiKeys(identity), identity).run()
     assert pauses == [POLL_SECONDS, POLL_AGAIN_SECONDS, POLL_SECONDS]
     assert revocations.is_current
 

@@ -31,8 +31,10 @@ from identity.settings import Settings
 from identity.store.personal_data import PERSONAL_DATA
 from identity.use_cases import users
 from identity.use_cases.account_mails import AccountMails
+from identity.use_cases.api_key_resolution import WRITE_SECONDS, ApiKeyResolution
 from identity.use_cases.email_verifications import EmailVerifications
 from identity.use_cases.erasures import end_access
+from identity.use_cases.known_keys import SEED_SECONDS, KnownKeys
 from identity.use_cases.logins import LoginPolicy, Logins
 from identity.use_cases.password_changes import PasswordChanges
 from identity.use_cases.password_checks import PasswordChecks
@@ -71,7 +73,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         checks = PasswordChecks(db, passwords, logins)
         account_mails = AccountMails(db, clock, account_mail_policy(settings))
         deletion = partial(delete_expired, db, clock, settings.token_expiry)
-        servicer = IdentityServicer(db, clock, settings.token_expiry, step_up_policy(settings))
+        api_keys = ApiKeyResolution(db, clock, known_keys=settings.test_merchant)
+        servicer = IdentityServicer(db, clock, settings.token_expiry, step_up_policy(settings), api_keys)
         yield Service(
             http=routes.routes(
                 db,
@@ -91,7 +94,11 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             ),
             grpc=[(add_IdentityServiceServicer_to_server, servicer)],
             workers=[sessions.workers, sign_ups.workers, logins.workers, profiles.workers, account_mails.workers],
-            jobs=[Job("delete_expired", DELETE_EXPIRED_SECONDS, deletion)],
+            jobs=[
+                Job("delete_expired", DELETE_EXPIRED_SECONDS, deletion),
+                Job("write_api_key_uses", WRITE_SECONDS, api_keys.write_uses),
+                *([Job("seed_known_keys", SEED_SECONDS, KnownKeys(db, clock).seed)] if settings.test_merchant else []),
+            ],
             timeline=users.timeline,
             personal_data=replace(PERSONAL_DATA, before_erasing=partial(end_access, clock)),
         )

@@ -10,6 +10,7 @@ from common.database import Database
 from common.http_server import Call, Empty, Encoded, Route, encode
 from common.pages import Page
 from identity.account_mail_routes import account_mail_routes
+from identity.api_key_routes import api_key_routes
 from identity.domain.errors import (
     AdministratorIsLast,
     CredentialsInvalid,
@@ -190,6 +191,7 @@ def routes(
             errors=[AdministratorIsLast, *REFUSALS, RoleUnknown, UserNotFound],
         ),
         *second_factor_routes(second_factors, step_ups),
+        *api_key_routes(db, clock, step_up_policy),
         Route(
             "GET",
             "/.well-known/jwks.json",
@@ -255,7 +257,9 @@ async def change_access(
 ) -> UserView:
     """Grant and take roles of a user of the caller's merchant, switch the account on or off."""
     change = requests.access_change(call.caller, call.path["userId"], call.body, call.context)
-    return views.user(await change_user_access(db, clock, policy, profiles, requests.access_act(call.caller), change))
+    return views.user(
+        await change_user_access(db, clock, policy, profiles, requests.act_of(call.caller, "users.manage"), change)
+    )
 
 
 async def read_key_set(key_set: KeySetView, call: Call) -> KeySetView | Encoded:

@@ -8,18 +8,23 @@ from common.clock import Clock
 from common.database import Database
 from common.grpc_server import CallContext
 from identity.domain.step_up import StepUpPolicy
-from identity.use_cases import authorizations, lost_factors, revocations, users
+from identity.use_cases import api_keys, authorizations, lost_factors, revocations, users
+from identity.use_cases.api_key_resolution import ApiKeyResolution
+from identity.wire import api_key_messages as messages
 from identity.wire import requests, views
 
 
 class IdentityServicer(IdentityServiceServicer):
     """See protos/commdesk/identity/v1/identity.proto."""
 
-    def __init__(self, db: Database, clock: Clock, token_life: timedelta, step_up: StepUpPolicy) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, token_life: timedelta, step_up: StepUpPolicy, api_keys: ApiKeyResolution
+    ) -> None:
         self._db = db
         self._clock = clock
         self._token_life = token_life
         self._step_up = step_up
+        self._api_keys = api_keys
 
     async def GetUsers(self, request: pb.GetUsersRequest, context: CallContext) -> pb.GetUsersResponse:
         listed = await users.list_users(self._db, requests.user_ids(request.user_ids))
@@ -30,6 +35,28 @@ class IdentityServicer(IdentityServiceServicer):
             self._db, self._clock, self._step_up, [requests.act(message) for message in request.acts]
         )
         return pb.AuthorizeResponse(results=[views.authorize_result(refusal) for refusal in refusals])
+
+    async def ResolveApiKeys(
+        self, request: pb.ResolveApiKeysRequest, context: CallContext
+    ) -> pb.ResolveApiKeysResponse:
+        keys = await self._api_keys.resolve(request.digests)
+        return pb.ResolveApiKeysResponse(results=[messages.resolved(key) for key in keys])
+
+    async def IssueApiKeys(self, request: pb.IssueApiKeysRequest, context: CallContext) -> pb.IssueApiKeysResponse:
+        issued = await api_keys.issue_keys(self._db, self._clock, messages.new_keys(request))
+        now = self._clock.now()
+        return pb.IssueApiKeysResponse(results=[messages.issued(each, now) for each in issued])
+
+    async def ListApiKeys(self, request: pb.ListApiKeysRequest, context: CallContext) -> pb.ListApiKeysResponse:
+        merchant_id, before = messages.merchant_id(request.merchant_id), messages.before(request)
+        keys = await api_keys.list_keys(self._db, merchant_id, before, request.limit or api_keys.PAGE_MAX)
+        now = self._clock.now()
+        return pb.ListApiKeysResponse(keys=[messages.listed(key, now) for key in keys])
+
+    async def RevokeApiKeys(self, request: pb.RevokeApiKeysRequest, context: CallContext) -> pb.RevokeApiKeysResponse:
+        revoked = await api_keys.revoke_keys(self._db, self._clock, messages.revocations(request))
+        now = self._clock.now()
+        return pb.RevokeApiKeysResponse(results=[messages.revoked(each, now) for each in revoked])
 
     async def RemoveSecondFactors(
         self, request: pb.RemoveSecondFactorsRequest, context: CallContext

@@ -62,6 +62,9 @@ class Settings(ServiceSettings):
     account_mails_per_ip_max: int = Field(100, ge=1)
     # Whether staff need a second factor for acts that move money or rights. Who has one needs it in any case.
     staff_second_factor: Literal["required", "optional"] = "required"
+    # Whether there is a merchant for trying things out, whose API keys everybody knows (key_test_abc123 and
+    # sk_test_abc123): in local stacks. No production starts with it.
+    test_merchant: bool = False
     # How old the authentication of a session may be at such an act, in seconds; after that its user steps up.
     step_up_seconds: int = Field(900, ge=60, le=86_400)
     # The window in which attempts to log in are counted.
@@ -82,6 +85,11 @@ class Settings(ServiceSettings):
             yield "TOKEN_EXPIRY lies between 30s and 7d"
         if self.refresh_expiry < self.token_expiry:
             yield "REFRESH_EXPIRY must not be shorter than TOKEN_EXPIRY"
+
+    @rule("environment", "test_merchant")
+    def _known_keys_open_no_production(self) -> Iterator[str]:
+        if self.environment == "production" and self.test_merchant:
+            yield "TEST_MERCHANT is for local stacks: everybody knows its API keys"
 
     @rule("environment", "hashing_memory_kib", "hashing_passes")
     def _hashing_is_slow_in_production(self) -> Iterator[str]:

@@ -13,6 +13,7 @@ from commdesk.identity.v1 import identity_pb2 as pb
 from commdesk.identity.v1.events_pb2 import AccessRevoked
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from common import grpc_client, ids
+from common.api_keys import ApiKeys
 from common.authorization import Authorizer
 from common.clock import FakeClock
 from common.database import Database
@@ -46,7 +47,7 @@ def call(http: httpx.AsyncClient) -> Call:
 def feed(identity: Served, resources: Resources) -> RevocationFeed:
     """As every service has one, over a real channel."""
     stub = IdentityServiceStub(identity.channel("payment"))  # type: ignore[no-untyped-call]
-    return RevocationFeed(resources.user_tokens.revocations, stub)
+    return RevocationFeed(resources.user_tokens.revocations, ApiKeys(stub), stub)
 
 
 @pytest.fixture
@@ -200,13 +201,13 @@ async def test_a_replica_that_starts_learns_what_it_missed(
     stub = IdentityServiceStub(identity.channel("ledger"))  # type: ignore[no-untyped-call]
     fresh = Revocations()
     assert not fresh.is_current
-    assert await RevocationFeed(fresh, stub).read()
+    assert await RevocationFeed(fresh, ApiKeys(stub), stub).read()
     assert fresh.is_current
     assert len(fresh) == 5
     # Revocations older than every token are not listed, and deleted in time.
     clock.advance(seconds=2_000)
     later = Revocations()
-    await RevocationFeed(later, stub).read()
+    await RevocationFeed(later, ApiKeys(stub), stub).read()
     assert len(later) == 0
     await identity.run_job("delete_expired")
     async with resources.db.begin() as tx:
@@ -227,7 +228,8 @@ async def test_more_revocations_than_one_poll_reads_are_read_by_the_next(
         await call("POST", "/logout", session)
         clock.advance(seconds=40)
     revocations = Revocations()
-    feed = RevocationFeed(revocations, IdentityServiceStub(identity.channel("ledger")))  # type: ignore[no-untyped-call]
+    stub = IdentityServiceStub(identity.channel("ledger"))  # type: ignore[no-untyped-call]
+    feed = RevocationFeed(revocations, ApiKeys(stub), stub)
     assert not await feed.read()
     assert (len(revocations), revocations.is_current) == (2, False)
     while not await feed.read():
@@ -238,7 +240,7 @@ async def test_more_revocations_than_one_poll_reads_are_read_by_the_next(
 async def test_without_identity_nothing_is_current(resources: Resources) -> None:
     revocations = Revocations()
     stub = IdentityServiceStub(resources.channel("identity", "127.0.0.1:1"))  # type: ignore[no-untyped-call]
-    assert not await RevocationFeed(revocations, stub).read()
+    assert not await RevocationFeed(revocations, ApiKeys(stub), stub).read()
     assert not revocations.is_current
 
 

@@ -40,7 +40,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
     work = CaseWork(db, clock, platform, matching)
     periods = {Scope.ALL: settings.reconciliation_seconds, Scope.DELIVERIES: settings.delivery_check_seconds}
     yield Service(
-        http=routes.routes(reconciliation, listings, BillingReports(db, clock, platform), work),
+        http=routes.routes(reconciliation, listings, BillingReports(db, clock, platform), work, peers),
         grpc=[(add_ReconcilerServiceServicer_to_server, ReconcilerServicer(reconciliation, listings, work))],
         subscriptions=consumers.subscriptions(),
         jobs=[

@@ -32,8 +32,9 @@ from common.http_server.error_responses import (
 )
 from common.http_server.headers import SingleHeaders, forwarded_for
 from common.http_server.health import operational_routes
+from common.http_server.key_requests import KEY_REQUEST, carried_key
 from common.http_server.routing import CALLER, Call, Route
-from common.tokens import TokenMissing
+from common.tokens import Caller, TokenMissing
 
 USER_AGENT_LENGTH_MAX = 256
 # The client went away before the answer (nginx's number for it).
@@ -142,6 +143,8 @@ class _Application:
                     if not operational and not route.public:
                         await self._admit(route, scope, headers)
                     call = await route.read(scope, receive, headers)
+                    if KEY_REQUEST in scope:
+                        scope[KEY_REQUEST].body = call.body
                     response = await self._respond(route, call)
                 except DomainError as error:
                     code = error.code
@@ -157,6 +160,10 @@ class _Application:
                     response = internal_error_response(request_id)
                 status = response.status_code
                 response.raw_headers.append((b"x-request-id", request_id.encode()))
+                if KEY_REQUEST in scope and self._config.keys is not None:
+                    self._config.keys.answered(
+                        scope[KEY_REQUEST], response, scope["method"], template, request_id, code
+                    )
                 await response(scope, receive, send)
             finally:
                 method = scope["method"] if template != "unmatched" or scope["method"] in _METHODS else "other"
@@ -205,11 +212,12 @@ class _Application:
 
     async def _admit(self, route: Route[Any], scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Say who is calling, in the scope and in the context. Raises Unauthenticated or RoleMissing."""
-        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token or self._config.user_tokens is None:
-            raise TokenMissing("this needs an access token")
-        who = await self._config.user_tokens.authenticate(token)
+        carried = carried_key(headers) if self._config.keys is not None else None
+        if carried is not None and self._config.keys is not None:
+            request = await self._config.keys.admit(scope, carried, headers, context.current().ip)
+            who = request.caller
+        else:
+            who = await self._authenticate(headers)
         scope[CALLER] = who
         now = context.current()
         context.replace_current(
@@ -225,6 +233,14 @@ class _Application:
         )
         if route.permission not in who.permissions:
             raise RoleMissing(f"this needs the permission {route.permission}")
+
+    async def _authenticate(self, headers: Mapping[bytes, bytes]) -> Caller:
+        """The person whose access token the request carries. Raises Unauthenticated."""
+        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token or self._config.user_tokens is None:
+            raise TokenMissing("this needs an access token")
+        return await self._config.user_tokens.authenticate(token)
 
 
 def _log(method: str, template: str, status: int, seconds: float, code: str) -> None:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from common.http_server.key_requests import KeyGate
 from common.tokens import Caller
 
 Check = Callable[[], Awaitable[dict[str, object]]]
@@ -40,3 +41,5 @@ class ServerConfig(msgspec.Struct, frozen=True):
     in_flight: InFlight = msgspec.field(default_factory=InFlight)
     # Whether the process is about to stop: the health pages say so, and the edge turns to other replicas.
     is_stopping: Callable[[], bool] = bool
+    # Lets requests with API keys in; without it they carry no credentials.
+    keys: KeyGate | None = None

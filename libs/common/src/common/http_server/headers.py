@@ -19,8 +19,16 @@ REQUEST_HEADERS: Final = (
 )
 # What a page of another origin may read of an answer, beyond its body and content type.
 RESPONSE_HEADERS: Final = ("X-Request-Id", "Retry-After", "Idempotent-Replayed")
-# Read as well, but not a page's to set.
-_READ_ANYWAY: Final = ("Content-Encoding", "Content-Length", "Host", "User-Agent")
+# Read as well, but not for pages to set: an API key belongs to a server, and what browsers send is theirs to say.
+_READ_ANYWAY: Final = (
+    "CommDesk-Version",
+    "Content-Encoding",
+    "Content-Length",
+    "Host",
+    "Origin",
+    "User-Agent",
+    "X-Api-Key",
+)
 _FORWARDED_FOR: Final = b"x-forwarded-for"
 
 Lines = Sequence[tuple[bytes, bytes]]

@@ -29,6 +29,13 @@ class Caller(msgspec.Struct, frozen=True):
     methods: frozenset[str] = frozenset()
     is_email_verified: bool = False
     permissions: frozenset[str] = frozenset()
+    # The API key of a request that carries one (common.api_keys). Such a caller is its merchant: it has no user.
+    api_key_id: str = ""
+
+    @property
+    def actor_id(self) -> str:
+        """Who the audit log says it was: the user, or the API key."""
+        return self.user_id or self.api_key_id
 
     @property
     def is_privileged(self) -> bool:

@@ -6,6 +6,60 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ListApiRequestsRequest(_message.Message):
+    __slots__ = ("merchant_id", "before_id", "since_unix_micros", "until_unix_micros", "api_key_id", "method", "path", "request_id", "status_min", "status_max", "limit")
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_ID_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    API_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_MIN_FIELD_NUMBER: _ClassVar[int]
+    STATUS_MAX_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    merchant_id: str
+    before_id: bytes
+    since_unix_micros: int
+    until_unix_micros: int
+    api_key_id: str
+    method: str
+    path: str
+    request_id: str
+    status_min: int
+    status_max: int
+    limit: int
+    def __init__(self, merchant_id: _Optional[str] = ..., before_id: _Optional[bytes] = ..., since_unix_micros: _Optional[int] = ..., until_unix_micros: _Optional[int] = ..., api_key_id: _Optional[str] = ..., method: _Optional[str] = ..., path: _Optional[str] = ..., request_id: _Optional[str] = ..., status_min: _Optional[int] = ..., status_max: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListApiRequestsResponse(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[ApiRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[ApiRequest, _Mapping]]] = ...) -> None: ...
+
+class ApiRequest(_message.Message):
+    __slots__ = ("id", "api_key_id", "method", "path", "status", "duration_micros", "request_id", "error_code", "body_hash")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    API_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MICROS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
+    BODY_HASH_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    api_key_id: str
+    method: str
+    path: str
+    status: int
+    duration_micros: int
+    request_id: str
+    error_code: str
+    body_hash: bytes
+    def __init__(self, id: _Optional[bytes] = ..., api_key_id: _Optional[str] = ..., method: _Optional[str] = ..., path: _Optional[str] = ..., status: _Optional[int] = ..., duration_micros: _Optional[int] = ..., request_id: _Optional[str] = ..., error_code: _Optional[str] = ..., body_hash: _Optional[bytes] = ...) -> None: ...
+
 class ListPublishedRequest(_message.Message):
     __slots__ = ("from_unix_micros", "to_unix_micros", "limit", "after_id")
     FROM_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]

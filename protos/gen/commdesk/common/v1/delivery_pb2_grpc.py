@@ -79,6 +79,11 @@ class DeliveryServiceStub:
                 request_serializer=commdesk_dot_common_dot_v1_dot_delivery__pb2.StoryRequest.SerializeToString,
                 response_deserializer=commdesk_dot_common_dot_v1_dot_delivery__pb2.StoryResponse.FromString,
                 _registered_method=True)
+        self.ListApiRequests = channel.unary_unary(
+                '/commdesk.common.v1.DeliveryService/ListApiRequests',
+                request_serializer=commdesk_dot_common_dot_v1_dot_delivery__pb2.ListApiRequestsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_common_dot_v1_dot_delivery__pb2.ListApiRequestsResponse.FromString,
+                _registered_method=True)
 
 
 class DeliveryServiceServicer:
@@ -145,6 +150,13 @@ class DeliveryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListApiRequests(self, request, context):
+        """Requests of a merchant that came with an API key, the newest first; kept for 30 days.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DeliveryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -192,6 +204,11 @@ def add_DeliveryServiceServicer_to_server(servicer, server):
                     servicer.Story,
                     request_deserializer=commdesk_dot_common_dot_v1_dot_delivery__pb2.StoryRequest.FromString,
                     response_serializer=commdesk_dot_common_dot_v1_dot_delivery__pb2.StoryResponse.SerializeToString,
+            ),
+            'ListApiRequests': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApiRequests,
+                    request_deserializer=commdesk_dot_common_dot_v1_dot_delivery__pb2.ListApiRequestsRequest.FromString,
+                    response_serializer=commdesk_dot_common_dot_v1_dot_delivery__pb2.ListApiRequestsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -437,6 +454,33 @@ class DeliveryService:
             '/commdesk.common.v1.DeliveryService/Story',
             commdesk_dot_common_dot_v1_dot_delivery__pb2.StoryRequest.SerializeToString,
             commdesk_dot_common_dot_v1_dot_delivery__pb2.StoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApiRequests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.common.v1.DeliveryService/ListApiRequests',
+            commdesk_dot_common_dot_v1_dot_delivery__pb2.ListApiRequestsRequest.SerializeToString,
+            commdesk_dot_common_dot_v1_dot_delivery__pb2.ListApiRequestsResponse.FromString,
             options,
             channel_credentials,
             insecure,

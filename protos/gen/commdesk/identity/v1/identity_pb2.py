@@ -25,39 +25,67 @@ _sym_db = _symbol_database.Default()
 from commdesk.common.v1 import common_pb2 as commdesk_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#commdesk/identity/v1/identity.proto\x12\x14\x63ommdesk.identity.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\"M\n\x1aRemoveSecondFactorsRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"^\n\x1bRemoveSecondFactorsResponse\x12?\n\x07results\x18\x01 \x03(\x0b\x32..commdesk.identity.v1.RemoveSecondFactorResult\"D\n\x18RemoveSecondFactorResult\x12(\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x19.commdesk.common.v1.Error\";\n\x10\x41uthorizeRequest\x12\'\n\x04\x61\x63ts\x18\x01 \x03(\x0b\x32\x19.commdesk.identity.v1.Act\"\x83\x01\n\x03\x41\x63t\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\"\n\x1a\x61uthenticated_unix_seconds\x18\x05 \x01(\x03\x12\x0f\n\x07methods\x18\x06 \x03(\t\"K\n\x11\x41uthorizeResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.commdesk.identity.v1.AuthorizeResult\";\n\x0f\x41uthorizeResult\x12(\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x19.commdesk.common.v1.Error\"T\n\x16ListRevocationsRequest\x12\x19\n\x11since_unix_micros\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x66ter_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"\x85\x01\n\x17ListRevocationsResponse\x12\x35\n\x0brevocations\x18\x01 \x03(\x0b\x32 .commdesk.identity.v1.Revocation\x12\x17\n\x0fnow_unix_micros\x18\x02 \x01(\x03\x12\x1a\n\x12token_life_seconds\x18\x03 \x01(\x05\"{\n\nRevocation\x12\x15\n\rrevocation_id\x18\x01 \x01(\t\x12\x1b\n\x13revoked_unix_micros\x18\x02 \x01(\x03\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x14\n\x0cuser_version\x18\x05 \x01(\x05\"#\n\x0fGetUsersRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\t\"=\n\x10GetUsersResponse\x12)\n\x05users\x18\x01 \x03(\x0b\x32\x1a.commdesk.identity.v1.User\"w\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\r\n\x05phone\x18\x05 \x01(\t\x12\r\n\x05roles\x18\x06 \x03(\t\x12\x0e\n\x06status\x18\x07 \x01(\t2\xb6\x03\n\x0fIdentityService\x12Y\n\x08GetUsers\x12%.commdesk.identity.v1.GetUsersRequest\x1a&.commdesk.identity.v1.GetUsersResponse\x12\\\n\tAuthorize\x12&.commdesk.identity.v1.AuthorizeRequest\x1a\'.commdesk.identity.v1.AuthorizeResponse\x12n\n\x0fListRevocations\x12,.commdesk.identity.v1.ListRevocationsRequest\x1a-.commdesk.identity.v1.ListRevocationsResponse\x12z\n\x13RemoveSecondFactors\x12\x30.commdesk.identity.v1.RemoveSecondFactorsRequest\x1a\x31.commdesk.identity.v1.RemoveSecondFactorsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#commdesk/identity/v1/identity.proto\x12\x14\x63ommdesk.identity.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\"(\n\x15ResolveApiKeysRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"O\n\x16ResolveApiKeysResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.commdesk.identity.v1.ResolvedApiKey\"?\n\x0eResolvedApiKey\x12-\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1c.commdesk.identity.v1.ApiKey\"\xc0\x01\n\x06\x41piKey\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x15\n\ris_restricted\x18\x04 \x01(\x08\x12\x13\n\x0bpermissions\x18\x05 \x03(\t\x12\x0f\n\x07origins\x18\x06 \x03(\t\x12\x10\n\x08networks\x18\x07 \x03(\t\x12\x13\n\x0b\x61pi_version\x18\x08 \x01(\t\x12\x1b\n\x13\x65xpires_unix_micros\x18\t \x01(\x03\"S\n\x13IssueApiKeysRequest\x12-\n\x04keys\x18\x01 \x03(\x0b\x32\x1f.commdesk.identity.v1.NewApiKey\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"\x91\x01\n\tNewApiKey\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12\x0f\n\x07origins\x18\x05 \x03(\t\x12\x10\n\x08networks\x18\x06 \x03(\t\x12\x1b\n\x13\x65xpires_unix_micros\x18\x07 \x01(\x03\"K\n\x14IssueApiKeysResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".commdesk.identity.v1.IssuedApiKey\"w\n\x0cIssuedApiKey\x12\x0c\n\x04text\x18\x01 \x01(\t\x12/\n\x03key\x18\x02 \x01(\x0b\x32\".commdesk.identity.v1.ListedApiKey\x12(\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.commdesk.common.v1.Error\"K\n\x12ListApiKeysRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x11\n\tbefore_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"G\n\x13ListApiKeysResponse\x12\x30\n\x04keys\x18\x01 \x03(\x0b\x32\".commdesk.identity.v1.ListedApiKey\"\xca\x01\n\x0cListedApiKey\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x1c.commdesk.identity.v1.ApiKey\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\t\x12\x11\n\tlast_four\x18\x04 \x01(\t\x12\x0e\n\x06status\x18\x05 \x01(\t\x12\x12\n\ncreated_by\x18\x06 \x01(\t\x12\x1b\n\x13\x63reated_unix_micros\x18\x07 \x01(\x03\x12\x1d\n\x15last_used_unix_micros\x18\x08 \x01(\x03\"J\n\x14RevokeApiKeysRequest\x12\x13\n\x0b\x61pi_key_ids\x18\x01 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"M\n\x15RevokeApiKeysResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.commdesk.identity.v1.RevokedApiKey\"j\n\rRevokedApiKey\x12/\n\x03key\x18\x01 \x01(\x0b\x32\".commdesk.identity.v1.ListedApiKey\x12(\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x19.commdesk.common.v1.Error\"M\n\x1aRemoveSecondFactorsRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"^\n\x1bRemoveSecondFactorsResponse\x12?\n\x07results\x18\x01 \x03(\x0b\x32..commdesk.identity.v1.RemoveSecondFactorResult\"D\n\x18RemoveSecondFactorResult\x12(\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x19.commdesk.common.v1.Error\";\n\x10\x41uthorizeRequest\x12\'\n\x04\x61\x63ts\x18\x01 \x03(\x0b\x32\x19.commdesk.identity.v1.Act\"\xab\x01\n\x03\x41\x63t\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\"\n\x1a\x61uthenticated_unix_seconds\x18\x05 \x01(\x03\x12\x0f\n\x07methods\x18\x06 \x03(\t\x12\x12\n\napi_key_id\x18\n \x01(\t\x12\x12\n\npermission\x18\x0b \x01(\t\"K\n\x11\x41uthorizeResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.commdesk.identity.v1.AuthorizeResult\";\n\x0f\x41uthorizeResult\x12(\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x19.commdesk.common.v1.Error\"T\n\x16ListRevocationsRequest\x12\x19\n\x11since_unix_micros\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x66ter_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"\x85\x01\n\x17ListRevocationsResponse\x12\x35\n\x0brevocations\x18\x01 \x03(\x0b\x32 .commdesk.identity.v1.Revocation\x12\x17\n\x0fnow_unix_micros\x18\x02 \x01(\x03\x12\x1a\n\x12token_life_seconds\x18\x03 \x01(\x05\"{\n\nRevocation\x12\x15\n\rrevocation_id\x18\x01 \x01(\t\x12\x1b\n\x13revoked_unix_micros\x18\x02 \x01(\x03\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x14\n\x0cuser_version\x18\x05 \x01(\x05\"#\n\x0fGetUsersRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\t\"=\n\x10GetUsersResponse\x12)\n\x05users\x18\x01 \x03(\x0b\x32\x1a.commdesk.identity.v1.User\"w\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\r\n\x05phone\x18\x05 \x01(\t\x12\r\n\x05roles\x18\x06 \x03(\t\x12\x0e\n\x06status\x18\x07 \x01(\t2\xd8\x06\n\x0fIdentityService\x12Y\n\x08GetUsers\x12%.commdesk.identity.v1.GetUsersRequest\x1a&.commdesk.identity.v1.GetUsersResponse\x12\\\n\tAuthorize\x12&.commdesk.identity.v1.AuthorizeRequest\x1a\'.commdesk.identity.v1.AuthorizeResponse\x12n\n\x0fListRevocations\x12,.commdesk.identity.v1.ListRevocationsRequest\x1a-.commdesk.identity.v1.ListRevocationsResponse\x12k\n\x0eResolveApiKeys\x12+.commdesk.identity.v1.ResolveApiKeysRequest\x1a,.commdesk.identity.v1.ResolveApiKeysResponse\x12\x65\n\x0cIssueApiKeys\x12).commdesk.identity.v1.IssueApiKeysRequest\x1a*.commdesk.identity.v1.IssueApiKeysResponse\x12\x62\n\x0bListApiKeys\x12(.commdesk.identity.v1.ListApiKeysRequest\x1a).commdesk.identity.v1.ListApiKeysResponse\x12h\n\rRevokeApiKeys\x12*.commdesk.identity.v1.RevokeApiKeysRequest\x1a+.commdesk.identity.v1.RevokeApiKeysResponse\x12z\n\x13RemoveSecondFactors\x12\x30.commdesk.identity.v1.RemoveSecondFactorsRequest\x1a\x31.commdesk.identity.v1.RemoveSecondFactorsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'commdesk.identity.v1.identity_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REMOVESECONDFACTORSREQUEST']._serialized_start=94
-  _globals['_REMOVESECONDFACTORSREQUEST']._serialized_end=171
-  _globals['_REMOVESECONDFACTORSRESPONSE']._serialized_start=173
-  _globals['_REMOVESECONDFACTORSRESPONSE']._serialized_end=267
-  _globals['_REMOVESECONDFACTORRESULT']._serialized_start=269
-  _globals['_REMOVESECONDFACTORRESULT']._serialized_end=337
-  _globals['_AUTHORIZEREQUEST']._serialized_start=339
-  _globals['_AUTHORIZEREQUEST']._serialized_end=398
-  _globals['_ACT']._serialized_start=401
-  _globals['_ACT']._serialized_end=532
-  _globals['_AUTHORIZERESPONSE']._serialized_start=534
-  _globals['_AUTHORIZERESPONSE']._serialized_end=609
-  _globals['_AUTHORIZERESULT']._serialized_start=611
-  _globals['_AUTHORIZERESULT']._serialized_end=670
-  _globals['_LISTREVOCATIONSREQUEST']._serialized_start=672
-  _globals['_LISTREVOCATIONSREQUEST']._serialized_end=756
-  _globals['_LISTREVOCATIONSRESPONSE']._serialized_start=759
-  _globals['_LISTREVOCATIONSRESPONSE']._serialized_end=892
-  _globals['_REVOCATION']._serialized_start=894
-  _globals['_REVOCATION']._serialized_end=1017
-  _globals['_GETUSERSREQUEST']._serialized_start=1019
-  _globals['_GETUSERSREQUEST']._serialized_end=1054
-  _globals['_GETUSERSRESPONSE']._serialized_start=1056
-  _globals['_GETUSERSRESPONSE']._serialized_end=1117
-  _globals['_USER']._serialized_start=1119
-  _globals['_USER']._serialized_end=1238
-  _globals['_IDENTITYSERVICE']._serialized_start=1241
-  _globals['_IDENTITYSERVICE']._serialized_end=1679
+  _globals['_RESOLVEAPIKEYSREQUEST']._serialized_start=94
+  _globals['_RESOLVEAPIKEYSREQUEST']._serialized_end=134
+  _globals['_RESOLVEAPIKEYSRESPONSE']._serialized_start=136
+  _globals['_RESOLVEAPIKEYSRESPONSE']._serialized_end=215
+  _globals['_RESOLVEDAPIKEY']._serialized_start=217
+  _globals['_RESOLVEDAPIKEY']._serialized_end=280
+  _globals['_APIKEY']._serialized_start=283
+  _globals['_APIKEY']._serialized_end=475
+  _globals['_ISSUEAPIKEYSREQUEST']._serialized_start=477
+  _globals['_ISSUEAPIKEYSREQUEST']._serialized_end=560
+  _globals['_NEWAPIKEY']._serialized_start=563
+  _globals['_NEWAPIKEY']._serialized_end=708
+  _globals['_ISSUEAPIKEYSRESPONSE']._serialized_start=710
+  _globals['_ISSUEAPIKEYSRESPONSE']._serialized_end=785
+  _globals['_ISSUEDAPIKEY']._serialized_start=787
+  _globals['_ISSUEDAPIKEY']._serialized_end=906
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=908
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=983
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=985
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1056
+  _globals['_LISTEDAPIKEY']._serialized_start=1059
+  _globals['_LISTEDAPIKEY']._serialized_end=1261
+  _globals['_REVOKEAPIKEYSREQUEST']._serialized_start=1263
+  _globals['_REVOKEAPIKEYSREQUEST']._serialized_end=1337
+  _globals['_REVOKEAPIKEYSRESPONSE']._serialized_start=1339
+  _globals['_REVOKEAPIKEYSRESPONSE']._serialized_end=1416
+  _globals['_REVOKEDAPIKEY']._serialized_start=1418
+  _globals['_REVOKEDAPIKEY']._serialized_end=1524
+  _globals['_REMOVESECONDFACTORSREQUEST']._serialized_start=1526
+  _globals['_REMOVESECONDFACTORSREQUEST']._serialized_end=1603
+  _globals['_REMOVESECONDFACTORSRESPONSE']._serialized_start=1605
+  _globals['_REMOVESECONDFACTORSRESPONSE']._serialized_end=1699
+  _globals['_REMOVESECONDFACTORRESULT']._serialized_start=1701
+  _globals['_REMOVESECONDFACTORRESULT']._serialized_end=1769
+  _globals['_AUTHORIZEREQUEST']._serialized_start=1771
+  _globals['_AUTHORIZEREQUEST']._serialized_end=1830
+  _globals['_ACT']._serialized_start=1833
+  _globals['_ACT']._serialized_end=2004
+  _globals['_AUTHORIZERESPONSE']._serialized_start=2006
+  _globals['_AUTHORIZERESPONSE']._serialized_end=2081
+  _globals['_AUTHORIZERESULT']._serialized_start=2083
+  _globals['_AUTHORIZERESULT']._serialized_end=2142
+  _globals['_LISTREVOCATIONSREQUEST']._serialized_start=2144
+  _globals['_LISTREVOCATIONSREQUEST']._serialized_end=2228
+  _globals['_LISTREVOCATIONSRESPONSE']._serialized_start=2231
+  _globals['_LISTREVOCATIONSRESPONSE']._serialized_end=2364
+  _globals['_REVOCATION']._serialized_start=2366
+  _globals['_REVOCATION']._serialized_end=2489
+  _globals['_GETUSERSREQUEST']._serialized_start=2491
+  _globals['_GETUSERSREQUEST']._serialized_end=2526
+  _globals['_GETUSERSRESPONSE']._serialized_start=2528
+  _globals['_GETUSERSRESPONSE']._serialized_end=2589
+  _globals['_USER']._serialized_start=2591
+  _globals['_USER']._serialized_end=2710
+  _globals['_IDENTITYSERVICE']._serialized_start=2713
+  _globals['_IDENTITYSERVICE']._serialized_end=3569
 # @@protoc_insertion_point(module_scope)

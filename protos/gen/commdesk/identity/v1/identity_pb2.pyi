@@ -7,6 +7,148 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ResolveApiKeysRequest(_message.Message):
+    __slots__ = ("digests",)
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    digests: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, digests: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ResolveApiKeysResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[ResolvedApiKey]
+    def __init__(self, results: _Optional[_Iterable[_Union[ResolvedApiKey, _Mapping]]] = ...) -> None: ...
+
+class ResolvedApiKey(_message.Message):
+    __slots__ = ("api_key",)
+    API_KEY_FIELD_NUMBER: _ClassVar[int]
+    api_key: ApiKey
+    def __init__(self, api_key: _Optional[_Union[ApiKey, _Mapping]] = ...) -> None: ...
+
+class ApiKey(_message.Message):
+    __slots__ = ("api_key_id", "merchant_id", "kind", "is_restricted", "permissions", "origins", "networks", "api_version", "expires_unix_micros")
+    API_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    IS_RESTRICTED_FIELD_NUMBER: _ClassVar[int]
+    PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    ORIGINS_FIELD_NUMBER: _ClassVar[int]
+    NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    API_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    api_key_id: str
+    merchant_id: str
+    kind: str
+    is_restricted: bool
+    permissions: _containers.RepeatedScalarFieldContainer[str]
+    origins: _containers.RepeatedScalarFieldContainer[str]
+    networks: _containers.RepeatedScalarFieldContainer[str]
+    api_version: str
+    expires_unix_micros: int
+    def __init__(self, api_key_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., kind: _Optional[str] = ..., is_restricted: _Optional[bool] = ..., permissions: _Optional[_Iterable[str]] = ..., origins: _Optional[_Iterable[str]] = ..., networks: _Optional[_Iterable[str]] = ..., api_version: _Optional[str] = ..., expires_unix_micros: _Optional[int] = ...) -> None: ...
+
+class IssueApiKeysRequest(_message.Message):
+    __slots__ = ("keys", "actor")
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[NewApiKey]
+    actor: str
+    def __init__(self, keys: _Optional[_Iterable[_Union[NewApiKey, _Mapping]]] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class NewApiKey(_message.Message):
+    __slots__ = ("merchant_id", "kind", "name", "permissions", "origins", "networks", "expires_unix_micros")
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    ORIGINS_FIELD_NUMBER: _ClassVar[int]
+    NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    merchant_id: str
+    kind: str
+    name: str
+    permissions: _containers.RepeatedScalarFieldContainer[str]
+    origins: _containers.RepeatedScalarFieldContainer[str]
+    networks: _containers.RepeatedScalarFieldContainer[str]
+    expires_unix_micros: int
+    def __init__(self, merchant_id: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., permissions: _Optional[_Iterable[str]] = ..., origins: _Optional[_Iterable[str]] = ..., networks: _Optional[_Iterable[str]] = ..., expires_unix_micros: _Optional[int] = ...) -> None: ...
+
+class IssueApiKeysResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[IssuedApiKey]
+    def __init__(self, results: _Optional[_Iterable[_Union[IssuedApiKey, _Mapping]]] = ...) -> None: ...
+
+class IssuedApiKey(_message.Message):
+    __slots__ = ("text", "key", "error")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    key: ListedApiKey
+    error: _common_pb2.Error
+    def __init__(self, text: _Optional[str] = ..., key: _Optional[_Union[ListedApiKey, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
+
+class ListApiKeysRequest(_message.Message):
+    __slots__ = ("merchant_id", "before_id", "limit")
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    merchant_id: str
+    before_id: str
+    limit: int
+    def __init__(self, merchant_id: _Optional[str] = ..., before_id: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListApiKeysResponse(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[ListedApiKey]
+    def __init__(self, keys: _Optional[_Iterable[_Union[ListedApiKey, _Mapping]]] = ...) -> None: ...
+
+class ListedApiKey(_message.Message):
+    __slots__ = ("key", "name", "prefix", "last_four", "status", "created_by", "created_unix_micros", "last_used_unix_micros")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    LAST_FOUR_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BY_FIELD_NUMBER: _ClassVar[int]
+    CREATED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    LAST_USED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    key: ApiKey
+    name: str
+    prefix: str
+    last_four: str
+    status: str
+    created_by: str
+    created_unix_micros: int
+    last_used_unix_micros: int
+    def __init__(self, key: _Optional[_Union[ApiKey, _Mapping]] = ..., name: _Optional[str] = ..., prefix: _Optional[str] = ..., last_four: _Optional[str] = ..., status: _Optional[str] = ..., created_by: _Optional[str] = ..., created_unix_micros: _Optional[int] = ..., last_used_unix_micros: _Optional[int] = ...) -> None: ...
+
+class RevokeApiKeysRequest(_message.Message):
+    __slots__ = ("api_key_ids", "actor", "reason")
+    API_KEY_IDS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    api_key_ids: _containers.RepeatedScalarFieldContainer[str]
+    actor: str
+    reason: str
+    def __init__(self, api_key_ids: _Optional[_Iterable[str]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RevokeApiKeysResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[RevokedApiKey]
+    def __init__(self, results: _Optional[_Iterable[_Union[RevokedApiKey, _Mapping]]] = ...) -> None: ...
+
+class RevokedApiKey(_message.Message):
+    __slots__ = ("key", "error")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    key: ListedApiKey
+    error: _common_pb2.Error
+    def __init__(self, key: _Optional[_Union[ListedApiKey, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
+
 class RemoveSecondFactorsRequest(_message.Message):
     __slots__ = ("user_ids", "actor", "reason")
     USER_IDS_FIELD_NUMBER: _ClassVar[int]
@@ -36,20 +178,24 @@ class AuthorizeRequest(_message.Message):
     def __init__(self, acts: _Optional[_Iterable[_Union[Act, _Mapping]]] = ...) -> None: ...
 
 class Act(_message.Message):
-    __slots__ = ("user_id", "merchant_id", "session_id", "roles", "authenticated_unix_seconds", "methods")
+    __slots__ = ("user_id", "merchant_id", "session_id", "roles", "authenticated_unix_seconds", "methods", "api_key_id", "permission")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     ROLES_FIELD_NUMBER: _ClassVar[int]
     AUTHENTICATED_UNIX_SECONDS_FIELD_NUMBER: _ClassVar[int]
     METHODS_FIELD_NUMBER: _ClassVar[int]
+    API_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     merchant_id: str
     session_id: str
     roles: _containers.RepeatedScalarFieldContainer[str]
     authenticated_unix_seconds: int
     methods: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, user_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., session_id: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., authenticated_unix_seconds: _Optional[int] = ..., methods: _Optional[_Iterable[str]] = ...) -> None: ...
+    api_key_id: str
+    permission: str
+    def __init__(self, user_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., session_id: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., authenticated_unix_seconds: _Optional[int] = ..., methods: _Optional[_Iterable[str]] = ..., api_key_id: _Optional[str] = ..., permission: _Optional[str] = ...) -> None: ...
 
 class AuthorizeResponse(_message.Message):
     __slots__ = ("results",)

@@ -49,6 +49,26 @@ class IdentityServiceStub:
                 request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsRequest.SerializeToString,
                 response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsResponse.FromString,
                 _registered_method=True)
+        self.ResolveApiKeys = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/ResolveApiKeys',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ResolveApiKeysRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ResolveApiKeysResponse.FromString,
+                _registered_method=True)
+        self.IssueApiKeys = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/IssueApiKeys',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.IssueApiKeysRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.IssueApiKeysResponse.FromString,
+                _registered_method=True)
+        self.ListApiKeys = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/ListApiKeys',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysResponse.FromString,
+                _registered_method=True)
+        self.RevokeApiKeys = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/RevokeApiKeys',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RevokeApiKeysRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RevokeApiKeysResponse.FromString,
+                _registered_method=True)
         self.RemoveSecondFactors = channel.unary_unary(
                 '/commdesk.identity.v1.IdentityService/RemoveSecondFactors',
                 request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsRequest.SerializeToString,
@@ -80,6 +100,32 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolveApiKeys(self, request, context):
+        """Whose API keys these are. Callers keep an answer for at most 5 seconds, and drop it when AccessRevoked names the key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IssueApiKeys(self, request, context):
+        """Makes API keys, lists those of a merchant, ends them: for operators. Merchants do it over HTTP.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApiKeys(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeApiKeys(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RemoveSecondFactors(self, request, context):
         """Removes second factors whose device and recovery codes are lost, and ends the sessions of their users.
         """
@@ -104,6 +150,26 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListRevocations,
                     request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsRequest.FromString,
                     response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsResponse.SerializeToString,
+            ),
+            'ResolveApiKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveApiKeys,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ResolveApiKeysRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ResolveApiKeysResponse.SerializeToString,
+            ),
+            'IssueApiKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueApiKeys,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.IssueApiKeysRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.IssueApiKeysResponse.SerializeToString,
+            ),
+            'ListApiKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApiKeys,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'RevokeApiKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeApiKeys,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RevokeApiKeysRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RevokeApiKeysResponse.SerializeToString,
             ),
             'RemoveSecondFactors': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveSecondFactors,
@@ -192,6 +258,114 @@ class IdentityService:
             '/commdesk.identity.v1.IdentityService/ListRevocations',
             commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsRequest.SerializeToString,
             commdesk_dot_identity_dot_v1_dot_identity__pb2.ListRevocationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveApiKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/ResolveApiKeys',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.ResolveApiKeysRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.ResolveApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueApiKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/IssueApiKeys',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.IssueApiKeysRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.IssueApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApiKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/ListApiKeys',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeApiKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/RevokeApiKeys',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.RevokeApiKeysRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.RevokeApiKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -29,6 +29,9 @@ class Act(Struct, frozen=True):
     roles: frozenset[str]
     authenticated_at_seconds: int
     methods: frozenset[str]
+    # Of an act by API key, in place of all but the merchant.
+    api_key_id: UUID | None = None
+    permission: str = ""
 
 
 def refusal(act: Act, user: User | None, session: Session | None) -> RightsOutdated | None:

@@ -123,3 +123,27 @@ class RefreshTokenReused(RefreshTokenInvalid):
     """A refresh token was used a second time: somebody else may have it, so its session has ended."""
 
     fix = "Log in again; if you did not do this yourself, change your password."
+
+
+class MerchantNotFound(NotFound):
+    """There is no such merchant."""
+
+    fix = "Check the merchant id."
+
+
+class ApiKeyNotFound(NotFound):
+    """The merchant has no such API key."""
+
+    fix = "List the API keys for their ids."
+
+
+class ApiKeyEnded(FailedPrecondition):
+    """The API key was revoked or has expired, and cannot be changed or rotated any more."""
+
+    fix = "Create a new key."
+
+
+class ApiKeyLimitReached(FailedPrecondition):
+    """The merchant has as many valid API keys as one may have."""
+
+    fix = "Revoke keys that are not used any more."

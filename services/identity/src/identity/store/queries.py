@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from common.api_keys import Environment
 from common.database import Tx
 from identity.domain.revocations import Revocation
 from identity.domain.sessions import Session
@@ -49,6 +50,7 @@ _SESSIONS_OF_USER = """
 select * from sessions where user_id = :user_id and revoked_at is null and expires_at > :now
 order by created_at desc, session_id desc
 """
+_MERCHANTS = "select merchant_id from merchants where merchant_id = any(cast(:merchant_ids as text[]))"
 _RECENT_SESSIONS = "select * from sessions where user_id = :user_id order by session_id desc limit :limit"
 
 
@@ -112,6 +114,12 @@ async def sessions_of_user(tx: Tx, user_id: UUID, now: datetime) -> list[Session
     """The user's sessions that are neither ended nor expired, the newest first."""
     open_rows = await tx.execute(_SESSIONS_OF_USER, user_id=user_id, now=now)
     return [rows.session(row, tx.sealer) for row in open_rows]
+
+
+async def environments(tx: Tx, merchant_ids: Collection[str]) -> dict[str, Environment]:
+    """Which environment each merchant is; none for those that do not exist."""
+    found = await tx.execute(_MERCHANTS, merchant_ids=list(merchant_ids))
+    return {row.merchant_id: "test" if row.merchant_id.endswith("_test") else "live" for row in found}
 
 
 async def role_names(tx: Tx) -> frozenset[str]:

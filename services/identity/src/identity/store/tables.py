@@ -1,10 +1,12 @@
 """The tables, described once; a test compares them with what the migrations make."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -168,4 +170,47 @@ login_throttles = Table(
     # Of an account, from wherever it is tried.
     Column("blocked_until", _MOMENT),
     postgresql_with={"fillfactor": 50},
+)
+
+# API keys by the keyed hash of their text, which is nowhere. permissions null: all of the key's kind.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("api_key_id", Uuid, primary_key=True),
+    Column("merchant_id", _IDENTIFIER, ForeignKey("merchants.merchant_id"), nullable=False),
+    Column("kind", _IDENTIFIER, CheckConstraint("kind in ('publishable', 'secret')"), nullable=False),
+    Column("name", Text, CheckConstraint("length(name) between 1 and 120"), nullable=False),
+    # What may be shown of the text.
+    Column("prefix", _IDENTIFIER, CheckConstraint("prefix ~ '^(key|sk)_(test|live)_$'"), nullable=False),
+    Column("last_four", Text, CheckConstraint("length(last_four) = 4"), nullable=False),
+    Column("key_hash", LargeBinary, CheckConstraint("octet_length(key_hash) = 32"), nullable=False, unique=True),
+    Column("permissions", ARRAY(Text)),
+    Column(
+        "origins",
+        ARRAY(Text),
+        CheckConstraint("cardinality(origins) <= 50"),
+        nullable=False,
+        server_default=text("'{}'"),
+    ),
+    Column(
+        "networks",
+        ARRAY(Text),
+        CheckConstraint("cardinality(networks) <= 50"),
+        nullable=False,
+        server_default=text("'{}'"),
+    ),
+    Column("api_version", Date, nullable=False),
+    Column("created_by", Text, CheckConstraint("created_by <> ''"), nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("expires_at", _MOMENT),
+    Column("revoked_at", _MOMENT),
+    Column("revoked_because", Text, CheckConstraint("(revoked_because is null) = (revoked_at is null)")),
+    # Written in batches; null until the first use.
+    Column("last_used_at", _MOMENT),
+    Column("replaces", Uuid, ForeignKey("api_keys.api_key_id")),
+    CheckConstraint("(kind = 'publishable') = (prefix like 'key%')"),
+    CheckConstraint("(kind = 'publishable') = (cardinality(origins) > 0)"),
+    CheckConstraint("kind = 'secret' or cardinality(networks) = 0"),
+    Index("api_keys_of_merchant", "merchant_id", "api_key_id"),
+    postgresql_with={"fillfactor": 80},
 )

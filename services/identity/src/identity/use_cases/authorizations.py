@@ -6,9 +6,10 @@ from common.clock import Clock
 from common.database import Database
 from common.errors import DomainError, require_at_most
 from identity.domain import access, step_up
+from identity.domain import api_keys as key_rules
 from identity.domain.access import Act
 from identity.domain.step_up import StepUpPolicy
-from identity.store import queries, second_factors
+from identity.store import api_keys, queries, second_factors
 
 ACTS_MAX = 500
 
@@ -21,6 +22,7 @@ async def authorize_acts(
     Raises LimitExceeded.
     """
     require_at_most(ACTS_MAX, acts=len(acts))
+    key_ids = {act.api_key_id for act in acts if act.api_key_id is not None}
     user_ids = {act.user_id for act in acts if act.user_id is not None}
     async with db.begin() as tx:
         now = clock.now()
@@ -28,9 +30,14 @@ async def authorize_acts(
         session_ids = {act.session_id for act in acts if act.session_id is not None}
         sessions = await queries.open_sessions(tx, session_ids, now)
         factors = await second_factors.read(tx, user_ids)
+        keys = await api_keys.by_id(tx, key_ids) if key_ids else {}
     has_factor = {user_id for user_id, factor in factors.items() if factor.is_confirmed}
     refusals: list[DomainError | None] = []
     for act in acts:
+        if act.api_key_id is not None:
+            key = keys.get(act.api_key_id)
+            refusals.append(key_rules.act_refusal(act.merchant_id, act.permission, key, now))
+            continue
         user = users.get(act.user_id) if act.user_id is not None else None
         session = sessions.get(act.session_id) if act.session_id is not None else None
         refusal: DomainError | None = access.refusal(act, user, session)

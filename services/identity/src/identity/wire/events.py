@@ -11,10 +11,12 @@ from common.context import Context
 from common.events import audit, head, micros
 from common.seals import ACCOUNT_TOKEN, EMAIL, NAME, Sealer
 from identity.domain.account_mails import AccountMail, MailedToken
+from identity.domain.api_keys import ApiKey
 from identity.domain.revocations import Revocation
 from identity.domain.users import User
 
 SERVICE = "identity"
+API_KEY = "apk"
 
 
 def user_audit(
@@ -101,6 +103,48 @@ def access_revoked(revocation: Revocation) -> AccessRevoked:
         not_before_unix_micros=micros(revocation.revoked_at),
         reason=revocation.reason,
     )
+
+
+def api_key_ended(key: ApiKey, reason: str, now: datetime) -> AccessRevoked:
+    """Every service drops what it knows of the key: it was revoked, or may do something else from now on."""
+    return AccessRevoked(
+        **head(now),
+        merchant_id=key.merchant_id,
+        api_key_id=ids.encode(API_KEY, key.api_key_id),
+        not_before_unix_micros=micros(now),
+        reason=reason,
+    )
+
+
+def api_key_audit(
+    action: str, key: ApiKey, actor: str, origin: Context, now: datetime, *, before: ApiKey | None = None
+) -> AuditRecorded:
+    """What was done to an API key, and by whom."""
+    return audit(
+        action,
+        ("api_key", ids.encode(API_KEY, key.api_key_id)),
+        service=SERVICE,
+        at=now,
+        merchant_id=key.merchant_id,
+        actor_id=actor,
+        before=None if before is None else api_key_state(before),
+        after=api_key_state(key),
+        origin=origin,
+    )
+
+
+def api_key_state(key: ApiKey) -> dict[str, object]:
+    limits = key.limits
+    return {
+        "kind": key.kind,
+        "name": key.name,
+        "permissions": None if limits.permissions is None else sorted(limits.permissions),
+        "origins": limits.origins,
+        "networks": limits.networks,
+        "expiresAt": limits.expires_at,
+        "replaces": None if key.replaces is None else ids.encode(API_KEY, key.replaces),
+        "revokedBecause": key.revoked_because,
+    }
 
 
 def access_state(user: User) -> dict[str, object]:

@@ -10,12 +10,13 @@ from common.context import Context
 from common.errors import RequestInvalid
 from common.events import from_micros
 from common.http_server import Body, Query
+from common.permissions import TABLE
 from common.tokens import Caller
 from identity.domain.access import Act
 from identity.domain.changes import AccessChange, LostFactor, PasswordForm, ProfileChange, ResetForm, StepUpForm
 from identity.domain.errors import UserNotFound
 from identity.domain.sessions import LogOut
-from identity.domain.users import ADMIN, Profile, SignUpForm, Status, normalised_password
+from identity.domain.users import Profile, SignUpForm, Status, normalised_password
 
 # What the audit log keeps of a reason.
 REASON_LENGTH_MAX = 1_000
@@ -174,13 +175,13 @@ def access_change(caller: Caller, target_id: str, body: AccessBody, origin: Cont
     )
 
 
-def access_act(caller: Caller) -> Act:
-    """Raises UserNotFound for a caller of another issuer."""
+def act_of(caller: Caller, permission: str) -> Act:
+    """What *caller* is about to do. Raises UserNotFound for a caller of another issuer."""
     return Act(
         user_id=user_id(caller),
         merchant_id=caller.merchant_id,
         session_id=session_id(caller),
-        roles=frozenset({ADMIN}),
+        roles=TABLE.permissions[permission].platform,
         authenticated_at_seconds=caller.authenticated_at_seconds,
         methods=caller.methods,
     )
@@ -212,6 +213,8 @@ def act(message: pb.Act) -> Act:
         roles=frozenset(message.roles),
         authenticated_at_seconds=message.authenticated_unix_seconds,
         methods=frozenset(message.methods),
+        api_key_id=_decoded("apk", message.api_key_id),
+        permission=message.permission,
     )
 
 

@@ -90,7 +90,7 @@ def evidence_of(body: EvidenceBody, dispute_id: str, caller: Caller) -> Evidence
         merchant_id=caller.merchant_id,
         note=body.note,
         file_reference=body.file_reference,
-        actor_id=caller.user_id,
+        actor_id=caller.actor_id,
     )
 
 

@@ -168,7 +168,7 @@ def order_of(body: RefundBody, payment_id: str, caller: Caller, key: str, route:
         amount=amount_of(body.amount, body.currency),
         reason=body.reason,
         speed=body.speed,
-        requested_by=caller.user_id,
+        requested_by=caller.actor_id,
         key=Key(caller.merchant_id, caller.user_id, route, key) if key else None,
     )
     return with_fingerprint(order)

@@ -184,7 +184,7 @@ def _fingerprint(body: CreateBody, caller: Caller) -> bytes:
 def origin(caller: Caller, context: Context, sealer: Sealer, device_id: str = "") -> Origin:
     """Where a request comes from, for the audit log; address, device and agent sealed."""
     return Origin(
-        actor_id=caller.user_id,
+        actor_id=caller.actor_id,
         ip=sealer.seal(IP, context.ip),
         device_id=sealer.seal(DEVICE, device_id),
         user_agent=sealer.seal(USER_AGENT, context.user_agent[:USER_AGENT_LENGTH_MAX]),

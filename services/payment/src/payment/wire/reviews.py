@@ -144,7 +144,7 @@ def request_of(
         action=action,
         version=body.version,
         reason=body.reason,
-        actor_id=caller.user_id,
+        actor_id=caller.actor_id,
         receipt_id=ids.decode("rcp", receipt_id) if receipt_id else None,
         gateway_refund_id=body.gateway_refund_id if isinstance(body, RefundedBody) else "",
     )

@@ -8,7 +8,7 @@ from common.pages import CursorInvalid, Page
 from reconciler.domain.access import MerchantNotPlatform
 from reconciler.domain.billing import PeriodInvalid
 from reconciler.domain.runs import CaseStatusUnknown, RunInProgress, parse_case_status
-from reconciler.routes import cases
+from reconciler.routes import cases, request_log
 from reconciler.use_cases.billing import BillingReports
 from reconciler.use_cases.cases import CaseWork
 from reconciler.use_cases.listings import Listings
@@ -19,10 +19,15 @@ from reconciler.wire.views import CaseView, RunReportView, RunView, SummaryView
 
 
 def routes(
-    reconciliation: Reconciliation, listings: Listings, reports: BillingReports, work: CaseWork
+    reconciliation: Reconciliation,
+    listings: Listings,
+    reports: BillingReports,
+    work: CaseWork,
+    peers: request_log.Peers,
 ) -> list[Route[Any]]:
     return [
         *cases.routes(work),
+        *request_log.routes(peers),
         Route(
             "GET",
             "/api/v1/reconciliation/runs",
