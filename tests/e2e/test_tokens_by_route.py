@@ -67,6 +67,7 @@ FIELDS = {
     "owner": "usr_1",
     "kind": "secret",
     "name": "Shop",
+    "amount": 50_000,
 }
 
 
@@ -223,6 +224,7 @@ async def test_what_belongs_to_somebody_else_is_not_there(
     values = {
         "paymentId": created["paymentId"],
         "reference": created["orderId"],
+        "orderId": created["orderId"],
         "userId": owner.user_id,
         "sessionId": sessions.data["items"][0]["sessionId"],
         # Well-formed, and nobody's: that those of a merchant are not another's is tested where they are made.
@@ -262,6 +264,7 @@ async def test_what_belongs_to_somebody_else_is_not_there(
 # Refusals that say nothing of the thing.
 NOT_SHOWN = {
     "payment_not_found",
+    "order_not_found",
     "review_not_found",
     "user_not_found",
     "session_not_found",

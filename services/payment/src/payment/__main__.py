@@ -39,6 +39,7 @@ from payment.use_cases.disputes import Disputes
 from payment.use_cases.fee_rules import FeeRuleCache
 from payment.use_cases.gateway_calls import GatewayCallLog
 from payment.use_cases.gateway_orders import GatewayOrders, OrderSettings
+from payment.use_cases.merchant_orders import MerchantOrders
 from payment.use_cases.order_lookups import OrderLookup
 from payment.use_cases.payment_inserts import PaymentInserts
 from payment.use_cases.receipts import ReceiptAnnouncements
@@ -78,7 +79,9 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         orders = GatewayOrders(db, clock, gateways, cancellations, order_settings)
         inserts = PaymentInserts(db, clock, orders)
         responses = ResponseCache(redis, resources.sealer)
-        drafts = PaymentDrafts(Packs(wallet_stub), fees, settings.limits, account_of_new_payments(gateways), clock)
+        merchant_orders = MerchantOrders(db, clock)
+        account = account_of_new_payments(gateways)
+        drafts = PaymentDrafts(Packs(wallet_stub), fees, settings.limits, account, merchant_orders, clock)
         create = CreatePayment(drafts, fraud, inserts, orders, responses)
         verification = Verification(db, redis, clock, lookups, settings.verification)
         sweep = Sweep(db, clock, lookups, settings.decisions, settings.check_schedule)
@@ -121,6 +124,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                     disputes=disputes,
                     refunds=refunds,
                     refund_approvals=approvals,
+                    orders=merchant_orders,
                     authorizer=authorizer,
                     customer_rules=customer_rules,
                 )

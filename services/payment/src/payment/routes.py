@@ -14,13 +14,14 @@ from common.money import CurrencyUnknown
 from common.pages import CursorInvalid, Page
 from common.seals import Sealer
 from gateways import GatewayUnsupported
-from payment import dispute_routes, refund_routes, settlement_routes
-from payment.domain import errors, receipts, review_queue
+from payment import dispute_routes, merchant_order_routes, refund_routes, settlement_routes
+from payment.domain import errors, merchant_orders, receipts, review_queue
 from payment.domain.review_queue import ReviewAction
 from payment.use_cases import payments
 from payment.use_cases.cancellations import Cancellations
 from payment.use_cases.create_payment import CreatePayment
 from payment.use_cases.disputes import Disputes
+from payment.use_cases.merchant_orders import MerchantOrders
 from payment.use_cases.refund_approvals import RefundApprovals
 from payment.use_cases.refund_requests import RefundRequests
 from payment.use_cases.review_queue import DECIDE, ReviewQueue
@@ -43,6 +44,10 @@ _CREATE_HEADERS = ("X-Device-Id",)
 _CREATE_ERRORS = (
     CurrencyUnknown,
     errors.AmountInvalid,
+    merchant_orders.OrderAlreadyPaid,
+    merchant_orders.OrderAmountDiffers,
+    merchant_orders.OrderNotFound,
+    merchant_orders.OrderPaymentOpen,
     errors.CurrencyNotEnabled,
     errors.GatewayRefused,
     errors.OrderIdInvalid,
@@ -82,6 +87,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     disputes: Disputes
     refunds: RefundRequests
     refund_approvals: RefundApprovals
+    orders: MerchantOrders
     authorizer: Authorizer
     customer_rules: CustomerRules
 
@@ -106,6 +112,7 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
         *refund_routes.routes(use_cases.refunds, use_cases.refund_approvals),
         *settlement_routes.routes(db),
         *dispute_routes.routes(use_cases.disputes),
+        *merchant_order_routes.routes(use_cases.orders),
         Route("GET", f"{PREFIX}/status/{{reference}}", partial(read_status, db), answer=PaymentView,
               permission="payments.read", errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/{{paymentId}}", partial(read_payment, db), answer=PaymentView,

@@ -52,6 +52,8 @@ class CaptureRules(msgspec.Struct, frozen=True):
     order_amount: Money
     # Of an unpaid payment under review, by the gateway's payment id.
     receipts: Mapping[str, Receipt] = {}
+    # Another payment paid the merchant's order that this one is about.
+    order_is_paid: bool = False
 
     def holds(self, payment: Payment) -> bool:
         """A person's BLOCK holds under every policy, a flag of the rules only where the policy says so."""
@@ -68,6 +70,7 @@ def apply_claim(decision: Decision, claim: PaymentAttempt, rules: CaptureRules) 
     held = (
         # Only the list distinguishes new money from what a receipt or a review is about.
         bool(rules.recorded)
+        or rules.order_is_paid
         or payment.review in (Review.QUARANTINED, Review.DISMISSED, Review.BLOCKED)
         or rules.holds(payment)
         or (payment.status not in UNRESOLVED and rules.late_success is LateSuccessPolicy.REVIEW)
@@ -114,6 +117,7 @@ def _is_released(payment: Payment, attempt: PaymentAttempt, rules: CaptureRules)
         and payment.status not in PAID
         and not _differs(payment, attempt)
         and not rules.holds(payment)
+        and not rules.order_is_paid
         and (payment.status in UNRESOLVED or rules.late_success is LateSuccessPolicy.FULFIL)
     )
 
@@ -197,6 +201,10 @@ def _capture(decision: Decision, attempt: PaymentAttempt, rules: CaptureRules, *
     if _differs(payment, attempt):
         _receive(decision, attempt, ReceiptReason.AMOUNT_MISMATCH, rules)
         quarantine(decision, "amount_mismatch", f"the attempt is over {attempt.amount or attempt.order_amount}", now)
+        return
+    if rules.order_is_paid:
+        _receive(decision, attempt, ReceiptReason.DUPLICATE, rules)
+        quarantine(decision, "order_already_paid", "another payment has paid its order; refund this one", now)
         return
     if payment.status not in UNRESOLVED and rules.late_success is LateSuccessPolicy.REVIEW:
         _receive(decision, attempt, ReceiptReason.LATE_SUCCESS, rules)

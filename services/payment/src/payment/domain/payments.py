@@ -39,6 +39,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str
     gateway: str
     gateway_account_id: str
+    # The merchant's order that it pays; None: it names none and is an order of its own.
+    parent_order_id: UUID | None = None
     status: Status = Status.CREATED
     seq: int = 1
     amount: Money

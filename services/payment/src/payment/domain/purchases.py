@@ -56,6 +56,8 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     amount_minor: int | None = None
     currency: str = "INR"
     order_id: str = ""
+    # The merchant's order that is paid; its amount is the payment's.
+    parent_order_id: UUID | None = None
     customer: Customer
     # The customer's address is the account's own.
     is_account_email: bool = False
@@ -110,7 +112,9 @@ def new_payment(
     place_of_supply = purchase.place_of_supply or limits.tax.seller_state
     if not is_state(place_of_supply, now.astimezone(IST).date()):
         raise PlaceOfSupplyInvalid(placeOfSupply="is not the code of a state or union territory that is in use")
-    amount, tax = split_tax(list_price, limits.tax, place_of_supply)
+    # An order says what is to be paid, tax included.
+    rule = msgspec.structs.replace(limits.tax, inclusive=True) if purchase.parent_order_id else limits.tax
+    amount, tax = split_tax(list_price, rule, place_of_supply)
     return Payment(
         id=payment_id,
         merchant_id=purchase.merchant_id,
@@ -118,6 +122,7 @@ def new_payment(
         order_id=purchase.order_id or ids.encode("ord", payment_id),
         gateway=account.gateway,
         gateway_account_id=account.gateway_account_id,
+        parent_order_id=purchase.parent_order_id,
         amount=amount,
         tax=tax,
         platform_fee=platform_fee(amount, purchase.merchant_id, purchase.service_type, fees),

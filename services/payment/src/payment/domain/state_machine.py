@@ -46,13 +46,15 @@ def decide(
     late_success: LateSuccessPolicy = LateSuccessPolicy.FULFIL,
     hold: HoldPolicy = HoldPolicy.OFF,
     receipts: Mapping[str, Receipt] | None = None,
+    order_is_paid: bool = False,
 ) -> Decision:
     """Apply what the gateway shows of *order* to *payment*; the caller holds the payment's lock.
 
     *recorded* says of the captures and receipts already recorded for it whether the gateway's list has shown them;
     *receipts* are those of an unpaid payment under review. Both are by the gateway's payment id (see needs_captures,
     needs_receipts).
-    *late_success* says what a success after FAILED, EXPIRED or CANCELLED leads to. Raises OrderTagMismatch when the
+    *late_success* says what a success after FAILED, EXPIRED or CANCELLED leads to; with *order_is_paid* another payment
+    has paid the merchant's order, and this one's money is to go back. Raises OrderTagMismatch when the
     order does not carry this payment's tag, OrderStateUnknown when the gateway contradicts itself, for example by a
     success on an order that it does not show as paid (yet), or when its list of attempts is missing.
     """
@@ -61,7 +63,9 @@ def decide(
     if order.listed is None and needs_list(snapshot, order.claims):
         raise OrderStateUnknown("the gateway's list of attempts has to be read first")
     decision = Decision(payment, order.attempts, listed=order.listed is not None)
-    rules = CaptureRules(now, new_id, recorded or {}, late_success, hold, snapshot.amount, receipts or {})
+    rules = CaptureRules(
+        now, new_id, recorded or {}, late_success, hold, snapshot.amount, receipts or {}, order_is_paid=order_is_paid
+    )
     if payment.status in PAID and snapshot.status is not OrderStatus.PAID:
         _contradict(decision, order)
     elif payment.status not in PAID and snapshot.amount != payment.amount:

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from common import approvals, checkpoints
 from payment.store import columns
 from payment.store.dispute_tables import dispute_tables
+from payment.store.merchant_order_tables import merchant_order_tables
 from payment.store.refund_tables import refund_tables
 from payment.store.settlement_tables import settlement_tables
 
@@ -121,6 +122,7 @@ payments = Table(
     Column("expires_at", DateTime(timezone=True), CheckConstraint("expires_at > created_at"), nullable=False),
     columns.moment("paid_at", nullable=True),
     columns.moment("updated_at"),
+    Column("parent_order_id", Uuid, ForeignKey("orders.id")),
     CheckConstraint(_TAX),
     CheckConstraint(_HALVES),
     CheckConstraint(columns.happened("paid_at")),
@@ -151,6 +153,7 @@ payments = Table(
         postgresql_where=text("review in ('QUARANTINED', 'FLAGGED')"),
     ),
     Index("payments_due", "next_check_at", postgresql_where=text("next_check_at is not null")),
+    Index("payments_of_order", "parent_order_id", postgresql_where=text("parent_order_id is not null")),
     postgresql_with={"fillfactor": 65, "autovacuum_vacuum_scale_factor": 0.02},
 )  # fmt: skip
 
@@ -406,3 +409,5 @@ gateway_calls = Table(
 settlements = settlement_tables(metadata)
 
 disputes = dispute_tables(metadata)
+
+orders = merchant_order_tables(metadata)

@@ -13,6 +13,7 @@ from common.runtime import Workers
 from common.seals import Sealer
 from payment.domain import purchases
 from payment.domain.errors import PaymentUnresolved
+from payment.domain.merchant_orders import parse_order_id
 from payment.domain.payments import Payment
 from payment.domain.purchases import AccountChoice, PaymentLimits, Purchase
 from payment.domain.reviews import flagged
@@ -21,6 +22,7 @@ from payment.gateways.packs import Packs
 from payment.use_cases import metrics
 from payment.use_cases.fee_rules import FeeRuleCache
 from payment.use_cases.gateway_orders import ROUTE, CreateResponse, GatewayOrders
+from payment.use_cases.merchant_orders import MerchantOrders
 from payment.use_cases.payment_inserts import PaymentInserts, PendingInsert
 
 REPLAY_SECONDS = 86_400
@@ -30,16 +32,25 @@ class PaymentDrafts:
     """What a purchase becomes: a payment with its price, tax, fee and gateway account, not stored yet."""
 
     def __init__(
-        self, packs: Packs, fees: FeeRuleCache, limits: PaymentLimits, account: AccountChoice, clock: Clock
+        self,
+        packs: Packs,
+        fees: FeeRuleCache,
+        limits: PaymentLimits,
+        account: AccountChoice,
+        orders: MerchantOrders,
+        clock: Clock,
     ) -> None:
         self._packs = packs
         self._fees = fees
         self._limits = limits
         self._account = account
+        self._orders = orders
         self._clock = clock
 
     async def draft(self, purchase: Purchase, fingerprint: bytes) -> Payment:
-        """Raises the InvalidArgument that names what is wrong, or PacksUnavailable."""
+        """Raises the InvalidArgument that names what is wrong, OrderNotFound, or PacksUnavailable."""
+        if parse_order_id(purchase.order_id) is not None:
+            purchase = await self._orders.purchase_of(purchase)
         pack = await self._packs.find(purchase.merchant_id, purchase.pack_id) if purchase.pack_id else None
         payment = purchases.new_payment(
             purchase,

@@ -15,10 +15,11 @@ from payment.domain import state_machine
 from payment.domain.check_schedule import ClosedCheckSchedule
 from payment.domain.decisions import Decision
 from payment.domain.errors import OrderStateUnknown
+from payment.domain.merchant_orders import OrderAlreadyPaid
 from payment.domain.orders import ObservedOrder, OrderKey
 from payment.domain.payments import Payment
-from payment.domain.states import HoldPolicy, LateSuccessPolicy
-from payment.store import closed_checks, commands, confirmations, receipts
+from payment.domain.states import PAID, HoldPolicy, LateSuccessPolicy
+from payment.store import closed_checks, commands, confirmations, merchant_orders, receipts
 from payment.use_cases import metrics
 from payment.use_cases.announcements import messages_for
 from payment.wire import events
@@ -65,8 +66,10 @@ async def apply_orders(
     received = await receipts.receipts_of(
         tx, {payment.id for payment, order in pairs if state_machine.needs_receipts(payment, order)}
     )
+    payers = await _payers_of_orders(tx, [payment for payment, _ in pairs])
     applied = Applied()
     for payment, order in pairs:
+        parent = payment.parent_order_id
         try:
             decision = state_machine.decide(
                 payment,
@@ -77,11 +80,14 @@ async def apply_orders(
                 late_success=settings.late_success,
                 hold=settings.hold,
                 receipts={each.gateway_payment_id: each for each in received.get(payment.id, ())},
+                order_is_paid=parent is not None and payers.get(parent) not in (None, payment.id),
             )
         except OrderStateUnknown as error:
             applied.unknown[payment.id] = error
             continue
         applied.decisions[payment.id] = decision
+        if parent is not None and decision.payment.status in PAID:
+            payers[parent] = payment.id
     decisions = list(applied.decisions.values())
     # Before the attempts: one that is claimed for a payment and listed for another goes where it is listed.
     await confirmations.correct(
@@ -127,12 +133,30 @@ async def save_decisions(
     payments = {decision.payment.id: decision.payment for decision in decisions}
     await commands.save_payments(tx, [payment for payment in payments.values() if payment is not before[payment.id]])
     await commands.add_history(tx, [transition for decision in decisions for transition in decision.transitions])
+    await _pay_orders(tx, payments.values(), before, now)
     await closed_checks.watch(
         tx,
         {decision.payment.id for decision in decisions if decision.watched},
         now + timedelta(seconds=settings.closed_checks.waits_seconds[0]),
     )
     return changed_attempts
+
+
+async def _payers_of_orders(tx: Tx, payments: Iterable[Payment]) -> dict[UUID, UUID | None]:
+    """Which payment paid the orders that unpaid *payments* are about, locked; costs nothing where none names one."""
+    wanted = {each.parent_order_id for each in payments if each.parent_order_id and each.status not in PAID}
+    return {order.id: order.payment_id for order in (await merchant_orders.lock(tx, wanted)).values()}
+
+
+async def _pay_orders(tx: Tx, payments: Iterable[Payment], before: Mapping[UUID, Payment], now: datetime) -> None:
+    """Note which orders are paid now. Raises OrderAlreadyPaid for one that another payment paid."""
+    payers = {
+        payment.parent_order_id: payment.id
+        for payment in payments
+        if payment.parent_order_id and payment.status in PAID and before[payment.id].status not in PAID
+    }
+    if len(await merchant_orders.mark_paid(tx, payers, now)) != len(payers):
+        raise OrderAlreadyPaid("another payment has paid the order")
 
 
 async def _announce_failures(

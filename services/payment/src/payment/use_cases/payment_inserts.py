@@ -17,10 +17,11 @@ from common.idempotency import Answered, Completion, Fresh, IdempotencyKeyReused
 from common.intents import Intent
 from common.runtime import Workers
 from payment.domain.errors import OrderIdTaken, PaymentBlocked, PaymentUnresolved
+from payment.domain.merchant_orders import begin_payment
 from payment.domain.payments import Payment
 from payment.domain.purchases import initial_transition
 from payment.gateways.fraud import FraudVerdict
-from payment.store import commands, queries
+from payment.store import commands, merchant_orders, queries
 from payment.use_cases.gateway_orders import GatewayOrders, key_of, unresolved
 from payment.wire import events, views
 
@@ -76,6 +77,9 @@ async def insert_payments(
         results, messages = _refuse_blocked(pending, now)
         results |= await _claim_keys(tx, pending)
         fresh = [(index, item) for index, item in enumerate(pending) if index not in results]
+        if any(item.payment.parent_order_id for _, item in fresh):
+            results |= await _begin_orders(tx, fresh, now)
+            fresh = [(index, item) for index, item in fresh if index not in results]
         inserted_ids = await commands.insert_payments(tx, [item.payment for _, item in fresh])
         new = [item.payment for _, item in fresh if item.payment.id in inserted_ids]
         await commands.add_history(tx, [initial_transition(payment) for payment in new])
@@ -120,6 +124,36 @@ async def _resumed(tx: Tx, payment_id: UUID) -> DomainError:
     """The first request under this key has no final answer yet; the intent's worker brings it."""
     payments = await queries.payments_by_id(tx, [payment_id])
     return unresolved(payments[0]) if payments else PaymentUnresolved()
+
+
+async def _begin_orders(tx: Tx, fresh: Sequence[tuple[int, PendingInsert]], now: datetime) -> dict[int, InsertResult]:
+    """Mark the merchants' orders that are to be paid as attempted; the refusals, by position. One payment of an order
+    is open at a time.
+    """
+    locked = await merchant_orders.lock(
+        tx, {each.payment.parent_order_id for _, each in fresh if each.payment.parent_order_id}
+    )
+    others = await merchant_orders.payments_of(tx, locked)
+    results: dict[int, InsertResult] = {}
+    completions = []
+    begun = set()
+    for index, item in fresh:
+        parent = item.payment.parent_order_id
+        if parent is None:
+            continue
+        try:
+            begin_payment(locked[parent], item.payment, others[parent], now)
+        except DomainError as refusal:
+            results[index] = refusal
+            if item.key:
+                status, body = views.refused_body(refusal, item.payment.origin.request_id)
+                completions.append(Completion(item.key, item.payment.id, status, body))
+        else:
+            others[parent].append(item.payment)
+            begun.add(parent)
+    await idempotency.complete(tx, completions)
+    await merchant_orders.mark_attempted(tx, begun, now)
+    return results
 
 
 async def _resolve_conflicts(
