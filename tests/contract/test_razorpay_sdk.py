@@ -117,6 +117,44 @@ def test_a_key_makes_a_refund_safe_to_repeat(client: Any, sandbox: Any) -> None:
     assert client.refund.all()["count"] == 1
 
 
+def test_a_dispute_is_contested_and_another_one_accepted(client: Any, sandbox: Any, inbox: Any) -> None:
+    order = _order(client)
+    _pay(sandbox, order)
+    path = f"/razorpay/control/orders/{order['id']}/disputes"
+    first, second = (sandbox.control(path, {"amount_paise": 10_000})["dispute_id"] for _ in range(2))
+    assert client.dispute.all()["count"] == 2
+    contested = client.dispute.contest(first, {"summary": "delivered", "action": "submit"})
+    assert (contested["status"], contested["evidence"]["summary"]) == ("under_review", "delivered")
+    sandbox.control(f"/razorpay/control/disputes/{first}", {"status": "won"})
+    assert client.dispute.fetch(first)["status"] == "won"
+    accepted = client.dispute.accept(second)
+    assert (accepted["status"], accepted["amount_deducted"]) == ("lost", 10_000)
+    with pytest.raises(BadRequestError, match="closed"):
+        client.dispute.accept(second)
+    disputed = [name.rpartition(".")[2] for name in _events(inbox, client, 8) if "dispute" in name]
+    assert sorted(disputed) == ["created", "created", "lost", "under_review", "won"]
+
+
+def test_a_settlement_adds_up(client: Any, sandbox: Any, inbox: Any) -> None:
+    order = _order(client)
+    payment_id = _pay(sandbox, order)["payment_id"]
+    refund = client.payment.refund(payment_id, {"amount": 20_000})
+    inbox.wait_for(5)
+    settled = sandbox.control("/razorpay/control/settlements", {"key_id": KEY_ID})
+    settlement = client.settlement.fetch(settled["id"])
+    assert (settlement["status"], settlement["amount"]) == ("processed", 50_000 - 1_121 - 20_000)
+    assert client.settlement.all()["items"] == [settlement]
+    day = settled["settled_on"]
+    rows = client.settlement.report(day | {"count": 1000})["items"]
+    assert {(row["entity_id"], row["type"], row["credit"], row["debit"]) for row in rows} == {
+        (payment_id, "payment", 48_879, 0),
+        (refund["id"], "refund", 0, 20_000),
+    }
+    assert {(row["settlement_id"], row["settlement_utr"]) for row in rows} == {(settled["id"], settlement["utr"])}
+    assert {(row["order_id"], row["order_receipt"]) for row in rows} == {(order["id"], "receipt_1")}
+    assert _events(inbox, client, 6)[-1] == "settlement.processed"
+
+
 def test_refusals_are_the_exceptions_that_the_sdk_knows(client: Any, sandbox: Any) -> None:
     with pytest.raises(BadRequestError, match="The id provided does not exist"):
         client.order.fetch("order_00000000000000")

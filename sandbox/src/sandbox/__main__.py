@@ -51,7 +51,7 @@ def application(settings: Settings) -> ASGIApp:
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         # A gateway's own API is not routed by Starlette: under load, routing would cost more than the order.
         path = scope["path"] if scope["type"] == "http" else ""
-        target = next((each.api for each in gateways if path.startswith(each.api_path)), pages)
+        target = next((each.api for each in gateways if each.answers(path)), pages)
         await target(scope, receive, send)
 
     return dispatch

@@ -46,6 +46,19 @@ MAGIC_AMOUNTS: dict[int, Outcome] = {
     990_900: Outcome.LATE_SUCCESS,
     991_000: Outcome.PENDING_THEN_SUCCESS,
 }
+# VPAs by what they have before their @, and a card; each gateway has those that fail, for its own reasons.
+MAGIC_HANDLES: dict[str, Outcome] = {
+    "testsuccess": Outcome.SUCCESS,
+    "testpending": Outcome.PENDING,
+    "testuserdropped": Outcome.USER_DROPPED,
+    "testpendingfailure": Outcome.PENDING_THEN_FAILURE,
+    "testpendingsuccess": Outcome.PENDING_THEN_SUCCESS,
+    "testlate": Outcome.LATE_SUCCESS,
+    "testtwice": Outcome.SUCCESS_TWICE,
+    "testamount": Outcome.AMOUNT_MISMATCH,
+    "testcurrency": Outcome.CURRENCY_MISMATCH,
+    "4111111111111111": Outcome.SUCCESS,
+}
 PAID_ON_CREATE_PAISE = 991_100  # paid, and its webhook answered, before the create call returns
 
 

@@ -16,6 +16,7 @@ from sandbox.__main__ import application
 from sandbox.settings import Settings
 
 APP_ID, SECRET_KEY = "TESTapp", "cfsk_ma_test_secret"
+RAZORPAY = {"razorpay_key_id": "rzp_test_Shop0000000001", "razorpay_key_secret": "rzp_secret"}
 HEADERS = {"x-api-version": "2025-01-01", "x-client-id": APP_ID, "x-client-secret": SECRET_KEY}
 
 
@@ -102,6 +103,52 @@ class Shop:
                 await asyncio.sleep(0.01)
 
 
+class RazorpayShop(Shop):
+    """The same merchant's view of Razorpay."""
+
+    key = (RAZORPAY["razorpay_key_id"], RAZORPAY["razorpay_key_secret"])
+
+    @classmethod
+    def of(cls, shop: Shop) -> "RazorpayShop":
+        return cls(shop.http, shop.base_url, shop.receiver)
+
+    @property
+    def authorization(self) -> str:
+        return aiohttp.encode_basic_auth(*self.key)
+
+    async def ask(self, method: str, path: str, json: Any = None, **headers: str) -> tuple[int, Any]:
+        """The status and decoded body of a call of the API."""
+        return await self.call(
+            method, "/razorpay/v1" + path, json, headers={"authorization": self.authorization} | headers
+        )
+
+    async def fetch(self, path: str) -> Any:
+        status, body = await self.ask("GET", path)
+        assert status == 200, body
+        return body
+
+    async def create(self, **changes: Any) -> dict[str, Any]:
+        fields = {"amount": 17_000, "currency": "INR", "receipt": "receipt_1"} | changes
+        request = {name: value for name, value in fields.items() if value is not None}
+        status, order = await self.ask("POST", "/orders", request)
+        assert status == 200, order
+        return dict(order)
+
+    async def control(self, path: str, json: Any = None, method: str = "POST") -> Any:
+        status, body = await self.call(
+            method, "/razorpay/control" + path, json if json is not None or method == "GET" else {}
+        )
+        assert status < 300, body
+        return body
+
+    async def pay(self, order_id: str = "receipt_1", **command: Any) -> dict[str, Any]:
+        return dict(await self.control(f"/orders/{order_id}/pay", command))
+
+    async def events(self, count: int) -> list[str]:
+        """The events that came, sorted, once there are *count*."""
+        return sorted(it["event"] for it in await self.receiver.wait_for(count))
+
+
 class _Server(uvicorn.Server):
     """Stops when asked to, instead of at its next tick: there is one per test."""
 
@@ -133,6 +180,8 @@ async def running(**settings: Any) -> AsyncIterator[Shop]:
         "test_success": True,
         "seed": 7,
         "webhook_retry_ms": "20,20,20",
+        **RAZORPAY,
+        "razorpay_webhook_secret": "rzp_webhook_secret",
     }
     receiver = Receiver()
     endpoint = web.Application()
@@ -141,6 +190,7 @@ async def running(**settings: Any) -> AsyncIterator[Shop]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    chosen["razorpay_webhook_url"] = receiver.url
     server = _Server(
         uvicorn.Config(application(Settings(**(chosen | settings))), port=0, log_level="warning", access_log=False)
     )
@@ -162,6 +212,12 @@ async def shop() -> AsyncIterator[Shop]:
     """A merchant at a sandbox in TEST_MODE: payments succeed after 30 ms."""
     async with running() as it:
         yield it
+
+
+@pytest.fixture
+async def razorpay(shop: Shop) -> RazorpayShop:
+    """The same merchant at Razorpay."""
+    return RazorpayShop.of(shop)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The VPAs and cards that force how a payment ends, and the reasons that Cashfree gives."""
 
+from sandbox import outcomes
 from sandbox.cashfree.domain import Failure, Method
 from sandbox.outcomes import Outcome, name_of
 
@@ -22,18 +23,7 @@ _FAILURES: dict[str, Failure] = {
     "4000000000000002": DECLINED,
     "4000000000009995": Failure("Insufficient funds", "TRANSACTION_DECLINED", "insufficient_funds"),
 }
-MAGIC_HANDLES: dict[str, Outcome] = dict.fromkeys(_FAILURES, Outcome.FAILURE) | {
-    "testsuccess": Outcome.SUCCESS,
-    "testpending": Outcome.PENDING,
-    "testuserdropped": Outcome.USER_DROPPED,
-    "testpendingfailure": Outcome.PENDING_THEN_FAILURE,
-    "testpendingsuccess": Outcome.PENDING_THEN_SUCCESS,
-    "testlate": Outcome.LATE_SUCCESS,
-    "testtwice": Outcome.SUCCESS_TWICE,
-    "testamount": Outcome.AMOUNT_MISMATCH,
-    "testcurrency": Outcome.CURRENCY_MISMATCH,
-    "4111111111111111": Outcome.SUCCESS,
-}
+MAGIC_HANDLES = outcomes.MAGIC_HANDLES | dict.fromkeys(_FAILURES, Outcome.FAILURE)
 
 
 def failure_of(method: Method) -> Failure:

@@ -49,6 +49,11 @@ class Accounts:
                 setattr(known, name, getattr(account, name))
         return known
 
+    @property
+    def first(self) -> Account:
+        """The first account of the settings."""
+        return self._by_key[self._own[0].key_id]
+
     def of_key(self, key_id: str) -> Account:
         """The account of a key id; raises Refused."""
         account = self._by_key.get(key_id)

@@ -155,3 +155,47 @@ class Order(msgspec.Struct):
         return self.is_paid and all(
             refund.status is not RefundStatus.PENDING for payment in self.payments for refund in payment.refunds
         )
+
+
+class Row(msgspec.Struct):
+    """One row of a settlement. *amount* is below zero for what the merchant pays; the fee includes the tax."""
+
+    entity_id: str
+    type: str  # payment, refund, adjustment
+    amount: int
+    currency: str
+    created_at: int
+    fee: int = 0
+    tax: int = 0
+    payment_id: str | None = None
+    order_id: str | None = None
+    order_receipt: str | None = None
+    method: str | None = None
+    card_network: str | None = None
+    description: str | None = None
+    dispute_id: str | None = None
+    utr: str = ""  # a wrong one, by a fault
+
+    @property
+    def credit(self) -> int:
+        return max(self.amount, 0) - self.fee
+
+    @property
+    def debit(self) -> int:
+        return max(-self.amount, 0)
+
+
+class Settlement(msgspec.Struct):
+    """One transfer to the merchant's bank account."""
+
+    id: str
+    account: Account
+    created_at: int
+    rows: list[Row]
+    status: str = "created"
+    utr: str = ""
+    processed_at: int | None = None
+
+    @property
+    def amount(self) -> int:
+        return sum(row.credit - row.debit for row in self.rows)

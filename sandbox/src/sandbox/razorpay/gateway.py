@@ -14,14 +14,18 @@ from sandbox.outcomes import OutcomeDraw
 from sandbox.quotas import Quotas
 from sandbox.razorpay import errors
 from sandbox.razorpay.accounts import Account, Accounts
+from sandbox.razorpay.afterwards import Afterwards
 from sandbox.razorpay.announcer import Announcer
 from sandbox.razorpay.api import Api
+from sandbox.razorpay.checkout import EMBEDDED, Checkout
 from sandbox.razorpay.control import Control
 from sandbox.razorpay.disputes import Disputes
+from sandbox.razorpay.money_control import MoneyControl
 from sandbox.razorpay.operations import Operations
 from sandbox.razorpay.order_registry import OrderRegistry
 from sandbox.razorpay.outcomes import MAGIC_HANDLES
 from sandbox.razorpay.refunds import Refunds
+from sandbox.razorpay.settlements import Settlements
 from sandbox.razorpay.simulator import Simulator
 from sandbox.settings import Settings
 from sandbox.settling import Fees
@@ -45,10 +49,12 @@ def gateway(settings: Settings, random: Random) -> Gateway:
     fees = Fees(settings.fee_basis_points, settings.fee_tax_basis_points)
     refunds, disputes = Refunds(orders, draw, announcer, timers), Disputes(orders, announcer)
     simulator = Simulator(orders, draw, announcer, timers, refunds, fees)
+    settlements = Settlements(orders, announcer, fees)
     quotas, idempotency = Quotas(), Idempotency(settings.idempotency_max, errors.idempotency_mismatch)
 
     def forget(seed: int | None) -> None:
         simulator.reset()
+        settlements.clear()
         accounts.clear()
         if seed is not None:
             random.seed(seed)
@@ -64,12 +70,17 @@ def gateway(settings: Settings, random: Random) -> Gateway:
         orders=lambda: len(orders),
         forget=forget,
     )
-    operations = Operations(simulator, refunds, disputes).by_name()
+    operations = Operations(simulator, refunds, disputes).by_name() | Afterwards(settlements).by_name()
     control = Control(simulator, accounts, faults)
+    money_control = MoneyControl(simulator, accounts, refunds, disputes, settlements)
     return Gateway(
         api_path="/razorpay/v1/",
+        page_paths=frozenset({EMBEDDED}),
         api=Api(accounts, orders, simulator, faults, quotas, idempotency, operations),
-        routes=[Mount("/razorpay/control", routes=[*shared_control.routes(), *control.routes()])],
+        routes=[
+            *Checkout(simulator, accounts).routes(),
+            Mount("/razorpay/control", routes=[*shared_control.routes(), *control.routes(), *money_control.routes()]),
+        ],
         sender=sender,
         timers=timers,
     )

@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 from sandbox.razorpay import entities, errors, requests
 from sandbox.razorpay.calls import Call
 from sandbox.razorpay.disputes import Disputes
-from sandbox.razorpay.domain import Dispute, Order, Payment, PaymentStatus, Refund
+from sandbox.razorpay.domain import Dispute, Order, Payment, PaymentStatus, Refund, Settlement
 from sandbox.razorpay.refunds import Refunds
 from sandbox.razorpay.simulator import Simulator
 
-Timed = TypeVar("Timed", Order, Payment, Refund, Dispute)
+Timed = TypeVar("Timed", Order, Payment, Refund, Dispute, Settlement)
 
 
 class Operations:

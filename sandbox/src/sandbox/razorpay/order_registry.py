@@ -105,6 +105,13 @@ class OrderRegistry:
         order, _ = self.payment(payment.id, account)
         return order, payment, next(it for it in payment.refunds if it.id == refund_id)
 
+    def refund_id_of(self, name: str) -> str:
+        """The id of the refund of that id or, the newest one, of that receipt."""
+        if name in self._of_refund:
+            return name
+        refunds = [it for payment in self._of_refund.values() for it in payment.refunds if it.receipt == name]
+        return max((it.id for it in refunds), default=name)
+
     def add_dispute(self, payment: Payment, dispute: Dispute) -> None:
         """Remember a new dispute."""
         payment.disputes.append(dispute)

@@ -1,5 +1,6 @@
 """The VPAs and cards that force how a payment ends, and the reasons that Razorpay gives."""
 
+from sandbox import outcomes
 from sandbox.outcomes import Outcome, name_of
 from sandbox.razorpay.domain import Failure, Method
 
@@ -45,19 +46,7 @@ _FAILURES: dict[str, Failure] = {
         "Authentication failed.", "authentication_failed", source="customer", step="payment_authentication"
     ),
 }
-MAGIC_HANDLES: dict[str, Outcome] = dict.fromkeys(_FAILURES, Outcome.FAILURE) | {
-    "success": Outcome.SUCCESS,
-    "testsuccess": Outcome.SUCCESS,
-    "testpending": Outcome.PENDING,
-    "testuserdropped": Outcome.USER_DROPPED,
-    "testpendingfailure": Outcome.PENDING_THEN_FAILURE,
-    "testpendingsuccess": Outcome.PENDING_THEN_SUCCESS,
-    "testlate": Outcome.LATE_SUCCESS,
-    "testtwice": Outcome.SUCCESS_TWICE,
-    "testamount": Outcome.AMOUNT_MISMATCH,
-    "testcurrency": Outcome.CURRENCY_MISMATCH,
-    "4111111111111111": Outcome.SUCCESS,
-}
+MAGIC_HANDLES = outcomes.MAGIC_HANDLES | dict.fromkeys(_FAILURES, Outcome.FAILURE) | {"success": Outcome.SUCCESS}
 
 
 def failure_of(method: Method) -> Failure:
