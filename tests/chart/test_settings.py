@@ -23,7 +23,7 @@ TOKENS, HEADS, SEALING, INDEX = (Ed25519PrivateKey.generate() for _ in range(4))
 STRONG = "q7Zt0vXc2Rk9mWbY5eLs8uHdP3jNf6Ag"
 # What works without: an older issuer's tokens, a mail relay that asks for no login …
 OPTIONAL = frozenset({"JWT_SECRET", "SENTRY_DSN", "REDIS_PASSWORD", "SMTP_PASSWORD", "CASHFREE_WEBHOOK_SECRET"}) | {
-    "LEDGER_ANCHOR_SECRET_ACCESS_KEY"
+    *("LEDGER_ANCHOR_SECRET_ACCESS_KEY", "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET")
 }
 
 

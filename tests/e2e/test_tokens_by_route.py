@@ -35,6 +35,7 @@ PUBLIC = {
     "GET /api/v1/payments/{paymentId}/public",
     "GET /api/v1/packs",
     "POST /api/v1/webhooks/cashfree",
+    "POST /api/v1/webhooks/razorpay",
     "POST /api/v1/webhooks/{gateway}/{accountId}",
     "POST /api/v1/users/signup",
     "POST /api/v1/users/email/verify",

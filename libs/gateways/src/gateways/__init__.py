@@ -93,6 +93,13 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     refunds_instantly: bool
     # A refund names the payment that is given back; otherwise it names the order, and the gateway picks the payment.
     refunds_by_payment: bool
+    # The gateway gives captured money back by itself: what it took twice, late or without an order.
+    refunds_by_itself: bool = False
+    # A refund that succeeded may be shown as sent back by the customer's bank.
+    reverses_refunds: bool = False
+    # The checkout is opened with the account's public key and the gateway's order id, and hands a signed proof of the
+    # payment to the browser: see `Gateway.verify_checkout`.
+    signs_checkout: bool = False
 
 
 class GatewayAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,13 +177,17 @@ class PaymentWebhook(msgspec.Struct, frozen=True):
 class RefundWebhook(msgspec.Struct, frozen=True):
     """A webhook about a refund, also one that nobody here asked for: what it claims, to be read at the gateway."""
 
+    # With our order id "" where the gateway's webhooks carry its own only.
     refund: RefundSnapshot
+    gateway_order_id: str = ""
 
 
 class DisputeWebhook(msgspec.Struct, frozen=True):
     """A webhook about a dispute: what it claims, to be read at the gateway."""
 
+    # With our order id "" where the gateway's webhooks carry its own only.
     dispute: DisputeSnapshot
+    gateway_order_id: str = ""
 
 
 class SettlementWebhook(msgspec.Struct, frozen=True):
@@ -239,7 +250,10 @@ class Gateway(Protocol):
         """Make the order; one that exists under this id already is read and answered as if it was made now."""
         ...
 
-    async def read_order(self, order: OrderReference, timeout_seconds: float) -> ReadOrderResult: ...
+    async def read_order(self, order: OrderReference, timeout_seconds: float) -> ReadOrderResult:
+        """The order as it is now. Where the gateway makes the order's id, that one alone finds it, too: the snapshot
+        then tells ours."""
+        ...
 
     async def read_attempts(self, order: OrderReference, timeout_seconds: float) -> Sequence[PaymentAttempt] | Unknown:
         """All attempts at the order."""
@@ -282,6 +296,14 @@ class Gateway(Protocol):
         self, gateway_settlement_id: str, cursor: str, timeout_seconds: float
     ) -> ReadSettlementRowsResult:
         """A page of what the settlement is made of; *cursor* as for `read_settlements`."""
+        ...
+
+    def verify_checkout(self, gateway_order_id: str, gateway_payment_id: str, signature: str) -> bool:
+        """Whether the gateway's checkout signed that this payment paid this order. Pure.
+
+        *gateway_order_id* is the stored payment's own, never the browser's. The signature says nothing about the
+        amount: the order is read all the same. False where the checkout signs nothing (see capabilities).
+        """
         ...
 
     def parse_webhook(self, body: bytes) -> WebhookContent:

@@ -90,7 +90,8 @@ class Customer(msgspec.Struct, frozen=True, gc=False):
 class OrderReference(msgspec.Struct, frozen=True, gc=False):
     """Names an order of ours at its gateway."""
 
-    # Ours. Where the gateway makes the order's id, this one is the unique receipt that finds the order again.
+    # Ours. Where the gateway makes the order's id, this one is the unique receipt that finds the order again; "" only
+    # to read an order of which a webhook named the gateway's id.
     order_id: str
     # The gateway's own; "" while it is not known.
     gateway_order_id: str = ""
@@ -129,6 +130,8 @@ class OrderSnapshot(msgspec.Struct, frozen=True, gc=False):
     session_id: str = ""
     # pay_… as it was sent along when the order was made; "" where the gateway does not give it back.
     payment_id: str = ""
+    # The gateway neither closes nor expires the order: an unpaid payment ends by its own time and its own cancellation.
+    stays_open: bool = False
 
 
 class PaymentAttempt(msgspec.Struct, frozen=True, gc=False):

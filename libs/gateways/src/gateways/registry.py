@@ -15,24 +15,29 @@ from gateways import Adapter, Gateway, GatewayAccount, GatewayCall, Gateways, Ga
 from gateways.cashfree.adapter import ADAPTER as CASHFREE
 from gateways.cashfree.settings import CashfreeSettings
 from gateways.client import GatewayClient
+from gateways.razorpay.adapter import ADAPTER as RAZORPAY
+from gateways.razorpay.settings import RazorpaySettings
 from gateways.shared_turns import SharedTurns
 from gateways.verification import WebhookSource
 
-ADAPTERS: Mapping[str, Adapter] = {row.name: row for row in (CASHFREE,)}
+ADAPTERS: Mapping[str, Adapter] = {row.name: row for row in (CASHFREE, RAZORPAY)}
 
 
-class GatewaySettings(CashfreeSettings):
+class GatewaySettings(CashfreeSettings, RazorpaySettings):
     """What a service that deals with gateways reads from its environment; its Settings inherit it."""
 
     @rule()
     def _has_an_account(self) -> Iterator[str]:
         if not self.gateway_accounts:
-            yield "no gateway account: CASHFREE_SECRET_KEY or CASHFREE_WEBHOOK_SECRET is needed"
+            yield (
+                "no gateway account: CASHFREE_SECRET_KEY, CASHFREE_WEBHOOK_SECRET, RAZORPAY_KEY_SECRET or "
+                "RAZORPAY_WEBHOOK_SECRET is needed"
+            )
 
     @property
     def gateway_accounts(self) -> tuple[GatewayAccount, ...]:
         """The platform's own accounts, at most one for each gateway."""
-        accounts = (self.cashfree_account(),)
+        accounts = (self.cashfree_account(), self.razorpay_account())
         return tuple(account for account in accounts if account is not None)
 
 

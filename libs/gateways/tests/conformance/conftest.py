@@ -42,7 +42,7 @@ async def webhooks() -> AsyncIterator[tuple[str, list[Webhook]]]:
     await runner.cleanup()
 
 
-@pytest_asyncio.fixture(params=sorted(ADAPTERS))
+@pytest_asyncio.fixture(params=sorted(SIMULATORS))
 async def bench(
     request: pytest.FixtureRequest, simulator_url: str, webhooks: tuple[str, list[Webhook]]
 ) -> AsyncIterator[Bench]:

@@ -53,8 +53,64 @@ def test_networks_are_read_from_one_line() -> None:
 
 
 def test_a_service_without_any_account_does_not_start() -> None:
-    with pytest.raises(ValidationError, match="CASHFREE_SECRET_KEY"):
+    with pytest.raises(ValidationError, match=r"CASHFREE_SECRET_KEY.*RAZORPAY_KEY_SECRET"):
         settings(cashfree_secret_key="")
+
+
+RAZORPAY = {"razorpay_key_id": "rzp_test_1DP5mmOlF5G5ag", "razorpay_key_secret": "thisisthekeysecret"}
+
+
+def test_each_gateway_whose_secrets_are_set_has_an_account() -> None:
+    cashfree, razorpay = settings(**RAZORPAY, razorpay_webhook_secret="new, old,").gateway_accounts
+    assert (cashfree.id, razorpay.id, razorpay.gateway) == ("gwa_cashfree", "gwa_razorpay", "razorpay")
+    assert (razorpay.key_id, razorpay.key_secret) == tuple(RAZORPAY.values())
+    assert (razorpay.webhook_secrets, razorpay.base_url) == (("new", "old"), "https://api.razorpay.com")
+    [alone] = settings(cashfree_secret_key="", **RAZORPAY, razorpay_webhook_ips="52.66.75.174").gateway_accounts
+    # The key's secret signs no webhook.
+    assert (alone.id, alone.webhook_secrets) == ("gwa_razorpay", ())
+    assert [str(network) for network in alone.webhook_networks] == ["52.66.75.174/32"]
+    [ingest] = settings(cashfree_secret_key="", razorpay_webhook_secret="whsec_1").gateway_accounts
+    assert ingest.webhook_secrets == ("whsec_1",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable"),
+    [
+        ({"razorpay_key_id": "rzp_live_1"}, "RAZORPAY_KEY_ID"),
+        ({"razorpay_key_id": "1DP5mmOlF5G5ag"}, "RAZORPAY_KEY_ID"),
+        ({"razorpay_account_mode": "live"}, "RAZORPAY_KEY_ID"),
+        (
+            {
+                "razorpay_account_mode": "live",
+                "razorpay_key_id": "rzp_live_1",
+                "razorpay_base_url": "http://127.0.0.1:18010/razorpay",
+            },
+            "RAZORPAY_BASE_URL",
+        ),
+        (
+            {
+                "razorpay_account_mode": "live",
+                "razorpay_key_id": "rzp_live_1",
+                "razorpay_base_url": "https://api.razorpay.com.evil.example",
+            },
+            "RAZORPAY_BASE_URL",
+        ),
+        ({"environment": "production", "razorpay_base_url": "https://simulator.example/razorpay"}, "RAZORPAY_BASE_URL"),
+        ({"environment": "production", "razorpay_key_secret": "short"}, "RAZORPAY_KEY_SECRET"),
+        ({"environment": "production", "razorpay_webhook_secret": "x,y"}, "RAZORPAY_WEBHOOK_SECRET"),
+        (
+            {"environment": "production", "razorpay_webhook_secret": RAZORPAY["razorpay_key_secret"]},
+            "RAZORPAY_WEBHOOK_SECRET",
+        ),
+        ({"environment": "production", "razorpay_base_url": "http://api.razorpay.com"}, "RAZORPAY_BASE_URL"),
+    ],
+    ids=str,
+)
+def test_a_razorpay_account_has_a_key_and_a_host_of_its_mode(changes: dict[str, str], variable: str) -> None:
+    with pytest.raises(ValidationError, match=variable):
+        settings(**RAZORPAY | changes)
+    settings(**RAZORPAY, razorpay_base_url="http://127.0.0.1:18010/razorpay")
+    settings(**RAZORPAY | {"razorpay_account_mode": "live", "razorpay_key_id": "rzp_live_1"})
 
 
 TEST_SECRET = "cfsk_ma_test_8f3a91c07be24d65_1b7e90d2"

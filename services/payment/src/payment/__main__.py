@@ -16,7 +16,7 @@ from commdesk.payment.v1.settlements_pb2_grpc import add_SettlementServiceServic
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import runtime
 from common.runtime import Job, Resources, Service
-from gateways import Gateways
+from gateways import Gateway, Gateways
 from gateways.registry import open_gateways
 from payment import consumers, routes
 from payment.consumers import ConsumerSettings
@@ -53,7 +53,7 @@ from payment.use_cases.sweep import Sweep
 from payment.use_cases.timelines import timeline
 from payment.use_cases.totals import recent_totals, totals
 from payment.use_cases.verification import Verification
-from payment.use_cases.webhooks import WebhookLookups
+from payment.use_cases.webhook_lookups import WebhookLookups
 from payment.wire.requests import CustomerRules
 
 
@@ -80,7 +80,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         inserts = PaymentInserts(db, clock, orders)
         responses = ResponseCache(redis, resources.sealer)
         merchant_orders = MerchantOrders(db, clock)
-        account = account_of_new_payments(gateways)
+        gateway = gateway_of_new_payments(gateways, settings.default_gateway)
+        account = account_of_new_payments(gateway)
         drafts = PaymentDrafts(Packs(wallet_stub), fees, settings.limits, account, merchant_orders, clock)
         create = CreatePayment(drafts, fraud, inserts, orders, responses)
         verification = Verification(db, redis, clock, lookups, settings.verification)
@@ -111,7 +112,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         customer_rules = CustomerRules(
             settings.return_urls,
             test_domains=settings.environment != "production",
-            phone_country_codes=next(iter(gateways.values())).capabilities.phone_country_codes,
+            phone_country_codes=gateway.capabilities.phone_country_codes,
         )
         yield Service(
             http=routes.routes(
@@ -173,9 +174,12 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         )
 
 
-def account_of_new_payments(gateways: Gateways) -> AccountChoice:
-    """The account in which new orders are made: the first that is configured."""
-    gateway = next(iter(gateways.values()))
+def gateway_of_new_payments(gateways: Gateways, default_gateway: str) -> Gateway:
+    """The account in which new orders are made: that of *default_gateway*, or the first that is configured."""
+    return next(each for each in gateways.values() if default_gateway in ("", each.account.gateway))
+
+
+def account_of_new_payments(gateway: Gateway) -> AccountChoice:
     return AccountChoice(gateway.account.gateway, gateway.account.id, gateway.capabilities.needs_customer_phone)
 
 

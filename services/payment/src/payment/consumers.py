@@ -20,13 +20,13 @@ from gateways import Gateways, MalformedWebhook
 from payment.domain.errors import VerdictUnknown
 from payment.domain.orders import OrderKey
 from payment.domain.states import FraudReview
-from payment.use_cases import invoices, order_syncs, reviews, webhooks
+from payment.use_cases import invoices, order_syncs, reviews, webhook_lookups, webhooks
 from payment.use_cases.decisions import DecisionSettings
 from payment.use_cases.invoices import InvoiceRequest
 from payment.use_cases.order_lookups import LookupResult
 from payment.use_cases.refund_flow import RefundFlow
 from payment.use_cases.reviews import FraudStatement
-from payment.use_cases.webhooks import LookedUp, Webhook, WebhookLookups
+from payment.use_cases.webhook_lookups import LookedUp, Webhook, WebhookLookups
 
 # Requests of customers share the event loop: a backlog is worked in batches that hold it for a few dozen milliseconds.
 WEBHOOKS_MAX = 128
@@ -53,7 +53,7 @@ def subscriptions(
             WebhookReceived,
             decode=partial(parse_webhook, gateways, db.sealer),
             handle=partial(on_webhooks_received, clock=clock, refunds=refunds, settings=settings.decisions),
-            fetch=partial(webhooks.look_up, lookups),
+            fetch=partial(webhook_lookups.look_up, lookups),
             on_retry=partial(webhooks.announce_retries, clock=clock),
             on_dead=partial(webhooks.announce_dead, clock=clock),
             events_max=WEBHOOKS_MAX,

@@ -31,6 +31,8 @@ class Settings(GatewaySettings):
         *("wallet_address", "fraud_address"),
     }
 
+    # The gateway to which new payments go: cashfree or razorpay. Empty: the first that is configured, in this order.
+    default_gateway: str = ""
     # host:port of the wallet's gRPC endpoint, or several, comma-separated IP addresses.
     wallet_address: str = "127.0.0.1:18023"
     # host:port of fraud's gRPC endpoint, or several, comma-separated IP addresses.
@@ -139,6 +141,20 @@ class Settings(GatewaySettings):
     def _some_amount_is_possible(self) -> Iterator[str]:
         if self.amount_min_minor > self.amount_max_minor:
             yield "AMOUNT_MIN_MINOR is above AMOUNT_MAX_MINOR: no payment could be made"
+
+    @rule(
+        *("default_gateway", "cashfree_secret_key", "cashfree_webhook_secret"),
+        *("razorpay_key_secret", "razorpay_webhook_secret"),
+    )
+    def _default_gateway_is_configured(self) -> Iterator[str]:
+        gateways = [account.gateway for account in self.gateway_accounts if account.key_secret]
+        if self.default_gateway and self.default_gateway not in gateways:
+            yield f"DEFAULT_GATEWAY: there is no account of this gateway, only of {', '.join(gateways) or 'none'}"
+
+    @rule("razorpay_key_id", "razorpay_key_secret")
+    def _razorpay_key_is_whole(self) -> Iterator[str]:
+        if self.razorpay_key_secret.get_secret_value() and not self.razorpay_key_id:
+            yield "RAZORPAY_KEY_ID is needed beside RAZORPAY_KEY_SECRET"
 
     @rule("invoice_prefix", "credit_note_prefix")
     def _series_are_two(self) -> Iterator[str]:

@@ -4,9 +4,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 from common.money import EXPONENTS, Money
+from gateways.bounds import MINOR_MAX
 
-# Ten thousand crore rupees in paise: above what any gateway takes, and far below what a JSON number carries exactly.
-MINOR_MAX: Final = 10**13
 # More digits are no amount, and arithmetic would begin to round.
 _DIGITS_MAX: Final = 24
 

@@ -9,10 +9,9 @@ import msgspec
 from common.texts import printable
 from common.times import parse_time
 from gateways import Unknown
+from gateways.bounds import ID_CHARACTERS_MAX, REFERENCE_CHARACTERS_MAX
 from gateways.json_repair import UNREADABLE, repairing
 
-ID_CHARACTERS_MAX: Final = 128
-REFERENCE_CHARACTERS_MAX: Final = 64
 _CURSOR_CHARACTERS_MAX: Final = 2_048
 _CODE_CHARACTERS_MAX: Final = 80
 _MESSAGE_CHARACTERS_MAX: Final = 500

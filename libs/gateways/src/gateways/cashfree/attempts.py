@@ -11,8 +11,9 @@ from common.money import Money
 from common.texts import printable
 from common.times import parse_time
 from gateways import AttemptStatus, PaymentAttempt, PaymentMethod, Unknown
+from gateways.bounds import ID_CHARACTERS_MAX
 from gateways.cashfree.amounts import parse_rupees
-from gateways.cashfree.answers import ID_CHARACTERS_MAX, entries_of, reference_of
+from gateways.cashfree.answers import entries_of, reference_of
 from gateways.cashfree.reasons import reason_of
 from gateways.client import HttpRequest
 from gateways.json_duplicates import has_duplicate_keys

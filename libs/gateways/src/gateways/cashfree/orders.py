@@ -15,8 +15,9 @@ import msgspec
 from common.money import format as format_money
 from common.texts import printable
 from gateways import OrderMissing, OrderRefused, OrderRequest, OrderSnapshot, OrderStatus, PaymentMethod, Unknown
+from gateways.bounds import ID_CHARACTERS_MAX
 from gateways.cashfree.amounts import parse_rupees
-from gateways.cashfree.answers import ID_CHARACTERS_MAX, error_of, unanswered
+from gateways.cashfree.answers import error_of, unanswered
 from gateways.client import HttpRequest
 from gateways.json_duplicates import has_duplicate_keys
 from gateways.json_repair import UNREADABLE, repairing

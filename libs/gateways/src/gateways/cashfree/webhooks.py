@@ -26,8 +26,9 @@ from gateways import (
     WebhookSignature,
     WebhookSummary,
 )
+from gateways.bounds import ID_CHARACTERS_MAX
 from gateways.cashfree import disputes, refunds, settlements
-from gateways.cashfree.answers import ID_CHARACTERS_MAX, Id, reference_of
+from gateways.cashfree.answers import Id, reference_of
 from gateways.cashfree.attempts import Payment, attempt_of, claimed
 from gateways.cashfree.disputes import Dispute, DisputedOrder
 from gateways.cashfree.refunds import Refund

@@ -36,12 +36,13 @@ def needs_list(snapshot: OrderSnapshot, claims: Iterable[PaymentAttempt]) -> boo
     """Whether the gateway's list of attempts has to be read before anything is decided.
 
     The list is the scarce call (Cashfree: a quarter of the quota for order reads). It is left out when nobody claims to
-    have paid an open order, and when one attempt claims to have paid exactly the amount of an order that the gateway
-    itself shows as paid.
+    have paid an open order that the gateway itself will close, and when one attempt claims to have paid exactly the
+    amount of an order that the gateway itself shows as paid. Of an order that stays open the attempts alone say whether
+    money is on its way.
     """
     successes = [claim for claim in claims if claim.status is AttemptStatus.SUCCESS]
     if snapshot.status is not OrderStatus.PAID:
-        return bool(successes)
+        return bool(successes) or snapshot.stays_open
     payers = {claim.gateway_payment_id for claim in successes}
     return len(payers) != 1 or any(
         claim.amount != snapshot.amount or claim.order_amount not in (None, snapshot.amount) for claim in successes

@@ -164,6 +164,15 @@ def _without_success(decision: Decision, snapshot: OrderSnapshot, now: datetime)
         _close(decision, snapshot.status, now)
     elif snapshot.status is OrderStatus.ACTIVE:
         _follow_attempts(decision, now)
+        if snapshot.stays_open and _is_over(decision, now):
+            _close(decision, OrderStatus.TERMINATED if payment.cancel_requested else OrderStatus.EXPIRED, now)
+
+
+def _is_over(decision: Decision, now: datetime) -> bool:
+    """Whether an unpaid payment ends whose order the gateway will never close: cancelled or out of time, and no money
+    on its way. The customer may still pay the open order, as any closed one that the gateway was late for."""
+    payment = decision.payment
+    return payment.status is not Status.PROCESSING and (payment.cancel_requested or now >= payment.expires_at)
 
 
 def _close(decision: Decision, order: OrderStatus, now: datetime) -> None:

@@ -27,12 +27,14 @@ from payment.use_cases import metrics
 from payment.use_cases.announcements import messages_for
 from payment.use_cases.cancellations import Cancellations
 from payment.wire import views
+from payment.wire.views import CheckoutKeys
 
 OrderOutcome: TypeAlias = OrderSnapshot | OrderRefused
 
 ROUTE = "payments.create"
 # A customer is waiting at checkout: cap the backoff so that they hear within 15 s of the gateway's recovery.
 BACKOFF_SECONDS_MAX = 15
+NO_KEYS = CheckoutKeys()
 
 _encode = msgspec.json.Encoder().encode
 
@@ -124,7 +126,7 @@ class GatewayOrders:
     def answer_again(self, payment: Payment) -> CreateResponse | None:
         """The final answer to the request that made *payment*, from the payment alone; None while there is none."""
         if payment.session_id:
-            return self._response_made(payment, payment.session_id)
+            return self._response_made(payment, payment.session_id, payment.gateway_order_id)
         if payment.failure_reason == state_machine.GATEWAY_REFUSED:
             refusal = GatewayRefused("the gateway refused the order")
             return CreateResponse(*views.refused_body(refusal, payment.origin.request_id))
@@ -176,10 +178,17 @@ class GatewayOrders:
         if isinstance(outcome, OrderRefused):
             refusal = GatewayRefused("the gateway refused the order", reason=outcome.code)
             return CreateResponse(*views.refused_body(refusal, payment.origin.request_id))
-        return self._response_made(payment, outcome.session_id)
+        return self._response_made(payment, outcome.session_id, outcome.gateway_order_id)
 
-    def _response_made(self, payment: Payment, session_id: str) -> CreateResponse:
-        return CreateResponse(201, views.created_body(payment, session_id, self._settings.public_url))
+    def _response_made(self, payment: Payment, session_id: str, gateway_order_id: str) -> CreateResponse:
+        keys = self._checkout_keys(payment.gateway_account_id, gateway_order_id)
+        return CreateResponse(201, views.created_body(payment, session_id, self._settings.public_url, keys))
+
+    def _checkout_keys(self, gateway_account_id: str, gateway_order_id: str) -> CheckoutKeys:
+        gateway = self._gateways.get(gateway_account_id)
+        if gateway is None or not gateway.capabilities.signs_checkout:
+            return NO_KEYS
+        return CheckoutKeys(gateway_order_id, gateway.account.key_id)
 
 
 def _completions(payments: Mapping[UUID, Payment], outcomes: Sequence[tuple[Intent, OrderResult]]) -> list[Completion]:

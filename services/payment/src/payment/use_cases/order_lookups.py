@@ -1,16 +1,19 @@
 """Looking orders up at their gateways before anything is decided about them."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 import msgspec
 
-from gateways import Gateways, OrderMissing, OrderReference, OrderSnapshot, PaymentAttempt, Unknown
+from gateways import Gateways, OrderMissing, OrderReference, OrderSnapshot, PaymentAttempt, ReadOrderResult, Unknown
 from payment.domain.orders import ObservedOrder, OrderKey, needs_list
 from payment.domain.payments import Payment
 
 LookupResult: TypeAlias = ObservedOrder | OrderMissing | Unknown
+
+NO_SNAPSHOTS: Final[Mapping[OrderKey, OrderSnapshot]] = MappingProxyType({})
 
 
 class LookupRequest(msgspec.Struct, frozen=True):
@@ -36,17 +39,30 @@ class OrderLookup:
         self._timeout_seconds = timeout_seconds
         self._slots = asyncio.Semaphore(concurrency)
 
-    async def look_up(self, requests: Collection[LookupRequest]) -> dict[OrderKey, LookupResult]:
-        """The result for each order; what cannot be known is Unknown, never an exception."""
-        results = await asyncio.gather(*(self._look_up(request) for request in requests))
+    async def look_up(
+        self, requests: Collection[LookupRequest], snapshots: Mapping[OrderKey, OrderSnapshot] = NO_SNAPSHOTS
+    ) -> dict[OrderKey, LookupResult]:
+        """The result for each order; what cannot be known is Unknown, never an exception.
+
+        *snapshots* are orders that were read a moment ago: they are not read again.
+        """
+        results = await asyncio.gather(*(self._look_up(each, snapshots.get(each.order)) for each in requests))
         return {request.order: result for request, result in zip(requests, results, strict=True)}
 
-    async def _look_up(self, request: LookupRequest) -> LookupResult:
+    async def find(self, gateway_account_id: str, gateway_order_id: str) -> ReadOrderResult:
+        """The order of which only the gateway's own id is known."""
+        gateway = self._gateways.get(gateway_account_id)
+        if gateway is None:
+            return Unknown("account_not_configured")
+        async with self._slots:
+            return await gateway.read_order(OrderReference("", gateway_order_id), self._timeout_seconds)
+
+    async def _look_up(self, request: LookupRequest, known: OrderSnapshot | None) -> LookupResult:
         gateway = self._gateways.get(request.order.gateway_account_id)
         if gateway is None:
             return Unknown("account_not_configured")
         async with self._slots:
-            snapshot = await gateway.read_order(request.reference, self._timeout_seconds)
+            snapshot = known or await gateway.read_order(request.reference, self._timeout_seconds)
             return await self.complete(snapshot, request) if isinstance(snapshot, OrderSnapshot) else snapshot
 
     async def complete(self, snapshot: OrderSnapshot, request: LookupRequest) -> ObservedOrder | Unknown:
@@ -60,14 +76,6 @@ class OrderLookup:
 
 def lookup_of(payment: Payment, *, read_attempts: bool = False) -> LookupRequest:
     return LookupRequest(payment.order_key, payment.gateway_order_id, read_attempts=read_attempts)
-
-
-def lookups_of_webhooks(attempts: Iterable[tuple[OrderKey, PaymentAttempt]]) -> list[LookupRequest]:
-    """One request for each order that webhooks are about, with all attempts that they claim."""
-    by_order: dict[OrderKey, list[PaymentAttempt]] = {}
-    for order, attempt in attempts:
-        by_order.setdefault(order, []).append(attempt)
-    return [LookupRequest(order, claims=tuple(claims)) for order, claims in by_order.items()]
 
 
 def observed_only(results: Mapping[OrderKey, LookupResult]) -> dict[OrderKey, ObservedOrder]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-import msgspec
 from google.protobuf.message import Message
 
 from commdesk.webhook_ingest.v1.events_pb2 import WebhookReceived
@@ -21,7 +20,6 @@ from gateways import (
     PaymentWebhook,
     RefundWebhook,
     SettlementWebhook,
-    WebhookContent,
 )
 from payment.domain.errors import OrderNotKnownYet, OrderStateUnknown, WebhookUnreadable
 from payment.domain.orders import OrderKey
@@ -31,70 +29,14 @@ from payment.domain.unhandled_webhooks import WINDOW, alerted_type
 from payment.store import commands, unhandled_webhooks
 from payment.use_cases import dispute_checks, metrics, settlement_webhooks
 from payment.use_cases.decisions import Applied, DecisionSettings, apply_orders
-from payment.use_cases.order_lookups import LookupResult, OrderLookup, lookups_of_webhooks, observed_only
-from payment.use_cases.refund_checks import RefundList, RefundLookup, apply_lists
+from payment.use_cases.order_lookups import observed_only
+from payment.use_cases.refund_checks import apply_lists
 from payment.use_cases.refund_flow import RefundFlow
+from payment.use_cases.webhook_lookups import LookedUp, Webhook
 from payment.wire import webhook_events
 
 # Refused permanently at the first try; every other dead webhook had used up its retries.
 _REFUSALS = frozenset({WebhookUnreadable.code, EnvelopeUnreadable.code})
-
-
-class Webhook(msgspec.Struct, frozen=True):
-    """A stored webhook, parsed by its gateway's adapter."""
-
-    id: str
-    gateway: str
-    gateway_account_id: str
-    # What the gateway itself shows.
-    type: str
-    received_at: datetime
-    content: WebhookContent
-
-    @property
-    def order(self) -> OrderKey | None:
-        """The order that it is about."""
-        match self.content:
-            case PaymentWebhook(order_id):
-                return OrderKey(self.gateway_account_id, order_id)
-            case DisputeWebhook(dispute):
-                return OrderKey(self.gateway_account_id, dispute.order_id)
-            case _:
-                return None
-
-    @property
-    def refunded_order(self) -> OrderKey | None:
-        """The order whose refund it is about."""
-        if isinstance(self.content, RefundWebhook):
-            return OrderKey(self.gateway_account_id, self.content.refund.order_id)
-        return None
-
-
-class WebhookLookups(msgspec.Struct, frozen=True):
-    """Where claims are checked: each kind with the gateway's own list or state of it."""
-
-    orders: OrderLookup
-    refunds: RefundLookup
-
-
-class LookedUp(msgspec.Struct, frozen=True):
-    """What the gateways show of what a batch of webhooks is about."""
-
-    orders: Mapping[OrderKey, LookupResult]
-    refunds: Mapping[OrderKey, RefundList] = {}
-
-
-async def look_up(lookups: WebhookLookups, webhooks: Sequence[Webhook]) -> LookedUp:
-    """The gateway's own view of every order that the webhooks are about; each order is looked up once."""
-    refunded = {webhook.refunded_order: "" for webhook in webhooks if webhook.refunded_order}
-    orders = lookups_of_webhooks(
-        (OrderKey(webhook.gateway_account_id, webhook.content.order_id), webhook.content.attempt)
-        for webhook in webhooks
-        if isinstance(webhook.content, PaymentWebhook)
-    )
-    if not refunded:
-        return LookedUp(await lookups.orders.look_up(orders))
-    return LookedUp(await lookups.orders.look_up(orders), await lookups.refunds.look_up(refunded))
 
 
 async def process_webhooks(
@@ -108,9 +50,8 @@ async def process_webhooks(
 ) -> list[DomainError | None]:
     """Apply what the gateway confirms; an unknown order and a state that it does not show are retried."""
     now = clock.now()
-    payments = await commands.lock_orders(
-        tx, {order for webhook in webhooks for order in (webhook.order, webhook.refunded_order) if order}
-    )
+    orders = [results.order_of(webhook) for webhook in webhooks]
+    payments = await commands.lock_orders(tx, {order for order in orders if isinstance(order, OrderKey)})
     applied = await apply_orders(tx, payments.values(), observed_only(results.orders), clock, settings)
     refunded: Mapping[OrderKey, bool | DomainError] = {}
     if results.refunds:
@@ -120,7 +61,10 @@ async def process_webhooks(
     messages: list[Message] = list(applied.messages)
     settlements: set[tuple[str, str]] = set()
     disputes: list[Payment] = []
-    for webhook in webhooks:
+    for webhook, order in zip(webhooks, orders, strict=True):
+        if isinstance(order, DomainError):
+            refusals.append(order)
+            continue
         match webhook.content:
             case IgnoredWebhook(reason):
                 refusals.append(None)
@@ -132,7 +76,7 @@ async def process_webhooks(
                     webhook_events.processed(webhook.gateway, webhook.id, "APPLIED", "import_requested", None, now)
                 )
             case DisputeWebhook():
-                disputed = payments.get(webhook.order) if webhook.order else None
+                disputed = payments.get(order) if order else None
                 refusals.append(None if disputed else OrderNotKnownYet("no payment has this order id (yet)"))
                 if disputed is not None:
                     disputes.append(disputed)
@@ -142,7 +86,7 @@ async def process_webhooks(
                         )
                     )
             case RefundWebhook():
-                order = OrderKey(webhook.gateway_account_id, webhook.content.refund.order_id)
+                assert order is not None
                 result = refunded[order]
                 if isinstance(result, DomainError):
                     refusals.append(result)
@@ -155,8 +99,7 @@ async def process_webhooks(
             case MalformedWebhook(reason):
                 refusals.append(WebhookUnreadable(reason))
             case PaymentWebhook() as content:
-                order = OrderKey(webhook.gateway_account_id, content.order_id)
-                payment = payments.get(order)
+                payment = payments.get(order) if order else None
                 refusal = _refusal(payment, applied)
                 refusals.append(refusal)
                 if refusal is None and payment is not None:

@@ -38,7 +38,7 @@ class TaxView(msgspec.Struct, frozen=True):
     igst: int
 
 
-class CreatedView(msgspec.Struct, frozen=True, rename="camel"):
+class CreatedView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The answer to create: as of the moment when the gateway's order was made."""
 
     payment_id: str
@@ -54,6 +54,9 @@ class CreatedView(msgspec.Struct, frozen=True, rename="camel"):
     checkout_url: str
     expires_at: str
     created_at: str
+    # Where the gateway's checkout is opened with a public key and the gateway's own order id.
+    gateway_order_id: str = ""
+    gateway_key_id: str = ""
 
 
 class PaymentView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -106,7 +109,14 @@ class VerifiedView(msgspec.Struct, frozen=True, rename="camel"):
 _encode = msgspec.json.Encoder().encode
 
 
-def created_body(payment: Payment, session_id: str, public_url: str) -> bytes:
+class CheckoutKeys(msgspec.Struct, frozen=True):
+    """What the gateway's checkout opens the order with, beside the session; "" where the session suffices."""
+
+    gateway_order_id: str = ""
+    gateway_key_id: str = ""
+
+
+def created_body(payment: Payment, session_id: str, public_url: str, keys: CheckoutKeys) -> bytes:
     """The whole body of the answer to create.
 
     PENDING, even when the webhook was faster: the answer is about the order; the status has its own endpoint.
@@ -126,6 +136,8 @@ def created_body(payment: Payment, session_id: str, public_url: str) -> bytes:
         f"{public_url}/checkout/{payment_id}",
         rfc3339(payment.expires_at),
         rfc3339(payment.created_at),
+        keys.gateway_order_id,
+        keys.gateway_key_id,
     )
     return _encode({"success": True, "data": view})
 

@@ -1,0 +1,1 @@
+"""Razorpay, API v1."""
