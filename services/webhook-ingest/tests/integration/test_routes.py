@@ -137,7 +137,9 @@ async def test_each_account_has_its_own_path_and_secret(
         (f"{PATH}/gwa_nobody", "gateway_account_not_found"),
         ("/api/v1/webhooks/razorpay/gwa_cashfree", "gateway_account_not_found"),
         ("/api/v1/webhooks/nobody/gwa_cashfree", "gateway_account_not_found"),
-        ("/api/v1/webhooks/razorpay", "route_not_found"),
+        ("/api/v1/webhooks/nobody", "route_not_found"),
+        # Of a gateway at which no account is configured.
+        ("/api/v1/webhooks/razorpay", "gateway_account_not_found"),
     ],
 )
 async def test_a_webhook_of_nobody_is_not_found(

@@ -22,6 +22,7 @@ from gateways import (
 from gateways.client import GatewayClient
 from gateways.disputes import DisputeSnapshot
 from gateways.razorpay import attempts, checkout, disputes, orders, refunds, settlements, webhooks
+from gateways.razorpay.answers import PAGE_ITEMS
 from gateways.refunds import (
     CreateRefundResult,
     ReadRefundResult,
@@ -36,6 +37,7 @@ from gateways.settlements import (
     SettlementPage,
     SettlementRow,
     SettlementRowPage,
+    SettlementSnapshot,
     SettlementWindow,
 )
 
@@ -180,7 +182,7 @@ class RazorpayGateway:
         since = min(at for at in times if at is not None) if all(times) else None
         snapshots: list[DisputeSnapshot] = []
         for page in range(disputes.PAGES_MAX):
-            request = disputes.build_get_disputes(since, page * disputes.PAGE_ITEMS)
+            request = disputes.build_get_disputes(since, page * PAGE_ITEMS)
             answer = await self._client.send(request, order.order_id, timeout_seconds)
             if isinstance(answer, Unknown):
                 return answer
@@ -208,7 +210,7 @@ class RazorpayGateway:
         if isinstance(listed, Unknown):
             return listed
         reports: dict[date, Sequence[SettlementRow]] = {}
-        complete = []
+        complete: list[SettlementSnapshot | None] = []
         for settlement in listed:
             day = settlements.day_of(settlement) if settlement else None
             if settlement is None or day is None:
@@ -220,7 +222,7 @@ class RazorpayGateway:
                     return report
                 reports[day] = report
             complete.append(settlements.with_rows(settlement, reports[day]))
-        following = str(skip + len(listed)) if len(listed) >= settlements.PAGE_ITEMS else ""
+        following = str(skip + len(listed)) if len(listed) >= PAGE_ITEMS else ""
         readable = tuple(each for each in complete if each is not None)
         return SettlementPage(readable, following, complete.count(None))
 

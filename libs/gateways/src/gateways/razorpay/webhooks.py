@@ -253,9 +253,9 @@ def _claim(type_: str, payload: _Payload) -> tuple[str, ...]:
             own = ("refund", refund.refund_id, refund.gateway_refund_id, gateway_order_id, refund.gateway_payment_id)
             return (*own, str(refund.status), str(refund.amount), refund.bank_reference)
         case DisputeWebhook(dispute, gateway_order_id):
-            own = ("dispute", dispute.gateway_dispute_id, gateway_order_id, dispute.gateway_payment_id)
+            claim = (str(dispute.status), str(dispute.amount), dispute.reason_code)
             times = (str(dispute.respond_by), str(dispute.updated_at))
-            return (*own, str(dispute.status), str(dispute.amount), dispute.reason_code, *times)
+            return ("dispute", dispute.gateway_dispute_id, gateway_order_id, dispute.gateway_payment_id, *claim, *times)
         case SettlementWebhook(settlement_id, status, utr):
             return ("settlement", settlement_id, str(status), utr)
     return ()
