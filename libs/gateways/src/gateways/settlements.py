@@ -54,7 +54,7 @@ class SettlementRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     # Ours, where the row names one.
     order_id: str
     gateway_payment_id: str
-    # Ours (rfd_…) for a refund, the gateway's for a dispute.
+    # Ours (rfd_…) for a refund where the row has it, the gateway's own otherwise, and for a dispute.
     reference: str
     amount: Money
     fee: Money

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from common import ids
 from common.errors import NotFound
 from gateways.settlements import SettlementRow, SettlementSnapshot, SettlementStatus, SettlementWindow
 
@@ -71,6 +72,13 @@ class StoredRow(msgspec.Struct, frozen=True):
     settlement_id: UUID
     payment_id: UUID | None
     row: SettlementRow
+    # The refund of ours that has the gateway's id in the row, where rows are read to be shown.
+    refund_id: UUID | None = None
+
+    @property
+    def reference(self) -> str:
+        """Ours (rfd_…) for a refund that is known, what the gateway's row says otherwise."""
+        return ids.encode("rfd", self.refund_id) if self.refund_id else self.row.reference
 
 
 class ImportState(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Select, select
 
 from common import ids, statements
@@ -23,13 +24,20 @@ _ONE = """
 select *, (select count(*) from settlement_conflicts c where c.settlement_id = s.id) as conflicts
 from settlements s where id = :id and merchant_id = :merchant_id
 """
-_ROWS_OF_SETTLEMENTS = """
-select r.*, s.gateway_settlement_id from settlement_rows r join settlements s on s.id = r.settlement_id
+# A gateway whose rows name its own refund: ours is the one that has it.
+_REFUND = """
+left join refunds f on r.kind = 'REFUND' and f.gateway = s.gateway and f.provider_refund_id = r.reference
+                       and f.provider_refund_id <> ''
+"""
+_ROWS_OF_SETTLEMENTS = f"""
+select r.*, s.gateway_settlement_id, f.id as refund_id
+from settlement_rows r join settlements s on s.id = r.settlement_id {_REFUND}
 where r.settlement_id = any(cast(:ids as uuid[])) and (r.settlement_id, r.row_id) > (:after_id, :after_row)
 order by r.settlement_id, r.row_id limit :rows
 """
-_ROWS_OF_PAYMENTS = """
-select r.*, s.gateway_settlement_id from settlement_rows r join settlements s on s.id = r.settlement_id
+_ROWS_OF_PAYMENTS = f"""
+select r.*, s.gateway_settlement_id, f.id as refund_id
+from settlement_rows r join settlements s on s.id = r.settlement_id {_REFUND}
 where r.payment_id = any(cast(:ids as uuid[])) and r.id > :after_id
 order by r.id limit :rows
 """
@@ -103,12 +111,12 @@ async def rows_of_settlements(
     rows = await tx.execute(
         _ROWS_OF_SETTLEMENTS, ids=sorted(settlement_ids), after_id=after[0], after_row=after[1], rows=limit
     )
-    return [settlements.read_row(row, row["gateway_settlement_id"]) for row in rows]
+    return [_row(row) for row in rows]
 
 
 async def rows_of_payments(tx: Tx, payment_ids: Sequence[UUID], after: UUID, limit: int) -> list[StoredRow]:
     rows = await tx.execute(_ROWS_OF_PAYMENTS, ids=sorted(payment_ids), after_id=after, rows=limit)
-    return [settlements.read_row(row, row["gateway_settlement_id"]) for row in rows]
+    return [_row(row) for row in rows]
 
 
 async def payment_changes(
@@ -133,6 +141,11 @@ async def payment_records(tx: Tx, payment_ids: Sequence[UUID]) -> dict[UUID, Pay
     if not payment_ids:
         return {}
     return {row["id"]: _record(row) for row in await tx.execute(_RECORDS, ids=sorted(payment_ids))}
+
+
+def _row(row: Row) -> StoredRow:
+    stored = settlements.read_row(row, row["gateway_settlement_id"])
+    return msgspec.structs.replace(stored, refund_id=row["refund_id"])
 
 
 def _changed(row: Row) -> Changed:

@@ -49,7 +49,7 @@ def row_message(stored: StoredRow) -> pb.SettlementRow:
         payment_id=ids.encode("pay", stored.payment_id) if stored.payment_id else "",
         order_id=row.order_id,
         gateway_payment_id=row.gateway_payment_id,
-        refund_id=row.reference,
+        refund_id=stored.reference,
         amount_minor=row.amount.minor,
         fee_minor=row.fee.minor,
         fee_tax_minor=row.fee_tax.minor,

@@ -129,7 +129,7 @@ def _row_view(stored: StoredRow) -> SettlementRowView:
         payment_id=ids.encode("pay", stored.payment_id) if stored.payment_id else None,
         order_id=row.order_id,
         gateway_payment_id=row.gateway_payment_id,
-        reference=row.reference,
+        reference=stored.reference,
         amount=row.amount.minor,
         fee=row.fee.minor,
         fee_tax=row.fee_tax.minor,
