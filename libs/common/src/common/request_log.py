@@ -16,12 +16,14 @@ from msgspec import Struct
 
 from common import ids, redaction, telemetry
 from common.database import Database, Tx
+from common.pages import LIMIT_MAX
 
 # How often what came is written; a process that dies loses this much of the log.
 WRITE_SECONDS: Final = 1.0
 # Entries that wait. Beyond it the newest are dropped and counted: the log must not take the memory of the requests.
 WAITING_MAX: Final = 10_000
-PAGE_MAX: Final = 200
+# One more than a page of the API has, which says whether there is another.
+PAGE_MAX: Final = LIMIT_MAX + 1
 # Of what a log is searched by.
 TEXT_LENGTH_MAX: Final = 200
 KEEP: Final = timedelta(days=30)

@@ -9,15 +9,18 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from commdesk.identity.v1 import identity_pb2 as pb
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from common import api_keys, grpc_client, ids
 from common.api_keys import KNOWN_KEYS, ApiKeyInvalid, ApiKeys, Presented, ResolvedKey
 from common.api_versions import LATEST
+from common.authorization import Authorizer
 from common.clock import FakeClock
 from common.context import Context
 from common.database import Database
+from common.errors import RightsOutdated
 from common.revocation_feed import RevocationFeed
 from common.runtime import Resources
 from common.testing import Served, published
@@ -387,3 +390,31 @@ async def test_operators_make_list_and_end_keys(identity: Served, resolve: Resol
     others: Any = IdentityServiceStub(identity.channel("payment"))  # type: ignore[no-untyped-call]
     with pytest.raises(grpc.aio.AioRpcError, match="may not call"):
         await others.IssueApiKeys(request, timeout=2)
+
+
+async def test_an_act_by_key_is_decided_by_what_the_key_is_now(
+    call: Call, identity: Served, resolve: Resolve, db: Database
+) -> None:
+    """As payment asks before it refunds: without a session, and without anything to prove anew."""
+    created = await create(call, permissions=["refunds.create"])
+    path = f"/{created['apiKey']['apiKeyId']}"
+    caller = (await resolve(created["key"])).caller
+    authorizer = Authorizer(IdentityServiceStub(identity.channel("payment")))  # type: ignore[no-untyped-call]
+    await authorizer.require(caller, "refunds.create")
+    for wrong, permission in (
+        (caller, "refunds.create_unlimited"),
+        (caller, "users.manage"),
+        (replace(caller, merchant_id="mer_other"), "refunds.create"),
+        (replace(caller, api_key_id=ids.encode("apk", ids.new())), "refunds.create"),
+        (replace(caller, api_key_id="apk_x"), "refunds.create"),
+    ):
+        with pytest.raises(RightsOutdated):
+            await authorizer.require(wrong, permission)
+    await call("PATCH", path, json={"permissions": ["payments.read"]})
+    with pytest.raises(RightsOutdated):
+        await authorizer.require(caller, "refunds.create")
+    await call("PATCH", path, json={"permissions": ["refunds.create"]})
+    await authorizer.require(caller, "refunds.create")
+    await call("DELETE", path)
+    with pytest.raises(RightsOutdated):
+        await authorizer.require(caller, "refunds.create")

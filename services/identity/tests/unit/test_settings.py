@@ -57,3 +57,11 @@ def test_weak_hashing_stops_the_service_in_production(environment: pytest.Monkey
     environment.setenv("ENVIRONMENT", "production")
     with pytest.raises(ValueError, match="HASHING_MEMORY_KIB"):
         _read()
+
+
+def test_keys_that_everybody_knows_stop_the_service_in_production(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("TEST_MERCHANT", "true")
+    assert _read().test_merchant
+    environment.setenv("ENVIRONMENT", "production")
+    with pytest.raises(ValueError, match="TEST_MERCHANT"):
+        _read()

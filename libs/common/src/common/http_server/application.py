@@ -34,7 +34,7 @@ from common.http_server.headers import SingleHeaders, forwarded_for
 from common.http_server.health import operational_routes
 from common.http_server.key_requests import KEY_REQUEST, carried_key
 from common.http_server.routing import CALLER, Call, Route
-from common.tokens import Caller, TokenMissing
+from common.tokens import TokenMissing
 
 USER_AGENT_LENGTH_MAX = 256
 # The client went away before the answer (nginx's number for it).
@@ -212,12 +212,15 @@ class _Application:
 
     async def _admit(self, route: Route[Any], scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Say who is calling, in the scope and in the context. Raises Unauthenticated or RoleMissing."""
-        carried = carried_key(headers) if self._config.keys is not None else None
-        if carried is not None and self._config.keys is not None:
-            request = await self._config.keys.admit(scope, carried, headers, context.current().ip)
-            who = request.caller
+        keys = self._config.keys
+        if keys is not None and (carried := carried_key(headers)) is not None:
+            who = (await keys.admit(scope, carried, headers, context.current().ip)).caller
         else:
-            who = await self._authenticate(headers)
+            scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+            token = token.strip()
+            if scheme.lower() != "bearer" or not token or self._config.user_tokens is None:
+                raise TokenMissing("this needs an access token")
+            who = await self._config.user_tokens.authenticate(token)
         scope[CALLER] = who
         now = context.current()
         context.replace_current(
@@ -233,14 +236,6 @@ class _Application:
         )
         if route.permission not in who.permissions:
             raise RoleMissing(f"this needs the permission {route.permission}")
-
-    async def _authenticate(self, headers: Mapping[bytes, bytes]) -> Caller:
-        """The person whose access token the request carries. Raises Unauthenticated."""
-        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token or self._config.user_tokens is None:
-            raise TokenMissing("this needs an access token")
-        return await self._config.user_tokens.authenticate(token)
 
 
 def _log(method: str, template: str, status: int, seconds: float, code: str) -> None:
