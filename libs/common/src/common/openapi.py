@@ -104,6 +104,25 @@ _API_VERSION: Json = {
     "description": "With an API key: the dated version of the API to answer in; without it, the key's own.",
     "schema": {"enum": list(api_versions.API_VERSIONS)},
 }
+# What answers to requests by API key say beside the answer.
+_OF_KEY_ANSWERS: Json = {
+    api_versions.HEADER: {
+        "description": "To an API key: the dated version of the API that this answer is in.",
+        "schema": {"type": "string", "format": "date"},
+    },
+    "RateLimit-Limit": {
+        "description": "To an API key: how many requests it may send at once.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "RateLimit-Remaining": {
+        "description": "To an API key: how many of them are left.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "RateLimit-Reset": {
+        "description": "To an API key: seconds until all of them are left again.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+}
 _ERROR: Json = {
     "type": "object",
     "description": "Every error has this shape.",
@@ -166,7 +185,7 @@ def document(services: Mapping[str, Sequence[Route[Any]]], title: str = "CommDes
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted({**components, "Error": _ERROR}.items())),
-            "headers": {"RequestId": _REQUEST_ID},
+            "headers": {"RequestId": _REQUEST_ID, **_OF_KEY_ANSWERS},
             "responses": _shared_responses(),
             "securitySchemes": {
                 "accessToken": {
@@ -230,7 +249,7 @@ def _operation(service: str, route: Route[Any], schema_of: Mapping[Any, Json]) -
     if route.deprecated:
         operation["deprecated"] = True
     operation["security"] = [] if route.public else [{"accessToken": []}]
-    if route.permission and TABLE.permissions[route.permission].keys:
+    if _takes_keys(route):
         operation["security"].append({"apiKey": []})
     if parameters := _parameters(route, schema_of):
         operation["parameters"] = parameters
@@ -241,6 +260,11 @@ def _operation(service: str, route: Route[Any], schema_of: Mapping[Any, Json]) -
         }
     operation["responses"] = _responses(route, schema_of)
     return operation
+
+
+def _takes_keys(route: Route[Any]) -> bool:
+    """Whether API keys may have the route's permission."""
+    return bool(route.permission and TABLE.permissions[route.permission].keys)
 
 
 def _described(route: Route[Any]) -> tuple[str, str]:
@@ -265,7 +289,7 @@ def _parameters(route: Route[Any], schema_of: Mapping[Any, Json]) -> list[Json]:
     parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in route.headers]
     if route.idempotent:
         parameters.append(_IDEMPOTENCY_KEY)
-    if route.permission and TABLE.permissions[route.permission].keys:
+    if _takes_keys(route):
         parameters.append(_API_VERSION)
     return parameters
 
@@ -296,6 +320,8 @@ def _responses(route: Route[Any], schema_of: Mapping[Any, Json]) -> Json:
             "description": "`true` when this is the first request's answer again.",
             "schema": {"type": "string"},
         }
+    if _takes_keys(route):
+        answered["headers"] |= {name: {"$ref": f"#/components/headers/{name}"} for name in _OF_KEY_ANSWERS}
     answered["content"] = {route.media_type: {"schema": view}}
     responses: Json = {str(route.status): answered}
     by_status: dict[int, list[type[DomainError]]] = {}

@@ -13,11 +13,13 @@ _SECRET_KEY = re.compile(
 # Our own words that contain one of the above and hold nothing secret.
 _PUBLIC_KEYS = frozenset({"tokenId", "token_id", "email_id", "emailId", "paymentSessionState"})
 
-# One pass over the text. Groups: card-like digits, else e-mail, VPA, bearer token or JWT, password in a URL, phone.
+# One pass over the text. Groups: card-like digits, else e-mail, VPA, bearer token or JWT, API key, password in a URL,
+# phone.
 _PERSONAL = re.compile(
     r"(?P<login>(?<=://)[^\s/:@]{0,64}:[^\s/@]{1,256}(?=@))"
     r"|(?P<bearer>\b(?:Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,})"
     r"|(?P<jwt>\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*)"
+    r"|(?P<api_key>\b(?:sk|key)_(?:test|live)_[A-Za-z0-9]{6,})"
     r"|(?P<address>[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{1,253})"
     r"|(?P<card>(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w]))"
     r"|(?P<phone>(?<![\w.:-])\+\d{1,3}[ -]?\d(?:[ -]?\d){7,11}(?!\w)|(?<![\w.:-])[6-9]\d{4}[ -]?\d{5}(?![\w.:]))"
@@ -30,7 +32,7 @@ def is_secret_key(key: str) -> bool:
 
 
 def mask_text(text: str) -> str:
-    """*text* without e-mail addresses, VPAs, phone and card numbers, tokens and passwords in URLs."""
+    """*text* without e-mail addresses, VPAs, phone and card numbers, tokens, API keys and passwords in URLs."""
     return _PERSONAL.sub(_masked, text)
 
 

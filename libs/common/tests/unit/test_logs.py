@@ -7,6 +7,7 @@ import pytest
 from loguru import logger
 
 from common import context, logs
+from common.api_keys import generate
 from common.context import Context
 from common.redaction import mask_text
 
@@ -131,3 +132,9 @@ def test_the_pretty_form_is_for_people():
     assert "hello" in text
     assert "pay_1" in text
     assert "orderId" not in text
+
+
+def test_api_keys_are_masked_wherever_they_stand():
+    for key in (generate("secret", "live"), generate("publishable", "test")):
+        assert mask_text(f"the key {key} is not valid") == "the key *** is not valid"
+        assert key not in mask_text(f"https://pay.example/?key={key}&x=1")

@@ -34,12 +34,12 @@ async def reconciler(
 
 @pytest.fixture
 def read_log(reconciler: Served, access_token: Callable[..., str]) -> Callable[..., Any]:
-    async def read_log(status: int = 200, *, merchant_id: str = "mer_commdesk", **params: str) -> Json:
+    async def read_log(answered: int = 200, /, *, merchant_id: str = "mer_commdesk", **params: str) -> Json:
         headers = {"Authorization": f"Bearer {access_token('usr_1', roles=['ADMIN'], merchant_id=merchant_id)}"}
         response = await reconciler.http.get("/api/v1/logs/requests", params=params, headers=headers)
-        assert response.status_code == status, response.text
+        assert response.status_code == answered, response.text
         document: Json = response.json()
-        return document["data"] if status < 400 else document["error"]  # type: ignore[no-any-return]
+        return document["data"] if answered < 400 else document["error"]  # type: ignore[no-any-return]
 
     return read_log
 
