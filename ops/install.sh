@@ -99,8 +99,10 @@ manifests() {
     find protos libs services sandbox ops loadtests -maxdepth 2 -name pyproject.toml 2>/dev/null | sort
 }
 
-# Installed by --checks alone: half a gigabyte that the local stack runs without.
+# Installed by --checks alone: 700 MB that the local stack runs without.
 CHECKS=requirements-checks.lock
+# What the contract tests of Node SDKs need.
+NODE=tests/contract/node
 
 # Where the environment stands, and what it is made of.
 fingerprint() {
@@ -179,6 +181,13 @@ if [ "${1:-}" = --checks ]; then
         as_pip_is_told install -q --require-hashes --no-deps -r $CHECKS
         say "libraries of $CHECKS are there"
         cp $CHECKS .venv/.checks
+    fi
+    if ! cmp -s $NODE/package-lock.json .venv/node/.installed; then
+        mkdir -p .venv/node
+        cp $NODE/package.json $NODE/package-lock.json $NODE/.npmrc .venv/node/
+        (cd .venv/node && PATH="$PWD/../bin:$PATH" npm ci --silent)
+        say "libraries of $NODE are there"
+        cp $NODE/package-lock.json .venv/node/.installed
     fi
     exit
 fi

@@ -32,7 +32,7 @@ HEADERS = {
 # manifests. Every file is pinned by its hash.
 """,
     CHECKS_LOCK: """\
-# What `make install` installs besides both, 500 MB for the checks of chart, image, compose file and pipelines: compiled
+# What `make install` installs besides both, 700 MB for the checks of chart, image, compose file and pipelines: compiled
 # by `make lock` from the manifests. Every file is pinned by its hash.
 """,
 }

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import sandbox.cashfree.gateway
 import sandbox.razorpay.gateway
 from sandbox.answers import Refused
+from sandbox.connections import Http
 from sandbox.settings import Settings, read
 
 _KEEP_ALIVE_SECONDS = 120  # longer than a client keeps an idle connection, so that it never writes into a closed one
@@ -82,7 +83,7 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=Http,
         access_log=False,
         log_level="warning",
         server_header=False,

@@ -9,8 +9,9 @@ from starlette.types import Receive
 from sandbox.faults import Rule
 
 JSON = (b"content-type", b"application/json")
+_RESET = 0
 # Of a proxy in front of a gateway: behind them is the gateway's own answer, or nothing at all.
-FROM_THE_PROXY = frozenset({429, 502, 503, 504})
+FROM_THE_PROXY = frozenset({_RESET, 429, 502, 503, 504})
 _BODY_MAX_BYTES = 256 * 1024
 
 
@@ -20,6 +21,13 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+RESET = Answer(_RESET, b"")  # nothing is answered: the connection is reset
+
+
+class Reset(Exception):
+    """A fault resets the connection."""
 
 
 class Refused(Exception):
@@ -44,7 +52,7 @@ async def read(receive: Receive) -> bytes:
 
 
 async def apply_before(rules: Sequence[Rule], receive: Receive, broken: Callable[[int], Refused]) -> None:
-    """The faults that come before an operation; raises what *broken* makes of a status."""
+    """The faults that come before an operation; raises what *broken* makes of a status, or Reset."""
     for rule in rules:
         if rule.action == "delay":
             await asyncio.sleep(rule.delay_ms / 1000)
@@ -52,15 +60,19 @@ async def apply_before(rules: Sequence[Rule], receive: Receive, broken: Callable
             await _hold(rule, receive, broken)
         elif rule.action == "error":
             raise broken(rule.status)
+        elif rule.action == "reset":
+            raise Reset
 
 
 async def apply_after(rules: Sequence[Rule], receive: Receive, broken: Callable[[int], Refused]) -> None:
-    """The faults that take away the answer of an operation; raises what *broken* makes of a status."""
+    """The faults that take away the answer of an operation; raises what *broken* makes of a status, or Reset."""
     for rule in rules:
         if rule.action == "apply_then_timeout":
             await _hold(rule, receive, broken)
         elif rule.action == "apply_then_error":
             raise broken(rule.status)
+        elif rule.action == "apply_then_reset":
+            raise Reset
 
 
 async def _hold(rule: Rule, receive: Receive, broken: Callable[[int], Refused]) -> None:

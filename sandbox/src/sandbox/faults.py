@@ -12,6 +12,8 @@ Action = Literal[
     "apply_then_error",  # apply, then refuse with *status*
     "timeout",  # hold the connection for *delay_ms*, nothing applied
     "apply_then_timeout",  # apply, then hold the connection for *delay_ms*
+    "reset",  # reset the connection, nothing applied
+    "apply_then_reset",  # apply, then reset the connection
     "pay_on_create",  # pay with *outcome* and have the webhook answered before create_order returns
     # answers and webhooks
     "delay",  # by *delay_ms*

@@ -13,6 +13,7 @@ import uvicorn
 from aiohttp import web
 
 from sandbox.__main__ import application
+from sandbox.connections import Http
 from sandbox.settings import Settings
 
 APP_ID, SECRET_KEY = "TESTapp", "cfsk_ma_test_secret"
@@ -192,7 +193,9 @@ async def running(**settings: Any) -> AsyncIterator[Shop]:
     receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
     chosen["razorpay_webhook_url"] = receiver.url
     server = _Server(
-        uvicorn.Config(application(Settings(**(chosen | settings))), port=0, log_level="warning", access_log=False)
+        uvicorn.Config(
+            application(Settings(**(chosen | settings))), port=0, http=Http, log_level="warning", access_log=False
+        )
     )
     serving = asyncio.create_task(server.serve())
     while not server.started:

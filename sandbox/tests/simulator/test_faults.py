@@ -6,6 +6,7 @@ import random
 import time
 from typing import Any
 
+import aiohttp
 import pytest
 
 from sandbox.answers import Answer
@@ -49,6 +50,18 @@ async def test_a_key_finds_the_answer_that_a_broken_connection_swallowed(shop: A
     first, _ = await shop.call("POST", "/pg/orders", shop.order(), headers=headers | {"x-idempotency-key": "k"})
     again, order = await shop.call("POST", "/pg/orders", shop.order(), headers=headers | {"x-idempotency-key": "k"})
     assert (first, again, order["order_id"]) == (504, 200, "order_1")
+    assert shop.headers["x-idempotency-replayed"] == "true"
+
+
+async def test_a_connection_can_be_reset_before_and_after_the_order_is_made(shop: Any) -> None:
+    key = _HEADERS | {"x-idempotency-key": "k"}
+    for action, known in (("reset", 404), ("apply_then_reset", 200)):
+        await shop.control("/faults", {"operation": "create_order", "action": action, "count": 1})
+        with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
+            await shop.call("POST", "/pg/orders", shop.order(), headers=key)
+        assert (await shop.call("GET", "/pg/orders/order_1"))[0] == known
+    # What the broken connection swallowed is found under its key.
+    assert (await shop.call("POST", "/pg/orders", shop.order(), headers=key))[0] == 200
     assert shop.headers["x-idempotency-replayed"] == "true"
 
 

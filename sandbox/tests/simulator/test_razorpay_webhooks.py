@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 
 from sandbox.razorpay.accounts import Account
@@ -130,6 +131,13 @@ async def test_an_answer_can_be_lost_after_the_order_is_made(razorpay: Any, acti
     status, _ = await razorpay.ask("POST", "/orders", {"amount": 17_000, "currency": "INR", "receipt": "receipt_1"})
     assert status in (500, 504)
     assert (await razorpay.fetch("/orders?receipt=receipt_1"))["count"] == 1
+
+
+async def test_a_connection_can_be_reset_after_the_order_is_made(razorpay: Any) -> None:
+    await razorpay.control("/faults", {"operation": "create_order", "action": "apply_then_reset", "count": 1})
+    with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
+        await razorpay.create()
+    assert (await razorpay.fetch("/orders"))["count"] == 1
 
 
 async def test_an_order_brings_its_own_faults_and_uses_them_up(razorpay: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from sandbox.answers import JSON, Answer, apply_after, apply_before, read
+from sandbox.answers import JSON, RESET, Answer, Reset, apply_after, apply_before, read
 from sandbox.cashfree import calls, entities, errors, methods, requests
 from sandbox.cashfree.afterwards import Afterwards
 from sandbox.cashfree.calls import Call
@@ -17,6 +17,7 @@ from sandbox.cashfree.errors import Refused
 from sandbox.cashfree.refunds import Refunds
 from sandbox.cashfree.simulator import Simulator
 from sandbox.clock import now
+from sandbox.connections import reset
 from sandbox.faults import Faults, Rule, Subject, from_tags, report_of
 from sandbox.garbage import garbled
 from sandbox.idempotency import Idempotency
@@ -82,6 +83,9 @@ class Api:
                 answer = garbled(call.garbage, answer, _PAID)
         except Refused as refusal:
             answer = Answer(refusal.status, refusal.body())
+        if answer is RESET:
+            await reset(scope, receive)
+            return
         await _send(send, answer, headers, allowance, replayed=replayed, by_address=by_address)
 
     def _admit(self, call: Call, headers: dict[bytes, bytes]) -> None:
@@ -122,6 +126,8 @@ class Api:
             call.own_answer = Answer(200, body)
             await apply_after(rules, receive, errors.broken)
             return call.own_answer
+        except Reset:
+            return RESET
         except Refused as refusal:
             return Answer(refusal.status, refusal.body())
 

@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from sandbox.answers import JSON, Answer, apply_after, apply_before, read
+from sandbox.answers import JSON, RESET, Answer, Reset, apply_after, apply_before, read
+from sandbox.connections import reset
 from sandbox.faults import Faults, Rule, Subject, from_tags, report_of
 from sandbox.garbage import garbled
 from sandbox.idempotency import Idempotency
@@ -61,7 +62,10 @@ class Api:
                 answer = garbled(call.garbage, answer, _PAID)
         except Refused as refusal:
             answer = Answer(refusal.status, refusal.body())
-        await _send(send, answer)
+        if answer is RESET:
+            await reset(scope, receive)
+        else:
+            await _send(send, answer)
 
     def _admitted(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Call:
         account = self._accounts.admitted(headers.get(b"authorization", b""))
@@ -104,6 +108,8 @@ class Api:
             call.own_answer = Answer(200, msgspec.json.encode(content))
             await apply_after(rules, receive, errors.broken)
             return call.own_answer
+        except Reset:
+            return RESET
         except Refused as refusal:
             return Answer(refusal.status, refusal.body())
 
