@@ -37,6 +37,7 @@ WITHOUT_RECORD: dict[str, dict[str, str]] = {
         "dispute_checks.DisputeChecks.run": _BOOK,
         "dispute_checks.DisputeChecks.warn": "notes that its alert was raised",
         "dispute_checks.apply_disputes": _BOOK,
+        "overdue_holds.OverdueHolds.run": "notes that its alert was raised",
         "gateway_orders.GatewayOrders.make": "payment.create is recorded with the order that it makes",
         "refund_checks.RefundChecks.run": _BOOK,
         "refund_checks.record_checks": _BOOK,

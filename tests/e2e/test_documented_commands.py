@@ -40,6 +40,7 @@ ELSEWHERE = {
     ("dlq", "discard"): "tests/e2e/test_journey.py",
     ("review", "show"): "tests/e2e/test_journey.py",
     ("review", "fulfil"): "tests/e2e/test_journey.py",
+    ("review", "refund"): "tests/e2e/test_money_back.py",
     ("review", "refunded"): "tests/e2e/test_journey.py",
     ("review", "dismiss"): "tests/e2e/test_journey.py",
     ("disputes", "evidence"): "services/payment/tests/integration/test_disputes.py",

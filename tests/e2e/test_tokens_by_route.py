@@ -16,6 +16,10 @@ import msgspec
 import pytest
 from msgspec import Struct
 
+from commdesk.common.v1.common_pb2 import Money
+from commdesk.ledger.v1 import ledger_pb2
+from commdesk.payment.v1 import disputes_pb2, refunds_pb2, settlements_pb2
+from commdesk.reconciler.v1 import reconciler_pb2
 from common import ids
 from common.http_server import Route
 from common.permissions import SIGNED_IN, TABLE
@@ -221,6 +225,7 @@ async def test_what_belongs_to_somebody_else_is_not_there(
     """For another member, for a member of another merchant, for its staff."""
     owner, other = await journey.sign_up(fleet), await journey.sign_up(fleet)
     created = await journey.create(fleet, owner, pack_id="pack_500", key=secrets.token_hex(12))
+    happened = await what_followed(fleet, owner)
     sessions = await fleet.edge("GET", "/api/v1/users/sessions", token=owner.token)
     values = {
         "paymentId": created["paymentId"],
@@ -228,14 +233,9 @@ async def test_what_belongs_to_somebody_else_is_not_there(
         "orderId": created["orderId"],
         "userId": owner.user_id,
         "sessionId": sessions.data["items"][0]["sessionId"],
-        # Well-formed, and nobody's: that those of a merchant are not another's is tested where they are made.
-        "approvalId": ids.encode("apr", ids.new()),
-        "refundId": ids.encode("rfd", ids.new()),
-        "settlementId": ids.encode("stl", ids.new()),
-        "disputeId": ids.encode("dsp", ids.new()),
-        "journalId": ids.encode("jrn", ids.new()),
+        **happened,
+        # Of all merchants together: nobody's of another merchant, whatever its id.
         "caseId": ids.encode("cas", ids.new()),
-        "runId": ids.encode("run", ids.new()),
         "apiKeyId": ids.encode("apk", ids.new()),
         # A row of the chart, which every merchant has: its balances are the caller's own.
         "account": "asset:bank",
@@ -260,6 +260,57 @@ async def test_what_belongs_to_somebody_else_is_not_there(
     # The owner sees it.
     for path in (f"/api/v1/payments/{values['paymentId']}", f"/api/v1/payments/status/{values['reference']}"):
         assert (await fleet.edge("GET", path, token=owner.token)).status == 200
+
+
+async def what_followed(fleet: FleetClient, owner: journey.Member) -> dict[str, str]:
+    """Ids of a refund, a proposed refund, a dispute, a settlement, a journal and a run, all of them real."""
+    paid = await journey.create(fleet, owner, pack_id="pack_500")
+    await journey.pay(fleet, paid["orderId"])
+    await journey.until_success(fleet, owner, paid["paymentId"])
+    # More than the limit above which a second person has to approve.
+    body = {"amount": 2_000_000, "currency": "INR", "customerEmail": owner.email}
+    large = (await fleet.edge("POST", "/api/v1/payments/create", body, token=owner.token)).data
+    await journey.pay(fleet, large["orderId"])
+    await journey.until_success(fleet, owner, large["paymentId"])
+    asked = [
+        refunds_pb2.RefundRequest(
+            payment_id=payment["paymentId"],
+            amount=Money(minor=minor, currency="INR"),
+            reason="somebody else's",
+            operator="operator:test",
+        )
+        for payment, minor in ((paid, 10_000), (large, 1_500_000))
+    ]
+    answer = await fleet.refunds().RequestRefunds(refunds_pb2.RequestRefundsRequest(items=asked), timeout=15)
+    refund, proposed = answer.results
+    await fleet.sandbox("POST", f"/control/orders/{paid['orderId']}/disputes", {"amount_paise": 10_000})
+    await fleet.sandbox("POST", "/control/settlements", {"order_ids": [paid["orderId"]]})
+    await fleet.settlements().ImportSettlements(settlements_pb2.ImportSettlementsRequest(), timeout=60)
+
+    async def dispute() -> Any:
+        request = disputes_pb2.ListDisputesRequest(payment_ids=[paid["paymentId"]])
+        disputes = (await fleet.disputes().ListDisputes(request, timeout=10)).disputes
+        return disputes[0].dispute.dispute_id if disputes else None
+
+    async def settlement() -> Any:
+        request = settlements_pb2.ListSettlementRowsRequest(payment_ids=[paid["paymentId"]])
+        rows = (await fleet.settlements().ListSettlementRows(request, timeout=10)).rows
+        return rows[0].settlement_id if rows else None
+
+    async def journal() -> Any:
+        request = ledger_pb2.ListJournalsRequest(reference=paid["paymentId"], limit=1)
+        journals = (await fleet.ledger().ListJournals(request, timeout=10)).journals
+        return journals[0].journal_id if journals else None
+
+    run = await fleet.reconciler().Run(reconciler_pb2.RunRequest(actor="operator:test"), timeout=60)
+    return {
+        "refundId": refund.refund.refund_id,
+        "approvalId": proposed.error.fields["approvalId"],
+        "disputeId": await journey.until(dispute, "the dispute", 60),
+        "settlementId": await journey.until(settlement, "the settlement", 60),
+        "journalId": await journey.until(journal, "the journal", 60),
+        "runId": run.run_id,
+    }
 
 
 # Refusals that say nothing of the thing.

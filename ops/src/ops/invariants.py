@@ -164,6 +164,14 @@ CHECKS: dict[str, str] = {
         select r.id from payment.receipts r join payment.payments p on p.id = r.payment_id
         where r.applied_minor + r.refunded_minor < r.amount_minor and p.paid_at is null
           and p.review not in ('QUARANTINED', 'FLAGGED', 'BLOCKED')""",
+    "a refund gives its receipt back, and nothing else does meanwhile": """
+        select r.id from payment.receipts r left join payment.refunds f on f.id = r.refund_id
+        where r.refund_id is not null
+          and (f.receipt_id is distinct from r.id or f.status not in ('PROCESSING', 'SUCCESS')
+              or (f.status = 'SUCCESS') <> (r.refunded_minor > 0) or f.amount_minor > r.amount_minor - r.applied_minor)
+        union all
+        select f.receipt_id from payment.refunds f join payment.receipts r on r.id = f.receipt_id
+        where f.status in ('INITIATED', 'PROCESSING', 'SUCCESS') and r.refund_id is distinct from f.id""",
     "every paid payment has exactly one invoice": f"""
         select p.id, count(i.id) from ({_PAID}) p left join payment.invoices i on i.payment_id = p.id
         group by p.id having count(i.id) <> 1""",

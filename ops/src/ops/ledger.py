@@ -1,6 +1,7 @@
 """The books from the command line."""
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -47,6 +48,42 @@ def trial_balance(
             "  ".join(f"{asset}: {total}" for asset, total in sorted(differences.items())) or "the books are empty"
         )
     raise typer.Exit(1 if any(differences.values()) else 0)
+
+
+@ledger.command()
+def proposals(
+    approval_id: Annotated[str, typer.Argument(help="apr_…: this one with every line; all without.")] = "",
+    merchant: Annotated[str, typer.Option(help="Only of this merchant.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Manual journals that wait for a second person, or had one: what whoever decides answers for."""
+    request = pb.ListProposalsRequest(approval_id=approval_id, merchant_id=merchant, limit=limit)
+
+    async def work(fleet: FleetClient) -> pb.ListProposalsResponse:
+        answer: pb.ListProposalsResponse = await fleet.ledger().ListProposals(request, timeout=30)
+        return answer
+
+    found = with_fleet(work).proposals
+    if as_json:
+        typer.echo(json.dumps([MessageToDict(each, preserving_proto_field_name=True) for each in found], indent=2))
+        return
+    table = Table("proposal", "status", "journals", "debits", "by", "reason", "decided by", box=None)
+    for each in found:
+        debits = ", ".join(f"{debit:,} {asset}" for asset, debit in sorted(each.debits.items()))
+        decided = f"{each.decided_by}: {each.decision_reason}" if each.decided_by else ""
+        table.add_row(
+            each.approval_id, each.status, str(each.journals_count), debits, each.proposed_by, each.reason, decided
+        )
+    print_table(table)
+    lines = Table("counts at (UTC)", "account", "debit", "credit", "asset", "reason", box=None)
+    for journal in (journal for each in found for journal in each.journals):
+        at = datetime.fromtimestamp(journal.effective_unix_micros / 1_000_000, UTC).isoformat(timespec="seconds")
+        for entry in journal.entries:
+            figures = (f"{entry.debit:,}" if entry.debit else "", f"{entry.credit:,}" if entry.credit else "")
+            lines.add_row(at, entry.account, *figures, journal.asset, journal.reason)
+    if lines.row_count:
+        print_table(lines)
 
 
 @ledger.command()

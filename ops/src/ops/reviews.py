@@ -77,11 +77,11 @@ def show_review(payment_id: PaymentId, as_json: AsJson = False) -> None:
         f"price {_amount(shown.review.payment.amount)}, fraud review {shown.review.fraud_review},"
         f" version {shown.review.version}"
     )
-    receipts = Table("receipt", "gateway's payment", "why", "taken", "applied", "refunded", "refund", box=None)
+    receipts = Table("receipt", "gateway's payment", "why", "taken", "applied", "refunded", "by", box=None)
     for receipt in shown.review.receipts:
         figures = (_amount(receipt.amount), _amount(receipt.applied), _amount(receipt.refunded))
         receipts.add_row(
-            receipt.receipt_id, receipt.gateway_payment_id, receipt.reason, *figures, receipt.gateway_refund_id
+            receipt.receipt_id, receipt.gateway_payment_id, receipt.reason, *figures, _given_back_by(receipt)
         )
     print_table(receipts)
     attempts = Table("attempt", "status", "amount", "method", "reason", box=None)
@@ -101,6 +101,12 @@ def show_review(payment_id: PaymentId, as_json: AsJson = False) -> None:
 def fulfil(payment_id: PaymentId, reason: Why, receipt: ReceiptId = "", version: Version = "") -> None:
     """Make a receipt the payment's success; its credits are granted."""
     _decide(pb.DecideReviewRequest(payment_id=payment_id, action="FULFIL", receipt_id=receipt), reason, version)
+
+
+@review.command()
+def refund(payment_id: PaymentId, reason: Why, receipt: ReceiptId = "", version: Version = "") -> None:
+    """Give a receipt back through the gateway; it stays in the queue until the gateway has."""
+    _decide(pb.DecideReviewRequest(payment_id=payment_id, action="REFUND", receipt_id=receipt), reason, version)
 
 
 @review.command()
@@ -141,6 +147,12 @@ async def _get(fleet: FleetClient, payment_id: str) -> pb.GetReviewResponse:
     request = pb.GetReviewRequest(payment_id=payment_id)
     answer: pb.GetReviewResponse = await fleet.reviews().GetReview(request, timeout=TIMEOUT_SECONDS)
     return answer
+
+
+def _given_back_by(receipt: pb.Receipt) -> str:
+    if receipt.refund_due_unix_micros:
+        return f"due {datetime.fromtimestamp(receipt.refund_due_unix_micros / 1_000_000, UTC):%Y-%m-%d %H:%M}"
+    return receipt.gateway_refund_id or (f"{receipt.refund_id}, under way" if receipt.refund_id else "")
 
 
 def _left(receipt: pb.Receipt) -> Money:

@@ -214,6 +214,7 @@ values (:id, :merchant_id, :kind, :subject, cast(cast(:detail as text) as jsonb)
     :expires_at)
 on conflict (kind, subject) where status = 'PENDING' do nothing returning approval_id
 """
+_READ = f"select {_COLUMNS} from approvals where approval_id = :id"
 _LOCK = f"""
 select {_COLUMNS} from approvals where approval_id = any(cast(:ids as uuid[])) order by approval_id for no key update
 """
@@ -272,12 +273,14 @@ async def propose(tx: Tx, approval: Approval) -> Approval:
     return approval
 
 
+async def read(tx: Tx, approval_id: UUID, merchant_id: str | None = None) -> Approval:
+    """The approval as it is. Raises ApprovalNotFound."""
+    return _found((await tx.execute(_READ, id=approval_id)).first(), merchant_id)
+
+
 async def lock(tx: Tx, approval_id: UUID, merchant_id: str | None = None) -> Approval:
     """The approval as it is; nobody else may decide until *tx* ends. Raises ApprovalNotFound."""
-    row = (await tx.execute(_LOCK, ids=[approval_id])).first()
-    if row is None or merchant_id not in (None, row.merchant_id):
-        raise ApprovalNotFound("there is no such approval")
-    return _approval(row)
+    return _found((await tx.execute(_LOCK, ids=[approval_id])).first(), merchant_id)
 
 
 async def save(tx: Tx, approval: Approval) -> None:
@@ -309,6 +312,12 @@ async def of_subjects(tx: Tx, kind: str, subjects: Collection[UUID]) -> dict[UUI
     """The latest approval of each subject that ever had one."""
     rows = await tx.execute(_OF_SUBJECTS, kind=kind, subjects=list(subjects))
     return {row.subject: _approval(row) for row in rows}
+
+
+def _found(row: Row | None, merchant_id: str | None) -> Approval:
+    if row is None or merchant_id not in (None, row.merchant_id):
+        raise ApprovalNotFound("there is no such approval")
+    return _approval(row)
 
 
 def _approval(row: Row) -> Approval:

@@ -13,12 +13,13 @@ from fraud.in_flight import InFlightRequests
 from fraud.servicer import FraudServicer
 from fraud.settings import Settings
 from fraud.store.personal_data import PERSONAL_DATA
-from fraud.use_cases import fraud_events, payment_activity, subject_lists
+from fraud.use_cases import fraud_events, history, payment_activity, subject_lists
 from fraud.use_cases.reviews import Reviews
 from fraud.use_cases.rules import RuleCache
 
 PARTITIONS_SECONDS = 3600
 ORIGINS_SECONDS = 3600
+HISTORY_SECONDS = 3600
 
 
 @asynccontextmanager
@@ -42,6 +43,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             Job("refresh_rules", settings.rules_refresh_seconds, partial(rule_cache.refresh, resources.db)),
             Job("seal_list_entries", settings.rules_refresh_seconds, seal_entries),
             Job("velocity_partitions", PARTITIONS_SECONDS, keep_partitions),
+            Job("forget_history", HISTORY_SECONDS, partial(history.forget_old_days, resources.db, resources.clock)),
             Job("clear_origins", ORIGINS_SECONDS, partial(fraud_events.clear_origins, resources.db, keep_origins)),
         ],
         timeline=fraud_events.timeline,

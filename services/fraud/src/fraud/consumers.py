@@ -6,22 +6,31 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from commdesk.payment.v1 import disputes_pb2, refunds_pb2
 from commdesk.payment.v1 import events_pb2 as pb
 from common.clock import Clock
 from common.database import Tx
 from common.errors import DomainError
 from common.seals import Sealer
 from common.subscriptions import Subscription
+from fraud.domain.history import PaymentOutcome
 from fraud.domain.reviews import QueueDecision
 from fraud.domain.velocity import PaymentActivity
 from fraud.in_flight import InFlightRequests
-from fraud.use_cases import payment_activity, reviews
+from fraud.use_cases import history, payment_activity, reviews
 from fraud.use_cases.rules import RuleCache
 from fraud.wire import requests
 
 QUEUE = "fraud.detection"
 # A caller of Score has 50 ms, on the same event loop.
 EVENTS_MAX = 128
+
+_OUTCOMES: dict[type[Message], Callable[[Any], PaymentOutcome]] = {
+    refunds_pb2.PaymentRefunded: requests.payment_refunded,
+    disputes_pb2.PaymentDisputed: requests.payment_disputed,
+    disputes_pb2.PaymentDisputeWon: requests.dispute_won,
+    disputes_pb2.PaymentDisputeLost: requests.dispute_lost,
+}
 
 _DECODERS: dict[type[Message], Callable[[Sealer, Any], PaymentActivity]] = {
     pb.PaymentCreated: requests.payment_created,
@@ -38,6 +47,11 @@ async def on_payment_activities(
 ) -> None:
     """Feed the counters with what payment announced; nothing is ever refused."""
     await payment_activity.count_activities(tx, activities, rule_cache.rules, in_flight, clock)
+
+
+async def on_payment_outcomes(tx: Tx, outcomes: Sequence[PaymentOutcome], *, clock: Clock) -> None:
+    """Count refunds and disputes in the history of their users; nothing is ever refused."""
+    await history.count_outcomes(tx, outcomes, clock)
 
 
 async def on_reviews_decided(tx: Tx, decisions: Sequence[QueueDecision], *, clock: Clock) -> list[DomainError | None]:
@@ -64,5 +78,16 @@ def subscriptions(
                 QUEUE, message, decode=partial(decode, sealer), handle=handle, low_priority=True, events_max=EVENTS_MAX
             )
             for message, decode in _DECODERS.items()
+        ),
+        *(
+            Subscription(
+                QUEUE,
+                message,
+                decode=decode,
+                handle=partial(on_payment_outcomes, clock=clock),
+                low_priority=True,
+                events_max=EVENTS_MAX,
+            )
+            for message, decode in _OUTCOMES.items()
         ),
     ]

@@ -46,7 +46,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
     acts = routes.Acts(db, resources.clock, resources.authorizer(settings.identity_address))
     yield Service(
         http=routes.routes(acts),
-        grpc=[(add_LedgerServiceServicer_to_server, LedgerServicer(db, signer, anchor))],
+        grpc=[(add_LedgerServiceServicer_to_server, LedgerServicer(db, resources.clock, signer, anchor))],
         subscriptions=consumers.subscriptions(),
         jobs=jobs,
         timeline=books.timeline,

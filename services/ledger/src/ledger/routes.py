@@ -96,6 +96,8 @@ def _reports(db: Database, clock: Clock) -> list[Route[Any]]:
         read(f"{PREFIX}/freezes", partial(list_freezes, db), answer=Page[FreezeView]),
         read(f"{PREFIX}/approvals", partial(list_proposals, db, clock), query=PagesQuery, answer=Page[ApprovalView],
              errors=[CursorInvalid]),
+        read(f"{PREFIX}/approvals/{{approvalId}}", partial(read_proposal, db, clock), answer=ProposalView,
+             errors=[IdInvalid, approvals.ApprovalNotFound]),
         read(f"{PREFIX}/audit", partial(search_audit, db), query=AuditQuery, answer=Page[AuditView],
              permission="audit.read", errors=[CursorInvalid]),
         read(f"{PREFIX}/audit/export", partial(export_audit, db), query=AuditQuery, answer=bytes,
@@ -250,6 +252,13 @@ async def propose_journals(acts: Acts, call: Call[ManualBatchBody]) -> ProposalV
     batch = requests.manual_batch(call.body, call.caller.merchant_id, call.caller.user_id, now)
     approval, drafts = await adjustments.propose_journals(acts.db, batch)
     return views.proposal(approval, drafts, now)
+
+
+async def read_proposal(db: Database, clock: Clock, call: Call) -> ProposalView:
+    """Proposed journals with every line, for whoever decides about them."""
+    approval_id = ids.decode(approvals.PREFIX, call.path["approvalId"])
+    approval, drafts = await adjustments.read_proposal(db, call.caller.merchant_id, approval_id)
+    return views.proposal(approval, drafts, clock.now())
 
 
 async def decide_journals(acts: Acts, call: Call[approvals.DecisionBody]) -> ApprovalView:

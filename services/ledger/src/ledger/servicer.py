@@ -2,14 +2,15 @@
 
 from commdesk.ledger.v1 import ledger_pb2 as pb
 from commdesk.ledger.v1 import ledger_pb2_grpc
-from common import ids
+from common import approvals, ids
+from common.clock import Clock
 from common.database import Database
 from common.errors import require_at_most
 from common.grpc_server import CallContext
 from ledger.anchors import Anchor, anchor_reachable
 from ledger.domain.audit import AuditFilter
 from ledger.signing import HeadSigner
-from ledger.use_cases import books, verification
+from ledger.use_cases import adjustments, books, verification
 from ledger.use_cases.verification import BLOCKS_MAX, HEIGHT_MAX
 from ledger.wire import messages
 
@@ -20,8 +21,9 @@ PAYMENTS_MAX = 1000
 class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     """See protos/commdesk/ledger/v1/ledger.proto."""
 
-    def __init__(self, db: Database, signer: HeadSigner, anchor: Anchor | None) -> None:
+    def __init__(self, db: Database, clock: Clock, signer: HeadSigner, anchor: Anchor | None) -> None:
         self._db = db
+        self._clock = clock
         self._signer = signer
         self._anchor = anchor
 
@@ -31,6 +33,15 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     async def ListJournals(self, request: pb.ListJournalsRequest, context: CallContext) -> pb.ListJournalsResponse:
         reference = messages.journal_reference(request.reference)
         return messages.journals_message(await books.list_journals(self._db, reference, _limit(request.limit)))
+
+    async def ListProposals(self, request: pb.ListProposalsRequest, context: CallContext) -> pb.ListProposalsResponse:
+        limit, now = _limit(request.limit), self._clock.now()
+        if request.approval_id:
+            approval_id = ids.decode(approvals.PREFIX, request.approval_id)
+            approval, drafts = await adjustments.read_proposal(self._db, request.merchant_id or None, approval_id)
+            return pb.ListProposalsResponse(proposals=[messages.proposal_message(approval, now, drafts)])
+        listed = await adjustments.list_proposals(self._db, self._clock, request.merchant_id or None, limit, None)
+        return pb.ListProposalsResponse(proposals=[messages.proposal_message(each, now) for each in listed])
 
     async def ListAudit(self, request: pb.ListAuditRequest, context: CallContext) -> pb.ListAuditResponse:
         filter = AuditFilter(_limit(request.limit), request.resource_id or None, request.actor_id or None)

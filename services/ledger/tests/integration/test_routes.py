@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from commdesk.ledger.v1 import ledger_pb2 as pb
+from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from common.testing import Served
 
 from ..builders import NOW_MICROS, Events
@@ -126,6 +128,27 @@ async def test_manual_journals_need_another_person(finance: Finance) -> None:
     approval = proposed.json()["data"]["approval"]
     assert (approval["debits"], approval["status"]) == ({"INR": 700}, "PENDING")
     path, decision = f"/approvals/{approval['approvalId']}/decision", {"verdict": "APPROVE", "reason": "checked"}
+    # Whoever decides sees every line, and nobody of another merchant does.
+    shown = await finance.get(f"/approvals/{approval['approvalId']}")
+    assert shown["approval"] == approval
+    [asked] = shown["journals"]
+    assert (asked["lines"], asked["reason"]) == (draft["lines"], "interest")
+    elsewhere = await finance.call("GET", f"/approvals/{approval['approvalId']}", merchant="mer_other")
+    assert (elsewhere.status_code, elsewhere.json()["error"]["code"]) == (404, "approval_not_found")
+    stub = LedgerServiceStub(finance.ledger.channel("operator"))  # type: ignore[no-untyped-call]
+    one = pb.ListProposalsRequest(approval_id=approval["approvalId"])
+    [told] = (await stub.ListProposals(one, timeout=5)).proposals
+    assert [(each.account, each.debit, each.credit) for each in told.journals[0].entries] == [
+        ("asset:bank", 700, 0),
+        ("revenue:platform_fee", 0, 700),
+    ]
+    [summary] = (await stub.ListProposals(pb.ListProposalsRequest(), timeout=5)).proposals
+    assert (summary.status, summary.journals_count, dict(summary.debits), list(summary.journals)) == (
+        "PENDING",
+        1,
+        {"INR": 700},
+        [],
+    )
     assert (await finance.call("POST", path, json=decision)).json()["error"]["code"] == "approval_by_proposer"
     assert (await finance.call("POST", path, json=decision, user="usr_2")).json()["data"]["status"] == "APPROVED"
     [journal] = (await finance.get("/journals"))["items"]

@@ -28,7 +28,7 @@ from payment.routes import Endpoints
 from payment.servicer import DisputeServicer, PaymentServicer, RefundServicer, ReviewServicer, SettlementServicer
 from payment.settings import Settings
 from payment.store.personal_data import personal_data
-from payment.use_cases import dispute_checks, fee_rules, gateway_calls, receipts, refund_approvals
+from payment.use_cases import dispute_checks, fee_rules, gateway_calls, overdue_holds, receipts, refund_approvals
 from payment.use_cases.cancellations import Cancellations, ClosingSettings
 from payment.use_cases.closed_checks import ClosedChecks
 from payment.use_cases.confirmations import CONFIRM_SECONDS, Confirmations
@@ -41,7 +41,10 @@ from payment.use_cases.gateway_calls import GatewayCallLog
 from payment.use_cases.gateway_orders import GatewayOrders, OrderSettings
 from payment.use_cases.merchant_orders import MerchantOrders
 from payment.use_cases.order_lookups import OrderLookup
+from payment.use_cases.overdue_holds import OverdueHolds
 from payment.use_cases.payment_inserts import PaymentInserts
+from payment.use_cases.receipt_refunds import CHECK_SECONDS as CHECK_RECEIPTS_SECONDS
+from payment.use_cases.receipt_refunds import ReceiptRefunds
 from payment.use_cases.receipts import ReceiptAnnouncements
 from payment.use_cases.refund_approvals import RefundApprovals
 from payment.use_cases.refund_checks import RefundChecks, RefundLookup
@@ -92,7 +95,6 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         confirmations = Confirmations(db, clock, lookups, settings.decisions, settings.confirmations_per_minute)
         imports = SettlementImports(db, clock, gateways, settings.settlement_imports, settings.settlement_job_seconds)
         authorizer = resources.authorizer(settings.identity_address)
-        reviews = ReviewQueue(db, clock, authorizer, settings.decisions)
         holds = WalletHolds(wallet_stub)
         dispute_books = DisputeBooks(db, clock, holds, settings.dispute_fee_minor)
         dispute_reads = DisputeChecks(db, clock, gateways, dispute_books, settings.gateway_lookup_timeout_seconds)
@@ -105,6 +107,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             timeout_seconds=settings.gateway_lookup_timeout_seconds,
             concurrency=settings.gateway_lookup_concurrency,
         )
+        reviews = ReviewQueue(db, clock, authorizer, flow)
+        receipt_refunds = ReceiptRefunds(db, clock, flow)
         refund_checks = RefundChecks(db, clock, refund_lookups, flow)
         refunds = RefundRequests(db, clock, authorizer, flow, holds, settings.refunds, settings.refund_limits)
         approvals = RefundApprovals(db, clock, authorizer, refunds)
@@ -161,6 +165,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 Job("dispute_checks", dispute_checks.CHECK_SECONDS, dispute_reads.run),
                 Job("settlement_imports", settings.settlement_job_seconds, imports.run),
                 Job("announce_receipts", receipts.ANNOUNCE_SECONDS, announcements.run),
+                Job("receipt_refunds", CHECK_RECEIPTS_SECONDS, receipt_refunds.run),
+                Job("overdue_holds", overdue_holds.CHECK_SECONDS, OverdueHolds(db, clock).run),
                 Job("refund_checks", settings.sweep_seconds, refund_checks.run),
                 Job("expire_approvals", refund_approvals.EXPIRE_SECONDS, approvals.run),
                 Job("fee_rules", fee_rules.REFRESH_SECONDS, fees.refresh),

@@ -34,6 +34,7 @@ _AMOUNT_ERRORS = (
     errors.PaymentNotFound,
     refund_errors.PaymentNotRefundable,
     refund_errors.RefundAmountInvalid,
+    refund_errors.RefundsTooMany,
 )
 _REQUEST_ERRORS = (
     *ACT_ERRORS,

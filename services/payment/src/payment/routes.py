@@ -15,7 +15,7 @@ from common.pages import CursorInvalid, Page
 from common.seals import Sealer
 from gateways import GatewayUnsupported
 from payment import dispute_routes, merchant_order_routes, refund_routes, settlement_routes
-from payment.domain import errors, merchant_orders, receipts, review_queue
+from payment.domain import errors, merchant_orders, receipts, refund_errors, review_queue
 from payment.domain.review_queue import ReviewAction
 from payment.use_cases import payments
 from payment.use_cases.cancellations import Cancellations
@@ -33,6 +33,7 @@ from payment.wire.reviews import (
     FulfilBody,
     PaymentReviewView,
     RefundedBody,
+    RefundReceiptBody,
     ReviewDetailView,
     ReviewsQuery,
 )
@@ -128,7 +129,13 @@ def review_routes(queue: ReviewQueue) -> list[Route[Any]]:
     """The queue of what waits for a decision."""
     path = f"{PREFIX}/reviews"
     one = f"{path}/{{paymentId}}"
-    money = (*_DECISION_ERRORS, receipts.ReceiptClosed, review_queue.ReceiptNotFound)
+    money = (
+        *_DECISION_ERRORS,
+        receipts.ReceiptClosed,
+        refund_errors.ReceiptRefundPending,
+        review_queue.ReceiptNotFound,
+    )
+    ambiguous = (refund_errors.ReceiptRefundAmbiguous, refund_errors.RefundsTooMany)
     return [
         Route("GET", path, partial(list_payment_reviews, queue), query=ReviewsQuery, answer=Page[PaymentReviewView],
               permission="payment_reviews.read", errors=[CursorInvalid]),
@@ -136,6 +143,8 @@ def review_routes(queue: ReviewQueue) -> list[Route[Any]]:
               permission="payment_reviews.read", errors=[IdInvalid, review_queue.ReviewNotFound]),
         Route("POST", f"{one}/fulfil", partial(fulfil_payment_review, queue), body=FulfilBody,
               answer=PaymentReviewView, permission=DECIDE, errors=[*money, receipts.ReceiptTooSmall]),
+        Route("POST", f"{one}/refund", partial(refund_payment_receipt, queue), body=RefundReceiptBody,
+              answer=PaymentReviewView, permission=DECIDE, errors=[*money, *ambiguous]),
         Route("POST", f"{one}/refunded", partial(refund_payment_review, queue), body=RefundedBody,
               answer=PaymentReviewView, permission=DECIDE, errors=[*money, review_queue.RefundIdTaken]),
         Route("POST", f"{one}/dismiss", partial(dismiss_payment_review, queue), body=DismissBody,
@@ -220,6 +229,12 @@ async def read_payment_review(queue: ReviewQueue, call: Call) -> ReviewDetailVie
 async def fulfil_payment_review(queue: ReviewQueue, call: Call[FulfilBody]) -> PaymentReviewView:
     """Make a receipt the payment's success; its credits are granted."""
     request = reviews.request_of(call.body, ReviewAction.FULFIL, call.path["paymentId"], call.caller)
+    return reviews.review_view(await queue.decide_for(call.caller, request))
+
+
+async def refund_payment_receipt(queue: ReviewQueue, call: Call[RefundReceiptBody]) -> PaymentReviewView:
+    """Give what is left of a receipt back through the gateway; it stays in the queue until the gateway has."""
+    request = reviews.request_of(call.body, ReviewAction.REFUND, call.path["paymentId"], call.caller)
     return reviews.review_view(await queue.decide_for(call.caller, request))
 
 

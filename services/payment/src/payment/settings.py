@@ -14,11 +14,12 @@ from payment.domain.gst_states import is_state
 from payment.domain.invoices import IST, PREFIX_PATTERN
 from payment.domain.pricing import TaxRule
 from payment.domain.purchases import PaymentLimits
+from payment.domain.receipt_refunds import ReceiptRefundPolicy
 from payment.domain.receipts import BOOKS_CURRENCY
 from payment.domain.refund_requests import RefundLimits
 from payment.domain.return_urls import ReturnUrlPolicy, is_host
 from payment.domain.spent_credits import SpentCreditsPolicy
-from payment.domain.states import HoldPolicy, LateSuccessPolicy
+from payment.domain.states import HoldPolicy, LateSuccessPolicy, SecondCapturePolicy
 from payment.use_cases.decisions import DecisionSettings
 from payment.use_cases.refund_books import RefundSettings
 from payment.use_cases.settlement_imports import ImportSettings
@@ -96,8 +97,16 @@ class Settings(GatewaySettings):
     # A paid payment that fraud's rules flagged: grant it at once (off), or hold the grant until a person decides
     # (review). One that a person blocked is held in either case.
     fraud_hold_flagged: HoldPolicy = HoldPolicy.OFF
-    # A success after FAILED, EXPIRED or CANCELLED: grant it (fulfil), or hold it for a person (review).
+    # A success after FAILED, EXPIRED or CANCELLED: grant it (fulfil), hold it for a person (review), or give it back
+    # (refund).
     late_success_policy: LateSuccessPolicy = LateSuccessPolicy.FULFIL
+
+    # A second capture of a paid payment: give it back through the gateway (refund), or leave it to a person (review).
+    second_capture_policy: SecondCapturePolicy = SecondCapturePolicy.REFUND
+    # The same for single merchants, comma-separated: mer_a=review,mer_b=refund.
+    second_capture_policies: Mapping[str, SecondCapturePolicy] = {}
+    # How long a gateway that gives second captures back by itself has to do so, in hours; then we ask for the refund.
+    second_capture_refund_hours: float = Field(24.0, ge=0, le=720)
 
     # The time between two sweeps for unresolved payments, in seconds.
     sweep_seconds: float = Field(5.0, gt=0)
@@ -169,12 +178,15 @@ class Settings(GatewaySettings):
     @field_validator("spent_credits_policies", mode="before")
     @classmethod
     def _policies_by_comma(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
-        if not all(merchant and policy for merchant, _, policy in pairs):
-            raise ValueError("SPENT_CREDITS_POLICIES must be pairs such as mer_a=absorb,mer_b=debt")
-        return {merchant.strip(): policy.strip().upper() for merchant, _, policy in pairs}
+        policies = _by_merchant(value, "SPENT_CREDITS_POLICIES must be pairs such as mer_a=absorb,mer_b=debt")
+        if not isinstance(policies, dict):
+            return policies
+        return {merchant: policy.upper() for merchant, policy in policies.items()}
+
+    @field_validator("second_capture_policies", mode="before")
+    @classmethod
+    def _captures_by_comma(cls, value: object) -> object:
+        return _by_merchant(value, "SECOND_CAPTURE_POLICIES must be pairs such as mer_a=review,mer_b=refund")
 
     @field_validator("closed_check_seconds", mode="before")
     @classmethod
@@ -246,6 +258,12 @@ class Settings(GatewaySettings):
             ClosedCheckSchedule(self.closed_check_seconds, timedelta(days=self.late_payment_days)),
             timedelta(hours=self.confirm_after_hours),
             self.fraud_hold_flagged,
+            ReceiptRefundPolicy(
+                second_capture=self.second_capture_policy,
+                second_captures=self.second_capture_policies,
+                after=timedelta(hours=self.second_capture_refund_hours),
+                late_success=self.late_success_policy,
+            ),
         )
 
     @property
@@ -279,3 +297,13 @@ class Settings(GatewaySettings):
     @property
     def verification(self) -> VerificationSettings:
         return VerificationSettings(self.decisions, self.verify_interval_seconds, self.verifications_per_minute)
+
+
+def _by_merchant(value: object, problem: str) -> object:
+    """mer_a=x,mer_b=y as pairs; what is no text is taken as it is. Raises ValueError with *problem*."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+    if not all(merchant and policy for merchant, _, policy in pairs):
+        raise ValueError(problem)
+    return {merchant.strip(): policy.strip() for merchant, _, policy in pairs}

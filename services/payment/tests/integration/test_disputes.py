@@ -104,6 +104,45 @@ async def test_a_dispute_ends(world: World, step: str, key: str, status: str) ->
     assert await world.rows("select 1 from dispute_checks") == []
 
 
+async def test_a_payment_that_settles_under_dispute_is_settled_once_it_is_won(world: World) -> None:
+    made = await paid(world)
+    gateway_id = await dispute(world, made)
+    await work(world)
+    settlement = await world.sandbox.post("/control/settlements", json={})
+    assert settlement.status_code == 201, settlement.text
+    await world.run_job("settlement_imports")
+    assert await world.status(made) == "DISPUTED"
+    await move(world, gateway_id, step="WON")
+    await work(world)
+    assert await world.status(made) == "SETTLED"
+    # All of it is in the payment's story.
+    entries = (await world.timeline(made["paymentId"])).entries
+    summaries = [each.summary for each in entries if each.kind in ("dispute", "settlement")]
+    assert [each for each in summaries if each.endswith("nothing → OPEN")] and "OPEN → WON" in " ".join(summaries)
+    assert any("payment of 500.00 INR in a settlement that is SETTLED" in each for each in summaries), summaries
+    [dispute_id] = [each for each in (await world.timeline(made["orderId"])).references if each.startswith("dsp_")]
+    assert len((await world.timeline(dispute_id)).entries) == len(entries)
+
+
+async def test_a_dispute_whose_credits_cannot_be_held_is_told(world: World) -> None:
+    made = await paid(world)
+    world.wallet.is_away = True
+    await dispute(world, made)
+    await work(world)
+    assert await world.run_job("overdue_holds") == 0
+    world.clock.advance(3_700)
+    assert await world.run_job("overdue_holds") == 1
+    assert await world.run_job("overdue_holds") == 0
+    [alert] = [each for each in await world.announced("email.admin.alert") if each.cause == "hold_overdue"]
+    assert alert.fields["paymentId"] == made["paymentId"] and alert.fields["waiting"].startswith("dsp_")
+    world.clock.advance(86_500)
+    assert await world.run_job("overdue_holds") == 1
+    world.wallet.is_away = False
+    await world.run_intents()
+    world.clock.advance(86_500)
+    assert await world.run_job("overdue_holds") == 0
+
+
 async def test_an_end_that_comes_before_the_hold_waits_for_it(world: World) -> None:
     made = await paid(world)
     gateway_id = await dispute(world, made)

@@ -15,11 +15,12 @@ from asyncpg import CheckViolationError, PostgresError
 from commdesk.payment.v1 import refunds_pb2 as pb
 from commdesk.payment.v1.refunds_pb2_grpc import RefundServiceStub
 from common import ids
+from common.intents import Intent, RetryLater
 from payment.domain import refunds as rules
 from payment.domain.refunds import RefundStatus
 from payment.store import tables
 
-from .world import PAYMENTS, World
+from .world import APP_ID, PAYMENTS, SECRET, World
 
 REFUNDS = "/api/v1/refunds"
 
@@ -197,6 +198,10 @@ async def test_a_wallet_that_is_away_delays_a_refund_and_loses_nothing(
     assert preview.status_code == 503
     refund = await desk.requested(payment)
     assert refund["status"] == "INITIATED"
+    world.clock.advance(3_700)
+    assert await world.run_job("overdue_holds") == 1
+    [alert] = [each for each in await world.announced("email.admin.alert") if each.cause == "hold_overdue"]
+    assert alert.fields["waiting"] == refund["refundId"]
     world.wallet.is_away = False
     await world.run_intents()
     await desk.run()
@@ -354,6 +359,33 @@ async def test_unknown_is_not_failed(world: World, desk: Desk, payment: dict[str
     await desk.run()
     assert (await desk.read(refund))["status"] == "SUCCESS"
     assert len(world.wallet.holds) == 1
+
+
+async def test_many_workers_at_one_refund_ask_the_gateway_once(
+    world: World, desk: Desk, payment: dict[str, Any]
+) -> None:
+    """Their leases ran out, say: Redis lets one of them ask, and losing Redis costs a refused repetition."""
+    refund = await desk.requested(payment)
+    key = f"refund:request:{refund['refundId']}"
+    [row] = await world.rows("select intent_id, payload from intents where kind = 'create_refund'")
+    [creations] = [each for each in world.served.service.intents() if each.kind == "create_refund"]
+    intent = Intent(row.intent_id, bytes(row.payload), 1)
+    await world.redis.set(key, "another worker")
+    with pytest.raises(RetryLater):
+        await creations.execute(intent)
+    await world.redis.delete(key)
+    results = await asyncio.gather(*[creations.execute(intent) for _ in range(20)], return_exceptions=True)
+    waited = [each for each in results if isinstance(each, RetryLater)]
+    # One at a time: whoever comes after it has asked finds the refund at the gateway.
+    assert waited and {each.code for each in waited} == {"refund_in_flight"}
+    assert await world.redis.get(key) is None
+    await world.redis.flushdb()
+    await world.run_intents()
+    [listed] = (await desk.get(f"/payment/{payment['paymentId']}")).json()["data"]["items"]
+    assert listed["status"] in ("PROCESSING", "SUCCESS")
+    headers = {"x-client-id": APP_ID, "x-client-secret": SECRET, "x-api-version": "2025-01-01"}
+    answer = await world.sandbox.get(f"/pg/orders/{payment['orderId']}/refunds", headers=headers)
+    assert [each["refund_id"] for each in answer.json()] == [refund["refundId"]]
 
 
 async def test_the_sweep_finds_a_success_whose_webhook_was_lost(

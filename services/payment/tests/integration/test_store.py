@@ -212,7 +212,7 @@ HOT: dict[str, Use] = PLANS | {
     "confirm": lambda tx: confirmations.correct(tx, [CONFIRMED], Builders.now, Builders.now),
     "replace": lambda tx: confirmations.correct(tx, [REPLACED], Builders.now, Builders.now),
     "refund_id_taken": lambda tx: receipts.refund_id_taken(tx, "cashfree", "refund_1"),
-    "refund_transaction": lambda tx: receipts.refund_transaction(tx, RECEIPT),
+    "mark_transaction": lambda tx: receipts.mark_transaction(tx, RECEIPT),
     "end_looks": lambda tx: confirmations.end_looks(tx, [ids.new()], Builders.now),
     "save_payments": lambda tx: commands.save_payments(tx, [Builders.payment()]),
     "payments_by_key": lambda tx: queries.payments_by_key(tx, [KEY]),

@@ -139,5 +139,7 @@ def test_what_a_payment_is_after_its_dispute(
     assert change is not None
     dispute = msgspec.structs.replace(change.dispute, status_before=before)
     assert ended_status(payment, dispute, [], refunded) is expected
+    settled = ended_status(payment, dispute, [], refunded, is_settled=True)
+    assert settled is (Status.SETTLED if expected is Status.SUCCESS else expected)
     other = msgspec.structs.replace(begun(), id=UUID(int=9))
     assert ended_status(payment, dispute, [other], refunded) is None

@@ -20,6 +20,7 @@ from payment.domain.refund_errors import (
     PaymentNotRefundable,
     RefundAmountInvalid,
     RefundLimitExceeded,
+    RefundsTooMany,
     RefundTransitionInvalid,
 )
 from payment.domain.refund_requests import RefundLimits, RefundOrder
@@ -60,6 +61,14 @@ def a_refund(payment: Payment, minor: int, others: list[Refund] | None = None, *
         "updated_at": NOW,
     }
     return Refund(**usual | fields)
+
+
+def test_a_payment_is_refunded_in_a_bounded_number_of_parts() -> None:
+    payment = Builders.payment(Status.SUCCESS)
+    failed = [a_refund(payment, 100, status=R.FAILED) for _ in range(refunds.REFUNDS_MAX)]
+    assert refunds.check_refundable(payment, failed[1:], 0, None) == payment.amount
+    with pytest.raises(RefundsTooMany):
+        refunds.check_refundable(payment, failed, 0, None)
 
 
 # ── States ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -37,7 +37,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
     matching = _matching(settings, resources)
     reconciliation = Reconciliation(db, clock, peers, policy, matching)
     listings = Listings(db, platform)
-    work = CaseWork(db, clock, platform, matching)
+    work = CaseWork(db, clock, platform, matching, resources.authorizer(settings.identity_address))
     periods = {Scope.ALL: settings.reconciliation_seconds, Scope.DELIVERIES: settings.delivery_check_seconds}
     yield Service(
         http=routes.routes(reconciliation, listings, BillingReports(db, clock, platform), work, peers),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from commdesk.payment.v1.events_pb2 import AnalyticsPaymentCreated, AnalyticsPaymentFailed, AnalyticsPaymentSucceeded
+from commdesk.payment.v1.refunds_pb2 import AnalyticsRefundCreated
 from commdesk.webhook_ingest.v1.events_pb2 import AnalyticsWebhookFailed
 from common.database import Tx
 from common.subscriptions import Subscription
@@ -23,5 +24,6 @@ def subscriptions() -> list[Subscription]:
         Subscription(QUEUE, AnalyticsPaymentCreated, events.payment_created, on_billing_events, low_priority=True),
         Subscription(QUEUE, AnalyticsPaymentSucceeded, events.payment_succeeded, on_billing_events, low_priority=True),
         Subscription(QUEUE, AnalyticsPaymentFailed, events.payment_failed, on_billing_events, low_priority=True),
+        Subscription(QUEUE, AnalyticsRefundCreated, events.refund_created, on_billing_events, low_priority=True),
         Subscription(QUEUE, AnalyticsWebhookFailed, events.webhook_failed, on_billing_events, low_priority=True),
     ]

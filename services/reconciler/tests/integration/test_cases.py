@@ -4,13 +4,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import date, timedelta
 
+import grpc
 import httpx
 import pytest
 import pytest_asyncio
 
+from commdesk.common.v1.common_pb2 import Error
+from commdesk.identity.v1 import identity_pb2, identity_pb2_grpc
 from commdesk.reconciler.v1 import reconciler_pb2 as pb
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
 from common import ids
+from common.authorization import Authorizer
 from common.clock import FakeClock
 from common.database import Database
 from common.runtime import Resources, Service
@@ -30,9 +34,44 @@ CASES = "/api/v1/reconciliation/cases"
 STATEMENT = b"date,amount,reference\n2026-02-02,1234.50,CITIN10000000\n2026-02-03,-2,ATM\n"
 
 
+class Identity(identity_pb2_grpc.IdentityServiceServicer):
+    """Says that everybody may act but those whom a test dismissed."""
+
+    def __init__(self) -> None:
+        self.dismissed: set[str] = set()
+
+    async def Authorize(
+        self, request: identity_pb2.AuthorizeRequest, context: object
+    ) -> identity_pb2.AuthorizeResponse:
+        refused = Error(code="step_up_required", kind="PermissionDenied", message="prove who you are")
+        return identity_pb2.AuthorizeResponse(
+            results=[
+                identity_pb2.AuthorizeResult(error=refused if act.user_id in self.dismissed else None)
+                for act in request.acts
+            ]
+        )
+
+
+@pytest_asyncio.fixture
+async def identity(service_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Identity]:
+    """Identity, on a port of its own."""
+    servicer, server = Identity(), grpc.aio.server()
+    identity_pb2_grpc.add_IdentityServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    monkeypatch.setenv("IDENTITY_ADDRESS", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    await server.start()
+    yield servicer
+    await server.stop(0)
+
+
+@pytest.fixture
+def authorizer(resources: Resources) -> Authorizer:
+    """For work that asks nobody: what an operator does."""
+    return resources.authorizer("127.0.0.1:1")
+
+
 @pytest_asyncio.fixture
 async def reconciler(
-    serve: Callable[[Service], AbstractAsyncContextManager[Served]], resources: Resources
+    identity: Identity, serve: Callable[[Service], AbstractAsyncContextManager[Served]], resources: Resources
 ) -> AsyncIterator[Served]:
     async with service(read(Settings), resources) as value, serve(value) as served:
         yield served
@@ -44,7 +83,7 @@ def headers(access_token: AccessToken) -> dict[str, str]:
 
 
 async def test_a_case_is_taken_noted_and_resolved_with_a_reason(
-    reconciler: Served, headers: dict[str, str], db: Database, clock: FakeClock
+    reconciler: Served, identity: Identity, headers: dict[str, str], db: Database, clock: FakeClock
 ) -> None:
     world = worlds.world(3, 5)
     payment_id = sorted(world.records)[0]
@@ -69,6 +108,11 @@ async def test_a_case_is_taken_noted_and_resolved_with_a_reason(
     assert [each["note"] for each in noted.json()["data"]["notes"]] == ["asked the gateway"]
     refused = await post(f"{path}/rerun", {})
     assert refused.status_code in (400, 409, 412, 422), "no addresses here: nothing to judge it by"
+    identity.dismissed.add("usr_1")
+    unproved = await post(f"{path}/resolve", {"reason": "the endpoint was down"})
+    assert (unproved.status_code, unproved.json()["error"]["code"]) == (403, "step_up_required")
+    assert (await http.get(path, headers=headers)).json()["data"]["case"]["status"] == "OPEN"
+    identity.dismissed.clear()
     resolved = (await post(f"{path}/resolve", {"reason": "the endpoint was down"})).json()["data"]
     assert (resolved["status"], resolved["resolvedBy"]) == ("RESOLVED", "usr_1")
     again = await post(f"{path}/resolve", {"reason": "once more"})
@@ -125,12 +169,12 @@ async def test_a_statement_is_stored_once_and_each_line_once(reconciler: Served,
     assert (answer.format, answer.first_on, answer.lines_added) == ("CSV", "2026-02-02", 2)
 
 
-async def test_a_day_is_closed_to_the_paisa(db: Database, clock: FakeClock) -> None:
+async def test_a_day_is_closed_to_the_paisa(db: Database, clock: FakeClock, authorizer: Authorizer) -> None:
     """Each payment of the day is in one of three parts; one that a person decided about is explained."""
     world = worlds.planted(7, 400)
     async with fleet_of(db, clock, world) as fleet:
         await fleet.run()
-        work = CaseWork(db, clock, "mer_commdesk", fleet.matching)
+        work = CaseWork(db, clock, "mer_commdesk", fleet.matching, authorizer)
         days = {day_in_india(each.paid_since) for each in world.records.values() if each.is_paid}
         wrong = {each.payment_id for each in world.expected}
         for day in sorted(days):
@@ -171,14 +215,14 @@ async def test_a_day_that_is_not_over_is_not_closed(reconciler: Served, headers:
     assert answer.day == closed.json()["data"]["day"]
 
 
-async def test_a_case_is_judged_again_alone(db: Database, clock: FakeClock) -> None:
+async def test_a_case_is_judged_again_alone(db: Database, clock: FakeClock, authorizer: Authorizer) -> None:
     world = worlds.world(3, 5)
     payment_id = sorted(world.records)[0]
     world.change(payment_id, webhook_at=None)
     async with fleet_of(db, clock, world.finish()) as fleet:
         await fleet.run()
         [case] = await fleet.cases()
-        work = CaseWork(db, clock, "mer_commdesk", fleet.matching)
+        work = CaseWork(db, clock, "mer_commdesk", fleet.matching, authorizer)
         assert (await work.rerun("mer_commdesk", "usr_1", case.case_id)).status == "OPEN"
         world.change(payment_id, webhook_at=worlds.NOW)
         assert (await work.rerun("mer_commdesk", "usr_1", case.case_id)).status == "RESOLVED"

@@ -275,6 +275,7 @@ async def test_billing_events_count_once_on_their_day(db: Database) -> None:
         billing_event(BillingKind.PAYMENT_SUCCEEDED, 0, 70),
         billing_event(BillingKind.PAYMENT_SUCCEEDED, 1, 30),
         billing_event(BillingKind.PAYMENT_FAILED, 1),
+        billing_event(BillingKind.REFUND_CREATED, 1, 40),
         billing_event(BillingKind.WEBHOOK_FAILED, 1, 0),
     ]
 
@@ -282,14 +283,16 @@ async def test_billing_events_count_once_on_their_day(db: Database) -> None:
         async with db.begin() as tx:
             await record_billing_events(tx, batch)
 
-    await asyncio.gather(*(record(events[start:] + events[:start]) for start in range(5)))
+    await asyncio.gather(*(record(events[start:] + events[:start]) for start in range(6)))
     async with db.begin() as tx:
         first, last = date(2026, 1, 1), date(2026, 1, 31)
         days = await queries.billing_days(tx, "mer_1", first, last)
         assert await queries.webhook_failures(tx, first, last) == 1
-        assert (await queries.billing_counts(tx))["billing.payments.success"] == 2
+        counts = await queries.billing_counts(tx)
+    assert (counts["billing.payments.success"], counts["billing.refunds.created"]) == (2, 1)
     figures = [(day.day, day.figures) for day in days]
     assert [(day, each.created, each.succeeded, each.failed, each.succeeded_minor) for day, each in figures] == [
         (date(2026, 1, 1), 1, 1, 0, 70),
         (date(2026, 1, 2), 0, 1, 1, 30),
     ]
+    assert [(each.refunds, each.refunds_minor) for _, each in figures] == [(0, 0), (1, 40)]

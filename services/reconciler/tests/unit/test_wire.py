@@ -103,7 +103,7 @@ def test_a_payment_counts_once_in_the_success_rate(figures: Figures, basis_point
 
 def test_a_summary_adds_up_by_currency_in_whole_numbers() -> None:
     days = [
-        BillingDay(date(2026, 1, 1), "INR", Figures(3, 1, 2, 300, 100, 200, 11)),
+        BillingDay(date(2026, 1, 1), "INR", Figures(3, 1, 2, 300, 100, 200, 11, refunds=1, refunds_minor=40)),
         BillingDay(date(2026, 1, 2), "INR", Figures(1, 1, 0, 100, 100, 0, 10)),
         BillingDay(date(2026, 1, 2), "USD", Figures(1, 0, 0, 5, 0, 0, 0)),
     ]
@@ -119,6 +119,8 @@ def test_a_summary_adds_up_by_currency_in_whole_numbers() -> None:
         "createdAmount": 400,
         "succeededAmount": 200,
         "failedAmount": 200,
+        "refundsCreated": 1,
+        "refundsAmount": 40,
         "successRateBasisPoints": 5_000,
         "averageDurationMicros": 10,
     }

@@ -24,13 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ommdesk/ledger/v1/ledger.proto\x12\x12\x63ommdesk.ledger.v1\"*\n\x13TrialBalanceRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"L\n\x14TrialBalanceResponse\x12\x34\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\".commdesk.ledger.v1.AccountBalance\"O\n\x0e\x41\x63\x63ountBalance\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x03 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x04 \x01(\x03\"7\n\x13ListJournalsRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"E\n\x14ListJournalsResponse\x12-\n\x08journals\x18\x01 \x03(\x0b\x32\x1b.commdesk.ledger.v1.Journal\"\xd0\x01\n\x07Journal\x12\x12\n\njournal_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61use_id\x18\x05 \x01(\t\x12\x11\n\treference\x18\x06 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x07 \x01(\x03\x12*\n\x07\x65ntries\x18\x08 \x03(\x0b\x32\x19.commdesk.ledger.v1.Entry\x12\x10\n\x08\x61\x63tor_id\x18\t \x01(\t\"7\n\x05\x45ntry\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x02 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x03 \x01(\x03\"H\n\x10ListAuditRequest\x12\x13\n\x0bresource_id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"D\n\x11ListAuditResponse\x12/\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1e.commdesk.ledger.v1.AuditEntry\"\x9e\x02\n\nAuditEntry\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x10\n\x08\x61\x63tor_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x15\n\rresource_type\x18\x05 \x01(\t\x12\x13\n\x0bresource_id\x18\x06 \x01(\t\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x07 \x01(\t\x12\x12\n\nafter_json\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\n\n\x02ip\x18\x0b \x01(\t\x12\x12\n\nuser_agent\x18\x0c \x01(\t\x12\x0f\n\x07service\x18\r \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x0e \x01(\t\"-\n\x16ListPaymentSumsRequest\x12\x13\n\x0bpayment_ids\x18\x01 \x03(\t\"G\n\x17ListPaymentSumsResponse\x12,\n\x04sums\x18\x01 \x03(\x0b\x32\x1e.commdesk.ledger.v1.PaymentSum\"_\n\nPaymentSum\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x04 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x05 \x01(\x03\"9\n\x13VerifyBlocksRequest\x12\x13\n\x0b\x66rom_height\x18\x01 \x01(\x03\x12\r\n\x05limit\x18\x02 \x01(\x05\"\xd8\x01\n\x14VerifyBlocksResponse\x12\x39\n\x08\x66indings\x18\x01 \x03(\x0b\x32\'.commdesk.ledger.v1.VerificationFinding\x12\x13\n\x0bnext_height\x18\x02 \x01(\x03\x12\x0e\n\x06height\x18\x03 \x01(\x03\x12\x0c\n\x04head\x18\x04 \x01(\t\x12\x18\n\x10\x61nchored_heights\x18\x05 \x03(\x03\x12\x10\n\x08journals\x18\x06 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x07 \x01(\x03\x12\x15\n\raudit_entries\x18\x08 \x01(\x03\"(\n\x14VerifyEntriesRequest\x12\x10\n\x08position\x18\x01 \x01(\t\"i\n\x15VerifyEntriesResponse\x12\x39\n\x08\x66indings\x18\x01 \x03(\x0b\x32\'.commdesk.ledger.v1.VerificationFinding\x12\x15\n\rnext_position\x18\x02 \x01(\t\"\x13\n\x11VerifyTailRequest\"\xd1\x01\n\x12VerifyTailResponse\x12\x39\n\x08\x66indings\x18\x01 \x03(\x0b\x32\'.commdesk.ledger.v1.VerificationFinding\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\x0c\n\x04head\x18\x03 \x01(\t\x12\x12\n\nanchor_url\x18\x04 \x01(\t\x12\x13\n\x0b\x61nchored_to\x18\x05 \x01(\x03\x12\x19\n\x11unsealed_journals\x18\x06 \x01(\x03\x12\x1e\n\x16unsealed_audit_entries\x18\x07 \x01(\x03\"b\n\x13VerificationFinding\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0c\n\x04line\x18\x04 \x01(\x05\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\xb7\x01\n\x11LedgerBlockSealed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x0e\n\x06height\x18\x04 \x01(\x03\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x06 \x01(\x03\x12\x15\n\raudit_entries\x18\x07 \x01(\x03\x12\x11\n\tsignature\x18\x08 \x01(\t\x12\x0e\n\x06key_id\x18\t \x01(\t2\xc1\x05\n\rLedgerService\x12\x61\n\x0cTrialBalance\x12\'.commdesk.ledger.v1.TrialBalanceRequest\x1a(.commdesk.ledger.v1.TrialBalanceResponse\x12\x61\n\x0cListJournals\x12\'.commdesk.ledger.v1.ListJournalsRequest\x1a(.commdesk.ledger.v1.ListJournalsResponse\x12X\n\tListAudit\x12$.commdesk.ledger.v1.ListAuditRequest\x1a%.commdesk.ledger.v1.ListAuditResponse\x12j\n\x0fListPaymentSums\x12*.commdesk.ledger.v1.ListPaymentSumsRequest\x1a+.commdesk.ledger.v1.ListPaymentSumsResponse\x12\x61\n\x0cVerifyBlocks\x12\'.commdesk.ledger.v1.VerifyBlocksRequest\x1a(.commdesk.ledger.v1.VerifyBlocksResponse\x12\x64\n\rVerifyEntries\x12(.commdesk.ledger.v1.VerifyEntriesRequest\x1a).commdesk.ledger.v1.VerifyEntriesResponse\x12[\n\nVerifyTail\x12%.commdesk.ledger.v1.VerifyTailRequest\x1a&.commdesk.ledger.v1.VerifyTailResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ommdesk/ledger/v1/ledger.proto\x12\x12\x63ommdesk.ledger.v1\"*\n\x13TrialBalanceRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"L\n\x14TrialBalanceResponse\x12\x34\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\".commdesk.ledger.v1.AccountBalance\"O\n\x0e\x41\x63\x63ountBalance\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x03 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x04 \x01(\x03\"7\n\x13ListJournalsRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"E\n\x14ListJournalsResponse\x12-\n\x08journals\x18\x01 \x03(\x0b\x32\x1b.commdesk.ledger.v1.Journal\"\xd0\x01\n\x07Journal\x12\x12\n\njournal_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x10\n\x08template\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61use_id\x18\x05 \x01(\t\x12\x11\n\treference\x18\x06 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x07 \x01(\x03\x12*\n\x07\x65ntries\x18\x08 \x03(\x0b\x32\x19.commdesk.ledger.v1.Entry\x12\x10\n\x08\x61\x63tor_id\x18\t \x01(\t\"7\n\x05\x45ntry\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x02 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x03 \x01(\x03\"O\n\x14ListProposalsRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"H\n\x15ListProposalsResponse\x12/\n\tproposals\x18\x01 \x03(\x0b\x32\x1c.commdesk.ledger.v1.Proposal\"\x89\x03\n\x08Proposal\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x13\n\x0bproposed_by\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x1c\n\x14proposed_unix_micros\x18\x06 \x01(\x03\x12\x1b\n\x13\x65xpires_unix_micros\x18\x07 \x01(\x03\x12\x12\n\ndecided_by\x18\x08 \x01(\t\x12\x17\n\x0f\x64\x65\x63ision_reason\x18\t \x01(\t\x12\x16\n\x0ejournals_count\x18\n \x01(\x05\x12\x38\n\x06\x64\x65\x62its\x18\x0b \x03(\x0b\x32(.commdesk.ledger.v1.Proposal.DebitsEntry\x12\x35\n\x08journals\x18\x0c \x03(\x0b\x32#.commdesk.ledger.v1.ProposedJournal\x1a-\n\x0b\x44\x65\x62itsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x8d\x01\n\x0fProposedJournal\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x1d\n\x15\x65\x66\x66\x65\x63tive_unix_micros\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08owner_id\x18\x04 \x01(\t\x12*\n\x07\x65ntries\x18\x05 \x03(\x0b\x32\x19.commdesk.ledger.v1.Entry\"H\n\x10ListAuditRequest\x12\x13\n\x0bresource_id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"D\n\x11ListAuditResponse\x12/\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1e.commdesk.ledger.v1.AuditEntry\"\x9e\x02\n\nAuditEntry\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x10\n\x08\x61\x63tor_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x15\n\rresource_type\x18\x05 \x01(\t\x12\x13\n\x0bresource_id\x18\x06 \x01(\t\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x07 \x01(\t\x12\x12\n\nafter_json\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\n\n\x02ip\x18\x0b \x01(\t\x12\x12\n\nuser_agent\x18\x0c \x01(\t\x12\x0f\n\x07service\x18\r \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x0e \x01(\t\"-\n\x16ListPaymentSumsRequest\x12\x13\n\x0bpayment_ids\x18\x01 \x03(\t\"G\n\x17ListPaymentSumsResponse\x12,\n\x04sums\x18\x01 \x03(\x0b\x32\x1e.commdesk.ledger.v1.PaymentSum\"_\n\nPaymentSum\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12\r\n\x05\x64\x65\x62it\x18\x04 \x01(\x03\x12\x0e\n\x06\x63redit\x18\x05 \x01(\x03\"9\n\x13VerifyBlocksRequest\x12\x13\n\x0b\x66rom_height\x18\x01 \x01(\x03\x12\r\n\x05limit\x18\x02 \x01(\x05\"\xd8\x01\n\x14VerifyBlocksResponse\x12\x39\n\x08\x66indings\x18\x01 \x03(\x0b\x32\'.commdesk.ledger.v1.VerificationFinding\x12\x13\n\x0bnext_height\x18\x02 \x01(\x03\x12\x0e\n\x06height\x18\x03 \x01(\x03\x12\x0c\n\x04head\x18\x04 \x01(\t\x12\x18\n\x10\x61nchored_heights\x18\x05 \x03(\x03\x12\x10\n\x08journals\x18\x06 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x07 \x01(\x03\x12\x15\n\raudit_entries\x18\x08 \x01(\x03\"(\n\x14VerifyEntriesRequest\x12\x10\n\x08position\x18\x01 \x01(\t\"i\n\x15VerifyEntriesResponse\x12\x39\n\x08\x66indings\x18\x01 \x03(\x0b\x32\'.commdesk.ledger.v1.VerificationFinding\x12\x15\n\rnext_position\x18\x02 \x01(\t\"\x13\n\x11VerifyTailRequest\"\xd1\x01\n\x12VerifyTailResponse\x12\x39\n\x08\x66indings\x18\x01 \x03(\x0b\x32\'.commdesk.ledger.v1.VerificationFinding\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\x0c\n\x04head\x18\x03 \x01(\t\x12\x12\n\nanchor_url\x18\x04 \x01(\t\x12\x13\n\x0b\x61nchored_to\x18\x05 \x01(\x03\x12\x19\n\x11unsealed_journals\x18\x06 \x01(\x03\x12\x1e\n\x16unsealed_audit_entries\x18\x07 \x01(\x03\"b\n\x13VerificationFinding\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0c\n\x04line\x18\x04 \x01(\x05\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\xb7\x01\n\x11LedgerBlockSealed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x0e\n\x06height\x18\x04 \x01(\x03\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x06 \x01(\x03\x12\x15\n\raudit_entries\x18\x07 \x01(\x03\x12\x11\n\tsignature\x18\x08 \x01(\t\x12\x0e\n\x06key_id\x18\t \x01(\t2\xa7\x06\n\rLedgerService\x12\x61\n\x0cTrialBalance\x12\'.commdesk.ledger.v1.TrialBalanceRequest\x1a(.commdesk.ledger.v1.TrialBalanceResponse\x12\x61\n\x0cListJournals\x12\'.commdesk.ledger.v1.ListJournalsRequest\x1a(.commdesk.ledger.v1.ListJournalsResponse\x12X\n\tListAudit\x12$.commdesk.ledger.v1.ListAuditRequest\x1a%.commdesk.ledger.v1.ListAuditResponse\x12j\n\x0fListPaymentSums\x12*.commdesk.ledger.v1.ListPaymentSumsRequest\x1a+.commdesk.ledger.v1.ListPaymentSumsResponse\x12\x64\n\rListProposals\x12(.commdesk.ledger.v1.ListProposalsRequest\x1a).commdesk.ledger.v1.ListProposalsResponse\x12\x61\n\x0cVerifyBlocks\x12\'.commdesk.ledger.v1.VerifyBlocksRequest\x1a(.commdesk.ledger.v1.VerifyBlocksResponse\x12\x64\n\rVerifyEntries\x12(.commdesk.ledger.v1.VerifyEntriesRequest\x1a).commdesk.ledger.v1.VerifyEntriesResponse\x12[\n\nVerifyTail\x12%.commdesk.ledger.v1.VerifyTailRequest\x1a&.commdesk.ledger.v1.VerifyTailResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'commdesk.ledger.v1.ledger_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_PROPOSAL_DEBITSENTRY']._loaded_options = None
+  _globals['_PROPOSAL_DEBITSENTRY']._serialized_options = b'8\001'
   _globals['_TRIALBALANCEREQUEST']._serialized_start=55
   _globals['_TRIALBALANCEREQUEST']._serialized_end=97
   _globals['_TRIALBALANCERESPONSE']._serialized_start=99
@@ -45,34 +47,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOURNAL']._serialized_end=595
   _globals['_ENTRY']._serialized_start=597
   _globals['_ENTRY']._serialized_end=652
-  _globals['_LISTAUDITREQUEST']._serialized_start=654
-  _globals['_LISTAUDITREQUEST']._serialized_end=726
-  _globals['_LISTAUDITRESPONSE']._serialized_start=728
-  _globals['_LISTAUDITRESPONSE']._serialized_end=796
-  _globals['_AUDITENTRY']._serialized_start=799
-  _globals['_AUDITENTRY']._serialized_end=1085
-  _globals['_LISTPAYMENTSUMSREQUEST']._serialized_start=1087
-  _globals['_LISTPAYMENTSUMSREQUEST']._serialized_end=1132
-  _globals['_LISTPAYMENTSUMSRESPONSE']._serialized_start=1134
-  _globals['_LISTPAYMENTSUMSRESPONSE']._serialized_end=1205
-  _globals['_PAYMENTSUM']._serialized_start=1207
-  _globals['_PAYMENTSUM']._serialized_end=1302
-  _globals['_VERIFYBLOCKSREQUEST']._serialized_start=1304
-  _globals['_VERIFYBLOCKSREQUEST']._serialized_end=1361
-  _globals['_VERIFYBLOCKSRESPONSE']._serialized_start=1364
-  _globals['_VERIFYBLOCKSRESPONSE']._serialized_end=1580
-  _globals['_VERIFYENTRIESREQUEST']._serialized_start=1582
-  _globals['_VERIFYENTRIESREQUEST']._serialized_end=1622
-  _globals['_VERIFYENTRIESRESPONSE']._serialized_start=1624
-  _globals['_VERIFYENTRIESRESPONSE']._serialized_end=1729
-  _globals['_VERIFYTAILREQUEST']._serialized_start=1731
-  _globals['_VERIFYTAILREQUEST']._serialized_end=1750
-  _globals['_VERIFYTAILRESPONSE']._serialized_start=1753
-  _globals['_VERIFYTAILRESPONSE']._serialized_end=1962
-  _globals['_VERIFICATIONFINDING']._serialized_start=1964
-  _globals['_VERIFICATIONFINDING']._serialized_end=2062
-  _globals['_LEDGERBLOCKSEALED']._serialized_start=2065
-  _globals['_LEDGERBLOCKSEALED']._serialized_end=2248
-  _globals['_LEDGERSERVICE']._serialized_start=2251
-  _globals['_LEDGERSERVICE']._serialized_end=2956
+  _globals['_LISTPROPOSALSREQUEST']._serialized_start=654
+  _globals['_LISTPROPOSALSREQUEST']._serialized_end=733
+  _globals['_LISTPROPOSALSRESPONSE']._serialized_start=735
+  _globals['_LISTPROPOSALSRESPONSE']._serialized_end=807
+  _globals['_PROPOSAL']._serialized_start=810
+  _globals['_PROPOSAL']._serialized_end=1203
+  _globals['_PROPOSAL_DEBITSENTRY']._serialized_start=1158
+  _globals['_PROPOSAL_DEBITSENTRY']._serialized_end=1203
+  _globals['_PROPOSEDJOURNAL']._serialized_start=1206
+  _globals['_PROPOSEDJOURNAL']._serialized_end=1347
+  _globals['_LISTAUDITREQUEST']._serialized_start=1349
+  _globals['_LISTAUDITREQUEST']._serialized_end=1421
+  _globals['_LISTAUDITRESPONSE']._serialized_start=1423
+  _globals['_LISTAUDITRESPONSE']._serialized_end=1491
+  _globals['_AUDITENTRY']._serialized_start=1494
+  _globals['_AUDITENTRY']._serialized_end=1780
+  _globals['_LISTPAYMENTSUMSREQUEST']._serialized_start=1782
+  _globals['_LISTPAYMENTSUMSREQUEST']._serialized_end=1827
+  _globals['_LISTPAYMENTSUMSRESPONSE']._serialized_start=1829
+  _globals['_LISTPAYMENTSUMSRESPONSE']._serialized_end=1900
+  _globals['_PAYMENTSUM']._serialized_start=1902
+  _globals['_PAYMENTSUM']._serialized_end=1997
+  _globals['_VERIFYBLOCKSREQUEST']._serialized_start=1999
+  _globals['_VERIFYBLOCKSREQUEST']._serialized_end=2056
+  _globals['_VERIFYBLOCKSRESPONSE']._serialized_start=2059
+  _globals['_VERIFYBLOCKSRESPONSE']._serialized_end=2275
+  _globals['_VERIFYENTRIESREQUEST']._serialized_start=2277
+  _globals['_VERIFYENTRIESREQUEST']._serialized_end=2317
+  _globals['_VERIFYENTRIESRESPONSE']._serialized_start=2319
+  _globals['_VERIFYENTRIESRESPONSE']._serialized_end=2424
+  _globals['_VERIFYTAILREQUEST']._serialized_start=2426
+  _globals['_VERIFYTAILREQUEST']._serialized_end=2445
+  _globals['_VERIFYTAILRESPONSE']._serialized_start=2448
+  _globals['_VERIFYTAILRESPONSE']._serialized_end=2657
+  _globals['_VERIFICATIONFINDING']._serialized_start=2659
+  _globals['_VERIFICATIONFINDING']._serialized_end=2757
+  _globals['_LEDGERBLOCKSEALED']._serialized_start=2760
+  _globals['_LEDGERBLOCKSEALED']._serialized_end=2943
+  _globals['_LEDGERSERVICE']._serialized_start=2946
+  _globals['_LEDGERSERVICE']._serialized_end=3753
 # @@protoc_insertion_point(module_scope)

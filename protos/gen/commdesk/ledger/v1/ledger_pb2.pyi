@@ -76,6 +76,71 @@ class Entry(_message.Message):
     credit: int
     def __init__(self, account: _Optional[str] = ..., debit: _Optional[int] = ..., credit: _Optional[int] = ...) -> None: ...
 
+class ListProposalsRequest(_message.Message):
+    __slots__ = ("approval_id", "merchant_id", "limit")
+    APPROVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    approval_id: str
+    merchant_id: str
+    limit: int
+    def __init__(self, approval_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListProposalsResponse(_message.Message):
+    __slots__ = ("proposals",)
+    PROPOSALS_FIELD_NUMBER: _ClassVar[int]
+    proposals: _containers.RepeatedCompositeFieldContainer[Proposal]
+    def __init__(self, proposals: _Optional[_Iterable[_Union[Proposal, _Mapping]]] = ...) -> None: ...
+
+class Proposal(_message.Message):
+    __slots__ = ("approval_id", "merchant_id", "status", "proposed_by", "reason", "proposed_unix_micros", "expires_unix_micros", "decided_by", "decision_reason", "journals_count", "debits", "journals")
+    class DebitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    APPROVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_BY_FIELD_NUMBER: _ClassVar[int]
+    DECISION_REASON_FIELD_NUMBER: _ClassVar[int]
+    JOURNALS_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DEBITS_FIELD_NUMBER: _ClassVar[int]
+    JOURNALS_FIELD_NUMBER: _ClassVar[int]
+    approval_id: str
+    merchant_id: str
+    status: str
+    proposed_by: str
+    reason: str
+    proposed_unix_micros: int
+    expires_unix_micros: int
+    decided_by: str
+    decision_reason: str
+    journals_count: int
+    debits: _containers.ScalarMap[str, int]
+    journals: _containers.RepeatedCompositeFieldContainer[ProposedJournal]
+    def __init__(self, approval_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., status: _Optional[str] = ..., proposed_by: _Optional[str] = ..., reason: _Optional[str] = ..., proposed_unix_micros: _Optional[int] = ..., expires_unix_micros: _Optional[int] = ..., decided_by: _Optional[str] = ..., decision_reason: _Optional[str] = ..., journals_count: _Optional[int] = ..., debits: _Optional[_Mapping[str, int]] = ..., journals: _Optional[_Iterable[_Union[ProposedJournal, _Mapping]]] = ...) -> None: ...
+
+class ProposedJournal(_message.Message):
+    __slots__ = ("asset", "effective_unix_micros", "reason", "owner_id", "entries")
+    ASSET_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    OWNER_ID_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    asset: str
+    effective_unix_micros: int
+    reason: str
+    owner_id: str
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    def __init__(self, asset: _Optional[str] = ..., effective_unix_micros: _Optional[int] = ..., reason: _Optional[str] = ..., owner_id: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
+
 class ListAuditRequest(_message.Message):
     __slots__ = ("resource_id", "actor_id", "limit")
     RESOURCE_ID_FIELD_NUMBER: _ClassVar[int]

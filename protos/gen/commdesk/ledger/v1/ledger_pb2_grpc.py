@@ -54,6 +54,11 @@ class LedgerServiceStub:
                 request_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsRequest.SerializeToString,
                 response_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsResponse.FromString,
                 _registered_method=True)
+        self.ListProposals = channel.unary_unary(
+                '/commdesk.ledger.v1.LedgerService/ListProposals',
+                request_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListProposalsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListProposalsResponse.FromString,
+                _registered_method=True)
         self.VerifyBlocks = channel.unary_unary(
                 '/commdesk.ledger.v1.LedgerService/VerifyBlocks',
                 request_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.VerifyBlocksRequest.SerializeToString,
@@ -95,6 +100,13 @@ class LedgerServiceServicer:
 
     def ListPaymentSums(self, request, context):
         """What was booked about payments, for the reconciliation engine.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProposals(self, request, context):
+        """Manual journals that wait for a second person, or had one: by id with every line, otherwise the newest without lines.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,6 +155,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListPaymentSums,
                     request_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsRequest.FromString,
                     response_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsResponse.SerializeToString,
+            ),
+            'ListProposals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProposals,
+                    request_deserializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListProposalsRequest.FromString,
+                    response_serializer=commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListProposalsResponse.SerializeToString,
             ),
             'VerifyBlocks': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyBlocks,
@@ -268,6 +285,33 @@ class LedgerService:
             '/commdesk.ledger.v1.LedgerService/ListPaymentSums',
             commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsRequest.SerializeToString,
             commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListPaymentSumsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProposals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.ledger.v1.LedgerService/ListProposals',
+            commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListProposalsRequest.SerializeToString,
+            commdesk_dot_ledger_dot_v1_dot_ledger__pb2.ListProposalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

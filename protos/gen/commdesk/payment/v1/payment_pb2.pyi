@@ -154,7 +154,7 @@ class Review(_message.Message):
     def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., kinds: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., version: _Optional[str] = ..., receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ..., fraud_review: _Optional[str] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("receipt_id", "gateway_payment_id", "reason", "amount", "applied", "refunded", "gateway_refund_id", "received_unix_micros")
+    __slots__ = ("receipt_id", "gateway_payment_id", "reason", "amount", "applied", "refunded", "gateway_refund_id", "received_unix_micros", "refund_id", "refund_due_unix_micros")
     RECEIPT_ID_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -163,6 +163,8 @@ class Receipt(_message.Message):
     REFUNDED_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_REFUND_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    REFUND_ID_FIELD_NUMBER: _ClassVar[int]
+    REFUND_DUE_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     receipt_id: str
     gateway_payment_id: str
     reason: str
@@ -171,7 +173,9 @@ class Receipt(_message.Message):
     refunded: _common_pb2.Money
     gateway_refund_id: str
     received_unix_micros: int
-    def __init__(self, receipt_id: _Optional[str] = ..., gateway_payment_id: _Optional[str] = ..., reason: _Optional[str] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., applied: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., gateway_refund_id: _Optional[str] = ..., received_unix_micros: _Optional[int] = ...) -> None: ...
+    refund_id: str
+    refund_due_unix_micros: int
+    def __init__(self, receipt_id: _Optional[str] = ..., gateway_payment_id: _Optional[str] = ..., reason: _Optional[str] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., applied: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., gateway_refund_id: _Optional[str] = ..., received_unix_micros: _Optional[int] = ..., refund_id: _Optional[str] = ..., refund_due_unix_micros: _Optional[int] = ...) -> None: ...
 
 class ReviewAttempt(_message.Message):
     __slots__ = ("gateway_payment_id", "status", "reason", "method", "amount", "updated_unix_micros")

@@ -27,45 +27,45 @@ from commdesk.payment.v1 import events_pb2 as commdesk_dot_payment_dot_v1_dot_ev
 from commdesk.payment.v1 import payment_pb2 as commdesk_dot_payment_dot_v1_dot_payment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!commdesk/payment/v1/refunds.proto\x12\x13\x63ommdesk.payment.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\x1a commdesk/payment/v1/events.proto\x1a!commdesk/payment/v1/payment.proto\"\xdf\x03\n\x06Refund\x12\x11\n\trefund_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12\x31\n\x06status\x18\x04 \x01(\x0e\x32!.commdesk.payment.v1.RefundStatus\x12)\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12%\n\x03tax\x18\x06 \x01(\x0b\x32\x18.commdesk.payment.v1.Tax\x12\x14\n\x0c\x63redits_paid\x18\x07 \x01(\x03\x12\x15\n\rcredits_bonus\x18\x08 \x01(\x03\x12\x37\n\x06policy\x18\t \x01(\x0e\x32\'.commdesk.payment.v1.SpentCreditsPolicy\x12\x0f\n\x07hold_id\x18\n \x01(\t\x12\x12\n\nvalue_held\x18\x0b \x01(\x03\x12\x19\n\x11gateway_refund_id\x18\x0c \x01(\t\x12\x16\n\x0e\x62\x61nk_reference\x18\r \x01(\t\x12\x0b\n\x03seq\x18\x0e \x01(\x03\x12\x1b\n\x13\x63reated_unix_micros\x18\x0f \x01(\x03\x12\x16\n\x0e\x66\x61ilure_reason\x18\x10 \x01(\t\x12\x14\n\x0crequested_by\x18\x11 \x01(\t\"h\n\rRefundCreated\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12+\n\x06refund\x18\x03 \x01(\x0b\x32\x1b.commdesk.payment.v1.Refund\"e\n\x0fRefundRequested\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x11\n\trefund_id\x18\x03 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x04 \x01(\t\"\xcd\x01\n\x0fPaymentRefunded\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12+\n\x06refund\x18\x04 \x01(\x0b\x32\x1b.commdesk.payment.v1.Refund\x12\x1a\n\x12\x63redit_note_number\x18\x05 \x01(\t\x12\x16\n\x0e\x63redit_note_id\x18\x06 \x01(\t\"\x96\x01\n\x0cRefundFailed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12+\n\x06refund\x18\x04 \x01(\x0b\x32\x1b.commdesk.payment.v1.Refund\"\x98\x01\n\x0eRefundReversed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12+\n\x06refund\x18\x04 \x01(\x0b\x32\x1b.commdesk.payment.v1.Refund\"\xbc\x01\n\x16\x41nalyticsRefundCreated\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x11\n\trefund_id\x18\x04 \x01(\t\x12\x12\n\npayment_id\x18\x05 \x01(\t\x12)\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x0f\n\x07gateway\x18\x07 \x01(\t\"\x8d\x03\n\x14\x45mailPaymentRefunded\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x31\n\trecipient\x18\x04 \x01(\x0b\x32\x1e.commdesk.payment.v1.Recipient\x12\x12\n\npayment_id\x18\x05 \x01(\t\x12\x10\n\x08order_id\x18\x06 \x01(\t\x12\x11\n\trefund_id\x18\x07 \x01(\t\x12)\n\x06\x61mount\x18\x08 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x31\n\x06status\x18\t \x01(\x0e\x32!.commdesk.payment.v1.RefundStatus\x12\x15\n\rexpected_date\x18\n \x01(\t\x12\x0e\n\x06method\x18\x0b \x01(\t\x12\x1a\n\x12\x63redit_note_number\x18\x0c \x01(\t\x12\x16\n\x0e\x62\x61nk_reference\x18\r \x01(\t\x12\x0f\n\x07\x63redits\x18\x0e \x01(\x03\"J\n\x15RequestRefundsRequest\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".commdesk.payment.v1.RefundRequest\"\x98\x01\n\rRefundRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12)\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\r\n\x05speed\x18\x05 \x01(\t\x12\x10\n\x08operator\x18\x06 \x01(\t\"L\n\x16RequestRefundsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.commdesk.payment.v1.RefundResult\"s\n\x0cRefundResult\x12-\n\x06refund\x18\x01 \x01(\x0b\x32\x1b.commdesk.payment.v1.RefundH\x00\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x19.commdesk.common.v1.ErrorH\x00\x42\x08\n\x06result\"\x8a\x01\n\x12ListRefundsRequest\x12\x13\n\x0bpayment_ids\x18\x01 \x03(\t\x12 \n\x18\x63hanged_from_unix_micros\x18\x02 \x01(\x03\x12\x1e\n\x16\x63hanged_to_unix_micros\x18\x03 \x01(\x03\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\"X\n\x13ListRefundsResponse\x12,\n\x07refunds\x18\x01 \x03(\x0b\x32\x1b.commdesk.payment.v1.Refund\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t*\xb9\x01\n\x0cRefundStatus\x12\x1d\n\x19REFUND_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17REFUND_STATUS_INITIATED\x10\x01\x12\x1c\n\x18REFUND_STATUS_PROCESSING\x10\x02\x12\x19\n\x15REFUND_STATUS_SUCCESS\x10\x03\x12\x18\n\x14REFUND_STATUS_FAILED\x10\x04\x12\x1a\n\x16REFUND_STATUS_REVERSED\x10\x05*\x9a\x01\n\x12SpentCreditsPolicy\x12$\n SPENT_CREDITS_POLICY_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSPENT_CREDITS_POLICY_BLOCK\x10\x01\x12\x1d\n\x19SPENT_CREDITS_POLICY_DEBT\x10\x02\x12\x1f\n\x1bSPENT_CREDITS_POLICY_ABSORB\x10\x03\x32\xdc\x01\n\rRefundService\x12i\n\x0eRequestRefunds\x12*.commdesk.payment.v1.RequestRefundsRequest\x1a+.commdesk.payment.v1.RequestRefundsResponse\x12`\n\x0bListRefunds\x12\'.commdesk.payment.v1.ListRefundsRequest\x1a(.commdesk.payment.v1.ListRefundsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!commdesk/payment/v1/refunds.proto\x12\x13\x63ommdesk.payment.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\x1a commdesk/payment/v1/events.proto\x1a!commdesk/payment/v1/payment.proto\"\xf3\x03\n\x06Refund\x12\x11\n\trefund_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12\x31\n\x06status\x18\x04 \x01(\x0e\x32!.commdesk.payment.v1.RefundStatus\x12)\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12%\n\x03tax\x18\x06 \x01(\x0b\x32\x18.commdesk.payment.v1.Tax\x12\x14\n\x0c\x63redits_paid\x18\x07 \x01(\x03\x12\x15\n\rcredits_bonus\x18\x08 \x01(\x03\x12\x37\n\x06policy\x18\t \x01(\x0e\x32\'.commdesk.payment.v1.SpentCreditsPolicy\x12\x0f\n\x07hold_id\x18\n \x01(\t\x12\x12\n\nvalue_held\x18\x0b \x01(\x03\x12\x19\n\x11gateway_refund_id\x18\x0c \x01(\t\x12\x16\n\x0e\x62\x61nk_reference\x18\r \x01(\t\x12\x0b\n\x03seq\x18\x0e \x01(\x03\x12\x1b\n\x13\x63reated_unix_micros\x18\x0f \x01(\x03\x12\x16\n\x0e\x66\x61ilure_reason\x18\x10 \x01(\t\x12\x14\n\x0crequested_by\x18\x11 \x01(\t\x12\x12\n\nreceipt_id\x18\x12 \x01(\t\"h\n\rRefundCreated\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12+\n\x06refund\x18\x03 \x01(\x0b\x32\x1b.commdesk.payment.v1.Refund\"e\n\x0fRefundRequested\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x11\n\trefund_id\x18\x03 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x04 \x01(\t\"\xcd\x01\n\x0fPaymentRefunded\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12+\n\x06refund\x18\x04 \x01(\x0b\x32\x1b.commdesk.payment.v1.Refund\x12\x1a\n\x12\x63redit_note_number\x18\x05 \x01(\t\x12\x16\n\x0e\x63redit_note_id\x18\x06 \x01(\t\"\x96\x01\n\x0cRefundFailed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12+\n\x06refund\x18\x04 \x01(\x0b\x32\x1b.commdesk.payment.v1.Refund\"\x98\x01\n\x0eRefundReversed\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12-\n\x07payment\x18\x03 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12+\n\x06refund\x18\x04 \x01(\x0b\x32\x1b.commdesk.payment.v1.Refund\"\xbc\x01\n\x16\x41nalyticsRefundCreated\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x11\n\trefund_id\x18\x04 \x01(\t\x12\x12\n\npayment_id\x18\x05 \x01(\t\x12)\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x0f\n\x07gateway\x18\x07 \x01(\t\"\x8d\x03\n\x14\x45mailPaymentRefunded\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x31\n\trecipient\x18\x04 \x01(\x0b\x32\x1e.commdesk.payment.v1.Recipient\x12\x12\n\npayment_id\x18\x05 \x01(\t\x12\x10\n\x08order_id\x18\x06 \x01(\t\x12\x11\n\trefund_id\x18\x07 \x01(\t\x12)\n\x06\x61mount\x18\x08 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x31\n\x06status\x18\t \x01(\x0e\x32!.commdesk.payment.v1.RefundStatus\x12\x15\n\rexpected_date\x18\n \x01(\t\x12\x0e\n\x06method\x18\x0b \x01(\t\x12\x1a\n\x12\x63redit_note_number\x18\x0c \x01(\t\x12\x16\n\x0e\x62\x61nk_reference\x18\r \x01(\t\x12\x0f\n\x07\x63redits\x18\x0e \x01(\x03\"J\n\x15RequestRefundsRequest\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".commdesk.payment.v1.RefundRequest\"\x98\x01\n\rRefundRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12)\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\r\n\x05speed\x18\x05 \x01(\t\x12\x10\n\x08operator\x18\x06 \x01(\t\"L\n\x16RequestRefundsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.commdesk.payment.v1.RefundResult\"s\n\x0cRefundResult\x12-\n\x06refund\x18\x01 \x01(\x0b\x32\x1b.commdesk.payment.v1.RefundH\x00\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x19.commdesk.common.v1.ErrorH\x00\x42\x08\n\x06result\"\x8a\x01\n\x12ListRefundsRequest\x12\x13\n\x0bpayment_ids\x18\x01 \x03(\t\x12 \n\x18\x63hanged_from_unix_micros\x18\x02 \x01(\x03\x12\x1e\n\x16\x63hanged_to_unix_micros\x18\x03 \x01(\x03\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\"X\n\x13ListRefundsResponse\x12,\n\x07refunds\x18\x01 \x03(\x0b\x32\x1b.commdesk.payment.v1.Refund\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t*\xb9\x01\n\x0cRefundStatus\x12\x1d\n\x19REFUND_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17REFUND_STATUS_INITIATED\x10\x01\x12\x1c\n\x18REFUND_STATUS_PROCESSING\x10\x02\x12\x19\n\x15REFUND_STATUS_SUCCESS\x10\x03\x12\x18\n\x14REFUND_STATUS_FAILED\x10\x04\x12\x1a\n\x16REFUND_STATUS_REVERSED\x10\x05*\x9a\x01\n\x12SpentCreditsPolicy\x12$\n SPENT_CREDITS_POLICY_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSPENT_CREDITS_POLICY_BLOCK\x10\x01\x12\x1d\n\x19SPENT_CREDITS_POLICY_DEBT\x10\x02\x12\x1f\n\x1bSPENT_CREDITS_POLICY_ABSORB\x10\x03\x32\xdc\x01\n\rRefundService\x12i\n\x0eRequestRefunds\x12*.commdesk.payment.v1.RequestRefundsRequest\x1a+.commdesk.payment.v1.RequestRefundsResponse\x12`\n\x0bListRefunds\x12\'.commdesk.payment.v1.ListRefundsRequest\x1a(.commdesk.payment.v1.ListRefundsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'commdesk.payment.v1.refunds_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REFUNDSTATUS']._serialized_start=2616
-  _globals['_REFUNDSTATUS']._serialized_end=2801
-  _globals['_SPENTCREDITSPOLICY']._serialized_start=2804
-  _globals['_SPENTCREDITSPOLICY']._serialized_end=2958
+  _globals['_REFUNDSTATUS']._serialized_start=2636
+  _globals['_REFUNDSTATUS']._serialized_end=2821
+  _globals['_SPENTCREDITSPOLICY']._serialized_start=2824
+  _globals['_SPENTCREDITSPOLICY']._serialized_end=2978
   _globals['_REFUND']._serialized_start=161
-  _globals['_REFUND']._serialized_end=640
-  _globals['_REFUNDCREATED']._serialized_start=642
-  _globals['_REFUNDCREATED']._serialized_end=746
-  _globals['_REFUNDREQUESTED']._serialized_start=748
-  _globals['_REFUNDREQUESTED']._serialized_end=849
-  _globals['_PAYMENTREFUNDED']._serialized_start=852
-  _globals['_PAYMENTREFUNDED']._serialized_end=1057
-  _globals['_REFUNDFAILED']._serialized_start=1060
-  _globals['_REFUNDFAILED']._serialized_end=1210
-  _globals['_REFUNDREVERSED']._serialized_start=1213
-  _globals['_REFUNDREVERSED']._serialized_end=1365
-  _globals['_ANALYTICSREFUNDCREATED']._serialized_start=1368
-  _globals['_ANALYTICSREFUNDCREATED']._serialized_end=1556
-  _globals['_EMAILPAYMENTREFUNDED']._serialized_start=1559
-  _globals['_EMAILPAYMENTREFUNDED']._serialized_end=1956
-  _globals['_REQUESTREFUNDSREQUEST']._serialized_start=1958
-  _globals['_REQUESTREFUNDSREQUEST']._serialized_end=2032
-  _globals['_REFUNDREQUEST']._serialized_start=2035
-  _globals['_REFUNDREQUEST']._serialized_end=2187
-  _globals['_REQUESTREFUNDSRESPONSE']._serialized_start=2189
-  _globals['_REQUESTREFUNDSRESPONSE']._serialized_end=2265
-  _globals['_REFUNDRESULT']._serialized_start=2267
-  _globals['_REFUNDRESULT']._serialized_end=2382
-  _globals['_LISTREFUNDSREQUEST']._serialized_start=2385
-  _globals['_LISTREFUNDSREQUEST']._serialized_end=2523
-  _globals['_LISTREFUNDSRESPONSE']._serialized_start=2525
-  _globals['_LISTREFUNDSRESPONSE']._serialized_end=2613
-  _globals['_REFUNDSERVICE']._serialized_start=2961
-  _globals['_REFUNDSERVICE']._serialized_end=3181
+  _globals['_REFUND']._serialized_end=660
+  _globals['_REFUNDCREATED']._serialized_start=662
+  _globals['_REFUNDCREATED']._serialized_end=766
+  _globals['_REFUNDREQUESTED']._serialized_start=768
+  _globals['_REFUNDREQUESTED']._serialized_end=869
+  _globals['_PAYMENTREFUNDED']._serialized_start=872
+  _globals['_PAYMENTREFUNDED']._serialized_end=1077
+  _globals['_REFUNDFAILED']._serialized_start=1080
+  _globals['_REFUNDFAILED']._serialized_end=1230
+  _globals['_REFUNDREVERSED']._serialized_start=1233
+  _globals['_REFUNDREVERSED']._serialized_end=1385
+  _globals['_ANALYTICSREFUNDCREATED']._serialized_start=1388
+  _globals['_ANALYTICSREFUNDCREATED']._serialized_end=1576
+  _globals['_EMAILPAYMENTREFUNDED']._serialized_start=1579
+  _globals['_EMAILPAYMENTREFUNDED']._serialized_end=1976
+  _globals['_REQUESTREFUNDSREQUEST']._serialized_start=1978
+  _globals['_REQUESTREFUNDSREQUEST']._serialized_end=2052
+  _globals['_REFUNDREQUEST']._serialized_start=2055
+  _globals['_REFUNDREQUEST']._serialized_end=2207
+  _globals['_REQUESTREFUNDSRESPONSE']._serialized_start=2209
+  _globals['_REQUESTREFUNDSRESPONSE']._serialized_end=2285
+  _globals['_REFUNDRESULT']._serialized_start=2287
+  _globals['_REFUNDRESULT']._serialized_end=2402
+  _globals['_LISTREFUNDSREQUEST']._serialized_start=2405
+  _globals['_LISTREFUNDSREQUEST']._serialized_end=2543
+  _globals['_LISTREFUNDSRESPONSE']._serialized_start=2545
+  _globals['_LISTREFUNDSRESPONSE']._serialized_end=2633
+  _globals['_REFUNDSERVICE']._serialized_start=2981
+  _globals['_REFUNDSERVICE']._serialized_end=3201
 # @@protoc_insertion_point(module_scope)

@@ -37,7 +37,7 @@ SPENT_CREDITS_POLICY_DEBT: SpentCreditsPolicy
 SPENT_CREDITS_POLICY_ABSORB: SpentCreditsPolicy
 
 class Refund(_message.Message):
-    __slots__ = ("refund_id", "merchant_id", "payment_id", "status", "amount", "tax", "credits_paid", "credits_bonus", "policy", "hold_id", "value_held", "gateway_refund_id", "bank_reference", "seq", "created_unix_micros", "failure_reason", "requested_by")
+    __slots__ = ("refund_id", "merchant_id", "payment_id", "status", "amount", "tax", "credits_paid", "credits_bonus", "policy", "hold_id", "value_held", "gateway_refund_id", "bank_reference", "seq", "created_unix_micros", "failure_reason", "requested_by", "receipt_id")
     REFUND_ID_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class Refund(_message.Message):
     CREATED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_REASON_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_ID_FIELD_NUMBER: _ClassVar[int]
     refund_id: str
     merchant_id: str
     payment_id: str
@@ -72,7 +73,8 @@ class Refund(_message.Message):
     created_unix_micros: int
     failure_reason: str
     requested_by: str
-    def __init__(self, refund_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., payment_id: _Optional[str] = ..., status: _Optional[_Union[RefundStatus, str]] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., tax: _Optional[_Union[_payment_pb2.Tax, _Mapping]] = ..., credits_paid: _Optional[int] = ..., credits_bonus: _Optional[int] = ..., policy: _Optional[_Union[SpentCreditsPolicy, str]] = ..., hold_id: _Optional[str] = ..., value_held: _Optional[int] = ..., gateway_refund_id: _Optional[str] = ..., bank_reference: _Optional[str] = ..., seq: _Optional[int] = ..., created_unix_micros: _Optional[int] = ..., failure_reason: _Optional[str] = ..., requested_by: _Optional[str] = ...) -> None: ...
+    receipt_id: str
+    def __init__(self, refund_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., payment_id: _Optional[str] = ..., status: _Optional[_Union[RefundStatus, str]] = ..., amount: _Optional[_Union[_common_pb2.Money, _Mapping]] = ..., tax: _Optional[_Union[_payment_pb2.Tax, _Mapping]] = ..., credits_paid: _Optional[int] = ..., credits_bonus: _Optional[int] = ..., policy: _Optional[_Union[SpentCreditsPolicy, str]] = ..., hold_id: _Optional[str] = ..., value_held: _Optional[int] = ..., gateway_refund_id: _Optional[str] = ..., bank_reference: _Optional[str] = ..., seq: _Optional[int] = ..., created_unix_micros: _Optional[int] = ..., failure_reason: _Optional[str] = ..., requested_by: _Optional[str] = ..., receipt_id: _Optional[str] = ...) -> None: ...
 
 class RefundCreated(_message.Message):
     __slots__ = ("event_id", "time_unix_micros", "refund")

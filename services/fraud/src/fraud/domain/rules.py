@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 from msgspec import Struct
 
 from fraud.domain.subjects import Dimension
-from fraud.domain.velocity import Metric
+from fraud.domain.velocity import HISTORY_METRICS, Metric
 
 
 class Action(StrEnum):
@@ -49,6 +49,11 @@ def lookback_seconds(rules: Iterable[Rule]) -> dict[Dimension, int]:
     """How far back each dimension must be read: the longest window of its rules, so that a busy address stays cheap."""
     longest: dict[Dimension, int] = {}
     for rule in rules:
-        if rule.metric is not Metric.NEW_SOURCE:
+        if rule.metric is not Metric.NEW_SOURCE and rule.metric not in HISTORY_METRICS:
             longest[rule.dimension] = max(longest.get(rule.dimension, 0), rule.window_seconds)
     return longest
+
+
+def history_seconds(rules: Iterable[Rule]) -> int:
+    """How far back refunds and disputes must be read; 0 when no rule looks at them."""
+    return max((rule.window_seconds for rule in rules if rule.metric in HISTORY_METRICS), default=0)

@@ -9,9 +9,11 @@ from uuid import UUID
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from fraud.domain import history
+from fraud.domain.history import History
 from fraud.domain.rules import Action, Decision, Mode, Rule
 from fraud.domain.subjects import Dimension, Source, Subject, attempt_keys, subject_keys
-from fraud.domain.velocity import Counts, Metric, counted_amount, window_counts
+from fraud.domain.velocity import HISTORY_METRICS, Counts, Metric, counted_amount, window_counts
 
 SUBJECTS_MAX: Final = 500
 SCORE_MAX: Final = 1000
@@ -36,7 +38,14 @@ _COUNT: Final[Mapping[Metric, Callable[[Counts], int]]] = {
     Metric.ABANDONED: attrgetter("abandoned"),
     Metric.AMOUNT: attrgetter("amount"),
 }
-assert _COUNT.keys() | {Metric.NEW_SOURCE} == set(Metric), "every metric needs its measurement"
+_HISTORY: Final[Mapping[Metric, Callable[[History], int]]] = {
+    Metric.REFUNDED: attrgetter("refunded"),
+    Metric.DISPUTED: attrgetter("disputed"),
+    Metric.DISPUTE_WON: attrgetter("disputes_won"),
+    Metric.DISPUTE_LOST: attrgetter("disputes_lost"),
+}
+assert _HISTORY.keys() == HISTORY_METRICS, "every metric by the day needs its measurement"
+assert _COUNT.keys() | {Metric.NEW_SOURCE} | HISTORY_METRICS == set(Metric), "every metric needs its measurement"
 _NO_COUNTS: Final = Counts()
 
 # What was scored a moment ago and has not been counted yet, by key.
@@ -53,6 +62,8 @@ class Snapshot(Struct, frozen=True):
     allowed: frozenset[UUID] = frozenset()
     # Sources that are new to their user, who has others.
     new_sources: frozenset[Source] = frozenset()
+    # Key → day since 1970 → what became of the user's payments.
+    history: Mapping[UUID, Mapping[int, History]] = field(default_factory=dict)
     # Computed once for each key and window: many subjects of one call may share an address.
     window_totals: dict[tuple[UUID, int], Counts] = field(default_factory=dict)
 
@@ -137,6 +148,10 @@ def _measure(
     if rule.metric is Metric.NEW_SOURCE:
         user_key = keys.get(Dimension.USER)
         return int(user_key is not None and Source(user_key, rule.dimension, key) in snapshot.new_sources)
+    if rule.metric in HISTORY_METRICS:
+        days = snapshot.history.get(key)
+        first = history.first_day(snapshot.at, rule.window_seconds)
+        return 0 if days is None else _HISTORY[rule.metric](history.within(days, first))
     count = _COUNT[rule.metric]
     value = count(snapshot.within(key, rule.window_seconds)) + count(in_flight(key))
     match rule.metric:

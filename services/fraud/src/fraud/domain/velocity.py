@@ -31,6 +31,15 @@ class Metric(StrEnum):
     AMOUNT = "AMOUNT"
     # 1 when this user was never seen with this address or device, but with others.
     NEW_SOURCE = "NEW_SOURCE"
+    # Refunds and disputes of the user's payments, counted by the day (fraud.domain.history).
+    REFUNDED = "REFUNDED"
+    DISPUTED = "DISPUTED"
+    DISPUTE_WON = "DISPUTE_WON"
+    DISPUTE_LOST = "DISPUTE_LOST"
+
+
+# Those that are counted by the day.
+HISTORY_METRICS: Final = frozenset({Metric.REFUNDED, Metric.DISPUTED, Metric.DISPUTE_WON, Metric.DISPUTE_LOST})
 
 
 class Counts(Struct):

@@ -7,6 +7,7 @@ from uuid import UUID
 from common.database import Row, Tx
 from common.seals import DEVICE, IP
 from fraud.domain.fraud_events import FraudEvent, FraudEventsFilter
+from fraud.domain.history import DAY_SECONDS, History
 from fraud.domain.reviews import Review, ReviewsFilter, Verdict
 from fraud.domain.rules import Action, Decision, Mode, Rule
 from fraud.domain.scores import Snapshot
@@ -35,6 +36,10 @@ where exists (select from user_sources as stored
               where stored.user_key = source.user_key and stored.dimension = source.dimension)
   and not exists (select from user_sources as stored where stored.user_key = source.user_key
                   and stored.dimension = source.dimension and stored.source_key = source.source_key)
+union all
+select 'history', past.key, past.day, past.refunded, past.disputed, past.disputes_won, past.disputes_lost, 0, 0,
+       null, null
+from history_days as past where past.key = any(cast(:history_keys as uuid[])) and past.day >= :first_day
 """
 _FRAUD_EVENTS = """
 select * from fraud_events
@@ -58,6 +63,7 @@ order by payment_id desc limit :limit
 async def enabled_rules(tx: Tx) -> list[Rule]:
     """The rules that are switched on, in a steady order."""
     rows = await tx.execute("select * from rules where enabled order by name")
+    of_history = await tx.execute("select * from history_rules where enabled order by name")
     return [
         Rule(
             name=row.name,
@@ -70,13 +76,32 @@ async def enabled_rules(tx: Tx) -> list[Rule]:
             mode=Mode(row.mode),
         )
         for row in rows
+    ] + [
+        Rule(
+            name=row.name,
+            dimension=Dimension.USER,
+            metric=Metric(row.metric),
+            window_seconds=row.window_days * DAY_SECONDS,
+            threshold=row.threshold,
+            score=row.score,
+            action=Action(row.action),
+            mode=Mode(row.mode),
+        )
+        for row in of_history
     ]
 
 
 async def snapshot(
-    tx: Tx, since: Mapping[UUID, int], listable: Collection[UUID], sources: Collection[Source], now: datetime
+    tx: Tx,
+    since: Mapping[UUID, int],
+    listable: Collection[UUID],
+    sources: Collection[Source],
+    now: datetime,
+    history_keys: Collection[UUID] = (),
+    first_day: int = 0,
 ) -> Snapshot:
-    """Counters of each key of *since* from its minute on, list entries of *listable*, which *sources* are new."""
+    """Counters of each key of *since* from its minute on, list entries of *listable*, which *sources* are new, and what
+    became of the payments of *history_keys* from *first_day* on."""
     indexes = subject_lists.indexes(tx.sealer, listable)
     rows = await tx.execute(
         _SNAPSHOT,
@@ -89,7 +114,10 @@ async def snapshot(
         user_keys=[source.user_key for source in sources],
         dimensions=[source.dimension for source in sources],
         source_keys=[source.source_key for source in sources],
+        history_keys=list(history_keys),
+        first_day=first_day,
     )
+    history: dict[UUID, dict[int, History]] = {}
     velocity: dict[UUID, dict[int, Counts]] = {}
     listed: dict[str, set[UUID]] = {"BLOCK": set(), "ALLOW": set()}
     new_sources: set[Source] = set()
@@ -98,11 +126,16 @@ async def snapshot(
             velocity.setdefault(row.key, {})[row.minute] = Counts(
                 row.created, row.failed, row.attempts_failed, row.succeeded, row.abandoned, row.amount_minor
             )
+        elif row.what == "history":
+            # In the places of the counters of a minute.
+            history.setdefault(row.key, {})[row.minute] = History(row.created, row.failed, row.succeeded, row.abandoned)
         elif row.what == "listed":
             listed[row.value].add(row.key)
         else:
             new_sources.add(Source(row.key, Dimension(row.value), row.source_key))
-    return Snapshot(now, velocity, frozenset(listed["BLOCK"]), frozenset(listed["ALLOW"]), frozenset(new_sources))
+    return Snapshot(
+        now, velocity, frozenset(listed["BLOCK"]), frozenset(listed["ALLOW"]), frozenset(new_sources), history
+    )
 
 
 async def fraud_events(tx: Tx, filter: FraudEventsFilter) -> list[FraudEvent]:

@@ -69,6 +69,40 @@ velocity_buckets = Table(
     postgresql_partition_by="RANGE (minute)",
 )
 
+# By user; days since 1970, UTC.
+history_days = Table(
+    "history_days",
+    metadata,
+    Column("key", Uuid, primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    *(
+        Column(name, Integer, CheckConstraint(f"{name} >= 0"), nullable=False, server_default=text("0"))
+        for name in ("refunded", "disputed", "disputes_won", "disputes_lost")
+    ),
+    Index("history_days_old", "day"),
+)
+
+# Rules over them. Apart from `rules`, which a version that does not know these metrics must be able to read.
+history_rules = Table(
+    "history_rules",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column(
+        "metric",
+        Text,
+        CheckConstraint("metric in ('REFUNDED', 'DISPUTED', 'DISPUTE_WON', 'DISPUTE_LOST')"),
+        nullable=False,
+    ),
+    Column("window_days", Integer, CheckConstraint("window_days between 1 and 365"), nullable=False),
+    Column("threshold", BigInteger, CheckConstraint("threshold >= 0"), nullable=False),
+    Column("score", Integer, CheckConstraint("score between 0 and 1000"), nullable=False),
+    Column("action", Text, CheckConstraint("action in ('SCORE', 'REVIEW', 'BLOCK')"), nullable=False),
+    Column("mode", Text, CheckConstraint("mode in ('ACTIVE', 'SHADOW')"), nullable=False, server_default="ACTIVE"),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+)
+
 user_sources = Table(
     "user_sources",
     metadata,

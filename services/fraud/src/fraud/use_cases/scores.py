@@ -8,8 +8,8 @@ from common import outbox, telemetry
 from common.clock import Clock
 from common.database import Database, Tx, retried
 from common.errors import require_at_most
-from fraud.domain import scores, subjects, velocity
-from fraud.domain.rules import Decision, Mode, Rule, lookback_seconds
+from fraud.domain import history, scores, subjects, velocity
+from fraud.domain.rules import Decision, Mode, Rule, history_seconds, lookback_seconds
 from fraud.domain.scores import SUBJECTS_MAX, Score, Snapshot
 from fraud.domain.subjects import Dimension, Source, Subject
 from fraud.domain.velocity import Metric
@@ -73,6 +73,8 @@ async def _snapshot(tx: Tx, rules: Sequence[Rule], requested: Sequence[Subject],
     since: dict[UUID, int] = {}
     listable: set[UUID] = set()
     sources: set[Source] = set()
+    users: set[UUID] = set()
+    lookback_of_history = history_seconds(rules)
     for subject in requested:
         keys = subjects.subject_keys(subject)
         for dimension, key in keys.items():
@@ -81,7 +83,10 @@ async def _snapshot(tx: Tx, rules: Sequence[Rule], requested: Sequence[Subject],
             if dimension is not Dimension.USER_AMOUNT:
                 listable.add(key)
         sources.update(source for source in subjects.sources_of(keys) if source.dimension in source_dimensions)
-    return await queries.snapshot(tx, since, listable, sources, now)
+        if lookback_of_history and Dimension.USER in keys:
+            users.add(keys[Dimension.USER])
+    first_day = history.first_day(now, lookback_of_history)
+    return await queries.snapshot(tx, since, listable, sources, now, users, first_day)
 
 
 def _count_metrics(rules: Sequence[Rule], results: Sequence[Score]) -> None:

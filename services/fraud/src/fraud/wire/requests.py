@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from commdesk.fraud.v1 import fraud_pb2
+from commdesk.payment.v1 import disputes_pb2, refunds_pb2
 from commdesk.payment.v1 import events_pb2 as payment_events
 from commdesk.payment.v1.payment_pb2 import Payment
 from common import ids
@@ -16,6 +17,7 @@ from common.pages import PageQuery, decode_cursor
 from common.seals import DEVICE, IP, Sealer
 from common.texts import Reason
 from fraud.domain.fraud_events import FRAUD_EVENTS_MAX, FraudEventsFilter
+from fraud.domain.history import Outcome, PaymentOutcome
 from fraud.domain.reviews import QueueDecision, QueueDecisionUnknown, ReviewsFilter, Verdict
 from fraud.domain.subjects import Subject
 from fraud.domain.velocity import Metric, PaymentActivity
@@ -118,6 +120,35 @@ def queue_decision(message: payment_events.PaymentReviewDecided) -> QueueDecisio
         actor_id=message.actor_id,
         reason=f"{message.action} in payment's review queue",
         at=from_micros(message.time_unix_micros),
+    )
+
+
+def payment_refunded(message: refunds_pb2.PaymentRefunded) -> PaymentOutcome:
+    return _outcome(Outcome.REFUNDED, message)
+
+
+def payment_disputed(message: disputes_pb2.PaymentDisputed) -> PaymentOutcome:
+    return _outcome(Outcome.DISPUTED, message)
+
+
+def dispute_won(message: disputes_pb2.PaymentDisputeWon) -> PaymentOutcome:
+    return _outcome(Outcome.DISPUTE_WON, message)
+
+
+def dispute_lost(message: disputes_pb2.PaymentDisputeLost) -> PaymentOutcome:
+    return _outcome(Outcome.DISPUTE_LOST, message)
+
+
+def _outcome(
+    outcome: Outcome,
+    message: refunds_pb2.PaymentRefunded
+    | disputes_pb2.PaymentDisputed
+    | disputes_pb2.PaymentDisputeWon
+    | disputes_pb2.PaymentDisputeLost,
+) -> PaymentOutcome:
+    payment = message.payment
+    return PaymentOutcome(
+        outcome, payment.merchant_id, _bounded(payment.user_id), from_micros(message.time_unix_micros)
     )
 
 

@@ -83,6 +83,7 @@ CHART: tuple[Account, ...] = (
     Account(9301, "expired", CREDIT, Kind.REVENUE),
 )
 ACCOUNTS: dict[str, Account] = {account.code: account for account in CHART}
+CODES: dict[int, str] = {account.number: account.code for account in CHART}
 
 
 class AccountBalance(Struct, frozen=True):

@@ -158,17 +158,20 @@ async def expire_proposals(db: Database, clock: Clock) -> None:
 
 
 async def list_proposals(
-    db: Database, clock: Clock, merchant_id: str, limit: int, before: UUID | None
+    db: Database, clock: Clock, merchant_id: str | None, limit: int, before: UUID | None
 ) -> list[Approval]:
-    """A merchant's proposed batches, newest first."""
+    """A merchant's proposed batches, or for an operator (None) everybody's, newest first."""
     async with db.begin() as tx:
         return await approvals.page(tx, merchant_id, clock.now(), limit=limit, before=before)
 
 
-async def read_batch(db: Database, merchant_id: str, approval_id: UUID) -> ManualBatch:
-    """The journals that wait for a decision, or had one. Raises ApprovalNotFound."""
+async def read_proposal(db: Database, merchant_id: str | None, approval_id: UUID) -> tuple[Approval, list[Journal]]:
+    """The journals that wait for a decision, or had one, with every line: what the decider answers for.
+
+    *merchant_id* None: an operator's. Raises ApprovalNotFound.
+    """
     async with db.begin() as tx:
-        approval = await approvals.lock(tx, approval_id, merchant_id)
+        approval = await approvals.read(tx, approval_id, merchant_id)
         batch = await store.batch_of(tx, approval.subject)
     assert batch is not None, "an approval has its batch"
-    return batch
+    return approval, adjustments.manual_journals(batch, ids.new)

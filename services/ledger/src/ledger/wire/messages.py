@@ -1,16 +1,21 @@
 """What travels by gRPC, and what operators read; no decisions."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from commdesk.ledger.v1 import ledger_pb2 as pb
 from common import ids
+from common.approvals import Approval
 from common.delivery import Timeline, TimelineEntry
 from common.events import from_micros, micros
+from ledger.domain.adjustments import BatchSummary
 from ledger.domain.audit import AuditRecord
 from ledger.domain.blocks import Finding
-from ledger.domain.chart import AccountBalance
-from ledger.domain.journals import BookedJournal, PaymentSum
+from ledger.domain.chart import CODES, AccountBalance
+from ledger.domain.journals import BookedJournal, Journal, PaymentSum
 from ledger.use_cases.verification import VerifiedBlocks, VerifiedTail
 
 # What a reference may be; a journal keeps the prefix beside the UUID.
@@ -66,6 +71,37 @@ def payment_sums_message(sums: Iterable[PaymentSum]) -> pb.ListPaymentSumsRespon
             )
             for each in sums
         ]
+    )
+
+
+def proposal_message(approval: Approval, now: datetime, drafts: Sequence[Journal] = ()) -> pb.Proposal:
+    """A proposal as it is *now*, with the lines of *drafts*."""
+    current, detail = approval.at(now), msgspec.convert(approval.detail, BatchSummary)
+    return pb.Proposal(
+        approval_id=current.text_id,
+        merchant_id=current.merchant_id,
+        status=current.status,
+        proposed_by=current.proposed_by,
+        reason=current.reason,
+        proposed_unix_micros=micros(current.proposed_at),
+        expires_unix_micros=micros(current.expires_at),
+        decided_by=current.decided_by or "",
+        decision_reason=current.decision_reason or "",
+        journals_count=detail.journals,
+        debits=detail.debits,
+        journals=[
+            pb.ProposedJournal(
+                asset=each.asset,
+                effective_unix_micros=each.event.effective_unix_micros,
+                reason=each.reason,
+                owner_id=each.event.owner_id,
+                entries=[
+                    pb.Entry(account=CODES[entry.account], debit=entry.debit, credit=entry.credit)
+                    for entry in each.entries
+                ],
+            )
+            for each in drafts
+        ],
     )
 
 

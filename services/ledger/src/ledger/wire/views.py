@@ -16,12 +16,10 @@ from common.times import rfc3339
 from ledger.domain.adjustments import BatchSummary
 from ledger.domain.audit import AuditRecord
 from ledger.domain.blocks import Block
-from ledger.domain.chart import ACCOUNTS, CHART, NORMAL_SIDE, Account, AccountBalance, Side, out_of_balance
+from ledger.domain.chart import ACCOUNTS, CHART, CODES, NORMAL_SIDE, Account, AccountBalance, Side, out_of_balance
 from ledger.domain.controls import ClosedPeriod, Freeze
 from ledger.domain.journals import BookedJournal, Journal
 from ledger.domain.statements import Position, StatementLine
-
-_CODES = {account.number: account.code for account in CHART}
 
 
 class AccountView(Struct, frozen=True, rename="camel"):
@@ -77,6 +75,10 @@ class DraftView(Struct, frozen=True, rename="camel"):
     template: str
     asset: str
     lines: list[LineView]
+    # When it counts, and why it is posted; "" for what an event would cause.
+    effective_at: datetime
+    reason: str
+    owner_id: str
 
 
 class PreviewView(Struct, frozen=True, rename="camel"):
@@ -233,8 +235,9 @@ def journals_page(rows: Sequence[BookedJournal], limit: int) -> Page[JournalView
 
 
 def draft(posted: Journal) -> DraftView:
-    lines = [LineView(_CODES[entry.account], entry.debit, entry.credit) for entry in posted.entries]
-    return DraftView(posted.template, posted.asset, lines)
+    lines = [LineView(CODES[entry.account], entry.debit, entry.credit) for entry in posted.entries]
+    effective_at = from_micros(posted.event.effective_unix_micros)
+    return DraftView(posted.template, posted.asset, lines, effective_at, posted.reason, posted.event.owner_id)
 
 
 def preview(drafts: Iterable[Journal]) -> PreviewView:

@@ -73,7 +73,7 @@ def apply_claim(decision: Decision, claim: PaymentAttempt, rules: CaptureRules) 
         or rules.order_is_paid
         or payment.review in (Review.QUARANTINED, Review.DISMISSED, Review.BLOCKED)
         or rules.holds(payment)
-        or (payment.status not in UNRESOLVED and rules.late_success is LateSuccessPolicy.REVIEW)
+        or (payment.status not in UNRESOLVED and rules.late_success is not LateSuccessPolicy.FULFIL)
     )
     if payment.status not in PAID and not held:
         _capture(decision, claim, rules, confirmed=False)
@@ -111,6 +111,7 @@ def _is_released(payment: Payment, attempt: PaymentAttempt, rules: CaptureRules)
     receipt = rules.receipts.get(attempt.gateway_payment_id)
     return (
         receipt is not None
+        and not receipt.is_refunding
         and receipt.reason in (ReceiptReason.AMOUNT_MISMATCH, ReceiptReason.FLAGGED)
         and receipt.open_minor >= payment.amount.minor
         and receipt.amount.currency == payment.amount.currency
@@ -206,7 +207,7 @@ def _capture(decision: Decision, attempt: PaymentAttempt, rules: CaptureRules, *
         _receive(decision, attempt, ReceiptReason.DUPLICATE, rules)
         quarantine(decision, "order_already_paid", "another payment has paid its order; refund this one", now)
         return
-    if payment.status not in UNRESOLVED and rules.late_success is LateSuccessPolicy.REVIEW:
+    if payment.status not in UNRESOLVED and rules.late_success is not LateSuccessPolicy.FULFIL:
         _receive(decision, attempt, ReceiptReason.LATE_SUCCESS, rules)
         quarantine(decision, "late_success", f"paid after it was {payment.status}", now)
         return

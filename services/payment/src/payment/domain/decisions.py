@@ -82,11 +82,22 @@ class Received(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReceiptRefunded(msgspec.Struct, frozen=True, gc=False):
-    """What was left of *receipt*, before, went back."""
+    """What was left of *receipt*, before, went back: by a refund of ours, or by hand."""
 
     payment: Payment
     receipt: Receipt
     gateway_refund_id: str
+    at: datetime
+    refund_id: UUID | None = None
+
+
+class ReceiptReturned(msgspec.Struct, frozen=True, gc=False):
+    """*minor* of *receipt* had gone back by this refund, and came back: the gateway has it again, and it is owed."""
+
+    payment: Payment
+    receipt: Receipt
+    minor: int
+    refund_id: UUID
     at: datetime
 
 
@@ -106,7 +117,9 @@ class Released(msgspec.Struct, frozen=True, gc=False):
     granted: bool
 
 
-Announcement: TypeAlias = Created | Moved | Alerted | Corrected | Received | ReceiptRefunded | Held | Released
+Announcement: TypeAlias = (
+    Created | Moved | Alerted | Corrected | Received | ReceiptRefunded | ReceiptReturned | Held | Released
+)
 
 
 class Decision(msgspec.Struct):

@@ -210,10 +210,13 @@ def disputed_status(payment: Payment) -> Status | None:
     return Status.DISPUTED if Status.DISPUTED in PAYMENT_MOVES[payment.status] else None
 
 
-def ended_status(payment: Payment, dispute: Dispute, others: Collection[Dispute], refunded_minor: int) -> Status | None:
+def ended_status(
+    payment: Payment, dispute: Dispute, others: Collection[Dispute], refunded_minor: int, *, is_settled: bool = False
+) -> Status | None:
     """What the payment becomes when *dispute* has ended; None when it stays as it is.
 
-    *refunded_minor* are its refunds that succeeded. Money that was lost went back as if it was refunded.
+    *refunded_minor* are its refunds that succeeded. Money that was lost went back as if it was refunded. A payment that
+    *is_settled*, meanwhile or before, is SETTLED when nothing of it went back.
     """
     if payment.status is not Status.DISPUTED or any(other.is_open and other.id != dispute.id for other in others):
         return None
@@ -222,7 +225,9 @@ def ended_status(payment: Payment, dispute: Dispute, others: Collection[Dispute]
         for each in {other.id: other for other in (*others, dispute)}.values()
         if each.status is D.LOST
     )
-    return returned_status(payment, refunded_minor + lost, dispute.status_before or Status.SUCCESS)
+    before = dispute.status_before or Status.SUCCESS
+    untouched = Status.SETTLED if is_settled and before is Status.SUCCESS else before
+    return returned_status(payment, refunded_minor + lost, untouched)
 
 
 def to_announce(dispute: Dispute) -> Announced | None:

@@ -36,6 +36,11 @@ class Tax(msgspec.Struct, frozen=True, gc=False):
     igst: Money
 
 
+def no_tax(currency: str) -> Tax:
+    zero = Money(0, currency)
+    return Tax(zero, zero, zero, zero)
+
+
 class TaxRule(msgspec.Struct, frozen=True, gc=False):
     """GST rate in basis points (1800 is 18 %), whether prices contain it, and the seller's state code."""
 

@@ -11,6 +11,7 @@ import msgspec
 from common.errors import Conflict, FailedPrecondition
 from common.money import Money
 from gateways import PaymentAttempt
+from payment.domain.refund_errors import ReceiptRefundPending
 
 # The one currency of the ledger's accounts for money.
 BOOKS_CURRENCY: Final = "INR"
@@ -55,6 +56,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     applied_minor: int = 0
     refunded_minor: int = 0
     gateway_refund_id: str = ""
+    # The refund of ours that gives it back or has; None when it was recorded by hand.
+    refund_id: UUID | None = None
+    # When the policy gives it back; None where a person decides.
+    refund_due_at: datetime | None = None
     method: str = ""
     group: str = ""
     bank_reference: str = ""
@@ -77,13 +82,18 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         return self.open_minor > 0
 
     @property
+    def is_refunding(self) -> bool:
+        """A refund of it is under way: what is left is neither applied nor given back otherwise."""
+        return self.refund_id is not None and not self.refunded_minor
+
+    @property
     def is_booked(self) -> bool:
         """The ledger has accounts for it, so it is announced. Other money is seen in the review queue only."""
         return self.amount.currency == BOOKS_CURRENCY
 
     @property
     def refund_event_id(self) -> UUID:
-        """The permanent key of its refund in the books: what is left goes back once."""
+        """The permanent key in the books of what was given back by hand: once. A refund has its own."""
         return uuid5(self.id, "refunded")
 
 
@@ -97,19 +107,50 @@ def taken(price: Money, attempt: PaymentAttempt, *, differs: bool) -> Money:
 
 
 def applied(receipt: Receipt, price: Money) -> Receipt:
-    """The receipt of which *price* is used up. Raises ReceiptClosed, ReceiptTooSmall."""
-    if not receipt.is_open:
-        raise ReceiptClosed("nothing is left of the receipt")
+    """The receipt of which *price* is used up. Raises ReceiptClosed, ReceiptRefundPending, ReceiptTooSmall."""
+    check_free(receipt)
     if receipt.amount.currency != price.currency or receipt.open_minor < price.minor:
         raise ReceiptTooSmall(f"the receipt is over {receipt.amount}, the payment over {price}")
-    return msgspec.structs.replace(receipt, applied_minor=receipt.applied_minor + price.minor)
+    applied_minor = receipt.applied_minor + price.minor
+    return msgspec.structs.replace(receipt, applied_minor=applied_minor, refund_due_at=None)
 
 
-def refunded(receipt: Receipt, gateway_refund_id: str) -> Receipt:
-    """The receipt of which all that was left has gone back. Raises ReceiptClosed."""
+def refunding(receipt: Receipt, refund_id: UUID) -> Receipt:
+    """The receipt of which all that is left is given back by this refund.
+
+    Raises ReceiptClosed, ReceiptRefundPending.
+    """
+    check_free(receipt)
+    return msgspec.structs.replace(receipt, refund_id=refund_id, refund_due_at=None)
+
+
+def refunded(receipt: Receipt, gateway_refund_id: str, refund_id: UUID | None = None) -> Receipt:
+    """The receipt of which all that was left has gone back, by the refund *refund_id*, or by hand.
+
+    Raises ReceiptClosed, ReceiptRefundPending when another refund of it is under way.
+    """
+    if receipt.refund_id is None or receipt.refund_id != refund_id:
+        check_free(receipt)
+    return msgspec.structs.replace(
+        receipt,
+        refunded_minor=receipt.open_minor,
+        gateway_refund_id=gateway_refund_id,
+        refund_id=refund_id,
+        refund_due_at=None,
+    )
+
+
+def owed_again(receipt: Receipt) -> Receipt:
+    """Its refund has failed, or came back: a person decides what becomes of the money."""
+    return msgspec.structs.replace(receipt, refunded_minor=0, gateway_refund_id="", refund_id=None)
+
+
+def check_free(receipt: Receipt) -> None:
+    """Raises ReceiptClosed, ReceiptRefundPending."""
     if not receipt.is_open:
         raise ReceiptClosed("nothing is left of the receipt")
-    return msgspec.structs.replace(receipt, refunded_minor=receipt.open_minor, gateway_refund_id=gateway_refund_id)
+    if receipt.is_refunding:
+        raise ReceiptRefundPending("the receipt is being refunded")
 
 
 def open_receipts(receipts: Collection[Receipt]) -> list[Receipt]:

@@ -37,6 +37,12 @@ class RefundLimitExceeded(PermissionDenied):
     fix = "Ask somebody with the role FINANCE or ADMIN."
 
 
+class RefundsTooMany(FailedPrecondition):
+    """The payment was refunded, or was to be, in as many parts as it may be."""
+
+    fix = "Refund what is left in the gateway's dashboard; it is taken over."
+
+
 class RefundAwaitsApproval(Unresolved):
     """The amount needs a second person: the refund is proposed, and made once somebody else approves it."""
 
@@ -53,3 +59,9 @@ class ReceiptRefundPending(Conflict):
     """A refund of this receipt is under way."""
 
     fix = "Read the payment's refunds: the receipt leaves the queue when its refund succeeds."
+
+
+class ReceiptRefundAmbiguous(FailedPrecondition):
+    """The gateway's refund names the order and not the capture, and it matters which one it picks."""
+
+    fix = "Refund this capture in the gateway's dashboard; it is taken over, or recorded with REFUNDED."

@@ -9,6 +9,8 @@ from payment.domain.invoices import IST
 from payment.domain.refunds import Refund, RefundStatus
 
 FIRST_CHECK: Final = timedelta(minutes=1)
+# After a failure or a reversal the order's list is read: a refund of the dashboard that did not fit before may fit now.
+_AFTER_END: Final = timedelta(seconds=5)
 _LONGEST_WAIT: Final = timedelta(hours=1)
 # After a success the bank's reference comes, or the money comes back: looked up this long after it.
 _AFTER_SUCCESS: Final[tuple[timedelta, ...]] = tuple(timedelta(days=days) for days in (1, 3, 7, 14, 30))
@@ -24,6 +26,13 @@ _TURNAROUND_DAYS: Final = {
 }
 _TURNAROUND_DAYS_OTHERS: Final = 7
 _SATURDAY: Final = 5
+
+
+def first_check_after(refund: Refund, now: datetime) -> datetime | None:
+    """When to look the refund up after it has moved just now."""
+    if refund.status in (RefundStatus.FAILED, RefundStatus.REVERSED):
+        return now + _AFTER_END
+    return next_check(refund, now)
 
 
 def next_check(refund: Refund, now: datetime) -> datetime | None:

@@ -6,11 +6,13 @@ from uuid import UUID
 
 import msgspec
 
+from common import ids
+from common.ids import IdInvalid
 from common.money import Money
 from gateways.refunds import RefundSnapshot, RefundStatus
 from payment.domain import refunds as rules
 from payment.domain.payments import Payment
-from payment.domain.pricing import Credits, Tax
+from payment.domain.pricing import Credits, Tax, no_tax
 from payment.domain.receipts import Receipt
 from payment.domain.refunds import Refund, RefundSource
 from payment.domain.spent_credits import SpentCreditsPolicy
@@ -21,6 +23,17 @@ class NotTakenOver(msgspec.Struct, frozen=True):
     """The gateway's refund fits nothing that is known of the payment; a person has to look."""
 
     reason: str
+
+
+def is_strange(snapshot: RefundSnapshot) -> bool:
+    """Whether the refund gives money back and nobody here asked for it."""
+    if snapshot.status in (RefundStatus.FAILED, RefundStatus.REVERSED):
+        return False
+    try:
+        ids.decode(rules.PREFIX, snapshot.refund_id)
+    except IdInvalid:
+        return True
+    return False
 
 
 def taken_over(
@@ -36,6 +49,9 @@ def taken_over(
 
     Of the payment's own capture it takes credits and tax as any other: it waits for its hold first. The money is on
     its way already, so a policy that would refuse it bears the spent credits.
+
+    Where the gateway gave the payment's own capture back when the receipt was to be refunded, the receipt's capture has
+    paid for the payment since: a refund of that one is the payment's.
     """
     if snapshot.status in (RefundStatus.FAILED, RefundStatus.REVERSED):
         return None
@@ -52,11 +68,11 @@ def taken_over(
         ),
         None,
     )
-    if receipt is not None:
+    if receipt is not None and not _is_swapped(payment, receipt, refunds):
         return _of_receipt(payment, receipt, refunds, snapshot, policy, refund_id, now)
     if payment.status not in rules.REFUNDABLE | {Status.DISPUTED}:
         return NotTakenOver(f"the payment is {payment.status}")
-    if snapshot.gateway_payment_id not in ("", payment.gateway_payment_id):
+    if receipt is None and snapshot.gateway_payment_id not in ("", payment.gateway_payment_id):
         return NotTakenOver("it is of a capture that nobody knows")
     left = payment.amount.minor - sum(each.amount.minor for each in rules.counted(refunds))
     if snapshot.amount.currency != payment.amount.currency or snapshot.amount.minor > left:
@@ -64,6 +80,15 @@ def taken_over(
     tax, credits = rules.split(payment, refunds, snapshot.amount)
     bearable = SpentCreditsPolicy.ABSORB if policy is SpentCreditsPolicy.BLOCK else policy
     return _refund(payment, payment.gateway_payment_id, snapshot, tax, credits, bearable, refund_id, now)
+
+
+def _is_swapped(payment: Payment, receipt: Receipt, refunds: Collection[Refund]) -> bool:
+    return any(
+        each.receipt_id == receipt.id
+        and each.is_counted
+        and each.returned_payment_id == payment.gateway_payment_id != receipt.gateway_payment_id
+        for each in refunds
+    )
 
 
 def _of_receipt(
@@ -120,13 +145,9 @@ def _refund(
         source=RefundSource.GATEWAY,
         requested_by=f"gateway:{payment.gateway}",
         gateway_refund_id=snapshot.gateway_refund_id,
+        returned_payment_id=snapshot.gateway_payment_id,
         bank_reference=snapshot.bank_reference,
         next_check_at=now,
         created_at=now,
         updated_at=now,
     )
-
-
-def no_tax(currency: str) -> Tax:
-    zero = Money(0, currency)
-    return Tax(zero, zero, zero, zero)

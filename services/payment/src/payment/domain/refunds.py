@@ -15,7 +15,12 @@ from gateways.refunds import RefundSnapshot, RefundSpeed
 from gateways.refunds import RefundStatus as GatewayStatus
 from payment.domain.payments import Payment, returned_status
 from payment.domain.pricing import Credits, Tax
-from payment.domain.refund_errors import PaymentNotRefundable, RefundAmountInvalid, RefundTransitionInvalid
+from payment.domain.refund_errors import (
+    PaymentNotRefundable,
+    RefundAmountInvalid,
+    RefundsTooMany,
+    RefundTransitionInvalid,
+)
 from payment.domain.spent_credits import SpentCreditsPolicy
 from payment.domain.states import PAID, Status
 
@@ -82,8 +87,10 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     payment_id: UUID
     merchant_id: str
     gateway: str
-    # The capture that is given back.
+    # The capture that is to be given back.
     gateway_payment_id: str
+    # The one that the gateway says it gave back; "" while it has not said. It picks where a refund names the order.
+    returned_payment_id: str = ""
     receipt_id: UUID | None = None
     amount: Money
     # Parts of the payment's price and tax; all zero for a receipt.
@@ -179,13 +186,23 @@ def refundable(payment: Payment, refunds: Collection[Refund], lost_minor: int) -
 # A part is at least a rupee, and leaves nothing or a rupee. Two equal halves of a tax cannot be taken out of paise:
 # a payment of which single paise went back could not be refunded to its end.
 PART_MINOR_MIN: Final = 100
+# All refunds of a payment are read under its lock, and each is a row, a hold and a call at the gateway. What is taken
+# over from the gateway is not bounded by it.
+REFUNDS_MAX: Final = 100
+
+
+def check_number(refunds: Collection[Refund]) -> None:
+    """Raises RefundsTooMany when no more of the payment's refunds may be begun here."""
+    if len(refunds) >= REFUNDS_MAX:
+        raise RefundsTooMany(f"the payment has {len(refunds)} refunds, those that failed included")
 
 
 def check_refundable(payment: Payment, refunds: Collection[Refund], lost_minor: int, amount: Money | None) -> Money:
     """The amount of a refund that may be made: *amount*, or all that is left of the payment (see `refundable`).
 
-    Raises PaymentNotRefundable, RefundAmountInvalid.
+    Raises PaymentNotRefundable, RefundAmountInvalid, RefundsTooMany.
     """
+    check_number(refunds)
     left = refundable(payment, refunds, lost_minor)
     if payment.status not in REFUNDABLE or left.minor <= 0:
         state = payment.status if payment.status not in REFUNDABLE else "refunded in full, or about to be"
@@ -272,9 +289,11 @@ def matches(refund: Refund, snapshot: RefundSnapshot) -> bool:
 
 
 def with_facts(refund: Refund, snapshot: RefundSnapshot) -> Refund:
-    """The refund with the gateway's id and the bank's reference, once they are known."""
-    gateway_refund_id = refund.gateway_refund_id or snapshot.gateway_refund_id
-    bank_reference = snapshot.bank_reference or refund.bank_reference
-    if (gateway_refund_id, bank_reference) == (refund.gateway_refund_id, refund.bank_reference):
-        return refund
-    return replace(refund, gateway_refund_id=gateway_refund_id, bank_reference=bank_reference)
+    """The refund with the gateway's id, the capture that it gave back and the bank's reference, once they are known."""
+    facts = replace(
+        refund,
+        gateway_refund_id=refund.gateway_refund_id or snapshot.gateway_refund_id,
+        returned_payment_id=refund.returned_payment_id or snapshot.gateway_payment_id,
+        bank_reference=snapshot.bank_reference or refund.bank_reference,
+    )
+    return refund if facts == refund else facts

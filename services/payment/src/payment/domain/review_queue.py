@@ -29,6 +29,8 @@ class ReviewKind(StrEnum):
 class ReviewAction(StrEnum):
     # The receipt becomes the payment's success.
     FULFIL = "FULFIL"
+    # The receipt is refunded through the gateway.
+    REFUND = "REFUND"
     # The receipt was refunded in the gateway's dashboard.
     REFUNDED = "REFUNDED"
     # There is no money to decide about, and nothing else to do.
@@ -171,6 +173,7 @@ class Case(msgspec.Struct, frozen=True):
             str(len(self.decisions)),
         ]
         parts += [f"{each.id}:{each.applied_minor}:{each.refunded_minor}" for each in self.receipts]
+        parts += [f"{each.id}:{each.refund_id}" for each in self.receipts if each.refund_id]
         return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

@@ -52,7 +52,8 @@ def decided(case: Case, verdict: FraudReview, actor_id: str, now: datetime, new_
         return decision
     decision.payment = payment = _with_verdict(payment, verdict, "decided", None, now)
     left = open_receipts(case.receipts)
-    held = [each for each in left if each.reason is ReceiptReason.FLAGGED]
+    # What is on its way back already stays so.
+    held = [each for each in left if each.reason is ReceiptReason.FLAGGED and not each.is_refunding]
     if payment.status in PAID:
         if verdict is FraudReview.BLOCKED:
             decision.announcements.append(_refused_late(payment, now))
@@ -93,7 +94,10 @@ def _with_verdict(payment: Payment, verdict: FraudReview, reason: str, score: in
 def decide(case: Case, request: ReviewRequest, now: datetime, new_id: UUID) -> tuple[Decision, Receipt | None]:
     """Carry *request* out: the decision, and the receipt that it is about.
 
-    Raises ReviewChanged, ReceiptNotFound, ReceiptClosed, ReceiptTooSmall, ReviewActionInvalid, RefundIdRequired.
+    REFUND refuses a flagged payment; the refund is begun for the receipt, and moves the payment once it succeeds.
+
+    Raises ReviewChanged, ReceiptNotFound, ReceiptClosed, ReceiptRefundPending, ReceiptTooSmall, ReviewActionInvalid,
+    RefundIdRequired.
     """
     if request.version != case.version:
         raise ReviewChanged("the payment has changed since it was read")
@@ -109,8 +113,11 @@ def decide(case: Case, request: ReviewRequest, now: datetime, new_id: UUID) -> t
         if case.payment.status in PAID:
             raise ReviewActionInvalid("the payment is a success already; what is left of its receipts is refunded")
         _succeed(decision, receipt, now, new_id)
-    else:
+    elif request.action is ReviewAction.REFUNDED:
         give_back(decision, case, receipt, request.gateway_refund_id, now)
+    else:
+        receipt_rules.check_free(receipt)
+        _refuse_flagged(decision, case, now)
     return decision, receipt
 
 
@@ -133,22 +140,38 @@ def _succeed(decision: Decision, receipt: Receipt, now: datetime, transaction_id
     apply_receipt(decision, receipt, "fulfilled", now, transaction_id)
 
 
-def give_back(decision: Decision, case: Case, receipt: Receipt, gateway_refund_id: str, now: datetime) -> None:
-    """All that was left of *receipt* went back. Raises ReceiptClosed."""
-    after = receipt_rules.refunded(receipt, gateway_refund_id)
+def give_back(
+    decision: Decision,
+    case: Case,
+    receipt: Receipt,
+    gateway_refund_id: str,
+    now: datetime,
+    refund_id: UUID | None = None,
+) -> None:
+    """All that was left of *receipt* went back, by the refund *refund_id* or by hand.
+
+    Raises ReceiptClosed, ReceiptRefundPending.
+    """
+    after = receipt_rules.refunded(receipt, gateway_refund_id, refund_id)
     decision.changed_receipts.append(after)
     if receipt.is_booked:
-        decision.announcements.append(ReceiptRefunded(decision.payment, receipt, gateway_refund_id, now))
+        decision.announcements.append(ReceiptRefunded(decision.payment, receipt, gateway_refund_id, now, refund_id))
     left = [each for each in open_receipts(case.receipts) if each.id != receipt.id]
     if left or case.payment.status in PAID:
         return
-    if any(each.reason is ReceiptReason.FLAGGED for each in case.receipts) and (
-        case.payment.fraud_review is FraudReview.FLAGGED
-    ):
-        # Giving the money back refuses it.
-        decision.update(fraud_review=FraudReview.BLOCKED)
-        decision.announcements.append(Released(decision.payment, now, granted=False))
+    _refuse_flagged(decision, case, now)
     _close(decision, "receipt_refunded", now)
+
+
+def _refuse_flagged(decision: Decision, case: Case, now: datetime) -> None:
+    """Giving the money of a flagged payment back refuses it."""
+    if case.payment.status in PAID or case.payment.fraud_review is not FraudReview.FLAGGED:
+        return
+    if any(each.reason is ReceiptReason.FLAGGED for each in case.receipts):
+        decision.update(fraud_review=FraudReview.BLOCKED)
+        if decision.payment.review is Review.FLAGGED:
+            decision.update(review=Review.BLOCKED)
+        decision.announcements.append(Released(decision.payment, now, granted=False))
 
 
 def _dismiss(decision: Decision, case: Case, now: datetime) -> None:

@@ -51,9 +51,17 @@ PAID = frozenset(Status) - UNRESOLVED - CLOSED_UNPAID
 
 
 class LateSuccessPolicy(StrEnum):
-    """What a success after FAILED, EXPIRED or CANCELLED leads to: it is granted, or held for a person."""
+    """What a success after FAILED, EXPIRED or CANCELLED leads to: it is granted, held for a person, or given back."""
 
     FULFIL = "fulfil"
+    REVIEW = "review"
+    REFUND = "refund"
+
+
+class SecondCapturePolicy(StrEnum):
+    """What becomes of a second capture of a paid payment: it is given back, or left to a person."""
+
+    REFUND = "refund"
     REVIEW = "review"
 
 

@@ -57,7 +57,9 @@ def dispute_tables(metadata: MetaData) -> Table:
         CheckConstraint("hold_id = '' or announced <> 'NONE'"),
         Index("disputes_payment", "payment_id"),
         Index("disputes_changed", "updated_at", "id"),
+        columns.moment("hold_alerted_at", nullable=True),
         Index("disputes_of_merchant", "merchant_id", "id"),
+        Index("disputes_waiting", "created_at", postgresql_where=text("announced = 'NONE'")),
         Index(
             "disputes_deadline",
             "respond_by",

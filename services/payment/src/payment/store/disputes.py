@@ -41,6 +41,10 @@ _HISTORY = """
 insert into dispute_history (dispute_id, seq, from_status, to_status, at)
 values (:dispute_id, :seq, :from_status, :to_status, :at)
 """
+_TRANSITIONS_OF = """
+select dispute_id, from_status, to_status, at from dispute_history
+where dispute_id = any(cast(:ids as uuid[])) order by at, dispute_id, seq
+"""
 _ADD_EVIDENCE = """
 insert into dispute_evidence (id, dispute_id, note, file_reference, actor_id, at)
 values (:id, :dispute_id, :note, :file_reference, :actor_id, :at)
@@ -76,6 +80,7 @@ _REFUNDED = """
 select payment_id, sum(amount_minor) as minor from refunds
 where payment_id = any(cast(:ids as uuid[])) and status = 'SUCCESS' and receipt_id is null group by payment_id
 """
+_SETTLED = "select id from payments where id = any(cast(:ids as uuid[])) and settlement_status = 'SETTLED'"
 _LOST = """
 select payment_id, sum(amount_minor) as minor from disputes
 where payment_id = any(cast(:ids as uuid[])) and status = 'LOST' group by payment_id
@@ -93,6 +98,10 @@ async def of_payments(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, list[
 
 async def payments_of(tx: Tx, dispute_ids: Collection[UUID]) -> dict[UUID, UUID]:
     return {row.id: row.payment_id for row in await tx.execute(_PAYMENTS_OF, ids=sorted(dispute_ids))}
+
+
+async def transitions_of(tx: Tx, dispute_ids: Collection[UUID]) -> Sequence[Row]:
+    return (await tx.execute(_TRANSITIONS_OF, ids=sorted(dispute_ids))).all()
 
 
 async def find(tx: Tx, dispute_id: UUID) -> Dispute | None:
@@ -190,6 +199,11 @@ async def refunded(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, int]:
 async def lost(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, int]:
     """What of these payments disputes took that were lost, in minor units."""
     return {row.payment_id: int(row.minor) for row in await tx.execute(_LOST, ids=sorted(payment_ids))}
+
+
+async def settled(tx: Tx, payment_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these payments the gateway has paid out."""
+    return set((await tx.execute(_SETTLED, ids=sorted(payment_ids))).scalars()) if payment_ids else set()
 
 
 def _line(dispute: Dispute) -> dict[str, object]:

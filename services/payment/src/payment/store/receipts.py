@@ -10,16 +10,18 @@ from payment.domain.receipts import Receipt, ReceiptReason
 
 _ADD = """
 insert into receipts (id, payment_id, merchant_id, gateway, gateway_payment_id, reason, amount_minor, currency,
-    payment_method, payment_group, bank_reference, received_at, announced_at)
+    payment_method, payment_group, bank_reference, received_at, refund_due_at, announced_at)
 select *, :now from unnest(cast(:ids as uuid[]), cast(:payment_ids as uuid[]), cast(:merchants as text[]),
     cast(:gateways as text[]), cast(:gateway_payment_ids as text[]), cast(:reasons as text[]),
     cast(:amounts as bigint[]), cast(:currencies as text[]), cast(:methods as text[]), cast(:groups as text[]),
-    cast(:banks as text[]), cast(:received as timestamptz[]))
+    cast(:banks as text[]), cast(:received as timestamptz[]), cast(:dues as timestamptz[]))
 """
 _SAVE = """
-update receipts r set applied_minor = row.applied, refunded_minor = row.refunded, gateway_refund_id = row.refund_id
+update receipts r set applied_minor = row.applied, refunded_minor = row.refunded,
+    gateway_refund_id = row.gateway_refund_id, refund_id = row.refund_id, refund_due_at = row.due_at
 from unnest(cast(:ids as uuid[]), cast(:applied as bigint[]), cast(:refunded as bigint[]),
-            cast(:refund_ids as text[])) as row (id, applied, refunded, refund_id)
+            cast(:gateway_refund_ids as text[]), cast(:refund_ids as uuid[]), cast(:dues as timestamptz[]))
+    as row (id, applied, refunded, gateway_refund_id, refund_id, due_at)
 where r.id = row.id
 """
 # A receipt is changed under its payment's lock only, so that the rows need none of their own.
@@ -34,9 +36,14 @@ update receipts set announced_at = :now
 where id in (select id from receipts where announced_at is null order by id limit :rows for update skip locked)
 returning *
 """
-_TRANSACTION_REFUNDED = """
-update transactions set status = 'REFUNDED'
-where payment_id = :payment_id and provider_transaction_id = :gateway_payment_id and status = 'DUPLICATE'
+_TRANSACTION_OF = """
+update transactions set status = :status
+where payment_id = :payment_id and provider_transaction_id = :gateway_payment_id and status in ('DUPLICATE', 'REFUNDED')
+    and status <> :status
+"""
+# Locked by their payments afterwards, and read again there.
+_REFUND_DUE = """
+select payment_id from receipts where refund_due_at <= :now order by refund_due_at, id limit :rows
 """
 
 
@@ -60,6 +67,7 @@ async def add_receipts(tx: Tx, receipts: Sequence[Receipt], now: datetime) -> No
         groups=[each.group for each in ordered],
         banks=[each.bank_reference for each in ordered],
         received=[each.received_at for each in ordered],
+        dues=[each.refund_due_at for each in ordered],
         now=now,
     )
 
@@ -73,7 +81,9 @@ async def save_receipts(tx: Tx, receipts: Sequence[Receipt]) -> None:
             ids=[each.id for each in ordered],
             applied=[each.applied_minor for each in ordered],
             refunded=[each.refunded_minor for each in ordered],
-            refund_ids=[each.gateway_refund_id for each in ordered],
+            gateway_refund_ids=[each.gateway_refund_id for each in ordered],
+            refund_ids=[each.refund_id for each in ordered],
+            dues=[each.refund_due_at for each in ordered],
         )
 
 
@@ -92,11 +102,19 @@ async def refund_id_taken(tx: Tx, gateway: str, gateway_refund_id: str) -> bool:
     return bool(rows)
 
 
-async def refund_transaction(tx: Tx, receipt: Receipt) -> None:
-    """A second capture that went back is no duplicate any more."""
+async def mark_transaction(tx: Tx, receipt: Receipt) -> None:
+    """A second capture that went back is REFUNDED; one whose money came back is a DUPLICATE again."""
     await tx.execute(
-        _TRANSACTION_REFUNDED, payment_id=receipt.payment_id, gateway_payment_id=receipt.gateway_payment_id
+        _TRANSACTION_OF,
+        payment_id=receipt.payment_id,
+        gateway_payment_id=receipt.gateway_payment_id,
+        status="REFUNDED" if receipt.refunded_minor else "DUPLICATE",
     )
+
+
+async def payments_with_refunds_due(tx: Tx, now: datetime, limit: int) -> list[UUID]:
+    """The payments of the receipts that the policy gives back by *now*, longest due first."""
+    return list((await tx.execute(_REFUND_DUE, now=now, rows=limit)).scalars())
 
 
 async def take_unannounced(tx: Tx, now: datetime, limit: int) -> list[Receipt]:
@@ -116,6 +134,8 @@ def read(row: Row) -> Receipt:
         applied_minor=row.applied_minor,
         refunded_minor=row.refunded_minor,
         gateway_refund_id=row.gateway_refund_id,
+        refund_id=row.refund_id,
+        refund_due_at=row.refund_due_at,
         method=row.payment_method,
         group=row.payment_group,
         bank_reference=row.bank_reference,

@@ -50,10 +50,13 @@ def refund_tables(metadata: MetaData) -> Table:
         Column("requested_by", Text, CheckConstraint("requested_by <> ''"), nullable=False),
         columns.text_or_empty("hold_id"),
         *(columns.amount_or_zero(name) for name in ("value_held_minor", "held_paid", "held_bonus")),
+        columns.text_or_empty("returned_payment_id"),
         columns.text_or_empty("bank_reference"),
         columns.text_or_empty("failure_reason"),
         Column("seq", Integer, CheckConstraint("seq >= 1"), nullable=False),
         columns.moment("next_check_at", nullable=True),
+        columns.moment("hold_alerted_at", nullable=True),
+        Index("refunds_waiting", "created_at", postgresql_where=text("status = 'INITIATED'")),
         Column(
             "succeeded_at",
             DateTime(timezone=True),

@@ -16,6 +16,7 @@ from payment.domain.decisions import (
     Held,
     Moved,
     ReceiptRefunded,
+    ReceiptReturned,
     Received,
     Released,
 )
@@ -43,8 +44,10 @@ def messages(announcement: Announcement, public_url: str) -> list[Message]:
             return [_corrected(announcement)]
         case Received(payment, receipt, at):
             return [events.received(payment, receipt, at)]
-        case ReceiptRefunded(payment, receipt, gateway_refund_id, at):
-            return [events.receipt_refunded(payment, receipt, gateway_refund_id, at)]
+        case ReceiptRefunded(payment, receipt, gateway_refund_id, at, refund_id):
+            return [events.receipt_refunded(payment, receipt, gateway_refund_id, at, refund_id)]
+        case ReceiptReturned(payment, receipt, minor, refund_id, at):
+            return [events.receipt_returned(payment, receipt, minor, refund_id, at)]
         case Held(payment, receipt, at):
             return [events.held(payment, receipt, at)]
         case Released(payment, at, granted):

@@ -18,6 +18,7 @@ from payment.domain.errors import OrderStateUnknown
 from payment.domain.merchant_orders import OrderAlreadyPaid
 from payment.domain.orders import ObservedOrder, OrderKey
 from payment.domain.payments import Payment
+from payment.domain.receipt_refunds import ReceiptRefundPolicy
 from payment.domain.states import PAID, HoldPolicy, LateSuccessPolicy
 from payment.store import closed_checks, commands, confirmations, merchant_orders, receipts
 from payment.use_cases import metrics
@@ -38,6 +39,8 @@ class DecisionSettings(msgspec.Struct, frozen=True):
     confirm_after: timedelta
     # What happens to the grant of a flagged payment.
     hold: HoldPolicy
+    # Which receipts are given back without a person.
+    receipts: ReceiptRefundPolicy = ReceiptRefundPolicy()
 
 
 class Applied(msgspec.Struct):
@@ -127,7 +130,12 @@ async def save_decisions(
         now,
         now + settings.confirm_after,
     )
-    await receipts.add_receipts(tx, [receipt for decision in decisions for receipt in decision.receipts], now)
+    received = [
+        msgspec.structs.replace(receipt, refund_due_at=settings.receipts.due_at(receipt, now))
+        for decision in decisions
+        for receipt in decision.receipts
+    ]
+    await receipts.add_receipts(tx, received, now)
     changed_receipts = {receipt.id: receipt for decision in decisions for receipt in decision.changed_receipts}
     await receipts.save_receipts(tx, list(changed_receipts.values()))
     payments = {decision.payment.id: decision.payment for decision in decisions}

@@ -55,8 +55,7 @@ class DisputeBooks:
     async def apply(self, tx: Tx, payments: Mapping[UUID, Payment], shown: Shown) -> dict[UUID, list[Dispute]]:
         """Apply what the gateway shows of these locked payments' disputes; all their disputes as they are now."""
         now = self._clock.now()
-        known = await store.of_payments(tx, payments)
-        work = _Work(payments, known, await store.refunded(tx, payments) if payments else {}, now, self._fee_minor)
+        work = await _Work.open(tx, payments, now, self._fee_minor)
         for payment_id in sorted(shown):
             for snapshot in shown[payment_id]:
                 work.observe(payment_id, snapshot)
@@ -82,8 +81,7 @@ class DisputeBooks:
     async def _record_holds(self, tx: Tx, outcomes: Sequence[tuple[Intent, CreditHold]]) -> None:
         payment_ids = (await store.payments_of(tx, [intent.id for intent, _ in outcomes])).values()
         payments = await commands.lock_payments(tx, set(payment_ids))
-        known = await store.of_payments(tx, payments)
-        work = _Work(payments, known, await store.refunded(tx, payments), self._clock.now(), self._fee_minor)
+        work = await _Work.open(tx, payments, self._clock.now(), self._fee_minor)
         for intent, hold in outcomes:
             work.record_hold(intent.id, hold)
         await work.save(tx)
@@ -97,6 +95,7 @@ class _Work:
         payments: Mapping[UUID, Payment],
         known: Mapping[UUID, Sequence[Dispute]],
         refunded: Mapping[UUID, int],
+        settled: Collection[UUID],
         now: datetime,
         fee_minor: int,
     ) -> None:
@@ -104,6 +103,7 @@ class _Work:
         self.disputes = {payment_id: list(known.get(payment_id, ())) for payment_id in payments}
         self.begun: list[Dispute] = []
         self._refunded = refunded
+        self._settled = settled
         self._now = now
         self._fee_minor = fee_minor
         self._changed: dict[UUID, Dispute] = {}
@@ -111,6 +111,13 @@ class _Work:
         self._moved: set[UUID] = set()
         self._payment_transitions: list[Transition] = []
         self._messages: list[Message] = []
+
+    @classmethod
+    async def open(cls, tx: Tx, payments: Mapping[UUID, Payment], now: datetime, fee_minor: int) -> "_Work":
+        """Of *payments*, which *tx* holds locked."""
+        known = await store.of_payments(tx, payments)
+        refunded = await store.refunded(tx, payments) if payments else {}
+        return cls(payments, known, refunded, await store.settled(tx, payments), now, fee_minor)
 
     def observe(self, payment_id: UUID, shown: DisputeSnapshot) -> None:
         payment = self.payments[payment_id]
@@ -165,7 +172,13 @@ class _Work:
             return dispute
         payment = self.payments[dispute.payment_id]
         others = [each for each in self.disputes[payment.id] if each.id != dispute.id]
-        status = disputes.ended_status(payment, dispute, others, self._refunded.get(payment.id, 0))
+        status = disputes.ended_status(
+            payment,
+            dispute,
+            others,
+            self._refunded.get(payment.id, 0),
+            is_settled=payment.id in self._settled,
+        )
         if status is not None:
             payment = self._move(payment, status, f"dispute_{end.lower()}")
         told = msgspec.structs.replace(dispute, announced=end, updated_at=self._now)

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import Enum, auto
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -15,14 +17,16 @@ from gateways.refunds import RefundStatus as GatewayStatus
 from payment.domain import refund_schedule, reviews
 from payment.domain import refunds as rules
 from payment.domain.credit_notes import CreditNote, credit_note
-from payment.domain.decisions import ACTOR, Decision
+from payment.domain.decisions import ACTOR, Decision, ReceiptReturned
 from payment.domain.invoices import series
 from payment.domain.payments import Payment, move
-from payment.domain.receipts import Receipt
+from payment.domain.receipt_refunds import OrderMoney
+from payment.domain.receipts import Receipt, owed_again, refunding
 from payment.domain.refund_takeovers import NotTakenOver, taken_over
 from payment.domain.refunds import Refund, RefundStatus, RefundTransition
 from payment.domain.review_queue import Case
 from payment.domain.spent_credits import SpentCreditsPolicy
+from payment.domain.states import PAID, Review
 from payment.store import disputes, receipts, refunds
 from payment.store.credit_notes import add_credit_notes
 from payment.store.invoices import advance_series, lock_series
@@ -42,6 +46,20 @@ class RefundSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def policy_of(self, merchant_id: str) -> SpentCreditsPolicy:
         return self.policies.get(merchant_id, self.policy)
+
+
+# Why a refund of ours ends where the gateway gave the capture back already.
+GIVEN_BACK: Final = "given_back_already"
+
+
+class Observed(Enum):
+    """What became of a refund that the gateway shows."""
+
+    # It says nothing that was not known.
+    KNOWN = auto()
+    CHANGED = auto()
+    # It fits nothing that is known of the payment now: a person was alerted.
+    NOT_TAKEN_OVER = auto()
 
 
 class _Reached(msgspec.Struct, frozen=True):
@@ -101,6 +119,15 @@ class RefundBook:
     def receipts(self, payment_id: UUID) -> list[Receipt]:
         return [each for each in self._receipts.values() if each.payment_id == payment_id]
 
+    def order(self, payment_id: UUID) -> OrderMoney:
+        """All that the payment's order took and gave back."""
+        return OrderMoney(
+            payment=self.payment(payment_id),
+            receipts=self.receipts(payment_id),
+            refunds=self.refunds(payment_id),
+            lost_minor=self.lost_minor(payment_id),
+        )
+
     @property
     def added(self) -> list[Refund]:
         """Refunds that this transaction makes, as they are now."""
@@ -109,7 +136,9 @@ class RefundBook:
     # ── What happens ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def add(self, refund: Refund) -> None:
-        """A new refund."""
+        """A new refund. Raises ReceiptClosed, ReceiptRefundPending about its receipt."""
+        if refund.receipt_id is not None:
+            self.put_receipt(refunding(self._receipts[refund.receipt_id], refund.id))
         self._refunds[refund.id] = refund
         self._transitions.append(rules.begun(refund))
         self._reached.append(_Reached(self.payment(refund.payment_id), refund))
@@ -125,18 +154,20 @@ class RefundBook:
             moved = replace(moved, succeeded_at=self.now)
         elif to is RefundStatus.FAILED:
             moved = replace(moved, failure_reason=reason)
-        moved = replace(moved, next_check_at=refund_schedule.next_check(moved, self.now))
+        moved = replace(moved, next_check_at=refund_schedule.first_check_after(moved, self.now))
         self._refunds[moved.id] = moved
         self._transitions.append(transition)
         if moved.receipt_id is None:
             self._follow(moved.payment_id, reason)
         elif to is RefundStatus.SUCCESS:
             self._give_back(moved)
+        else:
+            self._owe_again(moved)
         self._reached.append(_Reached(self.payment(moved.payment_id), moved))
         return moved
 
-    def observe(self, payment_id: UUID, snapshot: RefundSnapshot) -> bool:
-        """Apply what the gateway shows of one refund of the payment's order; whether anything changed."""
+    def observe(self, payment_id: UUID, snapshot: RefundSnapshot) -> Observed:
+        """Apply what the gateway shows of one refund of the payment's order."""
         payment = self.payment(payment_id)
         refund = next((each for each in self.refunds(payment_id) if rules.matches(each, snapshot)), None)
         if refund is None:
@@ -144,7 +175,7 @@ class RefundBook:
         if snapshot.amount != refund.amount:
             detail = f"the refund is over {refund.amount}, at the gateway over {snapshot.amount}"
             self.alert(payment, "refund_amount_mismatch", detail, refund)
-            return False
+            return Observed.KNOWN
         known = rules.with_facts(refund, snapshot)
         self._refunds[known.id] = known
         if (known.status, snapshot.status) in rules.CONTRADICTIONS:
@@ -153,13 +184,13 @@ class RefundBook:
         for to in moves:
             reason = "gateway_failed" if to is RefundStatus.FAILED else snapshot.status.lower()
             known = self.move(known, to, reason)
-        return known is not refund
+        return Observed.KNOWN if known is refund else Observed.CHANGED
 
     def alert(self, payment: Payment, cause: str, detail: str, refund: Refund | None = None) -> None:
         fields = {"refundId": refund.text_id} if refund else {}
         self.messages.append(refund_events.alert(payment, cause, detail, self.now, **fields))
 
-    def _take_over(self, payment: Payment, snapshot: RefundSnapshot) -> bool:
+    def _take_over(self, payment: Payment, snapshot: RefundSnapshot) -> Observed:
         """A refund that was made in the gateway's dashboard, or by the gateway, becomes one of ours."""
         policy = self._settings.policy_of(payment.merchant_id)
         found = taken_over(
@@ -168,13 +199,13 @@ class RefundBook:
         if isinstance(found, NotTakenOver):
             detail = f"the gateway's refund {snapshot.gateway_refund_id} over {snapshot.amount}: {found.reason}"
             self.alert(payment, "refund_not_taken_over", detail)
-            return False
+            return Observed.NOT_TAKEN_OVER
         if found is None:
-            return False
+            return Observed.KNOWN
         self.add(found)
         if found.status is RefundStatus.PROCESSING and snapshot.status is GatewayStatus.SUCCESS:
             self.move(found, RefundStatus.SUCCESS, "success")
-        return True
+        return Observed.CHANGED
 
     def _follow(self, payment_id: UUID, reason: str) -> None:
         """The payment's status is what its refunds say."""
@@ -190,8 +221,25 @@ class RefundBook:
         assert refund.receipt_id is not None
         receipt, decision = self._receipts[refund.receipt_id], self._decisions[refund.payment_id]
         case = Case(decision.payment, tuple(self.receipts(refund.payment_id)))
-        reviews.give_back(decision, case, receipt, refund.gateway_refund_id or refund.text_id, self.now)
+        gateway_refund_id = refund.gateway_refund_id or refund.text_id
+        reviews.give_back(decision, case, receipt, gateway_refund_id, self.now, refund.id)
         self._receipts[receipt.id] = decision.changed_receipts[-1]
+
+    def _owe_again(self, refund: Refund) -> None:
+        """The refund of a receipt failed, or came back: its money waits for a person."""
+        assert refund.receipt_id is not None
+        receipt, decision = self._receipts[refund.receipt_id], self._decisions[refund.payment_id]
+        if receipt.refunded_minor and receipt.is_booked:
+            returned = ReceiptReturned(decision.payment, receipt, receipt.refunded_minor, refund.id, self.now)
+            decision.announcements.append(returned)
+            if decision.payment.status not in PAID and decision.payment.review is Review.DISMISSED:
+                # There is money to decide about again.
+                decision.update(review=Review.QUARANTINED, updated_at=self.now)
+        self.put_receipt(owed_again(receipt))
+
+    def put_receipt(self, receipt: Receipt) -> None:
+        self._receipts[receipt.id] = receipt
+        self._decisions[receipt.payment_id].changed_receipts.append(receipt)
 
     # ── What is saved and announced ──────────────────────────────────────────────────────────────────────────────
 
@@ -199,8 +247,9 @@ class RefundBook:
         """Save what changed, and announce it."""
         added = self.added
         changed = [each for key, each in self._refunds.items() if key in self._stored and each is not self._stored[key]]
-        await refunds.add(tx, added)
+        # What ended makes room for what is taken over in its place.
         await refunds.save(tx, changed)
+        await refunds.add(tx, added)
         await refunds.add_history(tx, self._transitions)
         decisions = [
             decision
@@ -209,9 +258,9 @@ class RefundBook:
         ]
         if decisions:
             await save_decisions(tx, decisions, self._before, self.now, self._settings.decisions)
-        for decision in decisions:
-            for receipt in decision.changed_receipts:
-                await receipts.refund_transaction(tx, receipt)
+        for receipt in {each.id: each for decision in decisions for each in decision.changed_receipts}.values():
+            if not receipt.is_refunding:
+                await receipts.mark_transaction(tx, receipt)
         notes = await self._issue_credit_notes(tx)
         messages = [message for each in self._reached for message in self._announced(each, notes)]
         messages += messages_for(decisions, self._settings.decisions.public_url) + self.messages
@@ -267,7 +316,7 @@ class RefundBook:
 
     def _announced_of_receipt(self, payment: Payment, refund: Refund) -> list[Message]:
         """The books hear of `payment.receipt.refunded`; what goes wrong a person has to know."""
-        if refund.status not in (RefundStatus.FAILED, RefundStatus.REVERSED):
+        if refund.status not in (RefundStatus.FAILED, RefundStatus.REVERSED) or refund.failure_reason == GIVEN_BACK:
             return []
         cause = "receipt_refund_failed" if refund.status is RefundStatus.FAILED else "refund_reversed"
         detail = f"the refund of a receipt over {refund.amount} is {refund.status}: {refund.failure_reason}"

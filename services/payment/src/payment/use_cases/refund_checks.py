@@ -19,6 +19,7 @@ from payment.domain.orders import OrderKey
 from payment.domain.payments import Payment
 from payment.domain.refunds import Refund, RefundStatus
 from payment.store import commands, queries, refunds
+from payment.use_cases.refund_books import Observed
 from payment.use_cases.refund_flow import RefundFlow
 
 RefundList: TypeAlias = Sequence[RefundSnapshot] | Unknown
@@ -104,9 +105,9 @@ async def record_checks(
 
 async def apply_lists(
     tx: Tx, flow: RefundFlow, lists: Mapping[OrderKey, RefundList], payments: Mapping[OrderKey, Payment]
-) -> dict[OrderKey, bool | DomainError]:
-    """Apply the lists of refunds of these locked payments' orders: whether each changed anything, or why it waits."""
-    results: dict[OrderKey, bool | DomainError] = {}
+) -> dict[OrderKey, Mapping[str, Observed] | DomainError]:
+    """Apply the lists of refunds of these locked payments' orders: what became of each, or why the order waits."""
+    results: dict[OrderKey, Mapping[str, Observed] | DomainError] = {}
     observed = {}
     for order, listed in lists.items():
         payment = payments.get(order)
@@ -117,5 +118,5 @@ async def apply_lists(
         else:
             observed[payment.id] = listed
     locked = {payment.id: payment for payment in payments.values() if payment.id in observed}
-    changed = await flow.apply(tx, locked, observed) if observed else set()
-    return results | {payment.order_key: payment.id in changed for payment in locked.values()}
+    applied = await flow.apply(tx, locked, observed) if observed else {}
+    return results | {payment.order_key: applied[payment.id] for payment in locked.values()}

@@ -18,15 +18,18 @@ from common.errors import DomainError
 from common.intents import Intent, Intents, RetryLater
 from common.redis import best_effort
 from common.runtime import Workers
-from gateways import Gateways, OrderReference, Unknown
+from gateways import Gateway, Gateways, OrderReference, Unknown
 from gateways.refunds import RefundRefused, RefundRequest, RefundSnapshot
 from payment.domain.payments import Payment
 from payment.domain.refund_errors import RefundUnresolved
 from payment.domain.refund_schedule import FIRST_CHECK
+from payment.domain.refund_takeovers import is_strange
 from payment.domain.refunds import Refund, RefundSource, RefundStatus
+from payment.domain.spent_credits import SpentCreditsPolicy
 from payment.gateways.wallet import CREDITS_SPENT, CreditHold, HoldOrder, WalletHolds
 from payment.store import commands, refunds
-from payment.use_cases.refund_books import RefundBook, RefundSettings
+from payment.use_cases.decisions import DecisionSettings
+from payment.use_cases.refund_books import GIVEN_BACK, Observed, RefundBook, RefundSettings
 
 # Nobody waits at a checkout, and an outage may last: at most so long between two tries.
 BACKOFF_SECONDS_MAX: Final = 300
@@ -41,8 +44,14 @@ class HoldRefused(msgspec.Struct, frozen=True):
     reason: str
 
 
+class GivenBack(msgspec.Struct, frozen=True):
+    """The gateway gave the capture back already, by itself or from its dashboard: nothing was asked for."""
+
+    refunds: tuple[RefundSnapshot, ...]
+
+
 HoldOutcome: TypeAlias = CreditHold | HoldRefused
-GatewayOutcome: TypeAlias = RefundSnapshot | RefundRefused
+GatewayOutcome: TypeAlias = RefundSnapshot | RefundRefused | GivenBack
 
 
 class CreationIntent(msgspec.Struct, frozen=True):
@@ -51,6 +60,7 @@ class CreationIntent(msgspec.Struct, frozen=True):
     refund_id: UUID
     gateway_account_id: str
     request: RefundRequest
+    is_of_receipt: bool = False
 
 
 _hold_order = msgspec.json.Decoder(HoldOrder).decode
@@ -85,8 +95,8 @@ class RefundFlow:
             "create_refund",
             self._create,
             self._record_creations,
-            # A create, the read after a refusal, and some.
-            lease_seconds=3 * timeout_seconds,
+            # The list before, a create, the read after a refusal, and some.
+            lease_seconds=4 * timeout_seconds,
             pause_seconds_max=BACKOFF_SECONDS_MAX,
         )
 
@@ -115,17 +125,34 @@ class RefundFlow:
         tx: Tx,
         payments: Mapping[UUID, Payment],
         observed: Mapping[UUID, Collection[RefundSnapshot]],
-    ) -> set[UUID]:
-        """Apply what the gateway shows of these locked payments' refunds; the payments of which anything changed."""
+    ) -> dict[UUID, dict[str, Observed]]:
+        """Apply what the gateway shows of these locked payments' refunds: what became of each, by the gateway's id."""
         book = await self.open(tx, payments)
-        changed = {
-            payment_id
+        results = {
+            payment_id: {each.gateway_refund_id: book.observe(payment_id, each) for each in snapshots}
             for payment_id, snapshots in observed.items()
-            for snapshot in snapshots
-            if book.observe(payment_id, snapshot)
         }
         await self.save(tx, book)
-        return changed
+        return results
+
+    def names_payments(self, payment: Payment) -> bool:
+        """Whether a refund at the payment's gateway names the capture that goes back."""
+        gateway = self._gateways.get(payment.gateway_account_id)
+        return gateway is not None and gateway.capabilities.refunds_by_payment
+
+    @property
+    def decisions(self) -> DecisionSettings:
+        return self._settings.decisions
+
+    def policy_of(self, payment: Payment) -> SpentCreditsPolicy:
+        return self._settings.policy_of(payment.merchant_id)
+
+    async def begin_receipt_refunds(self, tx: Tx, book: RefundBook, begun: Collection[Refund]) -> None:
+        """Save *book*, to which these refunds of receipts were added, and have the gateway asked for them."""
+        for refund in begun:
+            book.update(replace(refund, next_check_at=book.now + FIRST_CHECK))
+        await self.save(tx, book)
+        await self._ask(tx, book, begun)
 
     # ── First step: the hold ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -157,6 +184,11 @@ class RefundFlow:
                 book.update(replace(moved, next_check_at=book.now + FIRST_CHECK))
                 asked.append(moved)
         await self.save(tx, book)
+        await self._ask(tx, book, asked)
+
+    # ── Second step: the gateway ─────────────────────────────────────────────────────────────────────────────────
+
+    async def _ask(self, tx: Tx, book: RefundBook, asked: Collection[Refund]) -> None:
         creations = {
             uuid5(refund.id, "create"): _encode(_creation_of(book.payment(refund.payment_id), refund))
             for refund in asked
@@ -164,10 +196,12 @@ class RefundFlow:
         if creations:
             await self.creations.record(tx, creations)
 
-    # ── Second step: the gateway ─────────────────────────────────────────────────────────────────────────────────
-
     async def _create(self, intent: Intent) -> GatewayOutcome:
-        """Make the refund, or find the one that an earlier try has made. Raises while that is unknown."""
+        """Make the refund, or find the one that an earlier try has made. Raises while that is unknown.
+
+        Before a receipt is given back the order's refunds are read: some gateways give second and late captures back by
+        themselves.
+        """
         creation = _creation(intent.payload)
         request = creation.request
         gateway = self._gateways.get(creation.gateway_account_id)
@@ -179,7 +213,8 @@ class RefundFlow:
         if not await best_effort(self._redis.set(key, str(intent.attempt), nx=True, ex=seconds), True):
             raise RetryLater(IN_FLIGHT_SECONDS, "refund_in_flight")
         try:
-            outcome = await gateway.create_refund(request, self._timeout_seconds)
+            given_back = await self._given_back(gateway, request) if creation.is_of_receipt else None
+            outcome = given_back or await gateway.create_refund(request, self._timeout_seconds)
         finally:
             await best_effort(self._redis.delete(key), 0)
         if isinstance(outcome, Unknown):
@@ -188,6 +223,14 @@ class RefundFlow:
             raise RefundUnresolved(f"the gateway's answer is not known: {outcome.reason}")
         return outcome
 
+    async def _given_back(self, gateway: Gateway, request: RefundRequest) -> GivenBack | Unknown | None:
+        """The order's refunds, when one of them gives this capture back and is none of ours."""
+        listed = await gateway.read_refunds(request.order, self._timeout_seconds)
+        if isinstance(listed, Unknown):
+            return listed
+        others = [each for each in listed if each.gateway_payment_id == request.gateway_payment_id]
+        return GivenBack(tuple(listed)) if any(is_strange(each) for each in others) else None
+
     async def _record_creations(self, tx: Tx, outcomes: Sequence[tuple[Intent, GatewayOutcome]]) -> None:
         by_refund = {_creation(intent.payload).refund_id: outcome for intent, outcome in outcomes}
         book = await self._locked(tx, by_refund.keys())
@@ -195,6 +238,11 @@ class RefundFlow:
             refund = book.refund(refund_id)
             if isinstance(outcome, RefundSnapshot):
                 book.observe(refund.payment_id, outcome)
+            elif isinstance(outcome, GivenBack):
+                if refund.status is RefundStatus.PROCESSING:
+                    book.move(refund, RefundStatus.FAILED, GIVEN_BACK)
+                for snapshot in outcome.refunds:
+                    book.observe(refund.payment_id, snapshot)
             elif refund.status is RefundStatus.PROCESSING:
                 book.move(refund, RefundStatus.FAILED, outcome.reason)
         await self.save(tx, book)
@@ -214,4 +262,4 @@ def _creation_of(payment: Payment, refund: Refund) -> CreationIntent:
         note=refund.reason,
         speed=refund.speed,
     )
-    return CreationIntent(refund.id, payment.gateway_account_id, request)
+    return CreationIntent(refund.id, payment.gateway_account_id, request, refund.receipt_id is not None)

@@ -12,6 +12,9 @@ from common.money import Money
 from common.tokens import Caller
 from payment.domain import reviews
 from payment.domain.payments import Payment
+from payment.domain.receipt_refunds import check_certain, new_refund
+from payment.domain.receipts import Receipt
+from payment.domain.refunds import RefundSource
 from payment.domain.review_queue import (
     Case,
     Entry,
@@ -28,7 +31,9 @@ from payment.domain.review_queue import (
 from payment.store import commands, gateway_calls, queries, receipts, review_queue
 from payment.use_cases import metrics, timelines
 from payment.use_cases.announcements import messages_for
-from payment.use_cases.decisions import DecisionSettings, save_decisions
+from payment.use_cases.decisions import save_decisions
+from payment.use_cases.refund_books import RefundBook
+from payment.use_cases.refund_flow import RefundFlow
 from payment.wire import events
 
 # Who may decide: by the token, and confirmed by identity (Authorize).
@@ -38,11 +43,11 @@ DECIDE: Final = "payment_reviews.decide"
 class ReviewQueue:
     """List, show, decide. A merchant's staff see their merchant's payments, an operator all."""
 
-    def __init__(self, db: Database, clock: Clock, authorizer: Authorizer, settings: DecisionSettings) -> None:
+    def __init__(self, db: Database, clock: Clock, authorizer: Authorizer, flow: RefundFlow) -> None:
         self._db = db
         self._clock = clock
         self._authorizer = authorizer
-        self._settings = settings
+        self._flow = flow
 
     async def page(self, filter: ReviewFilter) -> list[Case]:
         """A page of what waits for a decision, newest payment first."""
@@ -78,14 +83,15 @@ class ReviewQueue:
     async def decide(self, request: ReviewRequest) -> Case:
         """The payment as the decision leaves it; the same decision again changes nothing.
 
-        Raises ReviewNotFound, RefundIdTaken, and what `domain.reviews.decide` raises.
+        Raises ReviewNotFound, RefundIdTaken, ReceiptRefundAmbiguous, and what `domain.reviews.decide` raises.
         """
-        return await decide_review(self._db, self._clock, request, self._settings)
+        return await decide_review(self._db, self._clock, request, self._flow)
 
 
 @retried
-async def decide_review(db: Database, clock: Clock, request: ReviewRequest, settings: DecisionSettings) -> Case:
+async def decide_review(db: Database, clock: Clock, request: ReviewRequest, flow: RefundFlow) -> Case:
     """See ReviewQueue.decide."""
+    settings = flow.decisions
     now = clock.now()
     async with db.begin() as tx:
         locked = await commands.lock_payments(tx, [request.payment_id])
@@ -101,11 +107,15 @@ async def decide_review(db: Database, clock: Clock, request: ReviewRequest, sett
             raise RefundIdTaken("another receipt names this refund")
         decision, receipt = reviews.decide(case, request, now, ids.new())
         await save_decisions(tx, [decision], locked, now, settings)
-        if receipt is not None and request.action is ReviewAction.REFUNDED:
-            await receipts.refund_transaction(tx, receipt)
         recorded = RecordedDecision.of(request, payment, receipt, now, ids.new())
         await review_queue.add_decision(tx, recorded)
         after = case.after(decision, recorded)
+        if receipt is not None and request.action is ReviewAction.REFUNDED:
+            await receipts.mark_transaction(tx, next(each for each in after.receipts if each.id == receipt.id))
+        if receipt is not None and request.action is ReviewAction.REFUND:
+            book = await flow.open(tx, {payment.id: after.payment})
+            await _refund(tx, flow, book, request, receipt)
+            after = Case(after.payment, tuple(book.receipts(payment.id)), after.decisions)
         audit = events.audit_review(case, after, request, receipt, now)
         messages = [*messages_for([decision], settings.public_url), audit]
         if after.payment.fraud_review is not payment.fraud_review:
@@ -113,6 +123,24 @@ async def decide_review(db: Database, clock: Clock, request: ReviewRequest, sett
         await outbox.append(tx, messages)
         metrics.moved([decision], now)
     return after
+
+
+async def _refund(tx: Tx, flow: RefundFlow, book: RefundBook, request: ReviewRequest, receipt: Receipt) -> None:
+    """Begin the receipt's refund. Raises ReceiptClosed, ReceiptRefundPending, ReceiptRefundAmbiguous."""
+    payment = book.payment(receipt.payment_id)
+    check_certain(book.order(payment.id), names_payments=flow.names_payments(payment))
+    refund = new_refund(
+        payment,
+        receipt,
+        reason=request.reason,
+        source=RefundSource.STAFF,
+        requested_by=request.actor_id,
+        policy=flow.policy_of(payment),
+        refund_id=ids.new(),
+        now=book.now,
+    )
+    book.add(refund)
+    await flow.begin_receipt_refunds(tx, book, [refund])
 
 
 def _of_merchant(payment: Payment | None, merchant_id: str | None) -> Payment:

@@ -1,4 +1,4 @@
-"""What happened to a payment, for operators: moves, attempts, gateway calls, invoice. No personal data."""
+"""What happened to a payment, for operators: moves, attempts, gateway calls, invoice, and its money afterwards."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,17 @@ from common.delivery import Timeline, TimelineEntry
 from common.ids import IdInvalid
 from payment.domain.payments import Payment, parse_payment_id
 from payment.domain.purchases import ORDER_ID
-from payment.store import queries
+from payment.store import disputes, queries, refunds
 from payment.store.gateway_calls import calls_of
 from payment.store.invoices import invoice_of
+from payment.use_cases.money_timelines import money_timeline
+
+# Ids of what belongs to a payment: how the payment is found.
+_PARTS = {"rfd": refunds.payments_of, "dsp": disputes.payments_of}
 
 
 async def timeline(tx: Tx, reference: str) -> Timeline:
-    """By payment, order, reference or invoice id; empty when it is not one of ours."""
+    """By payment, order, reference, invoice, refund or dispute id; empty when it is not one of ours."""
     payment = await _any_merchant(tx, reference)
     if payment is None:
         return Timeline()
@@ -30,7 +34,9 @@ async def timeline(tx: Tx, reference: str) -> Timeline:
             "mail": "requested" if payment.customer.email else "no address",
         }
         entries.append(TimelineEntry(invoice.issued_at, "invoice", "invoice issued", fields))
-    entries.append(_present_state(payment))
+    money = await money_timeline(tx, payment)
+    entries += [*money.entries, _present_state(payment)]
+    references += money.references
     return Timeline(entries, [each for each in references if each != reference])
 
 
@@ -98,5 +104,12 @@ async def _any_merchant(tx: Tx, reference: str) -> Payment | None:
             return await queries.payment_by_invoice(tx, ids.decode("inv", reference))
         except IdInvalid:
             return None
+    for prefix, payments_of in _PARTS.items():
+        if reference.startswith(f"{prefix}_"):
+            try:
+                found = await payments_of(tx, [ids.decode(prefix, reference)])
+            except IdInvalid:
+                return None
+            return next(iter(await queries.payments_by_id(tx, found.values())), None)
     matches = await queries.payments_by_order_any_merchant(tx, reference) if ORDER_ID.fullmatch(reference) else []
     return matches[0] if len(matches) == 1 else None

@@ -30,6 +30,7 @@ from payment.store import commands, unhandled_webhooks
 from payment.use_cases import dispute_checks, metrics, settlement_webhooks
 from payment.use_cases.decisions import Applied, DecisionSettings, apply_orders
 from payment.use_cases.order_lookups import observed_only
+from payment.use_cases.refund_books import Observed
 from payment.use_cases.refund_checks import apply_lists
 from payment.use_cases.refund_flow import RefundFlow
 from payment.use_cases.webhook_lookups import LookedUp, Webhook
@@ -53,7 +54,7 @@ async def process_webhooks(
     orders = [results.order_of(webhook) for webhook in webhooks]
     payments = await commands.lock_orders(tx, {order for order in orders if isinstance(order, OrderKey)})
     applied = await apply_orders(tx, payments.values(), observed_only(results.orders), clock, settings)
-    refunded: Mapping[OrderKey, bool | DomainError] = {}
+    refunded: Mapping[OrderKey, Mapping[str, Observed] | DomainError] = {}
     if results.refunds:
         latest = {order: _latest(payment, applied) for order, payment in payments.items()}
         refunded = await apply_lists(tx, refunds, results.refunds, latest)
@@ -92,7 +93,7 @@ async def process_webhooks(
                     refusals.append(result)
                     continue
                 refusals.append(None)
-                outcome, reason = ("APPLIED", "refund") if result else ("NO_EFFECT", "duplicate")
+                outcome, reason = _outcome_of_refund(webhook.content, result)
                 messages.append(
                     webhook_events.processed(webhook.gateway, webhook.id, outcome, reason, payments[order].id, now)
                 )
@@ -113,6 +114,16 @@ async def process_webhooks(
         messages += await _unhandled_alerts(tx, parked, now)
     await outbox.append(tx, messages)
     return refusals
+
+
+def _outcome_of_refund(content: RefundWebhook, results: Mapping[str, Observed]) -> tuple[str, str]:
+    """What became of the webhook's own refund, or of the others of its order where the list does not show it."""
+    own = results.get(content.refund.gateway_refund_id)
+    if own is Observed.NOT_TAKEN_OVER:
+        # It is looked at again when a refund of ours fails, and a person was alerted.
+        return "PARKED", "refund_not_taken_over"
+    changed = Observed.CHANGED in (results.values() if own is None else (own,))
+    return ("APPLIED", "refund") if changed else ("NO_EFFECT", "duplicate")
 
 
 async def announce_retries(tx: Tx, retries: Sequence[Retry[Webhook]], *, clock: Clock) -> None:

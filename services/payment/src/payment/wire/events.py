@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from commdesk.common.v1.common_pb2 import Money as MoneyMessage
 from commdesk.common.v1.events_pb2 import AdminAlertRaised, AuditRecorded
@@ -16,7 +16,7 @@ from payment.domain.invoices import Invoice
 from payment.domain.payments import Origin, Payment
 from payment.domain.pricing import Tax
 from payment.domain.receipts import Receipt
-from payment.domain.review_queue import Case, ReviewRequest
+from payment.domain.review_queue import Case, ReviewAction, ReviewRequest
 from payment.domain.states import CLOSED_UNPAID, Status
 
 SERVICE = "payment"
@@ -98,12 +98,27 @@ def received(payment: Payment, receipt: Receipt, at: datetime) -> pb.PaymentRece
     )
 
 
+def receipt_returned(
+    payment: Payment, receipt: Receipt, minor: int, refund_id: UUID, at: datetime
+) -> pb.PaymentReceived:
+    """What had gone back by the refund was received once more; the refund comes back once, so it is the key."""
+    return pb.PaymentReceived(
+        **head(at, uuid5(refund_id, "receipt_returned")),
+        payment=payment_message(payment),
+        receipt_id=ids.encode("rcp", receipt.id),
+        gateway_payment_id=receipt.gateway_payment_id,
+        amount=MoneyMessage(minor=minor, currency=receipt.amount.currency),
+        reason="REFUND_REVERSED",
+    )
+
+
 def receipt_refunded(
-    payment: Payment, receipt: Receipt, gateway_refund_id: str, at: datetime
+    payment: Payment, receipt: Receipt, gateway_refund_id: str, at: datetime, refund_id: UUID | None = None
 ) -> pb.PaymentReceiptRefunded:
-    """All that was left of *receipt*."""
+    """All that was left of *receipt*. The event's id is the permanent key of its journal."""
+    event_id = receipt.refund_event_id if refund_id is None else uuid5(refund_id, "receipt_refunded")
     return pb.PaymentReceiptRefunded(
-        **head(at, receipt.refund_event_id),
+        **head(at, event_id),
         payment=payment_message(payment),
         receipt_id=ids.encode("rcp", receipt.id),
         gateway_payment_id=receipt.gateway_payment_id,
@@ -123,8 +138,10 @@ def released(payment: Payment, at: datetime, *, granted: bool) -> pb.PaymentRele
 
 
 def review_decided(payment: Payment, request: ReviewRequest, at: datetime) -> pb.PaymentReviewDecided:
+    """For fraud it is one whether the money goes back through us or went back in the dashboard."""
+    action = ReviewAction.REFUNDED if request.action is ReviewAction.REFUND else request.action
     return pb.PaymentReviewDecided(
-        **head(at), payment=payment_message(payment), action=request.action, actor_id=request.actor_id
+        **head(at), payment=payment_message(payment), action=action, actor_id=request.actor_id
     )
 
 

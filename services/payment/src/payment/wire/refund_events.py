@@ -42,6 +42,7 @@ def refund_message(refund: Refund) -> pb.Refund:
         created_unix_micros=micros(refund.created_at),
         failure_reason=refund.failure_reason,
         requested_by=refund.requested_by,
+        receipt_id=ids.encode("rcp", refund.receipt_id) if refund.receipt_id else "",
     )
 
 
@@ -117,6 +118,18 @@ def audit_requested(payment: Payment, refund: Refund, refundable_before: int, at
             **({"receiptId": ids.encode("rcp", refund.receipt_id)} if refund.receipt_id else {}),
         },
         payment_id=ids.encode("pay", payment.id),
+    )
+
+
+def hold_overdue(prefix: str, row: Any, at: datetime) -> AdminAlertRaised:
+    """A refund's or a dispute's credits are not held since long."""
+    payment_id, waiting = ids.encode("pay", row.payment_id), ids.encode(prefix, row.id)
+    return events.alert(
+        "hold_overdue",
+        f"payment {payment_id}: the credits of {waiting} are not held since {row.created_at:%Y-%m-%d %H:%M} UTC",
+        service=SERVICE,
+        at=at,
+        fields={"paymentId": payment_id, "waiting": waiting},
     )
 
 

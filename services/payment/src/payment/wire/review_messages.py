@@ -92,6 +92,8 @@ def review_message(case: Case) -> pb.Review:
                 refunded=events.money(Money(receipt.refunded_minor, receipt.amount.currency)),
                 gateway_refund_id=receipt.gateway_refund_id,
                 received_unix_micros=micros(receipt.received_at),
+                refund_id=ids.encode("rfd", receipt.refund_id) if receipt.refund_id else "",
+                refund_due_unix_micros=micros(receipt.refund_due_at) if receipt.refund_due_at else 0,
             )
             for receipt in case.receipts
         ],

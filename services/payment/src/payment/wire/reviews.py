@@ -49,6 +49,14 @@ class FulfilBody(Body, frozen=True):
     receipt_id: ReceiptId | None = None
 
 
+class RefundReceiptBody(Body, frozen=True):
+    """What is left of a receipt is given back through the gateway."""
+
+    version: Version
+    reason: Reason
+    receipt_id: ReceiptId | None = None
+
+
 class RefundedBody(Body, frozen=True):
     """What is left of a receipt was given back in the gateway's dashboard."""
 
@@ -77,6 +85,9 @@ class ReceiptView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     currency: str
     received_at: str
     gateway_refund_id: str = ""
+    # The refund that gives it back or has, and when the policy begins one.
+    refund_id: str = ""
+    refund_due_at: str = ""
 
 
 class PaymentReviewView(msgspec.Struct, frozen=True, rename="camel"):
@@ -134,7 +145,10 @@ def filter_of(query: ReviewsQuery, caller: Caller) -> ReviewFilter:
 
 
 def request_of(
-    body: FulfilBody | RefundedBody | DismissBody, action: ReviewAction, payment_id: str, caller: Caller
+    body: FulfilBody | RefundReceiptBody | RefundedBody | DismissBody,
+    action: ReviewAction,
+    payment_id: str,
+    caller: Caller,
 ) -> ReviewRequest:
     """Raises IdInvalid."""
     receipt_id = getattr(body, "receipt_id", None)
@@ -182,6 +196,8 @@ def receipt_view(receipt: Receipt) -> ReceiptView:
         receipt.amount.currency,
         rfc3339(receipt.received_at),
         gateway_refund_id=receipt.gateway_refund_id,
+        refund_id=ids.encode("rfd", receipt.refund_id) if receipt.refund_id else "",
+        refund_due_at=rfc3339(receipt.refund_due_at) if receipt.refund_due_at else "",
     )
 
 

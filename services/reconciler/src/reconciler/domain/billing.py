@@ -30,6 +30,7 @@ class BillingKind(StrEnum):
     PAYMENT_CREATED = "payment.created"
     PAYMENT_SUCCEEDED = "payment.success"
     PAYMENT_FAILED = "payment.failed"
+    REFUND_CREATED = "refund.created"
     WEBHOOK_FAILED = "webhook.failure"
 
 
@@ -68,6 +69,9 @@ class Figures(Struct, frozen=True):
     duration_micros: int = 0
     # Of the successes, those of payments that had failed before.
     late: int = 0
+    # Refunds that were asked for, whatever became of them.
+    refunds: int = 0
+    refunds_minor: int = 0
 
     @property
     def success_rate_basis_points(self) -> int | None:

@@ -85,7 +85,7 @@ def _books(facts: PaymentFacts) -> list[Finding]:
             issued += each.debit
         elif each.account == "debts":
             has_debt = True
-    refunded = sum(each.amount_minor for each in facts.refunds if each.status == "SUCCESS")
+    refunded = sum(each.amount_minor for each in facts.refunds if each.status == "SUCCESS" and not each.receipt_id)
     expected = record.unapplied_minor + (record.amount_minor - refunded if record.is_paid else 0)
     granted = grant.credits + grant.granted_again if grant is not None else 0
     evidence = (

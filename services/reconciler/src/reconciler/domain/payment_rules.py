@@ -73,6 +73,8 @@ def _duplicate(facts: PaymentFacts, terms: Terms, now: datetime) -> Outcomes:
     returned = -sum(
         row.amount_minor for row in rows_that_count(facts) if row.kind == "REFUND" and row.refund_id not in known
     )
+    # Its refund comes off a later settlement.
+    returned += sum(each.amount_minor for each in facts.refunds if each.receipt_id and each.status == "SUCCESS")
     unexplained = max(0, sum(row.amount_minor for row in others) - record.unapplied_minor - max(0, returned))
     if amount := sum(row.amount_minor for row in repeated) + unexplained:
         detail = f"{len(own) + len(others)} rows of settlements for one payment"
@@ -158,9 +160,11 @@ def _refunds(facts: PaymentFacts, terms: Terms, now: datetime) -> Outcomes:
     for row in rows_that_count(facts):
         if row.kind == "REFUND":
             settled.setdefault(row.refund_id, []).append(row)
+    of_receipts = 0
     for refund in facts.refunds:
         rows = settled.pop(refund.refund_id, [])
         taken = -sum(row.amount_minor for row in rows)
+        of_receipts += taken if refund.receipt_id else 0
         due = refund.amount_minor if refund.status == "SUCCESS" else 0
         waits = refund.status in OPEN_REFUNDS or (due and not rows) or (taken and refund.status == "REVERSED")
         if taken == due or (refund.status in OPEN_REFUNDS and taken == refund.amount_minor):
@@ -177,7 +181,7 @@ def _refunds(facts: PaymentFacts, terms: Terms, now: datetime) -> Outcomes:
     _, others = payment_rows(facts)
     receipts = sum(row.amount_minor for row in others) if record.is_paid else record.amount_minor
     unknown = [row for rows in settled.values() for row in rows]
-    extra = -sum(row.amount_minor for row in unknown) - receipts
+    extra = -sum(row.amount_minor for row in unknown) - max(0, receipts - of_receipts)
     if unknown and extra > 0:
         detail = f"the gateway took {extra} for refunds that are none of ours"
         yield about(record, Kind.REFUND_INCONSISTENT, extra, detail, ours(record), *map(theirs, unknown))
@@ -185,8 +189,9 @@ def _refunds(facts: PaymentFacts, terms: Terms, now: datetime) -> Outcomes:
 
 
 def _refund_sum(facts: PaymentFacts) -> Outcomes:
-    least = sum(each.amount_minor for each in facts.refunds if each.status == "SUCCESS")
-    most = least + sum(each.amount_minor for each in facts.refunds if each.status in OPEN_REFUNDS)
+    refunds = [each for each in facts.refunds if not each.receipt_id]
+    least = sum(each.amount_minor for each in refunds if each.status == "SUCCESS")
+    most = least + sum(each.amount_minor for each in refunds if each.status in OPEN_REFUNDS)
     stated = facts.record.refunded_minor
     if not least <= stated <= most:
         detail = f"the payment says {stated} is refunded, its refunds {least}"

@@ -103,6 +103,8 @@ class RefundRecord(Struct, frozen=True, gc=False, kw_only=True):
     amount_minor: int
     currency: str
     created_at: datetime
+    # It gives a receipt back, a second capture say, and nothing of the payment; empty otherwise.
+    receipt_id: str = ""
 
 
 class Grant(Struct, frozen=True, gc=False, kw_only=True):

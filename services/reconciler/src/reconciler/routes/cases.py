@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from common import ids
+from common.authorization import ACT_ERRORS
 from common.http_server import Call, Encoded, Route
 from reconciler.domain.access import MerchantNotPlatform
 from reconciler.domain.bank import BankStatementInvalid, BankStatementStored
@@ -55,7 +56,7 @@ def routes(work: CaseWork) -> list[Route[Any]]:
             partial(resolve_case, work),
             body=ResolutionBody,
             answer=CaseView,
-            errors=[*case, CaseClosed],
+            errors=[*case, *ACT_ERRORS, CaseClosed],
         ),
         act(
             f"{PREFIX}/cases/{{caseId}}/rerun",
@@ -121,8 +122,7 @@ async def note_on_case(work: CaseWork, call: Call[NoteBody]) -> CaseFileView:
 
 async def resolve_case(work: CaseWork, call: Call[ResolutionBody]) -> CaseView:
     """Close a case with a reason; the difference opens one again when it changes, or comes back."""
-    caller = call.caller
-    return views.case(await work.resolve(caller.merchant_id, caller.user_id, _case_id(call), call.body.reason))
+    return views.case(await work.resolve_for(call.caller, _case_id(call), call.body.reason))
 
 
 async def rerun_case(work: CaseWork, call: Call) -> CaseView:

@@ -209,7 +209,8 @@ with fresh as (
               cast(occurred_at at time zone 'UTC' as date) as day
 )
 insert into billing_daily as counted (merchant_id, day, currency, created, succeeded, failed, created_minor,
-                                    succeeded_minor, failed_minor, duration_micros, late, webhook_failures)
+                                    succeeded_minor, failed_minor, duration_micros, late, refunds, refunds_minor,
+                                    webhook_failures)
 select merchant_id, day, currency,
        count(*) filter (where kind = 'payment.created'),
        count(*) filter (where kind = 'payment.success'),
@@ -219,6 +220,8 @@ select merchant_id, day, currency,
        coalesce(sum(amount_minor) filter (where kind = 'payment.failed'), 0),
        coalesce(sum(duration_micros) filter (where kind = 'payment.success'), 0),
        count(*) filter (where kind = 'payment.success' and is_late),
+       count(*) filter (where kind = 'refund.created'),
+       coalesce(sum(amount_minor) filter (where kind = 'refund.created'), 0),
        count(*) filter (where kind = 'webhook.failure')
 from fresh
 group by merchant_id, day, currency
@@ -232,6 +235,8 @@ on conflict (merchant_id, day, currency) do update set
     failed_minor = counted.failed_minor + excluded.failed_minor,
     duration_micros = counted.duration_micros + excluded.duration_micros,
     late = counted.late + excluded.late,
+    refunds = counted.refunds + excluded.refunds,
+    refunds_minor = counted.refunds_minor + excluded.refunds_minor,
     webhook_failures = counted.webhook_failures + excluded.webhook_failures
 """
 

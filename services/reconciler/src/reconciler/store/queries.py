@@ -67,7 +67,8 @@ where scope = :scope and status in ('SUCCEEDED', 'PARTIAL') order by started_at 
 """
 
 _BILLING_DAYS = """
-select day, currency, created, succeeded, failed, created_minor, succeeded_minor, failed_minor, duration_micros, late
+select day, currency, created, succeeded, failed, created_minor, succeeded_minor, failed_minor, duration_micros, late,
+       refunds, refunds_minor
 from billing_daily
 where merchant_id = :merchant_id and day between :first and :last and currency <> ''
 order by day, currency
@@ -79,7 +80,8 @@ select coalesce(sum(webhook_failures), 0) from billing_daily where day between :
 
 _BILLING_COUNTS = """
 select coalesce(sum(created), 0) as created, coalesce(sum(succeeded), 0) as succeeded,
-       coalesce(sum(failed), 0) as failed, coalesce(sum(webhook_failures), 0) as webhooks
+       coalesce(sum(failed), 0) as failed, coalesce(sum(refunds), 0) as refunds,
+       coalesce(sum(webhook_failures), 0) as webhooks
 from billing_daily
 """
 
@@ -205,5 +207,6 @@ async def billing_counts(tx: Tx) -> dict[str, int]:
         "billing.payments.created": int(row.created),
         "billing.payments.success": int(row.succeeded),
         "billing.payments.failed": int(row.failed),
+        "billing.refunds.created": int(row.refunds),
         "billing.webhooks.failed": int(row.webhooks),
     }

@@ -93,5 +93,7 @@ def billing_day(row: Any) -> BillingDay:
             failed_minor=row.failed_minor,
             duration_micros=row.duration_micros,
             late=row.late,
+            refunds=row.refunds,
+            refunds_minor=row.refunds_minor,
         ),
     )

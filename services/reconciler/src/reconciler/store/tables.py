@@ -263,7 +263,9 @@ billing_events = Table(
     Column(
         "kind",
         Text,
-        CheckConstraint("kind in ('payment.created', 'payment.success', 'payment.failed', 'webhook.failure')"),
+        CheckConstraint(
+            "kind in ('payment.created', 'payment.success', 'payment.failed', 'refund.created', 'webhook.failure')"
+        ),
         nullable=False,
     ),
     Column("merchant_id", Text, nullable=False),
@@ -299,6 +301,8 @@ billing_daily = Table(
             "duration_micros",
             "webhook_failures",
             "late",
+            "refunds",
+            "refunds_minor",
         )
     ),
     postgresql_with={"fillfactor": 50},

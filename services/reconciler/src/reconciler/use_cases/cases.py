@@ -8,8 +8,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from common import ids, outbox
+from common.authorization import Authorizer
 from common.clock import Clock
 from common.database import Database, Tx
+from common.tokens import Caller
 from reconciler.domain import access, closes
 from reconciler.domain.bank import BankStatement, BankStatementStored, StoredStatement
 from reconciler.domain.cases import (
@@ -32,6 +34,8 @@ from reconciler.wire import events
 # Cases of one report; what is more stands in the list of cases.
 REPORT_CASES_MAX: Final = 10_000
 CLOSES_MAX: Final = 100
+# To say that money in question needs nothing more: by the token, and confirmed by identity (Authorize).
+RESOLVE: Final = "reconciliation.resolve"
 
 
 class CaseWork(Struct, frozen=True):
@@ -41,6 +45,7 @@ class CaseWork(Struct, frozen=True):
     clock: Clock
     platform_merchant_id: str
     matching: Matching | None
+    authorizer: Authorizer
 
     async def show(self, merchant_id: str, case_id: UUID) -> CaseFile:
         """A case with its notes and what was before. Raises MerchantNotPlatform, CaseNotFound."""
@@ -67,6 +72,12 @@ class CaseWork(Struct, frozen=True):
             await cases.add_note(tx, case_id, Note(ids.new(), actor, text, self.clock.now()))
             await self._changed(tx, "noted", case, case, actor)
             return CaseFile(case, await queries.notes(tx, case_id), await queries.cases_before(tx, case))
+
+    async def resolve_for(self, caller: Caller, case_id: UUID, reason: str) -> Case:
+        """As `resolve`, for a person. Raises what identity refuses them with, and CalleeUnavailable, too."""
+        access.require_platform(caller.merchant_id, self.platform_merchant_id)
+        await self.authorizer.require(caller, RESOLVE)
+        return await self.resolve(caller.merchant_id, caller.user_id, case_id, reason)
 
     async def resolve(self, merchant_id: str, actor: str, case_id: UUID, reason: str) -> Case:
         """Close a case for a reason; it opens again when its difference changes, or goes and comes back.

@@ -12,6 +12,7 @@ from commdesk.payment.v1.events_pb2 import (
     AnalyticsPaymentSucceeded,
     PaymentSyncRequested,
 )
+from commdesk.payment.v1.refunds_pb2 import AnalyticsRefundCreated
 from commdesk.webhook_ingest.v1.events_pb2 import AnalyticsWebhookFailed
 from common import ids
 from common.events import EVENT, alert, audit, from_micros, head
@@ -68,6 +69,19 @@ def payment_failed(message: AnalyticsPaymentFailed) -> BillingEvent:
         amount_minor=message.amount.minor,
         currency=message.amount.currency,
         reason=message.reason,
+    )
+
+
+def refund_created(message: AnalyticsRefundCreated) -> BillingEvent:
+    return BillingEvent(
+        event_id=ids.decode(EVENT, message.event_id),
+        kind=BillingKind.REFUND_CREATED,
+        occurred_at=from_micros(message.time_unix_micros),
+        gateway=message.gateway,
+        merchant_id=message.merchant_id,
+        payment_id=message.payment_id,
+        amount_minor=message.amount.minor,
+        currency=message.amount.currency,
     )
 
 

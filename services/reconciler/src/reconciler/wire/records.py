@@ -86,6 +86,7 @@ def refund(message: refunds_pb.Refund) -> RefundRecord:
         amount_minor=message.amount.minor,
         currency=message.amount.currency,
         created_at=from_micros(message.created_unix_micros),
+        receipt_id=message.receipt_id,
     )
 
 

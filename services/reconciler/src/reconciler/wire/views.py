@@ -144,6 +144,9 @@ class FiguresView(Struct, frozen=True, rename="camel"):
     created_amount: int
     succeeded_amount: int
     failed_amount: int
+    # Refunds that were asked for, whatever became of them.
+    refunds_created: int
+    refunds_amount: int
     success_rate_basis_points: int | None
     average_duration_micros: int | None
 
@@ -306,6 +309,8 @@ def _figures(currency: str, figures: Figures) -> FiguresView:
         created_amount=figures.created_minor,
         succeeded_amount=figures.succeeded_minor,
         failed_amount=figures.failed_minor,
+        refunds_created=figures.refunds,
+        refunds_amount=figures.refunds_minor,
         success_rate_basis_points=figures.success_rate_basis_points,
         average_duration_micros=figures.average_duration_micros,
     )
