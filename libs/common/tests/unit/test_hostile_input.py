@@ -132,6 +132,7 @@ def body_of(raw: bytes) -> Everything:
 @hostile.pure
 @given(hostile.values_of(Everything).map(hostile.encode) | hostile.bodies)
 @example(b'{"":""}')
+@example(b'{"":9007199254740993}')
 def test_a_body_is_read_or_refused(raw: bytes) -> None:
     refused = None
     try:

@@ -30,6 +30,7 @@ from payment.settings import Settings
 from payment.store.personal_data import personal_data
 from payment.use_cases import dispute_checks, fee_rules, gateway_calls, overdue_holds, receipts, refund_approvals
 from payment.use_cases.cancellations import Cancellations, ClosingSettings
+from payment.use_cases.checkout_proofs import CheckoutProofs
 from payment.use_cases.closed_checks import ClosedChecks
 from payment.use_cases.confirmations import CONFIRM_SECONDS, Confirmations
 from payment.use_cases.create_payment import CreatePayment, PaymentDrafts, ResponseCache
@@ -55,6 +56,7 @@ from payment.use_cases.settlement_imports import SettlementImports
 from payment.use_cases.sweep import Sweep
 from payment.use_cases.timelines import timeline
 from payment.use_cases.totals import recent_totals, totals
+from payment.use_cases.user_histories import UserHistories
 from payment.use_cases.verification import Verification
 from payment.use_cases.webhook_lookups import WebhookLookups
 from payment.wire.requests import CustomerRules
@@ -113,6 +115,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         refunds = RefundRequests(db, clock, authorizer, flow, holds, settings.refunds, settings.refund_limits)
         approvals = RefundApprovals(db, clock, authorizer, refunds)
         announcements = ReceiptAnnouncements(db, clock, settings.public_url)
+        histories = UserHistories(db, redis)
         customer_rules = CustomerRules(
             settings.return_urls,
             test_domains=settings.environment != "production",
@@ -124,14 +127,17 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                     db=db,
                     create=create,
                     verification=verification,
+                    proofs=CheckoutProofs(gateways),
                     cancellations=cancellations,
                     reviews=reviews,
                     disputes=disputes,
                     refunds=refunds,
                     refund_approvals=approvals,
                     orders=merchant_orders,
+                    histories=histories,
                     authorizer=authorizer,
                     customer_rules=customer_rules,
+                    test_mode=settings.test_mode,
                 )
             ),
             grpc=[
@@ -155,6 +161,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 orders.workers,
                 cancellations.workers,
                 responses.workers,
+                histories.workers,
                 dispute_books.workers,
                 flow.workers,
             ],

@@ -17,16 +17,20 @@ from gateways import GatewayUnsupported
 from payment import dispute_routes, merchant_order_routes, refund_routes, settlement_routes
 from payment.domain import errors, merchant_orders, receipts, refund_errors, review_queue
 from payment.domain.review_queue import ReviewAction
-from payment.use_cases import payments
+from payment.use_cases import payments, user_histories
 from payment.use_cases.cancellations import Cancellations
+from payment.use_cases.checkout_proofs import CheckoutProofs
 from payment.use_cases.create_payment import CreatePayment
 from payment.use_cases.disputes import Disputes
+from payment.use_cases.job_status import TestModeOff, job_status
 from payment.use_cases.merchant_orders import MerchantOrders
 from payment.use_cases.refund_approvals import RefundApprovals
 from payment.use_cases.refund_requests import RefundRequests
 from payment.use_cases.review_queue import DECIDE, ReviewQueue
+from payment.use_cases.user_histories import UserHistories
 from payment.use_cases.verification import Verification
-from payment.wire import requests, reviews, views
+from payment.wire import older_clients, requests, reviews, views
+from payment.wire.jobs import JobsView
 from payment.wire.requests import CreateBody, CustomerRules, HistoryQuery, UserHistoryQuery, VerifyBody
 from payment.wire.reviews import (
     DismissBody,
@@ -67,7 +71,12 @@ _CANCEL_ERRORS = (
     errors.PaymentUnresolved,
     *ACT_ERRORS,
 )
-_VERIFY_ERRORS = (errors.PaymentNotFound, errors.VerificationLimitExceeded, GatewayUnsupported)
+_VERIFY_ERRORS = (
+    errors.CheckoutSignatureInvalid,
+    errors.PaymentNotFound,
+    errors.VerificationLimitExceeded,
+    GatewayUnsupported,
+)
 _DECISION_ERRORS = (
     *ACT_ERRORS,
     IdInvalid,
@@ -83,14 +92,17 @@ class Endpoints(msgspec.Struct, frozen=True):
     db: Database
     create: CreatePayment
     verification: Verification
+    proofs: CheckoutProofs
     cancellations: Cancellations
     reviews: ReviewQueue
     disputes: Disputes
     refunds: RefundRequests
     refund_approvals: RefundApprovals
     orders: MerchantOrders
+    histories: UserHistories
     authorizer: Authorizer
     customer_rules: CustomerRules
+    test_mode: bool = False
 
 
 def routes(use_cases: Endpoints) -> list[Route[Any]]:
@@ -103,17 +115,19 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
               errors=_CREATE_ERRORS, operation_id="createPaymentByVerb"),
         Route("POST", PREFIX, create, body=CreateBody, answer=CreatedView, status=201,
               permission="payments.create", headers=_CREATE_HEADERS, idempotent=True, errors=_CREATE_ERRORS),
-        Route("POST", f"{PREFIX}/verify", partial(verify_payment, db, use_cases.verification), body=VerifyBody,
+        Route("POST", f"{PREFIX}/verify", partial(verify_payment, use_cases), body=VerifyBody,
               answer=VerifiedView, permission="payments.verify", errors=_VERIFY_ERRORS),
         Route("GET", f"{PREFIX}/history", partial(list_payments, db), query=HistoryQuery, answer=Page[PaymentView],
               permission="payments.read", errors=[errors.PaymentNotFound]),
-        Route("GET", f"{PREFIX}/history/{{userId}}", partial(list_user_payments, db), query=UserHistoryQuery,
+        Route("GET", f"{PREFIX}/history/{{userId}}", partial(list_user_payments, use_cases), query=UserHistoryQuery,
               answer=Page[PaymentView], permission="payments.read", errors=[errors.PaymentNotFound]),
         *review_routes(use_cases.reviews),
         *refund_routes.routes(use_cases.refunds, use_cases.refund_approvals),
         *settlement_routes.routes(db),
         *dispute_routes.routes(use_cases.disputes),
         *merchant_order_routes.routes(use_cases.orders),
+        Route("GET", "/api/v1/test/jobs/status", partial(read_job_status, use_cases), answer=JobsView, public=True,
+              errors=[TestModeOff]),
         Route("GET", f"{PREFIX}/status/{{reference}}", partial(read_status, db), answer=PaymentView,
               permission="payments.read", errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/{{paymentId}}", partial(read_payment, db), answer=PaymentView,
@@ -166,13 +180,20 @@ async def create_payment(
         rules=rules,
     )
     response = await create.create(parsed.purchase, parsed.fingerprint)
-    return Encoded(response.body, response.status, {"idempotent-replayed": "true"} if response.replayed else {})
+    replayed = {"idempotent-replayed": "true"} if response.replayed else {}
+    answer = Encoded(response.body, response.status, replayed)
+    return older_clients.created(answer) if call.is_alias else answer
 
 
-async def verify_payment(db: Database, verification: Verification, call: Call[VerifyBody]) -> VerifiedView:
+async def verify_payment(use_cases: Endpoints, call: Call[VerifyBody]) -> VerifiedView | Encoded:
     """Look the payment's order up at the gateway now, whatever its status but paid; at most every few seconds."""
-    payment = await payments.find_payment(db, call.caller, requests.parse_reference(call.body))
-    return views.verified_view(await verification.verify(payment, call.caller), call.caller.user_id)
+    parsed = requests.parse_verify(call.body)
+    payment = await payments.find_payment(use_cases.db, call.caller, parsed.reference)
+    use_cases.proofs.check(payment, parsed.proof)
+    verified = await use_cases.verification.verify(payment, call.caller)
+    if call.is_alias:
+        return older_clients.verified(verified, views.verified_message(verified))
+    return views.verified_view(verified, call.caller.user_id)
 
 
 async def list_payments(db: Database, call: Call[None, HistoryQuery]) -> Page[PaymentView]:
@@ -183,17 +204,22 @@ async def list_payments(db: Database, call: Call[None, HistoryQuery]) -> Page[Pa
     )
 
 
-async def list_user_payments(db: Database, call: Call[None, UserHistoryQuery]) -> Page[PaymentView]:
+async def list_user_payments(use_cases: Endpoints, call: Call[None, UserHistoryQuery]) -> Page[PaymentView] | Encoded:
     """A user's payments, newest first: one's own, or for staff another user's of their merchant."""
     wanted = requests.user_history_filter(call.query, call.path["userId"])
+    if call.is_alias:
+        return older_clients.listed(await use_cases.histories.read(call.caller, wanted))
     return views.history_page(
-        await payments.payment_history(db, call.caller, wanted), wanted.limit, call.caller.user_id
+        await payments.payment_history(use_cases.db, call.caller, wanted), wanted.limit, call.caller.user_id
     )
 
 
-async def read_status(db: Database, call: Call) -> PaymentView:
+async def read_status(db: Database, call: Call) -> PaymentView | Encoded:
     """A payment by its payment, order or reference id."""
-    return views.payment_view(await payments.find_payment(db, call.caller, call.path["reference"]), call.caller.user_id)
+    payment = await payments.find_payment(db, call.caller, call.path["reference"])
+    if call.is_alias:
+        return older_clients.shown(await user_histories.item_with_history(db, payment.id))
+    return views.payment_view(payment, call.caller.user_id)
 
 
 async def read_payment(db: Database, call: Call) -> PaymentView:
@@ -204,6 +230,11 @@ async def read_payment(db: Database, call: Call) -> PaymentView:
 async def read_public_payment(db: Database, call: Call) -> PublicView:
     """What anybody with the payment's id may see, for a checkout page that waits."""
     return views.public_view(await payments.find_public_payment(db, call.path["paymentId"]))
+
+
+async def read_job_status(use_cases: Endpoints, call: Call) -> JobsView:
+    """How many jobs wait, run, are done and failed, by queue; in test installations only."""
+    return await job_status(use_cases.db, test_mode=use_cases.test_mode)
 
 
 async def cancel_payment(use_cases: Endpoints, call: Call) -> PaymentView:

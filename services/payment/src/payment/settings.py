@@ -107,6 +107,8 @@ class Settings(GatewaySettings):
     second_capture_policies: Mapping[str, SecondCapturePolicy] = {}
     # How long a gateway that gives second captures back by itself has to do so, in hours; then we ask for the refund.
     second_capture_refund_hours: float = Field(24.0, ge=0, le=720)
+    # Whether this installation is for tests: GET /api/v1/test/jobs/status then answers anybody. Never in production.
+    test_mode: bool = False
 
     # The time between two sweeps for unresolved payments, in seconds.
     sweep_seconds: float = Field(5.0, gt=0)
@@ -164,6 +166,11 @@ class Settings(GatewaySettings):
     def _razorpay_key_is_whole(self) -> Iterator[str]:
         if self.razorpay_key_secret.get_secret_value() and not self.razorpay_key_id:
             yield "RAZORPAY_KEY_ID is needed beside RAZORPAY_KEY_SECRET"
+
+    @rule("test_mode", "environment")
+    def _production_is_no_test(self) -> Iterator[str]:
+        if self.test_mode and self.environment == "production":
+            yield "TEST_MODE is set in production: it shows to anybody how much is going on here"
 
     @rule("invoice_prefix", "credit_note_prefix")
     def _series_are_two(self) -> Iterator[str]:

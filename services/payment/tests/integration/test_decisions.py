@@ -279,12 +279,14 @@ async def test_verify_while_the_gateway_is_down_goes_on_by_itself(world: World) 
     assert await world.status(data) == "SUCCESS"
 
 
-async def test_verify_is_for_the_owner_and_knows_no_razorpay_yet(world: World) -> None:
+async def test_verify_is_for_the_owner_and_takes_a_proof_only_where_the_checkout_signs(world: World) -> None:
     data = await world.created()
     assert (await world.verify("usr_ravi", paymentId=data["paymentId"])).status_code == 404
-    response = await world.verify(razorpayOrderId="order_1", razorpayPaymentId="pay_1", razorpaySignature="x")
+    proof = {"razorpayOrderId": "order_1", "razorpayPaymentId": "pay_1", "razorpaySignature": "x"}
+    response = await world.verify(**proof, paymentId=data["paymentId"])
     assert (response.status_code, response.json()["error"]["code"]) == (400, "gateway_unsupported")
     assert (await world.verify()).status_code == 400
+    assert (await world.verify(**proof)).status_code == 400
 
 
 # ── Cancel ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -237,7 +237,7 @@ def _refuse_values(document: object) -> None:
     """Raises RequestInvalid about the first field whose value is none that a column can hold."""
     if (wrong := _wrong_value(document, "")) is not None:
         path, problem = wrong
-        raise RequestInvalid("the request has a field that is wrong", **({_shown(path): problem} if path else {}))
+        raise RequestInvalid("the request has a field that is wrong", **{_shown(path): problem})
 
 
 def _wrong_value(value: object, path: str) -> tuple[str, str] | None:
@@ -252,12 +252,17 @@ def _wrong_value(value: object, path: str) -> tuple[str, str] | None:
     elif isinstance(value, dict):
         named = next(((name, problem) for name in value if (problem := _text_problem(name))), None)
         if named is not None:
-            name = named[0].encode("utf-8", "replace").decode()
-            return f"{path}.{name}" if path else name, named[1]
-        places = (_wrong_value(item, f"{path}.{name}" if path else name) for name, item in value.items())
+            return _place(path, named[0].encode("utf-8", "replace").decode()), named[1]
+        places = (_wrong_value(item, _place(path, name)) for name, item in value.items())
     else:
         return None
     return next((place for place in places if place is not None), None)
+
+
+def _place(path: str, name: str) -> str:
+    """Where the field *name* of the object at *path* is. JSON allows a field without a name."""
+    name = name or '""'
+    return f"{path}.{name}" if path else name
 
 
 def _text_problem(text: str) -> str:
@@ -358,8 +363,7 @@ def _invalid(error: msgspec.ValidationError) -> RequestInvalid:
     problem, path = (match["problem"], match["path"] or "") if match else (str(error), "")
     named = _NAMED.fullmatch(problem)
     if named is not None:
-        name = named["name"] or '""'  # JSON allows a field without a name
-        path = f"{path}.{name}" if path else name
+        path = _place(path, named["name"])
         problem = "is required" if "missing" in problem else "is not known"
     if not path:
         return RequestInvalid(_shown(problem))

@@ -72,6 +72,13 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
         return default if value is None else value.decode("latin-1")
 
     @property
+    def is_alias(self) -> bool:
+        """Whether the client asked at /v1/api, the address that older clients know: Traefik leaves the path that it
+        replaced in this header. A client who sends it itself is answered in the older shape, no more.
+        """
+        return self.headers.get(b"x-replaced-path", b"").startswith(b"/v1/api/")
+
+    @property
     def idempotency_key(self) -> str:
         """The header Idempotency-Key or X-Idempotency-Key, its other spelling; "" when both are absent.
 

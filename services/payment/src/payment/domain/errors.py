@@ -92,6 +92,12 @@ class PaymentNotCancellable(FailedPrecondition):
     fix = "Only an unpaid payment can be cancelled; for a paid one, contact support with the payment id."
 
 
+class CheckoutSignatureInvalid(InvalidArgument):
+    """The proof that the gateway's checkout signed is of another order, or the signature is wrong."""
+
+    fix = "Send the three values exactly as the checkout handed them over, with this payment's reference id."
+
+
 class OrderStateUnknown(Unresolved):
     """The gateway does not show a state of the order that answers the question; it is looked up again."""
 

@@ -17,6 +17,14 @@ class OrderKey(msgspec.Struct, frozen=True, gc=False, order=True):
     order_id: str
 
 
+class CheckoutProof(msgspec.Struct, frozen=True, gc=False):
+    """What a gateway's checkout hands to the browser: its ids of the order and the payment, signed together."""
+
+    gateway_order_id: str
+    gateway_payment_id: str
+    signature: str
+
+
 class ObservedOrder(msgspec.Struct, frozen=True):
     """The gateway's own snapshot of an order, and its attempts: as the gateway lists them, or webhooks claim."""
 

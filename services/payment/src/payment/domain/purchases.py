@@ -61,6 +61,8 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     customer: Customer
     # The customer's address is the account's own.
     is_account_email: bool = False
+    # A member buys credits; a merchant that asks by API key takes money for what it sells itself.
+    buys_credits: bool = True
     # Why the gateway cannot be given the customer's number, which is sealed; "" when it can.
     phone_problem: str = ""
     origin: Origin
@@ -88,7 +90,7 @@ def price(purchase: Purchase, pack: Pack | None, limits: PaymentLimits) -> tuple
     if not limits.amount_min_minor <= minor <= limits.amount_max_minor:
         raise AmountInvalid(amount=f"must be from {limits.amount_min_minor} to {limits.amount_max_minor} paise")
     amount = Money(minor, purchase.currency)
-    return amount, credits_for(amount)
+    return amount, credits_for(amount) if purchase.buys_credits else Credits(0, 0)
 
 
 def new_payment(

@@ -23,6 +23,17 @@ from unnest(cast(:merchants as text[]), cast(:users as text[]), cast(:keys as te
      as scope (of_merchant, of_user, of_key)
 join payments on merchant_id = of_merchant and user_id = of_user and idempotency_key = of_key and idempotency_key <> ''
 """
+_FINGERPRINT = """
+select md5(coalesce(string_agg(concat_ws(' ', p.id, p.seq, p.updated_at, r.refunds, r.changed_at), ','
+                               order by p.id desc), '')) as fingerprint
+from (select id, seq, updated_at from payments
+      where user_id = :user_id and merchant_id = :merchant_id order by id desc limit :rows) p
+cross join lateral (select count(*) as refunds, max(updated_at) as changed_at
+                    from refunds where payment_id = p.id) r
+"""
+_REFUND_STATUSES = """
+select payment_id, refund_status from payment_refunds where payment_id = any(cast(:ids as uuid[]))
+"""
 _TRANSITIONS_OF = """
 select seq, from_status, to_status, reason, actor, at from payment_history where payment_id = :id order by seq
 """
@@ -92,6 +103,20 @@ def _history(merchant_id: str, wanted: HistoryFilter) -> Select[tuple[object, ..
     if wanted.before is not None:
         statement = statement.where(payments.c.id < wanted.before)
     return statement
+
+
+async def history_fingerprint(tx: Tx, merchant_id: str, user_id: str, rows: int) -> bytes:
+    """Another one whenever one of the user's latest *rows* payments, or a refund of one, is new or changed."""
+    row = (await tx.execute(_FINGERPRINT, merchant_id=merchant_id, user_id=user_id, rows=rows)).one()
+    return bytes.fromhex(row.fingerprint)
+
+
+async def refund_statuses(tx: Tx, payment_ids: Collection[UUID]) -> dict[UUID, str]:
+    """NOT_REQUESTED, REQUESTED or COMPLETED by payment."""
+    if not payment_ids:
+        return {}
+    rows = await tx.execute(_REFUND_STATUSES, ids=sorted(payment_ids))
+    return {row.payment_id: row.refund_status for row in rows}
 
 
 async def transitions_of(tx: Tx, payment_id: UUID) -> Sequence[Row]:

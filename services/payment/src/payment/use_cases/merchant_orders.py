@@ -92,7 +92,10 @@ class MerchantOrders:
         """A purchase that names an order, with the order's amount. Raises OrderNotFound, OrderAmountDiffers."""
         async with self.db.begin() as tx:
             order = await _by_text(tx, purchase.order_id)
-        if order is None or order.merchant_id != purchase.merchant_id or order.user_id not in ("", purchase.user_id):
+        if order is None or order.merchant_id != purchase.merchant_id:
+            raise OrderNotFound("there is no such order")
+        # The merchant's own server may take a payment of a member's order.
+        if order.user_id not in ("", purchase.user_id) and purchase.user_id != purchase.merchant_id:
             raise OrderNotFound("there is no such order")
         if purchase.amount_minor not in (None, order.amount.minor) or purchase.pack_id:
             raise OrderAmountDiffers(amount=f"the order is over {order.amount}")

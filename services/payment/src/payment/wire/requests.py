@@ -16,10 +16,11 @@ from common.http_server import Body
 from common.pages import PageQuery
 from common.seals import DEVICE, EMAIL, IP, NAME, PHONE, USER_AGENT, Sealer
 from common.tokens import Caller
-from gateways import REQUESTABLE_METHODS, Customer, GatewayUnsupported
+from gateways import REQUESTABLE_METHODS, Customer
 from payment.domain import metadata, return_urls
 from payment.domain.history import HistoryFilter
 from payment.domain.metadata import Metadata
+from payment.domain.orders import CheckoutProof
 from payment.domain.payments import Origin
 from payment.domain.purchases import Purchase
 from payment.domain.return_urls import ReturnUrlPolicy
@@ -31,6 +32,8 @@ Short = Annotated[str, Meta(max_length=64, pattern=_NO_NUL)]
 Name = Annotated[str, Meta(max_length=names.LENGTH_MAX, pattern=_NO_NUL)]
 Text = Annotated[str, Meta(max_length=200, pattern=_NO_NUL)]
 Url = Annotated[str, Meta(max_length=return_urls.LENGTH_MAX, pattern=_NO_NUL)]
+# 64 hexadecimal digits, and ids of some twenty characters.
+Proof = Annotated[str, Meta(max_length=128, pattern=_NO_NUL)]
 Device = Annotated[str, Meta(max_length=128, pattern=_NO_NUL)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -63,15 +66,14 @@ class CreateBody(Body, frozen=True):
 
 
 class VerifyBody(Body, frozen=True):
-    """POST /payments/verify: any id of the payment."""
+    """POST /payments/verify: any id of the payment, and what Razorpay's checkout handed to the browser, if it did."""
 
     payment_id: str | None = None
     order_id: str | None = None
     reference_id: str | None = None
-    # What the older Razorpay clients send.
-    razorpay_order_id: str | None = None
-    razorpay_payment_id: str | None = None
-    razorpay_signature: str | None = None
+    razorpay_order_id: Proof | None = None
+    razorpay_payment_id: Proof | None = None
+    razorpay_signature: Proof | None = None
 
 
 class _HistoryPage(PageQuery, frozen=True):
@@ -109,6 +111,13 @@ class ParsedCreate(msgspec.Struct, frozen=True):
 
     purchase: Purchase
     fingerprint: bytes
+
+
+class ParsedVerify(msgspec.Struct, frozen=True):
+    """A verify request: the payment's id, and the proof of the checkout."""
+
+    reference: str
+    proof: CheckoutProof | None
 
 
 def idempotency_key(body: CreateBody, header: str) -> str:
@@ -154,7 +163,7 @@ def parse_create(
         raise RequestInvalid("the request has fields that are wrong", **problems)
     purchase = Purchase(
         merchant_id=caller.merchant_id,
-        user_id=caller.user_id,
+        user_id=payer_id(caller),
         pack_id=body.pack_id or "",
         amount_minor=body.amount,
         currency=body.currency,
@@ -163,6 +172,7 @@ def parse_create(
         # A token says what was entered at sign-up: until it is verified, it may be a stranger's.
         is_account_email=caller.is_email_verified and bool(account.email) and customer.email == account.email,
         phone_problem=_phone_problem(body, caller, customer.phone, rules),
+        buys_credits=not caller.api_key_id,
         origin=origin(caller, context, sealer, body.device_id or device_id[:DEVICE_LENGTH_MAX]),
         place_of_supply=body.place_of_supply or "",
         description=body.description or "",
@@ -178,7 +188,12 @@ def parse_create(
 
 def _fingerprint(body: CreateBody, caller: Caller) -> bytes:
     request = msgspec.structs.replace(body, idempotency_key=None)
-    return idempotency.fingerprint(caller.merchant_id, caller.user_id, request)
+    return idempotency.fingerprint(caller.merchant_id, payer_id(caller), request)
+
+
+def payer_id(caller: Caller) -> str:
+    """Whose payment it is: the member's, or the merchant's own when its server asks by API key."""
+    return caller.user_id or caller.merchant_id
 
 
 def origin(caller: Caller, context: Context, sealer: Sealer, device_id: str = "") -> Origin:
@@ -243,14 +258,17 @@ def _read(problems: dict[str, str], parse: Callable[..., str], text: str, **how:
         return ""
 
 
-def parse_reference(body: VerifyBody) -> str:
-    """The one id that a verify request is about."""
-    if body.razorpay_order_id or body.razorpay_payment_id or body.razorpay_signature:
-        raise GatewayUnsupported(razorpayOrderId="payments through Razorpay are not enabled")
+def parse_verify(body: VerifyBody) -> ParsedVerify:
+    """The one id that a verify request is about, and the checkout's proof, which is whole or absent."""
+    proof = (body.razorpay_order_id, body.razorpay_payment_id, body.razorpay_signature)
+    names = ("razorpayOrderId", "razorpayPaymentId", "razorpaySignature")
+    missing = [name for name, value in zip(names, proof, strict=True) if not value]
+    if any(proof) and missing:
+        raise RequestInvalid("the proof of the checkout is not whole", **dict.fromkeys(missing, "is required"))
     references = [reference for reference in (body.payment_id, body.order_id, body.reference_id) if reference]
     if not references:
-        raise RequestInvalid("send paymentId, orderId or referenceId", paymentId="is required")
-    return references[0]
+        raise RequestInvalid("send paymentId, orderId or referenceId", referenceId="is required")
+    return ParsedVerify(references[0], CheckoutProof(*(value or "" for value in proof)) if any(proof) else None)
 
 
 def history_filter(query: HistoryQuery, caller: Caller) -> HistoryFilter:

@@ -23,6 +23,8 @@ _SIMPLE = {
     Status.CANCELLED: "failed",
     Status.REFUNDED: "refunded",
     Status.PARTIALLY_REFUNDED: "refunded",
+    # The money came; the dispute has its own view.
+    Status.DISPUTED: "success",
 }
 
 
@@ -198,8 +200,11 @@ def history_page(payments: Sequence[Payment], limit: int, viewer_id: str) -> Pag
 
 
 def verified_view(payment: Payment, viewer_id: str) -> VerifiedView:
-    message = "Payment verified & updated" if payment.paid_at else "Payment is not completed yet"
-    return VerifiedView(message, payment.method, payment_view(payment, viewer_id))
+    return VerifiedView(verified_message(payment), payment.method, payment_view(payment, viewer_id))
+
+
+def verified_message(payment: Payment) -> str:
+    return "Payment verified & updated" if payment.paid_at else "Payment is not completed yet"
 
 
 def simple_status(status: Status) -> str:
