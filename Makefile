@@ -18,9 +18,10 @@ help: ## This list
 	@echo "  Several stacks side by side: RUN_DIR=/tmp/two PORT_BASE=22000 make up"
 
 ifeq ($(STACK),compose)
-demo: ## Start everything, take one real payment, show each step with its proof (STACK=compose: through compose.yaml, which is up)
+demo: ## Start everything, take one real payment, show each step with its proof (GATEWAY=razorpay; STACK=compose: through compose.yaml, which is up)
 	@$(COMPOSE) run --rm commdesk demo
 else
+demo: export DEFAULT_GATEWAY = $(GATEWAY)
 demo: up
 	@$(BIN)/commdesk demo
 endif

@@ -71,9 +71,11 @@ def deployment(credentials: Credentials) -> Deployment:
             if variable in known and not variable.endswith("_ADDRESS")
         }
     settings["payment"]["CASHFREE_APP_ID"] = credentials.words["cashfree_app_id"]
+    settings["payment"]["RAZORPAY_KEY_ID"] = credentials.words["razorpay_key_id"]
     # What the chart sets for production: the inbox here has no TLS, and the sandbox is a test account.
     settings["notifier"]["SMTP_TLS"] = "auto"
-    settings["payment"]["CASHFREE_ACCOUNT_MODE"] = settings["webhook-ingest"]["CASHFREE_ACCOUNT_MODE"] = "test"
+    for service in ("payment", "webhook-ingest"):
+        settings[service] |= {"CASHFREE_ACCOUNT_MODE": "test", "RAZORPAY_ACCOUNT_MODE": "test"}
     grpc = {"tls": "mutual", "certificates": {"issue": False}}
     return Deployment(("trial",), {"grpc": grpc, "settings": settings})
 

@@ -28,6 +28,8 @@ WORDS = (
     "erlang_cookie",
     "jwt_secret",
     "cashfree_secret_key",
+    "razorpay_key_secret",
+    "razorpay_webhook_secret",
     "backup_passphrase",
 )
 
@@ -75,6 +77,7 @@ def complete(saved: Mapping[str, Any]) -> Credentials:
     _fill(credentials.words, WORDS, _password)
     _fill(credentials.words, ["encryption_key", "blind_index_key"], _symmetric_key)
     _fill(credentials.words, ["cashfree_app_id"], lambda: f"TEST{secrets.token_hex(8)}")
+    _fill(credentials.words, ["razorpay_key_id"], lambda: f"rzp_test_{secrets.token_hex(7)}")
     return credentials
 
 

@@ -36,6 +36,7 @@ PASSED_ON = (
     "SENTRY_DSN",
     "WEBHOOK_WINDOW_SECONDS",
     "TOKEN_EXPIRY",
+    "DEFAULT_GATEWAY",
     "SWEEP_AFTER_SECONDS",
     "SWEEP_LONGEST_SECONDS",
     "TOLERANCE_SECONDS",
@@ -163,9 +164,16 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
                 "CASHFREE_SECRET_KEY": cashfree_secret,
                 "CASHFREE_API_VERSION": CASHFREE_API_VERSION,
                 "CASHFREE_NOTIFY_URL": f"{layout.edge_url}/api/v1/webhooks/cashfree",
+                "RAZORPAY_BASE_URL": f"{layout.sandbox_url}/razorpay",
+                "RAZORPAY_KEY_ID": credentials.words["razorpay_key_id"],
+                "RAZORPAY_KEY_SECRET": credentials.words["razorpay_key_secret"],
             }
         case "webhook-ingest":
-            return {"CASHFREE_SECRET_KEY": cashfree_secret, "CASHFREE_WEBHOOK_SECRET": cashfree_secret}
+            return {
+                "CASHFREE_SECRET_KEY": cashfree_secret,
+                "CASHFREE_WEBHOOK_SECRET": cashfree_secret,
+                "RAZORPAY_WEBHOOK_SECRET": credentials.words["razorpay_webhook_secret"],
+            }
         case "notifier":
             return {
                 "SMTP_HOST": layout.host("smtp"),
@@ -222,6 +230,10 @@ def sandbox(layout: Layout, credentials: Credentials, environ: Mapping[str, str]
             "SANDBOX_PUBLIC_URL": layout.public_sandbox_url,
             "CASHFREE_APP_ID": credentials.words["cashfree_app_id"],
             "CASHFREE_SECRET_KEY": credentials.words["cashfree_secret_key"],
+            "SANDBOX_RAZORPAY_KEY_ID": credentials.words["razorpay_key_id"],
+            "SANDBOX_RAZORPAY_KEY_SECRET": credentials.words["razorpay_key_secret"],
+            "SANDBOX_RAZORPAY_WEBHOOK_SECRET": credentials.words["razorpay_webhook_secret"],
+            "SANDBOX_RAZORPAY_WEBHOOK_URL": f"{layout.edge_url}/api/v1/webhooks/razorpay",
             "PYTHONUNBUFFERED": "1",
             # Its webhooks go to the edge.
             **({"SSL_CERT_FILE": str(edge_certificate.files(layout).authority)} if layout.tls else {}),
@@ -283,6 +295,7 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
             "metrics_url": f"http://{layout.address('rabbitmq-prometheus')}/metrics",
         },
         "retry_schedule_ms": retry_schedule_ms(environ),
+        "default_gateway": environ.get("DEFAULT_GATEWAY") or "cashfree",
         "redis": {"url": redis_url(layout, redis_server.ADMINISTRATOR, credentials.words["redis"])},
         "services": {
             name: {
@@ -307,6 +320,11 @@ def description(layout: Layout, credentials: Credentials, environ: Mapping[str, 
             "app_id": credentials.words["cashfree_app_id"],
             "secret_key": credentials.words["cashfree_secret_key"],
             "api_version": CASHFREE_API_VERSION,
+        },
+        "razorpay": {
+            "key_id": credentials.words["razorpay_key_id"],
+            "key_secret": credentials.words["razorpay_key_secret"],
+            "webhook_secret": credentials.words["razorpay_webhook_secret"],
         },
         "ports": {what: port for port, what in layout.all_ports().items()},
     }

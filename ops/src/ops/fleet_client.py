@@ -126,8 +126,15 @@ class FleetClient:
         return await self._ask(method, self.description["edge_url"] + path, body, sent, raw)
 
     async def sandbox(self, method: str, path: str, body: Any = None) -> Answer:
-        """Ask the gateways' simulator through its control API."""
+        """Ask the gateways' simulator; `/control/…` is that of the gateway to which new payments go."""
+        if path.startswith("/control/") and self.gateway != "cashfree":
+            path = f"/{self.gateway}{path}"
         return await self._ask(method, self.description["sandbox_url"] + path, body, {}, None)
+
+    @property
+    def gateway(self) -> str:
+        """The gateway to which the fleet's new payments go."""
+        return str(self.description["default_gateway"])
 
     async def mails(self, **filters: str) -> list[dict[str, Any]]:
         """Mails in the local inbox, newest first: filters are to, subject, contains, limit."""

@@ -107,7 +107,9 @@ async def _dispute(fleet: FleetClient, proof: Proof, member: journey.Member, pay
         gateway_dispute_id=raised["dispute_id"],
         locked=during.locked,
     )
-    await fleet.sandbox("POST", f"/control/disputes/{raised['dispute_id']}", {"step": "WON"})
+    # Each gateway's own word.
+    won = {"step": "WON"} if fleet.gateway == "cashfree" else {"status": "won"}
+    await fleet.sandbox("POST", f"/control/disputes/{raised['dispute_id']}", won)
     await _until_dispute(fleet, payment_id, disputes_pb2.DISPUTE_STATUS_WON)
     await _until_available(fleet, member, before.available)
     proof.step("dispute won", f"{before.available:,} credits available again", available=before.available)

@@ -39,6 +39,8 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
     amount: Money
     note: str = ""
     speed: RefundSpeed = RefundSpeed.STANDARD
+    # Counts from 1 and never changes the refund's id.
+    attempt: int = 1
 
 
 class RefundSnapshot(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,7 @@ A new gateway adds its row to SIMULATORS; the tests stay as they are.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -27,8 +27,8 @@ class Simulator(Protocol):
 
     def account(self, simulator_url: str, notify_url: str) -> GatewayAccount: ...
 
-    async def reset(self, http: httpx.AsyncClient) -> None:
-        """Forget all orders and faults."""
+    async def reset(self, http: httpx.AsyncClient, notify_url: str) -> None:
+        """Forget all orders and faults; webhooks go to *notify_url*."""
         ...
 
     async def pay(self, http: httpx.AsyncClient, order: OrderReference, outcome: str) -> None:
@@ -44,7 +44,10 @@ class Simulator(Protocol):
         ...
 
     async def refund_unasked(self, http: httpx.AsyncClient, order: OrderReference, is_automatic: bool) -> None:
-        """Give the last capture of the order back in the gateway's dashboard or, *is_automatic*, by the gateway."""
+        """Give the last capture of the order back in the gateway's dashboard or, *is_automatic*, by the gateway.
+
+        Where the gateway gives no capture back by itself, it gives back an authorisation that was not captured.
+        """
         ...
 
     async def dispute(self, http: httpx.AsyncClient, order: OrderReference) -> str:
@@ -87,7 +90,7 @@ class CashfreeSimulator:
             webhook_secrets=(secret,),
         )
 
-    async def reset(self, http: httpx.AsyncClient) -> None:
+    async def reset(self, http: httpx.AsyncClient, notify_url: str) -> None:
         (await http.post("/control/reset", json={})).raise_for_status()
 
     async def pay(self, http: httpx.AsyncClient, order: OrderReference, outcome: str) -> None:
@@ -127,8 +130,86 @@ class CashfreeSimulator:
         return b'{"type":"VENDOR_STATUS_UPDATE","data":{},"event_time":"2026-04-01T15:30:00+05:30"}'
 
 
-SIMULATORS: Mapping[str, Simulator] = {"cashfree": CashfreeSimulator()}
-assert SIMULATORS.keys() | {"razorpay"} == ADAPTERS.keys(), "every adapter needs its simulator here"
+class RazorpaySimulator:
+    environment: Mapping[str, str] = {
+        "SANDBOX_RAZORPAY_KEY_ID": "rzp_test_conformance00",
+        "SANDBOX_RAZORPAY_KEY_SECRET": "conformance_key_secret",
+        "SANDBOX_RAZORPAY_WEBHOOK_SECRET": "conformance_webhook_secret",
+    }
+    create_operation = "create_order"
+    # One webhook for each payment: Razorpay would tell of its authorisation and of its order, too.
+    _events: Sequence[str] = (
+        *("payment.captured", "payment.failed", "refund.processed", "refund.failed", "settlement.processed"),
+        *("payment.dispute.created", "payment.dispute.won", "payment.dispute.lost"),
+    )
+
+    def account(self, simulator_url: str, notify_url: str) -> GatewayAccount:
+        return GatewayAccount(
+            id="gwa_conformance",
+            gateway="razorpay",
+            base_url=f"{simulator_url}/razorpay",
+            key_id=self.environment["SANDBOX_RAZORPAY_KEY_ID"],
+            key_secret=self.environment["SANDBOX_RAZORPAY_KEY_SECRET"],
+            webhook_secrets=(self.environment["SANDBOX_RAZORPAY_WEBHOOK_SECRET"],),
+        )
+
+    async def reset(self, http: httpx.AsyncClient, notify_url: str) -> None:
+        await self._command(http, "/reset", {})
+        account = {
+            "key_id": self.environment["SANDBOX_RAZORPAY_KEY_ID"],
+            "key_secret": self.environment["SANDBOX_RAZORPAY_KEY_SECRET"],
+            "webhook_secret": self.environment["SANDBOX_RAZORPAY_WEBHOOK_SECRET"],
+            "webhook_url": notify_url,
+            "events": self._events,
+        }
+        await self._command(http, "/accounts", account)
+
+    async def pay(self, http: httpx.AsyncClient, order: OrderReference, outcome: str) -> None:
+        await self._command(http, f"/orders/{order.order_id}/pay", {"outcome": outcome, "wait": True})
+
+    async def fault(self, http: httpx.AsyncClient, operation: str, rule: Mapping[str, Any]) -> None:
+        await self._command(http, "/faults", {"operation": operation, **rule})
+
+    async def decide_refund(self, http: httpx.AsyncClient, refund_id: str, status: RefundStatus) -> None:
+        words = {RefundStatus.SUCCESS: "processed", RefundStatus.FAILED: "failed", RefundStatus.PENDING: "pending"}
+        await self._command(http, f"/refunds/{refund_id}", {"status": words[status]})
+
+    async def refund_unasked(self, http: httpx.AsyncClient, order: OrderReference, is_automatic: bool) -> None:
+        if not is_automatic:
+            await self._command(http, f"/orders/{order.order_id}/refunds", {})
+            return
+        credentials = (self.environment["SANDBOX_RAZORPAY_KEY_ID"], self.environment["SANDBOX_RAZORPAY_KEY_SECRET"])
+        uncaptured = {"amount": 12_345, "currency": "INR", "payment_capture": 0}
+        made = (await http.post("/razorpay/v1/orders", json=uncaptured, auth=credentials)).json()
+        paid = await self._command(http, f"/orders/{made['id']}/pay", {"outcome": "success", "wait": True})
+        await self._command(http, f"/payments/{paid['payment_id']}", {"status": "refunded"})
+
+    async def dispute(self, http: httpx.AsyncClient, order: OrderReference) -> str:
+        # As far as settlements go: the money may be taken at once, or when the dispute is lost.
+        command = {"deducts_at_once": True}
+        return str((await self._command(http, f"/orders/{order.order_id}/disputes", command))["dispute_id"])
+
+    async def end_dispute(self, http: httpx.AsyncClient, gateway_dispute_id: str, *, is_won: bool) -> None:
+        await self._command(http, f"/disputes/{gateway_dispute_id}", {"status": "won" if is_won else "lost"})
+
+    async def settle(self, http: httpx.AsyncClient, adjustment_minor: int = 0) -> str:
+        command = {"adjustment_paise": -adjustment_minor}
+        return str((await self._command(http, "/settlements", command))["id"])
+
+    async def _command(self, http: httpx.AsyncClient, path: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        response = await http.post(f"/razorpay/control{path}", json=command)
+        assert response.is_success, response.text
+        return dict(response.json() or {})
+
+    def refused(self, order: Callable[..., OrderRequest]) -> OrderRequest:
+        return order(amount=Money(99))
+
+    def other_event(self) -> bytes:
+        return b'{"entity":"event","event":"invoice.paid","payload":{},"created_at":1767225600}'
+
+
+SIMULATORS: Mapping[str, Simulator] = {"cashfree": CashfreeSimulator(), "razorpay": RazorpaySimulator()}
+assert SIMULATORS.keys() == ADAPTERS.keys(), "every adapter needs its simulator here"
 
 
 class Webhook:

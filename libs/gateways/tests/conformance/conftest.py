@@ -42,7 +42,7 @@ async def webhooks() -> AsyncIterator[tuple[str, list[Webhook]]]:
     await runner.cleanup()
 
 
-@pytest_asyncio.fixture(params=sorted(SIMULATORS))
+@pytest_asyncio.fixture(params=sorted(ADAPTERS))
 async def bench(
     request: pytest.FixtureRequest, simulator_url: str, webhooks: tuple[str, list[Webhook]]
 ) -> AsyncIterator[Bench]:
@@ -55,5 +55,5 @@ async def bench(
         open_gateways([account], calls.append) as gateways,
         httpx.AsyncClient(base_url=simulator_url) as http,
     ):
-        await simulator.reset(http)
+        await simulator.reset(http, notify_url)
         yield Bench(ADAPTERS[name], gateways[account.id], simulator, http, received, calls)

@@ -7,8 +7,16 @@ import pytest
 
 from common.clock import SystemClock
 from common.money import Money
-from gateways import DisputeWebhook, OrderReference, OrderSnapshot, RefundWebhook, SettlementWebhook, Unknown
-from gateways.disputes import DisputeStatus
+from gateways import (
+    DisputeWebhook,
+    IgnoredWebhook,
+    OrderReference,
+    OrderSnapshot,
+    RefundWebhook,
+    SettlementWebhook,
+    Unknown,
+)
+from gateways.disputes import DisputeSnapshot, DisputeStatus
 from gateways.refunds import RefundMissing, RefundRefused, RefundRequest, RefundSnapshot, RefundStatus
 from gateways.settlements import (
     RowKind,
@@ -72,6 +80,8 @@ async def test_a_refund_is_made_read_and_listed(bench: Bench) -> None:
     assert isinstance(read, RefundSnapshot), read
     assert (read.status, bool(read.bank_reference), bool(read.processed_at)) == (RefundStatus.SUCCESS, True, True)
     assert await bench.gateway.read_refunds(order, 5) == [read]
+    if not bench.gateway.capabilities.reverses_refunds:
+        return
     await bench.simulator.decide_refund(bench.http, "rfd_1", RefundStatus.REVERSED)
     back = await bench.gateway.read_refund(order, "rfd_1", 5)
     assert isinstance(back, RefundSnapshot)
@@ -103,8 +113,14 @@ async def test_a_refund_whose_answer_was_lost_is_made_once(bench: Bench, rule: d
     order = await paid(bench)
     asked = await request(bench, order)
     await bench.simulator.fault(bench.http, "create_refund", {**rule, "count": 1})
-    assert isinstance(await bench.gateway.create_refund(asked, 0.5), Unknown)
-    assert isinstance(await bench.gateway.create_refund(asked, 5), RefundSnapshot)
+    answer = await bench.gateway.create_refund(asked, 0.5)
+    assert isinstance(answer, Unknown)
+    # A gateway that remembers its own failure for a key gets another one in the end.
+    for attempt in range(2, 21):
+        answer = await bench.gateway.create_refund(msgspec.structs.replace(asked, attempt=attempt), 5)
+        if not isinstance(answer, Unknown):
+            break
+    assert isinstance(answer, RefundSnapshot), answer
     listed = await bench.gateway.read_refunds(order, 5)
     assert not isinstance(listed, Unknown)
     assert [each.refund_id for each in listed] == ["rfd_1"]
@@ -129,10 +145,15 @@ async def test_a_refund_that_nobody_here_asked_for_is_seen(bench: Bench, is_auto
     await bench.webhook(before)
     listed = await bench.gateway.read_refunds(order, 5)
     assert not isinstance(listed, Unknown)
+    content = bench.gateway.parse_webhook(bench.webhooks[-1].body)
+    if is_automatic and not bench.gateway.capabilities.refunds_by_itself:
+        # What was never captured was never ours.
+        assert listed == []
+        assert isinstance(content, IgnoredWebhook)
+        return
     [it] = listed
     assert (it.is_automatic, it.amount, it.status) == (is_automatic, Money(AMOUNT), RefundStatus.SUCCESS)
     assert it.gateway_refund_id
-    content = bench.gateway.parse_webhook(bench.webhooks[-1].body)
     assert isinstance(content, RefundWebhook)
     assert content.refund.gateway_refund_id == it.gateway_refund_id
     assert content.refund.is_automatic == is_automatic
@@ -155,13 +176,22 @@ async def test_a_dispute_is_seen_with_its_deadline_and_its_end(bench: Bench, is_
     assert it.gateway_payment_id == await capture(bench, order)
     assert it.respond_by is not None
     assert it.respond_by > SystemClock().now()
-    assert bench.gateway.parse_webhook(bench.webhooks[-1].body) == DisputeWebhook(it)
+    assert_told(bench, it)
     await bench.simulator.end_dispute(bench.http, dispute_id, is_won=is_won)
     await bench.webhook(before + 1)
     ended = await bench.gateway.read_disputes(order, 5)
     assert not isinstance(ended, Unknown)
     assert ended[0].status is (DisputeStatus.WON if is_won else DisputeStatus.LOST)
-    assert bench.gateway.parse_webhook(bench.webhooks[-1].body) == DisputeWebhook(ended[0])
+    assert_told(bench, ended[0])
+
+
+def assert_told(bench: Bench, dispute: DisputeSnapshot) -> None:
+    """The last webhook says the same as the list; its order may be named by the gateway's id."""
+    content = bench.gateway.parse_webhook(bench.webhooks[-1].body)
+    assert isinstance(content, DisputeWebhook)
+    assert content.dispute.order_id or content.gateway_order_id
+    assert msgspec.structs.replace(content.dispute, order_id=dispute.order_id) == dispute
+    assert content.dispute.order_id in ("", dispute.order_id)
 
 
 # ── Settlements ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,7 +199,8 @@ async def test_a_dispute_is_seen_with_its_deadline_and_its_end(bench: Bench, is_
 
 async def test_a_settlement_and_its_rows_add_up(bench: Bench) -> None:
     order = await paid(bench)
-    assert isinstance(await bench.gateway.create_refund(await request(bench, order), 5), RefundSnapshot)
+    refund = await bench.gateway.create_refund(await request(bench, order), 5)
+    assert isinstance(refund, RefundSnapshot)
     await bench.simulator.decide_refund(bench.http, "rfd_1", RefundStatus.SUCCESS)
     dispute_id = await bench.simulator.dispute(bench.http, order)
     settlement_id = await bench.simulator.settle(bench.http, adjustment_minor=700)
@@ -185,7 +216,8 @@ async def test_a_settlement_and_its_rows_add_up(bench: Bench) -> None:
     assert by_kind.keys() == set(RowKind)
     assert (by_kind[RowKind.PAYMENT].order_id, by_kind[RowKind.PAYMENT].amount) == (order.order_id, Money(AMOUNT))
     assert by_kind[RowKind.PAYMENT].fee.minor > 0
-    assert (by_kind[RowKind.REFUND].reference, by_kind[RowKind.REFUND].amount) == ("rfd_1", Money(-5_000))
+    assert by_kind[RowKind.REFUND].reference in ("rfd_1", refund.gateway_refund_id)
+    assert by_kind[RowKind.REFUND].amount == Money(-5_000)
     assert (by_kind[RowKind.DISPUTE].reference, by_kind[RowKind.DISPUTE].amount) == (dispute_id, Money(-AMOUNT))
     assert by_kind[RowKind.ADJUSTMENT].amount == Money(-700)
     assert sum(row.net.minor for row in rows) == it.net.minor

@@ -121,6 +121,17 @@ def test_a_refund_is_written_exactly() -> None:
     assert json.loads(short.body)["speed"] == "normal"
 
 
+def test_attempts_share_a_key_until_nothing_under_it_can_be_at_work_any_more() -> None:
+    """Razorpay answers a repeated key with what it answered before: perhaps with its own failure."""
+    keys = [
+        refunds.build_create_refund(request(refund_id="rfd_0123456789", attempt=attempt)).headers[
+            "x-refund-idempotency"
+        ]
+        for attempt in range(1, 22)
+    ]
+    assert keys == ["rfd_0123456789"] * 10 + ["rfd_0123456789-1"] * 10 + ["rfd_0123456789-2"]
+
+
 async def test_a_refund_is_made_once_it_was_looked_for() -> None:
     client = Scripted(
         {

@@ -37,6 +37,9 @@ from gateways.refunds import RefundRefused, RefundRequest, RefundSnapshot, Refun
 TAG: Final = "refund_id"
 _NOTE_CHARACTERS_MAX: Final = 256
 _IDEMPOTENCY_KEY: Final = re.compile(r"[A-Za-z0-9_-]{10,}")
+# A failure may be remembered for a key and answered for ever, so so many attempts share one. With their pauses they
+# take minutes: by then no call under the key before is at work, and what it made is in the list that is read first.
+_ATTEMPTS_OF_KEY: Final = 10
 
 _encode = msgspec.json.Encoder().encode
 
@@ -94,7 +97,9 @@ def build_create_refund(refund: RefundRequest) -> HttpRequest:
         "receipt": refund.refund_id,
         "notes": notes,
     }
-    key = refund.refund_id
+    key, number = refund.refund_id, (refund.attempt - 1) // _ATTEMPTS_OF_KEY
+    if number:
+        key = f"{key}-{number}"
     if not _IDEMPOTENCY_KEY.fullmatch(key):
         key = digest("refund", key).hex()
     path = f"/v1/payments/{quote(refund.gateway_payment_id, safe='')}/refund"

@@ -203,7 +203,7 @@ class RefundFlow:
         themselves.
         """
         creation = _creation(intent.payload)
-        request = creation.request
+        request = replace(creation.request, attempt=intent.attempt)
         gateway = self._gateways.get(creation.gateway_account_id)
         if gateway is None:
             raise RefundUnresolved("the payment's gateway account is not configured")
