@@ -17,13 +17,14 @@ _NO_ANSWER = 0
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A signed webhook."""
+    """A signed webhook; *signer* is the key of the account whose secret signed it."""
 
     event: str
     order_id: str
     url: str
     body: bytes
     headers: dict[str, str]
+    signer: str = ""
 
 
 class Sent(msgspec.Struct, frozen=True):

@@ -78,11 +78,6 @@ class Settings(BaseSettings):
         """Where a browser finds the hosted pages, without a trailing slash."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
-    @property
-    def signing_secret(self) -> str:
-        """Cashfree signs webhooks with the client secret; a rotation test may want another one."""
-        return self.webhook_secret or self.secret_key
-
     def random(self) -> Random:
         """The one source of randomness; the same seed draws the same outcomes."""
         return Random(self.seed)  # noqa: S311  (it decides outcomes, and guards nothing)

@@ -3,22 +3,23 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from sandbox.cashfree import webhooks
+from sandbox.cashfree.accounts import Account, Accounts
 from sandbox.cashfree.domain import Order, Payment, Refund
 from sandbox.clock import now, now_ms
 from sandbox.delivery import Message
 from sandbox.dispatch import Dispatch, Signed
 from sandbox.faults import Faults, Rule, Subject, report_of
-from sandbox.settings import Settings
 
 
 class Announcer:
     """Decides where a webhook goes, which secret signs it and which faults apply to it."""
 
-    def __init__(self, settings: Settings, dispatch: Dispatch, faults: Faults) -> None:
-        self._default_url = settings.webhook_url
-        self._secret = settings.signing_secret
-        self._version = settings.webhook_version
+    def __init__(self, accounts: Accounts, version: str, dispatch: Dispatch, faults: Faults) -> None:
+        self._accounts = accounts
+        self._version = version
         self._dispatch = dispatch
         self._faults = faults
 
@@ -40,11 +41,11 @@ class Announcer:
         body = webhooks.envelope(data, now(), event)
         self._dispatch.send([self._signed(order, event, body, rules)])
 
-    def settlement(self, event: str, data: dict[str, Any], notify_url: str) -> None:
+    def settlement(self, account: Account, event: str, data: dict[str, Any], notify_url: str) -> None:
         """Announce what became of a settlement, to the account's URL or else to that of one of its orders."""
         rules = self._faults.fire("webhook", Subject("", "", event))
         body = webhooks.envelope(data, now(), event)
-        message = Message(event, "", self._default_url or notify_url, body, self._headers(body))
+        message = Message(event, "", account.webhook_url or notify_url, body, self._headers(account, body), account.key)
         self._dispatch.send([Signed(message, rules)])
 
     async def payment_and_wait(self, order: Order, payment: Payment) -> list[int]:
@@ -52,15 +53,16 @@ class Announcer:
         return await self._dispatch.send_and_wait([self._payment(order, payment)])
 
     def ping(self, url: str) -> Message:
-        """The dashboard's endpoint test, to *url*."""
-        body = webhooks.ping_body(now())
-        message = Message(webhooks.PING_EVENT, "", url, body, self._headers(body))
+        """The dashboard's endpoint test of the first account, to *url*."""
+        account, body = self._accounts.first, webhooks.ping_body(now())
+        message = Message(webhooks.PING_EVENT, "", url, body, self._headers(account, body), account.key)
         self._dispatch.send([Signed(message)])
         return message
 
     def signed_again(self, message: Message) -> Message:
         """The same body with a new timestamp and signature, as a resend from the dashboard carries."""
-        return Message(message.event, message.order_id, message.url, message.body, self._headers(message.body))
+        account = self._accounts.find(message.signer) or self._accounts.first
+        return msgspec.structs.replace(message, headers=self._headers(account, message.body))
 
     def _payment(self, order: Order, payment: Payment) -> Signed:
         event = webhooks.EVENTS[payment.status]
@@ -71,15 +73,17 @@ class Announcer:
     def _fired(self, order: Order, event: str) -> Sequence[Rule]:
         return self._faults.fire("webhook", Subject(order.order_id, order.customer_id, event))
 
-    def _headers(self, body: bytes) -> dict[str, str]:
-        return webhooks.headers(self._secret, self._version, now_ms(), body)
+    def _headers(self, account: Account, body: bytes) -> dict[str, str]:
+        return webhooks.headers(account.signing_secret, self._version, now_ms(), body)
 
     def _signed(self, order: Order, event: str, body: bytes, rules: Sequence[Rule]) -> Signed:
-        headers = self._headers(body)
+        account = order.account
+        headers = self._headers(account, body)
         for rule in rules:
             if rule.action == "bad_signature":
                 timestamp = headers["x-webhook-timestamp"]
-                headers["x-webhook-signature"] = webhooks.sign(f"not {self._secret}", timestamp, body)
+                headers["x-webhook-signature"] = webhooks.sign(f"not {account.signing_secret}", timestamp, body)
             elif rule.action == "alter_body":
                 body = body.replace(order.order_id.encode(), order.order_id.encode() + b"0")
-        return Signed(Message(event, order.order_id, order.notify_url or self._default_url, body, headers), rules)
+        url = order.notify_url or account.webhook_url
+        return Signed(Message(event, order.order_id, url, body, headers, account.key), rules)

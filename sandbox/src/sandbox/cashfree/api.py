@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from hmac import compare_digest
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from sandbox.answers import JSON, RESET, Answer, Reset, apply_after, apply_before, read
 from sandbox.cashfree import calls, entities, errors, methods, requests
+from sandbox.cashfree.accounts import Accounts
 from sandbox.cashfree.afterwards import Afterwards
 from sandbox.cashfree.calls import Call
 from sandbox.cashfree.domain import RefundStatus
@@ -36,6 +36,7 @@ class Api:
     def __init__(
         self,
         settings: Settings,
+        accounts: Accounts,
         simulator: Simulator,
         refunds: Refunds,
         afterwards: Afterwards,
@@ -43,7 +44,7 @@ class Api:
         quotas: Quotas,
         idempotency: Idempotency,
     ) -> None:
-        self._app_id, self._secret_key = settings.app_id.encode(), settings.secret_key.encode()
+        self._accounts = accounts
         self._base_url = settings.base_url
         self._simulator = simulator
         self._orders = simulator.orders
@@ -94,16 +95,15 @@ class Api:
             raise errors.version_missing()
         if version not in VERSIONS:
             raise errors.version_invalid(version)
-        if not call.open and not (
-            compare_digest(headers.get(b"x-client-id", b""), self._app_id)
-            and compare_digest(headers.get(b"x-client-secret", b""), self._secret_key)
-        ):
-            raise errors.wrong_credentials()
+        if not call.open:
+            credentials = headers.get(b"x-client-id", b""), headers.get(b"x-client-secret", b"")
+            call.account = self._accounts.admitted(*credentials)
 
     async def _answer(self, call: Call, key: str, receive: Receive) -> tuple[Answer, bool]:
         """The answer, and whether it is a replay. Keys count on authenticated POST calls only."""
         if not key or call.method != "POST" or call.open:
             return await self._perform(call, receive), False
+        key = f"{call.own.app_id} {key}"
         first = self._idempotency.claim(key, call.path, call.body)
         if first is not None:
             return await asyncio.shield(first), True
@@ -171,43 +171,43 @@ class Api:
     # -- operations
 
     def _create_order(self, call: Call) -> bytes:
-        order = self._simulator.create_order(requests.new_order(call.payload, now()))
+        order = self._simulator.create_order(call.own, requests.new_order(call.payload, now()))
         call.order_id = order.order_id
         return entities.order(order, call.report)
 
     def _get_order(self, call: Call) -> bytes:
-        return entities.order(self._orders.order(call.order_id), call.report)
+        return entities.order(self._orders.order(call.order_id, call.account), call.report)
 
     def _terminate_order(self, call: Call) -> bytes:
-        order = self._orders.order(call.order_id)
+        order = self._orders.order(call.order_id, call.account)
         if call.payload.get("order_status") != "TERMINATED":
             raise errors.invalid("order_status", "should be TERMINATED", call.payload.get("order_status"))
         self._simulator.terminate(order)
         return entities.order(order, call.report)
 
     def _get_payments(self, call: Call) -> bytes:
-        return entities.payments(self._orders.order(call.order_id), call.report)
+        return entities.payments(self._orders.order(call.order_id, call.account), call.report)
 
     def _get_payment(self, call: Call) -> bytes:
-        return entities.payment(*self._orders.payment(call.order_id, call.item_id), call.report)
+        return entities.payment(*self._orders.payment(call.order_id, call.item_id, call.account), call.report)
 
     def _pay_order(self, call: Call) -> bytes:
-        order = self._orders.order(call.order_id)
+        order = self._orders.order(call.order_id, call.account)
         payment = self._simulator.pay(order, methods.read(call.payload.get("payment_method")))
         return entities.pay_order(payment, self._base_url, order.session_id)
 
     def _create_refund(self, call: Call) -> bytes:
         new = requests.new_refund(call.payload)
-        return entities.refund(self._refunds.create(self._orders.order(call.order_id), new), call.report)
+        return entities.refund(self._refunds.create(self._orders.order(call.order_id, call.account), new), call.report)
 
     def _get_refund(self, call: Call) -> bytes:
-        return entities.refund(self._orders.refund(call.item_id, call.order_id)[1], call.report)
+        return entities.refund(self._orders.refund(call.item_id, call.order_id, call.account)[1], call.report)
 
     def _get_refunds(self, call: Call) -> bytes:
-        return entities.refunds(self._orders.order(call.order_id), call.report)
+        return entities.refunds(self._orders.order(call.order_id, call.account), call.report)
 
     def _cancel_refund(self, call: Call) -> bytes:
-        order, refund = self._orders.refund(call.item_id, call.order_id)
+        order, refund = self._orders.refund(call.item_id, call.order_id, call.account)
         if call.payload.get("refund_status") != RefundStatus.CANCELLED:
             raise errors.invalid("refund_status", "should be CANCELLED", call.payload.get("refund_status"))
         self._refunds.cancel(order, refund)

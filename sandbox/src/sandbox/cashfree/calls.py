@@ -6,6 +6,7 @@ import msgspec
 
 from sandbox.answers import Answer
 from sandbox.cashfree import errors
+from sandbox.cashfree.accounts import Account
 from sandbox.faults import TRUTH, Garbage, Report
 
 # Cashfree's production defaults, calls a minute.
@@ -36,9 +37,16 @@ class Call(msgspec.Struct):
     order_id: str = ""
     item_id: str = ""
     payload: dict[str, Any] = {}
+    account: Account | None = None  # who calls, once it is admitted; nobody pays without
     report: Report = TRUTH
     garbage: Garbage | None = None
     own_answer: Answer | None = None  # what the operation answered, whether or not it reaches the caller
+
+    @property
+    def own(self) -> Account:
+        """The account that calls."""
+        assert self.account is not None, "a call is admitted before it is performed"
+        return self.account
 
     @property
     def open(self) -> bool:

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from sandbox.cashfree.accounts import Account
+
 
 class OrderStatus(StrEnum):
     ACTIVE = "ACTIVE"
@@ -134,6 +136,7 @@ class Event(msgspec.Struct):
 class Settlement(msgspec.Struct):
     """One transfer to the merchant's bank account."""
 
+    account: Account
     cf_settlement_id: int
     status: str
     initiated_at: int
@@ -145,6 +148,7 @@ class Settlement(msgspec.Struct):
 class Order(msgspec.Struct):
     """One order. *head* is its API entity up to what can change; *customer* and *tags* go into webhooks as they are."""
 
+    account: Account
     order_id: str
     cf_order_id: int
     session_id: str

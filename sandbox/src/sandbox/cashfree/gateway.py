@@ -5,6 +5,7 @@ from random import Random
 from starlette.routing import Mount
 
 from sandbox.cashfree import errors, webhooks
+from sandbox.cashfree.accounts import Account, Accounts
 from sandbox.cashfree.afterwards import Afterwards
 from sandbox.cashfree.announcer import Announcer
 from sandbox.cashfree.api import Api
@@ -32,7 +33,7 @@ from sandbox.timers import Timers
 
 
 def gateway(settings: Settings, random: Random) -> Gateway:
-    """Cashfree with one account."""
+    """Cashfree with the account of the settings, and those that control adds."""
     faults, timers = Faults(random), Timers()
     sender = Sender(
         connections=settings.webhook_connections,
@@ -42,7 +43,14 @@ def gateway(settings: Settings, random: Random) -> Gateway:
         log_max=settings.webhook_log_max,
         attempt_header=webhooks.ATTEMPT_HEADER,
     )
-    announcer = Announcer(settings, Dispatch(sender, random), faults)
+    own = Account(
+        app_id=settings.app_id,
+        secret_key=settings.secret_key,
+        webhook_secret=settings.webhook_secret,
+        webhook_url=settings.webhook_url,
+    )
+    accounts = Accounts([own])
+    announcer = Announcer(accounts, settings.webhook_version, Dispatch(sender, random), faults)
     orders, draw = OrderRegistry(settings.orders_max, faults.forget), OutcomeDraw(settings, random, MAGIC_HANDLES)
     simulator = Simulator(orders, draw, announcer, timers)
     refunds = Refunds(orders, draw, announcer, timers)
@@ -55,6 +63,7 @@ def gateway(settings: Settings, random: Random) -> Gateway:
         simulator.reset()
         disputes.clear()
         settlements.clear()
+        accounts.clear()
         if seed is not None:
             random.seed(seed)
 
@@ -70,11 +79,11 @@ def gateway(settings: Settings, random: Random) -> Gateway:
         forget=forget,
     )
     control = Control(simulator, refunds, announcer, faults)
-    money_control = MoneyControl(orders, refunds, disputes, settlements)
+    money_control = MoneyControl(accounts, orders, refunds, disputes, settlements)
     afterwards = Afterwards(orders, disputes, settlements)
     return Gateway(
         api_path="/pg/",
-        api=Api(settings, simulator, refunds, afterwards, faults, quotas, idempotency),
+        api=Api(settings, accounts, simulator, refunds, afterwards, faults, quotas, idempotency),
         routes=[
             Mount("/control", routes=[*shared_control.routes(), *control.routes(), *money_control.routes()]),
             Mount("/checkout", routes=Checkout(simulator).routes()),

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.cashfree import disputes, settlement_entities
+from sandbox.cashfree.accounts import Account, Accounts
 from sandbox.cashfree.disputes import Disputes
 from sandbox.cashfree.domain import RefundStatus
 from sandbox.cashfree.order_registry import OrderRegistry
@@ -48,8 +49,12 @@ class DisputeMove(_Command, frozen=True, kw_only=True):
 
 
 class NewSettlement(_Command, frozen=True, kw_only=True):
-    """Settles now, of these orders or of all. *status* PENDING leaves it on its way."""
+    """Settles now, of these orders or of all of an account, which is that of the settings unless another is named.
 
+    *status* PENDING leaves it on its way.
+    """
+
+    app_id: str = ""
     order_ids: list[str] = []
     faults: list[RowFault] = []
     status: Literal["PENDING", "SUCCESS", "FAILED", "REVERSED"] = "SUCCESS"
@@ -66,7 +71,15 @@ class SettlementMove(_Command, frozen=True, kw_only=True):
 class MoneyControl:
     """What a test may let happen to money that was paid."""
 
-    def __init__(self, orders: OrderRegistry, refunds: Refunds, disputes_: Disputes, settlements: Settlements) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        orders: OrderRegistry,
+        refunds: Refunds,
+        disputes_: Disputes,
+        settlements: Settlements,
+    ) -> None:
+        self._accounts = accounts
         self._orders = orders
         self._refunds = refunds
         self._disputes = disputes_
@@ -75,6 +88,7 @@ class MoneyControl:
     def routes(self) -> list[Route]:
         """The paths under /control."""
         return [
+            Route("/accounts", self.put_account, methods=["PUT", "POST"]),
             Route("/orders/{order_id}/refunds", self.refund, methods=["POST"]),
             Route("/orders/{order_id}/disputes", self.dispute, methods=["POST"]),
             Route("/disputes/{dispute_id}", self.move_dispute, methods=["POST"]),
@@ -82,6 +96,11 @@ class MoneyControl:
             Route("/settlements/{settlement_id}", self.move_settlement, methods=["POST"]),
             Route("/fees", self.set_fees, methods=["PUT"]),
         ]
+
+    async def put_account(self, request: Request) -> Response:
+        """Add an account, or change the one with that app id."""
+        account = self._accounts.put(await command_of(request, Account))
+        return json({"app_id": account.app_id}, 201)
 
     async def refund(self, request: Request) -> Response:
         """Refund an order's payment as the dashboard or the gateway itself does."""
@@ -129,7 +148,11 @@ class MoneyControl:
     async def settle(self, request: Request) -> Response:
         """Settle now; {} when there is nothing to settle."""
         command = await command_of(request, NewSettlement)
+        account = self._accounts.find(command.app_id) or self._accounts.first
+        if command.order_ids:
+            account = self._orders.order(command.order_ids[0]).account
         settlement = self._settlements.settle(
+            account,
             order_ids=command.order_ids,
             faults=command.faults,
             status=command.status,

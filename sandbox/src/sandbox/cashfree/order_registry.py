@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from sandbox.cashfree import errors
+from sandbox.cashfree.accounts import Account
 from sandbox.cashfree.domain import Order, Payment, Refund
 from sandbox.clock import now, now_ms
 
@@ -40,7 +41,7 @@ class OrderRegistry:
         return f"session_{base64.urlsafe_b64encode(secrets.token_bytes(96)).decode()}payment"
 
     def add(self, order: Order) -> None:
-        """Remember a new order; raises Refused if its id was used before."""
+        """Remember a new order; raises Refused if its id was used before, by any account."""
         if order.order_id in self._orders:
             raise errors.order_exists()
         self._orders[order.order_id] = self._sessions[order.session_id] = order
@@ -48,18 +49,18 @@ class OrderRegistry:
         if len(self._orders) > self._orders_max:
             self._evict()
 
-    def all(self) -> list[Order]:
-        """Every order, in the order in which they were made."""
-        return list(self._orders.values())
+    def all(self, account: Account) -> list[Order]:
+        """Every order of an account, in the order in which they were made."""
+        return [order for order in self._orders.values() if order.account is account]
 
     def find(self, order_id: str) -> Order | None:
         """The order of that id, or None."""
         return self._orders.get(order_id)
 
-    def order(self, order_id: str) -> Order:
-        """The order of that id; raises Refused."""
+    def order(self, order_id: str, account: Account | None = None) -> Order:
+        """The order of that id (of an account); raises Refused."""
         order = self._orders.get(order_id)
-        if order is None:
+        if order is None or account not in (None, order.account):
             raise errors.order_not_found()
         return order
 
@@ -70,9 +71,9 @@ class OrderRegistry:
             raise errors.session_invalid()
         return order
 
-    def payment(self, order_id: str, cf_payment_id: str) -> tuple[Order, Payment]:
-        """A payment and its order; raises Refused."""
-        order = self.order(order_id)
+    def payment(self, order_id: str, cf_payment_id: str, account: Account | None = None) -> tuple[Order, Payment]:
+        """A payment and its order (of an account); raises Refused."""
+        order = self.order(order_id, account)
         for payment in order.payments:
             if str(payment.cf_payment_id) == cf_payment_id:
                 return order, payment
@@ -88,10 +89,12 @@ class OrderRegistry:
     def has_refund(self, refund_id: str) -> bool:
         return refund_id in self._refund_ids
 
-    def refund(self, refund_id: str, order_id: str | None = None) -> tuple[Order, Refund]:
-        """A refund and its order; raises Refused."""
+    def refund(
+        self, refund_id: str, order_id: str | None = None, account: Account | None = None
+    ) -> tuple[Order, Refund]:
+        """A refund and its order (of an account); raises Refused."""
         order = self._refund_ids.get(refund_id)
-        if order_id is not None and self.order(order_id) is not order:
+        if order_id is not None and self.order(order_id, account) is not order:
             raise errors.refund_not_found()
         if order is None:
             raise errors.refund_not_found()

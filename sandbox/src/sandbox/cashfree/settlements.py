@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from sandbox.cashfree.accounts import Account
 from sandbox.cashfree.announcer import Announcer
 from sandbox.cashfree.disputes import WON
 from sandbox.cashfree.domain import Dispute, Event, Order, Payment, Refund, Settlement
@@ -31,18 +32,20 @@ class Settlements:
         self._orders = orders
         self._announcer = announcer
         self.fees = fees
-        self.all: list[Settlement] = []
-        self._settled_until = 0
+        self._all: list[Settlement] = []
+        self._settled_until: dict[str, int] = {}
 
-    def settle_due(self) -> None:
-        """Settle what the clock says is due; done once a day, however often it is called."""
+    def of_account(self, account: Account) -> list[Settlement]:
+        """An account's settlements, oldest first, those that the clock says are due included."""
         until = due_until(days=1)
-        if until > self._settled_until:
-            self._settled_until = until
-            self.settle(until)
+        if until > self._settled_until.get(account.app_id, 0):
+            self._settled_until[account.app_id] = until
+            self.settle(account, until)
+        return [each for each in self._all if each.account is account]
 
     def settle(
         self,
+        account: Account,
         until: int | None = None,
         *,
         order_ids: Iterable[str] = (),
@@ -50,9 +53,9 @@ class Settlements:
         status: str = "SUCCESS",
         adjustment_paise: int = 0,
     ) -> Settlement | None:
-        """A settlement of all that happened before *until* (of these orders) and is in none yet; None when that is
-        nothing."""
-        chosen = [self._orders.order(order_id) for order_id in order_ids] or self._orders.all()
+        """A settlement of all that happened to an account's orders (to these) before *until* and is in none yet; None
+        when that is nothing. Raises Refused."""
+        chosen = [self._orders.order(order_id, account) for order_id in order_ids] or self._orders.all(account)
         late = {fault.order_id for fault in faults if fault.kind == "late"}
         events = [
             event
@@ -65,9 +68,13 @@ class Settlements:
         if not events and not adjustment_paise:
             return None
         settlement = Settlement(
-            cf_settlement_id=self._orders.next_id(), status="PENDING", initiated_at=now(), events=events
+            account=account,
+            cf_settlement_id=self._orders.next_id(),
+            status="PENDING",
+            initiated_at=now(),
+            events=events,
         )
-        self.all.append(settlement)
+        self._all.append(settlement)
         if adjustment_paise:
             settlement.events.append(self._adjustment(adjustment_paise))
         self.move(settlement, status)
@@ -84,15 +91,15 @@ class Settlements:
         notify_url = next(
             (order.notify_url for event in settlement.events if (order := self._orders.find(event.order_id))), ""
         )
-        self._announcer.settlement(WEBHOOKS[status], webhook(settlement), notify_url)
+        self._announcer.settlement(settlement.account, WEBHOOKS[status], webhook(settlement), notify_url)
 
     def of(self, cf_settlement_id: str) -> Settlement | None:
-        return next((each for each in self.all if str(each.cf_settlement_id) == cf_settlement_id), None)
+        return next((each for each in self._all if str(each.cf_settlement_id) == cf_settlement_id), None)
 
     def clear(self) -> None:
         """Forget every settlement."""
-        self.all.clear()
-        self._settled_until = 0
+        self._all.clear()
+        self._settled_until.clear()
 
     def _take_events(self, order: Order, until: int) -> Iterator[Event]:
         """What happened to an order before *until* and is in no settlement, marked as settled."""

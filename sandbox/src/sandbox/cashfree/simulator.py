@@ -3,6 +3,7 @@
 import msgspec
 
 from sandbox.cashfree import entities, errors, outcomes, webhooks
+from sandbox.cashfree.accounts import Account
 from sandbox.cashfree.announcer import Announcer
 from sandbox.cashfree.domain import (
     UNDECIDED,
@@ -40,11 +41,12 @@ class Simulator:
 
     # -- orders
 
-    def create_order(self, new: NewOrder) -> Order:
-        """Open an order; raises Refused if its id is taken."""
+    def create_order(self, account: Account, new: NewOrder) -> Order:
+        """Open an order of an account; raises Refused if its id is taken."""
         created_at, cf_order_id, session_id = now(), self.orders.next_id(), self.orders.new_session_id()
         order_id = new.order_id or f"order_{cf_order_id}"
         order = Order(
+            account=account,
             order_id=order_id,
             cf_order_id=cf_order_id,
             session_id=session_id,

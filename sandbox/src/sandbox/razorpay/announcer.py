@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from sandbox.clock import now
 from sandbox.delivery import Message
 from sandbox.dispatch import Dispatch, Signed
@@ -54,15 +56,16 @@ class Announcer:
         event = "settlement.processed"
         rules = self._faults.fire("webhook", Subject("", "", event))
         content = webhooks.body(account, event, {"settlement": entity}, now())
-        message = Message(event, "", account.webhook_url, content, webhooks.headers(account, content))
+        headers = webhooks.headers(account, content)
+        message = Message(event, "", account.webhook_url, content, headers, account.key)
         if not account.events or event in account.events:
             self.send([Signed(message, rules)])
 
     def signed_again(self, message: Message) -> Message:
         """The same body and event id under the account's current secret, as a replay from the dashboard has."""
-        account = self._accounts.of_id(webhooks.account_id_in(message.body))
+        account = self._accounts.of_key(message.signer)
         headers = webhooks.headers(account, message.body, message.headers[webhooks.EVENT_ID])
-        return Message(message.event, message.order_id, account.webhook_url, message.body, headers)
+        return msgspec.structs.replace(message, url=account.webhook_url, headers=headers)
 
     def _fired(self, order: Order, event: str) -> Sequence[Rule]:
         return self._faults.fire("webhook", Subject(order.name, order.customer_id, event))
@@ -80,4 +83,4 @@ class Announcer:
                 headers[webhooks.SIGNATURE] = webhooks.sign(f"not {account.webhook_secret}", content)
             elif rule.action == "alter_body":
                 content = content.replace(order.id.encode(), order.id.encode() + b"0")
-        return [Signed(Message(event, order.name, account.webhook_url, content, headers), rules)]
+        return [Signed(Message(event, order.name, account.webhook_url, content, headers, account.key), rules)]

@@ -48,8 +48,3 @@ def headers(account: Account, content: bytes, event_id: str = "") -> dict[str, s
         SIGNATURE: sign(account.webhook_secret, content),
         EVENT_ID: event_id or new_id("evt").removeprefix("evt_"),
     }
-
-
-def account_id_in(content: bytes) -> str:
-    """Whose webhook it is."""
-    return str(msgspec.json.decode(content)["account_id"])
