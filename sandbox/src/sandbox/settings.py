@@ -37,8 +37,8 @@ class Settings(BaseSettings):
     seed: int | None = Field(default=None, validation_alias="SANDBOX_SEED")
     delay_min_ms: int = Field(default=5_000, ge=0, validation_alias="SANDBOX_DELAY_MIN_MS")
     delay_max_ms: int = Field(default=10_000, ge=0, validation_alias="SANDBOX_DELAY_MAX_MS")
-    refund_delay_min_ms: int = Field(default=1_000, ge=0, validation_alias="SANDBOX_REFUND_DELAY_MIN_MS")
-    refund_delay_max_ms: int = Field(default=1_700, ge=0, validation_alias="SANDBOX_REFUND_DELAY_MAX_MS")
+    refund_delay_min_ms: int = Field(default=3_000, ge=0, validation_alias="SANDBOX_REFUND_DELAY_MIN_MS")
+    refund_delay_max_ms: int = Field(default=5_000, ge=0, validation_alias="SANDBOX_REFUND_DELAY_MAX_MS")
     upi_success_percent: int = Field(default=90, ge=0, le=100, validation_alias="SANDBOX_UPI_SUCCESS_PERCENT")
     card_success_percent: int = Field(default=95, ge=0, le=100, validation_alias="SANDBOX_CARD_SUCCESS_PERCENT")
 

@@ -24,7 +24,7 @@ class Afterwards:
         }
 
     def _get_settlements(self, call: Call) -> dict[str, Any]:
-        found = page(call, self._settlements.of_account(call.own))
+        found = page(call, reversed(self._settlements.of_account(call.own)))
         return entities.collection([settlement_entities.entity(it) for it in found])
 
     def _get_settlement(self, call: Call) -> dict[str, Any]:

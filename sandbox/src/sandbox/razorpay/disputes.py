@@ -52,7 +52,7 @@ class Disputes:
         )
         if deducts_at_once:
             _deduct(dispute)
-        self._orders.add_dispute(payment, dispute)
+        self._orders.add_dispute(order, payment, dispute)
         self._announcer.dispute("payment.dispute.created", order, payment, dispute)
         return dispute
 

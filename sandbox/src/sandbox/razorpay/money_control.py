@@ -102,7 +102,7 @@ class MoneyControl:
     async def decide_refund(self, request: Request) -> Response:
         """Give a refund a status, whatever it was; failed after processed: the bank sent the money back."""
         command = await command_of(request, RefundCommand)
-        order, payment, refund = self._orders.refund(self._orders.refund_id_of(request.path_params["refund_id"]))
+        order, payment, refund = self._orders.refund_named(request.path_params["refund_id"])
         self._refunds.decide(order, payment, refund, command.status)
         return json({"refund_id": refund.id, "refund_status": refund.status})
 

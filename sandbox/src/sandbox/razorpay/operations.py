@@ -1,6 +1,7 @@
 """The operations on orders, payments, refunds and disputes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, TypeVar
 
 from sandbox.razorpay import entities, errors, requests
@@ -54,9 +55,9 @@ class Operations:
 
     def _get_orders(self, call: Call) -> dict[str, Any]:
         receipt, authorized = call.query.get("receipt"), call.query.get("authorized")
-        found = self._orders.of_receipt(call.own, receipt) if receipt else self._orders.all(call.own)
+        found = self._orders.of_receipt(call.own, receipt) if receipt else self._orders.newest(call.own)
         if authorized in ("0", "1"):
-            found = [it for it in found if _is_authorized(it) == (authorized == "1")]
+            found = (it for it in found if _is_authorized(it) == (authorized == "1"))
         return entities.collection([self._order(call, it) for it in page(call, found)])
 
     def _get_order(self, call: Call) -> dict[str, Any]:
@@ -77,8 +78,8 @@ class Operations:
     # -- payments
 
     def _get_all_payments(self, call: Call) -> dict[str, Any]:
-        found = page(call, self._orders.payments(call.own))
-        return entities.collection([entities.payment(self._orders.payment(it.id)[0], it, call.report) for it in found])
+        found = page(call, (payment for _, payment in self._orders.newest_payments(call.own)))
+        return entities.collection([entities.payment(*self._orders.payment(it.id), call.report) for it in found])
 
     def _get_payment(self, call: Call) -> dict[str, Any]:
         return entities.payment(*self._orders.payment(call.item_id, call.own), call.report)
@@ -114,7 +115,7 @@ class Operations:
 
     def _get_refunds(self, call: Call) -> dict[str, Any]:
         _, payment = self._orders.payment(call.item_id, call.own)
-        return entities.collection([entities.refund(it, call.report) for it in page(call, payment.refunds)])
+        return entities.collection([entities.refund(it, call.report) for it in page(call, reversed(payment.refunds))])
 
     def _get_refund_of_payment(self, call: Call) -> dict[str, Any]:
         _, payment = self._orders.payment(call.item_id, call.own)
@@ -124,8 +125,7 @@ class Operations:
         return entities.refund(refund, call.report)
 
     def _get_all_refunds(self, call: Call) -> dict[str, Any]:
-        refunds = [refund for payment in self._orders.payments(call.own) for refund in payment.refunds]
-        found = page(call, sorted(refunds, key=lambda it: it.id))
+        found = page(call, self._orders.newest_refunds(call.own))
         return entities.collection([entities.refund(it, call.report) for it in found])
 
     def _get_refund(self, call: Call) -> dict[str, Any]:
@@ -140,8 +140,7 @@ class Operations:
     # -- disputes
 
     def _get_disputes(self, call: Call) -> dict[str, Any]:
-        disputes = [it for payment in self._orders.payments(call.own) for it in payment.disputes]
-        found = page(call, sorted(disputes, key=lambda it: it.id))
+        found = page(call, self._orders.newest_disputes(call.own))
         return entities.collection([entities.dispute(it) for it in found])
 
     def _get_dispute(self, call: Call) -> dict[str, Any]:
@@ -162,11 +161,11 @@ class Operations:
         return entities.dispute(dispute)
 
 
-def page(call: Call, rows: Sequence[Timed]) -> list[Timed]:
-    """The part of *rows*, oldest first, that a query asks for, newest first; raises Refused."""
+def page(call: Call, newest: Iterable[Timed]) -> list[Timed]:
+    """The part of what is *newest* first that a query asks for; raises Refused."""
     wanted = requests.page(call.query)
-    found = [it for it in reversed(rows) if wanted.start <= it.created_at <= wanted.end]
-    return found[wanted.skip : wanted.skip + wanted.count]
+    found = (it for it in newest if wanted.start <= it.created_at <= wanted.end)
+    return list(islice(found, wanted.skip, wanted.skip + wanted.count))
 
 
 def _is_authorized(order: Order) -> bool:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from sandbox.razorpay import errors
 from sandbox.razorpay.accounts import Account
@@ -20,9 +20,10 @@ class OrderRegistry:
         self._on_evicted = on_evicted
         self._orders: OrderedDict[str, Order] = OrderedDict()  # oldest first; its head is deleted in no time
         self._by_receipt: dict[str, list[Order]] = {}
-        self._of_payment: dict[str, Order] = {}
-        self._of_refund: dict[str, Payment] = {}
-        self._of_dispute: dict[str, Payment] = {}
+        # By their ids, oldest first as well.
+        self._payments: dict[str, tuple[Order, Payment]] = {}
+        self._refunds: dict[str, tuple[Order, Payment, Refund]] = {}
+        self._disputes: dict[str, tuple[Order, Payment, Dispute]] = {}
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -37,13 +38,17 @@ class OrderRegistry:
         if len(self._orders) > self._orders_max:
             self._evict()
 
-    def all(self, account: Account | None = None) -> list[Order]:
-        """Every order (of an account), oldest first."""
-        return [order for order in self._orders.values() if account is None or order.account is account]
+    def all(self, account: Account) -> list[Order]:
+        """An account's orders, oldest first."""
+        return [order for order in self._orders.values() if order.account is account]
 
-    def of_receipt(self, account: Account, receipt: str) -> list[Order]:
-        """An account's orders with that receipt, oldest first."""
-        return [order for order in self._by_receipt.get(receipt, ()) if order.account is account]
+    def newest(self, account: Account) -> Iterator[Order]:
+        """An account's orders, newest first."""
+        return (order for order in reversed(self._orders.values()) if order.account is account)
+
+    def of_receipt(self, account: Account, receipt: str) -> Iterator[Order]:
+        """An account's orders with that receipt, newest first."""
+        return (order for order in reversed(self._by_receipt.get(receipt, ())) if order.account is account)
 
     def find(self, name: str) -> Order | None:
         """The order of that id or, the newest one, of that receipt."""
@@ -52,8 +57,8 @@ class OrderRegistry:
 
     def find_about(self, some_id: str) -> Order | None:
         """The order that an id of an order, payment, refund or dispute, or a receipt, is about, or None."""
-        payment = self._of_refund.get(some_id) or self._of_dispute.get(some_id)
-        return self._of_payment.get(some_id if payment is None else payment.id) or self.find(some_id)
+        about = self._payments.get(some_id) or self._refunds.get(some_id) or self._disputes.get(some_id)
+        return self.find(some_id) if about is None else about[0]
 
     def named(self, name: str) -> Order:
         """As *find*; raises Refused."""
@@ -79,55 +84,62 @@ class OrderRegistry:
     def add_payment(self, order: Order, payment: Payment) -> None:
         """Remember a new payment."""
         order.payments.append(payment)
-        self._of_payment[payment.id] = order
+        self._payments[payment.id] = order, payment
 
     def payment(self, payment_id: str, account: Account | None = None) -> tuple[Order, Payment]:
         """A payment (of an account) and its order; raises Refused."""
-        order = self._of_payment.get(payment_id)
-        if order is None or account not in (None, order.account):
+        found = self._payments.get(payment_id)
+        if found is None or account not in (None, found[0].account):
             raise _unknown(payment_id, "pay")
-        return order, next(it for it in order.payments if it.id == payment_id)
+        return found
 
-    def payments(self, account: Account) -> list[Payment]:
-        """An account's payments, oldest first."""
-        return sorted((it for order in self.all(account) for it in order.payments), key=lambda it: it.id)
+    def newest_payments(self, account: Account) -> Iterator[tuple[Order, Payment]]:
+        """An account's payments and their orders, newest first."""
+        return (found for found in reversed(self._payments.values()) if found[0].account is account)
 
-    def add_refund(self, payment: Payment, refund: Refund) -> None:
+    def add_refund(self, order: Order, payment: Payment, refund: Refund) -> None:
         """Remember a new refund."""
         payment.refunds.append(refund)
-        self._of_refund[refund.id] = payment
+        self._refunds[refund.id] = order, payment, refund
 
     def refund(self, refund_id: str, account: Account | None = None) -> tuple[Order, Payment, Refund]:
         """A refund (of an account), its payment and its order; raises Refused."""
-        payment = self._of_refund.get(refund_id)
-        if payment is None:
+        found = self._refunds.get(refund_id)
+        if found is None or account not in (None, found[0].account):
             raise _unknown(refund_id, "rfnd")
-        order, _ = self.payment(payment.id, account)
-        return order, payment, next(it for it in payment.refunds if it.id == refund_id)
+        return found
 
-    def refund_id_of(self, name: str) -> str:
-        """The id of the refund of that id or, the newest one, of that receipt."""
-        if name in self._of_refund:
-            return name
-        refunds = [it for payment in self._of_refund.values() for it in payment.refunds if it.receipt == name]
-        return max((it.id for it in refunds), default=name)
+    def refund_named(self, name: str) -> tuple[Order, Payment, Refund]:
+        """The refund of that id or, the newest one, of that receipt; raises Refused."""
+        of_receipt = (found for found in reversed(self._refunds.values()) if found[2].receipt == name)
+        found = self._refunds.get(name) or next(of_receipt, None)
+        if found is None:
+            raise _unknown(name, "rfnd")
+        return found
 
-    def add_dispute(self, payment: Payment, dispute: Dispute) -> None:
+    def newest_refunds(self, account: Account) -> Iterator[Refund]:
+        """An account's refunds, newest first."""
+        return (refund for order, _, refund in reversed(self._refunds.values()) if order.account is account)
+
+    def add_dispute(self, order: Order, payment: Payment, dispute: Dispute) -> None:
         """Remember a new dispute."""
         payment.disputes.append(dispute)
-        self._of_dispute[dispute.id] = payment
+        self._disputes[dispute.id] = order, payment, dispute
 
     def dispute(self, dispute_id: str, account: Account | None = None) -> tuple[Order, Payment, Dispute]:
         """A dispute (of an account), its payment and its order; raises Refused."""
-        payment = self._of_dispute.get(dispute_id)
-        if payment is None:
+        found = self._disputes.get(dispute_id)
+        if found is None or account not in (None, found[0].account):
             raise _unknown(dispute_id, "disp")
-        order, _ = self.payment(payment.id, account)
-        return order, payment, next(it for it in payment.disputes if it.id == dispute_id)
+        return found
+
+    def newest_disputes(self, account: Account) -> Iterator[Dispute]:
+        """An account's disputes, newest first."""
+        return (dispute for order, _, dispute in reversed(self._disputes.values()) if order.account is account)
 
     def clear(self) -> None:
         """Forget everything."""
-        for index in (self._orders, self._by_receipt, self._of_payment, self._of_refund, self._of_dispute):
+        for index in (self._orders, self._by_receipt, self._payments, self._refunds, self._disputes):
             index.clear()
 
     def _evict(self) -> None:
@@ -139,11 +151,11 @@ class OrderRegistry:
             if not self._by_receipt[order.receipt]:
                 del self._by_receipt[order.receipt]
         for payment in order.payments:
-            del self._of_payment[payment.id]
+            del self._payments[payment.id]
             for refund in payment.refunds:
-                del self._of_refund[refund.id]
+                del self._refunds[refund.id]
             for dispute in payment.disputes:
-                del self._of_dispute[dispute.id]
+                del self._disputes[dispute.id]
         self._on_evicted(order.name)
 
 

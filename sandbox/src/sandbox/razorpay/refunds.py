@@ -54,7 +54,7 @@ class Refunds:
             speed=new.speed,
             created_at=now(),
         )
-        self._orders.add_refund(payment, refund)
+        self._orders.add_refund(order, payment, refund)
         _follow(payment)
         self._announcer.refund("refund.created", order, payment, refund)
         return refund
@@ -72,7 +72,7 @@ class Refunds:
             created_at=now(),
             settled=True,  # the merchant never had the money
         )
-        self._orders.add_refund(payment, refund)
+        self._orders.add_refund(order, payment, refund)
         self._announcer.refund("refund.created", order, payment, refund)
         self.decide(order, payment, refund, RefundStatus.PROCESSED)
 
