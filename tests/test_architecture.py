@@ -38,6 +38,8 @@ OWN_NOUNS = {
         "account_mail_routes",
         "api_key_routes",
         "second_factor_routes",
+        "merchant_routes",
+        "member_routes",
     },  # signs tokens, hashes; routes
     "ledger": {"anchors", "signing"},  # heads outside the database, a folder or a bucket; their signatures
     "notifier": {"rendering", "templates"},  # mails to bytes, and their texts

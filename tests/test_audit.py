@@ -80,6 +80,7 @@ WITHOUT_RECORD: dict[str, dict[str, str]] = {
         "account_mails.count_requests": _ATTEMPT,
         "account_mails.announce": _PART,
         "logins.lock_attempts": _ATTEMPT,
+        "members.revoke_tokens": _PART,
         "revocations.announce": _PART,
         "revocations.save_ended": _PART,
         "revocations.end_sessions": _PART,

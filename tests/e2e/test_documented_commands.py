@@ -47,11 +47,26 @@ ELSEWHERE = {
     ("recon", "statement"): "services/reconciler/tests/unit/test_statements.py",
     ("wallet", "forgive-debt"): "services/wallet/tests/integration/test_holds.py",
     ("person", "erase"): "tests/e2e/test_personal_data.py",
+    ("merchant", "create"): "tests/e2e/test_merchants.py",
+    ("merchant", "show"): "tests/e2e/test_merchants.py",
+    ("merchant", "suspend"): "tests/e2e/test_merchants.py",
+    ("merchant", "resume"): "tests/e2e/test_merchants.py",
     ("keys", "rotate"): "tests/e2e/test_personal_data.py",
     ("key",): "tests/e2e/test_keys_by_route.py",
 }
 # What names a command and no more.
-GROUPS = {("dlq",), ("review",), ("keys",), ("person",), ("ledger",), ("show",), ("start",), ("stop",), ("restart",)}
+GROUPS = {
+    ("dlq",),
+    ("review",),
+    ("keys",),
+    ("person",),
+    ("ledger",),
+    ("merchant",),
+    ("show",),
+    ("start",),
+    ("stop",),
+    ("restart",),
+}
 SQL_OF_A_SESSION = "select pg_terminate_backend(pid)"
 
 

@@ -18,7 +18,7 @@ UNKNOWN = (
     "/health/redis",
     "/edge/errors/502",
     "/api/v1/payouts",
-    "/api/v1/merchants",
+    "/api/v1/merchants/mer_commdesk",
     "/api/v1/webhooks",
     "/api/v1/users",
     "/v1/api/usage",

@@ -50,6 +50,7 @@ PUBLIC = {
     "POST /api/v1/users/password/reset",
     "POST /api/v1/users/login",
     "POST /api/v1/users/refresh",
+    "POST /api/v1/invitations/decline",
     "GET /.well-known/jwks.json",
     "GET /openapi.json",
     "GET /docs",
@@ -75,6 +76,10 @@ FIELDS = {
     "kind": "secret",
     "name": "Shop",
     "amount": 50_000,
+    "email": "x@example.com",
+    "token": "x-1",
+    "permissions": ["payments.read"],
+    "merchantId": "mer_01J0000000000000000000000A",
 }
 
 
@@ -221,6 +226,34 @@ async def test_a_route_takes_the_roles_that_it_names_and_no_others(
     assert [each for each in await asyncio.gather(*asked) if each is not None] == []
 
 
+async def test_a_route_takes_the_merchant_roles_that_have_its_permission_in_both_environments(
+    services: Services, signer: Signer
+) -> None:
+    """Whatever platform roles the token claims besides. A role that an account has made brings what it holds."""
+
+    async def asked(kind: str, service: str, route: Route[Any], may: bool, **claims: object) -> Wrong | None:
+        everything = {"roles": list(forged_tokens.ROLES), "account_id": "acc_01J0000000000000000000000A"}
+        answered = await services.ask(service, route, f"Bearer {signer.token(**everything | claims)}")
+        refused = TOKEN_CODES | {"role_missing", "route_not_found", "method_not_allowed"}
+        is_right = answered.code not in refused if may else answered == Answered(403, "role_missing")
+        return None if is_right else (kind, named(route), answered)
+
+    asks = []
+    for service, route in guarded():
+        having = TABLE.permissions[route.permission].merchant
+        for environment in ("live", "test"):
+            claims = {"merchant_id": f"mer_01J0000000000000000000000A_{environment}"}
+            for role in (*TABLE.merchant_roles, *({*TABLE.platform_roles, "KING"} - TABLE.merchant_roles.keys())):
+                kind = f"{role} in {environment}"
+                asks.append(asked(kind, service, route, role in having, member_roles=[role], **claims))
+            others = sorted({*TABLE.merchant_roles} - having)
+            asks.append(asked("all others", service, route, False, member_roles=others, **claims))
+            own = {"member_roles": [], "permissions": [route.permission]}
+            asks.append(asked("a role of its own", service, route, bool(having), **own, **claims))
+    assert len(asks) > 1_500
+    assert [each for each in await asyncio.gather(*asks) if each is not None] == []
+
+
 async def test_what_belongs_to_somebody_else_is_not_there(
     fleet: FleetClient, services: Services, signer: Signer
 ) -> None:
@@ -239,6 +272,8 @@ async def test_what_belongs_to_somebody_else_is_not_there(
         # Of all merchants together: nobody's of another merchant, whatever its id.
         "caseId": ids.encode("cas", ids.new()),
         "apiKeyId": ids.encode("apk", ids.new()),
+        "invitationId": ids.encode("ivt", ids.new()),
+        "roleId": ids.encode("rol", ids.new()),
         # A row of the chart, which every merchant has: its balances are the caller's own.
         "account": "asset:bank",
     }
@@ -247,6 +282,7 @@ async def test_what_belongs_to_somebody_else_is_not_there(
         "another member": other.token,
         "a member elsewhere": signer.token(sub=other.user_id, merchant_id=elsewhere, roles=["USER"]),
         "staff elsewhere": signer.token(merchant_id=elsewhere, roles=["ADMIN"]),
+        "the owner of another merchant": await owner_token(fleet, other),
     }
     seen = []
     for service, route in guarded():
@@ -262,6 +298,13 @@ async def test_what_belongs_to_somebody_else_is_not_there(
     # The owner sees it.
     for path in (f"/api/v1/payments/{values['paymentId']}", f"/api/v1/payments/status/{values['reference']}"):
         assert (await fleet.edge("GET", path, token=owner.token)).status == 200
+
+
+async def owner_token(fleet: FleetClient, member: journey.Member) -> str:
+    """Of a merchant that *member* makes."""
+    made = await fleet.edge("POST", "/api/v1/merchants", {"name": "Nandi Foods"}, token=member.token)
+    body = {"merchantId": made.data["merchants"][0]["merchantId"]}
+    return str((await fleet.edge("POST", "/api/v1/users/switch", body, token=member.token)).data["token"])
 
 
 async def what_followed(fleet: FleetClient, owner: journey.Member) -> dict[str, str]:
@@ -333,6 +376,10 @@ NOT_SHOWN = {
     "merchant_not_platform",
     "role_missing",
     "rights_outdated",
+    "member_not_found",
+    "invitation_not_found",
+    "role_not_found",
+    "second_factor_missing",
 }
 
 

@@ -19,6 +19,7 @@ from ops import (
     disputes,
     fleet_status,
     ledger,
+    merchants,
     personal_data,
     reconciliation,
     refunds,
@@ -157,6 +158,7 @@ def _supervisor() -> Supervisor:
 
 
 commands.register(app)
+merchants.register(app)
 personal_data.register(app)
 backup_commands.register(app)
 app.add_typer(api_keys.key, name="key")

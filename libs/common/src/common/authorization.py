@@ -40,6 +40,7 @@ class Authorizer:
             user_id=caller.user_id,
             merchant_id=caller.merchant_id,
             session_id=caller.session_id,
+            # For an identity of an older release, which knows no permissions and refuses an act without roles.
             roles=sorted(TABLE.permissions[permission].platform),
             authenticated_unix_seconds=caller.authenticated_at_seconds,
             methods=sorted(caller.methods),

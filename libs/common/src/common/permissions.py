@@ -38,9 +38,15 @@ class Table(Struct, frozen=True):
         known = {self.aliases.get(role, role) for role in roles} & self.platform_roles.keys() or {SIGNED_IN}
         return frozenset(name for name, row in self.permissions.items() if not row.platform.isdisjoint(known))
 
-    def of_merchant_roles(self, roles: Collection[str]) -> frozenset[str]:
-        """The permissions of a member of a merchant's account with these roles; unknown ones have none."""
-        return frozenset(name for name, row in self.permissions.items() if not row.merchant.isdisjoint(roles))
+    def of_member(self, roles: Collection[str], own: Collection[str] = ()) -> frozenset[str]:
+        """The permissions of a member of a merchant's account with these roles; unknown ones have none. *own* are those
+        of roles that the account has made, which hold nothing that no merchant role has.
+        """
+        return frozenset(
+            name
+            for name, row in self.permissions.items()
+            if not row.merchant.isdisjoint(roles) or (row.merchant and name in own)
+        )
 
     def of_key_kind(self, kind: str) -> frozenset[str]:
         """The most that an API key of this kind may have; unknown kinds have none."""

@@ -30,8 +30,10 @@ def test_roles_have_what_the_rows_say():
     both = {"things.read", "things.write"}
     assert table.of_platform_roles({"STAFF", "USER"}) == table.of_platform_roles({"OPERATOR"}) == both
     assert table.of_platform_roles({"USER"}) == {"things.read"}
-    assert table.of_merchant_roles({"VIEWER"}) == {"things.read"}
-    assert table.of_merchant_roles({"VIEWER", "OWNER"}) == both
+    assert table.of_member({"VIEWER"}) == {"things.read"}
+    assert table.of_member({"VIEWER", "OWNER"}) == both
+    # A role that the account has made adds what it holds, if any merchant role has it.
+    assert table.of_member({"VIEWER"}, {"things.write", "things.fly"}) == both
     assert (table.of_key_kind("secret"), table.of_key_kind("other")) == ({"things.read"}, set())
 
 
@@ -39,7 +41,7 @@ def test_whoever_is_signed_in_is_a_user_and_a_member_without_a_role_nothing():
     """An existing issuer's tokens need no role that we know; a membership's roles are all of ours."""
     table = load(ROWS)
     assert table.of_platform_roles([]) == table.of_platform_roles({"OWNER", "staff"}) == {"things.read"}
-    assert table.of_merchant_roles([]) == table.of_merchant_roles({"STAFF", "OPERATOR"}) == set()
+    assert table.of_member([]) == table.of_member({"STAFF", "OPERATOR"}) == set()
 
 
 @pytest.mark.parametrize(
@@ -61,5 +63,6 @@ def test_the_table_is_named_alike_throughout():
     assert all(
         name.count(".") == 1 and name == name.lower() and row.description for name, row in TABLE.permissions.items()
     )
-    # Nobody has less than everybody, and the platform's administrators everything.
-    assert TABLE.of_platform_roles({"ADMIN"}) == TABLE.permissions.keys()
+    # Administrators of the platform have all that any role of it has, owners all that any role of a merchant has.
+    assert TABLE.of_platform_roles({"ADMIN"}) == TABLE.of_platform_roles(TABLE.platform_roles)
+    assert TABLE.of_member({"OWNER"}) == TABLE.of_member(TABLE.merchant_roles)

@@ -22,6 +22,7 @@ from common.runtime import Job, Resources, Service
 from common.settings import read
 from identity import routes
 from identity.domain.account_mails import AccountMailPolicy
+from identity.domain.invitations import InvitationPolicy
 from identity.domain.sessions import SessionPolicy
 from identity.domain.step_up import StepUpPolicy
 from identity.issuer import Issuer
@@ -74,7 +75,9 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         account_mails = AccountMails(db, clock, account_mail_policy(settings))
         deletion = partial(delete_expired, db, clock, settings.token_expiry)
         api_keys = ApiKeyResolution(db, clock, known_keys=settings.test_merchant)
-        servicer = IdentityServicer(db, clock, settings.token_expiry, step_up_policy(settings), api_keys)
+        servicer = IdentityServicer(
+            db, clock, settings.token_expiry, step_up_policy(settings), api_keys, settings.default_merchant_id
+        )
         yield Service(
             http=routes.routes(
                 db,
@@ -90,6 +93,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 second_factors=SecondFactors(db, clock, checks),
                 step_ups=StepUps(db, clock, checks, sessions),
                 step_up_policy=step_up_policy(settings),
+                invitation_policy=invitation_policy(settings),
                 key_set=issuer.key_set,
             ),
             grpc=[(add_IdentityServiceServicer_to_server, servicer)],
@@ -125,6 +129,16 @@ def account_mail_policy(settings: Settings) -> AccountMailPolicy:
         reset_life=timedelta(seconds=settings.password_reset_seconds),
         per_account=settings.account_mails_max,
         per_address=settings.account_mails_per_ip_max,
+        window=ACCOUNT_MAIL_WINDOW,
+    )
+
+
+def invitation_policy(settings: Settings) -> InvitationPolicy:
+    return InvitationPolicy(
+        merchant_id=settings.default_merchant_id,
+        life=timedelta(seconds=settings.invitation_seconds),
+        per_address=settings.account_mails_max,
+        per_account=settings.invitations_max,
         window=ACCOUNT_MAIL_WINDOW,
     )
 

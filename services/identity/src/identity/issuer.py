@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from common import ids
 from common.errors import DomainError
+from common.permissions import TABLE
 from identity.domain.errors import RefreshTokenInvalid
+from identity.domain.memberships import Seat
 from identity.domain.sessions import Rotation, Session
 from identity.domain.users import User
 from identity.wire.views import KeySetView, KeyView
@@ -40,14 +42,17 @@ class Issuer:
         self._key_id = _key_id(public)
         self.key_set = KeySetView([_key_view(key) for key in dict.fromkeys([public, *others])])
 
-    def access_token(self, user: User, session: Session, now: datetime) -> str:
-        """Names user, merchant and roles until *life* is over, or until its session or the user's rights end."""
+    def access_token(self, user: User, session: Session, seat: Seat | None, now: datetime) -> str:
+        """Names user, merchant and roles until *life* is over, or until its session or the user's rights end.
+
+        With *seat* merchant and roles are those of the membership, and the platform's roles are left out.
+        """
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
             "sub": ids.encode("usr", user.user_id),
-            "merchant_id": user.merchant_id,
-            "roles": sorted(user.access.roles),
+            "merchant_id": user.merchant_id if seat is None else seat.merchant_id,
+            "roles": sorted(user.access.roles) if seat is None else [],
             "email": user.email,
             "email_verified": user.is_email_verified,
             "name": user.profile.name,
@@ -60,6 +65,15 @@ class Issuer:
             "iat": int(now.timestamp()),
             "exp": int((now + self.life).timestamp()),
         }
+        if seat is not None:
+            claims |= {
+                "account_id": seat.account_id,
+                "member_roles": sorted(seat.roles & TABLE.merchant_roles.keys()),
+                "home_merchant_id": user.merchant_id,
+            }
+            if own := seat.permissions - TABLE.of_member(seat.roles):
+                # Of roles that the account has made, which nobody else knows.
+                claims["permissions"] = sorted(own)
         return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self._key_id})
 
     def refresh_token(self, session_id: UUID, generation: int) -> str:

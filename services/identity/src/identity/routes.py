@@ -27,7 +27,10 @@ from identity.domain.errors import (
     UserInvalid,
     UserNotFound,
 )
+from identity.domain.invitations import InvitationPolicy
 from identity.domain.step_up import StepUpPolicy
+from identity.member_routes import member_routes
+from identity.merchant_routes import Desk, merchant_routes
 from identity.passwords import HashingOverloaded
 from identity.second_factor_routes import second_factor_routes
 from identity.use_cases.access import change_user_access
@@ -86,8 +89,10 @@ def routes(
     second_factors: SecondFactors,
     step_ups: StepUps,
     step_up_policy: StepUpPolicy,
+    invitation_policy: InvitationPolicy,
     key_set: KeySetView,
 ) -> list[Route]:
+    desk = Desk(db, clock, step_up_policy)
     return [
         Route(
             "POST",
@@ -192,6 +197,8 @@ def routes(
         ),
         *second_factor_routes(second_factors, step_ups),
         *api_key_routes(db, clock, step_up_policy),
+        *merchant_routes(desk, sessions),
+        *member_routes(desk, invitation_policy),
         Route(
             "GET",
             "/.well-known/jwks.json",
@@ -226,7 +233,7 @@ async def log_out(sessions: Sessions, call: Call[None, LogOutQuery]) -> LogOutVi
 
 async def list_sessions(sessions: Sessions, call: Call) -> Page[OpenSessionView]:
     """The caller's open sessions, the newest first: where they are logged in."""
-    open_sessions = await sessions.list_open(requests.user_id(call.caller), call.caller.merchant_id)
+    open_sessions = await sessions.list_open(requests.user_id(call.caller), requests.home(call.caller))
     return views.sessions_page(open_sessions, requests.session_id(call.caller))
 
 
@@ -238,7 +245,7 @@ async def end_session(sessions: Sessions, call: Call) -> Empty:
 
 async def read_profile(profiles: Profiles, call: Call) -> UserView:
     """The caller's own profile."""
-    return await profiles.read(requests.user_id(call.caller), call.caller.merchant_id)
+    return await profiles.read(requests.user_id(call.caller), requests.home(call.caller))
 
 
 async def change_profile(profiles: Profiles, call: Call[ProfileBody]) -> UserView:

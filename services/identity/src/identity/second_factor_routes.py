@@ -69,21 +69,21 @@ def second_factor_routes(second_factors: SecondFactors, step_ups: StepUps) -> li
 async def enrol_second_factor(second_factors: SecondFactors, call: Call[EnrolBody]) -> EnrolmentView:
     """A secret for an authenticator app. It counts after one of its codes was confirmed, within ten minutes."""
     caller = call.caller
-    enrolment = await second_factors.enrol(requests.user_id(caller), caller.merchant_id, call.body.password)
+    enrolment = await second_factors.enrol(requests.user_id(caller), requests.home(caller), call.body.password)
     return EnrolmentView(enrolment.secret, enrolment.url)
 
 
 async def confirm_second_factor(second_factors: SecondFactors, call: Call[ConfirmBody]) -> RecoveryCodesView:
     """Confirm the secret by a code of the app. From then on logins need a code; the answer holds recovery codes."""
     caller = call.caller
-    codes = await second_factors.confirm(requests.user_id(caller), caller.merchant_id, call.body.code)
+    codes = await second_factors.confirm(requests.user_id(caller), requests.home(caller), call.body.code)
     return RecoveryCodesView(codes)
 
 
 async def remove_second_factor(second_factors: SecondFactors, call: Call[RemoveFactorBody]) -> Empty:
     """Remove the second factor, with the password and a code."""
     caller, body = call.caller, call.body
-    await second_factors.remove(requests.user_id(caller), caller.merchant_id, body.password, body.code)
+    await second_factors.remove(requests.user_id(caller), requests.home(caller), body.password, body.code)
     return Empty()
 
 

@@ -60,6 +60,10 @@ class Settings(ServiceSettings):
     account_mails_max: int = Field(5, ge=1)
     # How many mails may be requested from one network address in an hour; many people may share an address.
     account_mails_per_ip_max: int = Field(100, ge=1)
+    # How long an invitation to a merchant's account is open, in seconds.
+    invitation_seconds: int = Field(604_800, ge=60, le=2_592_000)
+    # How many invitations an account may mail in an hour, those that are sent again included.
+    invitations_max: int = Field(50, ge=1)
     # Whether staff need a second factor for acts that move money or rights. Who has one needs it in any case.
     staff_second_factor: Literal["required", "optional"] = "required"
     # Whether there is a merchant for trying things out, whose API keys everybody knows (key_test_abc123 and

@@ -428,7 +428,11 @@ async def test_a_user_of_another_merchant_is_not_there(
 ) -> None:
     member = await sign_up(http, form)
     connection = await asyncpg.connect(superuser_url)
-    await connection.execute("insert into identity.merchants (merchant_id, name) values ('mer_other', 'Other')")
+    await connection.execute("insert into identity.accounts (account_id, name) values ('acc_other', 'Other')")
+    await connection.execute(
+        "insert into identity.merchants (merchant_id, name, account_id, environment) "
+        "values ('mer_other', 'Other', 'acc_other', 'live')"
+    )
     await connection.execute(
         "update identity.users set merchant_id = 'mer_other' where user_id = $1",
         ids.decode("usr", member["user"]["_id"]),

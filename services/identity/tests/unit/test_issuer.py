@@ -38,7 +38,7 @@ def opened(user: Callable[..., User]) -> Opened:
 
 def test_every_service_verifies_what_is_issued_here(issuer: Issuer, opened: Opened) -> None:
     user, session = opened
-    caller = verifier(issuer).verify(issuer.access_token(user, session, datetime.now(UTC)))
+    caller = verifier(issuer).verify(issuer.access_token(user, session, None, datetime.now(UTC)))
     assert caller.user_id == ids.encode("usr", user.user_id)
     assert (caller.merchant_id, caller.roles) == ("mer_commdesk", frozenset({"USER"}))
     assert (caller.email, caller.name, caller.phone) == ("asha@example.com", "Asha Rao", "+919876543210")
@@ -48,14 +48,14 @@ def test_every_service_verifies_what_is_issued_here(issuer: Issuer, opened: Open
 
 def test_a_token_lives_as_long_as_the_settings_say(issuer: Issuer, opened: Opened) -> None:
     now = datetime.now(UTC)
-    claims = jwt.decode(issuer.access_token(*opened, now), options={"verify_signature": False})
+    claims = jwt.decode(issuer.access_token(*opened, None, now), options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == 900
 
 
 def test_another_key_is_not_ours(issuer: Issuer, opened: Opened, make_key: Callable[[], str]) -> None:
     stranger = Issuer(make_key(), (), timedelta(minutes=15), "commdesk-identity", "commdesk")
     with pytest.raises(TokenInvalid):
-        verifier(issuer).verify(stranger.access_token(*opened, datetime.now(UTC)))
+        verifier(issuer).verify(stranger.access_token(*opened, None, datetime.now(UTC)))
 
 
 def test_a_retired_key_still_verifies(opened: Opened, make_key: Callable[[], str]) -> None:
@@ -63,7 +63,7 @@ def test_a_retired_key_still_verifies(opened: Opened, make_key: Callable[[], str
     before = Issuer(retired, (), timedelta(minutes=15), "commdesk-identity", "commdesk")
     after = Issuer(make_key(), (public_key(retired),), timedelta(minutes=15), "commdesk-identity", "commdesk")
     assert len(after.key_set.keys) == 2
-    verifier(after).verify(before.access_token(*opened, datetime.now(UTC)))
+    verifier(after).verify(before.access_token(*opened, None, datetime.now(UTC)))
 
 
 def test_the_key_set_holds_no_private_part(issuer: Issuer, token_key: str) -> None:

@@ -118,7 +118,7 @@ def test_a_refresh_token_from_before_a_step_up_ends_its_session(seconds: int) ->
     ended, refusal = sessions.rotate(after, before, now, SESSION_POLICY)
     assert isinstance(refusal, RefreshTokenReused)
     assert ended.revoked_because == "reused"
-    following = Rotation(SESSION.session_id, sessions.next_of_step_up(SESSION), b"3" * 32, b"4" * 32, is_genuine=True)
+    following = Rotation(SESSION.session_id, sessions.next_of_renewal(SESSION), b"3" * 32, b"4" * 32, is_genuine=True)
     refreshed, refusal = sessions.rotate(after, following, now, SESSION_POLICY)
     assert refusal is None
     assert refreshed.token_hash == b"4" * 32

@@ -96,6 +96,7 @@ def account_mail_requested(sealer: Sealer, message: AccountMailRequested) -> Acc
         name=sealer.open(NAME, message.name),
         token=sealer.open(ACCOUNT_TOKEN, message.token),
         expires_at=from_micros(message.expires_unix_micros),
+        account_name=message.account_name,
     )
 
 

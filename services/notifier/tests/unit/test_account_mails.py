@@ -40,6 +40,7 @@ def requested(kind: str, name: str = "Asha", token: str = "t0ken") -> AccountMai
         ("verify", "Verify your e-mail address", f"{PAGE}/verify-email#token=t0ken"),
         ("reset", "Set a new password", f"{PAGE}/reset-password#token=t0ken"),
         ("exists", "You already have an account", f"{PAGE}/forgot-password"),
+        ("invite", "You are invited to a merchant's account", f"{PAGE}/invitation#token=t0ken"),
     ],
 )
 def test_each_mail_has_one_link_to_our_page(renderer: Renderer, kind: str, subject: str, link: str) -> None:
@@ -57,9 +58,17 @@ def test_each_mail_has_one_link_to_our_page(renderer: Renderer, kind: str, subje
         assert ("05:30 AM IST" in text) is (kind != "exists")
 
 
+@pytest.mark.parametrize(("name", "shown"), [("Nandi Foods", True), ("evil.com", False)])
+def test_an_invitation_says_to_which_account_if_that_is_a_name(renderer: Renderer, name: str, shown: bool) -> None:
+    event = requested("invite")
+    event.account_name = name
+    mail = renderer.render(account_mail(wire.account_mail_requested(SEALER, event), PAGE, ids.new()), NOW)
+    assert (name.encode() in mail) is shown
+
+
 @given(kind=st.text())
 def test_a_kind_that_is_not_known_is_refused_permanently(kind: str) -> None:
-    if kind in ("verify", "reset", "exists"):
+    if kind in ("verify", "reset", "exists", "invite"):
         return
     event = AccountMailRequested(kind=kind.encode(errors="replace").decode())
     with pytest.raises(RequestInvalid):

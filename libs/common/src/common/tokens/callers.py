@@ -31,6 +31,12 @@ class Caller(msgspec.Struct, frozen=True):
     permissions: frozenset[str] = frozenset()
     # The API key of a request that carries one (common.api_keys). Such a caller is its merchant: it has no user.
     api_key_id: str = ""
+    # Of a member of a merchant's account who acts for one of its environments, merchant_id: the account and the roles
+    # in it. The platform's roles do not count there, and are none.
+    account_id: str = ""
+    member_roles: frozenset[str] = frozenset()
+    # Whose user a member is; "" means merchant_id.
+    home_merchant_id: str = ""
 
     @property
     def actor_id(self) -> str:
@@ -39,5 +45,5 @@ class Caller(msgspec.Struct, frozen=True):
 
     @property
     def is_privileged(self) -> bool:
-        """Whether the caller may do more than a member."""
-        return bool(privileged(self.roles))
+        """Whether the caller may do more than for themselves."""
+        return bool(self.account_id or privileged(self.roles))

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +15,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from loguru import logger
 
-from common import ids, permissions
+from common import ids
+from common.permissions import TABLE
 from common.texts import printable, storable
 from common.tokens.callers import Caller
 from common.tokens.jwts import LEEWAY_SECONDS, TokenInvalid, Verified, claims_of, header_of
@@ -32,11 +33,13 @@ JWKS_UNKNOWN_KEY_PAUSE_SECONDS = 10.0
 ACCESS_TOKEN_SECONDS_MAX = 7 * 86_400
 # Tokens of an existing issuer cannot be revoked.
 HS256_TOKEN_SECONDS_MAX = 86_400
-# Of one token; far more than any user has.
-ROLES_MAX = 64
+# Of roles or permissions in one token; far more than any user has.
+NAMES_MAX = 200
 CLAIM_CHARACTERS_MAX = 512
 # Existing issuers know nothing of merchants: their users are the first merchant's.
 FIRST_MERCHANT_ID = "mer_commdesk"
+
+_TEXTS = ("sub", "merchant_id", "home_merchant_id", "account_id", "email", "name", "phone", "jti")
 
 # Ids travel on in metadata and logs, so they are plain.
 _is_plain = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
@@ -140,18 +143,19 @@ class UserTokens:
             if key is None:
                 raise _UnknownKey("the token is signed with an unknown key")
             claims = self._claims(token, key, algorithm, ACCESS_TOKEN_SECONDS_MAX)
-            caller = _caller(claims, merchant_id="")
+            caller = _resolved(_caller(claims, merchant_id=""), _names(claims, "permissions"))
         elif algorithm == "HS256" and self._hs_secret is not None:
             claims = self._claims(token, self._hs_secret, algorithm, HS256_TOKEN_SECONDS_MAX)
             caller = _caller(claims, merchant_id=FIRST_MERCHANT_ID)
             if _is_account(caller.user_id):
                 raise TokenInvalid("only identity's own tokens name its accounts")
-            caller = msgspec.structs.replace(caller, roles=caller.roles & MEMBER_ROLES)
+            # Nor is anybody a member of a merchant's account by another issuer's word.
+            caller = msgspec.structs.replace(
+                caller, roles=caller.roles & MEMBER_ROLES, account_id="", member_roles=frozenset(), home_merchant_id=""
+            )
+            caller = _resolved(caller, ())
         else:
             raise TokenInvalid("the token's algorithm is not accepted")
-        # Once per token, not per request: the answer is remembered with it.
-        granted = permissions.TABLE.of_platform_roles(caller.roles)
-        caller = msgspec.structs.replace(caller, permissions=granted)
         self._verified.put(token, int(claims["exp"]) + LEEWAY_SECONDS, caller)
         return caller
 
@@ -210,22 +214,20 @@ async def _fetch(url: str) -> bytes:
 
 def _caller(claims: Mapping[str, Any], *, merchant_id: str) -> Caller:
     """Raises TokenInvalid when a claim is missing or not of its type; *merchant_id* stands in for a missing one."""
-    texts = {name: claims.get(name) or "" for name in ("sub", "merchant_id", "email", "name", "phone", "jti")}
-    roles = claims.get("roles") or []
-    if isinstance(roles, str):
-        roles = [roles]
+    texts = {name: claims.get(name) or "" for name in _TEXTS}
     methods = claims.get("amr")
-    if not all(isinstance(value, str) for value in texts.values()) or not isinstance(roles, list):
+    if not all(isinstance(value, str) for value in texts.values()):
         raise TokenInvalid("a claim of the token has the wrong type")
-    if not all(isinstance(role, str) and printable(role, 128) for role in roles) or len(roles) > ROLES_MAX:
-        raise TokenInvalid("a role of the token is none")
+    roles, member_roles = _names(claims, "roles"), _names(claims, "member_roles")
+    account_id = texts["account_id"]
     merchant_id = texts["merchant_id"] or merchant_id
     if not _is_plain(texts["sub"]) or not _is_plain(merchant_id):
         raise TokenInvalid("the token does not say who or whose")
     return Caller(
         user_id=texts["sub"],
         merchant_id=merchant_id,
-        roles=frozenset(role.upper() for role in roles),
+        # In an account the roles of the platform count for nothing.
+        roles=frozenset() if account_id else frozenset(role.upper() for role in roles),
         # A foreign issuer's claim about a person: a text that no column takes is left out.
         email=_carried(texts["email"]),
         name=_carried(texts["name"]),
@@ -240,7 +242,31 @@ def _caller(claims: Mapping[str, Any], *, merchant_id: str) -> Caller:
         if isinstance(methods, list)
         else frozenset(),
         is_email_verified=claims.get("email_verified") is True,
+        account_id=account_id,
+        member_roles=frozenset(member_roles) if account_id else frozenset(),
+        home_merchant_id=texts["home_merchant_id"],
     )
+
+
+def _resolved(caller: Caller, own: Collection[str]) -> Caller:
+    """*caller* with their permissions: once per token, which is remembered with them. *own* are those of roles that a
+    merchant has made itself.
+    """
+    of_member = TABLE.of_member(caller.member_roles, own) if caller.account_id else None
+    granted = TABLE.of_platform_roles(caller.roles) if of_member is None else of_member
+    return msgspec.structs.replace(caller, permissions=granted)
+
+
+def _names(claims: Mapping[str, Any], claim: str) -> list[str]:
+    """The names that *claim* lists, or the one that it is. Raises TokenInvalid."""
+    names = claims.get(claim) or []
+    if isinstance(names, str):
+        names = [names]
+    if not isinstance(names, list):
+        raise TokenInvalid("a claim of the token has the wrong type")
+    if not all(isinstance(name, str) and printable(name, 128) for name in names) or len(names) > NAMES_MAX:
+        raise TokenInvalid("a role of the token is none")
+    return names
 
 
 def _is_account(user_id: str) -> bool:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!commdesk/identity/v1/events.proto\x12\x14\x63ommdesk.identity.v1\"\xbf\x01\n\x14\x41\x63\x63ountMailRequested\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\r\n\x05\x65mail\x18\x06 \x01(\t\x12\x0c\n\x04name\x18\x07 \x01(\t\x12\r\n\x05token\x18\x08 \x01(\t\x12\x1b\n\x13\x65xpires_unix_micros\x18\t \x01(\x03\"\xcf\x01\n\rAccessRevoked\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x12\n\napi_key_id\x18\x06 \x01(\t\x12\x1e\n\x16not_before_unix_micros\x18\x07 \x01(\x03\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x14\n\x0cuser_version\x18\t \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!commdesk/identity/v1/events.proto\x12\x14\x63ommdesk.identity.v1\"\xd5\x01\n\x14\x41\x63\x63ountMailRequested\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\r\n\x05\x65mail\x18\x06 \x01(\t\x12\x0c\n\x04name\x18\x07 \x01(\t\x12\r\n\x05token\x18\x08 \x01(\t\x12\x1b\n\x13\x65xpires_unix_micros\x18\t \x01(\x03\x12\x14\n\x0c\x61\x63\x63ount_name\x18\n \x01(\t\"\xcf\x01\n\rAccessRevoked\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x18\n\x10time_unix_micros\x18\x02 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x12\n\napi_key_id\x18\x06 \x01(\t\x12\x1e\n\x16not_before_unix_micros\x18\x07 \x01(\x03\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x14\n\x0cuser_version\x18\t \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'commdesk.identity.v1.events
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCOUNTMAILREQUESTED']._serialized_start=60
-  _globals['_ACCOUNTMAILREQUESTED']._serialized_end=251
-  _globals['_ACCESSREVOKED']._serialized_start=254
-  _globals['_ACCESSREVOKED']._serialized_end=461
+  _globals['_ACCOUNTMAILREQUESTED']._serialized_end=273
+  _globals['_ACCESSREVOKED']._serialized_start=276
+  _globals['_ACCESSREVOKED']._serialized_end=483
 # @@protoc_insertion_point(module_scope)

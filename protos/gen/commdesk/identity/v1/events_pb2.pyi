@@ -5,7 +5,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AccountMailRequested(_message.Message):
-    __slots__ = ("event_id", "time_unix_micros", "merchant_id", "user_id", "kind", "email", "name", "token", "expires_unix_micros")
+    __slots__ = ("event_id", "time_unix_micros", "merchant_id", "user_id", "kind", "email", "name", "token", "expires_unix_micros", "account_name")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -15,6 +15,7 @@ class AccountMailRequested(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_NAME_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     time_unix_micros: int
     merchant_id: str
@@ -24,7 +25,8 @@ class AccountMailRequested(_message.Message):
     name: str
     token: str
     expires_unix_micros: int
-    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., user_id: _Optional[str] = ..., kind: _Optional[str] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., token: _Optional[str] = ..., expires_unix_micros: _Optional[int] = ...) -> None: ...
+    account_name: str
+    def __init__(self, event_id: _Optional[str] = ..., time_unix_micros: _Optional[int] = ..., merchant_id: _Optional[str] = ..., user_id: _Optional[str] = ..., kind: _Optional[str] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., token: _Optional[str] = ..., expires_unix_micros: _Optional[int] = ..., account_name: _Optional[str] = ...) -> None: ...
 
 class AccessRevoked(_message.Message):
     __slots__ = ("event_id", "time_unix_micros", "merchant_id", "user_id", "session_id", "api_key_id", "not_before_unix_micros", "reason", "user_version")

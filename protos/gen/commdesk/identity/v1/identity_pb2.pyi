@@ -7,6 +7,148 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Merchant(_message.Message):
+    __slots__ = ("merchant_id", "account_id", "environment", "status", "name", "legal_name", "website", "logo_url", "support_email", "support_phone")
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LEGAL_NAME_FIELD_NUMBER: _ClassVar[int]
+    WEBSITE_FIELD_NUMBER: _ClassVar[int]
+    LOGO_URL_FIELD_NUMBER: _ClassVar[int]
+    SUPPORT_EMAIL_FIELD_NUMBER: _ClassVar[int]
+    SUPPORT_PHONE_FIELD_NUMBER: _ClassVar[int]
+    merchant_id: str
+    account_id: str
+    environment: str
+    status: str
+    name: str
+    legal_name: str
+    website: str
+    logo_url: str
+    support_email: str
+    support_phone: str
+    def __init__(self, merchant_id: _Optional[str] = ..., account_id: _Optional[str] = ..., environment: _Optional[str] = ..., status: _Optional[str] = ..., name: _Optional[str] = ..., legal_name: _Optional[str] = ..., website: _Optional[str] = ..., logo_url: _Optional[str] = ..., support_email: _Optional[str] = ..., support_phone: _Optional[str] = ...) -> None: ...
+
+class Account(_message.Message):
+    __slots__ = ("account_id", "name", "status", "merchants", "created_unix_micros")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    MERCHANTS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_UNIX_MICROS_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    name: str
+    status: str
+    merchants: _containers.RepeatedCompositeFieldContainer[Merchant]
+    created_unix_micros: int
+    def __init__(self, account_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., merchants: _Optional[_Iterable[_Union[Merchant, _Mapping]]] = ..., created_unix_micros: _Optional[int] = ...) -> None: ...
+
+class Member(_message.Message):
+    __slots__ = ("user_id", "email", "name", "roles")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    email: str
+    name: str
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_id: _Optional[str] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetMerchantsRequest(_message.Message):
+    __slots__ = ("merchant_ids",)
+    MERCHANT_IDS_FIELD_NUMBER: _ClassVar[int]
+    merchant_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, merchant_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetMerchantsResponse(_message.Message):
+    __slots__ = ("merchants",)
+    MERCHANTS_FIELD_NUMBER: _ClassVar[int]
+    merchants: _containers.RepeatedCompositeFieldContainer[Merchant]
+    def __init__(self, merchants: _Optional[_Iterable[_Union[Merchant, _Mapping]]] = ...) -> None: ...
+
+class ListAccountsRequest(_message.Message):
+    __slots__ = ("after_id", "limit")
+    AFTER_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    after_id: str
+    limit: int
+    def __init__(self, after_id: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListAccountsResponse(_message.Message):
+    __slots__ = ("accounts",)
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    accounts: _containers.RepeatedCompositeFieldContainer[Account]
+    def __init__(self, accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ...) -> None: ...
+
+class GetAccountRequest(_message.Message):
+    __slots__ = ("reference",)
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    reference: str
+    def __init__(self, reference: _Optional[str] = ...) -> None: ...
+
+class GetAccountResponse(_message.Message):
+    __slots__ = ("account", "members")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    members: _containers.RepeatedCompositeFieldContainer[Member]
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
+
+class NewAccount(_message.Message):
+    __slots__ = ("name", "legal_name", "website", "owner_email")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LEGAL_NAME_FIELD_NUMBER: _ClassVar[int]
+    WEBSITE_FIELD_NUMBER: _ClassVar[int]
+    OWNER_EMAIL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    legal_name: str
+    website: str
+    owner_email: str
+    def __init__(self, name: _Optional[str] = ..., legal_name: _Optional[str] = ..., website: _Optional[str] = ..., owner_email: _Optional[str] = ...) -> None: ...
+
+class CreateAccountsRequest(_message.Message):
+    __slots__ = ("accounts", "actor")
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    accounts: _containers.RepeatedCompositeFieldContainer[NewAccount]
+    actor: str
+    def __init__(self, accounts: _Optional[_Iterable[_Union[NewAccount, _Mapping]]] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class CreateAccountsResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[AccountResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[AccountResult, _Mapping]]] = ...) -> None: ...
+
+class AccountResult(_message.Message):
+    __slots__ = ("account", "error")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    error: _common_pb2.Error
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
+
+class SetAccountStatusRequest(_message.Message):
+    __slots__ = ("references", "status", "actor", "reason")
+    REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    references: _containers.RepeatedScalarFieldContainer[str]
+    status: str
+    actor: str
+    reason: str
+    def __init__(self, references: _Optional[_Iterable[str]] = ..., status: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SetAccountStatusResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[AccountResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[AccountResult, _Mapping]]] = ...) -> None: ...
+
 class ResolveApiKeysRequest(_message.Message):
     __slots__ = ("digests",)
     DIGESTS_FIELD_NUMBER: _ClassVar[int]

@@ -74,6 +74,31 @@ class IdentityServiceStub:
                 request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsRequest.SerializeToString,
                 response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsResponse.FromString,
                 _registered_method=True)
+        self.GetMerchants = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/GetMerchants',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetMerchantsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetMerchantsResponse.FromString,
+                _registered_method=True)
+        self.ListAccounts = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/ListAccounts',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListAccountsResponse.FromString,
+                _registered_method=True)
+        self.GetAccount = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/GetAccount',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetAccountRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetAccountResponse.FromString,
+                _registered_method=True)
+        self.CreateAccounts = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/CreateAccounts',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.CreateAccountsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.CreateAccountsResponse.FromString,
+                _registered_method=True)
+        self.SetAccountStatus = channel.unary_unary(
+                '/commdesk.identity.v1.IdentityService/SetAccountStatus',
+                request_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.SetAccountStatusRequest.SerializeToString,
+                response_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.SetAccountStatusResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -133,6 +158,38 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMerchants(self, request, context):
+        """Merchants, which are environments of accounts, by id; those that do not exist are left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccounts(self, request, context):
+        """For operators: accounts with their merchants, by id; one with its members; new ones; whether they are suspended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAccount(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateAccounts(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAccountStatus(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -175,6 +232,31 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.RemoveSecondFactors,
                     request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsRequest.FromString,
                     response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsResponse.SerializeToString,
+            ),
+            'GetMerchants': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMerchants,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetMerchantsRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetMerchantsResponse.SerializeToString,
+            ),
+            'ListAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccounts,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListAccountsRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'GetAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccount,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetAccountRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.GetAccountResponse.SerializeToString,
+            ),
+            'CreateAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAccounts,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.CreateAccountsRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.CreateAccountsResponse.SerializeToString,
+            ),
+            'SetAccountStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAccountStatus,
+                    request_deserializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.SetAccountStatusRequest.FromString,
+                    response_serializer=commdesk_dot_identity_dot_v1_dot_identity__pb2.SetAccountStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -393,6 +475,141 @@ class IdentityService:
             '/commdesk.identity.v1.IdentityService/RemoveSecondFactors',
             commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsRequest.SerializeToString,
             commdesk_dot_identity_dot_v1_dot_identity__pb2.RemoveSecondFactorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMerchants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/GetMerchants',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.GetMerchantsRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.GetMerchantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/ListAccounts',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.ListAccountsRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/GetAccount',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.GetAccountRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.GetAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/CreateAccounts',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.CreateAccountsRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.CreateAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAccountStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.identity.v1.IdentityService/SetAccountStatus',
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.SetAccountStatusRequest.SerializeToString,
+            commdesk_dot_identity_dot_v1_dot_identity__pb2.SetAccountStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,8 +6,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from common.errors import DomainError, RightsOutdated
+from common.permissions import TABLE
 from identity.domain.changes import AccessChange
 from identity.domain.errors import AdministratorIsLast, RoleUnknown, UserNotFound
+from identity.domain.memberships import Seat
 from identity.domain.sessions import Session
 from identity.domain.users import ADMIN, Access, Status, User
 
@@ -18,7 +20,9 @@ def is_administrator(user: User | None, merchant_id: str) -> bool:
 
 
 class Act(Struct, frozen=True):
-    """What a user is about to do elsewhere; any one of *roles* suffices. Ids that are none of ours are None.
+    """What a user is about to do elsewhere, by *permission*. Ids that are none of ours are None.
+
+    A caller of an older release names no permission but platform roles, any one of which suffices.
 
     By the access token, the user last proved who they are at *authenticated_at_seconds*, by *methods* (RFC 8176).
     """
@@ -34,15 +38,22 @@ class Act(Struct, frozen=True):
     permission: str = ""
 
 
-def refusal(act: Act, user: User | None, session: Session | None) -> RightsOutdated | None:
-    """Why *user* may not do it now; *session* is None when it is not open."""
-    if user is None or user.merchant_id != act.merchant_id or not user.is_active:
+def refusal(act: Act, user: User | None, session: Session | None, seats: Collection[Seat]) -> RightsOutdated | None:
+    """Why *user* may not do it now; *session* is None when it is not open. *seats* are the user's in accounts: those
+    count where the act is not one of the user's own merchant.
+    """
+    if user is None or not user.is_active:
         return RightsOutdated("the account is not active")
     if session is None or session.user_id != user.user_id:
         return RightsOutdated("the session has ended")
-    if user.access.roles.isdisjoint(act.roles):
-        return RightsOutdated("your roles do not allow this any more")
-    return None
+    if act.merchant_id != user.merchant_id:
+        seat = next((each for each in seats if each.merchant_id == act.merchant_id and each.is_active), None)
+        may = seat is not None and act.permission in seat.granted
+    elif act.permission:
+        may = act.permission in TABLE.of_platform_roles(user.access.roles)
+    else:
+        may = not user.access.roles.isdisjoint(act.roles)
+    return None if may else RightsOutdated("your roles do not allow this any more")
 
 
 def changed_access(

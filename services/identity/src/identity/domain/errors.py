@@ -125,12 +125,6 @@ class RefreshTokenReused(RefreshTokenInvalid):
     fix = "Log in again; if you did not do this yourself, change your password."
 
 
-class MerchantNotFound(NotFound):
-    """There is no such merchant."""
-
-    fix = "Check the merchant id."
-
-
 class ApiKeyNotFound(NotFound):
     """The merchant has no such API key."""
 
@@ -147,3 +141,99 @@ class ApiKeyLimitReached(FailedPrecondition):
     """The merchant has as many valid API keys as one may have."""
 
     fix = "Revoke keys that are not used any more."
+
+
+class MerchantInvalid(InvalidArgument):
+    """Something about the merchant is not as it must be; `fields` says what."""
+
+    fix = "Correct the fields that are named."
+
+
+class MerchantNotFound(NotFound):
+    """There is no such merchant, or the caller does not belong to it."""
+
+    fix = "List the merchants that you belong to."
+
+
+class MerchantSuspended(PermissionDenied):
+    """The merchant is suspended."""
+
+    fix = "Ask the platform's support."
+
+
+class AccountsTooMany(ResourceExhausted):
+    """The user belongs to as many accounts as one may."""
+
+    fix = "Leave an account, or use another user."
+
+
+class MemberNotFound(NotFound):
+    """There is no such member in this account."""
+
+    fix = "List the members for their ids."
+
+
+class MemberExists(Conflict):
+    """The address belongs to a member of this account."""
+
+    fix = "Change the member's roles instead."
+
+
+class MembersTooMany(ResourceExhausted):
+    """The account has as many members, open invitations or roles of its own as one may."""
+
+    fix = "Remove what is not needed any more."
+
+
+class OwnerIsLast(FailedPrecondition):
+    """The account would be left without an owner."""
+
+    fix = "Make somebody else an owner first."
+
+
+class RoleNotGrantable(PermissionDenied):
+    """Nobody gives rights that they do not have, and only owners decide about owners."""
+
+    fix = "Ask an owner of the account."
+
+
+class RoleInvalid(InvalidArgument):
+    """The role's name is not as it must be, or is taken."""
+
+    fix = "Choose another name."
+
+
+class RoleNotFound(NotFound):
+    """The account has no role of this id."""
+
+    fix = "List the account's roles for their ids."
+
+
+class RoleInUse(FailedPrecondition):
+    """Members or open invitations have this role."""
+
+    fix = "Give them other roles first."
+
+
+class PermissionUnknown(InvalidArgument):
+    """No such permission can be given to a merchant's members."""
+
+    fix = "Use permissions of docs/reference/permissions.md that merchant roles have."
+
+
+class InvitationInvalid(InvalidArgument):
+    """The invitation is unknown, was used, withdrawn or has expired, or was sent to another address."""
+
+    fix = "Log in with the invited address, or ask for another invitation."
+
+
+class InvitationNotFound(NotFound):
+    """The account has no open invitation of this id."""
+
+    fix = "List the account's invitations for their ids."
+
+
+class InvitationPending(Conflict):
+    """The address has an open invitation to this account."""
+
+    fix = "Send it again, or revoke it first."

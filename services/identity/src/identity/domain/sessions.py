@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from common.context import Context
 from identity.domain.concealed import Concealed
 from identity.domain.errors import RefreshTokenInvalid, RefreshTokenReused
+from identity.domain.memberships import Seat
 from identity.domain.users import User
 
 # A response may be lost on its way: repeating the last refresh this soon returns the same tokens and raises no alarm.
@@ -53,6 +54,8 @@ class Session(Concealed, frozen=True):
     # Of the tokens before the newest, oldest first.
     retired_hashes: tuple[bytes, ...] = ()
     has_second_factor: bool = False
+    # The environment that its tokens are for, of an account whose member the user is; None: the user's own merchant.
+    merchant_id: str | None = None
 
     @property
     def methods(self) -> list[str]:
@@ -77,10 +80,14 @@ class SessionPolicy(Struct, frozen=True):
 
 
 class OpenedSession(Concealed, frozen=True):
-    """A session and the tokens that its user gets now."""
+    """A session and the tokens that its user gets now. *seats* are what the user is in accounts; the tokens are for
+    *seat*, or with None for the user's own merchant.
+    """
 
     user: User
     session: Session
+    seats: tuple[Seat, ...]
+    seat: Seat | None
     access_token: str
     refresh_token: str
     expires_in: timedelta
@@ -142,11 +149,12 @@ def rotate(
     return revoke(session, "reused", now), RefreshTokenReused()
 
 
-def next_of_step_up(session: Session) -> int:
-    """The generation of the refresh token that a session gets when its user has proved anew who they are.
+def next_of_renewal(session: Session) -> int:
+    """The generation of the refresh token that a session gets when its tokens say something else from then on: its user
+    has proved anew who they are, or acts for another merchant.
 
     It leaves one out: the token from before is not the last one then, so that its holder cannot repeat its refresh
-    and get a token that says what the user has proved.
+    and get a token that says it too.
     """
     return session.generation + 2
 
@@ -154,16 +162,26 @@ def next_of_step_up(session: Session) -> int:
 def step_up(
     session: Session, token_hash: bytes, *, has_second_factor: bool, now: datetime, policy: SessionPolicy
 ) -> Session:
-    """The session after its user has proved anew who they are; *token_hash* is of the `next_of_step_up`."""
+    """The session after its user has proved anew who they are; *token_hash* is of the `next_of_renewal`."""
+    renewed = _renewed(session, token_hash, now, policy)
+    return replace(renewed, authenticated_at=now, has_second_factor=has_second_factor)
+
+
+def switch(
+    session: Session, token_hash: bytes, merchant_id: str | None, now: datetime, policy: SessionPolicy
+) -> Session:
+    """The session whose tokens are for *merchant_id* from now on; *token_hash* is of the `next_of_renewal`."""
+    return replace(_renewed(session, token_hash, now, policy), merchant_id=merchant_id)
+
+
+def _renewed(session: Session, token_hash: bytes, now: datetime, policy: SessionPolicy) -> Session:
     return replace(
         session,
-        generation=next_of_step_up(session),
+        generation=next_of_renewal(session),
         token_hash=token_hash,
         retired_hashes=(*session.retired_hashes, session.token_hash)[-RETIRED_MAX:],
         rotated_at=now,
         expires_at=policy.expiry(session.created_at, now),
-        authenticated_at=now,
-        has_second_factor=has_second_factor,
     )
 
 

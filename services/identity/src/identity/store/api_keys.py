@@ -50,9 +50,10 @@ where merchant_id = any(cast(:merchant_ids as text[])) and revoked_at is null
 group by merchant_id
 """
 _BY_HASH = """
-select k.* from api_keys k join merchants m on m.merchant_id = k.merchant_id
+select k.* from api_keys k
+join merchants m on m.merchant_id = k.merchant_id join accounts a on a.account_id = m.account_id
 where k.key_hash = any(cast(:hashes as bytea[])) and k.revoked_at is null
-  and (k.expires_at is null or k.expires_at > :now) and m.status = 'ACTIVE'
+  and (k.expires_at is null or k.expires_at > :now) and m.status = 'ACTIVE' and a.status = 'ACTIVE'
 """
 _PAGE = """
 select * from api_keys

@@ -1,4 +1,6 @@
-"""Locks and writes, in sorted order: throttles (of addresses, of accounts), then merchants, users, their sessions."""
+"""Locks and writes, in sorted order: throttles (of addresses, of accounts), then merchants or accounts, users, their
+sessions.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -77,14 +79,14 @@ _SAVE_SESSIONS = """
 update sessions s
 set generation = c.generation, token_hash = c.token_hash, rotated_at = c.rotated_at, expires_at = c.expires_at,
     revoked_at = c.revoked_at, revoked_because = c.revoked_because, retired_hashes = c.retired_hashes,
-    authenticated_at = c.authenticated_at, has_second_factor = c.has_second_factor
+    authenticated_at = c.authenticated_at, has_second_factor = c.has_second_factor, merchant_id = c.merchant_id
 from unnest(
     cast(:session_ids as uuid[]), cast(:generations as int[]), cast(:hashes as bytea[]),
     cast(:rotated as timestamptz[]), cast(:expiries as timestamptz[]), cast(:revoked as timestamptz[]),
     cast(:reasons as text[]), cast(:retired as bytea[]), cast(:authenticated as timestamptz[]),
-    cast(:factors as boolean[]))
+    cast(:factors as boolean[]), cast(:merchant_ids as text[]))
     as c (session_id, generation, token_hash, rotated_at, expires_at, revoked_at, revoked_because, retired_hashes,
-          authenticated_at, has_second_factor)
+          authenticated_at, has_second_factor, merchant_id)
 where s.session_id = c.session_id
 """
 _INSERT_REVOCATIONS = """
@@ -254,6 +256,7 @@ async def save_sessions(tx: Tx, sessions: Sequence[Session]) -> None:
         retired=[b"".join(session.retired_hashes) for session in sessions],
         authenticated=[session.authenticated_at for session in sessions],
         factors=[session.has_second_factor for session in sessions],
+        merchant_ids=[session.merchant_id for session in sessions],
     )
 
 

@@ -57,6 +57,25 @@ SECOND_FACTORS = PersonalTable(
 )
 ROLES = PersonalTable(name="user_roles", key="role", of_person=_OF_USER, shown=("granted_by", "granted_at"))
 
+MEMBERSHIPS = PersonalTable(
+    name="memberships",
+    key="account_id",
+    key_type="text",
+    of_person=_OF_USER,
+    shown=("roles", "created_at", "updated_at"),
+    deleted=True,
+)
+# Also of people who never signed up: found by their address.
+INVITATIONS = PersonalTable(
+    name="invitations",
+    key="invitation_id",
+    sealed={"email": EMAIL},
+    indexes={"email_index": BlindIndex("email", normalise=str.lower)},
+    of_person="email_index = :email_index",
+    shown=("account_id", "roles", "status", "created_at", "expires_at"),
+    deleted=True,
+)
+
 
 async def resolve(tx: Tx, person: Person) -> Person:
     """The user behind an e-mail address, or the address of a user."""
@@ -72,7 +91,7 @@ async def resolve(tx: Tx, person: Person) -> Person:
 
 # Users before their sessions, as everybody locks them.
 PERSONAL_DATA = PersonalData(
-    tables=(USERS, SESSIONS, ACCOUNT_TOKENS, SECOND_FACTORS, ROLES),
+    tables=(USERS, SESSIONS, ACCOUNT_TOKENS, SECOND_FACTORS, ROLES, MEMBERSHIPS, INVITATIONS),
     cached=("user:{user}", "session:{user}"),
     resolve=resolve,
 )

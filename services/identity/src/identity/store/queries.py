@@ -50,7 +50,7 @@ _SESSIONS_OF_USER = """
 select * from sessions where user_id = :user_id and revoked_at is null and expires_at > :now
 order by created_at desc, session_id desc
 """
-_MERCHANTS = "select merchant_id from merchants where merchant_id = any(cast(:merchant_ids as text[]))"
+_MERCHANTS = "select merchant_id, environment from merchants where merchant_id = any(cast(:merchant_ids as text[]))"
 _RECENT_SESSIONS = "select * from sessions where user_id = :user_id order by session_id desc limit :limit"
 
 
@@ -119,7 +119,7 @@ async def sessions_of_user(tx: Tx, user_id: UUID, now: datetime) -> list[Session
 async def environments(tx: Tx, merchant_ids: Collection[str]) -> dict[str, Environment]:
     """Which environment each merchant is; none for those that do not exist."""
     found = await tx.execute(_MERCHANTS, merchant_ids=list(merchant_ids))
-    return {row.merchant_id: "test" if row.merchant_id.endswith("_test") else "live" for row in found}
+    return {row.merchant_id: row.environment for row in found}
 
 
 async def role_names(tx: Tx) -> frozenset[str]:

@@ -51,6 +51,7 @@ def session(row: Row, sealer: Sealer) -> Session:
         # Null in rows that a replica of the version before has written.
         authenticated_at=row.authenticated_at or row.created_at,
         has_second_factor=row.has_second_factor,
+        merchant_id=row.merchant_id,
     )
 
 

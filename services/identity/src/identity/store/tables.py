@@ -26,15 +26,54 @@ _MOMENT = DateTime(timezone=True)
 # Compared byte by byte, whatever the database's locale.
 _IDENTIFIER = Text(collation="C")
 
+_ROLES = (
+    "array_to_string(roles, ' ') ~ '^((OWNER|ADMIN|DEVELOPER|FINANCE|SUPPORT|VIEWER|rol_[0-9A-Z]{26})( |$)){1,20}$'"
+)
+
+# What the two environments of a merchant have in common: members, roles, status.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", _IDENTIFIER, CheckConstraint("account_id ~ '^acc_[A-Za-z0-9_]{1,60}$'"), primary_key=True),
+    Column("name", Text, CheckConstraint("length(name) between 1 and 120"), nullable=False),
+    Column(
+        "status", Text, CheckConstraint("status in ('ACTIVE', 'SUSPENDED')"), nullable=False, server_default="ACTIVE"
+    ),
+    Column("created_at", _MOMENT, nullable=False, server_default=text("now()")),
+    Column("updated_at", _MOMENT, nullable=False, server_default=text("now()")),
+)
+
+# One environment of an account each: a tenant of its own.
 merchants = Table(
     "merchants",
     metadata,
-    Column("merchant_id", _IDENTIFIER, CheckConstraint("merchant_id ~ '^mer_[A-Za-z0-9]{1,60}$'"), primary_key=True),
+    Column("merchant_id", _IDENTIFIER, CheckConstraint("merchant_id ~ '^mer_[A-Za-z0-9_]{1,60}$'"), primary_key=True),
     Column("name", Text, nullable=False),
     Column(
         "status", Text, CheckConstraint("status in ('ACTIVE', 'INACTIVE')"), nullable=False, server_default="ACTIVE"
     ),
     Column("created_at", _MOMENT, nullable=False, server_default=text("now()")),
+    Column("account_id", _IDENTIFIER, ForeignKey("accounts.account_id"), nullable=False),
+    Column("environment", Text, CheckConstraint("environment in ('live', 'test')"), nullable=False),
+    Column("legal_name", Text),
+    Column("website", Text),
+    Column("logo_url", Text),
+    Column("support_email", Text),
+    Column("support_phone", Text),
+    Column("updated_at", _MOMENT, nullable=False, server_default=text("now()")),
+    UniqueConstraint("account_id", "environment"),
+)
+
+custom_roles = Table(
+    "custom_roles",
+    metadata,
+    Column("role_id", _IDENTIFIER, CheckConstraint("role_id ~ '^rol_[0-9A-Z]{26}$'"), primary_key=True),
+    Column("account_id", _IDENTIFIER, ForeignKey("accounts.account_id"), nullable=False),
+    Column("name", Text, CheckConstraint("length(name) between 1 and 60"), nullable=False),
+    Column("permissions", ARRAY(Text), CheckConstraint("cardinality(permissions) between 1 and 200"), nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("updated_at", _MOMENT, nullable=False),
+    UniqueConstraint("account_id", "name"),
 )
 
 roles = Table(
@@ -83,6 +122,43 @@ user_roles = Table(
     Column("granted_at", _MOMENT, nullable=False),
 )
 
+# Written under the lock of their account, as custom roles and invitations are.
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("account_id", _IDENTIFIER, ForeignKey("accounts.account_id"), primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.user_id"), primary_key=True),
+    Column("roles", ARRAY(Text), CheckConstraint(_ROLES), nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("updated_at", _MOMENT, nullable=False),
+    Index("memberships_of_user", "user_id"),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("invitation_id", Uuid, primary_key=True),
+    Column("account_id", _IDENTIFIER, ForeignKey("accounts.account_id"), nullable=False),
+    # Sealed; email_index finds it, without regard to case.
+    Column("email", Text, CheckConstraint("email <> ''"), nullable=False),
+    Column("email_index", LargeBinary, CheckConstraint("octet_length(email_index) = 32"), nullable=False),
+    Column("token_hash", LargeBinary, CheckConstraint("octet_length(token_hash) = 32"), nullable=False, unique=True),
+    Column("roles", ARRAY(Text), CheckConstraint(_ROLES), nullable=False),
+    Column(
+        "status",
+        Text,
+        CheckConstraint("status in ('PENDING', 'ACCEPTED', 'DECLINED', 'REVOKED')"),
+        nullable=False,
+        server_default="PENDING",
+    ),
+    Column("invited_by", Text, nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("updated_at", _MOMENT, nullable=False),
+    Column("expires_at", _MOMENT, nullable=False),
+    CheckConstraint("expires_at > created_at"),
+    Index("invitations_pending", "account_id", "email_index", unique=True, postgresql_where=text("status = 'PENDING'")),
+)
+
 # One row per family of refresh tokens; a refresh updates it in place (no indexed column changes: HOT).
 sessions = Table(
     "sessions",
@@ -109,6 +185,8 @@ sessions = Table(
     ),
     Column("authenticated_at", _MOMENT),
     Column("has_second_factor", Boolean, nullable=False, server_default=text("false")),
+    # The environment that its tokens are for; the user's own merchant when it is null.
+    Column("merchant_id", _IDENTIFIER, ForeignKey("merchants.merchant_id")),
     Index("sessions_of_user", "user_id"),
     postgresql_with={"fillfactor": 70},
 )

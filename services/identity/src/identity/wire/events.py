@@ -11,7 +11,9 @@ from common.context import Context
 from common.events import audit, head, micros
 from common.seals import ACCOUNT_TOKEN, EMAIL, NAME, Sealer
 from identity.domain.account_mails import AccountMail, MailedToken
+from identity.domain.accounts import Account, Merchant
 from identity.domain.api_keys import ApiKey
+from identity.domain.invitations import Invitation
 from identity.domain.revocations import Revocation
 from identity.domain.users import User
 
@@ -39,6 +41,46 @@ def user_audit(
         merchant_id=user.merchant_id,
         actor_id=actor or user_id,
         before=before,
+        after=after,
+        origin=origin,
+    )
+
+
+def account_audit(
+    action: str,
+    account: Account,
+    origin: Context,
+    now: datetime,
+    actor: str,
+    *,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> AuditRecorded:
+    """What *actor* did to an account, in the audit log of its live environment."""
+    return audit(
+        action,
+        ("account", account.account_id),
+        service=SERVICE,
+        at=now,
+        merchant_id=account.live.merchant_id,
+        actor_id=actor,
+        before=before,
+        after=after,
+        origin=origin,
+    )
+
+
+def merchant_audit(
+    action: str, merchant: Merchant, origin: Context, now: datetime, actor: str, *, after: Mapping[str, object]
+) -> AuditRecorded:
+    """What *actor* did to one environment."""
+    return audit(
+        action,
+        ("merchant", merchant.merchant_id),
+        service=SERVICE,
+        at=now,
+        merchant_id=merchant.merchant_id,
+        actor_id=actor,
         after=after,
         origin=origin,
     )
@@ -88,6 +130,22 @@ def account_mail(
         name=sealer.seal(NAME, user.profile.name if user.is_email_verified else ""),
         token=sealer.seal(ACCOUNT_TOKEN, mailed.token) if mailed is not None else "",
         expires_unix_micros=micros(mailed.stored.expires_at) if mailed is not None else 0,
+    )
+
+
+def invitation_mail(
+    sealer: Sealer, account: Account, invitation: Invitation, token: str, now: datetime
+) -> AccountMailRequested:
+    """A mail that invites to *account*. Nobody is named: the account's name follows the rule of people's."""
+    return AccountMailRequested(
+        **head(now),
+        merchant_id=account.live.merchant_id,
+        kind="invite",
+        email=sealer.seal(EMAIL, invitation.email),
+        name=sealer.seal(NAME, ""),
+        token=sealer.seal(ACCOUNT_TOKEN, token),
+        expires_unix_micros=micros(invitation.expires_at),
+        account_name=account.name,
     )
 
 

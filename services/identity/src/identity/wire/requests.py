@@ -137,13 +137,13 @@ def session_end(caller: Caller, text: str, origin: Context) -> LogOut:
 
 
 def _log_out(caller: Caller, session: UUID | None, *, everywhere: bool, origin: Context) -> LogOut:
-    return LogOut(user_id(caller), caller.merchant_id, session, everywhere, origin)
+    return LogOut(user_id(caller), home(caller), session, everywhere, origin)
 
 
 def profile_change(caller: Caller, body: ProfileBody, origin: Context) -> ProfileChange:
     return ProfileChange(
         user_id=user_id(caller),
-        merchant_id=caller.merchant_id,
+        merchant_id=home(caller),
         name=body.name,
         mobile_number=body.mobile_number,
         country_code=body.country_code,
@@ -154,7 +154,7 @@ def profile_change(caller: Caller, body: ProfileBody, origin: Context) -> Profil
 def password_form(caller: Caller, body: PasswordBody) -> PasswordForm:
     return PasswordForm(
         user_id=user_id(caller),
-        merchant_id=caller.merchant_id,
+        merchant_id=home(caller),
         session_id=session_id(caller),
         current_password=normalised_password(body.current_password),
         password=normalised_password(body.password),
@@ -167,7 +167,8 @@ def access_change(caller: Caller, target_id: str, body: AccessBody, origin: Cont
     return AccessChange(
         user_id=ids.decode("usr", target_id),
         merchant_id=caller.merchant_id,
-        roles=None if body.roles is None else frozenset(body.roles),
+        # By their first names: OPERATOR is ADMIN.
+        roles=None if body.roles is None else frozenset(TABLE.aliases.get(role, role) for role in body.roles),
         status=body.status,
         actor_id=user_id(caller),
         actor=caller.user_id,
@@ -176,20 +177,26 @@ def access_change(caller: Caller, target_id: str, body: AccessBody, origin: Cont
 
 
 def act_of(caller: Caller, permission: str) -> Act:
-    """What *caller* is about to do. Raises UserNotFound for a caller of another issuer."""
+    """What the caller is about to do within identity. Raises UserNotFound for a caller of another issuer."""
     return Act(
         user_id=user_id(caller),
         merchant_id=caller.merchant_id,
         session_id=session_id(caller),
-        roles=TABLE.permissions[permission].platform,
+        roles=frozenset(),
         authenticated_at_seconds=caller.authenticated_at_seconds,
         methods=caller.methods,
+        permission=permission,
     )
 
 
 def step_up_form(caller: Caller, body: StepUpBody) -> StepUpForm:
     """Raises UserNotFound for a caller of another issuer."""
-    return StepUpForm(user_id(caller), caller.merchant_id, session_id(caller), body.password, body.code)
+    return StepUpForm(user_id(caller), home(caller), session_id(caller), body.password, body.code)
+
+
+def home(caller: Caller) -> str:
+    """The merchant whose user the caller is, whichever they act for."""
+    return caller.home_merchant_id or caller.merchant_id
 
 
 def session_id(caller: Caller) -> UUID | None:

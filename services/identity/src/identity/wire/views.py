@@ -16,6 +16,8 @@ from common.pages import Page
 from identity.domain.revocations import RevocationPage
 from identity.domain.sessions import OpenedSession, Session
 from identity.domain.users import SignUpForm, Status, User
+from identity.wire import merchant_views
+from identity.wire.merchant_views import SeatView
 
 
 class UserView(Struct, frozen=True, rename="camel"):
@@ -52,12 +54,16 @@ class SessionUserView(Struct, frozen=True):
 
 
 class SessionView(Struct, frozen=True, rename="camel"):
-    """*token* is the access token, *expires_in* its life in seconds."""
+    """*token* is the access token, *expiresIn* its life in seconds, *merchantId* whom it is for. *memberships*: the
+    environments of accounts that the user is a member of.
+    """
 
     token: str
     refresh_token: str
     expires_in: int
     user: SessionUserView
+    merchant_id: str
+    memberships: list[SeatView]
 
 
 class EnrolmentView(Struct, frozen=True):
@@ -153,6 +159,8 @@ def session(opened: OpenedSession) -> SessionView:
         refresh_token=opened.refresh_token,
         expires_in=int(opened.expires_in.total_seconds()),
         user=SessionUserView(id=user_id(user), email=user.email, name=user.profile.name, type=user.type),
+        merchant_id=user.merchant_id if opened.seat is None else opened.seat.merchant_id,
+        memberships=merchant_views.seats(opened.seats),
     )
 
 

@@ -21,6 +21,8 @@ class AccountMailRequest(msgspec.Struct, frozen=True):
     name: str
     token: str
     expires_at: datetime
+    # Of an invitation: what the merchant's account is called.
+    account_name: str = ""
 
 
 # Per template: the subject, and where on the page the link leads.
@@ -28,6 +30,7 @@ _WORDS: Final = {
     Template.ACCOUNT_VERIFY: ("Verify your e-mail address", "verify-email"),
     Template.ACCOUNT_RESET: ("Set a new password", "reset-password"),
     Template.ACCOUNT_EXISTS: ("You already have an account", "forgot-password"),
+    Template.ACCOUNT_INVITE: ("You are invited to a merchant's account", "invitation"),
 }
 TEMPLATES: Final = frozenset(_WORDS)
 
@@ -49,6 +52,7 @@ def account_mail(request: AccountMailRequest, page_url: str, email_id: UUID) -> 
         values={
             # Who wrote it is not known to be the reader: what is no name is left out.
             "name": shown_name(request.name),
+            "account_name": shown_name(request.account_name),
             "url": f"{page_url.rstrip('/')}/{path}{fragment}",
             "expires_at": format_time(request.expires_at),
         },

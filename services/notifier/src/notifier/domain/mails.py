@@ -32,6 +32,7 @@ class Template(StrEnum):
     ACCOUNT_VERIFY = "account_verify"
     ACCOUNT_RESET = "account_reset"
     ACCOUNT_EXISTS = "account_exists"
+    ACCOUNT_INVITE = "account_invite"
     ADMIN_ALERT = "admin_alert"
 
 
