@@ -13,6 +13,7 @@ from commdesk.identity.v1 import identity_pb2 as pb
 from commdesk.identity.v1.events_pb2 import AccountMailRequested
 from commdesk.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from common import grpc_client, ids
+from common.api_keys import ApiKeys
 from common.authorization import Authorizer
 from common.clock import FakeClock
 from common.database import Database
@@ -60,7 +61,7 @@ def call(http: httpx.AsyncClient) -> Call:
 @pytest.fixture
 def feed(identity: Served, resources: Resources) -> RevocationFeed:
     stub = IdentityServiceStub(identity.channel("payment"))  # type: ignore[no-untyped-call]
-    return RevocationFeed(resources.user_tokens.revocations, stub)
+    return RevocationFeed(resources.user_tokens.revocations, ApiKeys(stub), stub)
 
 
 @pytest.fixture
