@@ -13,10 +13,10 @@ from common.settings import read as read_settings
 from payment.settings import Settings
 
 from .test_late_money import closed, pay_late
-from .test_reviews import Staff, duplicated, staff
+from .test_reviews import Staff, duplicated, held, hold, staff
 from .world import World
 
-__all__ = ["staff"]
+__all__ = ["hold", "staff"]
 
 DAY = timedelta(days=1, seconds=1).total_seconds()
 
@@ -208,6 +208,33 @@ async def test_which_capture_matters_and_only_a_person_can_name_it(world: World,
     receipt = await receipt_of(staff, payment)
     by_hand = {"receiptId": receipt["receiptId"], "gatewayRefundId": "cf_refund_1"}
     assert (await staff.decide(payment["paymentId"], "refunded", **by_hand)).status_code == 200
+
+
+@pytest.mark.usefixtures("hold")
+async def test_fraud_hears_once_that_held_money_goes_back(world: World, staff: Staff) -> None:
+    payment = await held(world)
+    begun = await staff.decide(payment["paymentId"], "refund")
+    assert (begun.json()["data"]["fraudReview"], begun.json()["data"]["status"]) == ("BLOCKED", "PENDING")
+    await carry_out(world)
+    assert await world.status(payment) == "FAILED"
+    [decided] = await world.announced("payment.review.decided")
+    assert (decided.action, decided.actor_id) == ("REFUNDED", "usr_finance")
+    [released] = await world.announced("payment.released")
+    assert released.outcome == "REFUSED"
+    assert await staff.listed() == []
+
+
+@pytest.mark.usefixtures("hold")
+async def test_fraud_hears_of_held_money_that_went_back_in_the_dashboard(world: World, staff: Staff) -> None:
+    payment = await held(world)
+    before = len(world.hooks)
+    await at_the_gateway(world, payment)
+    await world.hooks_arrive(before + 1)
+    await world.deliver(*world.hooks[before:])
+    assert await world.status(payment) == "FAILED"
+    [decided] = await world.announced("payment.review.decided")
+    assert (decided.action, decided.actor_id) == ("REFUNDED", "gateway:cashfree")
+    assert await staff.listed() == []
 
 
 # ── By the policy ────────────────────────────────────────────────────────────────────────────────────────────────────

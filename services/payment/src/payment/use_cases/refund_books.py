@@ -24,7 +24,7 @@ from payment.domain.receipt_refunds import OrderMoney
 from payment.domain.receipts import Receipt, owed_again, refunding
 from payment.domain.refund_takeovers import NotTakenOver, taken_over
 from payment.domain.refunds import Refund, RefundStatus, RefundTransition
-from payment.domain.review_queue import Case
+from payment.domain.review_queue import Case, ReviewAction
 from payment.domain.spent_credits import SpentCreditsPolicy
 from payment.domain.states import PAID, Review
 from payment.store import disputes, receipts, refunds
@@ -33,7 +33,7 @@ from payment.store.invoices import advance_series, lock_series
 from payment.use_cases import metrics
 from payment.use_cases.announcements import messages_for
 from payment.use_cases.decisions import DecisionSettings, save_decisions
-from payment.wire import refund_events
+from payment.wire import events, refund_events
 
 
 class RefundSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,9 +221,14 @@ class RefundBook:
         assert refund.receipt_id is not None
         receipt, decision = self._receipts[refund.receipt_id], self._decisions[refund.payment_id]
         case = Case(decision.payment, tuple(self.receipts(refund.payment_id)))
+        verdict = decision.payment.fraud_review
         gateway_refund_id = refund.gateway_refund_id or refund.text_id
         reviews.give_back(decision, case, receipt, gateway_refund_id, self.now, refund.id)
         self._receipts[receipt.id] = decision.changed_receipts[-1]
+        if decision.payment.fraud_review is not verdict:
+            # The money of a flagged payment went back in the dashboard: it is refused, and fraud's review is over.
+            told = events.review_decided(decision.payment, ReviewAction.REFUNDED, refund.requested_by, self.now)
+            self.messages.append(told)
 
     def _owe_again(self, refund: Refund) -> None:
         """The refund of a receipt failed, or came back: its money waits for a person."""

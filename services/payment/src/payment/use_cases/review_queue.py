@@ -119,7 +119,7 @@ async def decide_review(db: Database, clock: Clock, request: ReviewRequest, flow
         audit = events.audit_review(case, after, request, receipt, now)
         messages = [*messages_for([decision], settings.public_url), audit]
         if after.payment.fraud_review is not payment.fraud_review:
-            messages.append(events.review_decided(after.payment, request, now))
+            messages.append(events.review_decided(after.payment, request.action, request.actor_id, now))
         await outbox.append(tx, messages)
         metrics.moved([decision], now)
     return after

@@ -137,12 +137,10 @@ def released(payment: Payment, at: datetime, *, granted: bool) -> pb.PaymentRele
     )
 
 
-def review_decided(payment: Payment, request: ReviewRequest, at: datetime) -> pb.PaymentReviewDecided:
+def review_decided(payment: Payment, action: ReviewAction, actor_id: str, at: datetime) -> pb.PaymentReviewDecided:
     """For fraud it is one whether the money goes back through us or went back in the dashboard."""
-    action = ReviewAction.REFUNDED if request.action is ReviewAction.REFUND else request.action
-    return pb.PaymentReviewDecided(
-        **head(at), payment=payment_message(payment), action=action, actor_id=request.actor_id
-    )
+    told = ReviewAction.REFUNDED if action is ReviewAction.REFUND else action
+    return pb.PaymentReviewDecided(**head(at), payment=payment_message(payment), action=told, actor_id=actor_id)
 
 
 def attempt_failed(payment: Payment, gateway_payment_id: str, reason: str, at: datetime) -> pb.PaymentAttemptFailed:
