@@ -142,6 +142,17 @@ PAYMENTS = (
             Query("sum(rate(commdesk_payment_swept_total[$__rate_interval])) or vector(0)", "swept"),
         ],
     ),
+    Panel(
+        "Refunds by what became of them",
+        "reqps",
+        [
+            Query(
+                f'sum(rate(commdesk_payment_refunds_total{{status="{status}"}}[$__rate_interval])) or vector(0)',
+                status.lower(),
+            )
+            for status in ("SUCCESS", "FAILED", "REVERSED")
+        ],
+    ),
     Panel("Decisions of fraud", "reqps", [Query(_rate("commdesk_fraud_decisions_total", "decision"), "{{decision}}")]),
     Panel(
         "Payments without a score",
