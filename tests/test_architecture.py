@@ -43,7 +43,14 @@ OWN_NOUNS = {
     },  # signs tokens, hashes; routes
     "ledger": {"anchors", "signing"},  # heads outside the database, a folder or a bucket; their signatures
     "notifier": {"rendering", "templates"},  # mails to bytes, and their texts
-    "payment": {"settlement_routes", "dispute_routes", "merchant_order_routes", "refund_routes"},  # routes of their own
+    "payment": {
+        "settlement_routes",
+        "dispute_routes",
+        "merchant_order_routes",
+        "refund_routes",
+        "routing_routes",
+        "routing_servicer",
+    },  # routes of their own
 }
 HEADINGS = ["## Owns", "## Interfaces", "## States", "## Tables", "## When it fails"]
 # Staff start these, and they move neither money nor rights: a run compares, and republishes what was published before;

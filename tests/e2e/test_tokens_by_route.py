@@ -80,6 +80,7 @@ FIELDS = {
     "token": "x-1",
     "permissions": ["payments.read"],
     "merchantId": "mer_01J0000000000000000000000A",
+    "webhookSecret": "whsec_of_somebody_else",
 }
 
 
@@ -271,6 +272,8 @@ async def test_what_belongs_to_somebody_else_is_not_there(
         **happened,
         # Of all merchants together: nobody's of another merchant, whatever its id.
         "caseId": ids.encode("cas", ids.new()),
+        # Nobody's yet: those of other merchants are refused alike (services/payment/tests/integration).
+        "gatewayAccountId": ids.encode("gwa", ids.new()),
         "apiKeyId": ids.encode("apk", ids.new()),
         "invitationId": ids.encode("ivt", ids.new()),
         "roleId": ids.encode("rol", ids.new()),
@@ -362,6 +365,7 @@ async def what_followed(fleet: FleetClient, owner: journey.Member) -> dict[str, 
 NOT_SHOWN = {
     "payment_not_found",
     "order_not_found",
+    "gateway_account_unknown",
     "review_not_found",
     "user_not_found",
     "session_not_found",

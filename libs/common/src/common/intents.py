@@ -81,6 +81,15 @@ update intents set due_at = now() + cast(:pause as interval), leased_until = nul
 where intent_id = :id and done_at is null
 """,
 )
+# Only while nobody else has leased it since: the number of attempts tells.
+_REPLACE = Statement(
+    "intents.replace",
+    """
+update intents set payload = :payload, leased_until = now() + cast(:lease as interval)
+where intent_id = :id and done_at is null and attempts = :attempt
+returning intent_id
+""",
+)
 _FORGET = "delete from intents where done_at < now() - cast(:age as interval)"
 
 
@@ -182,6 +191,11 @@ class Intents(Generic[R]):
             self._executing -= 1
         await self._outcomes.submit((intent, outcome), key=intent.id)
         return outcome
+
+    async def replace(self, tx: Tx, intent: Intent, payload: bytes) -> bool:
+        """Give an intent that is being executed another payload, and a new lease; False when it was overtaken."""
+        rows = await tx.execute(_REPLACE, id=intent.id, payload=payload, lease=self._lease, attempt=intent.attempt)
+        return rows.scalar() is not None
 
     async def run(self) -> None:
         """The worker: lease what is due and execute it, until `stop`."""

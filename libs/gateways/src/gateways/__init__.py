@@ -315,6 +315,21 @@ class Gateway(Protocol):
 Gateways: TypeAlias = Mapping[str, Gateway]
 
 
+class MerchantAccounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How merchants' own accounts at a gateway are called: the URLs are the gateway's, nobody can name another."""
+
+    # Where the API is for accounts with real money, and for those without.
+    live_url: str
+    test_url: str
+    api_version: str = ""
+    # (key id, key secret) → "live" or "test", by what the gateway writes before those that it issues.
+    mode_of: Callable[[str, str], str]
+    # Webhooks are signed with the key's secret where there is no other.
+    signs_with_key: bool
+    # No order is made without a phone number, the customer's or the merchant's.
+    needs_customer_phone: bool
+
+
 class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     """A provider's row in the registry. All but *connect* are pure."""
 
@@ -329,3 +344,5 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     # The headers of every call.
     headers: Callable[[GatewayAccount], Mapping[str, str]]
     connect: Callable[["GatewayAccount", "GatewayClient"], Gateway]
+    # None where only the platform itself has an account.
+    merchant_accounts: MerchantAccounts | None = None

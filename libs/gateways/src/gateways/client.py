@@ -58,6 +58,11 @@ class GatewayClient:
         self._limiters: dict[str, Limiter] = {}
 
     async def __aenter__(self) -> Self:
+        self.open()
+        return self
+
+    def open(self) -> None:
+        """Make the pool of connections; nothing is sent. Close it with `close`."""
         # What the environment says about proxies is not asked: calls go where the account says and nowhere else. The
         # whole call is timed below, the wait for a connection included. Answers are small and their size is bounded as
         # they come, so they are not to be compressed.
@@ -76,11 +81,13 @@ class GatewayClient:
             .zstd(False)
             .build()
         )
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
         await self._http.close()
 
     async def send(self, request: HttpRequest, order_id: str, timeout_seconds: float) -> HttpAnswer | Unknown:

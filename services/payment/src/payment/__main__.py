@@ -1,9 +1,11 @@
 """python -m payment: payments, their gateway orders, verification and invoices."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+
+from redis.asyncio import Redis
 
 from commdesk.fraud.v1.fraud_pb2_grpc import FraudServiceStub
 from commdesk.payment.v1.disputes_pb2_grpc import add_DisputeServiceServicer_to_server
@@ -12,23 +14,39 @@ from commdesk.payment.v1.payment_pb2_grpc import (
     add_ReviewServiceServicer_to_server,
 )
 from commdesk.payment.v1.refunds_pb2_grpc import add_RefundServiceServicer_to_server
+from commdesk.payment.v1.routing_pb2_grpc import (
+    add_GatewayAccountServiceServicer_to_server,
+    add_RoutingServiceServicer_to_server,
+)
 from commdesk.payment.v1.settlements_pb2_grpc import add_SettlementServiceServicer_to_server
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from common import runtime
 from common.runtime import Job, Resources, Service
-from gateways import Gateway, Gateways
+from gateways import GatewayCall, Gateways
+from gateways.directory import GatewayDirectory
 from gateways.registry import open_gateways
 from payment import consumers, routes
 from payment.consumers import ConsumerSettings
-from payment.domain.purchases import AccountChoice
 from payment.gateways.fraud import FraudScores
 from payment.gateways.packs import Packs
 from payment.gateways.wallet import WalletHolds
 from payment.routes import Endpoints
+from payment.routing_servicer import GatewayAccountServicer, RoutingServicer
 from payment.servicer import DisputeServicer, PaymentServicer, RefundServicer, ReviewServicer, SettlementServicer
 from payment.settings import Settings
 from payment.store.personal_data import personal_data
-from payment.use_cases import dispute_checks, fee_rules, gateway_calls, overdue_holds, receipts, refund_approvals
+from payment.use_cases import (
+    dispute_checks,
+    fee_rules,
+    gateway_accounts,
+    gateway_calls,
+    gateway_health,
+    overdue_holds,
+    receipts,
+    refund_approvals,
+    routing,
+)
+from payment.use_cases.account_moves import AccountMoves
 from payment.use_cases.cancellations import Cancellations, ClosingSettings
 from payment.use_cases.checkout_proofs import CheckoutProofs
 from payment.use_cases.closed_checks import ClosedChecks
@@ -38,7 +56,9 @@ from payment.use_cases.dispute_books import DisputeBooks
 from payment.use_cases.dispute_checks import DisputeChecks
 from payment.use_cases.disputes import Disputes
 from payment.use_cases.fee_rules import FeeRuleCache
+from payment.use_cases.gateway_accounts import MerchantAccounts
 from payment.use_cases.gateway_calls import GatewayCallLog
+from payment.use_cases.gateway_health import GatewayHealth
 from payment.use_cases.gateway_orders import GatewayOrders, OrderSettings
 from payment.use_cases.merchant_orders import MerchantOrders
 from payment.use_cases.order_lookups import OrderLookup
@@ -52,6 +72,7 @@ from payment.use_cases.refund_checks import RefundChecks, RefundLookup
 from payment.use_cases.refund_flow import RefundFlow
 from payment.use_cases.refund_requests import RefundRequests
 from payment.use_cases.review_queue import ReviewQueue
+from payment.use_cases.routing import Router, RoutingBook
 from payment.use_cases.settlement_imports import SettlementImports
 from payment.use_cases.sweep import Sweep
 from payment.use_cases.timelines import timeline
@@ -65,8 +86,12 @@ from payment.wire.requests import CustomerRules
 @asynccontextmanager
 async def service(settings: Settings, resources: Resources) -> AsyncIterator[Service]:
     db, redis, clock = resources.db, resources.redis, resources.clock
-    calls = GatewayCallLog(clock)
-    async with open_gateways(settings.gateway_accounts, calls.record, redis) as gateways:
+    health = GatewayHealth(db, redis, clock, settings.gateway_health)
+    calls = GatewayCallLog(clock, health)
+    async with (
+        open_gateways(settings.gateway_accounts, calls.record, redis) as platform,
+        merchant_gateways(platform, calls.record, redis) as gateways,
+    ):
         lookups = OrderLookup(
             gateways,
             timeout_seconds=settings.gateway_lookup_timeout_seconds,
@@ -81,13 +106,14 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         closing = ClosingSettings(settings.decisions, settings.gateway_timeout_seconds)
         cancellations = Cancellations(db, clock, gateways, lookups, closing)
         order_settings = OrderSettings(settings.public_url, settings.gateway_timeout_seconds)
-        orders = GatewayOrders(db, clock, gateways, cancellations, order_settings)
+        router = Router(db, health, list(platform.values()), settings.default_gateway)
+        await router.refresh()
+        moves = AccountMoves(db, clock, router)
+        orders = GatewayOrders(db, clock, gateways, cancellations, moves, order_settings)
         inserts = PaymentInserts(db, clock, orders)
         responses = ResponseCache(redis, resources.sealer)
         merchant_orders = MerchantOrders(db, clock)
-        gateway = gateway_of_new_payments(gateways, settings.default_gateway)
-        account = account_of_new_payments(gateway)
-        drafts = PaymentDrafts(Packs(wallet_stub), fees, settings.limits, account, merchant_orders, clock)
+        drafts = PaymentDrafts(Packs(wallet_stub), fees, settings.limits, router.choose, merchant_orders, clock)
         create = CreatePayment(drafts, fraud, inserts, orders, responses)
         verification = Verification(db, redis, clock, lookups, settings.verification)
         sweep = Sweep(db, clock, lookups, settings.decisions, settings.check_schedule)
@@ -95,8 +121,11 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
             db, clock, lookups, settings.decisions, settings.closed_checks_per_minute, settings.sweep_seconds
         )
         confirmations = Confirmations(db, clock, lookups, settings.decisions, settings.confirmations_per_minute)
-        imports = SettlementImports(db, clock, gateways, settings.settlement_imports, settings.settlement_job_seconds)
+        imports = SettlementImports(db, clock, platform, settings.settlement_imports, settings.settlement_job_seconds)
         authorizer = resources.authorizer(settings.identity_address)
+        accounts = MerchantAccounts(db, clock, authorizer, gateways, router, settings.merchant_accounts)
+        await accounts.refresh()
+        book = RoutingBook(db, clock, router, authorizer)
         holds = WalletHolds(wallet_stub)
         dispute_books = DisputeBooks(db, clock, holds, settings.dispute_fee_minor)
         dispute_reads = DisputeChecks(db, clock, gateways, dispute_books, settings.gateway_lookup_timeout_seconds)
@@ -119,7 +148,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         customer_rules = CustomerRules(
             settings.return_urls,
             test_domains=settings.environment != "production",
-            phone_country_codes=gateway.capabilities.phone_country_codes,
+            phone_country_codes=phone_country_codes(platform),
         )
         yield Service(
             http=routes.routes(
@@ -135,17 +164,21 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                     refund_approvals=approvals,
                     orders=merchant_orders,
                     histories=histories,
+                    routing=book,
+                    gateway_accounts=accounts,
                     authorizer=authorizer,
                     customer_rules=customer_rules,
                     test_mode=settings.test_mode,
                 )
             ),
             grpc=[
-                (add_PaymentServiceServicer_to_server, PaymentServicer(db)),
+                (add_PaymentServiceServicer_to_server, PaymentServicer(db, accounts)),
                 (add_ReviewServiceServicer_to_server, ReviewServicer(reviews)),
                 (add_DisputeServiceServicer_to_server, DisputeServicer(disputes)),
                 (add_SettlementServiceServicer_to_server, SettlementServicer(db, imports)),
                 (add_RefundServiceServicer_to_server, RefundServicer(refunds)),
+                (add_RoutingServiceServicer_to_server, RoutingServicer(book)),
+                (add_GatewayAccountServiceServicer_to_server, GatewayAccountServicer(accounts)),
             ],
             subscriptions=consumers.subscriptions(
                 db,
@@ -177,6 +210,10 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 Job("refund_checks", settings.sweep_seconds, refund_checks.run),
                 Job("expire_approvals", refund_approvals.EXPIRE_SECONDS, approvals.run),
                 Job("fee_rules", fee_rules.REFRESH_SECONDS, fees.refresh),
+                Job("gateway_accounts", gateway_accounts.REFRESH_SECONDS, accounts.refresh),
+                Job("routing_rules", routing.REFRESH_SECONDS, router.refresh),
+                Job("gateway_health", gateway_health.SHARE_SECONDS, router.share_health),
+                Job("recent_attempts", gateway_health.ATTEMPTS_SECONDS, router.read_attempts),
                 Job("gateway_calls", gateway_calls.WRITE_SECONDS, partial(calls.write, db)),
                 Job("delete_gateway_calls", gateway_calls.DELETE_SECONDS, partial(calls.delete_old, db)),
             ],
@@ -187,13 +224,21 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         )
 
 
-def gateway_of_new_payments(gateways: Gateways, default_gateway: str) -> Gateway:
-    """The account in which new orders are made: that of *default_gateway*, or the first that is configured."""
-    return next(each for each in gateways.values() if default_gateway in ("", each.account.gateway))
+def phone_country_codes(gateways: Gateways) -> tuple[str, ...]:
+    """Of the numbers that gateways take which take some only; a customer with another number goes to the others."""
+    return next((codes for each in gateways.values() if (codes := each.capabilities.phone_country_codes)), ())
 
 
-def account_of_new_payments(gateway: Gateway) -> AccountChoice:
-    return AccountChoice(gateway.account.gateway, gateway.account.id, gateway.capabilities.needs_customer_phone)
+@asynccontextmanager
+async def merchant_gateways(
+    platform: Gateways, on_call: Callable[[GatewayCall], None], redis: Redis
+) -> AsyncIterator[GatewayDirectory]:
+    """The gateways of *platform*, and those of merchants' own accounts once they are known."""
+    directory = GatewayDirectory(platform, on_call, redis)
+    try:
+        yield directory
+    finally:
+        await directory.close()
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from common.money import CurrencyUnknown
 from common.pages import CursorInvalid, Page
 from common.seals import Sealer
 from gateways import GatewayUnsupported
-from payment import dispute_routes, merchant_order_routes, refund_routes, settlement_routes
+from payment import dispute_routes, merchant_order_routes, refund_routes, routing_routes, settlement_routes
 from payment.domain import errors, merchant_orders, receipts, refund_errors, review_queue
 from payment.domain.review_queue import ReviewAction
 from payment.use_cases import payments, user_histories
@@ -23,11 +23,13 @@ from payment.use_cases.checkout_proofs import CheckoutProofs
 from payment.use_cases.create_payment import CreatePayment
 from payment.use_cases.disputes import Disputes
 from payment.use_cases.job_status import TestModeOff, job_status
+from payment.use_cases.gateway_accounts import MerchantAccounts
 from payment.use_cases.merchant_orders import MerchantOrders
 from payment.use_cases.refund_approvals import RefundApprovals
 from payment.use_cases.refund_requests import RefundRequests
 from payment.use_cases.review_queue import DECIDE, ReviewQueue
 from payment.use_cases.user_histories import UserHistories
+from payment.use_cases.routing import NoGatewayAccount, RoutingBook
 from payment.use_cases.verification import Verification
 from payment.wire import older_clients, requests, reviews, views
 from payment.wire.jobs import JobsView
@@ -48,6 +50,7 @@ PREFIX = "/api/v1/payments"
 _CREATE_HEADERS = ("X-Device-Id",)
 _CREATE_ERRORS = (
     CurrencyUnknown,
+    NoGatewayAccount,
     errors.AmountInvalid,
     merchant_orders.OrderAlreadyPaid,
     merchant_orders.OrderAmountDiffers,
@@ -100,6 +103,8 @@ class Endpoints(msgspec.Struct, frozen=True):
     refund_approvals: RefundApprovals
     orders: MerchantOrders
     histories: UserHistories
+    routing: RoutingBook
+    gateway_accounts: MerchantAccounts
     authorizer: Authorizer
     customer_rules: CustomerRules
     test_mode: bool = False
@@ -125,6 +130,7 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
         *refund_routes.routes(use_cases.refunds, use_cases.refund_approvals),
         *settlement_routes.routes(db),
         *dispute_routes.routes(use_cases.disputes),
+        *routing_routes.routes(use_cases.routing, use_cases.gateway_accounts),
         *merchant_order_routes.routes(use_cases.orders),
         Route("GET", "/api/v1/test/jobs/status", partial(read_job_status, use_cases), answer=JobsView, public=True,
               errors=[TestModeOff]),

@@ -13,11 +13,12 @@ from common.grpc_server import CallContext
 from payment.domain.refunds import Refund
 from payment.use_cases import payments, refund_reads, settlements
 from payment.use_cases.disputes import Disputes
+from payment.use_cases.gateway_accounts import MerchantAccounts
 from payment.use_cases.refund_requests import RefundRequests
 from payment.use_cases.review_queue import ReviewQueue
 from payment.use_cases.settlement_imports import SettlementImports
 from payment.wire import disputes as dispute_messages
-from payment.wire import events, refund_messages, review_messages, settlement_messages
+from payment.wire import events, gateway_accounts, refund_messages, review_messages, settlement_messages
 
 PAYMENTS_MAX = 500
 
@@ -25,8 +26,15 @@ PAYMENTS_MAX = 500
 class PaymentServicer(PaymentServiceServicer):
     """See protos/commdesk/payment/v1/payment.proto."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, accounts: MerchantAccounts) -> None:
         self._db = db
+        self._accounts = accounts
+
+    async def ListGatewayAccounts(
+        self, request: pb.ListGatewayAccountsRequest, context: CallContext
+    ) -> pb.ListGatewayAccountsResponse:
+        accounts, secrets = await self._accounts.webhook_accounts(*gateway_accounts.page_of(request))
+        return gateway_accounts.webhook_accounts(accounts, secrets)
 
     async def GetPayments(self, request: pb.GetPaymentsRequest, context: CallContext) -> pb.GetPaymentsResponse:
         require_at_most(PAYMENTS_MAX, payment_ids=len(request.payment_ids))

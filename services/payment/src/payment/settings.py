@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, field_validator
 from common.setting_checks import rule
 from gateways.registry import GatewaySettings
 from payment.domain.check_schedule import CheckSchedule, ClosedCheckSchedule
+from payment.domain.circuits import CircuitSettings
 from payment.domain.gst_states import is_state
 from payment.domain.invoices import IST, PREFIX_PATTERN
 from payment.domain.pricing import TaxRule
@@ -21,6 +22,8 @@ from payment.domain.return_urls import ReturnUrlPolicy, is_host
 from payment.domain.spent_credits import SpentCreditsPolicy
 from payment.domain.states import HoldPolicy, LateSuccessPolicy, SecondCapturePolicy
 from payment.use_cases.decisions import DecisionSettings
+from payment.use_cases.gateway_accounts import AccountSettings
+from payment.use_cases.gateway_health import HealthSettings
 from payment.use_cases.refund_books import RefundSettings
 from payment.use_cases.settlement_imports import ImportSettings
 from payment.use_cases.verification import VerificationSettings
@@ -52,6 +55,16 @@ class Settings(GatewaySettings):
     gateway_lookup_concurrency: int = Field(
         32, ge=1, le=64, validation_alias=AliasChoices("GATEWAY_LOOKUP_CONCURRENCY", "GATEWAY_ASK_CONCURRENCY")
     )
+
+    # After so many failed calls in a row (5xx, timeouts) to make orders, new payments pass a gateway account over where
+    # there is another one.
+    circuit_failures: int = Field(5, ge=1, le=1000)
+    # For how long after the last failed call they do, in seconds; then one payment tries.
+    circuit_open_seconds: float = Field(30.0, gt=0, le=3600)
+    # A method counts as down at an account when, of at least so many attempts in ten minutes, …
+    method_down_attempts: int = Field(20, ge=1, le=5000)
+    # … less than this percentage succeeded. 0 never counts a method as down.
+    method_down_percent: int = Field(20, ge=0, le=100)
 
     # Currencies in which payments are made, comma-separated ISO 4217 codes: those that the ledger has accounts in, INR.
     enabled_currencies: frozenset[str] = frozenset({"INR"})
@@ -252,6 +265,18 @@ class Settings(GatewaySettings):
             first_check_seconds=self.sweep_after_seconds,
             tax=TaxRule(self.gst_rate_basis_points, self.gst_inclusive, self.seller_state),
         )
+
+    @property
+    def merchant_accounts(self) -> AccountSettings:
+        if self.environment == "production":
+            return AccountSettings(is_production=True, public_url=self.public_url)
+        urls = {account.gateway: account.base_url for account in self.gateway_accounts}
+        return AccountSettings(is_production=False, public_url=self.public_url, test_urls=urls)
+
+    @property
+    def gateway_health(self) -> HealthSettings:
+        circuit = CircuitSettings(self.circuit_failures, self.circuit_open_seconds)
+        return HealthSettings(circuit, self.method_down_attempts, self.method_down_percent)
 
     @property
     def check_schedule(self) -> CheckSchedule:

@@ -74,7 +74,7 @@ def test_a_payment_makes_only_the_moves_in_the_table(build: Build, start: Status
 
 
 def test_the_database_knows_the_same_moves() -> None:
-    migration = Path(payment.__file__).parent / "migrations" / "0001_payments.py"
+    migration = Path(payment.__file__).parent / "migrations" / "0016_routing.py"
     check = migration.read_text().partition("payment_history_moves check")[2].partition("else")[0]
     said = {
         Status(found[1]): frozenset(map(Status, re.findall(r"'([A-Z_]+)'", found[2])))

@@ -9,6 +9,7 @@ from gateways import (
     Capabilities,
     CreateOrderResult,
     GatewayAccount,
+    MerchantAccounts,
     OrderMissing,
     OrderReference,
     OrderRequest,
@@ -25,6 +26,11 @@ from gateways.refunds import CreateRefundResult, ReadRefundResult, RefundRequest
 from gateways.settlements import ReadSettlementRowsResult, ReadSettlementsResult, SettlementWindow
 
 NAME = "cashfree"
+# Cashfree's API for accounts with real money, and for those without.
+LIVE_HOST, TEST_HOST = "api.cashfree.com", "sandbox.cashfree.com"
+API_VERSION = "2025-01-01"
+# What Cashfree writes before the ids and secrets that it issues, by the mode of the account.
+TEST_APP_ID, TEST_SECRET, LIVE_SECRET = "TEST", "cfsk_ma_test_", "cfsk_ma_prod_"
 CAPABILITIES = Capabilities(
     closes_orders=True,
     signs_time=True,
@@ -37,6 +43,11 @@ CAPABILITIES = Capabilities(
 )
 # From this version of the API on, numbers from abroad are taken too.
 FOREIGN_PHONES_SINCE = "2026-01-01"
+
+
+def mode_of(key_id: str, key_secret: str) -> str:
+    """Older secrets tell nothing; the ids of test accounts have always begun like that."""
+    return "test" if key_id.startswith(TEST_APP_ID) or key_secret.startswith(TEST_SECRET) else "live"
 
 
 def capabilities_of(account: GatewayAccount) -> Capabilities:
@@ -164,4 +175,12 @@ ADAPTER = Adapter(
     parse_webhook=webhooks.parse_webhook,
     headers=headers,
     connect=CashfreeGateway,
+    merchant_accounts=MerchantAccounts(
+        live_url=f"https://{LIVE_HOST}/pg",
+        test_url=f"https://{TEST_HOST}/pg",
+        api_version=API_VERSION,
+        mode_of=mode_of,
+        signs_with_key=True,
+        needs_customer_phone=True,
+    ),
 )

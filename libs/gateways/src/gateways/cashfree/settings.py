@@ -11,12 +11,8 @@ from common.errors import RequestInvalid
 from common.setting_checks import HttpsUrl, Secret, host_of, rule
 from common.settings import ServiceSettings
 from gateways import GatewayAccount, Network
-from gateways.cashfree.adapter import NAME
+from gateways.cashfree.adapter import API_VERSION, LIVE_HOST, LIVE_SECRET, NAME, TEST_APP_ID, TEST_HOST, TEST_SECRET
 
-# Cashfree's API for accounts with real money, and for those without.
-LIVE_HOST, TEST_HOST = "api.cashfree.com", "sandbox.cashfree.com"
-# What Cashfree writes before the ids and secrets that it issues, by the mode of the account.
-TEST_APP_ID, TEST_SECRET, LIVE_SECRET = "TEST", "cfsk_ma_test_", "cfsk_ma_prod_"
 ISSUED = r"cfsk_ma_(?:test|prod)_"
 
 
@@ -40,7 +36,7 @@ class CashfreeSettings(ServiceSettings):
     # The client secret of the account: without it no order is made, and it verifies webhooks by default.
     cashfree_secret_key: Annotated[SecretStr, Secret(prefix=ISSUED)] = SecretStr("")
     # The version of Cashfree's API that requests ask for, a date.
-    cashfree_api_version: str = "2025-01-01"
+    cashfree_api_version: str = API_VERSION
     # The URL to which Cashfree sends webhooks; empty leaves it to the account's dashboard.
     cashfree_notify_url: Annotated[str, HttpsUrl()] = ""
     # The merchant's own contact number: Cashfree takes no order without an Indian number, and this one is sent for

@@ -10,6 +10,7 @@ from gateways import (
     Capabilities,
     CreateOrderResult,
     GatewayAccount,
+    MerchantAccounts,
     OrderMissing,
     OrderReference,
     OrderRefused,
@@ -42,6 +43,10 @@ from gateways.settlements import (
 )
 
 NAME = "razorpay"
+# Razorpay's API, for accounts with real money and without.
+HOST = "api.razorpay.com"
+# What the ids of keys begin with, by the mode of the account.
+TEST_KEY, LIVE_KEY = "rzp_test_", "rzp_live_"
 CAPABILITIES = Capabilities(
     closes_orders=False,
     signs_time=False,
@@ -299,4 +304,11 @@ ADAPTER = Adapter(
     parse_webhook=webhooks.parse_webhook,
     headers=headers,
     connect=RazorpayGateway,
+    merchant_accounts=MerchantAccounts(
+        live_url=f"https://{HOST}",
+        test_url=f"https://{HOST}",
+        mode_of=lambda key_id, _: "test" if key_id.startswith(TEST_KEY) else "live",
+        signs_with_key=False,
+        needs_customer_phone=False,
+    ),
 )

@@ -9,12 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from common.setting_checks import HttpsUrl, Secret, host_of, rule
 from common.settings import ServiceSettings
 from gateways import GatewayAccount, Network
-from gateways.razorpay.adapter import NAME
-
-# Razorpay's API, for accounts with real money and without.
-HOST = "api.razorpay.com"
-# What the ids of keys begin with, by the mode of the account.
-TEST_KEY, LIVE_KEY = "rzp_test_", "rzp_live_"
+from gateways.razorpay.adapter import HOST, LIVE_KEY, NAME, TEST_KEY
 
 
 class RazorpaySettings(ServiceSettings):

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from commdesk.common.v1 import common_pb2 as commdesk_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!commdesk/payment/v1/payment.proto\x12\x13\x63ommdesk.payment.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\"\xa8\x01\n\x03Tax\x12&\n\x03net\x18\x01 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\'\n\x04\x63gst\x18\x02 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\'\n\x04sgst\x18\x03 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\'\n\x04igst\x18\x04 \x01(\x0b\x32\x19.commdesk.common.v1.Money\"\xd7\x03\n\x07Payment\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x10\n\x08order_id\x18\x04 \x01(\t\x12\x0f\n\x07gateway\x18\x05 \x01(\t\x12\x32\n\x06status\x18\x06 \x01(\x0e\x32\".commdesk.payment.v1.PaymentStatus\x12)\n\x06\x61mount\x18\x07 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12%\n\x03tax\x18\x08 \x01(\x0b\x32\x18.commdesk.payment.v1.Tax\x12/\n\x0cplatform_fee\x18\t \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x14\n\x0c\x63redits_paid\x18\n \x01(\x03\x12\x15\n\rcredits_bonus\x18\x0b \x01(\x03\x12\x0f\n\x07pack_id\x18\x0c \x01(\t\x12\x0b\n\x03seq\x18\r \x01(\x03\x12\x0e\n\x06method\x18\x0e \x01(\t\x12\x1b\n\x13\x63reated_unix_micros\x18\x0f \x01(\x03\x12\x1a\n\x12gateway_payment_id\x18\x10 \x01(\t\x12\x12\n\nowner_kind\x18\x11 \x01(\t\x12\x10\n\x08owner_id\x18\x12 \x01(\t\")\n\x12GetPaymentsRequest\x12\x13\n\x0bpayment_ids\x18\x01 \x03(\t\"E\n\x13GetPaymentsResponse\x12.\n\x08payments\x18\x01 \x03(\x0b\x32\x1c.commdesk.payment.v1.Payment\"V\n\x12ListReviewsRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"X\n\x13ListReviewsResponse\x12,\n\x07reviews\x18\x01 \x03(\x0b\x32\x1b.commdesk.payment.v1.Review\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"&\n\x10GetReviewRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\"\xad\x01\n\x11GetReviewResponse\x12+\n\x06review\x18\x01 \x01(\x0b\x32\x1b.commdesk.payment.v1.Review\x12\x34\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\".commdesk.payment.v1.ReviewAttempt\x12\x35\n\x08\x65vidence\x18\x03 \x03(\x0b\x32#.commdesk.payment.v1.ReviewEvidence\"\xad\x01\n\x06Review\x12-\n\x07payment\x18\x01 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12\r\n\x05kinds\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\x08receipts\x18\x05 \x03(\x0b\x32\x1c.commdesk.payment.v1.Receipt\x12\x14\n\x0c\x66raud_review\x18\x06 \x01(\t\"\xb9\x02\n\x07Receipt\x12\x12\n\nreceipt_id\x18\x01 \x01(\t\x12\x1a\n\x12gateway_payment_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12)\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12*\n\x07\x61pplied\x18\x05 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12+\n\x08refunded\x18\x06 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x19\n\x11gateway_refund_id\x18\x07 \x01(\t\x12\x1c\n\x14received_unix_micros\x18\x08 \x01(\x03\x12\x11\n\trefund_id\x18\t \x01(\t\x12\x1e\n\x16refund_due_unix_micros\x18\n \x01(\x03\"\xa3\x01\n\rReviewAttempt\x12\x1a\n\x12gateway_payment_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12)\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x1b\n\x13updated_unix_micros\x18\x06 \x01(\x03\"X\n\x0eReviewEvidence\x12\x18\n\x10time_unix_micros\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"\x98\x01\n\x13\x44\x65\x63ideReviewRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x12\n\nreceipt_id\x18\x06 \x01(\t\x12\x19\n\x11gateway_refund_id\x18\x07 \x01(\t\"C\n\x14\x44\x65\x63ideReviewResponse\x12+\n\x06review\x18\x01 \x01(\x0b\x32\x1b.commdesk.payment.v1.Review*\x94\x03\n\rPaymentStatus\x12\x1e\n\x1aPAYMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16PAYMENT_STATUS_CREATED\x10\x01\x12\x1a\n\x16PAYMENT_STATUS_PENDING\x10\x02\x12\x1e\n\x1aPAYMENT_STATUS_AUTHORIZING\x10\x03\x12\x1d\n\x19PAYMENT_STATUS_PROCESSING\x10\x04\x12\x1a\n\x16PAYMENT_STATUS_SUCCESS\x10\x05\x12\x19\n\x15PAYMENT_STATUS_FAILED\x10\x06\x12\x1a\n\x16PAYMENT_STATUS_EXPIRED\x10\x07\x12\x1c\n\x18PAYMENT_STATUS_CANCELLED\x10\x08\x12\x1b\n\x17PAYMENT_STATUS_REFUNDED\x10\t\x12%\n!PAYMENT_STATUS_PARTIALLY_REFUNDED\x10\n\x12\x1a\n\x16PAYMENT_STATUS_SETTLED\x10\x0b\x12\x1b\n\x17PAYMENT_STATUS_DISPUTED\x10\x0c\x32r\n\x0ePaymentService\x12`\n\x0bGetPayments\x12\'.commdesk.payment.v1.GetPaymentsRequest\x1a(.commdesk.payment.v1.GetPaymentsResponse2\xb2\x02\n\rReviewService\x12`\n\x0bListReviews\x12\'.commdesk.payment.v1.ListReviewsRequest\x1a(.commdesk.payment.v1.ListReviewsResponse\x12Z\n\tGetReview\x12%.commdesk.payment.v1.GetReviewRequest\x1a&.commdesk.payment.v1.GetReviewResponse\x12\x63\n\x0c\x44\x65\x63ideReview\x12(.commdesk.payment.v1.DecideReviewRequest\x1a).commdesk.payment.v1.DecideReviewResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!commdesk/payment/v1/payment.proto\x12\x13\x63ommdesk.payment.v1\x1a\x1f\x63ommdesk/common/v1/common.proto\"\xa8\x01\n\x03Tax\x12&\n\x03net\x18\x01 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\'\n\x04\x63gst\x18\x02 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\'\n\x04sgst\x18\x03 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\'\n\x04igst\x18\x04 \x01(\x0b\x32\x19.commdesk.common.v1.Money\"\xd7\x03\n\x07Payment\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x10\n\x08order_id\x18\x04 \x01(\t\x12\x0f\n\x07gateway\x18\x05 \x01(\t\x12\x32\n\x06status\x18\x06 \x01(\x0e\x32\".commdesk.payment.v1.PaymentStatus\x12)\n\x06\x61mount\x18\x07 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12%\n\x03tax\x18\x08 \x01(\x0b\x32\x18.commdesk.payment.v1.Tax\x12/\n\x0cplatform_fee\x18\t \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x14\n\x0c\x63redits_paid\x18\n \x01(\x03\x12\x15\n\rcredits_bonus\x18\x0b \x01(\x03\x12\x0f\n\x07pack_id\x18\x0c \x01(\t\x12\x0b\n\x03seq\x18\r \x01(\x03\x12\x0e\n\x06method\x18\x0e \x01(\t\x12\x1b\n\x13\x63reated_unix_micros\x18\x0f \x01(\x03\x12\x1a\n\x12gateway_payment_id\x18\x10 \x01(\t\x12\x12\n\nowner_kind\x18\x11 \x01(\t\x12\x10\n\x08owner_id\x18\x12 \x01(\t\")\n\x12GetPaymentsRequest\x12\x13\n\x0bpayment_ids\x18\x01 \x03(\t\"E\n\x13GetPaymentsResponse\x12.\n\x08payments\x18\x01 \x03(\x0b\x32\x1c.commdesk.payment.v1.Payment\"k\n\x0eWebhookAccount\x12\x1a\n\x12gateway_account_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12\x17\n\x0fwebhook_secrets\x18\x04 \x03(\t\"=\n\x1aListGatewayAccountsRequest\x12\x10\n\x08\x61\x66ter_id\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"T\n\x1bListGatewayAccountsResponse\x12\x35\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32#.commdesk.payment.v1.WebhookAccount\"V\n\x12ListReviewsRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"X\n\x13ListReviewsResponse\x12,\n\x07reviews\x18\x01 \x03(\x0b\x32\x1b.commdesk.payment.v1.Review\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"&\n\x10GetReviewRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\"\xad\x01\n\x11GetReviewResponse\x12+\n\x06review\x18\x01 \x01(\x0b\x32\x1b.commdesk.payment.v1.Review\x12\x34\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\".commdesk.payment.v1.ReviewAttempt\x12\x35\n\x08\x65vidence\x18\x03 \x03(\x0b\x32#.commdesk.payment.v1.ReviewEvidence\"\xad\x01\n\x06Review\x12-\n\x07payment\x18\x01 \x01(\x0b\x32\x1c.commdesk.payment.v1.Payment\x12\r\n\x05kinds\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\x08receipts\x18\x05 \x03(\x0b\x32\x1c.commdesk.payment.v1.Receipt\x12\x14\n\x0c\x66raud_review\x18\x06 \x01(\t\"\xb9\x02\n\x07Receipt\x12\x12\n\nreceipt_id\x18\x01 \x01(\t\x12\x1a\n\x12gateway_payment_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12)\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12*\n\x07\x61pplied\x18\x05 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12+\n\x08refunded\x18\x06 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x19\n\x11gateway_refund_id\x18\x07 \x01(\t\x12\x1c\n\x14received_unix_micros\x18\x08 \x01(\x03\x12\x11\n\trefund_id\x18\t \x01(\t\x12\x1e\n\x16refund_due_unix_micros\x18\n \x01(\x03\"\xa3\x01\n\rReviewAttempt\x12\x1a\n\x12gateway_payment_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12)\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x19.commdesk.common.v1.Money\x12\x1b\n\x13updated_unix_micros\x18\x06 \x01(\x03\"X\n\x0eReviewEvidence\x12\x18\n\x10time_unix_micros\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"\x98\x01\n\x13\x44\x65\x63ideReviewRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x12\n\nreceipt_id\x18\x06 \x01(\t\x12\x19\n\x11gateway_refund_id\x18\x07 \x01(\t\"C\n\x14\x44\x65\x63ideReviewResponse\x12+\n\x06review\x18\x01 \x01(\x0b\x32\x1b.commdesk.payment.v1.Review*\x94\x03\n\rPaymentStatus\x12\x1e\n\x1aPAYMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16PAYMENT_STATUS_CREATED\x10\x01\x12\x1a\n\x16PAYMENT_STATUS_PENDING\x10\x02\x12\x1e\n\x1aPAYMENT_STATUS_AUTHORIZING\x10\x03\x12\x1d\n\x19PAYMENT_STATUS_PROCESSING\x10\x04\x12\x1a\n\x16PAYMENT_STATUS_SUCCESS\x10\x05\x12\x19\n\x15PAYMENT_STATUS_FAILED\x10\x06\x12\x1a\n\x16PAYMENT_STATUS_EXPIRED\x10\x07\x12\x1c\n\x18PAYMENT_STATUS_CANCELLED\x10\x08\x12\x1b\n\x17PAYMENT_STATUS_REFUNDED\x10\t\x12%\n!PAYMENT_STATUS_PARTIALLY_REFUNDED\x10\n\x12\x1a\n\x16PAYMENT_STATUS_SETTLED\x10\x0b\x12\x1b\n\x17PAYMENT_STATUS_DISPUTED\x10\x0c\x32\xec\x01\n\x0ePaymentService\x12`\n\x0bGetPayments\x12\'.commdesk.payment.v1.GetPaymentsRequest\x1a(.commdesk.payment.v1.GetPaymentsResponse\x12x\n\x13ListGatewayAccounts\x12/.commdesk.payment.v1.ListGatewayAccountsRequest\x1a\x30.commdesk.payment.v1.ListGatewayAccountsResponse2\xb2\x02\n\rReviewService\x12`\n\x0bListReviews\x12\'.commdesk.payment.v1.ListReviewsRequest\x1a(.commdesk.payment.v1.ListReviewsResponse\x12Z\n\tGetReview\x12%.commdesk.payment.v1.GetReviewRequest\x1a&.commdesk.payment.v1.GetReviewResponse\x12\x63\n\x0c\x44\x65\x63ideReview\x12(.commdesk.payment.v1.DecideReviewRequest\x1a).commdesk.payment.v1.DecideReviewResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'commdesk.payment.v1.payment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PAYMENTSTATUS']._serialized_start=2217
-  _globals['_PAYMENTSTATUS']._serialized_end=2621
+  _globals['_PAYMENTSTATUS']._serialized_start=2475
+  _globals['_PAYMENTSTATUS']._serialized_end=2879
   _globals['_TAX']._serialized_start=92
   _globals['_TAX']._serialized_end=260
   _globals['_PAYMENT']._serialized_start=263
@@ -42,28 +42,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPAYMENTSREQUEST']._serialized_end=777
   _globals['_GETPAYMENTSRESPONSE']._serialized_start=779
   _globals['_GETPAYMENTSRESPONSE']._serialized_end=848
-  _globals['_LISTREVIEWSREQUEST']._serialized_start=850
-  _globals['_LISTREVIEWSREQUEST']._serialized_end=936
-  _globals['_LISTREVIEWSRESPONSE']._serialized_start=938
-  _globals['_LISTREVIEWSRESPONSE']._serialized_end=1026
-  _globals['_GETREVIEWREQUEST']._serialized_start=1028
-  _globals['_GETREVIEWREQUEST']._serialized_end=1066
-  _globals['_GETREVIEWRESPONSE']._serialized_start=1069
-  _globals['_GETREVIEWRESPONSE']._serialized_end=1242
-  _globals['_REVIEW']._serialized_start=1245
-  _globals['_REVIEW']._serialized_end=1418
-  _globals['_RECEIPT']._serialized_start=1421
-  _globals['_RECEIPT']._serialized_end=1734
-  _globals['_REVIEWATTEMPT']._serialized_start=1737
-  _globals['_REVIEWATTEMPT']._serialized_end=1900
-  _globals['_REVIEWEVIDENCE']._serialized_start=1902
-  _globals['_REVIEWEVIDENCE']._serialized_end=1990
-  _globals['_DECIDEREVIEWREQUEST']._serialized_start=1993
-  _globals['_DECIDEREVIEWREQUEST']._serialized_end=2145
-  _globals['_DECIDEREVIEWRESPONSE']._serialized_start=2147
-  _globals['_DECIDEREVIEWRESPONSE']._serialized_end=2214
-  _globals['_PAYMENTSERVICE']._serialized_start=2623
-  _globals['_PAYMENTSERVICE']._serialized_end=2737
-  _globals['_REVIEWSERVICE']._serialized_start=2740
-  _globals['_REVIEWSERVICE']._serialized_end=3046
+  _globals['_WEBHOOKACCOUNT']._serialized_start=850
+  _globals['_WEBHOOKACCOUNT']._serialized_end=957
+  _globals['_LISTGATEWAYACCOUNTSREQUEST']._serialized_start=959
+  _globals['_LISTGATEWAYACCOUNTSREQUEST']._serialized_end=1020
+  _globals['_LISTGATEWAYACCOUNTSRESPONSE']._serialized_start=1022
+  _globals['_LISTGATEWAYACCOUNTSRESPONSE']._serialized_end=1106
+  _globals['_LISTREVIEWSREQUEST']._serialized_start=1108
+  _globals['_LISTREVIEWSREQUEST']._serialized_end=1194
+  _globals['_LISTREVIEWSRESPONSE']._serialized_start=1196
+  _globals['_LISTREVIEWSRESPONSE']._serialized_end=1284
+  _globals['_GETREVIEWREQUEST']._serialized_start=1286
+  _globals['_GETREVIEWREQUEST']._serialized_end=1324
+  _globals['_GETREVIEWRESPONSE']._serialized_start=1327
+  _globals['_GETREVIEWRESPONSE']._serialized_end=1500
+  _globals['_REVIEW']._serialized_start=1503
+  _globals['_REVIEW']._serialized_end=1676
+  _globals['_RECEIPT']._serialized_start=1679
+  _globals['_RECEIPT']._serialized_end=1992
+  _globals['_REVIEWATTEMPT']._serialized_start=1995
+  _globals['_REVIEWATTEMPT']._serialized_end=2158
+  _globals['_REVIEWEVIDENCE']._serialized_start=2160
+  _globals['_REVIEWEVIDENCE']._serialized_end=2248
+  _globals['_DECIDEREVIEWREQUEST']._serialized_start=2251
+  _globals['_DECIDEREVIEWREQUEST']._serialized_end=2403
+  _globals['_DECIDEREVIEWRESPONSE']._serialized_start=2405
+  _globals['_DECIDEREVIEWRESPONSE']._serialized_end=2472
+  _globals['_PAYMENTSERVICE']._serialized_start=2882
+  _globals['_PAYMENTSERVICE']._serialized_end=3118
+  _globals['_REVIEWSERVICE']._serialized_start=3121
+  _globals['_REVIEWSERVICE']._serialized_end=3427
 # @@protoc_insertion_point(module_scope)

@@ -101,6 +101,32 @@ class GetPaymentsResponse(_message.Message):
     payments: _containers.RepeatedCompositeFieldContainer[Payment]
     def __init__(self, payments: _Optional[_Iterable[_Union[Payment, _Mapping]]] = ...) -> None: ...
 
+class WebhookAccount(_message.Message):
+    __slots__ = ("gateway_account_id", "merchant_id", "gateway", "webhook_secrets")
+    GATEWAY_ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_SECRETS_FIELD_NUMBER: _ClassVar[int]
+    gateway_account_id: str
+    merchant_id: str
+    gateway: str
+    webhook_secrets: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, gateway_account_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., gateway: _Optional[str] = ..., webhook_secrets: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListGatewayAccountsRequest(_message.Message):
+    __slots__ = ("after_id", "limit")
+    AFTER_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    after_id: str
+    limit: int
+    def __init__(self, after_id: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListGatewayAccountsResponse(_message.Message):
+    __slots__ = ("accounts",)
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    accounts: _containers.RepeatedCompositeFieldContainer[WebhookAccount]
+    def __init__(self, accounts: _Optional[_Iterable[_Union[WebhookAccount, _Mapping]]] = ...) -> None: ...
+
 class ListReviewsRequest(_message.Message):
     __slots__ = ("merchant_id", "kind", "limit", "cursor")
     MERCHANT_ID_FIELD_NUMBER: _ClassVar[int]

@@ -40,6 +40,11 @@ class PaymentServiceStub:
                 request_serializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.GetPaymentsRequest.SerializeToString,
                 response_deserializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.GetPaymentsResponse.FromString,
                 _registered_method=True)
+        self.ListGatewayAccounts = channel.unary_unary(
+                '/commdesk.payment.v1.PaymentService/ListGatewayAccounts',
+                request_serializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.ListGatewayAccountsRequest.SerializeToString,
+                response_deserializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.ListGatewayAccountsResponse.FromString,
+                _registered_method=True)
 
 
 class PaymentServiceServicer:
@@ -52,6 +57,13 @@ class PaymentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListGatewayAccounts(self, request, context):
+        """Merchants' own gateway accounts with what verifies their webhooks: secrets, for webhook-ingest alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +71,11 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     servicer.GetPayments,
                     request_deserializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.GetPaymentsRequest.FromString,
                     response_serializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.GetPaymentsResponse.SerializeToString,
+            ),
+            'ListGatewayAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGatewayAccounts,
+                    request_deserializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.ListGatewayAccountsRequest.FromString,
+                    response_serializer=commdesk_dot_payment_dot_v1_dot_payment__pb2.ListGatewayAccountsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +106,33 @@ class PaymentService:
             '/commdesk.payment.v1.PaymentService/GetPayments',
             commdesk_dot_payment_dot_v1_dot_payment__pb2.GetPaymentsRequest.SerializeToString,
             commdesk_dot_payment_dot_v1_dot_payment__pb2.GetPaymentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGatewayAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/commdesk.payment.v1.PaymentService/ListGatewayAccounts',
+            commdesk_dot_payment_dot_v1_dot_payment__pb2.ListGatewayAccountsRequest.SerializeToString,
+            commdesk_dot_payment_dot_v1_dot_payment__pb2.ListGatewayAccountsResponse.FromString,
             options,
             channel_credentials,
             insecure,

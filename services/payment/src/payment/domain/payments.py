@@ -13,6 +13,7 @@ from payment.domain.errors import TransitionInvalid
 from payment.domain.metadata import Metadata
 from payment.domain.orders import OrderKey
 from payment.domain.pricing import Credits, Tax
+from payment.domain.routing import RouteDecision
 from payment.domain.states import MOVES, UNRESOLVED, FraudReview, Review, Status
 
 REFERENCE_PREFIX = "PAY_user_"
@@ -65,6 +66,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     # Of the request under that key; empty without one, and where it is not known any more.
     request_fingerprint: bytes = b""
     origin: Origin
+    # Why this account takes it; set where it is made, and read where it is shown only.
+    routing: tuple[RouteDecision, ...] = ()
     fraud_score: int | None = None
     fraud_review: FraudReview = FraudReview.NONE
     review: Review = Review.NONE

@@ -1,14 +1,14 @@
 """From a create request to a new payment: what it costs, what it buys, which gateway account takes the money."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
 
 from common import ids
-from common.errors import RequestInvalid
 from common.money import Money
 from gateways import Customer
 from payment.domain.errors import (
@@ -23,6 +23,7 @@ from payment.domain.invoices import IST
 from payment.domain.metadata import Metadata
 from payment.domain.payments import Origin, Payment, Transition, parse_payment_id
 from payment.domain.pricing import Credits, FeeRule, Pack, TaxRule, credits_for, platform_fee, split_tax
+from payment.domain.routing import RouteDecision, RouteRequest
 from payment.domain.states import Status
 
 ORDER_ID = re.compile(r"[A-Za-z0-9_-]{3,45}")
@@ -40,11 +41,16 @@ class PaymentLimits(msgspec.Struct, frozen=True):
 
 
 class AccountChoice(msgspec.Struct, frozen=True):
-    """The gateway account in which a payment's order is made, and what its gateway needs for that."""
+    """The gateway account in which a payment's order is made, and why there."""
 
     gateway: str
     gateway_account_id: str
-    needs_customer_phone: bool
+    # Empty where there was one account only.
+    routing: tuple[RouteDecision, ...] = ()
+
+
+# The account of a new payment. Raises NoGatewayAccount, or RequestInvalid when all need a phone number.
+ChooseAccount: TypeAlias = Callable[[RouteRequest], AccountChoice]
 
 
 class Purchase(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +104,7 @@ def new_payment(
     pack: Pack | None,
     limits: PaymentLimits,
     fees: Sequence[FeeRule],
-    account: AccountChoice,
+    choose_account: ChooseAccount,
     *,
     payment_id: UUID,
     now: datetime,
@@ -108,8 +114,6 @@ def new_payment(
         raise OrderIdInvalid(orderId="must be 3 to 45 characters of A-Z a-z 0-9 _ -")
     if parse_payment_id(purchase.order_id) is not None:
         raise OrderIdInvalid(orderId="must not read like the id of a payment")
-    if account.needs_customer_phone and purchase.phone_problem:
-        raise RequestInvalid("the gateway needs a phone number of the customer", customerPhone=purchase.phone_problem)
     list_price, credits = price(purchase, pack, limits)
     place_of_supply = purchase.place_of_supply or limits.tax.seller_state
     if not is_state(place_of_supply, now.astimezone(IST).date()):
@@ -117,6 +121,15 @@ def new_payment(
     # An order says what is to be paid, tax included.
     rule = msgspec.structs.replace(limits.tax, inclusive=True) if purchase.parent_order_id else limits.tax
     amount, tax = split_tax(list_price, rule, place_of_supply)
+    account = choose_account(
+        RouteRequest(
+            payment_id=payment_id,
+            merchant_id=purchase.merchant_id,
+            amount=amount,
+            method=purchase.method_hint,
+            phone_problem=purchase.phone_problem,
+        )
+    )
     return Payment(
         id=payment_id,
         merchant_id=purchase.merchant_id,
@@ -125,6 +138,7 @@ def new_payment(
         gateway=account.gateway,
         gateway_account_id=account.gateway_account_id,
         parent_order_id=purchase.parent_order_id,
+        routing=account.routing,
         amount=amount,
         tax=tax,
         platform_fee=platform_fee(amount, purchase.merchant_id, purchase.service_type, fees),

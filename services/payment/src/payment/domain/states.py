@@ -23,7 +23,8 @@ S = Status
 # Every move a payment may make; the database holds the same table as a CHECK on payment_history.
 MOVES: dict[Status, frozenset[Status]] = {
     # SUCCESS without PENDING: the webhook, verify or the sweep may win over the create response.
-    S.CREATED: frozenset({S.PENDING, S.SUCCESS, S.FAILED, S.EXPIRED, S.CANCELLED}),
+    # CREATED again: no order was made, and another gateway account is to make it.
+    S.CREATED: frozenset({S.CREATED, S.PENDING, S.SUCCESS, S.FAILED, S.EXPIRED, S.CANCELLED}),
     S.PENDING: frozenset({S.AUTHORIZING, S.PROCESSING, S.SUCCESS, S.FAILED, S.EXPIRED, S.CANCELLED}),
     # Back to PENDING: one attempt was dropped while the order stays open for the next.
     S.AUTHORIZING: frozenset({S.PENDING, S.PROCESSING, S.SUCCESS, S.FAILED, S.EXPIRED, S.CANCELLED}),

@@ -14,6 +14,7 @@ from payment.domain.metadata import Metadata
 from payment.domain.payments import Origin, Payment, reference_id
 from payment.domain.pricing import Credits, Tax
 from payment.domain.states import FraudReview, Review, Status
+from payment.store.routing import encoded
 
 _json = msgspec.json.Encoder().encode
 _metadata = msgspec.json.Decoder(Metadata).decode
@@ -37,6 +38,7 @@ _COLUMNS: tuple[_Column, ...] = (
     _C("gateway", "text", lambda p: p.gateway),
     _C("gateway_account_id", "text", lambda p: p.gateway_account_id),
     _C("parent_order_id", "uuid", lambda p: p.parent_order_id),
+    _C("routing", "text", lambda p: encoded(p.routing) if p.routing else ""),
     _C("status", "text", lambda p: p.status.value, True),
     _C("seq", "integer", lambda p: p.seq, True),
     _C("amount_minor", "bigint", lambda p: p.amount.minor),
@@ -93,11 +95,12 @@ _COLUMNS: tuple[_Column, ...] = (
 )
 _CHANGING = tuple(column for column in _COLUMNS if column.changes)
 
-# reference_id is derived from the others. metadata travels as text: msgspec parses it faster than the driver does.
+# reference_id is derived from the others, routing is read where it is shown (store.routing). metadata travels as text:
+# msgspec parses it faster than the driver does.
 SELECT = ", ".join(
     "cast(metadata as text) as metadata" if column.name == "metadata" else column.name
     for column in _COLUMNS
-    if column.name != "reference_id"
+    if column.name not in ("reference_id", "routing")
 )
 
 

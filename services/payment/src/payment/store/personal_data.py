@@ -5,6 +5,7 @@ from datetime import timedelta
 from common.database import Tx
 from common.personal_data import Person, PersonalData, PersonalTable, Retention
 from common.seals import DEVICE, EMAIL, IP, NAME, PHONE, USER_AGENT
+from payment.domain.gateway_accounts import KEY_SECRET, WEBHOOK_SECRET
 
 ORDERS_MAX = 10_000
 
@@ -59,4 +60,16 @@ def personal_data(origin_keep: timedelta) -> PersonalData:
     )
     # With the stored answers; by the payment that a key is about, which is one of the person's.
     keys = PersonalTable(name="idempotency_keys", key="subject", of_person=_OF_USER, deleted=True, is_exported=False)
-    return PersonalData(tables=(payments, invoices, keys), resolve=resolve)
+    # Of no person; sealed anew with the rest when a key is rotated.
+    accounts = PersonalTable(
+        name="gateway_accounts",
+        key="id",
+        sealed={
+            "key_secret": KEY_SECRET,
+            "webhook_secret": WEBHOOK_SECRET,
+            "webhook_secret_before": WEBHOOK_SECRET,
+            "contact_phone": PHONE,
+        },
+        is_exported=False,
+    )
+    return PersonalData(tables=(payments, invoices, keys, accounts), resolve=resolve)

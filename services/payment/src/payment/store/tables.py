@@ -27,6 +27,7 @@ from payment.store import columns
 from payment.store.dispute_tables import dispute_tables
 from payment.store.merchant_order_tables import merchant_order_tables
 from payment.store.refund_tables import refund_tables
+from payment.store.routing_tables import routing_tables
 from payment.store.settlement_tables import settlement_tables
 
 metadata = MetaData()
@@ -52,6 +53,7 @@ payments = Table(
     columns.text_column("reference_id"),
     columns.text_column("gateway"),
     columns.text_column("gateway_account_id"),
+    columns.text_or_empty("routing"),
     columns.text_or_empty("gateway_order_id"),
     columns.text_or_empty("gateway_payment_id"),
     columns.text_or_empty("payment_session_id"),
@@ -173,7 +175,7 @@ payment_history = Table(
     CheckConstraint("(seq = 1) = (from_status is null)"),
     CheckConstraint(
         """case from_status
-        when 'CREATED' then to_status in ('PENDING', 'SUCCESS', 'FAILED', 'EXPIRED', 'CANCELLED')
+        when 'CREATED' then to_status in ('CREATED', 'PENDING', 'SUCCESS', 'FAILED', 'EXPIRED', 'CANCELLED')
         when 'PENDING' then to_status in ('AUTHORIZING', 'PROCESSING', 'SUCCESS', 'FAILED', 'EXPIRED', 'CANCELLED')
         when 'AUTHORIZING' then to_status in ('PENDING', 'PROCESSING', 'SUCCESS', 'FAILED', 'EXPIRED', 'CANCELLED')
         when 'PROCESSING' then to_status in ('PENDING', 'SUCCESS', 'FAILED', 'EXPIRED')
@@ -414,3 +416,5 @@ settlements = settlement_tables(metadata)
 disputes = dispute_tables(metadata)
 
 orders = merchant_order_tables(metadata)
+
+routing_tables(metadata)

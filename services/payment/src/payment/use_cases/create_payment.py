@@ -15,7 +15,7 @@ from payment.domain import purchases
 from payment.domain.errors import PaymentUnresolved
 from payment.domain.merchant_orders import parse_order_id
 from payment.domain.payments import Payment
-from payment.domain.purchases import AccountChoice, PaymentLimits, Purchase
+from payment.domain.purchases import ChooseAccount, PaymentLimits, Purchase
 from payment.domain.reviews import flagged
 from payment.gateways.fraud import FraudScores, FraudVerdict
 from payment.gateways.packs import Packs
@@ -36,14 +36,14 @@ class PaymentDrafts:
         packs: Packs,
         fees: FeeRuleCache,
         limits: PaymentLimits,
-        account: AccountChoice,
+        choose_account: ChooseAccount,
         orders: MerchantOrders,
         clock: Clock,
     ) -> None:
         self._packs = packs
         self._fees = fees
         self._limits = limits
-        self._account = account
+        self._choose_account = choose_account
         self._orders = orders
         self._clock = clock
 
@@ -57,7 +57,7 @@ class PaymentDrafts:
             pack,
             self._limits,
             self._fees.rules,
-            self._account,
+            self._choose_account,
             payment_id=ids.new(),
             now=self._clock.now(),
         )

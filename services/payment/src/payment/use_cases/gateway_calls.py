@@ -8,6 +8,7 @@ from gateways import GatewayCall
 from payment.store import gateway_calls
 from payment.store.gateway_calls import RecordedCall
 from payment.use_cases import metrics
+from payment.use_cases.gateway_health import GatewayHealth
 
 WAITING_MAX = 50_000
 BATCH_MAX = 2_000
@@ -18,12 +19,14 @@ DELETE_SECONDS = 3600
 class GatewayCallLog:
     """Calls wait in memory and are written in the background; a process that dies loses its last second of them."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, health: GatewayHealth) -> None:
         self._clock = clock
+        self._health = health
         self._waiting: deque[RecordedCall] = deque(maxlen=WAITING_MAX)
 
     def record(self, call: GatewayCall) -> None:
         metrics.gateway_called(call)
+        self._health.record(call)
         self._waiting.append(RecordedCall(self._clock.now(), call))
 
     async def write(self, db: Database) -> None:

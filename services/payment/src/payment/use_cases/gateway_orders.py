@@ -18,12 +18,24 @@ from common.idempotency import Completion, Key
 from common.intents import Intent, Intents, RetryLater
 from common.runtime import Workers
 from common.seals import EMAIL, NAME, PHONE, Sealer
-from gateways import Customer, Gateways, OrderReference, OrderRefused, OrderRequest, OrderSnapshot, Unknown
+from gateways import (
+    CreateOrderResult,
+    Customer,
+    Gateway,
+    Gateways,
+    OrderReference,
+    OrderRefused,
+    OrderRequest,
+    OrderSnapshot,
+    Unknown,
+)
 from payment.domain import state_machine
 from payment.domain.errors import GatewayRefused, PaymentUnresolved
 from payment.domain.payments import Payment
+from payment.domain.routing import Reason
 from payment.store import commands, queries
 from payment.use_cases import metrics
+from payment.use_cases.account_moves import AccountMoves, Move
 from payment.use_cases.announcements import messages_for
 from payment.use_cases.cancellations import Cancellations
 from payment.wire import views
@@ -35,6 +47,9 @@ ROUTE = "payments.create"
 # A customer is waiting at checkout: cap the backoff so that they hear within 15 s of the gateway's recovery.
 BACKOFF_SECONDS_MAX = 15
 NO_KEYS = CheckoutKeys()
+# By then at least 12 s have passed since the last call to make the order ended or timed out: it is not on its way any
+# more when the gateway says that it has no such order.
+LEAVE_AT_ATTEMPT = 5
 
 _encode = msgspec.json.Encoder().encode
 
@@ -66,6 +81,7 @@ class OrderResult(msgspec.Struct):
     """The gateway's answer. Mutable: the transaction that records it adds the response that it stores."""
 
     outcome: OrderOutcome
+    gateway_account_id: str
     response: CreateResponse | None = None
 
 
@@ -73,12 +89,19 @@ class GatewayOrders:
     """Make the gateway orders of new payments. The request makes its order at once; the worker is the guarantee."""
 
     def __init__(
-        self, db: Database, clock: Clock, gateways: Gateways, cancellations: Cancellations, settings: OrderSettings
+        self,
+        db: Database,
+        clock: Clock,
+        gateways: Gateways,
+        cancellations: Cancellations,
+        moves: AccountMoves,
+        settings: OrderSettings,
     ) -> None:
         self._db = db
         self._clock = clock
         self._gateways = gateways
         self._cancellations = cancellations
+        self._moves = moves
         self._settings = settings
         self.intents: Intents[OrderResult] = Intents(
             db,
@@ -138,29 +161,65 @@ class GatewayOrders:
                 await commands.release_lease(tx, key_of(payment))
 
     async def _execute(self, intent: Intent) -> OrderResult:
-        """Make the order, or find the one that an attempt whose answer was lost has made. Raises when unknown."""
+        """Make the order, or find the one that an attempt whose answer was lost has made. Raises when unknown.
+
+        Only a gateway that refused the order, or confirmed that it has none, is left for another account.
+        """
         payload = _order_intent(intent.payload)
         customer = _opened(payload.request.customer, self._db.sealer)
         request = msgspec.structs.replace(payload.request, customer=customer, attempt=intent.attempt)
-        gateway = self._gateways.get(payload.gateway_account_id)
-        if gateway is None:
-            raise PaymentUnresolved("the payment's gateway account is not configured")
-        if intent.attempt > 1:
-            existing = await gateway.read_order(OrderReference(request.order_id), self._settings.timeout_seconds)
-            if isinstance(existing, OrderSnapshot):
-                return OrderResult(_refuse_foreign(request, existing))
-            if isinstance(existing, Unknown):
-                raise _unknown(existing)
-        outcome = await gateway.create_order(request, self._settings.timeout_seconds)
-        if isinstance(outcome, Unknown):
-            raise _unknown(outcome)
-        return OrderResult(_refuse_foreign(request, outcome) if isinstance(outcome, OrderSnapshot) else outcome)
+        account_id, tried = payload.gateway_account_id, dict[str, Reason]()
+        while True:
+            gateway = self._gateways.get(account_id)
+            if gateway is None:
+                raise PaymentUnresolved("the payment's gateway account is not configured")
+            outcome: CreateOrderResult | None = None
+            if intent.attempt > 1 and not tried:
+                outcome = await self._read_made(gateway, request)
+                if outcome is None and self._is_left(account_id, intent.attempt):
+                    tried[account_id] = Reason.NO_ORDER_MADE
+                    if next_id := await self._move(intent, account_id, tried):
+                        account_id = next_id
+                        continue
+            if outcome is None:
+                outcome = await gateway.create_order(request, self._settings.timeout_seconds)
+            if isinstance(outcome, Unknown):
+                raise _unknown(outcome)
+            if isinstance(outcome, OrderSnapshot):
+                return OrderResult(_refuse_foreign(request, outcome), account_id)
+            tried[account_id] = Reason.ORDER_REFUSED
+            next_id = await self._move(intent, account_id, tried)
+            if next_id is None:
+                return OrderResult(outcome, account_id)
+            account_id = next_id
+
+    async def _read_made(self, gateway: Gateway, request: OrderRequest) -> OrderSnapshot | None:
+        """The order that an earlier attempt made; None when the gateway has none. Raises when unknown."""
+        existing = await gateway.read_order(OrderReference(request.order_id), self._settings.timeout_seconds)
+        if isinstance(existing, Unknown):
+            raise _unknown(existing)
+        return existing if isinstance(existing, OrderSnapshot) else None
+
+    def _is_left(self, account_id: str, attempt: int) -> bool:
+        """Whether an account that has no order is left: its calls fail, and none of ours can be on its way to it."""
+        return attempt >= LEAVE_AT_ATTEMPT and self._moves.calls_fail(account_id)
+
+    async def _move(self, intent: Intent, account_id: str, tried: Mapping[str, Reason]) -> str | None:
+        """The account that is to make the order instead; None to leave it at that. Raises when overtaken."""
+
+        async def redirect(tx: Tx, to_account: str) -> bool:
+            payload = msgspec.structs.replace(_order_intent(intent.payload), gateway_account_id=to_account)
+            return await self.intents.replace(tx, intent, _encode(payload))
+
+        return await self._moves.move(Move(intent.id, account_id, dict(tried), redirect))
 
     async def _record_outcomes(self, tx: Tx, outcomes: Sequence[tuple[Intent, OrderResult]]) -> None:
         """PENDING with its session, or FAILED; announce it; store the response under the idempotency key."""
         now = self._clock.now()
         payments = await commands.lock_payments(tx, {intent.id for intent, _ in outcomes})
         decisions = []
+        # A worker that was overtaken: the payment is at another account by now, and this answer is not about it.
+        outcomes = [each for each in outcomes if payments[each[0].id].gateway_account_id == each[1].gateway_account_id]
         for intent, result in outcomes:
             payment = payments[intent.id]
             decisions.append(state_machine.decide_order_outcome(payment, result.outcome, now))

@@ -112,3 +112,37 @@ def settlement_imported(settlement: Settlement) -> None:
 def settlement_rows_imported(added: Iterable[str], rows: Mapping[str, SettlementRow]) -> None:
     for row_id in added:
         _settlement_rows.of(rows[row_id].kind.value).inc()
+
+
+_routed = telemetry.counter(
+    "payment_routed_total",
+    "Payments for which there was more than one gateway account, by the chosen one",
+    ["gateway", "reason"],
+)
+_moved_accounts = telemetry.counter(
+    "payment_account_changes_total",
+    "Payments without an order that went to another gateway account",
+    ["gateway", "reason"],
+)
+_circuits = telemetry.gauge(
+    "payment_gateway_circuits_open",
+    "Gateway accounts that new payments pass over, as this process sees it",
+    ["gateway"],
+)
+_open_circuits: dict[str, set[str]] = {}
+
+
+def routed(gateway: str, reason: str) -> None:
+    _routed.of(gateway, reason).inc()
+
+
+def account_changed(gateway: str, reason: str) -> None:
+    """*gateway* is the one that the payment left."""
+    _moved_accounts.of(gateway, reason).inc()
+
+
+def circuit_changed(account_id: str, gateway: str, *, is_open: bool) -> None:
+    """Accounts are counted: merchants' ids are no labels."""
+    accounts = _open_circuits.setdefault(gateway, set())
+    (accounts.add if is_open else accounts.discard)(account_id)
+    _circuits.of(gateway).set(len(accounts))

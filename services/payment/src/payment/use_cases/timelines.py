@@ -8,7 +8,8 @@ from common.delivery import Timeline, TimelineEntry
 from common.ids import IdInvalid
 from payment.domain.payments import Payment, parse_payment_id
 from payment.domain.purchases import ORDER_ID
-from payment.store import disputes, queries, refunds
+from payment.domain.routing import RouteDecision
+from payment.store import disputes, queries, refunds, routing
 from payment.store.gateway_calls import calls_of
 from payment.store.invoices import invoice_of
 from payment.use_cases.money_timelines import money_timeline
@@ -23,6 +24,7 @@ async def timeline(tx: Tx, reference: str) -> Timeline:
     if payment is None:
         return Timeline()
     entries = _transitions(await queries.transitions_of(tx, payment.id))
+    entries += _decisions(payment, await routing.decisions_of(tx, payment.id))
     entries += _attempts(await queries.attempts_of(tx, payment.id))
     entries += _gateway_calls(await calls_of(tx, payment.order_key))
     invoice = await invoice_of(tx, payment.id)
@@ -59,6 +61,19 @@ def _transitions(rows: Sequence[Row]) -> list[TimelineEntry]:
             {"seq": str(row.seq), "actor": row.actor},
         )
         for row in rows
+    ]
+
+
+def _decisions(payment: Payment, decisions: Sequence[RouteDecision]) -> list[TimelineEntry]:
+    """Of a payment that could have gone to several gateway accounts. They have no time of their own."""
+    return [
+        TimelineEntry(
+            payment.created_at,
+            "routing",
+            f"routed to {each.gateway_account_id} ({each.reason})",
+            {"rules": str(each.rules_version), **{account: reason.value for account, reason in each.others.items()}},
+        )
+        for each in decisions
     ]
 
 
