@@ -18,6 +18,7 @@ from ops import (
     commands,
     disputes,
     fleet_status,
+    gateway_accounts,
     ledger,
     merchants,
     personal_data,
@@ -25,6 +26,7 @@ from ops import (
     refunds,
     reviews,
     rolling_restart,
+    routing,
     settlements,
     stack,
     wallets,
@@ -170,6 +172,8 @@ app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(settlements.settlements, name="settlements")
 app.add_typer(wallets.wallet, name="wallet")
 app.add_typer(disputes.disputes, name="disputes")
+app.add_typer(routing.routing, name="route")
+app.add_typer(gateway_accounts.gateway_accounts, name="gateway-account")
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from commdesk.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from commdesk.payment.v1.disputes_pb2_grpc import DisputeServiceStub
 from commdesk.payment.v1.payment_pb2_grpc import ReviewServiceStub
 from commdesk.payment.v1.refunds_pb2_grpc import RefundServiceStub
+from commdesk.payment.v1.routing_pb2_grpc import GatewayAccountServiceStub, RoutingServiceStub
 from commdesk.payment.v1.settlements_pb2_grpc import SettlementServiceStub
 from commdesk.reconciler.v1.reconciler_pb2_grpc import ReconcilerServiceStub
 from commdesk.wallet.v1.wallet_pb2_grpc import WalletServiceStub
@@ -96,6 +97,12 @@ class FleetClient:
 
     def disputes(self) -> DisputeServiceStub:
         return DisputeServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]
+
+    def routing(self) -> RoutingServiceStub:
+        return RoutingServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]
+
+    def gateway_accounts(self) -> GatewayAccountServiceStub:
+        return GatewayAccountServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]
 
     def settlements(self) -> SettlementServiceStub:
         return SettlementServiceStub(self.channel("payment"))  # type: ignore[no-untyped-call]

@@ -6,6 +6,7 @@ from functools import partial
 from common.http_server import Call, Route
 from gateways.registry import ADAPTERS
 from webhook_ingest.domain import BODY_BYTES_MAX, REFUSALS, WebhookNotStored
+from webhook_ingest.gateways.accounts import GatewayAccountsUnavailable
 from webhook_ingest.use_cases import Receiver
 from webhook_ingest.wire import requests, views
 from webhook_ingest.wire.views import StoredWebhookView
@@ -23,7 +24,7 @@ def routes(receiver: Receiver, platform_accounts: Mapping[str, str]) -> list[Rou
         body_bytes_max=BODY_BYTES_MAX,
         public=True,
         rate_limit="webhook",
-        errors=(*REFUSALS, WebhookNotStored),
+        errors=(*REFUSALS, WebhookNotStored, GatewayAccountsUnavailable),
     )
     return [
         webhook(

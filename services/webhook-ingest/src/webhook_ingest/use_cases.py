@@ -1,7 +1,7 @@
 """Receive webhooks, follow what becomes of them, and announce refusals without letting a flood of them in."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from gateways import GatewayAccountNotFound
 from gateways.verification import WebhookSource
 from webhook_ingest import domain
 from webhook_ingest.domain import REFUSALS, Report, Status, Stored, Webhook
+from webhook_ingest.gateways.accounts import WebhookSources
 from webhook_ingest.store import commands, queries
 from webhook_ingest.store.queries import Moment
 from webhook_ingest.store.stored_events import StoredEvents
@@ -107,7 +108,7 @@ class Refusals:
 
 
 class Receiver:
-    """Verifies deliveries and stores them in batches. *sources*: who may send webhooks, by account id; *window*: how
+    """Verifies deliveries and stores them in batches. *sources*: who may send webhooks; *window*: how
     long ago a webhook may have been signed.
     """
 
@@ -115,7 +116,7 @@ class Receiver:
         self,
         batcher: Batcher[Webhook, Stored],
         clock: Clock,
-        sources: Mapping[str, WebhookSource],
+        sources: WebhookSources,
         window: timedelta,
         refusals: Refusals,
     ) -> None:
@@ -128,10 +129,11 @@ class Receiver:
     async def receive(self, delivery: Delivery) -> Stored:
         """Verify, then store and announce; returns after the commit.
 
-        Raises one of REFUSALS, and Unavailable when too much waits or the commit is in doubt.
+        Raises one of REFUSALS; GatewayAccountsUnavailable; Unavailable when too much waits or the commit is in doubt.
         """
         try:
-            webhook = self._admit(delivery)
+            source = await self._sources.find(delivery.account_id)
+            webhook = self._admit(delivery, source)
         except REFUSALS as error:
             # The name in the path is the sender's: only names of ours may become labels of a metric.
             gateway = delivery.gateway if not isinstance(error, GatewayAccountNotFound) else "unknown"
@@ -144,9 +146,8 @@ class Receiver:
             # Any 2xx would tell the gateway that it is done.
             raise domain.WebhookNotStored("it is not known whether the webhook was stored") from None
 
-    def _admit(self, delivery: Delivery) -> Webhook:
+    def _admit(self, delivery: Delivery, source: WebhookSource | None) -> Webhook:
         """The webhook in *delivery*, proven to be the account's own and recent. Raises one of REFUSALS."""
-        source = self._sources.get(delivery.account_id)
         if source is None or source.account.gateway != delivery.gateway:
             raise GatewayAccountNotFound("no such account at this gateway")
         domain.check_source(delivery.address, source.account.webhook_networks)

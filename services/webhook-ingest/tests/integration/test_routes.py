@@ -22,6 +22,7 @@ from gateways import GatewayAccount
 from gateways.registry import webhook_sources
 from webhook_ingest import routes, use_cases
 from webhook_ingest.domain import BODY_BYTES_MAX, Stored, Webhook
+from webhook_ingest.gateways.accounts import WebhookSources
 from webhook_ingest.use_cases import Receiver, Refusals
 
 PATH = "/api/v1/webhooks/cashfree"
@@ -34,7 +35,7 @@ Replica = Callable[..., Awaitable[Served]]
 
 def batching_with(batcher: Batcher[Webhook, Stored], account: GatewayAccount, clock: FakeClock) -> Service:
     """The endpoints over another batcher than the service's own."""
-    sources = webhook_sources([account], Guards.all())
+    sources = WebhookSources(webhook_sources([account], Guards.all()), Guards.all())
     receiver = Receiver(batcher, clock, sources, timedelta(days=1), Refusals())
     return Service(http=routes.routes(receiver, {account.gateway: account.id}), workers=[Workers(batchers=(batcher,))])
 

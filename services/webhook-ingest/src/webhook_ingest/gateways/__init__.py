@@ -1,0 +1,1 @@
+"""The outside world: payment, which knows the merchants' gateway accounts."""
