@@ -22,14 +22,14 @@ from payment.use_cases.cancellations import Cancellations
 from payment.use_cases.checkout_proofs import CheckoutProofs
 from payment.use_cases.create_payment import CreatePayment
 from payment.use_cases.disputes import Disputes
-from payment.use_cases.job_status import TestModeOff, job_status
 from payment.use_cases.gateway_accounts import MerchantAccounts
+from payment.use_cases.job_status import TestModeOff, job_status
 from payment.use_cases.merchant_orders import MerchantOrders
 from payment.use_cases.refund_approvals import RefundApprovals
 from payment.use_cases.refund_requests import RefundRequests
 from payment.use_cases.review_queue import DECIDE, ReviewQueue
-from payment.use_cases.user_histories import UserHistories
 from payment.use_cases.routing import NoGatewayAccount, RoutingBook
+from payment.use_cases.user_histories import UserHistories
 from payment.use_cases.verification import Verification
 from payment.wire import older_clients, requests, reviews, views
 from payment.wire.jobs import JobsView

@@ -28,7 +28,7 @@ KeyId = Annotated[str, Meta(min_length=3, max_length=100, pattern=_VISIBLE)]
 Secret = Annotated[str, Meta(min_length=8, max_length=200, pattern=_VISIBLE, description="Stored sealed, never shown.")]
 Phone = Annotated[str, Meta(max_length=20, description="The merchant's own, for customers who have none.")]
 Method = Annotated[str, Meta(pattern=rf"^({'|'.join(sorted(REQUESTABLE_METHODS))})\Z")]
-Methods = Annotated[tuple[Method, ...], Meta(max_length=len(REQUESTABLE_METHODS), description="None stands for all.")]
+Methods = Annotated[list[Method], Meta(max_length=len(REQUESTABLE_METHODS), description="None stands for all.")]
 Priority = Annotated[int, Meta(ge=0, le=1000, description="Lower is tried first.")]
 Minor = Annotated[int, Meta(ge=0, le=10**12, description="Minor units, such as paise.")]
 MerchantId = Annotated[str, Meta(pattern=r"^mer_[0-9A-Za-z_]{1,60}\Z")]
@@ -42,7 +42,7 @@ class GatewayAccountBody(Body, frozen=True):
     key_secret: Secret
     webhook_secret: Secret | None = None
     contact_phone: Phone = ""
-    methods: Methods = ()
+    methods: Methods = []
     priority: Priority = PRIORITY_DEFAULT
     amount_min: Minor = 0
     amount_max: Minor | None = None
@@ -109,7 +109,7 @@ def new_account(body: GatewayAccountBody, caller: Caller) -> NewAccount:
         key_secret=body.key_secret,
         webhook_secret=body.webhook_secret or "",
         contact_phone=_phone(body.contact_phone),
-        methods=body.methods,
+        methods=tuple(body.methods),
         priority=body.priority,
         amount_min_minor=body.amount_min,
         amount_max_minor=body.amount_max,
@@ -148,7 +148,7 @@ def operators_account(request: routing_pb2.CreateAccountRequest) -> NewAccount:
         "key_id": request.key_id,
         "key_secret": request.key_secret,
         "webhook_secret": request.webhook_secret or None,
-        "methods": tuple(request.methods),
+        "methods": list(request.methods),
         "priority": request.priority or PRIORITY_DEFAULT,
         "amount_min": request.amount_min,
         "amount_max": request.amount_max or None,
@@ -163,7 +163,7 @@ def operators_account(request: routing_pb2.CreateAccountRequest) -> NewAccount:
         key_secret=account.key_secret,
         webhook_secret=account.webhook_secret or "",
         contact_phone=_phone(request.contact_phone),
-        methods=account.methods,
+        methods=tuple(account.methods),
         priority=account.priority,
         amount_min_minor=account.amount_min,
         amount_max_minor=account.amount_max,
