@@ -42,7 +42,7 @@ class GatewayAccountBody(Body, frozen=True):
     key_secret: Secret
     webhook_secret: Secret | None = None
     contact_phone: Phone = ""
-    methods: Methods = []
+    methods: Methods = msgspec.field(default_factory=list)
     priority: Priority = PRIORITY_DEFAULT
     amount_min: Minor = 0
     amount_max: Minor | None = None
