@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common import ids
+from common.permissions import TABLE
 from common.tokens import ServiceTokenInvalid, ServiceTokens, TokenExpired, TokenInvalid, UserTokens, read_jwks
 from common.tokens.jwts import Verified
 from common.tokens.roles import MEMBER_ROLES, privileged
@@ -217,6 +218,33 @@ async def test_hs256_names_members_only(roles: object):
     caller = UserTokens("", SECRET).verify(hs256(roles=roles))
     assert caller.roles <= MEMBER_ROLES
     assert not privileged(caller.roles)
+
+
+MEMBER = {"account_id": "acc_1", "member_roles": ["OWNER"], "home_merchant_id": "mer_commdesk"}
+
+
+async def test_hs256_makes_nobody_a_member_of_a_merchant():
+    caller = UserTokens("", SECRET).verify(hs256(**MEMBER, permissions=["members.manage"]))
+    assert (caller.account_id, caller.member_roles, caller.home_merchant_id) == ("", frozenset(), "")
+    assert caller.permissions == TABLE.of_platform_roles({"USER"})
+    assert not caller.is_privileged
+
+
+async def test_a_member_has_the_permissions_of_the_membership_alone(issuer: Issuer):
+    async with UserTokens(issuer.url) as users:
+        users.revocations.confirm(float("inf"), 900)
+        everything = {"roles": ["ADMIN", "USER"], "permissions": ["refunds.create", "users.manage", "wallets.read"]}
+        caller = users.verify(issuer.token(**MEMBER | {"member_roles": ["VIEWER"]}, **everything))
+        assert (caller.roles, caller.member_roles) == (frozenset(), {"VIEWER"})
+        # Of roles that the account has made, and nothing that no merchant role has.
+        assert caller.permissions == TABLE.of_member({"VIEWER"}) | {"refunds.create"}
+        assert caller.is_privileged
+        # Without an account the same claims bring nothing.
+        caller = users.verify(issuer.token(member_roles=["OWNER"], permissions=["members.manage"], roles=["USER"]))
+        assert caller.permissions == TABLE.of_platform_roles({"USER"})
+        for wrong in ({"member_roles": {"OWNER": True}}, {"permissions": [1]}, {"account_id": 1}):
+            with pytest.raises(TokenInvalid):
+                users.verify(issuer.token(**MEMBER | wrong))
 
 
 def test_hs256_names_no_account_of_identity():

@@ -368,7 +368,8 @@ async def test_cancel_is_for_the_owner(world: World) -> None:
         ("usr_ravi", ["SUPPORT", "USER"], 200, False, 403),
         ("usr_ravi", ["FINANCE"], 200, False, 200),
         ("usr_ravi", ["ADMIN"], 200, False, 200),
-        ("usr_ravi", ["OPERATOR"], 404, False, 404),
+        ("usr_ravi", ["OPERATOR"], 200, False, 200),
+        ("usr_ravi", ["ADMINISTRATOR"], 404, False, 404),
     ],
 )
 async def test_who_sees_the_checkout_session_and_who_cancels(
