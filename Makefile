@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test coverage test-pooler simulate bench bench-wallet bench-webhooks bench-reconciliation rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check chart-check restore-drill upgrade-check rolling-upgrade reference proto audit lock environment install
+.PHONY: help demo up down status logs test coverage test-pooler test-gateway simulate bench bench-wallet bench-webhooks bench-reconciliation rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check chart-check restore-drill upgrade-check rolling-upgrade reference proto audit lock environment install
 
 BIN := .venv/bin
 # What runs compose.yaml.
@@ -54,6 +54,9 @@ coverage: install ## Measure which lines the unit and integration tests run (PAT
 
 test-pooler: environment ## The end-to-end suite through a real PgBouncer in transaction mode, with TLS inside (INTERNAL_TLS=off without)
 	@POOLER=on INTERNAL_TLS=$(or $(INTERNAL_TLS),on) $(BIN)/commdesk test tests/e2e
+
+test-gateway: environment ## The journeys, bad days and storms of the end-to-end suite at another gateway (GATEWAY=razorpay)
+	@DEFAULT_GATEWAY=$(or $(GATEWAY),razorpay) $(BIN)/commdesk test tests/e2e/test_journey.py tests/e2e/test_bad_days.py tests/e2e/test_storm.py
 
 simulate: environment ## Thousands of simulated schedules, no engines (SEEDS=20000 FIRST=0; REPLAY=seed prints one)
 	@$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(REPLAY),--replay $(REPLAY))

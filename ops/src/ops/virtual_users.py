@@ -106,8 +106,13 @@ async def buy_all(
 async def pay_order(fleet: FleetClient, order_id: str, **how: Any) -> None:
     """Pay, unless a rule paid it already. Raises StepFailed."""
     answer = await fleet.sandbox("POST", f"/control/orders/{order_id}/pay", {"method": "upi", **how})
-    if answer.status != 200 and answer.data["code"] != "order_inactive":
+    if answer.status != 200 and _refusal(answer) not in ("order_inactive", "order_already_paid"):
         raise StepFailed(f"the sandbox answered {answer.status}: {answer.body}")
+
+
+def _refusal(answer: Answer) -> str:
+    """Why the sandbox refused, as each gateway says it."""
+    return str(answer.data["error"]["reason"] if "error" in answer.data else answer.data["code"])
 
 
 async def fault(fleet: FleetClient, **rule: Any) -> int:
