@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from common.api_keys import KNOWN_KEYS
 from common.permissions import TABLE
 from ops import journey
 from ops.fleet_client import Answer, FleetClient
@@ -23,7 +24,7 @@ from .test_tokens_by_route import Answered, Services, Wrong, guarded, named
 
 ORIGIN = "https://shop.example.com"
 # By environment, the merchant.
-MERCHANTS = {"live": "mer_commdesk"}
+MERCHANTS = {"live": "mer_commdesk", "test": "mer_commdesk_test"}
 # A revocation is known everywhere after this.
 KNOWN_SECONDS = 5.0
 
@@ -65,7 +66,7 @@ async def test_a_route_takes_the_kinds_of_keys_that_the_table_names_and_no_other
         for kind in TABLE.key_kinds
         for environment, merchant in MERCHANTS.items()
     }
-    assert {key["key"].rpartition("_")[0] for key in keys.values()} == {"key_live", "sk_live"}
+    assert {key["key"].rpartition("_")[0] for key in keys.values()} == {"key_live", "key_test", "sk_live", "sk_test"}
     restricted = await create(kind="secret", permission="payments.read")
 
     async def asked(kind: str, service: str, route: Any, key: str, *, may: bool) -> Wrong | None:
@@ -126,6 +127,21 @@ async def test_the_life_of_a_key(fleet: FleetClient, create: Create, commdesk: S
     for each in (path, "/api/v1/logs/requests", "/api/v1/users/profile"):
         answer = await fleet.edge("GET", each, headers=bearer(key))
         assert (answer.status, answer.data["code"]) == (401, "api_key_invalid")
+
+
+async def test_the_known_keys_are_those_of_the_test_merchant(fleet: FleetClient) -> None:
+    answer = await fleet.edge("GET", "/api/v1/logs/requests", headers=bearer(KNOWN_KEYS["secret"]))
+    assert answer.status == 200, answer.data
+    answer = await fleet.edge("GET", "/api/v1/logs/requests", headers=bearer(KNOWN_KEYS["publishable"]))
+    assert (answer.status, answer.data["code"]) == (403, "api_key_origin_not_allowed")
+
+
+async def test_a_key_sees_its_merchant_alone(fleet: FleetClient, create: Create) -> None:
+    member = await journey.sign_up(fleet)
+    payment = await journey.create(fleet, member, pack_id="pack_500")
+    elsewhere = await create("mer_commdesk_test")
+    answer = await fleet.edge("GET", f"/api/v1/payments/{payment['paymentId']}", headers=bearer(elsewhere["key"]))
+    assert (answer.status, answer.data["code"]) == (404, "payment_not_found")
 
 
 async def test_the_edge_passes_the_clients_address_on(fleet: FleetClient, layout: Layout, create: Create) -> None:

@@ -51,7 +51,7 @@ class IdentityServicer(IdentityServiceServicer):
         return pb.ResolveApiKeysResponse(results=[messages.resolved(key) for key in keys])
 
     async def IssueApiKeys(self, request: pb.IssueApiKeysRequest, context: CallContext) -> pb.IssueApiKeysResponse:
-        issued = await api_keys.issue_keys(self._db, self._clock, messages.new_keys(request))
+        issued = await api_keys.issue_keys(self._db, self._clock, self._step_up, messages.new_keys(request))
         now = self._clock.now()
         return pb.IssueApiKeysResponse(results=[messages.issued(each, now) for each in issued])
 
@@ -62,7 +62,7 @@ class IdentityServicer(IdentityServiceServicer):
         return pb.ListApiKeysResponse(keys=[messages.listed(key, now) for key in keys])
 
     async def RevokeApiKeys(self, request: pb.RevokeApiKeysRequest, context: CallContext) -> pb.RevokeApiKeysResponse:
-        revoked = await api_keys.revoke_keys(self._db, self._clock, messages.revocations(request))
+        revoked = await api_keys.revoke_keys(self._db, self._clock, self._step_up, messages.revocations(request))
         now = self._clock.now()
         return pb.RevokeApiKeysResponse(results=[messages.revoked(each, now) for each in revoked])
 

@@ -21,23 +21,27 @@ from common.clock import FakeClock
 from common.context import Context
 from common.database import Database
 from common.errors import RightsOutdated
+from common.permissions import TABLE
 from common.revocation_feed import RevocationFeed
 from common.runtime import Resources
 from common.testing import Served, published
 from identity.__main__ import create_admin
 from identity.domain.api_keys import IssuedKey, KeyChange, KeyRevocation, Rotation
 from identity.domain.errors import ApiKeyNotFound
+from identity.domain.step_up import StepUpPolicy
 from identity.settings import Settings
 from identity.use_cases import api_keys as use_cases
 from identity.use_cases import known_keys
 from identity.use_cases.api_key_resolution import ApiKeyResolution
 from identity.use_cases.known_keys import KnownKeys
+from services.identity.tests.integration import test_merchants
 
 Json = dict[str, Any]
 Call = Callable[..., Awaitable[Json]]
 Resolve = Callable[[str], Awaitable[ResolvedKey]]
 PAYMENTS = ["payments.create", "payments.read"]
 ADDRESS = "203.0.113.7"
+STEP_UP = StepUpPolicy(timedelta(minutes=15), second_factor_required=False)
 
 
 @pytest.fixture
@@ -209,7 +213,7 @@ async def test_a_successor_lives_as_long_as_the_key_was_meant_to(call: Call, db:
     key_id = ids.decode("apk", created["apiKey"]["apiKeyId"])
     clock.advance(seconds=4 * 86_400)
     rotation = Rotation("mer_commdesk", key_id, timedelta(hours=1), "usr_1", Context())
-    [rotated] = await use_cases.rotate_keys(db, clock, [rotation])
+    [rotated] = await use_cases.rotate_keys(db, clock, STEP_UP, [rotation])
     assert isinstance(rotated, IssuedKey)
     assert rotated.key.limits.expires_at == expires_at + timedelta(days=4)
 
@@ -251,9 +255,9 @@ async def test_keys_of_other_merchants_are_not_there(call: Call, db: Database, c
     rotation = Rotation("mer_other", key_id, timedelta(0), "usr_1", here)
     revocation = KeyRevocation("mer_other", key_id, "revoked", "usr_1", here)
     for results in (
-        await use_cases.change_keys(db, clock, [change]),
-        await use_cases.rotate_keys(db, clock, [rotation]),
-        await use_cases.revoke_keys(db, clock, [revocation]),
+        await use_cases.change_keys(db, clock, STEP_UP, [change]),
+        await use_cases.rotate_keys(db, clock, STEP_UP, [rotation]),
+        await use_cases.revoke_keys(db, clock, STEP_UP, [revocation]),
     ):
         assert [type(result) for result in results] == [ApiKeyNotFound]
     assert (await call("GET", f"/{created['apiKey']['apiKeyId']}"))["status"] == "active"
@@ -337,7 +341,7 @@ async def test_known_keys_are_keys_of_local_stacks_alone(
 ) -> None:
     monkeypatch.setattr(known_keys, "MERCHANT_ID", "mer_nobody")
     await KnownKeys(db, clock).seed()
-    monkeypatch.setattr(known_keys, "MERCHANT_ID", "mer_commdesk")
+    monkeypatch.undo()
     seeding = KnownKeys(db, clock)
     for _ in range(2):
         await KnownKeys(db, clock).seed()
@@ -345,8 +349,8 @@ async def test_known_keys_are_keys_of_local_stacks_alone(
     digests = [api_keys.read(text).digest for text in KNOWN_KEYS.values()]
     here = await ApiKeyResolution(db, clock, known_keys=True).resolve(digests)
     assert [(key.merchant_id, key.kind) for key in here if key is not None] == [
-        ("mer_commdesk", "publishable"),
-        ("mer_commdesk", "secret"),
+        ("mer_commdesk_test", "publishable"),
+        ("mer_commdesk_test", "secret"),
     ]
     # A database that came from a local stack opens nothing elsewhere.
     assert await ApiKeyResolution(db, clock, known_keys=False).resolve(digests) == [None, None]
@@ -418,3 +422,93 @@ async def test_an_act_by_key_is_decided_by_what_the_key_is_now(
     await call("DELETE", path)
     with pytest.raises(RightsOutdated):
         await authorizer.require(caller, "refunds.create")
+
+
+@pytest.fixture
+def owner_and_developer(http: httpx.AsyncClient, form: Callable[..., dict[str, str]], db: Database) -> Any:
+    """Sessions of an owner of a merchant and of a developer, for the environment that is asked for."""
+
+    async def ask(method: str, path: str, session: Json | None = None, status: int = 200, **options: Any) -> Json:
+        headers = {"Authorization": f"Bearer {session['token']}"} if session else {}
+        response = await http.request(method, f"/api/v1{path}", headers=headers, **options)
+        assert response.status_code == status, response.text
+        document: Json = response.json()
+        return document["data"] if status < 400 else document["error"]  # type: ignore[no-any-return]
+
+    async def somebody() -> Json:
+        entered = form()
+        await ask("POST", "/users/signup", status=202, json=entered)
+        body = {name: entered[name] for name in ("email", "password")}
+        return await ask("POST", "/users/login", json=body)
+
+    async def owner_and_developer(environment: str = "live") -> tuple[Json, Json, Any]:
+        owner, developer = await somebody(), await somebody()
+        account = await test_merchants.make(ask, owner)
+        developer = await test_merchants.join(ask, db, owner, developer, "DEVELOPER")
+        merchant_id = test_merchants.merchant_of(account, environment)
+        if environment != "live":
+            owner = await test_merchants.switch(ask, owner, merchant_id)
+            developer = await test_merchants.switch(ask, developer, merchant_id)
+        return owner, developer, ask
+
+    return owner_and_developer
+
+
+@pytest.mark.parametrize("environment", ["live", "test"])
+async def test_a_merchants_own_people_manage_the_keys_of_the_environment_that_they_act_for(
+    owner_and_developer: Any, resolve: Resolve, environment: str
+) -> None:
+    owner, developer, ask = await owner_and_developer(environment)
+    body = {"kind": "secret", "name": "Shop"}
+    created = await ask("POST", "/api-keys", owner, 201, json=body)
+    assert created["key"].startswith(f"sk_{environment}_")
+    assert (await resolve(created["key"])).caller.merchant_id == owner["merchantId"]
+    assert [each["apiKeyId"] for each in (await ask("GET", "/api-keys", developer))["items"]] == [
+        created["apiKey"]["apiKeyId"]
+    ]
+
+
+async def test_nobody_gives_a_key_more_than_they_have(owner_and_developer: Any) -> None:
+    """A developer may not refund: neither by a key of their own, nor by the text of one that an owner made."""
+    owner, developer, ask = await owner_and_developer()
+    body = {"kind": "secret", "name": "Shop"}
+    made = (await ask("POST", "/api-keys", owner, 201, json=body))["apiKey"]
+    path = f"/api-keys/{made['apiKeyId']}"
+    for permissions in (None, ["payments.read", "refunds.create"]):
+        refused = await ask("POST", "/api-keys", developer, 403, json={**body, "permissions": permissions})
+        assert refused["code"] == "api_key_rights_exceeded"
+    own = (await ask("POST", "/api-keys", developer, 201, json={**body, "permissions": PAYMENTS}))["apiKey"]
+    for method, suffix, change in (("POST", "/rotate", {}), ("PATCH", "", {"networks": []})):
+        assert (await ask(method, path + suffix, developer, 403, json=change))["code"] == "api_key_rights_exceeded"
+    wider = {"permissions": ["refunds.create"]}
+    refused = await ask("PATCH", f"/api-keys/{own['apiKeyId']}", developer, 403, json=wider)
+    assert refused["code"] == "api_key_rights_exceeded"
+    await ask("POST", f"/api-keys/{own['apiKeyId']}/rotate", developer, 201, json={})
+    # Taking rights away needs no rights.
+    assert (await ask("DELETE", path, developer))["status"] == "revoked"
+
+
+async def test_who_has_lost_the_right_meanwhile_makes_no_key(owner_and_developer: Any, db: Database) -> None:
+    """Decided by the rows under their lock, whatever the token says."""
+    _, developer, ask = await owner_and_developer()
+    async with db.begin() as tx:
+        await tx.execute("update memberships set roles = '{VIEWER}' where roles = '{DEVELOPER}'")
+    body = {"kind": "secret", "name": "Shop", "permissions": PAYMENTS}
+    assert (await ask("POST", "/api-keys", developer, 403, json=body))["code"] == "rights_outdated"
+    assert (await ask("GET", "/api-keys", developer))["items"] == []
+
+
+async def test_keys_of_a_suspended_account_open_nothing(
+    owner_and_developer: Any, resolve: Resolve, db: Database
+) -> None:
+    owner, _, ask = await owner_and_developer("test")
+    created = await ask("POST", "/api-keys", owner, 201, json={"kind": "secret", "name": "Shop"})
+    async with db.begin() as tx:
+        await tx.execute("update accounts set status = 'SUSPENDED' where account_id <> 'acc_commdesk'")
+    with pytest.raises(ApiKeyInvalid):
+        await resolve(created["key"])
+
+
+def test_owners_may_make_keys_that_may_everything() -> None:
+    of_keys = {name for name, row in TABLE.permissions.items() if row.keys}
+    assert of_keys <= TABLE.of_merchant_roles({"OWNER"})

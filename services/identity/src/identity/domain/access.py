@@ -46,14 +46,19 @@ def refusal(act: Act, user: User | None, session: Session | None, seats: Collect
         return RightsOutdated("the account is not active")
     if session is None or session.user_id != user.user_id:
         return RightsOutdated("the session has ended")
-    if act.merchant_id != user.merchant_id:
-        seat = next((each for each in seats if each.merchant_id == act.merchant_id and each.is_active), None)
-        may = seat is not None and act.permission in seat.granted
-    elif act.permission:
-        may = act.permission in TABLE.of_platform_roles(user.access.roles)
+    if act.merchant_id != user.merchant_id or act.permission:
+        may = act.permission in granted(act.merchant_id, user, seats)
     else:
         may = not user.access.roles.isdisjoint(act.roles)
     return None if may else RightsOutdated("your roles do not allow this any more")
+
+
+def granted(merchant_id: str, user: User, seats: Collection[Seat]) -> frozenset[str]:
+    """What *user* may do for *merchant_id*, whose own they are or in whose account they have one of *seats*."""
+    if merchant_id == user.merchant_id:
+        return TABLE.of_platform_roles(user.access.roles)
+    seat = next((each for each in seats if each.merchant_id == merchant_id and each.is_active), None)
+    return frozenset() if seat is None else seat.granted
 
 
 def changed_access(

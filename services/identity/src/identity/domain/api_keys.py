@@ -18,6 +18,7 @@ from common.api_keys import Environment, Kind
 from common.context import Context
 from common.errors import RequestInvalid, RightsOutdated
 from common.permissions import TABLE
+from identity.domain.access import Act
 from identity.domain.concealed import Concealed
 from identity.domain.errors import ApiKeyNotFound
 
@@ -83,7 +84,9 @@ class IssuedKey(Concealed, frozen=True):
 
 
 class NewKey(Struct, frozen=True):
-    """A key that *actor* wants for the merchant."""
+    """A key that *actor* wants for the merchant. *act* is what they need the right to; None for operators, here and
+    below.
+    """
 
     merchant_id: str
     kind: Kind
@@ -91,6 +94,7 @@ class NewKey(Struct, frozen=True):
     limits: Limits
     actor: str
     origin: Context
+    act: Act | None = None
 
 
 class KeyChange(Struct, frozen=True):
@@ -105,6 +109,7 @@ class KeyChange(Struct, frozen=True):
     expires_at: datetime | None
     actor: str
     origin: Context
+    act: Act | None = None
 
 
 class Rotation(Struct, frozen=True):
@@ -115,6 +120,7 @@ class Rotation(Struct, frozen=True):
     overlap: timedelta
     actor: str
     origin: Context
+    act: Act | None = None
 
 
 class KeyRevocation(Struct, frozen=True):
@@ -125,6 +131,7 @@ class KeyRevocation(Struct, frozen=True):
     because: str
     actor: str
     origin: Context
+    act: Act | None = None
 
 
 def act_refusal(merchant_id: str, permission: str, key: ApiKey | None, now: datetime) -> RightsOutdated | None:

@@ -131,6 +131,12 @@ class ApiKeyNotFound(NotFound):
     fix = "List the API keys for their ids."
 
 
+class ApiKeyRightsExceeded(PermissionDenied):
+    """The API key would have, or has, permissions that the caller does not have: nobody gives more than they have."""
+
+    fix = "Name in `permissions` what you may do yourself, or ask an owner of the account."
+
+
 class ApiKeyEnded(FailedPrecondition):
     """The API key was revoked or has expired, and cannot be changed or rotated any more."""
 

@@ -119,7 +119,7 @@ async def valid_counts(tx: Tx, merchant_ids: Collection[str], now: datetime) -> 
 
 
 async def valid_by_hash(tx: Tx, hashes: Collection[bytes], now: datetime) -> dict[bytes, ApiKey]:
-    """The valid keys of active merchants."""
+    """The valid keys of active merchants of active accounts."""
     found = await tx.execute(_BY_HASH, hashes=list(hashes), now=now)
     return {bytes(row.key_hash): _key(row) for row in found}
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from commdesk.common.v1.events_pb2 import AuditRecorded
@@ -17,29 +18,38 @@ from common.errors import DomainError, require_at_most
 from common.permissions import TABLE
 from identity.domain import api_keys as domain
 from identity.domain.api_keys import KEYS_MAX, ApiKey, IssuedKey, KeyChange, KeyRevocation, Limits, NewKey, Rotation
-from identity.domain.errors import ApiKeyEnded, ApiKeyLimitReached, MerchantNotFound
+from identity.domain.errors import ApiKeyEnded, ApiKeyLimitReached, ApiKeyRightsExceeded, MerchantNotFound
+from identity.domain.step_up import StepUpPolicy
 from identity.store import api_keys as store
 from identity.store import commands, queries
+from identity.use_cases.authorizations import Rights, read_rights
 from identity.wire import events
 
 PAGE_MAX = 200
 
+Request = NewKey | KeyChange | Rotation | KeyRevocation
+
 
 @retried
-async def issue_keys(db: Database, clock: Clock, wanted: Sequence[NewKey]) -> list[IssuedKey | DomainError]:
+async def issue_keys(
+    db: Database, clock: Clock, policy: StepUpPolicy, wanted: Sequence[NewKey]
+) -> list[IssuedKey | DomainError]:
     """A fresh key for each; the text of each is in the answer and nowhere else."""
     results: list[IssuedKey | DomainError] = []
     async with db.begin() as tx:
         merchant_ids = {each.merchant_id for each in wanted}
         environments = await _lock_merchants(tx, merchant_ids)
         now = clock.now()
+        actors = await _lock_actors(tx, policy, wanted, now)
         counts = await store.valid_counts(tx, merchant_ids, now)
         audits: list[AuditRecorded] = []
         for each in wanted:
             try:
+                actors.check(each)
                 environment = _environment(environments, each.merchant_id)
-                _count(counts, each.merchant_id)
                 issued = _issued(tx, each, environment, now)
+                actors.check_gift(each, issued.key)
+                _count(counts, each.merchant_id)
             except DomainError as error:
                 results.append(error)
                 continue
@@ -51,17 +61,21 @@ async def issue_keys(db: Database, clock: Clock, wanted: Sequence[NewKey]) -> li
 
 
 @retried
-async def change_keys(db: Database, clock: Clock, changes: Sequence[KeyChange]) -> list[ApiKey | DomainError]:
+async def change_keys(
+    db: Database, clock: Clock, policy: StepUpPolicy, changes: Sequence[KeyChange]
+) -> list[ApiKey | DomainError]:
     """Restrict keys, or widen them; name them anew."""
     results: list[ApiKey | DomainError] = []
     async with db.begin() as tx:
         environments = await queries.environments(tx, {change.merchant_id for change in changes})
-        keys = await store.lock(tx, {change.api_key_id for change in changes})
         now = clock.now()
+        actors = await _lock_actors(tx, policy, changes, now)
+        keys = await store.lock(tx, {change.api_key_id for change in changes})
         audits: list[AuditRecorded] = []
         saved: dict[UUID, ApiKey] = {}
         for change in changes:
             try:
+                actors.check(change)
                 before = _usable(keys.get(change.api_key_id), change.merchant_id, now)
                 name, limits = domain.changed(before, change)
                 after = replace(
@@ -69,6 +83,7 @@ async def change_keys(db: Database, clock: Clock, changes: Sequence[KeyChange]) 
                     name=domain.checked_name(name),
                     limits=_checked(before, limits, _environment(environments, change.merchant_id), now),
                 )
+                actors.check_gift(change, after)
             except DomainError as error:
                 results.append(error)
                 continue
@@ -86,20 +101,25 @@ async def change_keys(db: Database, clock: Clock, changes: Sequence[KeyChange]) 
 
 
 @retried
-async def rotate_keys(db: Database, clock: Clock, rotations: Sequence[Rotation]) -> list[IssuedKey | DomainError]:
+async def rotate_keys(
+    db: Database, clock: Clock, policy: StepUpPolicy, rotations: Sequence[Rotation]
+) -> list[IssuedKey | DomainError]:
     """A fresh key in place of each, with the same rights; the old one goes on for the overlap, and ends."""
     results: list[IssuedKey | DomainError] = []
     async with db.begin() as tx:
         merchant_ids = {rotation.merchant_id for rotation in rotations}
         environments = await _lock_merchants(tx, merchant_ids)
-        keys = await store.lock(tx, {rotation.api_key_id for rotation in rotations})
         now = clock.now()
+        actors = await _lock_actors(tx, policy, rotations, now)
+        keys = await store.lock(tx, {rotation.api_key_id for rotation in rotations})
         counts = await store.valid_counts(tx, merchant_ids, now)
         audits: list[AuditRecorded] = []
         retired: dict[UUID, ApiKey] = {}
         for rotation in rotations:
             try:
+                actors.check(rotation)
                 old = _usable(keys.get(rotation.api_key_id), rotation.merchant_id, now)
+                actors.check_gift(rotation, old)
                 environment = _environment(environments, rotation.merchant_id)
                 ended = domain.retired(old, rotation.overlap, now)
                 if rotation.overlap:
@@ -121,16 +141,20 @@ async def rotate_keys(db: Database, clock: Clock, rotations: Sequence[Rotation])
 
 
 @retried
-async def revoke_keys(db: Database, clock: Clock, revocations: Sequence[KeyRevocation]) -> list[ApiKey | DomainError]:
+async def revoke_keys(
+    db: Database, clock: Clock, policy: StepUpPolicy, revocations: Sequence[KeyRevocation]
+) -> list[ApiKey | DomainError]:
     """End keys at once; one that has ended is no error."""
     results: list[ApiKey | DomainError] = []
     async with db.begin() as tx:
-        keys = await store.lock(tx, {revocation.api_key_id for revocation in revocations})
         now = clock.now()
+        actors = await _lock_actors(tx, policy, revocations, now)
+        keys = await store.lock(tx, {revocation.api_key_id for revocation in revocations})
         audits: list[AuditRecorded] = []
         saved: dict[UUID, ApiKey] = {}
         for revocation in revocations:
             try:
+                actors.check(revocation)
                 key = keys.get(revocation.api_key_id)
                 before = domain.of_merchant(key, revocation.merchant_id or (key.merchant_id if key else ""))
             except DomainError as error:
@@ -159,6 +183,35 @@ async def list_keys(db: Database, merchant_id: str, before: UUID | None, limit: 
     require_at_most(PAGE_MAX + 1, limit=limit)
     async with db.autocommit() as tx:
         return await store.page(tx, merchant_id, before, limit)
+
+
+class Actors(Struct, frozen=True):
+    """Those who act, with their rights as they are and stay until the transaction ends. Operators have all of them."""
+
+    rights: Rights
+    policy: StepUpPolicy
+    now: datetime
+
+    def check(self, request: Request) -> None:
+        """Raises RightsOutdated, SecondFactorMissing or StepUpRequired."""
+        refusal = self.rights.refusal(request.act, self.policy, self.now) if request.act is not None else None
+        if refusal is not None:
+            raise refusal
+
+    def check_gift(self, request: Request, key: ApiKey) -> None:
+        """Who gets a key's text, or widens it, could do all of this by the key. Raises ApiKeyRightsExceeded."""
+        act = request.act
+        if act is None or self.rights.is_administrator(act):
+            return
+        if not domain.permissions_of(key) <= self.rights.granted(act):
+            raise ApiKeyRightsExceeded("the key may do what you may not")
+
+
+async def _lock_actors(tx: Tx, policy: StepUpPolicy, requests: Sequence[Request], now: datetime) -> Actors:
+    """Whose rights are lost meanwhile waits, or has lost them before. Merchants are locked before."""
+    acts = [request.act for request in requests if request.act is not None]
+    await commands.share_users(tx, {act.user_id for act in acts if act.user_id is not None})
+    return Actors(await read_rights(tx, acts, now), policy, now)
 
 
 async def _lock_merchants(tx: Tx, merchant_ids: Collection[str]) -> dict[str, Environment]:

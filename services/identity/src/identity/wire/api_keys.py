@@ -13,8 +13,12 @@ from common.context import Context
 from common.http_server import Body
 from common.pages import Page, PageQuery
 from common.tokens import Caller
+from identity.domain.access import Act
 from identity.domain.api_keys import ApiKey, IssuedKey, KeyChange, KeyRevocation, Limits, NewKey, Rotation
 from identity.wire.events import API_KEY
+from identity.wire.requests import act_of
+
+MANAGE = "api_keys.manage"
 
 
 class NewKeyBody(Body, frozen=True):
@@ -82,7 +86,7 @@ def new_key(caller: Caller, body: NewKeyBody, origin: Context) -> NewKey:
         networks=body.networks or (),
         expires_at=body.expires_at,
     )
-    return NewKey(caller.merchant_id, body.kind, body.name, limits, caller.user_id, origin)
+    return NewKey(caller.merchant_id, body.kind, body.name, limits, caller.user_id, origin, _act(caller))
 
 
 def key_change(caller: Caller, text: str, body: KeyChangeBody, origin: Context) -> KeyChange:
@@ -97,18 +101,24 @@ def key_change(caller: Caller, text: str, body: KeyChangeBody, origin: Context) 
         expires_at=body.expires_at,
         actor=caller.user_id,
         origin=origin,
+        act=_act(caller),
     )
 
 
 def rotation(caller: Caller, text: str, body: RotationBody, origin: Context) -> Rotation:
     """Raises IdInvalid. Hours beyond every limit are as good as any other: they are refused later."""
     overlap = timedelta(hours=max(-1, min(body.overlap_hours, 10_000)))
-    return Rotation(caller.merchant_id, key_id(text), overlap, caller.user_id, origin)
+    return Rotation(caller.merchant_id, key_id(text), overlap, caller.user_id, origin, _act(caller))
 
 
 def revocation(caller: Caller, text: str, origin: Context) -> KeyRevocation:
     """Raises IdInvalid."""
-    return KeyRevocation(caller.merchant_id, key_id(text), "revoked", caller.user_id, origin)
+    return KeyRevocation(caller.merchant_id, key_id(text), "revoked", caller.user_id, origin, _act(caller))
+
+
+def _act(caller: Caller) -> Act:
+    """Raises UserNotFound for a caller of another issuer."""
+    return act_of(caller, MANAGE)
 
 
 def key_id(text: str) -> UUID:
