@@ -233,3 +233,8 @@ async def test_a_header_that_is_read_comes_once(http: httpx.AsyncClient, name: s
     lines = [(name, "a"), (name, "b")]
     response = await http.get("/payments/1", headers=lines)
     assert (response.status_code, response.json()["error"]["code"]) == (400, "request_invalid")
+
+
+def test_publishable_keys_may_next_to_nothing() -> None:
+    """Everybody sees them: they begin a checkout and read what its page shows."""
+    assert TABLE.of_key_kind("publishable") <= {"checkout_sessions.create", "payments.read_public"}

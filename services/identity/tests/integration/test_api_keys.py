@@ -511,4 +511,4 @@ async def test_keys_of_a_suspended_account_open_nothing(
 
 def test_owners_may_make_keys_that_may_everything() -> None:
     of_keys = {name for name, row in TABLE.permissions.items() if row.keys}
-    assert of_keys <= TABLE.of_merchant_roles({"OWNER"})
+    assert of_keys <= TABLE.of_member({"OWNER"})
