@@ -81,6 +81,8 @@ FIELDS = {
     "permissions": ["payments.read"],
     "merchantId": "mer_01J0000000000000000000000A",
     "webhookSecret": "whsec_of_somebody_else",
+    "url": "https://shop.example/webhooks",
+    "since": "2026-01-01T00:00:00Z",
 }
 
 
@@ -277,6 +279,8 @@ async def test_what_belongs_to_somebody_else_is_not_there(
         "apiKeyId": ids.encode("apk", ids.new()),
         "invitationId": ids.encode("ivt", ids.new()),
         "roleId": ids.encode("rol", ids.new()),
+        "endpointId": ids.encode("wep", ids.new()),
+        "webhookId": ids.encode("dlv", ids.new()),
         # A row of the chart, which every merchant has: its balances are the caller's own.
         "account": "asset:bank",
     }
@@ -377,6 +381,8 @@ NOT_SHOWN = {
     "case_not_found",
     "run_not_found",
     "api_key_not_found",
+    "webhook_endpoint_not_found",
+    "webhook_not_found",
     "merchant_not_platform",
     "role_missing",
     "rights_outdated",

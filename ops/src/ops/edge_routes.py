@@ -45,8 +45,9 @@ STATUSES = [f'"{status_of(error)}"' for error in edge_errors.EDGE_ERRORS]
 # A busy machine answers late: that alone takes no replica out.
 HEALTH_CHECK_SECONDS = 0.5
 HEALTH_CHECK = f"{{ path: /health, interval: {HEALTH_CHECK_SECONDS * 1000:.0f}ms, timeout: 5s }}"
-# Added where a path of one service is a special case of another's, as webhooks/cashfree is of webhooks/{webhookId}.
-SPECIAL = 50
+# Added where a path of one service is a special case of another's, as webhooks/{webhookId}/retry is of
+# webhooks/{gateway}/{accountId}: it goes before every limit of the other.
+SPECIAL = 1_000
 
 
 class Router(Struct, frozen=True):

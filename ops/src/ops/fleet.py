@@ -182,6 +182,9 @@ def _own(layout: Layout, credentials: Credentials, name: str) -> dict[str, str]:
                 "SUPPORT_EMAIL": "support@commdesk.test",
                 "ADMIN_EMAIL": "admin@commdesk.test",
                 "ACCOUNT_PAGE_URL": f"{layout.public_edge_url}/account",
+                # Merchants' servers of tests and developers are on this machine.
+                "WEBHOOK_PRIVATE_NETWORKS": "127.0.0.0/8",
+                "WEBHOOK_RETRY_INTERVALS_TEST": "true",
             }
         case "ledger":
             return {

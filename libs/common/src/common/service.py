@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from msgspec import Struct
@@ -18,7 +19,6 @@ from common.database import Database
 from common.delivery import ReadTimeline, Totals
 from common.grpc_certificates import Certificates
 from common.guards import Guards
-from common.intents import Intents
 from common.personal_data import PersonalData
 from common.settings import ServiceSettings
 from common.subscriptions import Subscription
@@ -27,10 +27,32 @@ from common.tokens import ServiceTokens, UserTokens
 S = TypeVar("S", bound=ServiceSettings)
 
 
+class Worker(Protocol):
+    """What takes work that is due from a table of its own. `common.intents.Intents` is one, and mostly enough."""
+
+    @property
+    def kind(self) -> str: ...
+
+    async def run(self) -> None:
+        """Take what is due and do it, until `stop`."""
+
+    async def run_once(self) -> int:
+        """Take what is due now and do it to its end; how much."""
+
+    def stop(self) -> None:
+        """Take nothing new."""
+
+    async def drain(self) -> None:
+        """Wait for what is being done."""
+
+    async def forget(self, age: timedelta) -> None:
+        """Delete what was done longer ago than *age*."""
+
+
 class Workers(Struct, frozen=True):
     """What a collaborator has running in the background: its intents are executed, its batchers flushed at the end."""
 
-    intents: tuple[Intents[Any], ...] = ()
+    intents: tuple[Worker, ...] = ()
     batchers: tuple[Batcher[Any, Any], ...] = ()
 
 
@@ -63,7 +85,7 @@ class Service(Struct, frozen=True):
             by_queue.setdefault(subscription.queue, []).append(subscription)
         return by_queue
 
-    def intents(self) -> Iterator[Intents[Any]]:
+    def intents(self) -> Iterator[Worker]:
         for workers in self.workers:
             yield from workers.intents
 

@@ -1,14 +1,19 @@
 """What notifier reads from the environment."""
 
+import ipaddress
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
 from common import contacts
+from common.destinations import Network
 from common.errors import RequestInvalid
 from common.setting_checks import HttpsUrl, rule
 from common.settings import ServiceSettings
+from notifier.domain.webhook_deliveries import SCHEDULE, TEST_SCHEDULE
+from notifier.domain.webhook_endpoints import UrlRules
 
 
 class Settings(ServiceSettings):
@@ -45,6 +50,35 @@ class Settings(ServiceSettings):
 
     # How long it is kept to whom a mail went, in days; that it was sent stays.
     mail_recipients_keep_days: int = Field(180, ge=1)
+
+    # Webhooks are tried after 0, 5, 10, 15 and 20 seconds, instead of 0 s, 1 min, 5 min, 30 min and 2 h; for tests.
+    webhook_retry_intervals_test: bool = False
+    # How long a merchant's server may take to answer a webhook, in seconds.
+    webhook_timeout_seconds: float = Field(5, gt=0, le=15)
+    # Networks of ours that merchants' webhooks may reach, comma-separated, for servers on a developer's machine.
+    webhook_private_networks: tuple[Network, ...] = ()
+
+    @field_validator("webhook_private_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+        return value
+
+    @rule("environment", "webhook_private_networks", "webhook_retry_intervals_test")
+    def _webhooks_stay_outside(self) -> Iterator[str]:
+        if self.environment == "production" and self.webhook_private_networks:
+            yield "WEBHOOK_PRIVATE_NETWORKS: in production webhooks reach public addresses only"
+        if self.environment == "production" and self.webhook_retry_intervals_test:
+            yield "WEBHOOK_RETRY_INTERVALS_TEST: not in production"
+
+    @property
+    def webhook_schedule(self) -> tuple[timedelta, ...]:
+        return TEST_SCHEDULE if self.webhook_retry_intervals_test else SCHEDULE
+
+    @property
+    def webhook_url_rules(self) -> UrlRules:
+        return UrlRules(allows_http=self.environment != "production")
 
     @field_validator("admin_email", mode="before")
     @classmethod

@@ -13,9 +13,9 @@ from common import ids
 from common.errors import RequestInvalid
 from common.events import micros
 from common.seals import ACCOUNT_TOKEN, EMAIL, NAME, generated
-from notifier import wire
 from notifier.domain.account_mails import account_mail
 from notifier.rendering import Renderer
+from notifier.wire import mails as wire
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SEALER = generated()

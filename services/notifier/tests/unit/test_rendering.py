@@ -16,11 +16,12 @@ from commdesk.payment.v1.refunds_pb2 import EmailPaymentRefunded, RefundStatus
 from common import ids
 from common.errors import RequestInvalid
 from common.seals import generated
-from notifier import rendering, wire
+from notifier import rendering
 from notifier.domain.alert_digests import Notice, alert_mail
 from notifier.domain.mails import REASONS, REFUND_NEWS, Mail, failure_mail, message_id, refund_mail, success_mail
 from notifier.gateways.smtp import stuffed
 from notifier.rendering import Renderer
+from notifier.wire import mails as wire
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SEALER = generated()

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from common.personal_data import BlindIndex, PersonalData, PersonalTable, Retention
 from common.seals import EMAIL
+from notifier.store.webhook_kinds import ANSWER, HEADERS, SECRETS
 
 
 def personal_data(mails_keep: timedelta) -> PersonalData:
@@ -27,4 +28,13 @@ def personal_data(mails_keep: timedelta) -> PersonalData:
         of_person="address_index = :email_index",
         shown=("reason", "created_at"),
     )
-    return PersonalData(tables=(emails, suppressions))
+    # A merchant's, not a person's: sealed, because the secrets sign and the headers may open the merchant's server.
+    endpoints = PersonalTable(
+        name="webhook_endpoints",
+        key="id",
+        sealed={"headers": HEADERS, "secrets": SECRETS},
+        is_exported=False,
+    )
+    # What a merchant's server answered may name whom the event was about; it goes with the attempt after a month.
+    attempts = PersonalTable(name="webhook_attempts", key="id", sealed={"answer": ANSWER}, is_exported=False)
+    return PersonalData(tables=(emails, suppressions, endpoints, attempts))

@@ -16,6 +16,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from notifier.store.webhook_tables import add_webhook_tables
+
 metadata = MetaData()
 
 emails = Table(
@@ -67,3 +69,5 @@ alert_digests = Table(
     Column("total", BigInteger, nullable=False, server_default=text("0")),
 )
 Index("alert_digests_open", alert_digests.c.closes_at, postgresql_where=alert_digests.c.closes_at.is_not(None))
+
+add_webhook_tables(metadata)

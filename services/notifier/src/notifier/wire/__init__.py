@@ -1,0 +1,1 @@
+"""Domain ⇄ protobuf and JSON. No decisions."""
