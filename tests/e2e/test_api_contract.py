@@ -86,13 +86,25 @@ async def administrator(fleet_client: FleetClient, layout: Layout) -> str:
     return str(login.data["token"])
 
 
+async def owner_token(fleet: FleetClient, member: journey.Member) -> str:
+    """Of a merchant that *member* makes."""
+    made = await fleet.edge("POST", "/api/v1/merchants", {"name": "Nandi Foods"}, token=member.token)
+    body = {"merchantId": made.data["merchants"][0]["merchantId"]}
+    return str((await fleet.edge("POST", "/api/v1/users/switch", body, token=member.token)).data["token"])
+
+
 @pytest.fixture
 async def visitor(fleet: FleetClient, layout: Layout) -> Visitor:
     member = await journey.sign_up(fleet)
     other = await journey.sign_up(fleet)
     created = await journey.create(fleet, member, pack_id="pack_500")
     return Visitor(
-        {"nobody": "", "member": member.token, "staff": await administrator(fleet, layout)},
+        {
+            "nobody": "",
+            "member": member.token,
+            "staff": await administrator(fleet, layout),
+            "owner": await owner_token(fleet, await journey.sign_up(fleet)),
+        },
         {
             "paymentId": [created["paymentId"]],
             "reference": [created["paymentId"], created["orderId"]],

@@ -32,6 +32,7 @@ from ops.ports import Layout
 
 from . import forged_tokens
 from .forged_tokens import Signer
+from .test_api_contract import owner_token
 
 # At once: no service has to refuse any of them for its load.
 AT_ONCE = 16
@@ -305,13 +306,6 @@ async def test_what_belongs_to_somebody_else_is_not_there(
     # The owner sees it.
     for path in (f"/api/v1/payments/{values['paymentId']}", f"/api/v1/payments/status/{values['reference']}"):
         assert (await fleet.edge("GET", path, token=owner.token)).status == 200
-
-
-async def owner_token(fleet: FleetClient, member: journey.Member) -> str:
-    """Of a merchant that *member* makes."""
-    made = await fleet.edge("POST", "/api/v1/merchants", {"name": "Nandi Foods"}, token=member.token)
-    body = {"merchantId": made.data["merchants"][0]["merchantId"]}
-    return str((await fleet.edge("POST", "/api/v1/users/switch", body, token=member.token)).data["token"])
 
 
 async def what_followed(fleet: FleetClient, owner: journey.Member) -> dict[str, str]:

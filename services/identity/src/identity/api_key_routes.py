@@ -6,6 +6,7 @@ from common.authorization import REFUSALS
 from common.clock import Clock
 from common.database import Database
 from common.http_server import Call, Route
+from common.ids import IdInvalid
 from common.pages import CursorInvalid, Page, PageQuery
 from identity.domain.errors import (
     ApiKeyEnded,
@@ -50,7 +51,7 @@ def api_key_routes(db: Database, clock: Clock, policy: StepUpPolicy) -> list[Rou
             partial(read_api_key, db, clock),
             permission="api_keys.read",
             answer=ApiKeyView,
-            errors=[ApiKeyNotFound],
+            errors=[IdInvalid, ApiKeyNotFound],
         ),
         Route(
             "PATCH",
@@ -59,7 +60,7 @@ def api_key_routes(db: Database, clock: Clock, policy: StepUpPolicy) -> list[Rou
             permission="api_keys.manage",
             body=KeyChangeBody,
             answer=ApiKeyView,
-            errors=[*REFUSALS, ApiKeyRightsExceeded, ApiKeyNotFound, ApiKeyEnded],
+            errors=[*REFUSALS, IdInvalid, ApiKeyRightsExceeded, ApiKeyNotFound, ApiKeyEnded],
         ),
         Route(
             "POST",
@@ -69,7 +70,7 @@ def api_key_routes(db: Database, clock: Clock, policy: StepUpPolicy) -> list[Rou
             body=RotationBody,
             answer=IssuedKeyView,
             status=201,
-            errors=[*REFUSALS, ApiKeyRightsExceeded, ApiKeyNotFound, ApiKeyEnded, ApiKeyLimitReached],
+            errors=[*REFUSALS, IdInvalid, ApiKeyRightsExceeded, ApiKeyNotFound, ApiKeyEnded, ApiKeyLimitReached],
         ),
         Route(
             "DELETE",
@@ -77,7 +78,7 @@ def api_key_routes(db: Database, clock: Clock, policy: StepUpPolicy) -> list[Rou
             partial(revoke_api_key, db, clock, policy),
             permission="api_keys.manage",
             answer=ApiKeyView,
-            errors=[*REFUSALS, ApiKeyNotFound],
+            errors=[*REFUSALS, IdInvalid, ApiKeyNotFound],
         ),
     ]
 
