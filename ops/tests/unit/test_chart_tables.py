@@ -18,7 +18,7 @@ def test_the_generated_files_are_what_the_code_says(path: str) -> None:
 def test_every_call_of_the_contract_has_a_callee() -> None:
     callers = chart_tables.callers_of_services()
     assert set(callers) == {*SERVICES}
-    assert callers["payment"] == {"operator", "reconciler"}
+    assert callers["payment"] == {"operator", "reconciler", "webhook-ingest"}
     assert callers["fraud"] == {"operator", "reconciler", "payment"}
     # Everybody asks identity whose access was revoked.
     assert callers["identity"] >= {*SERVICES, "operator"}
