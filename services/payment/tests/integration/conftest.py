@@ -29,7 +29,9 @@ def sandbox_account() -> tuple[str, str]:
 def sandbox_url() -> Iterator[str]:
     """The sandbox gateway on a port of its own."""
     account = {"CASHFREE_APP_ID": APP_ID, "CASHFREE_SECRET_KEY": SECRET}
-    with simulator(account | {"SANDBOX_WEBHOOK_RETRY_MS": "200"}) as url:
+    # Refunds take a second: what happens meanwhile is seen, and their webhooks are waited for.
+    delays = {"SANDBOX_WEBHOOK_RETRY_MS": "200", "SANDBOX_REFUND_DELAY_MIN_MS": "900"}
+    with simulator(account | delays | {"SANDBOX_REFUND_DELAY_MAX_MS": "1200"}) as url:
         yield url
 
 

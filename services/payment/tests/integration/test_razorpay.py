@@ -18,6 +18,7 @@ from payment.__main__ import service
 from payment.settings import Settings
 
 from .test_refunds import Desk
+from .test_reviews import Staff, sync
 from .world import Neighbours, WebhookReceiver, World
 
 ACCOUNT = "gwa_razorpay"
@@ -287,6 +288,32 @@ async def test_a_refund_whose_answer_was_lost_is_made_once(world: RazorpayWorld)
     await world.run_intents()
     order = await order_at_the_gateway(world, data["orderId"])
     assert len(order["refunds"]) == 1
+
+
+async def test_a_second_capture_is_refunded_by_its_own_id(world: RazorpayWorld) -> None:
+    """Also of a payment of which a part went back: where the refund names the capture, nothing is ambiguous."""
+    data = await world.paid()
+    desk, staff = Desk(world), Staff(world)
+    await desk.requested(data, 10_000)
+    await world.run_intents()
+    before = len(world.hooks)
+    await world.control(f"/orders/{data['orderId']}/pay", outcome="success", wait=True, force=True)
+    await world.hooks_arrive(before + 2)
+    await world.deliver(*world.hooks[before:])
+    await sync(world)
+    [receipt] = (await staff.show(data["paymentId"])).json()["data"]["review"]["receipts"]
+    begun = await staff.decide(data["paymentId"], "refund")
+    assert begun.status_code == 200, begun.text
+    before = len(world.hooks)
+    await world.run_intents()
+    await world.hooks_arrive(before + 2)
+    await world.deliver(*world.hooks[before:])
+    await world.run_job("refund_checks")
+    [stored] = await world.rows("select status, returned_payment_id from refunds where receipt_id is not null")
+    assert tuple(stored) == ("SUCCESS", receipt["gatewayPaymentId"])
+    assert len(await world.announced("payment.receipt.refunded")) == 1
+    assert await world.status(data) == "PARTIALLY_REFUNDED"
+    assert await staff.listed() == []
 
 
 async def test_both_gateways_are_configured_and_the_setting_names_the_one_for_new_payments(

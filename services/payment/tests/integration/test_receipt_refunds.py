@@ -257,6 +257,22 @@ async def test_the_policy_gives_a_second_capture_back_once(world: World, staff: 
     assert audit.resource_id == refund["refundId"]
 
 
+async def test_people_and_the_policy_at_once_give_a_receipt_back_once(world: World, staff: Staff) -> None:
+    payment = await duplicated(world)
+    world.clock.advance(DAY)
+    version = (await staff.show(payment["paymentId"])).json()["data"]["review"]["version"]
+    people = [
+        staff.decide(payment["paymentId"], "refund", user=f"usr_{number}", version=version) for number in range(8)
+    ]
+    jobs = [world.run_job("receipt_refunds") for _ in range(4)]
+    answers = await asyncio.gather(*people, *jobs)
+    assert {each.status_code for each in answers if isinstance(each, httpx.Response)} <= {200, 409}
+    assert len(await refunds_of(world, payment)) == 1
+    await carry_out(world)
+    assert len(await world.announced("payment.receipt.refunded")) == 1
+    assert (await world.totals())["receipts.unapplied.minor"] == 0
+
+
 async def test_what_the_gateway_gave_back_by_itself_is_not_given_back_twice(world: World, staff: Staff) -> None:
     """Its webhook was lost: the order's refunds are read before the gateway is asked."""
     payment = await duplicated(world)
