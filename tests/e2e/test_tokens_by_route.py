@@ -236,7 +236,10 @@ async def test_a_route_takes_the_merchant_roles_that_have_its_permission_in_both
     """Whatever platform roles the token claims besides. A role that an account has made brings what it holds."""
 
     async def asked(kind: str, service: str, route: Route[Any], may: bool, **claims: object) -> Wrong | None:
-        everything: dict[str, Any] = {"roles": list(forged_tokens.ROLES), "account_id": "acc_01J0000000000000000000000A"}
+        everything: dict[str, Any] = {
+            "roles": list(forged_tokens.ROLES),
+            "account_id": "acc_01J0000000000000000000000A",
+        }
         answered = await services.ask(service, route, f"Bearer {signer.token(**everything | claims)}")
         refused = TOKEN_CODES | {"role_missing", "route_not_found", "method_not_allowed"}
         is_right = answered.code not in refused if may else answered == Answered(403, "role_missing")
