@@ -43,6 +43,8 @@ HARNESS_PATH = {"PYTHONPATH": str(ROOT)}
 SETTINGS = {
     "RETRY_SCHEDULE_MS": "1000,3000,9000,20000",
     "TEST_PROCESSING_DELAY": "50",
+    # The customers of these runs pay at the default gateway: its faults are to be survived there.
+    "CIRCUIT_FAILURES": "1000",
     "SWEEP_AFTER_SECONDS": "5",
     "SWEEP_LONGEST_SECONDS": "20",
     "CLOSED_CHECK_SECONDS": "2,4,8",

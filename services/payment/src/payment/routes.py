@@ -230,7 +230,8 @@ async def read_status(db: Database, call: Call) -> PaymentView | Encoded:
 
 async def read_payment(db: Database, call: Call) -> PaymentView:
     """A payment by its payment, order or reference id."""
-    return views.payment_view(await payments.find_payment(db, call.caller, call.path["paymentId"]), call.caller.user_id)
+    payment = await payments.find_payment(db, call.caller, call.path["paymentId"])
+    return views.staff_view(payment, call.caller.user_id, await payments.decisions_for(db, call.caller, payment))
 
 
 async def read_public_payment(db: Database, call: Call) -> PublicView:

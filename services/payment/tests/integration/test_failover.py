@@ -122,6 +122,12 @@ async def test_while_a_fails_new_payments_go_to_b_and_back_afterwards(
     assert await decisions_of(world, "before") == [(A, "default", {B: "not_chosen"})]
     assert await decisions_of(world, "during-1") == [(B, "default", {A: "calls_fail"})]
     assert await decisions_of(world, "after") == [(A, "default", {B: "not_chosen"})]
+    # Staff see it with the payment, customers do not.
+    [row] = await world.rows("select id from payments where order_id = 'during-1'")
+    path = f"/{ids.encode('pay', row.id)}"
+    [shown] = (await world.get(path, "usr_sue", "SUPPORT")).json()["data"]["routing"]
+    assert shown == {"gatewayAccountId": B, "reason": "default", "rulesVersion": 0, "others": {A: "calls_fail"}}
+    assert "routing" not in (await world.get(path)).json()["data"]
     # They are paid where they are.
     assert (await gateway_b.post("/control/orders/during-1/pay", json={"outcome": "success"})).is_success
     await world.hooks_arrive(1)

@@ -20,13 +20,20 @@ from .world import SECRET, World
 
 ACCOUNTS, RULES = "/api/v1/gateway-accounts", "/api/v1/routing/rules"
 KEY = "TEST_shop"
+RAZORPAY_KEY = "rzp_test_shop0000000000"
 OWN_SECRET = "cfsk_ma_test_of_the_shop"
 
 
 @pytest.fixture(scope="session")
 def shop_url() -> Iterator[str]:
     """A gateway at which the merchants' own accounts are."""
-    account = {"CASHFREE_APP_ID": KEY, "CASHFREE_SECRET_KEY": OWN_SECRET}
+    account = {
+        "CASHFREE_APP_ID": KEY,
+        "CASHFREE_SECRET_KEY": OWN_SECRET,
+        "SANDBOX_RAZORPAY_KEY_ID": RAZORPAY_KEY,
+        "SANDBOX_RAZORPAY_KEY_SECRET": OWN_SECRET,
+        "SANDBOX_RAZORPAY_WEBHOOK_SECRET": "whsec_of_the_shop",
+    }
     with simulator(account | {"SANDBOX_WEBHOOK_RETRY_MS": "200"}) as url:
         yield url
 
@@ -34,10 +41,15 @@ def shop_url() -> Iterator[str]:
 @pytest_asyncio.fixture
 async def shop(shop_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
     terms = settings.merchant_accounts
-    own = type(terms)(is_production=False, public_url=terms.public_url, test_urls={"cashfree": f"{shop_url}/pg"})
+    own = type(terms)(
+        is_production=False,
+        public_url=terms.public_url,
+        test_urls={"cashfree": f"{shop_url}/pg", "razorpay": f"{shop_url}/razorpay"},
+    )
     monkeypatch.setattr(Settings, "merchant_accounts", own)
     async with httpx.AsyncClient(base_url=shop_url) as client:
         await client.post("/control/reset", json={})
+        await client.post("/razorpay/control/reset", json={})
         yield client
 
 
@@ -159,8 +171,9 @@ async def test_two_merchants_on_one_account_and_two_on_their_own_do_not_cross(
 ) -> None:
     """The same order ids and amounts, webhooks shuffled and repeated, each also handed to the other accounts."""
     own_c = (await added(world, "mer_c"))["gatewayAccountId"]
-    # An account of its own under another key; the simulator has one key only, so the fourth shares the gateway.
-    merchants = ["mer_a", "mer_b", "mer_c"]
+    razorpay = {"gateway": "razorpay", "keyId": RAZORPAY_KEY, "webhookSecret": "whsec_of_the_shop"}
+    own_d = (await added(world, "mer_d", **razorpay))["gatewayAccountId"]
+    merchants = ["mer_a", "mer_b", "mer_c", "mer_d"]
     orders = [f"same-{number}" for number in range(4)]
     made: dict[tuple[str, str], dict[str, Any]] = {}
     for merchant in merchants:
@@ -171,7 +184,7 @@ async def test_two_merchants_on_one_account_and_two_on_their_own_do_not_cross(
             else:
                 # On a shared account an order id is taken once.
                 assert (merchant, response.json()["error"]["code"]) == ("mer_b", "order_id_taken")
-    assert {merchant for merchant, _ in made} == {"mer_a", "mer_c"}
+    assert {merchant for merchant, _ in made} == {"mer_a", "mer_c", "mer_d"}
     for number in range(4):
         made["mer_b", f"b-{number}"] = await world.created(merchant="mer_b", orderId=f"b-{number}")
     for order_id in ["same-0", "same-1", "b-0", "b-1"]:
@@ -179,7 +192,9 @@ async def test_two_merchants_on_one_account_and_two_on_their_own_do_not_cross(
     from_platform = list(world.hooks)
     # At its own gateway only the third one's order is paid.
     assert (await shop.post("/control/orders/same-2/pay", json={"outcome": "success"})).is_success
-    mixed = [(body, "gwa_cashfree") for body in from_platform] + [(body, own_c) for body in from_platform]
+    paid_d = await shop.post("/razorpay/control/orders/same-3/pay", json={"outcome": "success"})
+    assert paid_d.is_success, paid_d.text
+    mixed = [(body, account) for body in from_platform for account in ("gwa_cashfree", own_c, own_d)]
     random.Random(7).shuffle(mixed)
     for body, account in [*mixed, *mixed]:
         await world.deliver(body, account=account)
@@ -187,12 +202,17 @@ async def test_two_merchants_on_one_account_and_two_on_their_own_do_not_cross(
     paid = {(row.merchant_id, row.order_id) for row in rows if row.status == "SUCCESS"}
     assert paid == {("mer_a", "same-0"), ("mer_a", "same-1"), ("mer_b", "b-0"), ("mer_b", "b-1")}
     assert {row.gateway_account_id for row in rows if row.merchant_id == "mer_c"} == {own_c}
-    assert {row.gateway_account_id for row in rows if row.merchant_id != "mer_c"} == {"gwa_cashfree"}
-    await world.verify(merchant="mer_c", orderId="same-2")
-    [row] = await world.rows("select status from payments where merchant_id = 'mer_c' and order_id = 'same-2'")
-    assert row.status == "SUCCESS"
+    assert {row.gateway_account_id for row in rows if row.merchant_id == "mer_d"} == {own_d}
+    shared = {row.gateway_account_id for row in rows if row.merchant_id in ("mer_a", "mer_b")}
+    assert shared == {"gwa_cashfree"}
+    for number in range(4):
+        for merchant in ("mer_c", "mer_d"):
+            await world.verify(merchant=merchant, orderId=f"same-{number}")
+    rows = await world.rows("select merchant_id, order_id from payments where status = 'SUCCESS'")
+    own = {(row.merchant_id, row.order_id) for row in rows} - paid
+    assert own == {("mer_c", "same-2"), ("mer_d", "same-3")}
     succeeded = {event.payment.payment_id for event in await world.announced("payment.success")}
-    assert len(succeeded) == 5
+    assert len(succeeded) == 6
 
 
 async def test_rules_are_versions_with_a_record(shop: httpx.AsyncClient, world: World) -> None:

@@ -12,7 +12,8 @@ from payment.domain.errors import CancelNotAllowed, PaymentNotFound
 from payment.domain.history import HistoryFilter
 from payment.domain.payments import Payment, parse_payment_id
 from payment.domain.purchases import ORDER_ID
-from payment.store import queries
+from payment.domain.routing import RouteDecision
+from payment.store import queries, routing
 
 # To see, and to cancel, the payments of other users of their merchant.
 READ_OTHERS: Final = "payments.read_others"
@@ -27,6 +28,14 @@ async def find_payment(db: Database, caller: Caller, reference: str) -> Payment:
                 context.note(payment_id=ids.encode("pay", payment.id), order_id=payment.order_id)
                 return payment
     raise PaymentNotFound("there is no such payment")
+
+
+async def decisions_for(db: Database, caller: Caller, payment: Payment) -> list[RouteDecision]:
+    """Why the payment is at its gateway account, for those who see other users' payments; nothing for the rest."""
+    if READ_OTHERS not in caller.permissions:
+        return []
+    async with db.begin() as tx:
+        return await routing.decisions_of(tx, payment.id)
 
 
 async def find_public_payment(db: Database, reference: str) -> Payment:

@@ -12,6 +12,7 @@ from common.pages import Page
 from common.times import rfc3339
 from payment.domain.metadata import Metadata
 from payment.domain.payments import Payment, reference_id
+from payment.domain.routing import RouteDecision
 from payment.domain.states import Status
 
 # The words of the older Razorpay clients, beside ours.
@@ -61,6 +62,15 @@ class CreatedView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     gateway_key_id: str = ""
 
 
+class RoutingView(msgspec.Struct, frozen=True, rename="camel"):
+    """Why a gateway account was chosen; *others*: why each of the others was not."""
+
+    gateway_account_id: str
+    reason: str
+    rules_version: int
+    others: dict[str, str]
+
+
 class PaymentView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """A payment as its owner sees it."""
 
@@ -89,6 +99,8 @@ class PaymentView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     metadata: Metadata = {}
     paid_at: str = ""
     review: str = ""
+    # For staff, of a payment that could have gone to several gateway accounts: oldest first.
+    routing: list[RoutingView] = msgspec.field(default_factory=list)
 
 
 class PublicView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -180,6 +192,20 @@ def payment_view(payment: Payment, viewer_id: str) -> PaymentView:
         paid_at=rfc3339(payment.paid_at) if payment.paid_at else "",
         review="" if payment.review == "NONE" else payment.review,
     )
+
+
+def staff_view(payment: Payment, viewer_id: str, decisions: Sequence[RouteDecision]) -> PaymentView:
+    """`payment_view`, and what was decided about the payment's gateway account."""
+    routing = [
+        RoutingView(
+            each.gateway_account_id,
+            each.reason.value,
+            each.rules_version,
+            {account: reason.value for account, reason in each.others.items()},
+        )
+        for each in decisions
+    ]
+    return msgspec.structs.replace(payment_view(payment, viewer_id), routing=routing)
 
 
 def public_view(payment: Payment) -> PublicView:
