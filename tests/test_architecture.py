@@ -44,6 +44,7 @@ OWN_NOUNS = {
     "ledger": {"anchors", "signing"},  # heads outside the database, a folder or a bucket; their signatures
     "notifier": {"rendering", "templates"},  # mails to bytes, and their texts
     "payment": {
+        "batch_routes",
         "settlement_routes",
         "dispute_routes",
         "merchant_order_routes",

@@ -84,6 +84,7 @@ FIELDS = {
     "webhookSecret": "whsec_of_somebody_else",
     "url": "https://shop.example/webhooks",
     "since": "2026-01-01T00:00:00Z",
+    "payments": [{}],
 }
 
 
@@ -273,6 +274,7 @@ async def test_what_belongs_to_somebody_else_is_not_there(
         "paymentId": created["paymentId"],
         "reference": created["orderId"],
         "orderId": created["orderId"],
+        "batchId": ids.encode("bat", ids.new()),
         "userId": owner.user_id,
         "sessionId": sessions.data["items"][0]["sessionId"],
         **happened,
@@ -367,6 +369,7 @@ NOT_SHOWN = {
     "payment_not_found",
     "order_not_found",
     "gateway_account_unknown",
+    "batch_not_found",
     "review_not_found",
     "user_not_found",
     "session_not_found",

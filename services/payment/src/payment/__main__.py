@@ -63,7 +63,9 @@ from payment.use_cases.gateway_orders import GatewayOrders, OrderSettings
 from payment.use_cases.merchant_orders import MerchantOrders
 from payment.use_cases.order_lookups import OrderLookup
 from payment.use_cases.overdue_holds import OverdueHolds
+from payment.use_cases.payment_batches import PaymentBatches
 from payment.use_cases.payment_inserts import PaymentInserts
+from payment.use_cases.payment_retries import PaymentRetries
 from payment.use_cases.receipt_refunds import CHECK_SECONDS as CHECK_RECEIPTS_SECONDS
 from payment.use_cases.receipt_refunds import ReceiptRefunds
 from payment.use_cases.receipts import ReceiptAnnouncements
@@ -115,6 +117,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         merchant_orders = MerchantOrders(db, clock)
         drafts = PaymentDrafts(Packs(wallet_stub), fees, settings.limits, router.choose, merchant_orders, clock)
         create = CreatePayment(drafts, fraud, inserts, orders, responses)
+        batches = PaymentBatches(db, clock, create)
+        retries = PaymentRetries(db, clock, create, orders, settings.limits)
         verification = Verification(db, redis, clock, lookups, settings.verification)
         sweep = Sweep(db, clock, lookups, settings.decisions, settings.check_schedule)
         closed_checks = ClosedChecks(
@@ -163,6 +167,8 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                     refunds=refunds,
                     refund_approvals=approvals,
                     orders=merchant_orders,
+                    batches=batches,
+                    retries=retries,
                     histories=histories,
                     routing=book,
                     gateway_accounts=accounts,
@@ -194,6 +200,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
                 orders.workers,
                 cancellations.workers,
                 responses.workers,
+                batches.workers,
                 histories.workers,
                 dispute_books.workers,
                 flow.workers,

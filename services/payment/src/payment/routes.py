@@ -14,7 +14,14 @@ from common.money import CurrencyUnknown
 from common.pages import CursorInvalid, Page
 from common.seals import Sealer
 from gateways import GatewayUnsupported
-from payment import dispute_routes, merchant_order_routes, refund_routes, routing_routes, settlement_routes
+from payment import (
+    batch_routes,
+    dispute_routes,
+    merchant_order_routes,
+    refund_routes,
+    routing_routes,
+    settlement_routes,
+)
 from payment.domain import errors, merchant_orders, receipts, refund_errors, review_queue
 from payment.domain.review_queue import ReviewAction
 from payment.use_cases import payments, user_histories
@@ -25,6 +32,8 @@ from payment.use_cases.disputes import Disputes
 from payment.use_cases.gateway_accounts import MerchantAccounts
 from payment.use_cases.job_status import TestModeOff, job_status
 from payment.use_cases.merchant_orders import MerchantOrders
+from payment.use_cases.payment_batches import PaymentBatches
+from payment.use_cases.payment_retries import PaymentRetries
 from payment.use_cases.refund_approvals import RefundApprovals
 from payment.use_cases.refund_requests import RefundRequests
 from payment.use_cases.review_queue import DECIDE, ReviewQueue
@@ -67,6 +76,15 @@ _CREATE_ERRORS = (
     errors.PaymentUnresolved,
     errors.PlaceOfSupplyInvalid,
 )
+_RETRY_ERRORS = (
+    errors.GatewayRefused,
+    errors.PaymentBlocked,
+    errors.PaymentNotFound,
+    errors.PaymentUnresolved,
+    merchant_orders.OrderAlreadyPaid,
+    merchant_orders.OrderPaymentOpen,
+    merchant_orders.PaymentNotRetryable,
+)
 _CANCEL_ERRORS = (
     errors.CancelNotAllowed,
     errors.PaymentNotFound,
@@ -102,6 +120,8 @@ class Endpoints(msgspec.Struct, frozen=True):
     refunds: RefundRequests
     refund_approvals: RefundApprovals
     orders: MerchantOrders
+    batches: PaymentBatches
+    retries: PaymentRetries
     histories: UserHistories
     routing: RoutingBook
     gateway_accounts: MerchantAccounts
@@ -132,6 +152,7 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
         *dispute_routes.routes(use_cases.disputes),
         *routing_routes.routes(use_cases.routing, use_cases.gateway_accounts),
         *merchant_order_routes.routes(use_cases.orders),
+        *batch_routes.routes(use_cases.batches, use_cases.customer_rules),
         Route("GET", "/api/v1/test/jobs/status", partial(read_job_status, use_cases), answer=JobsView, public=True,
               errors=[TestModeOff]),
         Route("GET", f"{PREFIX}/status/{{reference}}", partial(read_status, db), answer=PaymentView,
@@ -140,6 +161,8 @@ def routes(use_cases: Endpoints) -> list[Route[Any]]:
               permission="payments.read", errors=[errors.PaymentNotFound]),
         Route("GET", f"{PREFIX}/{{paymentId}}/public", partial(read_public_payment, db), answer=PublicView,
               public=True, errors=[errors.PaymentNotFound]),
+        Route("POST", f"{PREFIX}/{{paymentId}}/retry", partial(retry_payment, use_cases), answer=CreatedView,
+              status=201, permission="payments.create", headers=_CREATE_HEADERS, idempotent=True, errors=_RETRY_ERRORS),
         Route("POST", f"{PREFIX}/{{paymentId}}/cancel", partial(cancel_payment, use_cases),
               answer=PaymentView, permission="payments.cancel", errors=_CANCEL_ERRORS),
     ]  # fmt: skip
@@ -242,6 +265,17 @@ async def read_public_payment(db: Database, call: Call) -> PublicView:
 async def read_job_status(use_cases: Endpoints, call: Call) -> JobsView:
     """How many jobs wait, run, are done and failed, by queue; in test installations only."""
     return await job_status(use_cases.db, test_mode=use_cases.test_mode)
+
+
+async def retry_payment(use_cases: Endpoints, call: Call) -> Encoded:
+    """Try an unpaid payment again: 200 with its own session while its order is open, else 201 with the next payment of
+    the same order.
+    """
+    payment = await payments.find_payment(use_cases.db, call.caller, call.path["paymentId"])
+    device_id = call.header("x-device-id")[: requests.DEVICE_LENGTH_MAX]
+    origin = requests.origin(call.caller, call.context, use_cases.db.sealer, device_id)
+    response = await use_cases.retries.retry(payment, call.caller, origin, call.idempotency_key)
+    return Encoded(response.body, response.status, {"idempotent-replayed": "true"} if response.replayed else {})
 
 
 async def cancel_payment(use_cases: Endpoints, call: Call) -> PaymentView:

@@ -24,7 +24,7 @@ from payment.domain.metadata import Metadata
 from payment.domain.payments import Origin, Payment, Transition, parse_payment_id
 from payment.domain.pricing import Credits, FeeRule, Pack, TaxRule, credits_for, platform_fee, split_tax
 from payment.domain.routing import RouteDecision, RouteRequest
-from payment.domain.states import Status
+from payment.domain.states import FraudReview, Review, Status
 
 ORDER_ID = re.compile(r"[A-Za-z0-9_-]{3,45}")
 
@@ -160,6 +160,49 @@ def new_payment(
         next_check_at=now + timedelta(seconds=limits.first_check_seconds),
         created_at=now,
         expires_at=now + timedelta(seconds=limits.order_life_seconds),
+        updated_at=now,
+    )
+
+
+def next_payment(
+    payment: Payment,
+    limits: PaymentLimits,
+    *,
+    payment_id: UUID,
+    order_id: UUID,
+    origin: Origin,
+    key: str,
+    fingerprint: bytes,
+    now: datetime,
+) -> Payment:
+    """The payment after *payment*, which ended unpaid: for the same price, of the merchant's order *order_id*."""
+    return msgspec.structs.replace(
+        payment,
+        id=payment_id,
+        order_id=ids.encode("ord", payment_id),
+        parent_order_id=order_id,
+        status=Status.CREATED,
+        seq=1,
+        idempotency_key=key,
+        request_fingerprint=fingerprint,
+        origin=origin,
+        fraud_score=None,
+        fraud_review=FraudReview.NONE,
+        review=Review.NONE,
+        review_reason="",
+        gateway_order_id="",
+        gateway_payment_id="",
+        session_id="",
+        method="",
+        payment_group="",
+        failure_reason="",
+        cancel_requested=False,
+        webhook_verified=False,
+        checks=0,
+        next_check_at=now + timedelta(seconds=limits.first_check_seconds),
+        created_at=now,
+        expires_at=now + timedelta(seconds=limits.order_life_seconds),
+        paid_at=None,
         updated_at=now,
     )
 

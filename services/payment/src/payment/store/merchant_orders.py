@@ -39,6 +39,8 @@ from unnest(cast(:ids as uuid[]), cast(:payment_ids as uuid[])) as paid (id, pay
 where orders.id = paid.id and (orders.payment_id is null or orders.payment_id = paid.payment_id)
 returning orders.id
 """
+# Of a payment that named no order until now.
+_ADOPT = "update payments set parent_order_id = :order_id where id = :payment_id and parent_order_id is null"
 _PAYMENTS = f"""
 select {payment_rows.SELECT} from payments where parent_order_id = any(cast(:ids as uuid[]))
 order by id desc limit :rows
@@ -61,6 +63,12 @@ async def insert(tx: Tx, order: MerchantOrder) -> None:
         notes=_encode(order.notes).decode(),
         at=order.created_at,
     )
+
+
+async def adopt(tx: Tx, order: MerchantOrder, payment: Payment) -> None:
+    """*payment*, whose lock the caller holds, is the first of *order*."""
+    await tx.write("payments", _ADOPT, order_id=order.id, payment_id=payment.id)
+    await mark_attempted(tx, [order.id], order.updated_at)
 
 
 async def lock(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, MerchantOrder]:

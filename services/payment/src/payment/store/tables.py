@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from common import approvals, checkpoints
 from payment.store import columns
+from payment.store.batch_tables import batch_tables
 from payment.store.dispute_tables import dispute_tables
 from payment.store.merchant_order_tables import merchant_order_tables
 from payment.store.refund_tables import refund_tables
@@ -418,3 +419,4 @@ disputes = dispute_tables(metadata)
 orders = merchant_order_tables(metadata)
 
 routing_tables(metadata)
+batch_tables(metadata)

@@ -107,11 +107,15 @@ class CreatePayment:
 
         Raises what the domain refuses, and PaymentUnresolved when the gateway's answer is not known yet.
         """
-        started = time.perf_counter()
-        key = _key(purchase)
+        key = _key(purchase.merchant_id, purchase.user_id, purchase.idempotency_key)
         if key and (cached := await self._responses.get(key, fingerprint)):
             return cached
-        draft = await self._drafts.draft(purchase, fingerprint)
+        return await self.submit(await self._drafts.draft(purchase, fingerprint))
+
+    async def submit(self, draft: Payment) -> CreateResponse:
+        """Score, insert and order a payment that is not stored yet. Raises as `create`."""
+        started = time.perf_counter()
+        key, fingerprint = _key(draft.merchant_id, draft.user_id, draft.idempotency_key), draft.request_fingerprint
         context.note(payment_id=ids.encode("pay", draft.id), order_id=draft.order_id)
         verdict = await self._fraud.verdict(draft)
         inserted = await self._inserts.insert(PendingInsert(_scored(draft, verdict), key, fingerprint, verdict))
@@ -134,10 +138,8 @@ def _scored(payment: Payment, verdict: FraudVerdict) -> Payment:
     return msgspec.structs.replace(payment, fraud_score=verdict.score)
 
 
-def _key(purchase: Purchase) -> Key | None:
-    if not purchase.idempotency_key:
-        return None
-    return Key(purchase.merchant_id, purchase.user_id, ROUTE, purchase.idempotency_key)
+def _key(merchant_id: str, user_id: str, key: str) -> Key | None:
+    return Key(merchant_id, user_id, ROUTE, key) if key else None
 
 
 def _redis_key(key: Key) -> str:
