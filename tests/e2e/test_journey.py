@@ -12,7 +12,7 @@ import pytest
 from ops import demo, journey
 from ops.fleet_client import FleetClient
 from ops.ports import Layout
-from ops.virtual_users import create_with_retries, fault, members, pay_order
+from ops.virtual_users import create_with_retries, fault, make_order_of_others, members, pay_order
 
 
 async def run_command(commdesk: Sequence[str], *arguments: str) -> tuple[int, str]:
@@ -139,7 +139,7 @@ async def test_an_order_that_somebody_else_made_in_our_account_is_nobodys(
     """Its webhook dies, with its reason; a payment under its id is refused, whatever its amount."""
     [member] = members(fleet, 1)
     order_id = f"stranger_{time.time_ns():x}"
-    await _order_at_the_gateway_only(fleet, order_id)
+    await make_order_of_others(fleet, order_id)
     await pay_order(fleet, order_id)
     letters = await _dead_letters(fleet, commdesk, "order_not_known_yet")
     body = {"packId": "pack_500", "orderId": order_id}
@@ -183,34 +183,3 @@ async def _dead_letters(fleet: FleetClient, commdesk: Sequence[str], error_code:
         assert letter["error_code"] == error_code
         assert letter["attempts"] == 5
     return letters
-
-
-async def _order_at_the_gateway_only(fleet: FleetClient, order_id: str) -> None:
-    """An order of our account that our fleet did not make."""
-    import aiohttp
-
-    if fleet.gateway == "razorpay":
-        key = fleet.description["razorpay"]
-        login = aiohttp.encode_basic_auth(key["key_id"], key["key_secret"])
-        async with aiohttp.ClientSession(headers={"Authorization": login}) as http:
-            order = {"amount": 50_000, "currency": "INR", "receipt": order_id}
-            async with http.post(fleet.description["sandbox_url"] + "/razorpay/v1/orders", json=order) as response:
-                assert response.status == 200, await response.text()
-        return
-    known = fleet.description["cashfree"]
-    headers = {
-        "x-client-id": known["app_id"],
-        "x-client-secret": known["secret_key"],
-        "x-api-version": known["api_version"],
-    }
-    body = {
-        "order_id": order_id,
-        "order_amount": 500.00,
-        "order_currency": "INR",
-        "customer_details": {"customer_id": "stranger", "customer_phone": "9876543210"},
-        "order_meta": {"notify_url": fleet.description["edge_url"] + "/api/v1/webhooks/cashfree"},
-    }
-    async with aiohttp.ClientSession() as http:
-        url = fleet.description["sandbox_url"] + "/pg/orders"
-        async with http.post(url, json=body, headers=headers) as response:
-            assert response.status == 200, await response.text()

@@ -110,6 +110,35 @@ async def pay_order(fleet: FleetClient, order_id: str, **how: Any) -> None:
         raise StepFailed(f"the sandbox answered {answer.status}: {answer.body}")
 
 
+async def make_order_of_others(fleet: FleetClient, order_id: str) -> None:
+    """An order over ₹500 of our account at the gateway that our fleet did not make. Raises StepFailed."""
+    edge_url, sandbox_url = fleet.description["edge_url"], fleet.description["sandbox_url"]
+    if fleet.gateway == "razorpay":
+        key = fleet.description["razorpay"]
+        headers = {"Authorization": aiohttp.encode_basic_auth(key["key_id"], key["key_secret"])}
+        url, order = f"{sandbox_url}/razorpay/v1/orders", {"amount": 50_000, "currency": "INR", "receipt": order_id}
+    else:
+        known = fleet.description["cashfree"]
+        headers = {
+            "x-client-id": known["app_id"],
+            "x-client-secret": known["secret_key"],
+            "x-api-version": known["api_version"],
+        }
+        url, order = (
+            f"{sandbox_url}/pg/orders",
+            {
+                "order_id": order_id,
+                "order_amount": 500.00,
+                "order_currency": "INR",
+                "customer_details": {"customer_id": "stranger", "customer_phone": "9876543210"},
+                "order_meta": {"notify_url": f"{edge_url}/api/v1/webhooks/cashfree"},
+            },
+        )
+    async with aiohttp.ClientSession(headers=headers) as http, http.post(url, json=order) as response:
+        if response.status != 200:
+            raise StepFailed(f"the sandbox answered {response.status}: {await response.text()}")
+
+
 def _refusal(answer: Answer) -> str:
     """Why the sandbox refused, as each gateway says it."""
     return str(answer.data["error"]["reason"] if "error" in answer.data else answer.data["code"])

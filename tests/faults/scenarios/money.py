@@ -4,7 +4,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 
-import aiohttp
 import asyncpg
 
 from commdesk.wallet.v1 import wallet_pb2
@@ -111,7 +110,12 @@ async def _(environment: Environment) -> AsyncIterator[None]:
         made += await orders_paid(environment, 5, outcome)
     for created in made:
         await environment.gateway(action="drop", operation="webhook", order_id=created.order_id)
-        await environment.fleet.sandbox("POST", f"/control/orders/{created.order_id}/expire", {})
+        if environment.fleet.gateway == "cashfree":
+            await environment.fleet.sandbox("POST", f"/control/orders/{created.order_id}/expire", {})
+        else:
+            # Its orders stay open: the customers give up.
+            path = f"/api/v1/payments/{created.payment_id}/cancel"
+            await environment.fleet.edge("POST", path, {}, token=created.member.token)
     await retry(lambda: _all_closed(environment, [created.order_id for created in made]))
     for created in made:
         body = {"outcome": "success", "force": True}
@@ -133,7 +137,8 @@ async def _all_closed(environment: Environment, order_ids: list[str]) -> None:
     """Raises while one of the payments is not closed."""
     async with environment.db() as db:
         left = await db.fetchval(
-            "select count(*) from payment.payments where order_id = any($1) and status not in ('FAILED', 'EXPIRED')",
+            "select count(*) from payment.payments where order_id = any($1)"
+            " and status not in ('FAILED', 'EXPIRED', 'CANCELLED')",
             order_ids,
         )
     if left:
@@ -144,25 +149,7 @@ async def _all_closed(environment: Environment, order_ids: list[str]) -> None:
 async def _(environment: Environment) -> AsyncIterator[None]:
     """Somebody pays an order of our account that we never made."""
     order_id = f"theirs_{secrets.token_hex(8)}"
-    cashfree = environment.fleet.description["cashfree"]
-    headers = {
-        "x-client-id": cashfree["app_id"],
-        "x-client-secret": cashfree["secret_key"],
-        "x-api-version": cashfree["api_version"],
-    }
-    body = {
-        "order_id": order_id,
-        "order_amount": 500,
-        "order_currency": "INR",
-        "customer_details": {"customer_id": "usr_nobody", "customer_phone": "9876543210"},
-        "order_meta": {"notify_url": f"{environment.fleet.description['edge_url']}/api/v1/webhooks/cashfree"},
-    }
-    async with aiohttp.ClientSession() as http:
-        url = f"{environment.fleet.description['sandbox_url']}/pg/orders"
-        async with http.post(url, json=body, headers=headers) as response:
-            environment.expect(
-                response.status == 200, f"the gateway makes an order of somebody else's ({response.status})"
-            )
+    await virtual_users.make_order_of_others(environment.fleet, order_id)
     environment.orders_of_others += 1
     await virtual_users.pay_order(environment.fleet, order_id)
     yield
