@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test coverage test-pooler test-gateway simulate bench bench-wallet bench-webhooks bench-reconciliation rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check chart-check restore-drill upgrade-check rolling-upgrade reference proto audit lock environment install
+.PHONY: help demo up down status logs test coverage test-pooler test-gateway simulate state-machine bench bench-wallet bench-webhooks bench-reconciliation rolling-restart load faults faults-controls crash-points monitoring-check lint secrets image-check compose-check chart-check restore-drill upgrade-check rolling-upgrade reference proto audit lock environment install
 
 BIN := .venv/bin
 # What runs compose.yaml.
@@ -61,6 +61,9 @@ test-gateway: environment ## The journeys, bad days and storms of the end-to-end
 simulate: environment ## Thousands of simulated schedules, no engines (SEEDS=20000 FIRST=0; REPLAY=seed prints one)
 	@$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(REPLAY),--replay $(REPLAY))
 
+state-machine: environment ## Hundreds of histories of payments, refunds, disputes and settlements in any order, over PostgreSQL (EXAMPLES=, STEPS=)
+	@EXAMPLES=$(or $(EXAMPLES),200) STEPS=$(or $(STEPS),50) $(BIN)/commdesk test -- tests/state_machine -q -k whatever
+
 bench: environment ## Load the running stack, show what it carries and costs (PAYMENTS=, RATE=, ROUNDS=)
 	@$(BIN)/python -m loadtests
 
@@ -98,7 +101,7 @@ lint: install ## Style, types, and the contract's rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(wildcard libs/*/src services/*/src sandbox/src ops/src loadtests/src)
-	MYPYPATH=ops/src:sandbox/src:loadtests/src $(BIN)/mypy --explicit-package-bases --follow-imports=silent tests/chart tests/images tests/faults tests/e2e tests/hardened
+	MYPYPATH=ops/src:sandbox/src:loadtests/src $(BIN)/mypy --explicit-package-bases --follow-imports=silent tests/chart tests/images tests/faults tests/e2e tests/hardened tests/state_machine
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against '../.git#ref=$(BASE),subdir=protos'
 	$(BIN)/commdesk openapi --against $(BASE)
 	$(BIN)/python -m pytest -q tests/test_pipelines.py

@@ -17,7 +17,7 @@ from msgspec import Struct
 from common import broker_urls
 from common.services import SCHEMAS, SERVICES
 from common.topology import CONTRACT, matches, retry_queues
-from ops import fleet_database, rabbitmq
+from ops import fleet_database, money_invariants, rabbitmq
 
 SHOWN = 5
 # Of `waiting_for`: what has left a queue by itself and has not arrived, by the broker's counters.
@@ -199,7 +199,7 @@ CHECKS: dict[str, str] = {
         f" select '{schema}' from {schema}.inbox_default"
         for schema in SCHEMAS
     ),
-}
+} | money_invariants.CHECKS
 
 # These hold at every moment too: both sides are written in one transaction, or the second after the first.
 UNDER_WAY = frozenset(
@@ -217,6 +217,7 @@ UNDER_WAY = frozenset(
         "every journal is zero",
         "every asset is zero",
     }
+    | money_invariants.UNDER_WAY
 )
 
 # payment ids are prefixed text outside their own schema; the database can say them itself.
@@ -254,20 +255,23 @@ async def violations(
     """
     checks = {check: CHECKS[check] for check in UNDER_WAY} if under_way else CHECKS | _deliveries()
     async with fleet_database.connect(description) as db:
-        await db.execute(_PAYMENT_ID)
-        # Fresh tables have no statistics yet, and a nested loop over two of them would call the function above for
-        # every pair of rows.
-        await db.execute("set enable_nestloop = off")
-        async with db.transaction(isolation="repeatable_read", readonly=True):
-            broken = []
-            for check, sql in checks.items():
-                if check in without:
-                    continue
-                statement = sql.replace("p.payment_id", "pg_temp.crockford('pay', p.id)")
-                rows = await db.fetch(f"select * from ({statement}) violation limit {SHOWN}")
-                if rows:
-                    broken.append(Violation(check, [dict(row) for row in rows]))
-            return broken
+        return await violated(db, {check: sql for check, sql in checks.items() if check not in without})
+
+
+async def violated(db: asyncpg.Connection, checks: Mapping[str, str]) -> list[Violation]:
+    """Those of *checks* that do not hold in the database of *db*, on one snapshot."""
+    await db.execute(_PAYMENT_ID)
+    # Fresh tables have no statistics yet, and a nested loop over two of them would call the function above for
+    # every pair of rows.
+    await db.execute("set enable_nestloop = off")
+    async with db.transaction(isolation="repeatable_read", readonly=True):
+        broken = []
+        for check, sql in checks.items():
+            statement = sql.replace("p.payment_id", "pg_temp.crockford('pay', p.id)")
+            rows = await db.fetch(f"select * from ({statement}) violation limit {SHOWN}")
+            if rows:
+                broken.append(Violation(check, [dict(row) for row in rows]))
+        return broken
 
 
 async def waiting_for(description: Mapping[str, Any]) -> dict[str, int]:

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults import scenario
+from tests.faults.crash_points import refunds  # noqa: F401 - its use cases register themselves
 from tests.faults.crash_points.effects import Plan, arm, counted, disarm
 from tests.faults.crash_points.use_cases import TOLERANCE_SECONDS, USE_CASES, UseCase
 from tests.faults.environment import Environment

@@ -5,6 +5,7 @@ from tests.faults.scenarios import webhooks  # isort: skip
 from tests.faults.scenarios import gateway  # isort: skip
 from tests.faults.scenarios import amounts  # isort: skip
 from tests.faults.scenarios import money  # isort: skip
+from tests.faults.scenarios import refunds  # isort: skip
 from tests.faults.scenarios import postgresql  # isort: skip
 from tests.faults.scenarios import schema  # isort: skip
 from tests.faults.scenarios import rabbitmq  # isort: skip
@@ -25,6 +26,7 @@ __all__ = [
     "processes",
     "rabbitmq",
     "redis",
+    "refunds",
     "rights",
     "schema",
     "webhooks",

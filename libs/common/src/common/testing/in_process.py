@@ -88,6 +88,11 @@ class Served:
             await dead_letters.keep(self.resources.db, queue, [delivered], subscriptions=queues.get(queue, ()))
         return len(rows)
 
+    @property
+    def port(self) -> int:
+        """Where its gRPC endpoints listen."""
+        return self._server.port
+
     def channel(self, caller: str = "operator") -> "grpc.aio.Channel":
         """A channel to the service for a generated stub, in the name of *caller*."""
         from common import grpc_client
@@ -180,33 +185,36 @@ async def resources(
         yield each
 
 
+@asynccontextmanager
+async def serving(
+    service: "Service", resources: "Resources", service_name: str, service_keys: dict[str, str]
+) -> AsyncIterator[Served]:
+    """The value at work over *resources*; several may be in one process, each under its own name."""
+    import httpx
+
+    from commdesk.common.v1.personal_data_pb2_grpc import add_PersonalDataServiceServicer_to_server
+    from common import http_server
+    from common.grpc_server import serve_grpc
+    from common.personal_data_service import PersonalDataServicer
+
+    persons = PersonalDataServicer(resources.db, resources.redis, service.personal_data)
+    config = http_server.ServerConfig(service_name, resources.user_tokens)
+    transport = httpx.ASGITransport(http_server.app(service.http, config))
+    async with AsyncExitStack() as stack:
+        endpoints = [*service.grpc, (add_PersonalDataServiceServicer_to_server, persons)]
+        server = await serve_grpc(0, endpoints, resources.service_tokens)
+        http = httpx.AsyncClient(transport=transport, base_url="http://service")
+        served = Served(service_name, service, resources, http, server, service_keys)
+        stack.push_async_callback(served.close)
+        yield served
+
+
 @pytest.fixture
 def serve(
     resources: "Resources", service_name: str, service_keys: dict[str, str]
 ) -> "Callable[[Service], AbstractAsyncContextManager[Served]]":
     """`async with serve(service) as served:` has the value answer, handle and execute in this process."""
-
-    @asynccontextmanager
-    async def serving(service: "Service") -> AsyncIterator[Served]:
-        import httpx
-
-        from commdesk.common.v1.personal_data_pb2_grpc import add_PersonalDataServiceServicer_to_server
-        from common import http_server
-        from common.grpc_server import serve_grpc
-        from common.personal_data_service import PersonalDataServicer
-
-        persons = PersonalDataServicer(resources.db, resources.redis, service.personal_data)
-        config = http_server.ServerConfig(service_name, resources.user_tokens)
-        transport = httpx.ASGITransport(http_server.app(service.http, config))
-        async with AsyncExitStack() as stack:
-            endpoints = [*service.grpc, (add_PersonalDataServiceServicer_to_server, persons)]
-            server = await serve_grpc(0, endpoints, resources.service_tokens)
-            http = httpx.AsyncClient(transport=transport, base_url="http://service")
-            served = Served(service_name, service, resources, http, server, service_keys)
-            stack.push_async_callback(served.close)
-            yield served
-
-    return serving
+    return lambda service: serving(service, resources, service_name, service_keys)
 
 
 @pytest.fixture(scope="session")
