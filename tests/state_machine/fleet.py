@@ -53,6 +53,11 @@ class Envelope(Struct, frozen=True):
     body: bytes
     headers: Mapping[str, Any]
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Its queue, and the type of its events."""
+        return self.queue, envelopes.read(self.body, self.headers).type
+
 
 class MovableClock:
     """The machine's time, moved on by a test and set back before the next example."""
