@@ -147,9 +147,7 @@ def test_the_invariants_hold_whatever_happens_in_whatever_order(request: pytest.
     explore(request, Guards.all(), EXAMPLES, STEPS)
 
 
-@pytest.mark.parametrize(
-    "guard", [guards.OPERATION_KEY, guards.HOLD_STATE, guards.OUTBOX], ids=lambda guard: guard.name
-)
+@pytest.mark.parametrize("guard", [guards.OPERATION_KEY, guards.OUTBOX], ids=lambda guard: guard.name)
 @pytest.mark.timeout(180)
 def test_a_missing_guard_is_found(request: pytest.FixtureRequest, guard: Guard) -> None:
     with pytest.raises(BaseException) as found:
