@@ -14,7 +14,7 @@ from ops.progress import Progress
 # Run at the same time, each on engines of its own: most tests wait for an engine or for a time limit.
 # In a lane what is quick and close to the code comes first, the whole fleet last.
 LANES = (
-    ("protos", "libs", "services", "tests/scale_out"),
+    ("protos", "libs", "services", "tests/scale_out", "tests/state_machine"),
     (
         "sandbox",
         "loadtests",
