@@ -132,10 +132,11 @@ class FleetClient:
             sent["Authorization"] = f"Bearer {token}"
         return await self._ask(method, self.description["edge_url"] + path, body, sent, raw)
 
-    async def sandbox(self, method: str, path: str, body: Any = None) -> Answer:
-        """Ask the gateways' simulator; `/control/…` is that of the gateway to which new payments go."""
-        if path.startswith("/control/") and self.gateway != "cashfree":
-            path = f"/{self.gateway}{path}"
+    async def sandbox(self, method: str, path: str, body: Any = None, *, gateway: str = "") -> Answer:
+        """Ask the gateways' simulator; `/control/…` is that of *gateway*, or of the one to which new payments go."""
+        gateway = gateway or self.gateway
+        if path.startswith("/control/") and gateway != "cashfree":
+            path = f"/{gateway}{path}"
         return await self._ask(method, self.description["sandbox_url"] + path, body, {}, None)
 
     @property
