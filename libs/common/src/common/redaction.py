@@ -18,7 +18,7 @@ _PUBLIC_KEYS = frozenset({"tokenId", "token_id", "email_id", "emailId", "payment
 _PERSONAL = re.compile(
     r"(?P<login>(?<=://)[^\s/:@]{0,64}:[^\s/@]{1,256}(?=@))"
     r"|(?P<bearer>\b(?:Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,})"
-    r"|(?P<jwt>\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*)"
+    r"|(?P<jwt>(?<![\w-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*)"
     r"|(?P<api_key>\b(?:sk|key)_(?:test|live)_[A-Za-z0-9]{6,})"
     r"|(?P<address>[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{1,253})"
     r"|(?P<card>(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w]))"

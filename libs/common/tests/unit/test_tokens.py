@@ -220,6 +220,13 @@ async def test_hs256_names_members_only(roles: object):
     assert not privileged(caller.roles)
 
 
+async def test_hs256_names_the_first_merchants_users_alone():
+    assert UserTokens("", SECRET).verify(hs256(sub="u1", merchant_id="mer_shop")).merchant_id == "mer_commdesk"
+    for reserved in ("mer_shop", "acc_shop", "apk_shop"):
+        with pytest.raises(TokenInvalid):
+            UserTokens("", SECRET).verify(hs256(sub=reserved))
+
+
 MEMBER = {"account_id": "acc_1", "member_roles": ["OWNER"], "home_merchant_id": "mer_commdesk"}
 
 

@@ -156,6 +156,8 @@ def test_the_key_goes_along_as_basic_authorisation() -> None:
         ),
         (400, error(reason="NA"), OrderRefused("BAD_REQUEST_ERROR")),
         (400, HTML, Unknown("http_400")),
+        (400, error("Something went wrong", code="SERVER_ERROR"), Unknown("http_400")),
+        (400, error("The bank is down", code="GATEWAY_ERROR"), Unknown("http_400")),
         (401, error("Authentication failed"), Unknown("http_401")),
         (403, error("not enabled"), Unknown("http_403")),
         (429, error("Request failed. Please try after sometime."), Unknown("rate_limited")),

@@ -307,6 +307,23 @@ async def test_one_endpoint_never_takes_all_places(merchant: Merchant, receiver:
     assert "/other" in [request.path for request in receiver.requests[:17]]
 
 
+async def test_one_merchant_never_takes_all_places(merchant: Merchant, receiver: Receiver) -> None:
+    for number in range(8):
+        await merchant.endpoint(receiver.url(f"/slow-{number}"))
+    receiver.hang = 0.2
+    for _ in range(20):
+        await merchant.succeed()
+    await merchant.endpoint(receiver.url("/other"), "mer_other")
+    await merchant.succeed("mer_other")
+    worker = asyncio.create_task(merchant.send())
+    await asyncio.sleep(0.1)
+    await merchant.send()
+    await worker
+    assert receiver.at_once_max <= 49
+    assert "/other" in [request.path for request in receiver.requests[:60]]
+    assert len(receiver.requests) == 161
+
+
 async def test_a_lease_that_nobody_reports_on_is_a_retry(merchant: Merchant, receiver: Receiver) -> None:
     await merchant.endpoint(receiver.url())
     await merchant.succeed()

@@ -134,6 +134,13 @@ def test_the_secret_before_signs_until_the_overlap_is_over() -> None:
     ) == ["whsec_dHdv"]
 
 
+def test_few_secrets_sign_however_often_they_are_rotated() -> None:
+    rotated = endpoint()
+    for number in range(20):
+        rotated = endpoints.rotated(rotated, WebhookSecret(f"whsec_{number}"), timedelta(hours=24), NOW)
+    assert endpoints.current_secrets(rotated, NOW) == ["whsec_19", "whsec_18", "whsec_17"]
+
+
 def test_a_secret_is_random_bytes_in_standard_base64() -> None:
     secret = endpoints.secret_of(b"\xfb" * endpoints.SECRET_BYTES)
     assert secret.value == "whsec_" + "+/v7" * 10 + "+/s="

@@ -108,7 +108,7 @@ async def service(settings: Settings, resources: Resources) -> AsyncIterator[Ser
         closing = ClosingSettings(settings.decisions, settings.gateway_timeout_seconds)
         cancellations = Cancellations(db, clock, gateways, lookups, closing)
         order_settings = OrderSettings(settings.public_url, settings.gateway_timeout_seconds)
-        router = Router(db, health, list(platform.values()), settings.default_gateway)
+        router = Router(db, health, list(platform.values()), settings.default_gateway, settings.platform_accounts_serve)
         await router.refresh()
         moves = AccountMoves(db, clock, router)
         orders = GatewayOrders(db, clock, gateways, cancellations, moves, order_settings)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, field_validator
 
 from common.setting_checks import rule
+from common.tokens.users import FIRST_MERCHANT_ID
 from gateways.registry import GatewaySettings
 from payment.domain.check_schedule import CheckSchedule, ClosedCheckSchedule
 from payment.domain.circuits import CircuitSettings
@@ -37,6 +38,9 @@ class Settings(GatewaySettings):
 
     # The gateway to which new payments go: cashfree or razorpay. Empty: the first that is configured, in this order.
     default_gateway: str = ""
+    # Merchants (mer_…), comma-separated, whose customers may pay into the platform's own accounts in production, beside
+    # the platform's. Outside production everybody's may: money that moves there is none.
+    platform_account_merchants: tuple[str, ...] = ()
     # host:port of the wallet's gRPC endpoint, or several, comma-separated IP addresses.
     wallet_address: str = "127.0.0.1:18023"
     # host:port of fraud's gRPC endpoint, or several, comma-separated IP addresses.
@@ -165,6 +169,17 @@ class Settings(GatewaySettings):
     def _some_amount_is_possible(self) -> Iterator[str]:
         if self.amount_min_minor > self.amount_max_minor:
             yield "AMOUNT_MIN_MINOR is above AMOUNT_MAX_MINOR: no payment could be made"
+
+    @field_validator("platform_account_merchants", mode="before")
+    @classmethod
+    def _several_merchants(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    def platform_accounts_serve(self, merchant_id: str) -> bool:
+        """Whether a merchant without a gateway account of its own may use the platform's."""
+        if self.environment != "production" or merchant_id == FIRST_MERCHANT_ID:
+            return True
+        return merchant_id in self.platform_account_merchants
 
     @rule(
         *("default_gateway", "cashfree_secret_key", "cashfree_webhook_secret"),

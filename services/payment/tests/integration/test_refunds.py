@@ -23,6 +23,13 @@ from payment.store import tables
 from .world import APP_ID, PAYMENTS, SECRET, World
 
 REFUNDS = "/api/v1/refunds"
+LOST_DISPUTE = """
+insert into disputes (id, payment_id, merchant_id, gateway_account_id, gateway_dispute_id, round, status, announced,
+                      amount_minor, currency, net_minor, cgst_minor, sgst_minor, igst_minor, credits_paid,
+                      credits_bonus, seq, created_at, updated_at)
+select gen_random_uuid(), id, merchant_id, gateway_account_id, 'd1', 1, 'LOST', 'LOST', cast(:amount as bigint),
+       currency, cast(:amount as bigint), 0, 0, 0, 0, 0, 3, now(), now() from payments where id = :id
+"""
 
 
 class Desk:
@@ -284,19 +291,28 @@ async def test_the_schema_refuses_more_than_was_captured(world: World, desk: Des
             await tx.execute("update refunds set status = 'PROCESSING' where status = 'FAILED'")
 
 
+async def test_a_refund_moves_on_when_a_dispute_is_lost_beside_it(
+    world: World, desk: Desk, payment: dict[str, Any]
+) -> None:
+    """More went back than was captured, by the bank's decision: the refund's own outcome is recorded all the same."""
+    await desk.requested(payment)
+    async with world.db.begin() as tx:
+        await tx.execute(LOST_DISPUTE, id=ids.decode("pay", payment["paymentId"]), amount=20_000)
+    async with world.db.begin() as tx:
+        await tx.execute("update refunds set status = 'SUCCESS', succeeded_at = now(), next_check_at = now()")
+        await tx.execute("update refunds set status = status, next_check_at = now()")
+    # What adds to it is refused still.
+    with pytest.raises(CheckViolationError, match="more than was captured"):
+        async with world.db.begin() as tx:
+            await tx.execute("update refunds set amount_minor = amount_minor + 1")
+
+
 async def test_what_a_lost_dispute_took_is_not_refunded_once_more(
     world: World, desk: Desk, payment: dict[str, Any]
 ) -> None:
     await desk.requested(payment, 20_000)
     async with world.db.begin() as tx:
-        await tx.execute(
-            "insert into disputes (id, payment_id, merchant_id, gateway_account_id, gateway_dispute_id, round, status,"
-            " announced, amount_minor, currency, net_minor, cgst_minor, sgst_minor, igst_minor, credits_paid,"
-            " credits_bonus, seq, created_at, updated_at)"
-            " select gen_random_uuid(), id, merchant_id, gateway_account_id, 'd1', 1, 'LOST', 'LOST', 20000, currency,"
-            " 20000, 0, 0, 0, 0, 0, 3, now(), now() from payments where id = :id",
-            id=ids.decode("pay", payment["paymentId"]),
-        )
+        await tx.execute(LOST_DISPUTE, id=ids.decode("pay", payment["paymentId"]), amount=20_000)
     refused = await desk.request(payment, 10_001, reason="more than is left")
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "refund_amount_invalid")
     columns = [each.name for each in tables.refunds.columns if each.name != "id"]

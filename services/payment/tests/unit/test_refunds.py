@@ -263,6 +263,10 @@ def test_limits_of_support_and_of_one_person() -> None:
         refund_requests.check_limits(support, Money(10_001), [], LIMITS)
     assert not refund_requests.check_limits(an_order(), Money(40_000), [], LIMITS)
     assert refund_requests.check_limits(an_order(), Money(40_001), [], LIMITS)
+    # Who holds a key could approve what it proposes: a key refunds what needs no second person, and no more.
+    assert not refund_requests.check_limits(an_order(is_by_key=True), Money(40_000), [], LIMITS)
+    with pytest.raises(RefundLimitExceeded):
+        refund_requests.check_limits(an_order(is_by_key=True), Money(40_001), [], LIMITS)
 
 
 def test_a_large_refund_in_parts_is_a_large_refund() -> None:

@@ -21,6 +21,9 @@ from payment.domain.routing import (
     may_take,
     route,
 )
+from payment.settings import Settings
+from payment.use_cases.gateway_health import GatewayHealth
+from payment.use_cases.routing import Router
 
 HEALTHY = Health()
 ACCOUNTS = ("gwa_a", "gwa_b", "gwa_c")
@@ -174,3 +177,19 @@ def test_a_decision_can_be_made_again() -> None:
     for _ in range(20):
         request = RouteRequest(payment_id=ids.new(), merchant_id="mer_a", amount=Money(500))
         assert len({route(request, accounts, rules, Health()).gateway_account_id for _ in range(3)}) == 1  # type: ignore[union-attr]
+
+
+def test_the_platforms_accounts_serve_others_in_production_only_where_it_says_so() -> None:
+    production = Settings.model_construct(environment="production", platform_account_merchants=("mer_partner",))
+    assert production.platform_accounts_serve("mer_commdesk")
+    assert production.platform_accounts_serve("mer_partner")
+    assert not production.platform_accounts_serve("mer_shop")
+    assert not production.platform_accounts_serve("mer_commdesk_test")
+    assert Settings.model_construct(environment="development").platform_accounts_serve("mer_shop")
+
+
+def test_a_merchant_whom_no_account_serves_is_sent_nowhere() -> None:
+    router = Router(
+        None, GatewayHealth.__new__(GatewayHealth), [], "", lambda merchant_id: merchant_id == "mer_commdesk"
+    )  # type: ignore[arg-type]
+    assert router.candidates("mer_shop") == ()

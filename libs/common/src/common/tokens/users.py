@@ -147,11 +147,16 @@ class UserTokens:
         elif algorithm == "HS256" and self._hs_secret is not None:
             claims = self._claims(token, self._hs_secret, algorithm, HS256_TOKEN_SECONDS_MAX)
             caller = _caller(claims, merchant_id=FIRST_MERCHANT_ID)
-            if _is_account(caller.user_id):
+            if _is_account(caller.user_id) or caller.user_id.startswith(("mer_", "acc_", "apk_")):
                 raise TokenInvalid("only identity's own tokens name its accounts")
-            # Nor is anybody a member of a merchant's account by another issuer's word.
+            # Nor is anybody another merchant's user, or a member of its account, by another issuer's word.
             caller = msgspec.structs.replace(
-                caller, roles=caller.roles & MEMBER_ROLES, account_id="", member_roles=frozenset(), home_merchant_id=""
+                caller,
+                merchant_id=FIRST_MERCHANT_ID,
+                roles=caller.roles & MEMBER_ROLES,
+                account_id="",
+                member_roles=frozenset(),
+                home_merchant_id="",
             )
             caller = _resolved(caller, ())
         else:

@@ -161,17 +161,17 @@ class RazorpayGateway:
         return snapshots
 
     async def _find_refund(self, refund: RefundRequest, timeout_seconds: float) -> ReadRefundResult:
-        listed = await self._refunds_of(refund.order.order_id, refund.gateway_payment_id, timeout_seconds)
+        listed = await self._refunds_of(refund.order.order_id, refund.gateway_payment_id, timeout_seconds, whole=True)
         return listed if isinstance(listed, Unknown) else _own(listed, refund.refund_id)
 
     async def _refunds_of(
-        self, order_id: str, gateway_payment_id: str, timeout_seconds: float
+        self, order_id: str, gateway_payment_id: str, timeout_seconds: float, *, whole: bool = False
     ) -> Sequence[RefundSnapshot] | Unknown:
         request = refunds.build_get_refunds(gateway_payment_id)
         answer = await self._client.send(request, order_id, timeout_seconds)
         if isinstance(answer, Unknown):
             return answer
-        return refunds.parse_get_refunds(order_id, gateway_payment_id, answer.status, answer.body)
+        return refunds.parse_get_refunds(order_id, gateway_payment_id, answer.status, answer.body, whole=whole)
 
     # ── Disputes ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -46,6 +46,11 @@ class Error(msgspec.Struct):
         return printable(self.description, _TEXT_CHARACTERS_MAX).lower()
 
     @property
+    def is_refusal(self) -> bool:
+        """It is about the request: GATEWAY_ERROR and SERVER_ERROR do not say what became of it."""
+        return self.code not in ("GATEWAY_ERROR", "SERVER_ERROR")
+
+    @property
     def is_missing(self) -> bool:
         """It says that what was asked for does not exist."""
         return "id provided does not exist" in self.text

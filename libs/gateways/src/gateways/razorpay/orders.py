@@ -100,7 +100,7 @@ def parse_create_order(order_id: str, status: int, body: bytes) -> OrderSnapshot
         return unanswered(status)
     if status == 409 or "receipt should be unique" in error.text:
         return ReadInstead()
-    return OrderRefused(error.word or "refused") if status in _REFUSALS else unanswered(status)
+    return OrderRefused(error.word or "refused") if status in _REFUSALS and error.is_refusal else unanswered(status)
 
 
 def parse_get_order(

@@ -122,15 +122,16 @@ def parse_create_refund(
         return unanswered(status)
     if status == 409:
         return ReadInstead()
-    return RefundRefused(_reason(error)) if status in _REFUSALS else unanswered(status)
+    return RefundRefused(_reason(error)) if status in _REFUSALS and error.is_refusal else unanswered(status)
 
 
 def parse_get_refunds(
-    order_id: str, gateway_payment_id: str, status: int, body: bytes
+    order_id: str, gateway_payment_id: str, status: int, body: bytes, *, whole: bool = False
 ) -> Sequence[RefundSnapshot] | Unknown:
     """The answer to GET /v1/payments/{id}/refunds: all refunds of one payment.
 
-    An entry that cannot be read is left out and does not hide the others; a full page may hide some.
+    An entry that cannot be read is left out and does not hide the others; a full page may hide some. *whole*: who asks
+    whether a refund is missing gets Unknown instead, because the entry may be that refund.
     """
     items = items_of(status, body)
     if isinstance(items, Unknown):
@@ -146,6 +147,8 @@ def parse_get_refunds(
             snapshot = snapshot_of(order_id, refund)
         except UNREADABLE:
             logger.bind(order_id=order_id).warning("a refund cannot be read")
+            if whole:
+                return Unknown("refund_unreadable")
             continue
         if snapshot.gateway_payment_id == gateway_payment_id:
             refunds.append(snapshot)

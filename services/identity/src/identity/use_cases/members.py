@@ -92,18 +92,18 @@ async def change_members(
             results.append(member)
         await memberships.save(tx, list(saved.values()))
         await memberships.delete(tx, list(removed.values()))
-        await _revoke_invitations(tx, removed, now)
+        await _revoke_invitations(tx, {*removed, *saved}, now)
         await revoke_tokens(tx, {user_id for _, user_id in (*saved, *removed)}, now)
         await outbox.append(tx, audits)
     return results
 
 
-async def _revoke_invitations(tx: Tx, removed: Collection[tuple[str, UUID]], now: datetime) -> None:
-    """Nobody comes in any more whom a member invited that has to go."""
-    if not removed:
+async def _revoke_invitations(tx: Tx, changed: Collection[tuple[str, UUID]], now: datetime) -> None:
+    """Nobody comes in any more whom a member invited that has to go, or that may do something else from now on."""
+    if not changed:
         return
-    inviters = {(account_id, ids.encode("usr", user_id)) for account_id, user_id in removed}
-    pending = await invitations.pending(tx, {account_id for account_id, _ in removed})
+    inviters = {(account_id, ids.encode("usr", user_id)) for account_id, user_id in changed}
+    pending = await invitations.pending(tx, {account_id for account_id, _ in changed})
     await invitations.save(
         tx,
         [

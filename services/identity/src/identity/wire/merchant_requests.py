@@ -1,8 +1,9 @@
 """What comes in about merchants, members, roles and invitations, and what the use cases make of it."""
 
 from collections.abc import Iterable
+from typing import Annotated
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from commdesk.identity.v1 import identity_pb2 as pb
 from common import context, ids
@@ -20,6 +21,9 @@ from identity.use_cases.sessions import Switch
 from identity.wire.requests import REASON_LENGTH_MAX, session_id, user_id
 
 ACCOUNTS_MAX = 100
+# As the tables allow.
+ROLES_MAX = 20
+Roles = Annotated[list[str], Meta(min_length=1, max_length=ROLES_MAX)]
 
 
 class MerchantBody(Body, frozen=True):
@@ -53,14 +57,14 @@ class SwitchBody(Body, frozen=True):
 class MemberBody(Body, frozen=True):
     """*roles* replaces all the member's roles: names, or ids of the account's own roles."""
 
-    roles: list[str]
+    roles: Roles
 
 
 class InvitationBody(Body, frozen=True):
     """*roles*: names, or ids of the account's own roles."""
 
     email: str
-    roles: list[str]
+    roles: Roles
 
 
 class InvitationTokenBody(Body, frozen=True):

@@ -25,6 +25,8 @@ DISABLED_AFTER: Final = timedelta(days=5)
 OVERLAP_MAX: Final = timedelta(days=7)
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix
 SECRET_BYTES: Final = 32
+# The current one and those that it replaces: each signs every delivery.
+SECRETS_MAX: Final = 3
 
 _pattern = re.compile(r"\*|[a-z]+(?:\.[a-z]+)*(?:\.\*)?").fullmatch
 _header_name = re.compile(r"[A-Za-z0-9-]{1,64}").fullmatch
@@ -176,11 +178,11 @@ def secret_of(random: bytes) -> WebhookSecret:
 
 
 def rotated(endpoint: Endpoint, secret: WebhookSecret, overlap: timedelta, now: datetime) -> Endpoint:
-    """*secret* signs from now on; what signed before signs beside it until the overlap is over."""
+    """*secret* signs from now on; what signed before signs beside it until the overlap is over, at most two of them."""
     ends_at = now + min(overlap, OVERLAP_MAX)
     before = [each for each in endpoint.secrets if each.ends_at is None or each.ends_at > now]
     kept = [replace(each, ends_at=min(each.ends_at or ends_at, ends_at)) for each in before]
-    return replace(endpoint, secrets=(secret, *kept) if overlap else (secret,))
+    return replace(endpoint, secrets=(secret, *kept[: SECRETS_MAX - 1]) if overlap else (secret,))
 
 
 def current_secrets(endpoint: Endpoint, now: datetime) -> list[str]:

@@ -76,7 +76,7 @@ where e.id = any(cast(:ids as uuid[]))
 _DUE_ENDPOINTS = """
 select * from webhook_endpoints
 where status = 'ENABLED' and due_at <= :now and (failing_since is not null) = :failing
-  and not id = any(cast(:busy as uuid[]))
+  and not id = any(cast(:busy as uuid[])) and not merchant_id = any(cast(:full as text[]))
 order by due_at limit :rows for no key update skip locked
 """
 # A lease is a retry that comes if nobody reports. What is about the same thing waits for what came before it.
@@ -205,20 +205,44 @@ async def cancel_deliveries(tx: Tx, endpoint_id: UUID, now: datetime) -> None:
     await set_due(tx, {endpoint_id})
 
 
-async def lease(
-    tx: Tx, room: Mapping[UUID, int], each: int, *, failing: bool, endpoints: int, now: datetime, until: datetime
-) -> list[Leased]:
-    """Take what is due, of at most so many endpoints and of each at most *each*, or what *room* says of it.
+class Room(Struct, frozen=True):
+    """How many deliveries may begin: to one endpoint and to one merchant, less where some are under way."""
+
+    of_endpoint: int
+    of_merchant: int
+    endpoints: Mapping[UUID, int]
+    merchants: Mapping[str, int]
+
+    def places(self, found: Sequence[Endpoint]) -> list[int]:
+        """For each of *found*, in order."""
+        left = dict(self.merchants)
+        places = []
+        for endpoint in found:
+            of_merchant = left.get(endpoint.merchant_id, self.of_merchant)
+            own = self.endpoints.get(endpoint.id, self.of_endpoint)
+            places.append(max(0, min(self.of_endpoint, own, of_merchant)))
+            left[endpoint.merchant_id] = of_merchant - places[-1]
+        return places
+
+
+async def lease(tx: Tx, room: Room, *, failing: bool, endpoints: int, now: datetime, until: datetime) -> list[Leased]:
+    """Take what is due, of at most so many endpoints and of each what *room* says.
 
     *failing* chooses between endpoints whose last delivery failed and the others.
     """
-    busy = [endpoint_id for endpoint_id, free in room.items() if free <= 0]
-    rows = await tx.execute(_DUE_ENDPOINTS, now=now, failing=failing, busy=sorted(busy), rows=endpoints)
+    rows = await tx.execute(
+        _DUE_ENDPOINTS,
+        now=now,
+        failing=failing,
+        busy=sorted(endpoint_id for endpoint_id, free in room.endpoints.items() if free <= 0),
+        full=sorted(merchant_id for merchant_id, free in room.merchants.items() if free <= 0),
+        rows=endpoints,
+    )
     found = {row.id: endpoint_of(tx, row) for row in rows}
     if not found:
         return []
     ordered = sorted(found)
-    places = [min(each, room.get(endpoint_id, each)) for endpoint_id in ordered]
+    places = room.places([found[endpoint_id] for endpoint_id in ordered])
     leased = [delivery_of(row) for row in await tx.execute(_LEASE, ids=ordered, room=places, now=now, until=until)]
     await tx.execute(_SET_DUE, ids=ordered)
     bodies = {row.id: row.body for row in await tx.execute(_BODIES, ids=sorted({each.event_id for each in leased}))}

@@ -29,13 +29,15 @@ from notifier.domain.webhook_endpoints import Endpoint
 from notifier.domain.webhook_signatures import signature_headers
 from notifier.gateways.webhooks import WebhookSender
 from notifier.store import webhook_commands
-from notifier.store.webhook_commands import Leased
+from notifier.store.webhook_commands import Leased, Room
 
 POLL_SECONDS: Final = 0.5
 # Places for endpoints that answer, for those that do not, and for one endpoint.
 HEALTHY_AT_ONCE: Final = 192
 FAILING_AT_ONCE: Final = 64
 ENDPOINT_AT_ONCE: Final = 16
+# And for all endpoints of one merchant.
+MERCHANT_AT_ONCE: Final = 48
 # Longer than an attempt takes at most and its outcome to be recorded.
 LEASE: Final = timedelta(seconds=30)
 EVENTS_KEEP: Final = timedelta(days=30)
@@ -68,6 +70,7 @@ class WebhookDeliveries:
         self._sender = sender
         self._schedule = schedule
         self._in_flight: dict[bool, Counter[UUID]] = {False: Counter(), True: Counter()}
+        self._of_merchants: Counter[str] = Counter()
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -135,18 +138,24 @@ class WebhookDeliveries:
             return ()
         # An endpoint may have changed sides: what is under way to it on either counts.
         under_way = self._in_flight[False] + self._in_flight[True]
-        room = {endpoint_id: ENDPOINT_AT_ONCE - count for endpoint_id, count in under_way.items()}
         each = min(ENDPOINT_AT_ONCE, free)
+        room = Room(
+            each,
+            MERCHANT_AT_ONCE,
+            {endpoint_id: ENDPOINT_AT_ONCE - count for endpoint_id, count in under_way.items()},
+            {merchant_id: MERCHANT_AT_ONCE - count for merchant_id, count in self._of_merchants.items()},
+        )
         now = self._clock.now()
         async with self._db.begin() as tx:
             return await webhook_commands.lease(
-                tx, room, each, failing=failing, endpoints=max(1, free // each), now=now, until=now + LEASE
+                tx, room, failing=failing, endpoints=max(1, free // each), now=now, until=now + LEASE
             )
 
     def _start(self, leased: Iterable[tuple[bool, Leased]]) -> set[asyncio.Task[None]]:
         started = set()
         for failing, each in leased:
             self._in_flight[failing][each.endpoint.id] += 1
+            self._of_merchants[each.endpoint.merchant_id] += 1
             task = asyncio.create_task(self._deliver(each), name="webhook")
             self._running.add(task)
             task.add_done_callback(lambda task, failing=failing, each=each: self._finished(task, failing, each))  # type: ignore[misc]
@@ -155,10 +164,13 @@ class WebhookDeliveries:
 
     def _finished(self, task: asyncio.Task[None], failing: bool, leased: Leased) -> None:
         self._running.discard(task)
-        counts = self._in_flight[failing]
-        counts[leased.endpoint.id] -= 1
-        if counts[leased.endpoint.id] <= 0:
-            del counts[leased.endpoint.id]
+        endpoints, merchants = self._in_flight[failing], self._of_merchants
+        endpoints[leased.endpoint.id] -= 1
+        merchants[leased.endpoint.merchant_id] -= 1
+        if endpoints[leased.endpoint.id] <= 0:
+            del endpoints[leased.endpoint.id]
+        if merchants[leased.endpoint.merchant_id] <= 0:
+            del merchants[leased.endpoint.merchant_id]
         self._wake.set()
 
     async def _deliver(self, leased: Leased) -> None:

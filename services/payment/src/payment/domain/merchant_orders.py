@@ -84,7 +84,7 @@ class OrderFilter(msgspec.Struct, frozen=True):
 
     merchant_id: str
     limit: int
-    user_id: str = ""
+    user_id: str | None = None
     status: OrderStatus | None = None
     receipt: str = ""
     before: UUID | None = None

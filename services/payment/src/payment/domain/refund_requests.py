@@ -42,6 +42,8 @@ class RefundOrder(msgspec.Struct, frozen=True, kw_only=True):
     requested_by: str
     # Support may refund up to a limit of its own.
     is_limited: bool = False
+    # By an API key of the merchant's, not by a person.
+    is_by_key: bool = False
     key: Key | None = None
     fingerprint: bytes = b""
 
@@ -97,12 +99,16 @@ def earlier_request(
 def check_limits(order: RefundOrder, amount: Money, refunds: Collection[Refund], limits: RefundLimits) -> bool:
     """Whether *amount* needs a second person. Raises RefundLimitExceeded.
 
-    What staff refunded of the payment before counts: a large refund that is made in parts is a large refund.
+    What staff refunded of the payment before counts: a large refund that is made in parts is a large refund. An API key
+    is nobody in particular: who holds it could approve what it proposes, so it proposes nothing.
     """
     total = refunded_by_staff(refunds) + amount.minor
     if order.is_limited and total > limits.support_max_minor:
         raise RefundLimitExceeded(f"support refunds at most {limits.support_max_minor} minor units of a payment")
-    return total > limits.approval_above_minor
+    needs_another = total > limits.approval_above_minor
+    if needs_another and order.is_by_key:
+        raise RefundLimitExceeded(f"an API key refunds at most {limits.approval_above_minor} minor units of a payment")
+    return needs_another
 
 
 def refunded_by_staff(refunds: Collection[Refund]) -> int:

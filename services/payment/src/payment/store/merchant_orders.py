@@ -122,7 +122,7 @@ def _page(wanted: OrderFilter) -> Select[tuple[object, ...]]:
         .order_by(orders.c.id.desc())
         .limit(wanted.limit)
     )
-    if wanted.user_id:
+    if wanted.user_id is not None:
         statement = statement.where(orders.c.user_id == wanted.user_id)
     if wanted.status is not None:
         statement = statement.where(orders.c.status == wanted.status.value)

@@ -29,6 +29,8 @@ CREATE_ORDER: Final = "create_order"
 ATTEMPTS_WINDOW: Final = timedelta(minutes=10)
 ATTEMPTS_MAX: Final = 5_000
 
+_KEYS_REFUSED: Final = frozenset({401, 403})
+
 
 class HealthSettings(msgspec.Struct, frozen=True):
     circuit: CircuitSettings = CircuitSettings()
@@ -53,11 +55,14 @@ class GatewayHealth:
         self._attempts: dict[tuple[str, str], tuple[int, int]] = {}
 
     def record(self, call: GatewayCall) -> None:
-        """Of every call that was made; a quota that was spent says nothing about the gateway's health."""
+        """Of every call that was made; a quota that was spent says nothing about the gateway's health.
+
+        An account whose keys are refused makes no orders, whatever is wrong.
+        """
         if call.operation != CREATE_ORDER or call.outcome == "quota" or call.http_status == 429:
             return
         circuit = self._circuits.get(call.account_id, CLOSED)
-        if call.outcome == "answered" and call.http_status < 500:
+        if call.outcome == "answered" and call.http_status < 500 and call.http_status not in _KEYS_REFUSED:
             if circuit is not CLOSED:
                 self._set(call.account_id, CLOSED)
                 if circuit.is_open:

@@ -1,6 +1,6 @@
 """Choose the gateway account of each payment, by rules that are kept in memory, and change those rules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -53,12 +53,24 @@ class RulesRequest(msgspec.Struct, frozen=True):
 
 
 class Router:
-    """The accounts and rules as of the last refresh. A merchant with one account costs a look into a dictionary."""
+    """The accounts and rules as of the last refresh. A merchant with one account costs a look into a dictionary.
 
-    def __init__(self, db: Database, health: GatewayHealth, platform: Sequence[Gateway], default_gateway: str) -> None:
+    The platform's own accounts collect for the platform, and for other merchants without an account of their own where
+    *platform_serves* says so: their customers pay CommDesk then.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        health: GatewayHealth,
+        platform: Sequence[Gateway],
+        default_gateway: str,
+        platform_serves: Callable[[str], bool],
+    ) -> None:
         self._db = db
         self.health = health
         self._default_gateway = default_gateway
+        self._platform_serves = platform_serves
         self.rules = RoutingRules()
         self._platform = tuple(candidate(gateway, self._priority(gateway)) for gateway in platform)
         # By merchant: those that have accounts of their own.
@@ -88,8 +100,8 @@ class Router:
         self._keep_choices()
 
     def candidates(self, merchant_id: str) -> tuple[Candidate, ...]:
-        """The merchant's own accounts, or the platform's."""
-        return self._own.get(merchant_id) or self._platform
+        """The merchant's own accounts, or the platform's; none where those do not serve the merchant."""
+        return self._own.get(merchant_id) or (self._platform if self._platform_serves(merchant_id) else ())
 
     def choose(self, request: RouteRequest) -> AccountChoice:
         """Raises NoGatewayAccount; RequestInvalid when all that is missing is the customer's number."""

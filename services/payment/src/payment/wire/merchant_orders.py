@@ -90,7 +90,7 @@ def filter_of(query: OrdersQuery, caller: Caller) -> OrderFilter:
     return OrderFilter(
         caller.merchant_id,
         query.limit + 1,
-        user_id="" if READ_OTHERS in caller.permissions else caller.user_id,
+        user_id=None if READ_OTHERS in caller.permissions else caller.user_id,
         status=OrderStatus(query.status.upper()) if query.status else None,
         receipt=query.receipt,
         before=pages.decode_cursor(query.cursor, UUID)[0] if query.cursor else None,

@@ -169,6 +169,7 @@ def order_of(body: RefundBody, payment_id: str, caller: Caller, key: str, route:
         reason=body.reason,
         speed=body.speed,
         requested_by=caller.actor_id,
+        is_by_key=bool(caller.api_key_id),
         key=Key(caller.merchant_id, caller.user_id, route, key) if key else None,
     )
     return with_fingerprint(order)
