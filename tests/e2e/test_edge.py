@@ -19,7 +19,7 @@ UNKNOWN = (
     "/edge/errors/502",
     "/api/v1/payouts",
     "/api/v1/merchants/mer_commdesk",
-    "/api/v1/webhooks",
+    "/api/v1/webhook",
     "/api/v1/users",
     "/v1/api/usage",
 )

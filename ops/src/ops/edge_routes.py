@@ -27,7 +27,7 @@ PREFIX = "/api/v1/"
 ALIASED = "/(?:api/v1|v1/api)/"
 # By rate limit: the priority of its routers, and the middlewares from the client to the service. {service} is that
 # service; its error pages come from another one.
-PRIORITIES = {"webhook": 300, "sign_in": 200, "page": 150, "api": 100}
+PRIORITIES = {"webhook": 300, "sign_in": 200, "bulk": 170, "page": 150, "api": 100}
 _CORS = '{{ if env "CORS_ORIGINS" }}cors, {{ end }}'
 MIDDLEWARES = {
     # Webhooks are signed, come from servers and in floods: no browser asks for them.
@@ -35,6 +35,7 @@ MIDDLEWARES = {
     " webhook-body, alias",
     "sign_in": f"security-headers, {_CORS}auth-rate, auth-in-flight, auth-total-in-flight, gzip, errors-{{service}},"
     " body, alias",
+    "bulk": f"security-headers, {_CORS}rate, in-flight, total-in-flight, gzip, errors-{{service}}, bulk-body, alias",
     "page": "page-headers, rate, in-flight, total-in-flight, errors-{service}",
     "api": f"security-headers, {_CORS}rate, in-flight, total-in-flight, gzip, errors-{{service}}, body, alias",
     "nowhere": f"security-headers, {_CORS}rate, in-flight, total-in-flight, errors-{{service}}, nowhere",

@@ -18,7 +18,8 @@ PATH: Final = "/api/v1/payments/bulk"
 def routes(batches: PaymentBatches, rules: CustomerRules) -> list[Route[Any]]:
     return [
         Route("POST", PATH, partial(create_payments, batches, rules=rules), body=BulkBody, answer=BatchView, status=202,
-              permission="payments.create", idempotent=True, body_bytes_max=BODY_BYTES_MAX),
+              permission="payments.create", idempotent=True, rate_limit="bulk",
+              body_bytes_max=BODY_BYTES_MAX),
         Route("GET", f"{PATH}/{{batchId}}", partial(read_payment_batch, batches), answer=BatchView,
               permission="payments.read", errors=[BatchNotFound, IdInvalid]),
     ]  # fmt: skip

@@ -35,11 +35,11 @@ A = TypeVar("A", default=Any)
 Read = Callable[[Scope, Receive, Headers], Awaitable["Call[Any, Any]"]]
 Respond = Callable[["Call[Any, Any]"], Awaitable[Response]]
 # How the edge treats requests: a password may be guessed less often than a payment read; a page for browsers brings its
-# own Content-Security-Policy.
-RateLimit = Literal["api", "sign_in", "webhook", "page"]
+# own Content-Security-Policy; the body of a request for many things at once is longer.
+RateLimit = Literal["api", "bulk", "sign_in", "webhook", "page"]
 # Where an unknown query parameter is refused. A gateway's webhook is accepted at any URL that an operator gave it, and
 # browsers add parameters to pages.
-_STRICT: Final = frozenset({"api", "sign_in"})
+_STRICT: Final = frozenset({"api", "bulk", "sign_in"})
 
 
 class Call(msgspec.Struct, Generic[B, Q], frozen=True):
