@@ -304,7 +304,7 @@ async def test_a_refund_moves_on_when_a_dispute_is_lost_beside_it(
     # What adds to it is refused still.
     with pytest.raises(CheckViolationError, match="more than was captured"):
         async with world.db.begin() as tx:
-            await tx.execute("update refunds set amount_minor = amount_minor + 1")
+            await tx.execute("update refunds set amount_minor = amount_minor + 1, net_minor = net_minor + 1")
 
 
 async def test_what_a_lost_dispute_took_is_not_refunded_once_more(

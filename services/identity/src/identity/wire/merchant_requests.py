@@ -23,7 +23,7 @@ from identity.wire.requests import REASON_LENGTH_MAX, session_id, user_id
 ACCOUNTS_MAX = 100
 # As the tables allow.
 ROLES_MAX = 20
-Roles = Annotated[list[str], Meta(min_length=1, max_length=ROLES_MAX)]
+Roles = Annotated[list[str], Meta(max_length=ROLES_MAX)]
 
 
 class MerchantBody(Body, frozen=True):
