@@ -246,6 +246,14 @@ def test_a_list_of_refunds_is_read_entry_by_entry(entries: tuple[int, bytes]) ->
     assert shown[-1].refund_id == "rfd_1"
 
 
+def test_a_refund_is_not_missing_where_an_entry_cannot_be_read() -> None:
+    """The entry may be that refund: it would be made a second time."""
+    body = hostile.encode({"items": [REFUND, {**REFUND, "amount": "much"}]})
+    payment_id = str(PAYMENT["id"])
+    assert isinstance(refunds.parse_get_refunds("ord_1", payment_id, 200, body, whole=True), Unknown)
+    assert len(refunds.parse_get_refunds("ord_1", payment_id, 200, body)) == 1  # type: ignore[arg-type]
+
+
 @hostile.pure
 @given(listed(DISPUTE))
 def test_a_list_of_disputes_is_read_entry_by_entry(entries: tuple[int, bytes]) -> None:

@@ -235,7 +235,7 @@ async def test_an_invitation_is_for_its_address_and_for_once(
 
 
 async def test_invitations_end(call: Call, somebody: Somebody, db: Database, clock: FakeClock) -> None:
-    """Declined, revoked, expired, and when their sender has to go."""
+    """Declined, revoked, expired, and when their sender has to go or may do something else from then on."""
     owner, member = await somebody(), await somebody()
     await make(call, owner)
     body = {"email": member["user"]["email"], "roles": ["VIEWER"]}
@@ -257,6 +257,10 @@ async def test_invitations_end(call: Call, somebody: Somebody, db: Database, clo
     await call("POST", "/invitations/accept", member, 400, **accept)
     admin = await join(call, db, owner, await somebody(), "ADMIN")
     await send(admin)
+    await call("PUT", f"/members/{admin['user']['_id']}", owner, json={"roles": ["VIEWER"]})
+    await call("POST", "/invitations/accept", member, 400, **accept)
+    admin = await join(call, db, owner, await somebody(), "ADMIN")
+    await send(admin)
     await call("DELETE", f"/members/{admin['user']['_id']}", owner)
     await call("POST", "/invitations/accept", member, 400, **accept)
     # The clock of the tokens goes on with it: what expires is looked at by the public end.
@@ -264,7 +268,7 @@ async def test_invitations_end(call: Call, somebody: Somebody, db: Database, clo
     clock.advance(seconds=604_800)
     await call("POST", "/invitations/decline", status=400, json=accept["json"])
     names = [each.action for each in await audits(db) if each.resource_type == "account"]
-    assert names.count("member.invited") == 5
+    assert names.count("member.invited") == 7
     assert {"member.declined", "invitation.revoked", "member.joined", "member.removed"} <= {*names}
 
 

@@ -1,10 +1,14 @@
 """The circuit breaker: when it opens, whom it admits, when it closes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.clock import FakeClock
+from gateways import GatewayCall
 from payment.domain import circuits
 from payment.domain.circuits import CLOSED, Circuit, CircuitSettings
+from payment.use_cases.gateway_health import GatewayHealth, HealthSettings
 
 SETTINGS = CircuitSettings(failures=3, open_seconds=30.0)
 
@@ -51,3 +55,15 @@ def test_another_replicas_finding_opens_it_and_does_not_prolong_it() -> None:
 
 def test_a_closed_circuit_has_no_trials() -> None:
     assert circuits.tried(CLOSED, SETTINGS, 5.0) is CLOSED
+
+
+@pytest.mark.parametrize("status", [401, 403, 500, 502])
+def test_an_account_that_makes_no_orders_is_passed_over(status: int) -> None:
+    """Also one whose keys are refused: waiting for it would leave every payment without an order."""
+    health = GatewayHealth(None, None, FakeClock(), HealthSettings(SETTINGS))  # type: ignore[arg-type]
+    for _ in range(SETTINGS.failures):
+        health.record(GatewayCall("cashfree", "gwa_a", "create_order", "ord_1", status, "answered", 5.0))
+    assert "gwa_a" in health.health().failing
+    # What says no to a request says that the account works.
+    health.record(GatewayCall("cashfree", "gwa_a", "create_order", "ord_2", 400, "answered", 5.0))
+    assert "gwa_a" not in health.health().failing
