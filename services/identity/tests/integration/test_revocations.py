@@ -302,7 +302,7 @@ async def test_acts_are_answered_one_by_one(call: Call, admin: Json, identity: S
     assert grpc_client.errors_from(caught.value).code == "limit_exceeded"
 
 
-@pytest.mark.parametrize("caller", ["notifier", "webhook-ingest"])
+@pytest.mark.parametrize("caller", ["wallet", "webhook-ingest"])
 async def test_only_services_with_such_acts_may_ask(identity: Served, caller: str) -> None:
     stub = IdentityServiceStub(identity.channel(caller))  # type: ignore[no-untyped-call]
     with pytest.raises(grpc.aio.AioRpcError, match="may not call"):

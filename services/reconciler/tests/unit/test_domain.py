@@ -164,12 +164,13 @@ def test_an_envelope_is_expected_wherever_the_contract_says() -> None:
         published("payment.exchange", "payment.success"),
         published("webhook.exchange", "webhook.x.received"),
     )
-    nobody = published("payment.exchange", "payment.processing")
+    nobody = published("settlement.exchange", "settlement.requested")
     assert deliveries.by_destination(CONTRACT, [paid, received, nobody]) == {
         Destination("payment", "invoice.generate"): [paid],
         Destination("wallet", "wallet.credit"): [paid],
         Destination("ledger", "ledger.posting"): [paid],
         Destination("fraud", "fraud.detection"): [paid],
+        Destination("notifier", "webhooks.outbound"): [paid],
         Destination("payment", "webhook.processing"): [received],
     }
 
